@@ -1,0 +1,5 @@
+//! Data sets.
+
+mod kind;
+
+pub use kind::Kind;

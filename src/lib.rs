@@ -1,0 +1,11 @@
+//! astill distils an image data set into a few synthetic images per class with AST (arXiv 2310.10541), on libtorch.
+
+pub mod data;
+pub mod distill;
+pub mod engine;
+pub mod error;
+pub mod network;
+pub mod profile;
+pub mod random;
+
+pub use error::{Error, Result};
