@@ -6,6 +6,7 @@ pub mod engine;
 pub mod error;
 pub mod network;
 pub mod profile;
+pub mod progress;
 pub mod random;
 
 pub use error::{Error, Result};
