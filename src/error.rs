@@ -20,6 +20,9 @@ pub enum Error {
     /// A file is not what it should be.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
+    /// Training left the finite numbers; the message says what to change.
+    #[error("{0}")]
+    Diverged(String),
     /// libtorch refused an operation or ran out of memory.
     #[error("libtorch failed while {doing}: {message}")]
     Libtorch { doing: String, message: String },

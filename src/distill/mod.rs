@@ -1,7 +1,30 @@
-//! The method, a file per idea, in the order of the paper.
+//! The method, a file per idea, in the paper's order: experts and how smooth they are, what the synthetic images start from,
+//! one student alignment with its exact gradient, evaluation. It takes tensors and numbers and knows nothing of runs.
 
+mod balance;
+pub mod evaluate;
+pub mod expert;
+pub mod iteration;
 mod matching;
+pub mod perturb;
 mod representative;
+mod smoothness;
+mod student;
+pub mod trajectory;
 
-pub use matching::Intermediate;
-pub use representative::Init;
+pub use balance::balance_factor;
+pub use expert::{Expert, Recipe};
+pub use matching::{Intermediate, Matching, intermediate_steps, matching_loss};
+pub use representative::{Init, kmeans, representatives};
+pub use smoothness::{Path, Smoothness};
+pub use student::{Gradient, Rollout, Step, Student};
+
+use tch::{Device, Kind, Tensor};
+
+/// The numbers of a tensor, in order; waits for the device.
+pub fn to_vec(t: &Tensor) -> Vec<f64> {
+    let t = t.detach().to_device(Device::Cpu).to_kind(Kind::Double).contiguous().flatten(0, -1);
+    let mut values = vec![0.; t.numel()];
+    t.copy_data(&mut values, t.numel());
+    values
+}

@@ -1,1 +1,143 @@
-//! The engine.
+//! The engine: one trainer thread that owns libtorch, typed commands in, typed events out, the run directory beside it.
+
+mod checkpoint;
+mod control;
+pub mod device;
+mod distillation;
+mod evaluation;
+pub mod event;
+mod experts;
+mod picture;
+mod recorder;
+mod run_dir;
+mod trainer;
+
+pub use control::Command;
+pub use run_dir::{EngineLock, RunDir};
+pub use trainer::{Plan, data_request};
+
+use crate::{Error, Result};
+use control::Control;
+use crossbeam_channel::{Receiver, Sender};
+use event::{Event, Status, What};
+use recorder::Recorder;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// The name of the thread that owns libtorch; a panic in it becomes an [`Error::Libtorch`].
+pub const TRAINER_THREAD: &str = "trainer";
+
+/// A running engine. Dropping it leaves the trainer running until it ends by itself.
+#[derive(Debug)]
+pub struct Engine {
+    /// What happens, in order; ends when the trainer does. Never reading it costs memory, not time.
+    pub events: Receiver<Event>,
+    pub commands: Sender<Command>,
+    trainer: JoinHandle<Result<()>>,
+}
+
+impl Engine {
+    /// Starts, or goes on with, the run of `plan`.
+    pub fn start(plan: Plan) -> Result<Self> {
+        let (event_in, events) = crossbeam_channel::unbounded();
+        let (commands, command_out) = crossbeam_channel::unbounded();
+        let recorder = Recorder::open(&plan.run, event_in)?;
+        let control = Control::new(recorder, command_out);
+        let trainer = std::thread::Builder::new()
+            .name(TRAINER_THREAD.into())
+            .spawn(move || drive(plan, control))
+            .map_err(Error::io("start a thread for", "the trainer"))?;
+        Ok(Self { events, commands, trainer })
+    }
+
+    /// Waits for the trainer. [`Error::Interrupted`] if it stopped on request, after a checkpoint.
+    pub fn join(self) -> Result<()> {
+        self.trainer.join().unwrap_or_else(|payload| Err(panic_error(payload)))
+    }
+}
+
+/// The trainer thread: runs all phases and records how they ended, a panic of libtorch included.
+fn drive(plan: Plan, mut control: Control) -> Result<()> {
+    let begin = Instant::now();
+    let result = catch_unwind(AssertUnwindSafe(|| trainer::run(&plan, &mut control))).unwrap_or_else(|p| Err(panic_error(p)));
+    let error = match result {
+        Ok(()) => return Ok(()),
+        Err(Error::Interrupted) => control.take_failure().unwrap_or(Error::Interrupted),
+        Err(error) => error,
+    };
+    let (status, reason) = match &error {
+        Error::Interrupted => (Status::Stopped, control.stop_reason()),
+        other => (Status::Failed, other.to_string()),
+    };
+    let finished = What::RunFinished {
+        status,
+        reason: Some(reason),
+        best_step: None,
+        results: Vec::new(),
+        paper_style_max: None,
+        file: None,
+        seconds: begin.elapsed().as_secs_f64(),
+    };
+    // the error itself is what matters if even this cannot be written
+    let _ = control.record(finished);
+    Err(error)
+}
+
+fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {
+    let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+    Error::Libtorch { doing: "computing".into(), message: libtorch_message(text.unwrap_or("no message")) }
+}
+
+/// The sentence of a libtorch exception, without the stack of C++ calls and the wrapping of the Rust binding.
+fn libtorch_message(text: &str) -> String {
+    let inner = text.split_once("Torch(\"").map_or(text, |(_, rest)| rest);
+    inner.split("\\n").next().unwrap_or(inner).trim_end_matches("\")").to_string()
+}
+
+/// How a run was first started, and how it ended if it did: what a resumed run needs to know from its events.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Device and intra-op threads of the first engine.
+    pub device: Option<String>,
+    pub threads: Option<i64>,
+    pub profile: Option<String>,
+    /// The last event, if it says that the run is done.
+    pub done: Option<What>,
+}
+
+impl History {
+    /// Reads `events.jsonl`; lines that are not events are passed over.
+    pub fn read(events: &Path) -> Result<Self> {
+        let file = File::open(events).map_err(Error::io("open", events))?;
+        let mut history = Self::default();
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.map_err(Error::io("read", events))?;
+            let Ok(event) = serde_json::from_slice::<Event>(&line) else { continue };
+            history.done = None;
+            match event.what {
+                What::RunStarted { device, threads, profile, .. } if history.device.is_none() => {
+                    (history.device, history.threads, history.profile) = (Some(device), Some(threads), Some(profile));
+                }
+                What::RunFinished { status: Status::Done, .. } => history.done = Some(event.what),
+                _ => {}
+            }
+        }
+        Ok(history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_libtorch_panic_reads_as_one_sentence() {
+        let text = r#"called `Result::unwrap()` on an `Err` value: Torch("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)\nException raised from meta at x.cpp:1\nframe #0")"#;
+        assert_eq!(libtorch_message(text), "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)");
+        assert_eq!(libtorch_message("plain"), "plain");
+    }
+}

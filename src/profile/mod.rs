@@ -1,10 +1,24 @@
-//! Profiles.
+//! Profiles: what a run is to do, as typed settings, read from YAML, with one table that says what every key may be.
+//!
+//! [`schema()`] is that table; a profile file, `--set` and a live edit are checked against it by the same code and so give
+//! the same message.
 
-/// One thing that is wrong with a profile.
-#[derive(Debug, Clone)]
-pub struct Problem(pub String);
+mod builtin;
+mod check;
+mod load;
+#[cfg(test)]
+mod manual;
+mod problem;
+mod rules;
+mod schema;
+mod settings;
+mod source;
+#[cfg(test)]
+mod tests;
+mod yaml;
 
-/// All problems, a line each.
-pub fn problems_text(problems: &[Problem]) -> String {
-    problems.iter().map(|p| p.0.as_str()).collect::<Vec<_>>().join("\n")
-}
+pub use builtin::{Builtin, builtin};
+pub use load::{Loaded, load};
+pub use problem::{Place, Problem, Source, problems_text};
+pub use schema::{Key, Range, key, schema};
+pub use settings::{Dataset, Distill, EvalNetwork, Evaluate, Expert, Network, NetworkKind, Profile};

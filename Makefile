@@ -1,0 +1,27 @@
+# Everything that a newcomer needs: `make run` starts the demo, `make test` runs the tests. libtorch is found or installed by
+# scripts/libtorch; LIBTORCH of your own wins.
+
+CARGO ?= cargo
+# one build profile for everything, because libtorch's binding takes minutes to compile
+cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
+
+.PHONY: run build test lint golden help
+
+run: build ## the demo: distil the built-in data set "shapes"
+	target/release/astill run shapes
+
+build: ## target/release/astill
+	@$(cargo) build --release
+
+test: ## all tests
+	@$(cargo) test --release
+
+lint: ## formatting and clippy, without warnings
+	@$(CARGO) fmt --check
+	@$(cargo) clippy --release --all-targets -- -D warnings
+
+golden: ## every case of the folder ASTILL_GOLDEN (default tests/golden) through the library, in float64 and float32
+	@$(cargo) test --release --test golden -- --nocapture
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile

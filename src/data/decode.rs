@@ -1,0 +1,97 @@
+//! From image files to square RGB pixels.
+
+use crate::Result;
+use crate::progress::{Watch, report};
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageReader, Limits, RgbImage};
+use rayon::prelude::*;
+use std::path::Path;
+
+/// How many images are worked on between two reports.
+pub const CHUNK: usize = 1024;
+
+/// Larger images are refused: a small file can hold a picture that fills the memory.
+const LARGEST_SIDE: u32 = 32_768;
+const LARGEST_BYTES: u64 = 512 << 20;
+
+/// Decodes a PNG or JPEG (known by its content, not its name) and writes its central square, `size` × `size`, into `planar`
+/// (3·size·size bytes). The error says what is wrong with the file.
+///
+/// Grey, palette and 16-bit images become 8-bit RGB; transparent ones lie over black. An orientation in the metadata is ignored, as
+/// other training programs do.
+pub fn decode(path: &Path, size: usize, planar: &mut [u8]) -> std::result::Result<(), String> {
+    let open = || -> image::ImageResult<DynamicImage> {
+        let mut reader = ImageReader::open(path)?.with_guessed_format()?;
+        let mut limits = Limits::default();
+        limits.max_image_width = Some(LARGEST_SIDE);
+        limits.max_image_height = Some(LARGEST_SIDE);
+        limits.max_alloc = Some(LARGEST_BYTES);
+        reader.limits(limits);
+        reader.decode()
+    };
+    let image = open().map_err(|error| error.to_string())?;
+    write_planar(&square(over_black(image), size as u32), planar);
+    Ok(())
+}
+
+/// Planar images of side `from` at side `to`; as they are if the two are equal.
+pub fn resize_all(pixels: Vec<u8>, from: usize, to: usize, watch: &mut Watch<'_>) -> Result<Vec<u8>> {
+    if from == to {
+        return Ok(pixels);
+    }
+    let (source, target) = (3 * from * from, 3 * to * to);
+    let total = pixels.len() / source;
+    let mut resized = vec![0; total * target];
+    let mut done = 0;
+    for (pixels, resized) in pixels.chunks(CHUNK * source).zip(resized.chunks_mut(CHUNK * target)) {
+        report(watch, "images resized", done as u64, total as u64)?;
+        pixels.par_chunks_exact(source).zip(resized.par_chunks_exact_mut(target)).for_each(|(pixels, resized)| {
+            let plane = from * from;
+            let image = RgbImage::from_fn(from as u32, from as u32, |x, y| {
+                let at = y as usize * from + x as usize;
+                image::Rgb([pixels[at], pixels[plane + at], pixels[2 * plane + at]])
+            });
+            write_planar(&square(image, to as u32), resized);
+        });
+        done += pixels.len() / source;
+    }
+    report(watch, "images resized", done as u64, total as u64)?;
+    Ok(resized)
+}
+
+fn over_black(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let image = image.into_rgba8();
+    RgbImage::from_fn(image.width(), image.height(), |x, y| {
+        let [r, g, b, alpha] = image.get_pixel(x, y).0;
+        let over = |value: u8| ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8;
+        image::Rgb([over(r), over(g), over(b)])
+    })
+}
+
+/// The central square at `size` × `size`. Cutting before scaling gives the same picture as scaling the shorter side to `size` and
+/// cutting then, but never needs more memory than the image, however long it is.
+fn square(image: RgbImage, size: u32) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let side = width.min(height);
+    let image = match width == height {
+        true => image,
+        false => imageops::crop_imm(&image, (width - side) / 2, (height - side) / 2, side, side).to_image(),
+    };
+    match side == size {
+        true => image,
+        false => imageops::resize(&image, size, size, FilterType::Lanczos3),
+    }
+}
+
+/// Interleaved RGB → the three planes one after another.
+fn write_planar(image: &RgbImage, planar: &mut [u8]) {
+    let plane = planar.len() / 3;
+    for (at, pixel) in image.pixels().enumerate() {
+        for (channel, value) in pixel.0.into_iter().enumerate() {
+            planar[channel * plane + at] = value;
+        }
+    }
+}

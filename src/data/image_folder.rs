@@ -1,0 +1,172 @@
+//! Image files in a folder per class: `train/CLASS/*` and `test/CLASS/*` or else `val/CLASS/*`.
+
+use super::source::{Labels, Pixels, missing};
+use super::{cache, decode};
+use crate::progress::{Watch, report};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// How many unreadable images an error names.
+const NAMED: usize = 5;
+
+/// The image files of a data set, with their labels.
+#[derive(Debug)]
+pub struct Listing {
+    root: PathBuf,
+    /// Relative to `root`, in the order of the labels.
+    train: Vec<PathBuf>,
+    test: Vec<PathBuf>,
+    labels: Labels,
+}
+
+impl Listing {
+    /// Lists `folder`, or, if it has no train/, its only sub-folder that has one. Classes are the sub-folders of train/, sorted by name.
+    ///
+    /// [`Error::Usage`] if there is no train/ or neither test/ nor val/; [`Error::File`] for test images of a class without training ones.
+    pub fn find(folder: &Path) -> Result<Self> {
+        let absent = |found: &str| {
+            missing(
+                "image-folder",
+                folder,
+                "train/CLASS/*.png or *.jpg and test/CLASS/* or val/CLASS/*, there or in its only sub-folder",
+                found,
+                "Put one folder of images per class there",
+            )
+        };
+        if !folder.is_dir() {
+            return Err(absent("there is no such folder"));
+        }
+        let root = root_with(folder, "train")?.ok_or_else(|| absent("it has no folder train"))?;
+        let Some(test_folder) = ["test", "val"].into_iter().find(|name| root.join(name).is_dir()) else {
+            return Err(absent(&format!("{} has train, but neither test nor val", root.display())));
+        };
+        let classes = folders(&root.join("train"))?;
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for (label, class) in (0i64..).zip(&classes) {
+            train.extend(images(&root, &Path::new("train").join(class))?.into_iter().map(|path| (path, label)));
+        }
+        for class in folders(&root.join(test_folder))? {
+            let Ok(label) = classes.binary_search(&class) else {
+                let path = root.join(test_folder).join(&class);
+                return Err(Error::file(
+                    path,
+                    format!("expected a class of {}, found one that is not there", root.join("train").display()),
+                ));
+            };
+            test.extend(images(&root, &Path::new(test_folder).join(&class))?.into_iter().map(|path| (path, label as i64)));
+        }
+        Ok(Self::new(root, classes, train, test))
+    }
+
+    /// Of files (relative to `root`) and their labels.
+    pub fn new(root: PathBuf, classes: Vec<String>, train: Vec<(PathBuf, i64)>, test: Vec<(PathBuf, i64)>) -> Self {
+        let ((train, train_labels), (test, test_labels)) = (train.into_iter().unzip(), test.into_iter().unzip());
+        Self { root, train, test, labels: Labels { classes, train: train_labels, test: test_labels } }
+    }
+
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The images at `size` × `size` pixels, from the cache or decoded.
+    ///
+    /// [`Error::File`] names the first of the images that cannot be read and says how many they are.
+    pub fn read(&self, size: usize, cache: &Path, watch: &mut Watch<'_>) -> Result<Pixels> {
+        let path = cache.join(format!("images-{}.safetensors", self.key(size)?));
+        if let Some(pixels) = cache::read_pixels(&path, [self.train.len(), self.test.len()], size) {
+            return Ok(pixels);
+        }
+        let pixels = self.decode(size, watch)?;
+        cache::write_pixels(&path, &pixels, size);
+        Ok(pixels)
+    }
+
+    /// Changes with the folder, the name, length and time of any file, and the size.
+    fn key(&self, size: usize) -> Result<String> {
+        let mut key = blake3::Hasher::new_derive_key("astill decoded images 1");
+        let root = fs::canonicalize(&self.root).map_err(Error::io("find", &self.root))?;
+        let mut text = |bytes: &[u8]| {
+            key.update(&(bytes.len() as u64).to_le_bytes());
+            key.update(bytes);
+        };
+        text(root.as_os_str().as_encoded_bytes());
+        text(&(size as u64).to_le_bytes());
+        for file in self.train.iter().chain(&self.test) {
+            let path = self.root.join(file);
+            let about = fs::metadata(&path).map_err(Error::io("read", &path))?;
+            let time = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+            text(file.as_os_str().as_encoded_bytes());
+            text(&about.len().to_le_bytes());
+            text(&time.as_nanos().to_le_bytes());
+        }
+        Ok(key.finalize().to_hex()[..32].to_owned())
+    }
+
+    fn decode(&self, size: usize, watch: &mut Watch<'_>) -> Result<Pixels> {
+        let image = 3 * size * size;
+        let mut pixels = Pixels { train: vec![0; self.train.len() * image], test: vec![0; self.test.len() * image] };
+        let (mut done, total) = (0, (self.train.len() + self.test.len()) as u64);
+        let mut unreadable = Vec::new();
+        for (files, pixels) in [(&self.train, &mut pixels.train), (&self.test, &mut pixels.test)] {
+            for (files, pixels) in files.chunks(decode::CHUNK).zip(pixels.chunks_mut(decode::CHUNK * image)) {
+                report(watch, "images read", done, total)?;
+                let problems = files.par_iter().zip(pixels.par_chunks_exact_mut(image)).filter_map(|(file, pixels)| {
+                    let problem = decode::decode(&self.root.join(file), size, pixels).err()?;
+                    Some(format!("{} ({problem})", file.display()))
+                });
+                unreadable.extend(problems.collect::<Vec<_>>());
+                done += files.len() as u64;
+            }
+        }
+        report(watch, "images read", done, total)?;
+        if unreadable.is_empty() {
+            return Ok(pixels);
+        }
+        let named = unreadable.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if unreadable.len() > NAMED { ", …" } else { "" };
+        let problem = format!("{} of {total} images cannot be read: {named}{more}; replace or remove them", unreadable.len());
+        Err(Error::file(&self.root, problem))
+    }
+}
+
+/// `folder` if it holds a folder `name`, or else the only one of its sub-folders that does.
+pub fn root_with(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    if folder.join(name).is_dir() {
+        return Ok(Some(folder.to_path_buf()));
+    }
+    let mut below = folders(folder)?.into_iter().map(|sub| folder.join(sub)).filter(|sub| sub.join(name).is_dir());
+    Ok(below.next().filter(|_| below.next().is_none()))
+}
+
+/// The images (PNG or JPEG by name) right in `root`/`folder`, relative to `root`, sorted; hidden files are left out.
+pub fn images(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    let is_image = |name: &str| {
+        let extension = Path::new(name).extension().unwrap_or_default();
+        ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    };
+    let names = names(&root.join(folder), |path| path.is_file())?;
+    Ok(names.into_iter().filter(|name| is_image(name)).map(|name| folder.join(name)).collect())
+}
+
+/// The names of the folders in `folder`, sorted; hidden ones are left out.
+fn folders(folder: &Path) -> Result<Vec<String>> {
+    names(folder, |path| path.is_dir())
+}
+
+fn names(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let entry = entry.map_err(Error::io("list", folder))?;
+        let Ok(name) = entry.file_name().into_string() else {
+            return Err(Error::file(entry.path(), "expected a name in UTF-8; rename it"));
+        };
+        if !name.starts_with('.') && wanted(&entry.path()) {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}

@@ -1,0 +1,89 @@
+//! Where images come from: one layout of files, opened.
+
+use super::image_folder::Listing;
+use super::{Kind, cifar, decode, shapes, tiny_imagenet};
+use crate::progress::Watch;
+use crate::{Error, Result};
+use std::path::Path;
+
+/// The classes of a data set and the label of every image of it; each label is below the number of classes.
+#[derive(Debug)]
+pub struct Labels {
+    pub classes: Vec<String>,
+    pub train: Vec<i64>,
+    pub test: Vec<i64>,
+}
+
+/// The images that [`Labels`] are for, in the same order: u8, (n, 3, size, size), row by row.
+#[derive(Debug)]
+pub struct Pixels {
+    pub train: Vec<u8>,
+    pub test: Vec<u8>,
+}
+
+/// A data set whose files are there and whose labels are known.
+#[derive(Debug)]
+pub enum Source {
+    Shapes(Labels),
+    Cifar(cifar::Files),
+    Folder(Listing),
+}
+
+impl Source {
+    /// Finds the files in `folder` and reads the labels; decodes nothing and creates nothing.
+    pub fn find(kind: Kind, folder: &Path) -> Result<Self> {
+        let source = match kind {
+            Kind::Shapes => Self::Shapes(shapes::labels()),
+            Kind::Cifar10 => Self::Cifar(cifar::Files::find(&cifar::CIFAR10, folder)?),
+            Kind::Cifar100 => Self::Cifar(cifar::Files::find(&cifar::CIFAR100, folder)?),
+            Kind::TinyImagenet => Self::Folder(tiny_imagenet::find(folder)?),
+            Kind::ImageFolder => Self::Folder(Listing::find(folder)?),
+        };
+        let labels = source.labels();
+        let problem = match labels.classes.len() {
+            0 | 1 => Some(format!("expected at least two classes, found {}", labels.classes.len())),
+            _ if labels.test.is_empty() => Some("expected test images, found none".to_owned()),
+            _ => (0i64..)
+                .zip(&labels.classes)
+                .find(|(label, _)| !labels.train.contains(label))
+                .map(|(_, class)| format!("expected training images of every class, found none of \"{class}\"")),
+        };
+        match problem {
+            Some(problem) => Err(Error::file(folder, format!("{problem}; complete the data set or set dataset.path to another one"))),
+            None => Ok(source),
+        }
+    }
+
+    pub fn labels(&self) -> &Labels {
+        match self {
+            Self::Shapes(labels) => labels,
+            Self::Cifar(files) => files.labels(),
+            Self::Folder(listing) => listing.labels(),
+        }
+    }
+
+    /// All images at `size` × `size` pixels.
+    pub fn read(&self, size: i64, cache: &Path, watch: &mut Watch<'_>) -> Result<Pixels> {
+        match self {
+            Self::Shapes(labels) => shapes::draw(labels, size as usize, watch),
+            Self::Cifar(files) => {
+                let pixels = files.read(watch)?;
+                Ok(Pixels {
+                    train: decode::resize_all(pixels.train, cifar::SIDE, size as usize, watch)?,
+                    test: decode::resize_all(pixels.test, cifar::SIDE, size as usize, watch)?,
+                })
+            }
+            Self::Folder(listing) => listing.read(size as usize, cache, watch),
+        }
+    }
+}
+
+/// A data set that is not (wholly) where it was looked for.
+///
+/// `expected` names the files, `found` says what is there instead, `remedy` how to get them.
+pub fn missing(name: &str, folder: &Path, expected: &str, found: &str, remedy: &str) -> Error {
+    Error::Usage(format!(
+        "the data set {name} is not in {}: expected {expected}; {found}. {remedy}, or set dataset.path to the folder that holds it",
+        folder.display()
+    ))
+}

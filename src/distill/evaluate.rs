@@ -1,0 +1,97 @@
+//! Evaluation: how good a fresh network becomes that sees the synthetic images alone.
+
+use super::student::gradient;
+use crate::data::{Augmentation, Split};
+use crate::network::ConvNet;
+use crate::progress::{Watch, report};
+use crate::{Result, random};
+use tch::{Device, Kind, Tensor};
+
+/// Images per step, at most.
+pub const BATCH: usize = 256;
+pub const MOMENTUM: f64 = 0.9;
+pub const WEIGHT_DECAY: f64 = 5e-4;
+/// The learning rate is multiplied by this at the half, with a fresh optimiser.
+pub const LR_DECAY: f64 = 0.1;
+/// Real images per forward pass when accuracy is measured.
+const TEST_BATCH: usize = 256;
+
+/// A set of images to learn from.
+#[derive(Debug)]
+pub struct TrainingSet<'a> {
+    /// (n, C, H, W) in the network's input space.
+    pub images: &'a Tensor,
+    /// i64 (n).
+    pub labels: &'a Tensor,
+    /// The learning rate to begin with.
+    pub lr: f64,
+}
+
+/// Trains a fresh network on `set` alone and returns its parameters (P).
+///
+/// SGD with [`MOMENTUM`] and [`WEIGHT_DECAY`], DSA, `epochs` epochs. `index` names the network: the same index gives the same
+/// initialisation, order and augmentation. Source: evaluation protocol of DC, DSA and MTT.
+pub fn train(net: &ConvNet, set: &TrainingSet<'_>, epochs: usize, seed: u64, index: &[u64], watch: &mut Watch<'_>) -> Result<Tensor> {
+    let device = set.images.device();
+    let (n, side) = (set.images.size()[0] as usize, set.images.size()[3]);
+    let mut rng = random::generator(seed, "evaluation", index);
+    let mut theta = net.init(&mut rng).to_device(device);
+    let mut velocity: Option<Tensor> = None;
+    for epoch in 0..epochs {
+        report(watch, "epochs", epoch as u64, epochs as u64)?;
+        if epoch == epochs / 2 {
+            velocity = None;
+        }
+        let lr = if epoch < epochs / 2 { set.lr } else { set.lr * LR_DECAY };
+        for rows in random::permutation(&mut rng, n).chunks(BATCH) {
+            let rows = Tensor::from_slice(rows).to_device(device);
+            let batch = set.images.index_select(0, &rows);
+            let augmented = Augmentation::draw(&mut rng, batch.size()[0] as usize, side).apply(&batch);
+            let point = theta.set_requires_grad(true);
+            let loss = net.forward(&point, &augmented).cross_entropy_for_logits(&set.labels.index_select(0, &rows));
+            let [g] = gradient(&loss, [&point], false);
+            let point = point.detach();
+            let g = g + &point * WEIGHT_DECAY;
+            let v = match velocity {
+                Some(before) => before * MOMENTUM + g,
+                None => g,
+            };
+            theta = point - &v * lr;
+            velocity = Some(v);
+        }
+    }
+    Ok(theta)
+}
+
+/// The share of `split` that the network with parameters `theta` (P) labels correctly, in per cent.
+pub fn accuracy(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_>) -> Result<f64> {
+    let total = split.len() as u64;
+    let mut correct = Tensor::zeros([], (Kind::Int64, theta.device()));
+    let rows: Vec<i64> = (0..split.len() as i64).collect();
+    for (b, rows) in (0..).zip(rows.chunks(TEST_BATCH)) {
+        report(watch, "images", b * TEST_BATCH as u64, total)?;
+        let (x, y) = split.batch(rows);
+        correct += tch::no_grad(|| net.forward(theta, &x).argmax(1, false).eq_tensor(&y).sum(Kind::Int64));
+    }
+    Ok(100. * correct.int64_value(&[]) as f64 / total.max(1) as f64)
+}
+
+/// Logits (N, K) of all images of `split`, f32 on the CPU.
+pub fn logits(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_>) -> Result<Tensor> {
+    let total = split.len() as u64;
+    let rows: Vec<i64> = (0..split.len() as i64).collect();
+    let mut parts = Vec::new();
+    for (b, rows) in (0..).zip(rows.chunks(TEST_BATCH)) {
+        report(watch, "images", b * TEST_BATCH as u64, total)?;
+        parts.push(tch::no_grad(|| net.forward(theta, &split.batch(rows).0)).to_device(Device::Cpu));
+    }
+    Ok(Tensor::cat(&parts, 0))
+}
+
+/// Mean and sample standard deviation (n − 1; 0 for a single value) of accuracies in per cent.
+pub fn mean_std(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n.max(1.);
+    let square: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+    (mean, if n > 1. { (square / (n - 1.)).sqrt() } else { 0. })
+}

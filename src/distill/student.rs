@@ -1,0 +1,137 @@
+//! The student: N steps on the synthetic images, and the exact gradient through all of them in constant memory.
+
+use crate::Result;
+use crate::data::Augmentation;
+use crate::network::ConvNet;
+use tch::Tensor;
+
+/// One student step: which synthetic images it sees and how they are augmented.
+#[derive(Debug)]
+pub struct Step {
+    /// Rows of the synthetic set, i64 (batch), each at most once.
+    pub rows: Tensor,
+    pub augmentation: Option<Augmentation>,
+}
+
+/// The inner training problem of one iteration.
+#[derive(Debug)]
+pub struct Student<'a> {
+    pub net: &'a ConvNet,
+    /// Synthetic images (n, C, H, W) in the network's input space.
+    pub images: &'a Tensor,
+    /// Their labels, i64 (n).
+    pub labels: &'a Tensor,
+    /// α, the learned student rate.
+    pub lr: f64,
+    /// μ in [0, 1).
+    pub momentum: f64,
+    /// Factor of the cross-entropy (balanced inner-loop loss).
+    pub loss_factor: f64,
+}
+
+/// The student's path: θ_0 … θ_N and the velocities v_0 … v_N−1, all flat vectors (P) without a graph.
+#[derive(Debug)]
+pub struct Rollout {
+    pub points: Vec<Tensor>,
+    pub velocities: Vec<Tensor>,
+}
+
+/// The derivative of a loss of the student's points.
+#[derive(Debug)]
+pub struct Gradient {
+    /// With respect to the synthetic images (n, C, H, W).
+    pub images: Tensor,
+    /// With respect to α (scalar).
+    pub lr: Tensor,
+}
+
+impl Student<'_> {
+    /// Trains from `start` (P): v_0 = g_0, v_i = μ v_i−1 + g_i, θ_i+1 = θ_i − α v_i.
+    ///
+    /// `between` is called before every step and may end the rollout with an error.
+    pub fn unroll(&self, start: &Tensor, steps: &[Step], between: &mut dyn FnMut() -> Result<()>) -> Result<Rollout> {
+        let mut points = vec![start.detach()];
+        let mut velocities: Vec<Tensor> = Vec::with_capacity(steps.len());
+        for (i, step) in steps.iter().enumerate() {
+            between()?;
+            let theta = points[i].detach().set_requires_grad(true);
+            let images = augmented(&self.images.index_select(0, &step.rows), step);
+            let g = self.step_gradient(&theta, &images, step, false);
+            let v = match velocities.last() {
+                Some(before) => before * self.momentum + g,
+                None => g,
+            };
+            points.push((theta - &v * self.lr).detach());
+            velocities.push(v);
+        }
+        Ok(Rollout { points, velocities })
+    }
+
+    /// The exact gradient of a loss L(θ_0 … θ_N) through all N steps, with the graph of one step in memory at a time.
+    ///
+    /// `derivatives` are the direct ∂L/∂θ_i (P) with their i. Backwards over the steps, with λ = ∂L/∂θ_i+1 and ν = ∂L/∂v_i:
+    /// ∂α −= λ · v_i; ν ← ν − α λ; s = ν · g_i(θ_i, X_i); ∂X += ∂s/∂X; λ ← λ + ∂s/∂θ_i; ν ← μ ν. Every step's batch and
+    /// augmentation are those of the forward pass. Source: reverse-mode differentiation of the momentum recursion.
+    pub fn adjoint(
+        &self,
+        rollout: &Rollout,
+        steps: &[Step],
+        derivatives: &[(usize, Tensor)],
+        between: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Gradient> {
+        let add_direct = |lambda: &mut Tensor, point: usize| {
+            for (_, derivative) in derivatives.iter().filter(|(i, _)| *i == point) {
+                *lambda += derivative;
+            }
+        };
+        let mut lambda = rollout.points[0].zeros_like();
+        add_direct(&mut lambda, steps.len());
+        let mut nu = lambda.zeros_like();
+        let mut d_images = self.images.zeros_like();
+        let mut d_lr = Tensor::zeros([], (lambda.kind(), lambda.device()));
+        for (i, step) in steps.iter().enumerate().rev() {
+            between()?;
+            d_lr -= lambda.dot(&rollout.velocities[i]);
+            nu -= &lambda * self.lr;
+
+            let theta = rollout.points[i].detach().set_requires_grad(true);
+            let batch = self.images.index_select(0, &step.rows).detach().set_requires_grad(true);
+            let seen = augmented(&batch, step);
+            let input = seen.detach().set_requires_grad(true);
+            let g = self.step_gradient(&theta, &input, step, true);
+            let s = nu.dot(&g);
+            let [d_input, d_theta] = gradient(&s, [&input, &theta], false);
+            let d_batch = match step.augmentation {
+                // the augmentation is differentiated on its own, outside the step's double backward
+                Some(_) => {
+                    let [d] = gradient(&(seen * d_input).sum(None), [&batch], false);
+                    d
+                }
+                None => d_input,
+            };
+            let _ = d_images.index_add_(0, &step.rows, &d_batch);
+            lambda += d_theta;
+            add_direct(&mut lambda, i);
+            nu *= self.momentum;
+        }
+        Ok(Gradient { images: d_images, lr: d_lr })
+    }
+
+    /// g = ∂/∂θ of factor · mean cross-entropy of one batch, flat (P); with `graph`, differentiable again.
+    fn step_gradient(&self, theta: &Tensor, images: &Tensor, step: &Step, graph: bool) -> Tensor {
+        let labels = self.labels.index_select(0, &step.rows);
+        let loss = self.net.forward(theta, images).cross_entropy_for_logits(&labels) * self.loss_factor;
+        let [g] = gradient(&loss, [theta], graph);
+        g
+    }
+}
+
+fn augmented(images: &Tensor, step: &Step) -> Tensor {
+    step.augmentation.as_ref().map_or_else(|| images.shallow_clone(), |a| a.apply(images))
+}
+
+/// ∂`scalar`/∂`inputs`; with `graph`, the results can be differentiated again.
+pub(super) fn gradient<const N: usize>(scalar: &Tensor, inputs: [&Tensor; N], graph: bool) -> [Tensor; N] {
+    let mut gradients = Tensor::run_backward(&[scalar], &inputs, graph, graph).into_iter();
+    inputs.map(|input| gradients.next().unwrap_or_else(|| input.zeros_like()))
+}

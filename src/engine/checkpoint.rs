@@ -1,0 +1,160 @@
+//! The state of a run between two distillation steps, as a file that a resumed run starts from.
+
+use super::event::{Headline, Labels, Split};
+use crate::tensor_file::{self, TensorFile};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tch::{Device, Tensor};
+
+/// How many of the newest checkpoints are kept.
+const KEPT: usize = 3;
+
+/// Everything that the rest of a run depends on besides its profile. Random numbers need no state: each draw is seeded by
+/// what it is for.
+#[derive(Debug)]
+pub struct State {
+    pub numbers: Numbers,
+    /// The synthetic images (n, C, H, W) in the network's input space, and their momentum buffer.
+    pub images: Tensor,
+    pub image_velocity: Tensor,
+    /// What the synthetic images started from.
+    pub start: Tensor,
+    /// The images of `numbers.best`; those of the start before the first evaluation.
+    pub best_images: Tensor,
+}
+
+/// The part of the state that is plain data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Distillation steps done.
+    pub step: u64,
+    /// α, the learned student rate, and its momentum buffer.
+    pub student_lr: f64,
+    pub lr_velocity: f64,
+    pub best: Option<Best>,
+    /// Evaluations that are done.
+    pub evaluations: Vec<Measured>,
+    pub headlines: Vec<Headline>,
+    /// Rows of the training share, for every class.
+    pub random_rows: Vec<Vec<i64>>,
+    pub representative_rows: Vec<Vec<i64>>,
+}
+
+/// The step that is best so far on the validation share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    pub step: u64,
+    /// Mean accuracy on the validation share, in per cent; none without such a share.
+    pub validation: Option<f64>,
+    pub student_lr: f64,
+}
+
+/// One evaluation: mean accuracy of fresh networks, in per cent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub step: u64,
+    pub network: String,
+    pub labels: Labels,
+    pub split: Split,
+    pub mean: f64,
+}
+
+impl State {
+    /// Writes the state below `run` as `checkpoints/step_NNNNN.safetensors` and removes all but the newest few. Returns the
+    /// path relative to `run`.
+    pub fn save(&self, run: &Path) -> Result<String> {
+        let file = format!("checkpoints/step_{:05}.safetensors", self.numbers.step);
+        let tensors = [
+            ("images", &self.images),
+            ("image_velocity", &self.image_velocity),
+            ("start", &self.start),
+            ("best_images", &self.best_images),
+        ];
+        let numbers = serde_json::to_string(&self.numbers).map_err(|e| Error::file(run.join(&file), e.to_string()))?;
+        tensor_file::write(&run.join(&file), &tensors, Some(("state", numbers)))?;
+        let old = files(run)?;
+        for path in old.iter().rev().skip(KEPT) {
+            fs::remove_file(path).map_err(Error::io("remove", path))?;
+        }
+        Ok(file)
+    }
+
+    /// The newest state below `run` that is whole; none if the run has not come that far.
+    pub fn load(run: &Path, device: Device) -> Result<Option<Self>> {
+        for path in files(run)?.iter().rev() {
+            // a file that is not whole is passed over: an older one costs some steps, never the result
+            if let Ok(state) = Self::read(path, device) {
+                return Ok(Some(state));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(path: &Path, device: Device) -> Result<Self> {
+        let file = TensorFile::open(path)?;
+        let numbers = serde_json::from_str(file.metadata("state")?).map_err(|e| Error::file(path, e.to_string()))?;
+        let tensor = |name| Ok(file.tensor(name)?.to_device(device));
+        Ok(Self {
+            numbers,
+            images: tensor("images")?,
+            image_velocity: tensor("image_velocity")?,
+            start: tensor("start")?,
+            best_images: tensor("best_images")?,
+        })
+    }
+}
+
+/// All checkpoints of a run, oldest first.
+fn files(run: &Path) -> Result<Vec<PathBuf>> {
+    let folder = run.join("checkpoints");
+    let entries = fs::read_dir(&folder).map_err(Error::io("read", &folder))?;
+    let mut steps: Vec<(u64, PathBuf)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let step = name.strip_prefix("step_")?.strip_suffix(".safetensors")?.parse().ok()?;
+            Some((step, entry.path()))
+        })
+        .collect();
+    steps.sort();
+    Ok(steps.into_iter().map(|(_, path)| path).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(step: u64) -> State {
+        let numbers = Numbers {
+            step,
+            student_lr: 0.1 + 0.2,
+            lr_velocity: -1e-300,
+            best: None,
+            evaluations: Vec::new(),
+            headlines: Vec::new(),
+            random_rows: vec![vec![1]],
+            representative_rows: vec![vec![2]],
+        };
+        let t = || Tensor::from_slice(&[step as f32]);
+        State { numbers, images: t(), image_velocity: t(), start: t(), best_images: t() }
+    }
+
+    #[test]
+    fn the_newest_whole_checkpoint_is_loaded_and_old_ones_are_removed() -> Result<()> {
+        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
+        assert!(State::load(run.path(), Device::Cpu)?.is_none());
+        for step in [1, 2, 3, 99_999, 100_000] {
+            state(step).save(run.path())?;
+        }
+        assert_eq!(files(run.path())?.len(), KEPT);
+        let newest = run.path().join("checkpoints/step_100000.safetensors");
+        fs::write(&newest, b"torn").map_err(Error::io("write", &newest))?;
+        let back = State::load(run.path(), Device::Cpu)?.ok_or(Error::Interrupted)?;
+        assert_eq!(back.numbers, state(99_999).numbers);
+        assert!(back.images.equal(&state(99_999).images));
+        Ok(())
+    }
+}

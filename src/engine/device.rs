@@ -1,0 +1,87 @@
+//! The device that a run computes on.
+
+use crate::{Error, Result};
+use std::ffi::CStr;
+use tch::{Cuda, Device};
+
+/// Makes glibc keep big blocks instead of giving every one back to the kernel: half of a training step on the CPU is
+/// page faults otherwise. To be called first thing in `main`.
+pub fn keep_freed_memory() {
+    const BIG: libc::c_int = 1 << 30;
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, BIG);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, BIG);
+    }
+}
+
+/// `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`. Errors: another word, a GPU that is not there.
+///
+/// Must come before any other use of libtorch, because its CUDA part registers itself when it is loaded.
+pub fn choose(name: &str) -> Result<Device> {
+    let index = match name {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" | "cuda" => 0,
+        _ => name
+            .strip_prefix("cuda:")
+            .and_then(|n| n.parse::<usize>().ok())
+            .ok_or_else(|| Error::Usage(format!("--device: found \"{name}\", expected auto, cpu, cuda or cuda:N")))?,
+    };
+    let problem = load_cuda().err();
+    let count = if problem.is_none() { Cuda::device_count() } else { 0 };
+    match () {
+        () if (index as i64) < count => Ok(Device::Cuda(index)),
+        () if name == "auto" => Ok(Device::Cpu),
+        () => {
+            let why = problem.unwrap_or_else(|| format!("libtorch sees {count} CUDA devices"));
+            Err(Error::Usage(format!("--device {name}: that GPU is not there ({why}); --device cpu always works")))
+        }
+    }
+}
+
+/// Loads libtorch's CUDA part, which the linker leaves out because nothing refers to it by name.
+fn load_cuda() -> std::result::Result<(), String> {
+    const DRIVER: &CStr = c"libcuda.so.1";
+    const LIBTORCH: &CStr = c"libtorch_cuda.so";
+    for library in [DRIVER, LIBTORCH] {
+        let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+        if handle.is_null() {
+            let reason = unsafe {
+                let text = libc::dlerror();
+                if text.is_null() { "unknown reason".into() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+            };
+            return Err(reason);
+        }
+    }
+    Ok(())
+}
+
+/// The name of a device, as `choose` takes it.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(n) => format!("cuda:{n}"),
+        _ => "cpu".into(),
+    }
+}
+
+/// Waits until a device has done everything it was asked to.
+pub fn synchronize(device: Device) {
+    if let Device::Cuda(n) = device {
+        Cuda::synchronize(n as i64);
+    }
+}
+
+/// Resident memory of this process in MiB; 0 where the system does not say.
+pub fn resident_mib() -> u64 {
+    status_kib("VmRSS:") / 1024
+}
+
+/// The highest resident memory of this process so far, in MiB.
+pub fn peak_resident_mib() -> u64 {
+    status_kib("VmHWM:") / 1024
+}
+
+fn status_kib(key: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix(key));
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,203 @@
+//! The phase that distils: iteration after iteration on the synthetic images and the student rate, with what is seen of them.
+
+use super::checkpoint::{Best, Measured, State};
+use super::control::Control;
+use super::evaluation::{Evaluator, Occasion};
+use super::event::{Labels, Perturbation, Split, What};
+use super::{RunDir, device, picture};
+use crate::data::Dataset;
+use crate::distill::evaluate::{TrainingSet, mean_std};
+use crate::distill::iteration::{Draw, Outcome, Settings, align};
+use crate::distill::trajectory::Trajectory;
+use crate::network::ConvNet;
+use crate::{Error, Result};
+use std::time::{Duration, Instant};
+use tch::{Device, Tensor};
+
+/// Momentum of SGD on the images and on the student rate.
+const MOMENTUM: f64 = 0.5;
+/// One update may shrink the student rate to this share of itself, so that it stays positive.
+const MOST_SHRINKING: f64 = 0.1;
+/// The run fails after this many updates in a row that are not finite.
+const NOT_FINITE_IN_A_ROW: u32 = 20;
+/// A checkpoint at least this often.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
+/// About as many pictures in a run, besides those of evaluations.
+const PICTURES: u64 = 50;
+/// Progress inside an iteration is worth an event only where iterations are this slow.
+const SLOW_ITERATION: Duration = Duration::from_secs(2);
+
+/// What distillation needs.
+#[derive(Debug)]
+pub struct Distillation<'a> {
+    pub run: &'a RunDir,
+    pub net: &'a ConvNet,
+    pub dataset: &'a Dataset,
+    pub experts: &'a [Trajectory],
+    pub evaluators: &'a [Evaluator<'a>],
+    /// Labels of the synthetic images, i64 (n).
+    pub labels: &'a Tensor,
+    pub settings: Settings,
+    pub iterations: u64,
+    pub evaluate_every: u64,
+    pub lr_images: f64,
+    pub lr_lr: f64,
+    pub seed: u64,
+    pub device: Device,
+}
+
+impl Distillation<'_> {
+    /// Goes on from `state` to the last iteration. When it is stopped, `state` is that after the last whole step.
+    pub fn run(&self, state: &mut State, control: &mut Control) -> Result<()> {
+        let (mut last_checkpoint, mut not_finite) = (Instant::now(), 0);
+        loop {
+            let step = state.numbers.step;
+            if self.is_evaluated_at(step) && !state.numbers.evaluations.iter().any(|m| m.step == step && m.labels == Labels::Distilled) {
+                self.checkpoint(state, control)?;
+                self.evaluate(state, control)?;
+                self.checkpoint(state, control)?;
+                last_checkpoint = Instant::now();
+            }
+            if step >= self.iterations {
+                return Ok(());
+            }
+            let finite = self.step(state, control)?;
+            not_finite = if finite { 0 } else { not_finite + 1 };
+            if not_finite == NOT_FINITE_IN_A_ROW {
+                return Err(Error::Diverged(format!(
+                    "{NOT_FINITE_IN_A_ROW} updates in a row were not finite, up to step {}: the student diverges. Lower \
+                     distill.lr_student or distill.lr_images and start again",
+                    state.numbers.step
+                )));
+            }
+            let step = state.numbers.step;
+            if step.is_multiple_of(self.iterations.div_ceil(PICTURES)) || self.is_evaluated_at(step) {
+                self.samples(state, control)?;
+            }
+            if last_checkpoint.elapsed() >= CHECKPOINT_EVERY {
+                self.checkpoint(state, control)?;
+                last_checkpoint = Instant::now();
+            }
+        }
+    }
+
+    /// Whether the images are evaluated after `step` steps.
+    fn is_evaluated_at(&self, step: u64) -> bool {
+        step > 0 && (step.is_multiple_of(self.evaluate_every) || step == self.iterations)
+    }
+
+    /// One iteration and the update of images and student rate; false if the update was not finite and left out.
+    fn step(&self, state: &mut State, control: &mut Control) -> Result<bool> {
+        let begin = Instant::now();
+        let index = state.numbers.step;
+        let (images, side) = (state.images.size()[0] as usize, self.dataset.size);
+        let draw = Draw::new(&self.settings, self.net, self.seed, index, self.experts.len() as u64, images, side, self.device);
+        let trajectory = &self.experts[draw.expert as usize];
+        let checkpoints = (0..=self.settings.expert_epochs)
+            .map(|j| Ok(trajectory.checkpoint(draw.start_epoch + j)?.to_device(self.device)))
+            .collect::<Result<Vec<_>>>()?;
+        let mut watch = control.watch("", SLOW_ITERATION);
+        let lr = state.numbers.student_lr;
+        let outcome = align(self.net, &checkpoints, &state.images, self.labels, lr, &self.settings, &draw, &mut watch)?;
+        drop(watch);
+
+        state.numbers.step += 1;
+        let finite = [outcome.matching_loss, outcome.image_gradient, outcome.lr_gradient].iter().all(|v| v.is_finite());
+        if finite {
+            self.update(state, &outcome, control)?;
+        } else {
+            control.warn(format!(
+                "step {}: the gradient is not finite, so this update is left out (student rate {lr:.3e}, matching loss {})",
+                state.numbers.step, outcome.matching_loss
+            ))?;
+        }
+        control.record(What::DistillStep {
+            step: state.numbers.step,
+            expert: draw.expert,
+            start_epoch: draw.start_epoch as u64,
+            matching_loss: outcome.matching_loss,
+            final_ratio: outcome.final_ratio,
+            intermediate: outcome.intermediate,
+            student_lr: state.numbers.student_lr,
+            balance_factor: outcome.balance_factor,
+            perturbation: Perturbation { relative: outcome.perturbation.relative, per_layer: outcome.perturbation.per_layer },
+            reach: outcome.reach,
+            alignment: outcome.alignment,
+            image_gradient: outcome.image_gradient,
+            seconds: begin.elapsed().as_secs_f64(),
+        })?;
+        Ok(finite)
+    }
+
+    /// SGD with momentum on the images and on the student rate, which stays positive.
+    fn update(&self, state: &mut State, outcome: &Outcome, control: &mut Control) -> Result<()> {
+        state.image_velocity = &state.image_velocity * MOMENTUM + &outcome.gradient;
+        state.images = &state.images - &state.image_velocity * self.lr_images;
+        let numbers = &mut state.numbers;
+        numbers.lr_velocity = numbers.lr_velocity * MOMENTUM + outcome.lr_gradient;
+        let (before, after) = (numbers.student_lr, numbers.student_lr - self.lr_lr * numbers.lr_velocity);
+        let least = before * MOST_SHRINKING;
+        numbers.student_lr = after.max(least);
+        if after < least {
+            numbers.lr_velocity = 0.;
+            let step = numbers.step;
+            control.warn(format!(
+                "step {step}: the student rate would have gone from {before:.3e} to {after:.3e}; it was held at {least:.3e}. \
+                 If this goes on, lower distill.lr_lr (now {:e})",
+                self.lr_lr
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates the images as they are now, and remembers them if they are the best so far on the validation share.
+    fn evaluate(&self, state: &mut State, control: &mut Control) -> Result<()> {
+        let step = state.numbers.step;
+        let lr = state.numbers.student_lr;
+        let mut measured = Vec::new();
+        for (i, evaluator) in self.evaluators.iter().enumerate() {
+            let set = TrainingSet { images: &state.images, labels: self.labels, lr };
+            let accuracies = evaluator.evaluate(&set, Labels::Distilled, step, Occasion::Step(step), control)?;
+            let mean = |values: &[f64]| mean_std(values).0;
+            let network = || evaluator.network.to_string();
+            let test = mean(&accuracies.test);
+            measured.push(Measured { step, network: network(), labels: Labels::Distilled, split: Split::Test, mean: test });
+            let validation = (!accuracies.validation.is_empty()).then(|| mean(&accuracies.validation));
+            if let Some(mean) = validation {
+                measured.push(Measured { step, network: network(), labels: Labels::Distilled, split: Split::Validation, mean });
+            }
+            // the first network of the list chooses
+            let is_best = match (&state.numbers.best, validation) {
+                (Some(best), Some(now)) => best.validation.is_none_or(|before| now > before),
+                _ => true,
+            };
+            if i == 0 && is_best {
+                state.numbers.best = Some(Best { step, validation, student_lr: lr });
+                state.best_images = state.images.copy();
+            }
+        }
+        state.numbers.evaluations.extend(measured);
+        Ok(())
+    }
+
+    /// Writes a picture of the images.
+    pub fn samples(&self, state: &State, control: &mut Control) -> Result<()> {
+        let step = state.numbers.step;
+        let file = format!("samples/step_{step:05}.png");
+        let pixels = self.dataset.normalisation.invert(&state.images);
+        picture::save(&self.run.path().join(&file), &pixels, self.net.classes())?;
+        control.record(What::Samples { step, file })
+    }
+
+    /// Writes a checkpoint, and how much memory is in use.
+    pub fn checkpoint(&self, state: &State, control: &mut Control) -> Result<()> {
+        let file = state.save(self.run.path())?;
+        control.record(What::Checkpoint { step: state.numbers.step, file })?;
+        memory(control)
+    }
+}
+
+/// Records how much memory is in use.
+pub fn memory(control: &mut Control) -> Result<()> {
+    control.record(What::Memory { host_mib: device::resident_mib(), device_mib: None })
+}

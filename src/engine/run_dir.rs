@@ -1,0 +1,201 @@
+//! The run directory: everything that a run leaves behind, and the interface to whoever watches it.
+//!
+//! ```text
+//! RUN/profile.yaml     the resolved profile, every key
+//!     events.jsonl     what happened, an event a line
+//!     run.log          the same for people, with messages of libraries
+//!     samples/         pictures of the synthetic images, a row a class: step_00000.png …
+//!     checkpoints/     what a resumed run starts from: step_00000.safetensors …
+//!     distilled/       the result: best.safetensors
+//!     lock             held by the engine
+//! ```
+
+use crate::{Error, Result};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// An existing run directory.
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// The right to be this run's engine; given back when dropped or when the process dies.
+#[derive(Debug)]
+pub struct EngineLock {
+    _file: File,
+}
+
+const NAME_LENGTH: usize = 100;
+
+impl RunDir {
+    /// Creates a new run below `runs`: `name`, or else the first of `PROFILE-001`, `-002` … that is free.
+    ///
+    /// A name is letters, digits, `.`, `-` and `_`, up to 100, and does not begin with a dot. Errors: a bad or taken name.
+    pub fn create(runs: &Path, profile: &str, name: Option<&str>) -> Result<Self> {
+        if let Some(name) = name {
+            check_name(name)?;
+        }
+        fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
+        let candidates: Box<dyn Iterator<Item = String>> = match name {
+            Some(name) => Box::new(std::iter::once(name.to_string())),
+            None => Box::new((1..).map(|n| format!("{}-{n:03}", profile_stem(profile)))),
+        };
+        for candidate in candidates {
+            let path = runs.join(&candidate);
+            match fs::create_dir(&path) {
+                Ok(()) => return Self::with_folders(path),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::io("create", path)(e)),
+            }
+        }
+        let name = name.unwrap_or(profile);
+        Err(Error::Usage(format!(
+            "there is a run \"{name}\" in {} already: choose another --name, or go on with it by `astill resume {name}`",
+            runs.display()
+        )))
+    }
+
+    fn with_folders(path: PathBuf) -> Result<Self> {
+        for folder in ["samples", "checkpoints", "distilled"] {
+            let folder = path.join(folder);
+            fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
+        }
+        Ok(Self { path })
+    }
+
+    /// Finds an existing run: a path, a name below `runs`, or the beginning of exactly one name there.
+    pub fn find(runs: &Path, reference: &str) -> Result<Self> {
+        let is_run = |path: &Path| path.join("profile.yaml").is_file();
+        for path in [runs.join(reference), PathBuf::from(reference)] {
+            if !reference.is_empty() && is_run(&path) {
+                return Ok(Self { path });
+            }
+        }
+        let mut names: Vec<String> = fs::read_dir(runs)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|e| is_run(&e.path()))
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        let matching: Vec<&String> = names.iter().filter(|n| n.starts_with(reference)).collect();
+        match (matching.as_slice(), names.as_slice()) {
+            ([only], _) => Ok(Self { path: runs.join(only) }),
+            ([], []) => {
+                Err(Error::Usage(format!("no run \"{reference}\": there are no runs in {} (--runs DIR looks elsewhere)", runs.display())))
+            }
+            ([], all) => Err(Error::Usage(format!("no run \"{reference}\" in {}: there are {}", runs.display(), listed(all.iter())))),
+            (several, _) => {
+                Err(Error::Usage(format!("\"{reference}\" could be {}: give more of the name", listed(several.iter().copied()))))
+            }
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's name.
+    pub fn name(&self) -> String {
+        self.path.canonicalize().unwrap_or_else(|_| self.path.clone()).file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The right to be this run's engine. Errors: another process has it.
+    pub fn lock(&self) -> Result<EngineLock> {
+        let path = self.path.join("lock");
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(EngineLock { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::Usage(format!("{} is in the hands of another astill already: stop that one first", self.path.display())))
+            }
+            Err(TryLockError::Error(e)) => Err(Error::io("lock", &path)(e)),
+        }
+    }
+
+    pub fn profile(&self) -> PathBuf {
+        self.path.join("profile.yaml")
+    }
+
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.path.join("run.log")
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.is_empty() || name.len() > NAME_LENGTH || name.starts_with(['.', '-']) || !name.chars().all(allowed) {
+        let shown: String = name.escape_debug().take(NAME_LENGTH).collect();
+        return Err(Error::Usage(format!(
+            "--name: found \"{shown}\", expected 1 to {NAME_LENGTH} letters, digits, \".\", \"-\" or \"_\", not beginning with \".\" or \"-\""
+        )));
+    }
+    Ok(())
+}
+
+/// The part of a profile's name that a run is called after.
+fn profile_stem(profile: &str) -> String {
+    let safe: String = profile.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' }).collect();
+    let stem: String = safe.trim_start_matches(['.', '-']).chars().take(NAME_LENGTH / 2).collect();
+    if stem.is_empty() { "run".into() } else { stem }
+}
+
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    const SHOWN: usize = 8;
+    let (count, mut shown): (usize, Vec<&str>) = (names.len(), names.take(SHOWN).map(String::as_str).collect());
+    if count > SHOWN {
+        shown.push("…");
+    }
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_counted_up_and_taken_ones_refused() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        assert_eq!(RunDir::create(runs.path(), "shapes", None)?.name(), "shapes-001");
+        assert_eq!(RunDir::create(runs.path(), "shapes", None)?.name(), "shapes-002");
+        RunDir::create(runs.path(), "shapes", Some("mine"))?;
+        assert_eq!(RunDir::create(runs.path(), "shapes", Some("mine")).map_err(|e| e.exit_status()).err(), Some(2));
+        for bad in ["", "..", "a/b", ".hidden", "-x", "a\nb", &"x".repeat(101)] {
+            assert!(RunDir::create(runs.path(), "shapes", Some(bad)).is_err(), "{bad:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_run_is_found_by_name_path_or_unique_beginning() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        for name in ["alpha-1", "alpha-2", "beta"] {
+            let run = RunDir::create(runs.path(), "p", Some(name))?;
+            fs::write(run.profile(), "").map_err(Error::io("write", run.profile()))?;
+        }
+        let find = |r: &str| RunDir::find(runs.path(), r).map(|d| d.name());
+        assert_eq!(find("b")?, "beta");
+        assert_eq!(find("alpha-2")?, "alpha-2");
+        assert_eq!(find(&runs.path().join("alpha-1").to_string_lossy())?, "alpha-1");
+        assert!(find("alpha").is_err_and(|e| e.to_string().contains("alpha-1, alpha-2")));
+        assert!(find("gamma").is_err_and(|e| e.exit_status() == 2));
+        Ok(())
+    }
+
+    #[test]
+    fn one_engine_at_a_time() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::create(runs.path(), "p", None)?;
+        let held = run.lock()?;
+        assert!(run.lock().is_err());
+        drop(held);
+        run.lock().map(|_| ())
+    }
+}

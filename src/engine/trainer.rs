@@ -1,0 +1,352 @@
+//! A run from its first phase to its last: data, experts, init, distill, evaluate.
+
+use super::checkpoint::{Numbers, State};
+use super::control::Control;
+use super::distillation::{self, Distillation};
+use super::evaluation::{Evaluator, Occasion};
+use super::event::{Headline, Labels, Phase, Split, Status, What};
+use super::experts::Training;
+use super::{RunDir, device};
+use crate::data::{self, Dataset, Normalisation};
+use crate::distill::evaluate::{self, TrainingSet};
+use crate::distill::iteration::Settings;
+use crate::distill::trajectory::{Store, Trajectory};
+use crate::distill::{Init, Recipe, representatives};
+use crate::network::ConvNet;
+use crate::profile::{EvalNetwork, Profile};
+use crate::{Error, Result, random, tensor_file};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tch::{Device, Tensor};
+
+/// A run that is to be started or resumed.
+#[derive(Debug)]
+pub struct Plan {
+    pub run: RunDir,
+    pub profile_name: String,
+    pub profile: Profile,
+    /// Where data sets, caches and trajectories are.
+    pub data: PathBuf,
+    pub device: Device,
+    /// Intra-op threads; libtorch's own choice if none.
+    pub threads: Option<i64>,
+}
+
+/// What to load for a profile, with `data` as the folder of data sets.
+pub fn data_request(profile: &Profile, data: &std::path::Path) -> data::Request {
+    let set = &profile.dataset;
+    let folder = match &set.path {
+        // a relative path is looked for where the user stands, then among the data sets
+        Some(path) if path.is_relative() && !path.exists() => data.join(path),
+        Some(path) => path.clone(),
+        None => data.join(kind_name(set.kind)),
+    };
+    data::Request {
+        kind: set.kind,
+        folder,
+        size: set.size,
+        train_limit: set.train_limit,
+        validation: set.validation,
+        zca: set.zca,
+        seed: profile.seed,
+        cache: data.join("cache"),
+    }
+}
+
+fn kind_name(kind: data::Kind) -> String {
+    json!(kind).as_str().unwrap_or_default().to_string()
+}
+
+/// The network of a profile for a data set with `classes` classes. Errors: an image too small for the depth.
+pub fn network(profile: &Profile, classes: usize) -> Result<ConvNet> {
+    let n = &profile.network;
+    ConvNet::new(3, classes as i64, n.width, n.depth, profile.dataset.size, n.norm, n.activation, n.pooling)
+        .ok_or_else(|| Error::Usage(format!("images of {} pixels are too small for {} blocks that pool", profile.dataset.size, n.depth)))
+}
+
+/// Does the whole run, or what is left of it.
+pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
+    let begin = Instant::now();
+    if let Some(threads) = plan.threads {
+        tch::set_num_threads(threads as i32);
+    }
+    let saved = State::load(plan.run.path(), plan.device)?;
+    let profile = &plan.profile;
+    control.record(What::RunStarted {
+        run: plan.run.name(),
+        profile: plan.profile_name.clone(),
+        seed: profile.seed,
+        device: device::name(plan.device),
+        threads: i64::from(tch::get_num_threads()),
+        version: env!("CARGO_PKG_VERSION").into(),
+        process: std::process::id(),
+        step: saved.as_ref().map_or(0, |s| s.numbers.step),
+        iterations: profile.distill.iterations as u64,
+    })?;
+
+    phase(Phase::Data, control)?;
+    let dataset = load(plan, control)?;
+    let net = network(profile, dataset.classes.len())?;
+
+    phase(Phase::Experts, control)?;
+    let experts = experts(plan, &dataset, &net, control)?;
+
+    let names: Vec<String> = profile.evaluate.networks.iter().map(EvalNetwork::to_string).collect();
+    let evaluators: Vec<Evaluator<'_>> = names
+        .iter()
+        .map(|network| Evaluator {
+            network,
+            net: &net,
+            dataset: &dataset,
+            repeats: profile.evaluate.repeats as u64,
+            epochs: profile.evaluate.epochs,
+            seed: profile.seed,
+        })
+        .collect();
+    let labels = labels(dataset.classes.len(), profile.distill.ipc).to_device(plan.device);
+    let distill = &profile.distill;
+    let distillation = Distillation {
+        run: &plan.run,
+        net: &net,
+        dataset: &dataset,
+        experts: &experts,
+        evaluators: &evaluators,
+        labels: &labels,
+        settings: Settings {
+            syn_steps: distill.syn_steps,
+            expert_epochs: distill.expert_epochs,
+            max_start_epoch: distill.max_start_epoch,
+            batch: distill.batch,
+            momentum: distill.momentum,
+            balance: distill.balance,
+            intermediate: distill.intermediate,
+            perturbation: distill.perturbation,
+        },
+        iterations: distill.iterations as u64,
+        evaluate_every: profile.evaluate.every as u64,
+        lr_images: distill.lr_images,
+        lr_lr: distill.lr_lr,
+        seed: profile.seed,
+        device: plan.device,
+    };
+
+    let mut state = match saved {
+        Some(state) => state,
+        None => {
+            phase(Phase::Init, control)?;
+            let state = initial_state(plan, &dataset, &net, &experts, control)?;
+            distillation.samples(&state, control)?;
+            baselines(plan, &dataset, &distillation, &state, control)?;
+            distillation.checkpoint(&state, control)?;
+            state
+        }
+    };
+
+    phase(Phase::Distill, control)?;
+    let distilled = distillation.run(&mut state, control);
+    if let Err(Error::Interrupted) = distilled {
+        distillation.checkpoint(&state, control)?;
+    }
+    distilled?;
+
+    phase(Phase::Evaluate, control)?;
+    headlines(plan, &dataset, &distillation, &mut state, control)?;
+    let paper_style_max = paper_style_max(&state.numbers);
+    let file = save_distilled(plan, &dataset, &labels, &state, paper_style_max)?;
+    control.record(What::RunFinished {
+        status: Status::Done,
+        reason: None,
+        best_step: state.numbers.best.as_ref().map(|b| b.step),
+        results: state.numbers.headlines.clone(),
+        paper_style_max,
+        file: Some(file),
+        seconds: begin.elapsed().as_secs_f64(),
+    })
+}
+
+fn phase(name: Phase, control: &mut Control) -> Result<()> {
+    control.check()?;
+    control.record(What::Phase { name })
+}
+
+fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
+    let request = data_request(&plan.profile, &plan.data);
+    let mut watch = control.watch("", Duration::ZERO);
+    let mut dataset = request.load(&mut watch)?;
+    drop(watch);
+    dataset.train.to_device(plan.device);
+    dataset.validation.to_device(plan.device);
+    dataset.test.to_device(plan.device);
+    dataset.normalisation.to_device(plan.device);
+    control.record(What::Dataset {
+        classes: dataset.classes.clone(),
+        train: dataset.train.len() as u64,
+        validation: dataset.validation.len() as u64,
+        test: dataset.test.len() as u64,
+        size: dataset.size,
+        normalisation: normalisation_name(&dataset.normalisation).into(),
+    })?;
+    distillation::memory(control)?;
+    Ok(dataset)
+}
+
+fn normalisation_name(normalisation: &Normalisation) -> &'static str {
+    match normalisation {
+        Normalisation::Channels { .. } => "channels",
+        Normalisation::Zca(_) => "zca",
+    }
+}
+
+fn experts(plan: &Plan, dataset: &Dataset, net: &ConvNet, control: &mut Control) -> Result<Vec<Trajectory>> {
+    let Profile { expert, dataset: set, network, seed, .. } = &plan.profile;
+    let recipe = Recipe {
+        epochs: expert.epochs,
+        batch: expert.batch,
+        lr: expert.lr,
+        momentum: expert.momentum,
+        weight_decay: expert.weight_decay,
+        clipping: expert.clipping,
+        gradient_penalty: expert.gradient_penalty,
+    };
+    // every setting that shapes an expert, and nothing else: how many there are does not
+    let mut expert_settings = json!(expert);
+    if let Some(map) = expert_settings.as_object_mut() {
+        map.remove("count");
+    }
+    let settings = json!({
+        "dataset": {
+            "kind": set.kind,
+            "content": dataset.fingerprint,
+            "classes": dataset.classes.len(),
+            "size": set.size,
+            "train_limit": set.train_limit,
+            "validation": set.validation,
+            "zca": set.zca,
+        },
+        "network": network,
+        "expert": expert_settings,
+        "seed": seed,
+    });
+    let store = Store::new(&plan.data, &settings, expert.epochs);
+    let training = Training { net, recipe: &recipe, dataset, store: &store, seed: *seed, device: plan.device };
+    let experts = training.experts(expert.count as u64, &settings, control)?;
+    distillation::memory(control)?;
+    Ok(experts)
+}
+
+/// Labels of a synthetic set: 0 × ipc, 1 × ipc, …; i64 (classes · ipc).
+fn labels(classes: usize, ipc: usize) -> Tensor {
+    let labels: Vec<i64> = (0..classes as i64).flat_map(|c| std::iter::repeat_n(c, ipc)).collect();
+    Tensor::from_slice(&labels)
+}
+
+fn initial_state(plan: &Plan, dataset: &Dataset, net: &ConvNet, experts: &[Trajectory], control: &mut Control) -> Result<State> {
+    let (seed, ipc) = (plan.profile.seed, plan.profile.distill.ipc);
+    let rows_of_class: Vec<Vec<i64>> = (0..dataset.classes.len()).map(|c| dataset.train.rows_of(c as i64)).collect();
+    let expert = experts.first().ok_or_else(|| Error::Usage("expert.count is 0".into()))?.last()?.to_device(plan.device);
+    let logits = evaluate::logits(net, &expert, &dataset.train, &mut control.watch("logits of ", Duration::ZERO))?;
+    let representative_rows = representatives(&logits, &rows_of_class, ipc, seed);
+    let random_rows: Vec<Vec<i64>> = rows_of_class
+        .iter()
+        .enumerate()
+        .map(|(class, rows)| {
+            let order = random::permutation(&mut random::generator(seed, "random real images", &[class as u64]), rows.len());
+            order.iter().take(ipc).map(|i| rows[*i as usize]).collect()
+        })
+        .collect();
+    let start = match plan.profile.distill.init {
+        Init::Representative => dataset.train.batch(&representative_rows.concat()).0,
+        Init::Real => dataset.train.batch(&random_rows.concat()).0,
+        Init::Noise => {
+            let shape = [(dataset.classes.len() * ipc) as i64, 3, dataset.size, dataset.size];
+            let n = shape.iter().product::<i64>() as usize;
+            random::normal(&mut random::generator(seed, "noise images", &[]), n).view(shape).to_device(plan.device)
+        }
+    };
+    let numbers = Numbers {
+        step: 0,
+        student_lr: plan.profile.distill.lr_student,
+        lr_velocity: 0.,
+        best: None,
+        evaluations: Vec::new(),
+        headlines: Vec::new(),
+        random_rows,
+        representative_rows,
+    };
+    Ok(State { numbers, image_velocity: start.zeros_like(), best_images: start.copy(), images: start.copy(), start })
+}
+
+/// The real images that distilled ones are compared with.
+fn baseline_images(labels: Labels, dataset: &Dataset, state: &State) -> Tensor {
+    match labels {
+        Labels::Distilled => state.best_images.shallow_clone(),
+        Labels::Random => dataset.train.batch(&state.numbers.random_rows.concat()).0,
+        Labels::Representative => dataset.train.batch(&state.numbers.representative_rows.concat()).0,
+    }
+}
+
+/// Evaluates both baselines with the rate that the student starts with, for the curves of a watcher.
+fn baselines(plan: &Plan, dataset: &Dataset, distillation: &Distillation<'_>, state: &State, control: &mut Control) -> Result<()> {
+    for evaluator in distillation.evaluators {
+        for labels in [Labels::Random, Labels::Representative] {
+            let images = baseline_images(labels, dataset, state);
+            let set = TrainingSet { images: &images, labels: distillation.labels, lr: plan.profile.distill.lr_student };
+            evaluator.evaluate(&set, labels, 0, Occasion::Step(0), control)?;
+        }
+    }
+    Ok(())
+}
+
+/// The headline figures: networks that chose nothing, on the test set, all three sets with the learned rate.
+fn headlines(plan: &Plan, dataset: &Dataset, distillation: &Distillation<'_>, state: &mut State, control: &mut Control) -> Result<()> {
+    let (step, lr) = state.numbers.best.as_ref().map_or((0, plan.profile.distill.lr_student), |b| (b.step, b.student_lr));
+    for evaluator in distillation.evaluators {
+        for labels in [Labels::Distilled, Labels::Random, Labels::Representative] {
+            let network = evaluator.network.to_string();
+            if state.numbers.headlines.iter().any(|h| h.network == network && h.labels == labels) {
+                continue;
+            }
+            let images = baseline_images(labels, dataset, state);
+            let set = TrainingSet { images: &images, labels: distillation.labels, lr };
+            let values = evaluator.evaluate(&set, labels, step, Occasion::Headline, control)?.test;
+            let (mean, std) = evaluate::mean_std(&values);
+            state.numbers.headlines.push(Headline { network, labels, mean, std, values });
+            distillation.checkpoint(state, control)?;
+        }
+    }
+    Ok(())
+}
+
+/// The highest mean test accuracy of distilled images over all evaluations on the way.
+fn paper_style_max(numbers: &Numbers) -> Option<f64> {
+    let test = numbers.evaluations.iter().filter(|m| m.labels == Labels::Distilled && m.split == Split::Test);
+    test.map(|m| m.mean).max_by(f64::total_cmp)
+}
+
+/// Writes the distilled set with all that is needed to use it; returns its path relative to the run directory.
+fn save_distilled(plan: &Plan, dataset: &Dataset, labels: &Tensor, state: &State, paper_style_max: Option<f64>) -> Result<String> {
+    let best = state.numbers.best.as_ref();
+    let lr = Tensor::from_slice(&[best.map_or(state.numbers.student_lr, |b| b.student_lr)]);
+    let mut tensors = vec![("images", &state.best_images), ("labels", labels), ("student_lr", &lr)];
+    match &dataset.normalisation {
+        Normalisation::Channels { mean, std } => tensors.extend([("mean", mean), ("std", std)]),
+        Normalisation::Zca(zca) => {
+            tensors.extend([("zca_mean", &zca.mean), ("zca_transform", &zca.transform), ("zca_inverse", &zca.inverse)]);
+        }
+    }
+    let settings = json!({
+        "program": concat!("astill ", env!("CARGO_PKG_VERSION")),
+        "profile": plan.profile,
+        "classes": dataset.classes,
+        "normalisation": normalisation_name(&dataset.normalisation),
+        "data_content": dataset.fingerprint,
+        "step": best.map(|b| b.step),
+        "validation_accuracy": best.and_then(|b| b.validation),
+        "results": state.numbers.headlines,
+        "paper_style_max": paper_style_max,
+    });
+    let file = "distilled/best.safetensors";
+    tensor_file::write(&plan.run.path().join(file), &tensors, Some(("astill", settings.to_string())))?;
+    Ok(file.into())
+}
