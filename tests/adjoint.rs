@@ -52,7 +52,7 @@ fn full_graph(p: &Problem, intermediate: Intermediate) -> (Tensor, Tensor) {
         let theta = &points[points.len() - 1];
         let batch = images.index_select(0, &step.rows);
         let seen = step.augmentation.as_ref().map_or_else(|| batch.shallow_clone(), |a| a.apply(&batch));
-        let loss = p.net.forward(theta, &seen).cross_entropy_for_logits(&p.labels.index_select(0, &step.rows)) * FACTOR;
+        let loss = astill::distill::cross_entropy(&p.net.forward(theta, &seen), &p.labels.index_select(0, &step.rows)) * FACTOR;
         let g = Tensor::run_backward(&[loss], &[theta], true, true).remove(0);
         let v = match velocity {
             Some(before) => before * MOMENTUM + g,

@@ -48,7 +48,7 @@ pub fn train(net: &ConvNet, set: &TrainingSet<'_>, epochs: usize, seed: u64, ind
             let batch = set.images.index_select(0, &rows);
             let augmented = Augmentation::draw(&mut rng, batch.size()[0] as usize, side).apply(&batch);
             let point = theta.set_requires_grad(true);
-            let loss = net.forward(&point, &augmented).cross_entropy_for_logits(&set.labels.index_select(0, &rows));
+            let loss = super::cross_entropy(&net.forward(&point, &augmented), &set.labels.index_select(0, &rows));
             let [g] = gradient(&loss, [&point], false);
             let point = point.detach();
             let g = g + &point * WEIGHT_DECAY;

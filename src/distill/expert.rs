@@ -77,7 +77,7 @@ pub fn expert_loss(
     recipe: &Recipe,
 ) -> ExpertLoss {
     let logits = net.forward(theta, augmented);
-    let cross_entropy = logits.cross_entropy_for_logits(labels);
+    let cross_entropy = super::cross_entropy(&logits, labels);
     let clipped = if recipe.clipping { &cross_entropy * clip_factor(epoch) } else { cross_entropy.shallow_clone() };
     let (total, penalty) = match recipe.gradient_penalty {
         0. => (clipped, cross_entropy.zeros_like()),

@@ -28,3 +28,9 @@ pub fn to_vec(t: &Tensor) -> Vec<f64> {
     t.copy_data(&mut values, t.numel());
     values
 }
+
+/// Mean cross-entropy (scalar) of logits (N, K) with labels i64 (N), in the precision of the logits.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
+    // not `cross_entropy_for_logits`: that computes in f32 whatever it is given
+    logits.cross_entropy_loss(labels, None::<Tensor>, tch::Reduction::Mean, -100, 0.)
+}

@@ -120,7 +120,7 @@ impl Student<'_> {
     /// g = ∂/∂θ of factor · mean cross-entropy of one batch, flat (P); with `graph`, differentiable again.
     fn step_gradient(&self, theta: &Tensor, images: &Tensor, step: &Step, graph: bool) -> Tensor {
         let labels = self.labels.index_select(0, &step.rows);
-        let loss = self.net.forward(theta, images).cross_entropy_for_logits(&labels) * self.loss_factor;
+        let loss = super::cross_entropy(&self.net.forward(theta, images), &labels) * self.loss_factor;
         let [g] = gradient(&loss, [theta], graph);
         g
     }
