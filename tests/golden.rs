@@ -21,7 +21,8 @@ struct Case {
     file: TensorFile,
     settings: Value,
     kind: Kind,
-    worst: f64,
+    /// The largest relative difference so far, and of what.
+    worst: (f64, String),
 }
 
 impl Case {
@@ -54,7 +55,9 @@ impl Case {
             if !(relative < limit) {
                 return Err(format!("{name}: relative difference {relative:.1e}, at most {limit:.0e} is allowed").into());
             }
-            self.worst = self.worst.max(relative);
+            if relative >= self.worst.0 {
+                self.worst = (relative, name.to_string());
+            }
         }
         Ok(())
     }
@@ -185,11 +188,11 @@ impl Case {
     }
 }
 
-/// One case in one precision: the worst relative difference.
-fn check(path: &std::path::Path, kind: Kind) -> Result<f64, Failure> {
+/// One case in one precision: the worst relative difference, and of what.
+fn check(path: &std::path::Path, kind: Kind) -> Result<(f64, String), Failure> {
     let file = TensorFile::open(path)?;
     let settings = serde_json::from_str(file.metadata("case")?)?;
-    let mut case = Case { file, settings, kind, worst: 0. };
+    let mut case = Case { file, settings, kind, worst: (0., String::new()) };
     case.run()?;
     Ok(case.worst)
 }
@@ -206,7 +209,7 @@ fn check_folder(folder: &std::path::Path) -> Result<(usize, usize), Failure> {
     for path in &files {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let results = [("float64", Kind::Double), ("float32", Kind::Float)].map(|(label, kind)| match check(path, kind) {
-            Ok(worst) => (true, format!("{label} {worst:.1e}")),
+            Ok((worst, name)) => (true, format!("{label} {worst:.1e} ({name})")),
             Err(e) => (false, format!("{label} {e}")),
         });
         let passed = results.iter().all(|(ok, _)| *ok);

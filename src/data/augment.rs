@@ -4,7 +4,7 @@
 //! arguments, and has no loop over images. Images are (N, C, H, W); `u*` are (N) and uniform in [0, 1); `dy`, `dx`, `cy`, `cx` are (N)
 //! whole numbers. The numbers may live on another device and have another kind: they are moved to those of the images.
 //!
-//! Forward and backward give the same bits at every call, on a GPU too: nothing here adds into one place from several threads.
+//! Forward and backward give the same bits at every call, on a GPU too: where threads add into one place, their order does not matter.
 
 use crate::random;
 use rand_chacha::ChaCha8Rng;
@@ -151,7 +151,7 @@ pub fn scale(x: &Tensor, ux: &Tensor, uy: &Tensor) -> Tensor {
     down.view([n, h, c, w]).transpose(1, 2).contiguous()
 }
 
-/// Turned by (u − 0.5) · 30° about the centre; bilinear, 0 outside, corners aligned.
+/// Turned by (u − 0.5) · 30° about the centre; bilinear, 0 outside, corners aligned. For square images.
 pub fn rotate(x: &Tensor, u: &Tensor) -> Tensor {
     let (n, c, h, w) = dimensions(x);
     let angle = (per_image(u, x).view([-1, 1, 1]) - 0.5) * (2.0 * ROTATE_DEGREES / 180.0 * PI);
@@ -160,23 +160,19 @@ pub fn rotate(x: &Tensor, u: &Tensor) -> Tensor {
     let column = to_pixels(&(&cos * &x_ - &sin * &y), w); // (N,H,W)
     let row = to_pixels(&(&sin * &x_ + &cos * &y), h);
 
-    // The four neighbours of every position: where they lie in the (N·H·W) list of pixels and what each weighs.
-    let first = Tensor::arange(n, (Kind::Int64, x.device())).view([n, 1, 1]) * (h * w);
+    // The four neighbours of every position. Turned by up to 15°, at most two positions share their four neighbours, so the backward
+    // pass of each `gather` adds at most two numbers other than 0 into one place, and their order does not matter.
+    let pixels = x.reshape([n, c, h * w]);
     let (top, left) = (row.floor(), column.floor());
-    let (mut places, mut weights) = (Vec::with_capacity(4), Vec::with_capacity(4));
-    for (down, right) in [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)] {
-        let (r, c) = (&top + down, &left + right);
-        let inside = r.ge(0.0).logical_and(&r.lt(h as f64)).logical_and(&c.ge(0.0)).logical_and(&c.lt(w as f64));
-        weights.push(tent(&(&row - &r)) * tent(&(&column - &c)) * inside.to_kind(x.kind()));
-        let place = r.clamp(0.0, (h - 1) as f64) * w as f64 + c.clamp(0.0, (w - 1) as f64);
-        places.push(place.to_kind(Kind::Int64) + &first);
-    }
-    let places = Tensor::stack(&places, 0).view([-1]);
-    let weights = Tensor::stack(&weights, 0).view([4, n * h * w, 1]);
-    let pixels = x.permute([0, 2, 3, 1]).reshape([n * h * w, c]);
-    // `index`, unlike `gather` and `grid_sampler`, adds its gradients in a fixed order on a GPU.
-    let turned = (pixels.index(&[Some(places)]).view([4, n * h * w, c]) * weights).sum_dim_intlist(0i64, false, None);
-    turned.view([n, h, w, c]).permute([0, 3, 1, 2]).contiguous()
+    let neighbour = |down: f64, right: f64| {
+        let (r, c_) = (&top + down, &left + right);
+        let inside = r.ge(0.0).logical_and(&r.lt(h as f64)).logical_and(&c_.ge(0.0)).logical_and(&c_.lt(w as f64));
+        let weight = tent(&(&row - &r)) * tent(&(&column - &c_)) * inside.to_kind(x.kind());
+        let place = (r.clamp(0.0, (h - 1) as f64) * w as f64 + c_.clamp(0.0, (w - 1) as f64)).to_kind(Kind::Int64);
+        let flat = place.view([n, 1, h * w]).expand([n, c, h * w], false);
+        pixels.gather(2, &flat, false) * weight.view([n, 1, h * w])
+    };
+    (neighbour(0.0, 0.0) + neighbour(0.0, 1.0) + neighbour(1.0, 0.0) + neighbour(1.0, 1.0)).view([n, c, h, w])
 }
 
 fn dimensions(x: &Tensor) -> (i64, i64, i64, i64) {

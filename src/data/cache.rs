@@ -46,9 +46,8 @@ pub fn write_zca(path: &Path, zca: &Zca) {
     };
     let d = zca.mean.numel();
     let (mean, transform, inverse) = (bytes(&zca.mean), bytes(&zca.transform), bytes(&zca.inverse));
-    let entry = |name, bytes: &Vec<u8>| (name, Dtype::F32, vec![bytes.len() / (4 * d), d], bytes.clone());
-    let entries = [entry("mean", &mean), entry("transform", &transform), entry("inverse", &inverse)];
-    write(path, &entries.each_ref().map(|(name, dtype, shape, bytes)| (*name, *dtype, shape.clone(), bytes.as_slice())));
+    let entries = [("mean", 1, &mean), ("transform", d, &transform), ("inverse", d, &inverse)];
+    write(path, &entries.map(|(name, rows, bytes)| (name, Dtype::F32, vec![rows, d], bytes.as_slice())));
 }
 
 /// What `make` makes of the bytes of these tensors; `None` if the file does not hold exactly them, undamaged.

@@ -1,7 +1,7 @@
 //! Ten classes of drawn shapes: a data set that needs no files, to try everything on.
 //!
 //! Every picture has its own place, size, turn, colours, background, clutter and noise, so that one picture of a class says little about
-//! the next. They come from a fixed seed: the data set is the same in every run and on every machine.
+//! the next. They come from a fixed seed: the data set is the same in every run.
 
 use super::source::{Labels, Pixels};
 use crate::Result;
@@ -11,7 +11,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
-use std::f32::consts::{PI, TAU};
+use std::f32::consts::TAU;
 
 /// Changing this, or anything that is drawn, makes another data set.
 const SEED: u64 = 10_541;
@@ -19,6 +19,12 @@ const TRAIN: usize = 6000;
 const TEST: usize = 1000;
 
 const CLASSES: [&str; 10] = ["disc", "ring", "square", "triangle", "cross", "star", "stripes", "checkerboard", "crescent", "arrow"];
+
+/// Shapes are light on a dark background: each part of a colour is drawn in one of these ranges.
+const DARK: (f32, f32) = (0.0, 0.5);
+const LIGHT: (f32, f32) = (0.45, 1.0);
+/// Shapes are turned by at most this, in radians.
+const TURN: f32 = 0.35;
 
 /// How many pictures are drawn between two reports.
 const CHUNK: usize = 1000;
@@ -58,8 +64,8 @@ type Colour = [f32; 3];
 /// One picture of class `label`, planar. Lengths are in halves of the side: the picture is [−1, 1]².
 fn picture(label: i64, size: usize, rng: &mut ChaCha8Rng, pixels: &mut [u8]) {
     let shape = Shape::new(label, rng);
-    let background = Paint::new(rng, None);
-    let foreground = Paint::new(rng, Some(&background));
+    let background = Paint::new(rng, DARK, 0.6);
+    let foreground = Paint::new(rng, LIGHT, 0.3);
     let clutter: Vec<Blob> = (0..rng.random_range(1..=3)).map(|_| Blob::new(rng)).collect();
     let noise = between(rng, 0.02, 0.08);
 
@@ -97,23 +103,15 @@ struct Paint {
 }
 
 impl Paint {
-    /// A random paint; `apart_from` is one that it must stand out from.
-    fn new(rng: &mut ChaCha8Rng, apart_from: Option<&Paint>) -> Self {
+    /// Colours whose three parts lie in `low` … `high`, changing across the picture by the share `change`.
+    fn new(rng: &mut ChaCha8Rng, (low, high): (f32, f32), change: f32) -> Self {
         let angle = between(rng, 0.0, TAU);
         let turn = between(rng, 0.0, TAU);
         let frequency = between(rng, 1.0, 6.0);
-        let mut from = colour(rng);
-        if let Some(other) = apart_from {
-            let middle = mix(other.from, other.to, 0.5);
-            while distance(from, middle) < 0.55 {
-                from = colour(rng);
-            }
-        }
-        // The background changes across the picture more than the shape does.
-        let change = if apart_from.is_some() { 0.2 } else { 0.5 };
+        let from = colour(rng, low, high);
         Self {
             from,
-            to: mix(from, colour(rng), change),
+            to: mix(from, colour(rng, low, high), change),
             direction: [angle.cos(), angle.sin()],
             wave: [turn.cos() * frequency, turn.sin() * frequency],
             phase: between(rng, 0.0, TAU),
@@ -138,7 +136,7 @@ struct Blob {
 impl Blob {
     fn new(rng: &mut ChaCha8Rng) -> Self {
         let centre = [between(rng, -1.0, 1.0), between(rng, -1.0, 1.0)];
-        Self { centre, radius: between(rng, 0.06, 0.16), colour: colour(rng) }
+        Self { centre, radius: between(rng, 0.06, 0.16), colour: colour(rng, DARK.0, LIGHT.1) }
     }
 
     fn distance(&self, p: Point) -> f32 {
@@ -182,10 +180,10 @@ impl Shape {
             "crescent" => Outline::Crescent(between(rng, 0.45, 0.6)),
             _ => Outline::Polygon(arrow(between(rng, 0.16, 0.24))),
         };
-        let radius = between(rng, 0.42, 0.72);
-        let reach = 1.0 - radius;
+        let radius = between(rng, 0.5, 0.8);
+        let reach = 0.7 * (1.0 - radius);
         let centre = [between(rng, -reach, reach), between(rng, -reach, reach)];
-        let turn = between(rng, -PI, PI);
+        let turn = between(rng, -TURN, TURN);
         Self { outline, centre, radius, turn: [turn.cos(), turn.sin()] }
     }
 
@@ -261,16 +259,12 @@ fn between(rng: &mut ChaCha8Rng, low: f32, high: f32) -> f32 {
     low + (high - low) * rng.random::<f32>()
 }
 
-fn colour(rng: &mut ChaCha8Rng) -> Colour {
-    [rng.random(), rng.random(), rng.random()]
+fn colour(rng: &mut ChaCha8Rng, low: f32, high: f32) -> Colour {
+    [between(rng, low, high), between(rng, low, high), between(rng, low, high)]
 }
 
 fn mix(a: Colour, b: Colour, share: f32) -> Colour {
     [0, 1, 2].map(|channel| a[channel] + (b[channel] - a[channel]) * share)
-}
-
-fn distance(a: Colour, b: Colour) -> f32 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
 }
 
 fn dot(a: Point, b: Point) -> f32 {

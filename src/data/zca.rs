@@ -31,16 +31,10 @@ impl Zca {
         (images.flatten(1, -1).matmul(&self.inverse) + &self.mean).view_as(images)
     }
 
-    pub(super) fn to_device(&self, device: Device) -> Self {
-        self.each(|tensor| tensor.to_device(device))
-    }
-
-    pub(super) fn to_kind(&self, kind: Kind) -> Self {
-        self.each(|tensor| tensor.to_kind(kind))
-    }
-
-    fn each(&self, change: impl Fn(&Tensor) -> Tensor) -> Self {
-        Self { mean: change(&self.mean), transform: change(&self.transform), inverse: change(&self.inverse) }
+    /// A copy on `device` (shared if it is there already).
+    pub fn to_device(&self, device: Device) -> Self {
+        let moved = |tensor: &Tensor| tensor.to_device(device);
+        Self { mean: moved(&self.mean), transform: moved(&self.transform), inverse: moved(&self.inverse) }
     }
 }
 
@@ -67,8 +61,8 @@ impl Covariance {
         let centred = flat - &mean;
         let difference = mean - &self.mean;
         let (before, after) = (self.count as f64, (self.count + n) as f64);
-        self.scatter += centred.tr().matmul(&centred);
-        self.scatter += difference.tr().matmul(&difference) * (before * n as f64 / after);
+        let parts = Tensor::cat(&[centred, &difference * (before * n as f64 / after).sqrt()], 0); // (N+1,D)
+        let _ = self.scatter.addmm_(&parts.tr(), &parts);
         self.mean += difference * (n as f64 / after);
         self.count += n;
     }

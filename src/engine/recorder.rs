@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Progress events closer together than this are not written.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes events in order; owned by the trainer thread.
 #[derive(Debug)]
@@ -46,7 +46,8 @@ impl Recorder {
         let mut line = serde_json::to_vec(&event).map_err(|e| Error::file(&self.events_path, e.to_string()))?;
         line.push(b'\n');
         self.events.write_all(&line).map_err(Error::io("write", &self.events_path))?;
-        if let Some(text) = crate::headless::line(&event.what) {
+        let is_progress = matches!(event.what, What::Progress { .. });
+        if let Some(text) = crate::headless::line(&event.what).filter(|_| !is_progress) {
             // the log is for people; losing a line of it must not end a run
             let _ = writeln!(self.log, "{} {text}", event.time);
         }
