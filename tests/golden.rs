@@ -7,7 +7,7 @@
 use astill::data::{Zca, augment};
 use astill::distill::expert::{expert_loss, gradient_penalty};
 use astill::distill::perturb::perturb;
-use astill::distill::{Intermediate, Path, Recipe, Step, Student, balance_factor, matching_loss, to_vec};
+use astill::distill::{Intermediate, Path, Recipe, Step, Student, balance_factor, matching_loss};
 use astill::network::{Activation, ConvNet, Norm, Pooling};
 use astill::tensor_file::TensorFile;
 use serde_json::Value;

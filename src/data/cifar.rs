@@ -85,7 +85,7 @@ impl Files {
                 folder,
                 &format!("{} there or in its folder {}", layout.files().collect::<Vec<_>>().join(", "), layout.folder),
                 &format!("{} lacks {}", found.display(), absent.join(", ")),
-                &format!("Get it with \"astill fetch {}\" or unpack {} there", layout.name, layout.url),
+                &format!("Unpack {} there", layout.url),
             ));
         }
         let classes = read_names(&found.join(layout.names), layout.classes)?;

@@ -28,7 +28,7 @@ pub fn find(folder: &Path) -> Result<Listing> {
             folder,
             &format!("{} there or in its folder {FOLDER}", FILES.join(", ")),
             &format!("{} lacks {}", root.display(), absent.join(", ")),
-            &format!("Get it with \"astill fetch tiny-imagenet\" or unpack {URL} there"),
+            &format!("Unpack {URL} there"),
         ));
     }
     let ids: Vec<String> = read(&root.join("wnids.txt"))?.split_whitespace().map(str::to_owned).collect();

@@ -178,7 +178,7 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
     dataset.train.to_device(plan.device);
     dataset.validation.to_device(plan.device);
     dataset.test.to_device(plan.device);
-    dataset.normalisation.to_device(plan.device);
+    dataset.normalisation = dataset.normalisation.to_device(plan.device);
     control.record(What::Dataset {
         classes: dataset.classes.clone(),
         train: dataset.train.len() as u64,

@@ -1,0 +1,315 @@
+//! The program from outside: whole runs of a tiny profile, stopping and resuming, and everything that is refused.
+
+use astill::engine::event::{Event, What};
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// Every phase takes a fraction of a second.
+const TINY: &str = "
+dataset: {kind: shapes, size: 16, train_limit: 120, validation: 0.2, zca: true}
+network: {width: 8, depth: 2}
+expert: {count: 2, epochs: 3, batch: 32, lr: 0.01}
+distill: {ipc: 2, batch: 8, iterations: 5, syn_steps: 4, expert_epochs: 2, max_start_epoch: 1, lr_images: 10}
+evaluate: {every: 2, repeats: 2, epochs: 8}
+";
+
+/// A folder with a profile, data and runs of its own.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Result<Self, Box<dyn Error>> {
+        let place = Self { folder: TempDir::new()? };
+        fs::write(place.path("tiny.yaml"), TINY)?;
+        Ok(place)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn astill(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_astill"));
+        command.current_dir(self.folder.path()).args(["--data", "data", "--runs", "runs"]).args(arguments);
+        // one thread: the tests run beside each other, and the bits depend on the number
+        command.env("OMP_NUM_THREADS", "1").stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Output, Box<dyn Error>> {
+        Ok(self.astill(arguments).output()?)
+    }
+
+    fn events(&self, run: &str) -> Result<Vec<Event>, Box<dyn Error>> {
+        let text = fs::read_to_string(self.path("runs").join(run).join("events.jsonl"))?;
+        Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+    }
+
+    fn distilled(&self, run: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+        Ok(fs::read(self.path("runs").join(run).join("distilled/best.safetensors"))?)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn assert_status(output: &Output, status: i32) {
+    assert_eq!(output.status.code(), Some(status), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+fn epochs_trained(events: &[Event]) -> usize {
+    events.iter().filter(|e| matches!(e.what, What::ExpertEpoch { .. })).count()
+}
+
+#[test]
+fn a_run_leaves_every_event_a_table_and_a_distilled_set() -> Outcome {
+    let place = Place::new()?;
+    let output = place.run(&["run", "tiny.yaml", "--name", "one"])?;
+    assert_status(&output, 0);
+    let table = text(&output.stdout);
+    for labels in ["distilled", "random", "representative"] {
+        assert!(table.lines().any(|l| l.trim_start().starts_with(labels) && l.contains("±")), "{table}");
+    }
+
+    let lines = fs::read_to_string(place.path("runs/one/events.jsonl"))?;
+    let kinds: BTreeSet<String> = lines
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).map(|v| v["kind"].as_str().unwrap_or_default().to_string()))
+        .collect::<Result<_, _>>()?;
+    for kind in [
+        "run_started",
+        "phase",
+        "progress",
+        "dataset",
+        "expert_epoch",
+        "distill_step",
+        "samples",
+        "evaluation",
+        "checkpoint",
+        "memory",
+        "run_finished",
+    ] {
+        assert!(kinds.contains(kind), "no {kind} among {kinds:?}");
+    }
+    let events = place.events("one")?;
+    assert!(events.iter().map(|e| e.seq).eq(0..events.len() as u64));
+    for event in &events {
+        if let What::Samples { file, .. } | What::Checkpoint { file, .. } = &event.what
+            && file.starts_with("samples")
+        {
+            image::open(place.path("runs/one").join(file))?;
+        }
+    }
+
+    let set = astill::tensor_file::TensorFile::open(&place.path("runs/one/distilled/best.safetensors"))?;
+    assert_eq!(set.shape("images")?, [20, 3, 16, 16]);
+    assert_eq!(set.shape("labels")?, [20]);
+    assert_eq!(set.shape("zca_inverse")?, [768, 768]);
+    assert!(set.tensor("student_lr")?.double_value(&[0]) > 0.);
+    let settings: serde_json::Value = serde_json::from_str(set.metadata("astill")?)?;
+    assert_eq!(settings["profile"]["distill"]["ipc"], 2);
+    assert_eq!(settings["classes"].as_array().map(Vec::len), Some(10));
+    Ok(())
+}
+
+#[test]
+fn the_same_profile_and_seed_give_the_same_bytes_and_experts_are_trained_once() -> Outcome {
+    let place = Place::new()?;
+    for name in ["one", "two"] {
+        assert_status(&place.run(&["run", "tiny.yaml", "--headless", "--name", name])?, 0);
+    }
+    assert_eq!(place.distilled("one")?, place.distilled("two")?);
+    assert_eq!(epochs_trained(&place.events("one")?), 6);
+    assert_eq!(epochs_trained(&place.events("two")?), 0);
+
+    // more experts: only the new one is trained; another way to train: all of them
+    assert_status(&place.run(&["run", "tiny.yaml", "--name", "more", "--set", "expert.count=3"])?, 0);
+    assert_eq!(epochs_trained(&place.events("more")?), 3);
+    assert_status(&place.run(&["run", "tiny.yaml", "--name", "other", "--set", "expert.gradient_penalty=1"])?, 0);
+    assert_eq!(epochs_trained(&place.events("other")?), 6);
+    assert_status(&place.run(&["run", "tiny.yaml", "--name", "seed", "--seed", "1"])?, 0);
+    assert_ne!(place.distilled("one")?, place.distilled("seed")?);
+    Ok(())
+}
+
+/// Runs `arguments` and sends SIGTERM as soon as a line on stderr contains `sign`.
+fn stop_at(place: &Place, arguments: &[&str], sign: &str) -> Result<Option<i32>, Box<dyn Error>> {
+    let mut child = place.astill(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(child.stderr.take().ok_or("no stderr")?).lines();
+    for line in lines.by_ref() {
+        if line?.contains(sign) {
+            let id = i32::try_from(child.id())?;
+            assert_eq!(unsafe { libc::kill(id, libc::SIGTERM) }, 0);
+            break;
+        }
+    }
+    lines.for_each(drop);
+    Ok(child.wait()?.code())
+}
+
+#[test]
+fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
+    // long enough in the short phases for the signal to arrive in them
+    let long = ["--set", "evaluate.epochs=40", "--set", "distill.iterations=30", "--set", "evaluate.every=15"];
+    let whole = Place::new()?;
+    assert_status(&whole.run(&[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat())?, 0);
+    let want = whole.distilled("r")?;
+
+    for phase in ["data", "experts", "init", "distill", "evaluate"] {
+        let place = Place::new()?;
+        let status = stop_at(&place, &[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat(), &format!("phase {phase}"))?;
+        assert_eq!(status, Some(143), "stopped in {phase}");
+        let events = place.events("r")?;
+        assert!(events.iter().any(|e| matches!(&e.what, What::Command { command, .. } if command == "stop")));
+        assert!(!place.path("runs/r/distilled/best.safetensors").exists());
+        assert_status(&place.run(&["resume", "r"])?, 0);
+        assert!(place.distilled("r")? == want, "other bytes after a stop in {phase}");
+        // a run that is done says so and does nothing
+        let again = place.run(&["resume", "r"])?;
+        assert_status(&again, 0);
+        assert!(text(&again.stdout).contains("distilled"));
+    }
+    Ok(())
+}
+
+#[test]
+fn experts_that_were_interrupted_are_not_trained_again() -> Outcome {
+    let place = Place::new()?;
+    assert_eq!(stop_at(&place, &["run", "tiny.yaml", "--name", "r"], "expert 1 epoch 2")?, Some(143));
+    let before = epochs_trained(&place.events("r")?);
+    assert!(before >= 2);
+    assert_status(&place.run(&["resume", "r"])?, 0);
+    assert_eq!(epochs_trained(&place.events("r")?), 6);
+    Ok(())
+}
+
+#[test]
+fn one_engine_has_a_run_at_a_time() -> Outcome {
+    let place = Place::new()?;
+    assert_eq!(stop_at(&place, &["run", "tiny.yaml", "--name", "r"], "phase experts")?, Some(143));
+    let lock = fs::File::create(place.path("runs/r/lock"))?;
+    lock.lock()?;
+    let refused = place.run(&["resume", "r"])?;
+    assert_status(&refused, 2);
+    assert!(text(&refused.stderr).contains("in the hands of another"));
+    Ok(())
+}
+
+/// Refused by `check` and `run` alike: exit status 2, a message with `parts`, and nothing on disk.
+fn assert_refused(place: &Place, arguments: &[&str], parts: &[&str]) -> Outcome {
+    for command in ["check", "run"] {
+        let output = place.run(&[&[command], arguments].concat())?;
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command} {arguments:?}: {message}");
+        for part in parts {
+            assert!(message.contains(part), "{command} {arguments:?} says {message:?}, without {part:?}");
+        }
+        assert!(!message.contains("panicked") && output.stdout.is_empty());
+    }
+    assert!(!place.path("runs").exists() && !place.path("data").exists(), "{arguments:?} left something behind");
+    Ok(())
+}
+
+#[test]
+fn settings_that_cannot_be_run_are_refused() -> Outcome {
+    let place = Place::new()?;
+    for (set, parts) in [
+        ("distill.lr_image=3", &["lr_image", "did you mean", "lr_images"][..]),
+        ("distill.ipc=many", &["distill.ipc", "many", "whole number"]),
+        ("distill.ipc=0", &["distill.ipc", "found 0", "from 1"]),
+        ("distill.ipc=10", &["distill.ipc", "10", "9"]),
+        ("distill.syn_steps=1", &["distill.syn_steps", "distill.expert_epochs"]),
+        ("distill.max_start_epoch=2", &["distill.max_start_epoch", "expert.epochs"]),
+        ("distill.batch=21", &["distill.batch", "21", "20"]),
+        ("expert.batch=1000", &["expert.batch", "1000"]),
+        ("network.depth=5", &["network.depth", "dataset.size", "16"]),
+        ("dataset.kind=cifar10", &["cifar10", "data_batch_1.bin", "cifar-10-binary.tar.gz", "dataset.path"]),
+        ("expert.lr=.inf", &["expert.lr"]),
+        ("evaluate.networks=[resnet18]", &["evaluate.networks", "resnet18", "convnet"]),
+    ] {
+        assert_refused(&place, &["tiny.yaml", "--set", set], parts)?;
+    }
+    assert_refused(&place, &["shape"], &["shape", "shapes"])
+}
+
+#[test]
+fn files_that_are_not_profiles_are_refused() -> Outcome {
+    let place = Place::new()?;
+    let bomb = format!(
+        "a: &a [{x}]\nb: &b [{a}]\nc: &c [{b}]\nd: &d [{c}]\ne: [{d}]\n",
+        x = ["x"; 99].join(","),
+        a = ["*a"; 99].join(","),
+        b = ["*b"; 99].join(","),
+        c = ["*c"; 99].join(","),
+        d = ["*d"; 99].join(",")
+    );
+    for (name, content, parts) in [
+        ("unknown.yaml", &b"dataset: {kind: shapes}\ndistil: {ipc: 1}\n"[..], &["unknown.yaml:2", "distil", "distill"][..]),
+        ("orphan.yaml", b"extends: nowhere\n", &["orphan.yaml", "nowhere"]),
+        ("circle.yaml", b"extends: circle.yaml\n", &["circle.yaml"]),
+        ("bomb.yaml", bomb.as_bytes(), &["bomb.yaml"]),
+        ("latin1.yaml", b"dataset: {kind: shapes} # caf\xe9\n", &["latin1.yaml", "UTF-8"]),
+        ("empty.yaml", b"", &["empty.yaml", "empty"]),
+        ("list.yaml", b"- shapes\n", &["list.yaml"]),
+    ] {
+        fs::write(place.path(name), content)?;
+        assert_refused(&place, &[name], parts)?;
+    }
+    assert_refused(&place, &["missing.yaml"], &["missing.yaml"])
+}
+
+#[test]
+fn wrong_use_is_refused_before_anything_is_created() -> Outcome {
+    let place = Place::new()?;
+    for arguments in [
+        &["run", "tiny.yaml", "--name", "../x"][..],
+        &["run", "tiny.yaml", "--device", "tpu"],
+        &["run", "tiny.yaml", "--seed", "minus"],
+        &["resume", "nothing"],
+        &["bench", "--depth", "9"],
+        &["bench", "--threads", "0"],
+        &["frobnicate"],
+    ] {
+        let output = place.run(arguments)?;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        assert!(!Path::new(&place.path("runs")).exists(), "{arguments:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn bench_reports_the_keys_that_other_programs_report() -> Outcome {
+    let place = Place::new()?;
+    let small = ["bench", "--width", "8", "--size", "16", "--depth", "2", "--syn-steps", "2", "--iterations", "1", "--json"];
+    let output = place.run(&small)?;
+    assert_status(&output, 0);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    for key in [
+        "ipc",
+        "syn_steps",
+        "width",
+        "size",
+        "depth",
+        "classes",
+        "batch",
+        "iterations",
+        "threads",
+        "device",
+        "seconds_per_iteration",
+        "seconds_min",
+        "peak_rss_mib",
+    ] {
+        assert!(!report[key].is_null(), "no {key} in {report}");
+    }
+    Ok(())
+}
