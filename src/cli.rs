@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Signals within this time are one request to stop.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
 
 /// Distils an image data set into a few synthetic images per class.
 ///
@@ -223,10 +227,16 @@ fn foreground(plan: Plan, _lock: engine::EngineLock) -> Result<ExitCode> {
     let caught = Arc::new(AtomicI32::new(0));
     let (seen, commands) = (Arc::clone(&caught), engine.commands.clone());
     std::thread::spawn(move || {
+        let mut first: Option<Instant> = None;
         for signal in signals.forever() {
-            if seen.swap(signal, Ordering::SeqCst) != 0 {
-                std::process::exit(128 + signal);
+            match first {
+                // the same request may come twice: a shell and a batch system signal the process and its group
+                Some(begin) if begin.elapsed() < ONE_REQUEST => continue,
+                // at once, and without the clean-up of libraries that another thread is using
+                Some(_) => unsafe { libc::_exit(128 + signal) },
+                None => first = Some(Instant::now()),
             }
+            seen.store(signal, Ordering::SeqCst);
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
             eprintln!("{name}: stopping after a checkpoint; once more to stop at once");
             // an engine that has ended meanwhile needs no telling

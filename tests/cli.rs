@@ -227,7 +227,7 @@ fn settings_that_cannot_be_run_are_refused() -> Outcome {
         ("distill.lr_image=3", &["lr_image", "did you mean", "lr_images"][..]),
         ("distill.ipc=many", &["distill.ipc", "many", "whole number"]),
         ("distill.ipc=0", &["distill.ipc", "found 0", "from 1"]),
-        ("distill.ipc=10", &["distill.ipc", "10", "9"]),
+        ("distill.ipc=11", &["distill.ipc", "11", "10"]),
         ("distill.syn_steps=1", &["distill.syn_steps", "distill.expert_epochs"]),
         ("distill.max_start_epoch=2", &["distill.max_start_epoch", "expert.epochs"]),
         ("distill.batch=21", &["distill.batch", "21", "20"]),

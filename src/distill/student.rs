@@ -45,26 +45,39 @@ pub struct Gradient {
     pub lr: Tensor,
 }
 
+impl Rollout {
+    /// Room for N steps from `start`, as views of one block: vectors that stay, allocated between large ones that go, would leave
+    /// holes in the heap that add up with N.
+    fn reserve(start: &Tensor, syn_steps: usize) -> Self {
+        const ALIGNED: i64 = 64;
+        let parameters = start.size()[0];
+        let row = (parameters + ALIGNED - 1) / ALIGNED * ALIGNED;
+        let block = Tensor::empty([2 * syn_steps as i64 + 1, row], (start.kind(), start.device())).narrow(1, 0, parameters);
+        let views = |from: usize, to: usize| (from..to).map(|i| block.get(i as i64)).collect();
+        Self { points: views(0, syn_steps + 1), velocities: views(syn_steps + 1, 2 * syn_steps + 1) }
+    }
+}
+
 impl Student<'_> {
     /// Trains from `start` (P): v_0 = g_0, v_i = μ v_i−1 + g_i, θ_i+1 = θ_i − α v_i.
     ///
     /// `between` is called before every step and may end the rollout with an error.
     pub fn unroll(&self, start: &Tensor, steps: &[Step], between: &mut dyn FnMut() -> Result<()>) -> Result<Rollout> {
-        let mut points = vec![start.detach()];
-        let mut velocities: Vec<Tensor> = Vec::with_capacity(steps.len());
+        let mut rollout = Rollout::reserve(start, steps.len());
+        rollout.points[0].copy_(start);
         for (i, step) in steps.iter().enumerate() {
             between()?;
-            let theta = points[i].detach().set_requires_grad(true);
+            let theta = rollout.points[i].detach().set_requires_grad(true);
             let images = augmented(&self.images.index_select(0, &step.rows), step);
             let g = self.step_gradient(&theta, &images, step, false);
-            let v = match velocities.last() {
-                Some(before) => before * self.momentum + g,
+            let v = match i.checked_sub(1) {
+                Some(before) => &rollout.velocities[before] * self.momentum + g,
                 None => g,
             };
-            points.push((theta - &v * self.lr).detach());
-            velocities.push(v);
+            rollout.points[i + 1].copy_(&(theta - &v * self.lr).detach());
+            rollout.velocities[i].copy_(&v);
         }
-        Ok(Rollout { points, velocities })
+        Ok(rollout)
     }
 
     /// The exact gradient of a loss L(θ_0 … θ_N) through all N steps, with the graph of one step in memory at a time.
