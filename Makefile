@@ -4,16 +4,19 @@
 CARGO ?= cargo
 # one build profile for everything, because libtorch's binding takes minutes to compile
 cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
+target = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: run build test lint golden help
 
 run: build ## the demo: distil the built-in data set "shapes"
-	target/release/astill run shapes
+	$(target)/release/astill run shapes
 
 build: ## target/release/astill
+	@test -e $(target)/release/astill || echo "building astill: some minutes the first time, most of them for libtorch's C++ binding" >&2
 	@$(cargo) build --release
 
 test: ## all tests
+	@test -e $(target)/release/astill || echo "building astill: some minutes the first time, most of them for libtorch's C++ binding" >&2
 	@$(cargo) test --release
 
 lint: ## formatting and clippy, without warnings
@@ -21,7 +24,7 @@ lint: ## formatting and clippy, without warnings
 	@$(cargo) clippy --release --all-targets -- -D warnings
 
 golden: ## every case of the folder ASTILL_GOLDEN (default tests/golden) through the library, in float64 and float32
-	@$(cargo) test --release --test golden -- --nocapture
+	@$(cargo) test --release --test golden every_golden_case -- --nocapture
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile

@@ -1,7 +1,7 @@
 //! One iteration of distillation on random data, timed: the measure for comparing with other programs.
 
 use crate::distill::iteration::{Draw, Settings, align};
-use crate::distill::{Intermediate, evaluate};
+use crate::distill::{Intermediate, TrainingSet, evaluate};
 use crate::engine::device;
 use crate::network::{Activation, ConvNet, Norm, Pooling};
 use crate::{Error, Result, random};
@@ -91,12 +91,13 @@ pub fn student(options: Options) -> Result<Report> {
         intermediate: Intermediate::Sum,
         perturbation: 0.,
     };
+    let set = TrainingSet { images: &images, labels: &labels, lr: 0.01 };
     let mut seconds = Vec::new();
     for iteration in 0..=options.iterations {
         device::synchronize(device);
         let begin = Instant::now();
-        let draw = Draw::new(&settings, &net, 0, iteration, 1, n, size, device);
-        align(&net, &checkpoints, &images, &labels, 0.01, &settings, &draw, &mut |_| ControlFlow::Continue(()))?;
+        let draw = Draw::new(&settings, &net, 0, iteration, 1, &images);
+        align(&net, &checkpoints, &set, &settings, &draw, &mut |_| ControlFlow::Continue(()))?;
         device::synchronize(device);
         seconds.push(begin.elapsed().as_secs_f64());
     }

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -122,18 +122,18 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let data = || data_folder(cli.data.clone());
     match &cli.command {
         Cmd::Run(args) => start(args, &data()?, &cli.runs),
-        Cmd::Resume { run, device, headless: _ } => resume(run, device.as_deref(), &data()?, &cli.runs),
-        Cmd::Profiles { json } => Ok(profiles(*json)),
+        Cmd::Resume { run, device, headless: _ } => resume(run, device.as_deref(), cli.data.as_deref(), &cli.runs),
+        Cmd::Profiles { json } => profiles(*json),
         Cmd::Check { profile, json } => check(profile, *json, &data()?),
         Cmd::Bench { what: Timed::Student, options, json } => {
             let report = bench::student(options.clone())?;
             if *json {
-                println!("{}", json!(report));
+                out(json!(report))?;
             } else {
-                eprintln!(
+                headless::say(format!(
                     "{} s an iteration (median of {}, least {}), peak memory {} MiB",
                     report.seconds_per_iteration, report.options.iterations, report.seconds_min, report.peak_rss_mib
-                );
+                ));
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -146,6 +146,7 @@ fn data_folder(given: Option<PathBuf>) -> Result<PathBuf> {
     given
         .or_else(|| set("XDG_DATA_HOME").filter(|p| p.is_absolute()).map(|p| p.join("astill")))
         .or_else(|| set("HOME").map(|p| p.join(".local/share/astill")))
+        .map(|p| std::path::absolute(&p).unwrap_or(p))
         .ok_or_else(|| {
             Error::Usage("neither XDG_DATA_HOME nor HOME is set: say where data sets and trajectories go with --data DIR".into())
         })
@@ -154,7 +155,9 @@ fn data_folder(given: Option<PathBuf>) -> Result<PathBuf> {
 /// Checks a profile against its data set, without creating anything.
 fn checked(args: &ProfileArgs, data: &Path) -> Result<(Loaded, astill::data::Inventory)> {
     let loaded = args.load()?;
-    let inventory = engine::data_request(&loaded.profile, data).inspect()?;
+    let folder = engine::data_folder(&loaded.profile, data);
+    // nothing has been created yet, so a broken data set is a wrong use, like a missing one
+    let inventory = engine::data_request(&loaded.profile, &folder, data).inspect().map_err(|e| Error::Usage(e.to_string()))?;
     loaded.check_classes(&inventory.classes, &inventory.train)?;
     Ok((loaded, inventory))
 }
@@ -165,30 +168,30 @@ fn check(args: &ProfileArgs, as_json: bool, data: &Path) -> Result<ExitCode> {
     let (train, validation, test) = (count(&inventory.train), count(&inventory.validation), count(&inventory.test));
     if as_json {
         let data = json!({ "classes": inventory.classes, "train": train, "validation": validation, "test": test });
-        println!("{}", json!({ "name": loaded.name, "profile": loaded.profile, "data": data }));
+        out(json!({ "name": loaded.name, "profile": loaded.profile, "data": data }))?;
     } else {
-        print!("{}", loaded.profile.to_yaml());
-        eprintln!(
+        out(loaded.profile.to_yaml().trim_end())?;
+        headless::say(format!(
             "{}: fine. {} classes, {train} training, {validation} validation and {test} test images",
             loaded.name,
             inventory.classes.len()
-        );
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn profiles(as_json: bool) -> ExitCode {
+fn profiles(as_json: bool) -> Result<ExitCode> {
     let all = profile::builtin();
     if as_json {
         let list: Vec<_> = all.iter().map(|b| json!({ "name": b.name, "description": b.description() })).collect();
-        println!("{}", json!(list));
+        out(json!(list))?;
     } else {
         let width = all.iter().map(|b| b.name.len()).max().unwrap_or(0);
         for b in all {
-            println!("{:width$}  {}", b.name, b.description());
+            out(format!("{:width$}  {}", b.name, b.description()))?;
         }
     }
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
@@ -197,11 +200,13 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let run = RunDir::create(runs, &loaded.name, args.name.as_deref())?;
     let lock = run.lock()?;
     tensor_file::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
-    let plan = Plan { run, profile_name: loaded.name, profile: loaded.profile, data: data.to_path_buf(), device, threads: None };
+    let folder = engine::data_folder(&loaded.profile, data);
+    let (data, profile_name) = (data.to_path_buf(), loaded.name);
+    let plan = Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None };
     foreground(plan, lock)
 }
 
-fn resume(reference: &str, device: Option<&str>, data: &Path, runs: &Path) -> Result<ExitCode> {
+fn resume(reference: &str, device: Option<&str>, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
     let run = RunDir::find(runs, reference)?;
     let path = run.profile();
     let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
@@ -209,20 +214,30 @@ fn resume(reference: &str, device: Option<&str>, data: &Path, runs: &Path) -> Re
     let lock = run.lock()?;
     let history = if run.events().exists() { History::read(&run.events())? } else { History::default() };
     if let Some(done) = &history.done {
-        eprintln!("run {} is done already", run.name());
-        print_table(done, &run);
+        headless::say(format!("run {} is done already", run.name()));
+        print_table(done, &run)?;
         return Ok(ExitCode::SUCCESS);
     }
     let device = engine::device::choose(device.or(history.device.as_deref()).unwrap_or("auto"))?;
     let name = history.profile.unwrap_or_else(|| run.name());
-    let plan = Plan { run, profile_name: name, profile, data: data.to_path_buf(), device, threads: history.threads };
+    // where the run found its data, unless this call says where they are now
+    let (data, folder) = match (data, history.data, history.folder) {
+        (None, Some(data), Some(folder)) => (data, folder),
+        (given, ..) => {
+            let data = data_folder(given.map(Path::to_path_buf))?;
+            let folder = engine::data_folder(&profile, &data);
+            (data, folder)
+        }
+    };
+    let plan = Plan { run, profile_name: name, profile, data, folder, device, threads: history.threads };
     foreground(plan, lock)
 }
 
 /// Runs an engine in this process until it ends. A signal asks it to stop after a checkpoint; a second one ends it at once.
 fn foreground(plan: Plan, _lock: engine::EngineLock) -> Result<ExitCode> {
     let run = plan.run.clone();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::io("wait for", "signals"))?;
+    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|s| !is_ignored(*s));
+    let mut signals = Signals::new(wanted).map_err(Error::io("wait for", "signals"))?;
     let engine = Engine::start(plan)?;
     let caught = Arc::new(AtomicI32::new(0));
     let (seen, commands) = (Arc::clone(&caught), engine.commands.clone());
@@ -238,7 +253,7 @@ fn foreground(plan: Plan, _lock: engine::EngineLock) -> Result<ExitCode> {
             }
             seen.store(signal, Ordering::SeqCst);
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
-            eprintln!("{name}: stopping after a checkpoint; once more to stop at once");
+            headless::say(format!("{name}: stopping after a checkpoint; once more to stop at once"));
             // an engine that has ended meanwhile needs no telling
             let _ = commands.send(Command::Stop { reason: name.into() });
         }
@@ -253,20 +268,36 @@ fn foreground(plan: Plan, _lock: engine::EngineLock) -> Result<ExitCode> {
     match engine.join() {
         Ok(()) => {
             if let Some(done) = &last {
-                print_table(done, &run);
+                print_table(done, &run)?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(Error::Interrupted) => {
-            eprintln!("go on with: astill resume {}", run.name());
+            headless::say(format!("go on with: astill resume {}", run.path().display()));
             Ok(ExitCode::from(128u8.saturating_add(caught.load(Ordering::SeqCst) as u8)))
         }
         Err(error) => Err(error),
     }
 }
 
-fn print_table(done: &engine::event::What, run: &RunDir) {
-    if let Some(table) = headless::table(done) {
-        println!("\n{table} in {}", run.path().display());
+/// Whether this process was started with `signal` ignored, as nohup does; then it stays so.
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    unsafe { libc::sigaction(signal, std::ptr::null(), &mut now) == 0 && now.sa_sigaction == libc::SIG_IGN }
+}
+
+/// A line on stdout; a reader that has gone away is not an error.
+fn out(text: impl std::fmt::Display) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write to", "stdout")(e)),
+        _ => Ok(()),
     }
+}
+
+fn print_table(done: &engine::event::What, run: &RunDir) -> Result<()> {
+    if let Some(table) = headless::table(done) {
+        out(format!("\n{table} in {}", run.path().display()))?;
+    }
+    Ok(())
 }

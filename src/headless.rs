@@ -1,65 +1,19 @@
 //! A run without a screen: its events as lines, or as a progress bar where there is a terminal, and the table at the end.
 
 use crate::engine::event::{Event, Headline, Status, What};
+use crate::engine::text::{duration, line};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Without a terminal, distillation steps and progress are told at most this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// An event as a line for people; none for those that only matter to programs.
-pub fn line(what: &What) -> Option<String> {
-    Some(match what {
-        What::RunStarted { run, profile, device, threads, step, seed, .. } => {
-            let resumed = if *step > 0 { format!(", going on after step {step}") } else { String::new() };
-            format!("run {run}: profile {profile}, seed {seed}, on {device} with {threads} threads{resumed}")
-        }
-        What::Phase { name } => format!("phase {name}"),
-        What::Progress { what, done, total } => format!("{what} {done}/{total}"),
-        What::Dataset { classes, train, validation, test, size, normalisation } => format!(
-            "data: {} classes, {train} training, {validation} validation and {test} test images of {size}×{size}, normalisation {normalisation}",
-            classes.len()
-        ),
-        What::ExpertEpoch { expert, epoch, record, seconds } => format!(
-            "expert {} epoch {}: loss {:.3}, accuracy {:.1} % train, {:.1} % test; penalty {:.3}, step length {:.3}{}, {seconds:.1} s",
-            expert + 1,
-            epoch + 1,
-            record.train_loss,
-            record.train_accuracy,
-            record.test_accuracy,
-            record.gradient_penalty,
-            record.step_length,
-            record.turn.map(|t| format!(", turn {t:.2}")).unwrap_or_default(),
-        ),
-        What::ExpertFound { expert, store, epochs } => {
-            let test = epochs.last().map_or(f64::NAN, |e| e.test_accuracy);
-            format!("expert {} is in the store ({store}): {} epochs, {test:.1} % test", expert + 1, epochs.len())
-        }
-        What::DistillStep { step, matching_loss, student_lr, reach, alignment, seconds, .. } => format!(
-            "step {step}: matching loss {matching_loss:.4}, reach {reach:.2}, alignment {alignment:.3}, student rate {student_lr:.3e}, {seconds:.2} s"
-        ),
-        What::Samples { file, .. } => format!("pictures in {file}"),
-        What::Evaluation { step, network, labels, split, mean, std, values } => {
-            format!("step {step}: {labels} images, {split}: {mean:.1} ± {std:.1} % over {} fresh {network} networks", values.len())
-        }
-        What::Command { command, status, reason, .. } => {
-            let status = if matches!(status, crate::engine::event::CommandStatus::Accepted) { "accepted" } else { "rejected" };
-            format!("{command}: {status}{}", reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default())
-        }
-        What::Checkpoint { file, .. } => format!("checkpoint {file}"),
-        What::Memory { host_mib, device_mib } => {
-            format!("memory: {host_mib} MiB{}", device_mib.map(|d| format!(", {d} MiB on the device")).unwrap_or_default())
-        }
-        What::Warning { message } => format!("warning: {message}"),
-        What::RunFinished { status, reason, seconds, .. } => {
-            format!("{status} after {}{}", duration(*seconds), reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())
-        }
-    })
-}
-
 /// The result of a finished run as a table for people; none for an event that is not one.
 pub fn table(what: &What) -> Option<String> {
-    let What::RunFinished { status: Status::Done, best_step, results, paper_style_max, file, .. } = what else { return None };
+    let What::RunFinished { status: Status::Done, best_step, best_validation, results, paper_style_max, file, .. } = what else {
+        return None;
+    };
     let networks = results.first().map_or(0, |r| r.values.len());
     let mut text = format!("Test accuracy of {networks} fresh networks that saw only these images, mean ± std:\n\n");
     for Headline { network, labels, mean, std, .. } in results {
@@ -67,7 +21,8 @@ pub fn table(what: &What) -> Option<String> {
         text += &format!("  {labels:<16} {network:<10} {mean:5.1} ± {std:.1} %\n");
     }
     if let Some(step) = best_step {
-        text += &format!("\nDistilled images of step {step}, chosen on the validation share.");
+        let why = best_validation.map_or("the last one".into(), |v| format!("chosen for its {v:.1} % on the validation share"));
+        text += &format!("\nDistilled images of step {step}, {why}.");
     }
     if let Some(max) = paper_style_max {
         text += &format!(" paper_style_max (best test evaluation): {max:.1} %.");
@@ -78,14 +33,9 @@ pub fn table(what: &What) -> Option<String> {
     Some(text)
 }
 
-/// Seconds as people say them: "4.2 s", "3 min 05 s", "2 h 10 min".
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.max(0.).round() as u64;
-    match whole {
-        0..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
+/// A line on stderr; a reader that has gone away is not an error.
+pub fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Tells the events of a run on stderr.
@@ -97,6 +47,8 @@ pub struct Reporter {
     steps: u64,
     step_seconds: f64,
     last_line: Option<Instant>,
+    /// The long work that is going on: its name, and when and where it was first heard of.
+    work: Option<(String, Instant, u64)>,
 }
 
 impl Reporter {
@@ -106,7 +58,7 @@ impl Reporter {
             let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}\n{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(1).with_style(style)
         });
-        Self { bar, iterations: 0, steps: 0, step_seconds: 0., last_line: None }
+        Self { bar, iterations: 0, steps: 0, step_seconds: 0., last_line: None, work: None }
     }
 
     /// Tells one event.
@@ -121,15 +73,15 @@ impl Reporter {
                 self.step_seconds += seconds;
                 line(what).map(|l| format!("{l}; {}", self.rate(*step)))
             }
-            What::Memory { .. } | What::Checkpoint { .. } | What::Samples { .. } if self.bar.is_none() => None,
+            What::Memory { .. } | What::Checkpoint { .. } | What::Samples { .. } => None,
+            What::Progress { what, done, total } => Some(self.progress(what, *done, *total)),
             _ => line(what),
         };
         let Some(text) = text else { return };
         match &self.bar {
             Some(bar) => match what {
-                What::Progress { done, total, what } => self.position(bar, *done, *total, what.clone()),
+                What::Progress { done, total, .. } => self.position(bar, *done, *total, text),
                 What::DistillStep { step, .. } => self.position(bar, *step, self.iterations, text),
-                What::Memory { .. } | What::Checkpoint { .. } | What::Samples { .. } => {}
                 _ => bar.println(text),
             },
             None => {
@@ -141,9 +93,22 @@ impl Reporter {
                 if repeated {
                     self.last_line = Some(Instant::now());
                 }
-                eprintln!("{text}");
+                say(text);
             }
         }
+    }
+
+    /// "expert 1, epoch 2: batches 3/16, 12.0 s left".
+    fn progress(&mut self, what: &str, done: u64, total: u64) -> String {
+        let begun = self.work.as_ref().filter(|(name, _, from)| name == what && *from <= done).map(|(_, begin, from)| (*begin, *from));
+        let (begin, from) = begun.unwrap_or_else(|| {
+            let begin = (Instant::now(), done);
+            self.work = Some((what.to_string(), begin.0, begin.1));
+            begin
+        });
+        let left = begin.elapsed().as_secs_f64() / (done - from).max(1) as f64 * total.saturating_sub(done) as f64;
+        let left = if done > from { format!(", {} left", duration(left)) } else { String::new() };
+        format!("{what} {done}/{total}{left}")
     }
 
     fn position(&self, bar: &ProgressBar, done: u64, total: u64, message: String) {
@@ -174,18 +139,13 @@ mod tests {
     use crate::engine::event::Labels;
 
     #[test]
-    fn durations_read_naturally() {
-        let shown: Vec<String> = [0.25, 59.2, 60., 3599., 7800.].map(duration).to_vec();
-        assert_eq!(shown, ["0.2 s", "59.2 s", "1 min 00 s", "59 min 59 s", "2 h 10 min"]);
-    }
-
-    #[test]
     fn the_table_names_every_set() {
         let result = |labels, mean| Headline { network: "convnet".into(), labels, mean, std: 0.5, values: vec![mean; 5] };
         let finished = What::RunFinished {
             status: Status::Done,
             reason: None,
             best_step: Some(100),
+            best_validation: Some(33.),
             results: vec![result(Labels::Distilled, 34.5), result(Labels::Random, 16.1)],
             paper_style_max: Some(35.),
             file: Some("distilled/best.safetensors".into()),

@@ -3,6 +3,7 @@
 mod cli;
 
 use astill::engine::{TRAINER_THREAD, device};
+use astill::headless;
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -12,13 +13,13 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         // a panic of the trainer comes back as an error with the run's record; any other is a fault of this program
         if std::thread::current().name() != Some(TRAINER_THREAD) {
-            eprintln!("astill: a fault in the program itself, please report it: {info}");
+            headless::say(format!("astill: a fault in the program itself, please report it: {info}"));
         }
     }));
     match std::panic::catch_unwind(|| cli::run(cli)) {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {
-            eprintln!("astill: {error}");
+            headless::say(format!("astill: {error}"));
             ExitCode::from(error.exit_status())
         }
         Err(_) => ExitCode::FAILURE,

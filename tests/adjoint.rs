@@ -1,7 +1,7 @@
 //! The constant-memory gradient against the full autograd graph of all student steps.
 
 use astill::data::Augmentation;
-use astill::distill::{Intermediate, Step, Student, matching_loss};
+use astill::distill::{Intermediate, Step, Student, TrainingSet, matching_loss};
 use astill::network::{Activation, ConvNet, Norm, Pooling};
 use astill::random;
 use tch::{Device, Kind, Tensor};
@@ -82,7 +82,8 @@ fn the_constant_memory_gradient_is_that_of_the_full_graph() {
     ] {
         let p = problem(seed, norm, pooling);
         let (want_images, want_lr) = full_graph(&p, intermediate);
-        let student = Student { net: &p.net, images: &p.images, labels: &p.labels, lr: LR, momentum: MOMENTUM, loss_factor: FACTOR };
+        let set = TrainingSet { images: &p.images, labels: &p.labels, lr: LR };
+        let student = Student { net: &p.net, set: &set, momentum: MOMENTUM, loss_factor: FACTOR };
         let rollout = student.unroll(&p.start, &p.steps, &mut || Ok(())).expect("not stopped");
         let matching = matching_loss(&rollout.points, &p.targets, intermediate);
         let got = student.adjoint(&rollout, &p.steps, &matching.derivatives, &mut || Ok(())).expect("not stopped");
@@ -96,7 +97,8 @@ fn the_constant_memory_gradient_is_that_of_the_full_graph() {
 #[test]
 fn a_rollout_that_is_told_to_stop_stops() {
     let p = problem(1, Norm::Instance, Pooling::Avg);
-    let student = Student { net: &p.net, images: &p.images, labels: &p.labels, lr: LR, momentum: MOMENTUM, loss_factor: FACTOR };
+    let set = TrainingSet { images: &p.images, labels: &p.labels, lr: LR };
+    let student = Student { net: &p.net, set: &set, momentum: MOMENTUM, loss_factor: FACTOR };
     let mut calls = 0;
     let mut stop_at_third = || {
         calls += 1;

@@ -7,7 +7,7 @@
 use astill::data::{Zca, augment};
 use astill::distill::expert::{expert_loss, gradient_penalty};
 use astill::distill::perturb::perturb;
-use astill::distill::{Intermediate, Path, Recipe, Step, Student, balance_factor, matching_loss};
+use astill::distill::{Intermediate, Path, Recipe, Step, Student, TrainingSet, balance_factor, matching_loss};
 use astill::network::{Activation, ConvNet, Norm, Pooling};
 use astill::tensor_file::TensorFile;
 use serde_json::Value;
@@ -51,8 +51,7 @@ impl Case {
             let difference = (got.view_as(&want) - &want).norm().double_value(&[]);
             let relative = difference / want.norm().double_value(&[]).max(f64::MIN_POSITIVE);
             let limit = if self.kind == Kind::Double { 1e-8 } else { 2e-3 };
-            // the comparison is false for NaN, too
-            if !(relative < limit) {
+            if relative.is_nan() || relative >= limit {
                 return Err(format!("{name}: relative difference {relative:.1e}, at most {limit:.0e} is allowed").into());
             }
             if relative >= self.worst.0 {
@@ -115,11 +114,10 @@ impl Case {
             strength => perturb(&net, &target, &noise, strength),
         };
         let balance = self.settings["balance"].as_bool().unwrap_or(false);
+        let set = TrainingSet { images: &x, labels: &y, lr: self.tensor("lr")?.double_value(&[0]) };
         let student = Student {
             net: &net,
-            images: &x,
-            labels: &y,
-            lr: self.tensor("lr")?.double_value(&[0]),
+            set: &set,
             momentum: self.number("momentum", None)?,
             loss_factor: if balance { balance_factor(start_epoch, whole("max_start_epoch")?) } else { 1. },
         };

@@ -4,6 +4,7 @@
 
 use super::Zca;
 use super::source::Pixels;
+use crate::tensor_file;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
@@ -82,8 +83,9 @@ fn write(path: &Path, entries: &[(&str, Dtype, Vec<usize>, &[u8])]) {
     if let Some(folder) = path.parent() {
         let _ = fs::create_dir_all(folder);
     }
-    // Goes to a temporary file in the same folder first and is then moved into place.
-    let _ = safetensors::serialize_to_file(views, Some(metadata), path);
+    if let Ok(bytes) = safetensors::serialize(views, Some(metadata)) {
+        let _ = tensor_file::write_atomically(path, &bytes);
+    }
 }
 
 fn checksum_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {

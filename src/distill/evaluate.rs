@@ -1,5 +1,6 @@
 //! Evaluation: how good a fresh network becomes that sees the synthetic images alone.
 
+use super::TrainingSet;
 use super::student::gradient;
 use crate::data::{Augmentation, Split};
 use crate::network::ConvNet;
@@ -16,17 +17,6 @@ pub const LR_DECAY: f64 = 0.1;
 /// Real images per forward pass when accuracy is measured: on the CPU few enough for their activations to stay in the caches.
 fn test_batch(device: Device) -> usize {
     if device == Device::Cpu { 32 } else { 1024 }
-}
-
-/// A set of images to learn from.
-#[derive(Debug)]
-pub struct TrainingSet<'a> {
-    /// (n, C, H, W) in the network's input space.
-    pub images: &'a Tensor,
-    /// i64 (n).
-    pub labels: &'a Tensor,
-    /// The learning rate to begin with.
-    pub lr: f64,
 }
 
 /// Trains a fresh network on `set` alone and returns its parameters (P).

@@ -102,6 +102,15 @@ pub struct Expert {
     pub velocity: Option<Tensor>,
 }
 
+/// Which epoch of which expert: it names the random order and augmentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    pub seed: u64,
+    pub expert: u64,
+    /// From 0.
+    pub epoch: usize,
+}
+
 /// Means over one epoch of training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochMeans {
@@ -118,28 +127,20 @@ impl Expert {
         Self { theta: net.init(&mut random::generator(seed, "expert initialisation", &[index])), velocity: None }
     }
 
-    /// Trains epoch index `epoch` of expert number `index` on `train`: SGD with momentum and weight decay over a random
+    /// Trains one epoch on `train`: SGD with momentum and weight decay over a random
     /// permutation cut into batches, one DSA draw each.
     ///
     /// On an interruption the expert is as before the epoch.
-    pub fn train_epoch(
-        &mut self,
-        net: &ConvNet,
-        recipe: &Recipe,
-        train: &Split,
-        seed: u64,
-        index: u64,
-        epoch: usize,
-        watch: &mut Watch<'_>,
-    ) -> Result<EpochMeans> {
-        let order = random::permutation(&mut random::generator(seed, "expert order", &[index, epoch as u64]), train.len());
+    pub fn train_epoch(&mut self, net: &ConvNet, recipe: &Recipe, train: &Split, turn: Turn, watch: &mut Watch<'_>) -> Result<EpochMeans> {
+        let epoch = turn.epoch;
+        let order = random::permutation(&mut random::generator(turn.seed, "expert order", &[turn.expert, epoch as u64]), train.len());
         let batches = order.len().div_ceil(recipe.batch) as u64;
         let (mut theta, mut velocity) = (self.theta.detach(), self.velocity.as_ref().map(Tensor::shallow_clone));
         let mut sums = Tensor::zeros([3], (Kind::Double, theta.device()));
         for (b, rows) in (0..).zip(order.chunks(recipe.batch)) {
             report(watch, "batches", b, batches)?;
             let (x, y) = train.batch(rows);
-            let mut rng = random::generator(seed, "expert augmentation", &[index, epoch as u64, b]);
+            let mut rng = random::generator(turn.seed, "expert augmentation", &[turn.expert, epoch as u64, b]);
             let augmented = Augmentation::draw(&mut rng, rows.len(), x.size()[3]).apply(&x);
             let point = theta.detach().set_requires_grad(true);
             let mut g = theta.zeros_like();

@@ -1,7 +1,7 @@
 //! Student alignment: one iteration of distillation, from its random draws to the gradient of the synthetic images.
 
 use super::perturb::{self, PerturbationStatistics};
-use super::{Gradient, Intermediate, Step, Student, balance_factor, matching_loss, to_vec};
+use super::{Gradient, Intermediate, Step, Student, TrainingSet, balance_factor, matching_loss, to_vec};
 use crate::data::Augmentation;
 use crate::network::ConvNet;
 use crate::progress::{Watch, report};
@@ -40,17 +40,18 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// The draw of iteration `index` of a run with `seed`, for `images` synthetic images with `side` pixels a side.
-    pub fn new(settings: &Settings, net: &ConvNet, seed: u64, index: u64, experts: u64, images: usize, side: i64, device: Device) -> Self {
+    /// The draw of iteration `index` of a run with `seed`, for synthetic `images` (n, C, H, W), on their device.
+    pub fn new(settings: &Settings, net: &ConvNet, seed: u64, index: u64, experts: u64, images: &Tensor) -> Self {
+        let (n, side, device) = (images.size()[0] as usize, images.size()[3], images.device());
         let mut rng = random::generator(seed, "distill", &[index]);
         let expert = random::below(&mut rng, experts);
         let start_epoch = random::below(&mut rng, settings.max_start_epoch as u64) as usize;
-        let batch = settings.batch.unwrap_or(images).clamp(1, images.max(1));
+        let batch = settings.batch.unwrap_or(n).clamp(1, n.max(1));
         let mut left: Vec<i64> = Vec::new();
         let steps = (0..settings.syn_steps)
             .map(|_| {
                 if left.is_empty() {
-                    left = random::permutation(&mut rng, images);
+                    left = random::permutation(&mut rng, n);
                 }
                 let rows: Vec<i64> = left.drain(..batch.min(left.len())).collect();
                 let augmentation = Some(Augmentation::draw(&mut rng, rows.len(), side));
@@ -86,14 +87,11 @@ pub struct Outcome {
 
 /// One iteration: perturb the start, train the student, compare, and go back through all its steps.
 ///
-/// `checkpoints` are θ*_t … θ*_{t+M} (M + 1 flat vectors); `images` (n, C, H, W) with `labels` (n) the synthetic set;
-/// `lr` is α. All tensors on one device and of one kind. `watch` hears of every student step, forwards and backwards.
+/// `checkpoints` are θ*_t … θ*_{t+M} (M + 1 flat vectors); `set` the synthetic images with their labels and α. All tensors on one device and of one kind. `watch` hears of every student step, forwards and backwards.
 pub fn align(
     net: &ConvNet,
     checkpoints: &[Tensor],
-    images: &Tensor,
-    labels: &Tensor,
-    lr: f64,
+    set: &TrainingSet<'_>,
     settings: &Settings,
     draw: &Draw,
     watch: &mut Watch<'_>,
@@ -104,7 +102,7 @@ pub fn align(
         strength => perturb::perturb(net, expert, &draw.noise, strength),
     };
     let loss_factor = if settings.balance { balance_factor(draw.start_epoch, settings.max_start_epoch) } else { 1. };
-    let student = Student { net, images, labels, lr, momentum: settings.momentum, loss_factor };
+    let student = Student { net, set, momentum: settings.momentum, loss_factor };
     let (mut done, total) = (0, 2 * draw.steps.len() as u64);
     let mut between = || {
         done += 1;
@@ -151,7 +149,7 @@ mod tests {
             intermediate: Intermediate::Off,
             perturbation: 0.,
         };
-        let draw = Draw::new(&settings, &net, 1, 5, 2, 10, 8, Device::Cpu);
+        let draw = Draw::new(&settings, &net, 1, 5, 2, &Tensor::zeros([10, 3, 8, 8], (Kind::Float, Device::Cpu)));
         let rows: Vec<Vec<f64>> = draw.steps.iter().map(|s| to_vec(&s.rows)).collect();
         assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2, 4, 4, 2]);
         for set in [rows[..3].concat(), rows[3..].concat()] {

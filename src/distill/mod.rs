@@ -21,6 +21,17 @@ pub use student::{Gradient, Rollout, Step, Student};
 
 use tch::{Device, Kind, Tensor};
 
+/// A set of images to learn from.
+#[derive(Debug)]
+pub struct TrainingSet<'a> {
+    /// (n, C, H, W) in the network's input space.
+    pub images: &'a Tensor,
+    /// i64 (n).
+    pub labels: &'a Tensor,
+    /// The learning rate to begin with: α, where the images are synthetic.
+    pub lr: f64,
+}
+
 /// The numbers of a tensor, in order; waits for the device.
 pub fn to_vec(t: &Tensor) -> Vec<f64> {
     let t = t.detach().to_device(Device::Cpu).to_kind(Kind::Double).contiguous().flatten(0, -1);

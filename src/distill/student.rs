@@ -1,5 +1,6 @@
 //! The student: N steps on the synthetic images, and the exact gradient through all of them in constant memory.
 
+use super::TrainingSet;
 use crate::Result;
 use crate::data::Augmentation;
 use crate::network::ConvNet;
@@ -17,12 +18,8 @@ pub struct Step {
 #[derive(Debug)]
 pub struct Student<'a> {
     pub net: &'a ConvNet,
-    /// Synthetic images (n, C, H, W) in the network's input space.
-    pub images: &'a Tensor,
-    /// Their labels, i64 (n).
-    pub labels: &'a Tensor,
-    /// α, the learned student rate.
-    pub lr: f64,
+    /// The synthetic images, with α as their learning rate.
+    pub set: &'a TrainingSet<'a>,
     /// μ in [0, 1).
     pub momentum: f64,
     /// Factor of the cross-entropy (balanced inner-loop loss).
@@ -68,13 +65,13 @@ impl Student<'_> {
         for (i, step) in steps.iter().enumerate() {
             between()?;
             let theta = rollout.points[i].detach().set_requires_grad(true);
-            let images = augmented(&self.images.index_select(0, &step.rows), step);
+            let images = augmented(&self.set.images.index_select(0, &step.rows), step);
             let g = self.step_gradient(&theta, &images, step, false);
             let v = match i.checked_sub(1) {
                 Some(before) => &rollout.velocities[before] * self.momentum + g,
                 None => g,
             };
-            rollout.points[i + 1].copy_(&(theta - &v * self.lr).detach());
+            rollout.points[i + 1].copy_(&(theta - &v * self.set.lr).detach());
             rollout.velocities[i].copy_(&v);
         }
         Ok(rollout)
@@ -100,15 +97,15 @@ impl Student<'_> {
         let mut lambda = rollout.points[0].zeros_like();
         add_direct(&mut lambda, steps.len());
         let mut nu = lambda.zeros_like();
-        let mut d_images = self.images.zeros_like();
+        let mut d_images = self.set.images.zeros_like();
         let mut d_lr = Tensor::zeros([], (lambda.kind(), lambda.device()));
         for (i, step) in steps.iter().enumerate().rev() {
             between()?;
             d_lr -= lambda.dot(&rollout.velocities[i]);
-            nu -= &lambda * self.lr;
+            nu -= &lambda * self.set.lr;
 
             let theta = rollout.points[i].detach().set_requires_grad(true);
-            let batch = self.images.index_select(0, &step.rows).detach().set_requires_grad(true);
+            let batch = self.set.images.index_select(0, &step.rows).detach().set_requires_grad(true);
             let seen = augmented(&batch, step);
             let input = seen.detach().set_requires_grad(true);
             let g = self.step_gradient(&theta, &input, step, true);
@@ -132,7 +129,7 @@ impl Student<'_> {
 
     /// g = ∂/∂θ of factor · mean cross-entropy of one batch, flat (P); with `graph`, differentiable again.
     fn step_gradient(&self, theta: &Tensor, images: &Tensor, step: &Step, graph: bool) -> Tensor {
-        let labels = self.labels.index_select(0, &step.rows);
+        let labels = self.set.labels.index_select(0, &step.rows);
         let loss = super::cross_entropy(&self.net.forward(theta, images), &labels) * self.loss_factor;
         let [g] = gradient(&loss, [theta], graph);
         g

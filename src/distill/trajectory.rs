@@ -87,6 +87,11 @@ impl Store {
         &self.key
     }
 
+    /// Where the experts are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Creates the folder with its readable manifest.
     pub fn create(&self, settings: &serde_json::Value) -> Result<()> {
         fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;

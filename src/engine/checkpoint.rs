@@ -28,6 +28,8 @@ pub struct State {
 /// The part of the state that is plain data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Numbers {
+    /// The fingerprint of the training images.
+    pub data_content: String,
     /// Distillation steps done.
     pub step: u64,
     /// α, the learned student rate, and its momentum buffer.
@@ -81,15 +83,23 @@ impl State {
         Ok(file)
     }
 
-    /// The newest state below `run` that is whole; none if the run has not come that far.
-    pub fn load(run: &Path, device: Device) -> Result<Option<Self>> {
+    /// The newest state below `run` that is whole, or none if the run has not come that far; and a warning for every newer file
+    /// that cannot be read. An older state costs some steps, never the result. Errors: there are files, and none can be read.
+    pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<String>)> {
+        let mut passed_over = Vec::new();
         for path in files(run)?.iter().rev() {
-            // a file that is not whole is passed over: an older one costs some steps, never the result
-            if let Ok(state) = Self::read(path, device) {
-                return Ok(Some(state));
+            match Self::read(path, device) {
+                Ok(state) => return Ok((Some(state), passed_over)),
+                Err(error) => passed_over.push(format!("passing over a checkpoint that cannot be read: {error}")),
             }
         }
-        Ok(None)
+        match passed_over.last() {
+            None => Ok((None, passed_over)),
+            Some(_) => Err(Error::file(
+                run.join("checkpoints"),
+                "holds checkpoints, but none can be read; bring one back from a copy, or remove them to begin at the experts again",
+            )),
+        }
     }
 
     fn read(path: &Path, device: Device) -> Result<Self> {
@@ -128,6 +138,7 @@ mod tests {
 
     fn state(step: u64) -> State {
         let numbers = Numbers {
+            data_content: "abc".into(),
             step,
             student_lr: 0.1 + 0.2,
             lr_velocity: -1e-300,
@@ -145,14 +156,16 @@ mod tests {
     fn the_newest_whole_checkpoint_is_loaded_and_old_ones_are_removed() -> Result<()> {
         let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
         fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
-        assert!(State::load(run.path(), Device::Cpu)?.is_none());
+        assert!(State::load(run.path(), Device::Cpu)?.0.is_none());
         for step in [1, 2, 3, 99_999, 100_000] {
             state(step).save(run.path())?;
         }
         assert_eq!(files(run.path())?.len(), KEPT);
         let newest = run.path().join("checkpoints/step_100000.safetensors");
         fs::write(&newest, b"torn").map_err(Error::io("write", &newest))?;
-        let back = State::load(run.path(), Device::Cpu)?.ok_or(Error::Interrupted)?;
+        let (back, warnings) = State::load(run.path(), Device::Cpu)?;
+        let back = back.ok_or(Error::Interrupted)?;
+        assert!(warnings.len() == 1 && warnings[0].contains("step_100000"));
         assert_eq!(back.numbers, state(99_999).numbers);
         assert!(back.images.equal(&state(99_999).images));
         Ok(())

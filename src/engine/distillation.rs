@@ -6,7 +6,8 @@ use super::evaluation::{Evaluator, Occasion};
 use super::event::{Labels, Perturbation, Split, What};
 use super::{RunDir, device, picture};
 use crate::data::Dataset;
-use crate::distill::evaluate::{TrainingSet, mean_std};
+use crate::distill::TrainingSet;
+use crate::distill::evaluate::mean_std;
 use crate::distill::iteration::{Draw, Outcome, Settings, align};
 use crate::distill::trajectory::Trajectory;
 use crate::network::ConvNet;
@@ -17,7 +18,7 @@ use tch::{Device, Tensor};
 /// Momentum of SGD on the images and on the student rate.
 const MOMENTUM: f64 = 0.5;
 /// One update may shrink the student rate to this share of itself, so that it stays positive.
-const MOST_SHRINKING: f64 = 0.1;
+const MOST_SHRINKING: f64 = 0.5;
 /// The run fails after this many updates in a row that are not finite.
 const NOT_FINITE_IN_A_ROW: u32 = 20;
 /// A checkpoint at least this often.
@@ -90,15 +91,15 @@ impl Distillation<'_> {
     fn step(&self, state: &mut State, control: &mut Control) -> Result<bool> {
         let begin = Instant::now();
         let index = state.numbers.step;
-        let (images, side) = (state.images.size()[0] as usize, self.dataset.size);
-        let draw = Draw::new(&self.settings, self.net, self.seed, index, self.experts.len() as u64, images, side, self.device);
+        let draw = Draw::new(&self.settings, self.net, self.seed, index, self.experts.len() as u64, &state.images);
         let trajectory = &self.experts[draw.expert as usize];
         let checkpoints = (0..=self.settings.expert_epochs)
             .map(|j| Ok(trajectory.checkpoint(draw.start_epoch + j)?.to_device(self.device)))
             .collect::<Result<Vec<_>>>()?;
         let mut watch = control.watch("", SLOW_ITERATION);
         let lr = state.numbers.student_lr;
-        let outcome = align(self.net, &checkpoints, &state.images, self.labels, lr, &self.settings, &draw, &mut watch)?;
+        let set = TrainingSet { images: &state.images, labels: self.labels, lr };
+        let outcome = align(self.net, &checkpoints, &set, &self.settings, &draw, &mut watch)?;
         drop(watch);
 
         state.numbers.step += 1;

@@ -4,7 +4,7 @@ use super::control::Control;
 use super::event::{Labels, Split, What};
 use crate::Result;
 use crate::data::Dataset;
-use crate::distill::evaluate::{self, TrainingSet};
+use crate::distill::{TrainingSet, evaluate};
 use crate::network::ConvNet;
 use std::time::Duration;
 

@@ -29,6 +29,9 @@ pub enum What {
         threads: i64,
         version: String,
         process: u32,
+        /// Folders of caches and trajectories, and of the data set.
+        data: String,
+        folder: String,
         /// Distillation steps that an earlier engine already did; 0 for a new run.
         step: u64,
         /// Distillation steps in all.
@@ -37,7 +40,7 @@ pub enum What {
     Phase {
         name: Phase,
     },
-    /// How far a long piece of work inside a phase has come; at most a few a second are kept.
+    /// How far a long piece of work inside a phase has come; about one a second is kept.
     Progress {
         what: String,
         done: u64,
@@ -121,7 +124,7 @@ pub enum What {
         step: u64,
         file: String,
     },
-    /// Memory of the engine: resident on the host, in use on the device (null on the CPU).
+    /// Memory of the engine: resident on the host, in use on the device (null where it is not measured).
     Memory {
         host_mib: u64,
         device_mib: Option<u64>,
@@ -134,8 +137,10 @@ pub enum What {
         status: Status,
         /// Why, where it is not `done`.
         reason: Option<String>,
-        /// The step whose images were chosen, by accuracy on the validation share.
+        /// The step whose images were chosen: by accuracy on the validation share, or the last where there is none.
         best_step: Option<u64>,
+        /// The accuracy that it was chosen by.
+        best_validation: Option<f64>,
         /// The headline: fresh networks on the test set.
         results: Vec<Headline>,
         /// The highest mean test accuracy over all evaluations, as published tables take it.

@@ -3,8 +3,9 @@
 use super::control::Control;
 use super::event::What;
 use crate::data::Dataset;
+use crate::distill::expert::{self, Turn};
 use crate::distill::trajectory::{EpochRecord, Partial, Store, TrainingLock, Trajectory};
-use crate::distill::{Expert, Path, Recipe, evaluate, expert};
+use crate::distill::{Expert, Path, Recipe, evaluate};
 use crate::network::ConvNet;
 use crate::{Error, Result};
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ impl Training<'_> {
             let expert = self
                 .store
                 .finished(index)
-                .ok_or_else(|| Error::Diverged(format!("expert {} was removed from the store while it was in use", index + 1)))?;
+                .ok_or_else(|| Error::file(self.store.folder(), format!("expert {} was removed while it was in use", index + 1)))?;
             if !trained_here {
                 let (store, epochs) = (self.store.key().to_string(), expert.epochs().to_vec());
                 control.record(What::ExpertFound { expert: index, store, epochs })?;
@@ -103,7 +104,8 @@ impl Training<'_> {
         let begin = Instant::now();
         let label = format!("expert {}, epoch {}: ", index + 1, epoch + 1);
         let mut watch = control.watch(&label, Duration::ZERO);
-        let means = state.train_epoch(self.net, self.recipe, &self.dataset.train, self.seed, index, epoch, &mut watch)?;
+        let turn = Turn { seed: self.seed, expert: index, epoch };
+        let means = state.train_epoch(self.net, self.recipe, &self.dataset.train, turn, &mut watch)?;
         let test_accuracy = evaluate::accuracy(self.net, &state.theta, &self.dataset.test, &mut watch)?;
         drop(watch);
         let smooth = path.push(&state.theta.to_device(Device::Cpu));

@@ -10,11 +10,12 @@ mod experts;
 mod picture;
 mod recorder;
 mod run_dir;
+pub mod text;
 mod trainer;
 
 pub use control::Command;
 pub use run_dir::{EngineLock, RunDir};
-pub use trainer::{Plan, data_request};
+pub use trainer::{Plan, data_folder, data_request};
 
 use crate::{Error, Result};
 use control::Control;
@@ -24,7 +25,7 @@ use recorder::Recorder;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -77,6 +78,7 @@ fn drive(plan: Plan, mut control: Control) -> Result<()> {
         status,
         reason: Some(reason),
         best_step: None,
+        best_validation: None,
         results: Vec::new(),
         paper_style_max: None,
         file: None,
@@ -105,6 +107,9 @@ pub struct History {
     pub device: Option<String>,
     pub threads: Option<i64>,
     pub profile: Option<String>,
+    /// Its folders of caches and trajectories, and of the data set.
+    pub data: Option<PathBuf>,
+    pub folder: Option<PathBuf>,
     /// The last event, if it says that the run is done.
     pub done: Option<What>,
 }
@@ -119,8 +124,9 @@ impl History {
             let Ok(event) = serde_json::from_slice::<Event>(&line) else { continue };
             history.done = None;
             match event.what {
-                What::RunStarted { device, threads, profile, .. } if history.device.is_none() => {
+                What::RunStarted { device, threads, profile, data, folder, .. } if history.device.is_none() => {
                     (history.device, history.threads, history.profile) = (Some(device), Some(threads), Some(profile));
+                    (history.data, history.folder) = (Some(data.into()), Some(folder.into()));
                 }
                 What::RunFinished { status: Status::Done, .. } => history.done = Some(event.what),
                 _ => {}

@@ -19,6 +19,8 @@ pub struct Recorder {
     log: File,
     events_path: std::path::PathBuf,
     next: u64,
+    /// Whether the last line may not be whole, because writing it failed.
+    torn: bool,
     last_progress: Option<Instant>,
     listener: Sender<Event>,
 }
@@ -30,7 +32,7 @@ impl Recorder {
         let events_path = run.events();
         let next = next_seq(&events_path)?;
         let events = append(&events_path)?;
-        Ok(Self { events, log: append(&run.log())?, events_path, next, last_progress: None, listener })
+        Ok(Self { events, log: append(&run.log())?, events_path, next, torn: false, last_progress: None, listener })
     }
 
     /// Writes an event and passes it on; never waits for a listener.
@@ -42,12 +44,15 @@ impl Recorder {
             self.last_progress = Some(Instant::now());
         }
         let event = Event { seq: self.next, time: now(), what };
-        self.next += 1;
         let mut line = serde_json::to_vec(&event).map_err(|e| Error::file(&self.events_path, e.to_string()))?;
         line.push(b'\n');
+        if std::mem::replace(&mut self.torn, true) {
+            self.events.write_all(b"\n").map_err(Error::io("write", &self.events_path))?;
+        }
         self.events.write_all(&line).map_err(Error::io("write", &self.events_path))?;
+        (self.torn, self.next) = (false, self.next + 1);
         let is_progress = matches!(event.what, What::Progress { .. });
-        if let Some(text) = crate::headless::line(&event.what).filter(|_| !is_progress) {
+        if let Some(text) = super::text::line(&event.what).filter(|_| !is_progress) {
             // the log is for people; losing a line of it must not end a run
             let _ = writeln!(self.log, "{} {text}", event.time);
         }

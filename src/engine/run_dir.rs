@@ -3,7 +3,7 @@
 //! ```text
 //! RUN/profile.yaml     the resolved profile, every key
 //!     events.jsonl     what happened, an event a line
-//!     run.log          the same for people, with messages of libraries
+//!     run.log          the same for people
 //!     samples/         pictures of the synthetic images, a row a class: step_00000.png …
 //!     checkpoints/     what a resumed run starts from: step_00000.safetensors …
 //!     distilled/       the result: best.safetensors

@@ -8,15 +8,14 @@ use super::event::{Headline, Labels, Phase, Split, Status, What};
 use super::experts::Training;
 use super::{RunDir, device};
 use crate::data::{self, Dataset, Normalisation};
-use crate::distill::evaluate::{self, TrainingSet};
 use crate::distill::iteration::Settings;
 use crate::distill::trajectory::{Store, Trajectory};
-use crate::distill::{Init, Recipe, representatives};
+use crate::distill::{Init, Recipe, TrainingSet, evaluate, representatives};
 use crate::network::ConvNet;
 use crate::profile::{EvalNetwork, Profile};
 use crate::{Error, Result, random, tensor_file};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
@@ -26,25 +25,31 @@ pub struct Plan {
     pub run: RunDir,
     pub profile_name: String,
     pub profile: Profile,
-    /// Where data sets, caches and trajectories are.
+    /// Where caches and trajectories are.
     pub data: PathBuf,
+    /// The folder of the data set.
+    pub folder: PathBuf,
     pub device: Device,
     /// Intra-op threads; libtorch's own choice if none.
     pub threads: Option<i64>,
 }
 
-/// What to load for a profile, with `data` as the folder of data sets.
-pub fn data_request(profile: &Profile, data: &std::path::Path) -> data::Request {
-    let set = &profile.dataset;
-    let folder = match &set.path {
+/// The folder of a profile's data set, with `data` as the folder of data sets.
+pub fn data_folder(profile: &Profile, data: &Path) -> PathBuf {
+    match &profile.dataset.path {
         // a relative path is looked for where the user stands, then among the data sets
         Some(path) if path.is_relative() && !path.exists() => data.join(path),
-        Some(path) => path.clone(),
-        None => data.join(kind_name(set.kind)),
-    };
+        Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        None => data.join(kind_name(profile.dataset.kind)),
+    }
+}
+
+/// What to load for a profile: its data set in `folder`, with a cache in `data`.
+pub fn data_request(profile: &Profile, folder: &Path, data: &Path) -> data::Request {
+    let set = &profile.dataset;
     data::Request {
         kind: set.kind,
-        folder,
+        folder: folder.to_path_buf(),
         size: set.size,
         train_limit: set.train_limit,
         validation: set.validation,
@@ -68,10 +73,9 @@ pub fn network(profile: &Profile, classes: usize) -> Result<ConvNet> {
 /// Does the whole run, or what is left of it.
 pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     let begin = Instant::now();
-    if let Some(threads) = plan.threads {
-        tch::set_num_threads(threads as i32);
-    }
-    let saved = State::load(plan.run.path(), plan.device)?;
+    // set even where it is libtorch's own choice: setting it also ends MKL's own choice, and a resumed run must not differ
+    tch::set_num_threads(plan.threads.map_or_else(tch::get_num_threads, |t| t as i32));
+    let (saved, passed_over) = State::load(plan.run.path(), plan.device)?;
     let profile = &plan.profile;
     control.record(What::RunStarted {
         run: plan.run.name(),
@@ -81,9 +85,14 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         threads: i64::from(tch::get_num_threads()),
         version: env!("CARGO_PKG_VERSION").into(),
         process: std::process::id(),
+        data: plan.data.to_string_lossy().into_owned(),
+        folder: plan.folder.to_string_lossy().into_owned(),
         step: saved.as_ref().map_or(0, |s| s.numbers.step),
         iterations: profile.distill.iterations as u64,
     })?;
+    for message in passed_over {
+        control.warn(message)?;
+    }
 
     phase(Phase::Data, control)?;
     let dataset = load(plan, control)?;
@@ -132,7 +141,13 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     };
 
     let mut state = match saved {
-        Some(state) => state,
+        Some(state) if state.numbers.data_content == dataset.fingerprint => state,
+        Some(_) => {
+            return Err(Error::file(
+                &plan.folder,
+                "holds other training images than those that this run began with; bring those back, or start a new run",
+            ));
+        }
         None => {
             phase(Phase::Init, control)?;
             let state = initial_state(plan, &dataset, &net, &experts, control)?;
@@ -158,6 +173,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         status: Status::Done,
         reason: None,
         best_step: state.numbers.best.as_ref().map(|b| b.step),
+        best_validation: state.numbers.best.as_ref().and_then(|b| b.validation),
         results: state.numbers.headlines.clone(),
         paper_style_max,
         file: Some(file),
@@ -171,7 +187,7 @@ fn phase(name: Phase, control: &mut Control) -> Result<()> {
 }
 
 fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
-    let request = data_request(&plan.profile, &plan.data);
+    let request = data_request(&plan.profile, &plan.folder, &plan.data);
     let mut watch = control.watch("", Duration::ZERO);
     let mut dataset = request.load(&mut watch)?;
     drop(watch);
@@ -265,6 +281,7 @@ fn initial_state(plan: &Plan, dataset: &Dataset, net: &ConvNet, experts: &[Traje
         }
     };
     let numbers = Numbers {
+        data_content: dataset.fingerprint.clone(),
         step: 0,
         student_lr: plan.profile.distill.lr_student,
         lr_velocity: 0.,

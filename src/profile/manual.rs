@@ -17,12 +17,12 @@ fn generated() -> String {
         if section != Some(key.section()) {
             section = Some(key.section());
             let title = if key.section().is_empty() { "outside the sections" } else { key.section() };
-            _ = writeln!(text, "\n### {title}\n\n| key | meaning | unit | expected | default | source of the default | live |");
-            text.push_str("|---|---|---|---|---|---|---|\n");
+            _ = writeln!(text, "\n### {title}\n\n| key | meaning | unit | expected | default | source of the default |");
+            text.push_str("|---|---|---|---|---|---|\n");
         }
         let default = key.default.map_or("must be given".into(), |d| format!("`{d}`"));
-        let (unit, source, live) = (or_dash(key.unit), or_dash(key.source), if key.live { "yes" } else { "no" });
-        _ = writeln!(text, "| `{}` | {} | {unit} | {} | {default} | {source} | {live} |", key.path, key.meaning, key.expected());
+        let (unit, source) = (or_dash(key.unit), or_dash(key.source));
+        _ = writeln!(text, "| `{}` | {} | {unit} | {} | {default} | {source} |", key.path, key.meaning, key.expected());
     }
     text
 }

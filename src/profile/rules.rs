@@ -30,7 +30,8 @@ pub(super) fn conflicts_with(p: &Profile, classes: &[String], train_per_class: &
         found.push(Conflict {
             keys: &["distill.ipc"],
             message: format!(
-                "found {}, but class {class:?} has only {images} training images (distill.ipc is at most the smallest class)",
+                "found {}, but class {class:?}, the smallest, has only {images} training images; lower distill.ipc to {images} or less, \
+                 or leave more of them with dataset.train_limit and dataset.validation",
                 p.distill.ipc
             ),
         });
@@ -39,7 +40,7 @@ pub(super) fn conflicts_with(p: &Profile, classes: &[String], train_per_class: &
     if p.expert.batch > images {
         found.push(Conflict {
             keys: &["expert.batch"],
-            message: format!("found {}, but there are only {images} training images; lower expert.batch to {images}", p.expert.batch),
+            message: format!("found {}, but there are only {images} training images; lower expert.batch to {images} or less, or raise dataset.train_limit", p.expert.batch),
         });
     }
     if let Some(batch) = p.distill.batch

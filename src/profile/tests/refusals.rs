@@ -223,8 +223,10 @@ fn settings_are_checked_against_the_data() {
     let loaded = with_sets(&["distill.batch=21"]).unwrap();
     assert_eq!(
         refusal(loaded.check_classes(&classes, &[200, 9])),
-        "profile \"cifar10\": distill.ipc: found 10, but class \"dog\" has only 9 training images (distill.ipc is at most the smallest class)\n\
-         profile \"cifar10\": expert.batch: found 256, but there are only 209 training images; lower expert.batch to 209\n\
+        "profile \"cifar10\": distill.ipc: found 10, but class \"dog\", the smallest, has only 9 training images; lower distill.ipc to 9 or \
+         less, or leave more of them with dataset.train_limit and dataset.validation\n\
+         profile \"cifar10\": expert.batch: found 256, but there are only 209 training images; lower expert.batch to 209 or less, or \
+         raise dataset.train_limit\n\
          --set distill.batch=21: distill.batch: found 21, larger than the set of 20 synthetic images (distill.ipc 10 × 2 classes); \
          lower distill.batch, or write null for all of them"
     );
