@@ -19,11 +19,17 @@ pub enum Command {
     /// Evaluate the images as they are now.
     Evaluate,
     /// Write a checkpoint and end. `reason` says who asks, for the record.
-    Stop { reason: String },
+    Stop {
+        reason: String,
+    },
     /// Go back to the checkpoint of this step.
-    RollBack { step: u64 },
+    RollBack {
+        step: u64,
+    },
     /// Change a setting: "section.key=value", as after `--set`.
-    Set { edit: String },
+    Set {
+        edit: String,
+    },
 }
 
 impl Command {

@@ -108,7 +108,7 @@ pub fn summary(run: RunDir) -> RunSummary {
             What::Command { command, status: CommandStatus::Accepted, to, .. } => match command.as_str() {
                 "pause" => paused = true,
                 "resume" => paused = false,
-                "roll_back" => summary.step = to.and_then(|v| v.as_u64()).unwrap_or(summary.step),
+                c if c.starts_with("roll_back") => summary.step = to.and_then(|v| v.as_u64()).unwrap_or(summary.step),
                 _ => {}
             },
             What::RunFinished { status, results, .. } => {
@@ -167,7 +167,9 @@ mod tests {
         let pause = r#""kind":"command","command":"pause","status":"accepted","reason":null,"from":null,"to":null"#;
         let rejected = r#""kind":"command","command":"resume","status":"rejected","reason":"x","from":null,"to":null"#;
         let ended = |status: &str| {
-            format!(r#""kind":"run_finished","status":"{status}","reason":null,"best_step":null,"best_validation":null,"results":[],"paper_style_max":null,"file":null,"seconds":1.0"#)
+            format!(
+                r#""kind":"run_finished","status":"{status}","reason":null,"best_step":null,"best_validation":null,"results":[],"paper_style_max":null,"file":null,"seconds":1.0"#
+            )
         };
         run_with(runs.path(), "dead", &[STARTED])?;
         let running = run_with(runs.path(), "running", &[STARTED, pause, STARTED])?;

@@ -59,11 +59,7 @@ pub fn user() -> u32 {
 /// [`Error::Usage`] if no engine of this machine has the run, or it has not answered.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
     let nobody = || {
-        Error::Usage(format!(
-            "no engine of this machine is at work on {}: `astill resume {}` starts one",
-            run.path().display(),
-            run.name()
-        ))
+        Error::Usage(format!("no engine of this machine is at work on {}: `astill resume {}` starts one", run.path().display(), run.name()))
     };
     let path = path(run, false)?;
     let stream = UnixStream::connect(&path).map_err(|e| match e.kind() {
