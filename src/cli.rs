@@ -4,7 +4,7 @@ use astill::engine::{self, Command, Engine, History, Plan, RunDir};
 use astill::headless::{self, Reporter};
 use astill::profile::{self, Loaded};
 use astill::{Error, Result, bench, tensor_file};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -64,22 +64,37 @@ enum Cmd {
         json: bool,
     },
     /// Time one iteration on random data
+    #[command(args_conflicts_with_subcommands = true)]
     Bench {
-        /// What to time
-        #[arg(value_enum, default_value_t = Timed::Student)]
-        what: Timed,
+        /// What to time [default: student]
+        #[command(subcommand)]
+        what: Option<Timed>,
         #[command(flatten)]
-        options: bench::Options,
+        student: StudentBench,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Timed {
+    /// Time an iteration of distillation
+    Student(StudentBench),
+    /// Time a step of an expert
+    Expert {
+        #[command(flatten)]
+        options: bench::ExpertOptions,
         /// As JSON on stdout
         #[arg(long)]
         json: bool,
     },
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Timed {
-    /// An iteration of distillation
-    Student,
+#[derive(Debug, Args)]
+struct StudentBench {
+    #[command(flatten)]
+    options: bench::Options,
+    /// As JSON on stdout
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -125,19 +140,31 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Cmd::Resume { run, device, headless: _ } => resume(run, device.as_deref(), cli.data.as_deref(), &cli.runs),
         Cmd::Profiles { json } => profiles(*json),
         Cmd::Check { profile, json } => check(profile, *json, &data()?),
-        Cmd::Bench { what: Timed::Student, options, json } => {
-            let report = bench::student(options.clone())?;
-            if *json {
-                out(json!(report))?;
-            } else {
-                headless::say(format!(
-                    "{} s an iteration (median of {}, least {}), peak memory {} MiB",
-                    report.seconds_per_iteration, report.options.iterations, report.seconds_min, report.peak_rss_mib
-                ));
-            }
-            Ok(ExitCode::SUCCESS)
+        Cmd::Bench { what: Some(Timed::Expert { options, json }), .. } => {
+            let report = bench::expert(options.clone())?;
+            let (seconds, images, memory) = (report.seconds_per_step, report.images_per_second, report.peak_rss_mib);
+            let steps = report.options.steps;
+            let text = format!("{seconds} s a step (median of {steps}), {images} images/s, peak memory {memory} MiB");
+            measured(json!(report), text, *json)
+        }
+        Cmd::Bench { what: Some(Timed::Student(student)), .. } | Cmd::Bench { what: None, student } => {
+            let report = bench::student(student.options.clone())?;
+            let (median, least, memory) = (report.seconds_per_iteration, report.seconds_min, report.peak_rss_mib);
+            let iterations = report.options.iterations;
+            let text = format!("{median} s an iteration (median of {iterations}, least {least}), peak memory {memory} MiB");
+            measured(json!(report), text, student.json)
         }
     }
+}
+
+/// Prints what was measured, as JSON or for people.
+fn measured(report: serde_json::Value, text: String, json: bool) -> Result<ExitCode> {
+    if json {
+        out(report)?;
+    } else {
+        headless::say(text);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Where data sets and trajectories are: --data, else $XDG_DATA_HOME/astill, else ~/.local/share/astill.

@@ -35,9 +35,9 @@ pub struct Rollout {
     kept: Vec<Option<KeptPass>>,
 }
 
-/// Memory for what is kept of steps. So much lets small steps go back without going forward again, and no more, so that memory does
-/// not grow with N.
-const KEPT_BYTES: usize = 256 << 20;
+/// Memory that a rollout fills where it can: what its points and velocities leave keeps passes of the last steps. So much lets small
+/// steps go back without going forward again, and more steps do not take more memory.
+const ROLLOUT_BYTES: usize = 256 << 20;
 
 /// The derivative of a loss of the student's points.
 #[derive(Debug)]
@@ -73,6 +73,8 @@ impl Student<'_> {
         let mut rollout = Rollout::reserve(start, steps.len());
         rollout.points[0].copy_(start);
         let by_hand = self.net.has_tangent(self.set.images);
+        let vectors = (2 * steps.len() + 1) * start.numel() * start.kind().elt_size_in_bytes();
+        let room = ROLLOUT_BYTES.saturating_sub(vectors);
         for (i, step) in steps.iter().enumerate() {
             between()?;
             let theta = rollout.points[i].detach();
@@ -80,7 +82,7 @@ impl Student<'_> {
             let labels = self.set.labels.index_select(0, &step.rows);
             let batch = Batch { images: &images, labels: &labels, factor: self.loss_factor };
             // the way back begins at the last steps, and frees them one by one
-            let keep = by_hand && (steps.len() - i) * self.net.kept_bytes(&images) <= KEPT_BYTES;
+            let keep = by_hand && (steps.len() - i) * self.net.kept_bytes(&images) <= room;
             let g = if keep {
                 let LossGradient { parameters, kept, .. } = self.net.loss_gradient(&theta, batch, true);
                 rollout.kept[i] = kept;

@@ -466,7 +466,7 @@ fn along<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, pass: &Pass, di
     let [features, features_dot] = [0, 1].map(|half| input.as_ref().map(|pair| pair.select(two, half).flatten(1, -1)).unwrap_or_default());
     let mut logits_dot = features_dot.matmul(&layers.weight.tr());
     if let Direction::Parameters(moving) = direction {
-        logits_dot = logits_dot + features.linear(&moving.dot.weight, Some(&moving.dot.bias));
+        logits_dot += features.linear(&moving.dot.weight, Some(&moving.dot.bias));
     }
     let d_logits_dot = loss.gradient_dot(&logits_dot, &pass.probabilities);
     let mut parts: Parts = Vec::new(); // last first
@@ -474,7 +474,7 @@ fn along<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, pass: &Pass, di
     parts.push(Some(d_logits_dot.tr().matmul(&features) + pass.d_logits.tr().matmul(&features_dot)));
     let mut d_a_dot = d_logits_dot.matmul(&layers.weight);
     if let Direction::Parameters(moving) = direction {
-        d_a_dot = d_a_dot + pass.d_logits.matmul(&moving.dot.weight);
+        d_a_dot += pass.d_logits.matmul(&moving.dot.weight);
     }
 
     let mut d_images = None;
