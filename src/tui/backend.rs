@@ -1,0 +1,139 @@
+//! What the app asks of the rest of the program. Screens are tested with a fake one.
+
+use crate::Result;
+use crate::engine::RunDir;
+use crate::engine::event::{CommandStatus, Phase};
+use crate::profile::Profile;
+
+/// What can be asked of an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Pause,
+    Resume,
+    Checkpoint,
+    Evaluate,
+    Stop {
+        reason: String,
+    },
+    RollBack {
+        step: u64,
+    },
+    /// "distill.lr_images=30"
+    Set {
+        edit: String,
+    },
+}
+
+/// What the engine said to a command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub status: CommandStatus,
+    pub reason: Option<String>,
+    pub from: Option<serde_json::Value>,
+    pub to: Option<serde_json::Value>,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    Running,
+    Paused,
+    Stopped,
+    Done,
+    Failed,
+    /// The engine is gone without a word.
+    Dead,
+}
+
+/// A run of the list.
+#[derive(Debug, Clone)]
+pub struct RunSummary {
+    pub run: RunDir,
+    pub name: String,
+    pub profile: String,
+    pub state: RunState,
+    pub phase: Option<Phase>,
+    pub step: u64,
+    pub iterations: u64,
+    /// RFC 3339.
+    pub started: String,
+    /// Test accuracy of the result, in per cent.
+    pub accuracy: Option<f64>,
+}
+
+/// A profile of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileSummary {
+    /// What `astill run` would be told: a built-in name or a path.
+    pub reference: String,
+    /// In one line.
+    pub description: String,
+    /// The YAML as it was written.
+    pub text: String,
+}
+
+/// What is known of a profile before it is started.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// Every key, or what is wrong.
+    pub profile: Result<Profile, String>,
+    /// How many images there are, or how to get them.
+    pub data: Result<String, String>,
+    /// "cpu", "cuda:0".
+    pub device: String,
+    /// Memory on the device and time, estimated.
+    pub memory_mib: Option<f64>,
+    pub seconds: Option<f64>,
+}
+
+/// The rest of the program, as the app sees it. Every method may block: the app calls them beside the screen.
+pub trait Backend: Send + Sync + 'static {
+    /// The profiles to offer, those for a first try in front.
+    fn profiles(&self) -> Vec<ProfileSummary>;
+    /// All runs.
+    fn runs(&self) -> Vec<RunSummary>;
+    fn preview(&self, reference: &str) -> Preview;
+    /// Starts an engine of its own for a new run of this profile.
+    fn start(&self, reference: &str) -> Result<RunDir>;
+    /// Starts an engine of its own that goes on with a run that was stopped.
+    fn resume(&self, run: &RunDir) -> Result<()>;
+    /// The settings of a run as they are now, edits included.
+    fn profile(&self, run: &RunDir) -> Result<Profile>;
+    /// Whether an engine is at work on this run.
+    fn is_alive(&self, run: &RunDir) -> bool;
+    /// Sends a command and waits for the answer, not longer than a few seconds.
+    fn send(&self, run: &RunDir, command: &Command) -> Result<Answer>;
+}
+
+impl RunState {
+    /// An engine is at work.
+    pub fn is_alive(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Dead => "no engine",
+        }
+    }
+}
+
+impl Command {
+    /// As `astill send` is told.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Pause => "pause".into(),
+            Self::Resume => "resume".into(),
+            Self::Checkpoint => "checkpoint".into(),
+            Self::Evaluate => "evaluate".into(),
+            Self::Stop { .. } => "stop".into(),
+            Self::RollBack { step } => format!("roll back to step {step}"),
+            Self::Set { edit } => format!("set {edit}"),
+        }
+    }
+}
