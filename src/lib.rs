@@ -12,5 +12,6 @@ pub mod profile;
 pub mod progress;
 pub mod random;
 pub mod tensor_file;
+pub mod tui;
 
 pub use error::{Error, Result};
