@@ -99,6 +99,8 @@ pub trait Backend: Send + Sync + 'static {
     fn resume(&self, run: &RunDir) -> Result<()>;
     /// The settings of a run as they are now, edits included.
     fn profile(&self, run: &RunDir) -> Result<Profile>;
+    /// The steps whose checkpoints a run can go back to.
+    fn checkpoints(&self, run: &RunDir) -> Vec<u64>;
     /// Whether an engine is at work on this run.
     fn is_alive(&self, run: &RunDir) -> bool;
     /// Sends a command and waits for the answer, not longer than a few seconds.
