@@ -93,6 +93,11 @@ impl RunDir {
         }
     }
 
+    /// The run in this folder, which is not looked at.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,6 +7,7 @@ use super::super::line::Line;
 use super::super::model::Weight;
 use super::super::text::{clean, pad, wrap};
 use super::{Look, frame, put, put_row, scrolled};
+use crate::distill::Intermediate;
 use crate::engine::text::duration;
 use crate::profile::Profile;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
@@ -326,18 +327,23 @@ fn of_profile(summary: &ProfileSummary, preview: Option<&Preview>, look: &Look, 
 /// Which parts of the method are on, and how large the task is.
 fn of_settings(lines: &mut Styled, profile: &Profile, look: &Look, cells: usize) {
     let (expert, distill) = (&profile.expert, &profile.distill);
-    let switch = |on: bool, name: &str| format!("[{}] {name}", if on { "x" } else { " " });
-    let method = [
-        switch(expert.clipping, "clipping"),
-        switch(expert.gradient_penalty > 0., "penalty"),
-        format!("init {}", choice(distill.init)),
-        switch(distill.perturbation > 0., "perturbation"),
-        switch(distill.balance, "balance"),
-        format!("intermediate {}", choice(distill.intermediate)),
+    let switches = [
+        (expert.clipping, "clipping".to_string()),
+        (expert.gradient_penalty > 0., "gradient penalty".into()),
+        (distill.perturbation > 0., "perturbation".into()),
+        (distill.balance, "balance".into()),
+        (distill.intermediate != Intermediate::Off, "intermediate matching".into()),
     ];
-    item(lines, cells, "Method", &method.join("  "), look.theme.text());
+    let named = |on: bool| switches.iter().filter(|(s, _)| *s == on).map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ");
+    for (on, name) in [(true, "With"), (false, "Without")] {
+        let names = named(on);
+        if !names.is_empty() {
+            item(lines, cells, name, &names, look.theme.text());
+        }
+    }
+    item(lines, cells, "From", &format!("{} images", choice(distill.init)), look.theme.text());
     let size = format!(
-        "{} images per class, {} iterations of {} student steps; {} experts of {} epochs",
+        "ipc {}: {} iterations of {} student steps; {} experts of {} epochs",
         distill.ipc, distill.iterations, distill.syn_steps, expert.count, expert.epochs
     );
     item(lines, cells, "Size", &size, look.theme.text());
