@@ -108,6 +108,11 @@ impl Session {
         CHARTS.iter().position(|p| *p == panel).map(|i| &mut self.views[i])
     }
 
+    /// Reads the latest points again; whether others were read.
+    pub fn forget_cursors(&mut self) -> bool {
+        self.views.iter_mut().filter_map(|v| v.cursor.take()).count() > 0
+    }
+
     /// The latest pictures that are ready to be shown, and the latest there are.
     pub fn latest_picture(&self) -> (Option<(&Sample, &Picture)>, Option<&Sample>) {
         let samples = &self.model.samples;

@@ -160,18 +160,14 @@ fn extent(panel: Panel, session: &Session, look: &Look) -> Option<(f64, f64)> {
     chart(panel, session, look).extent()
 }
 
-/// "Matching loss  0.812  log y": the title with the latest value and what was switched on.
-fn title(panel: Panel, session: &Session, look: &Look) -> String {
+/// "Experts: curvature  [zoom]": the chart itself says the latest values and its scale.
+fn title(panel: Panel, session: &Session) -> String {
     let mut title = panel.title().to_string();
     if panel == Panel::Experts {
         title = format!("{title}: {}", session.measure.name());
     }
-    let main = curves(panel, session, look).into_iter().rev().find(|c| !c.dim).and_then(|c| c.series.last());
-    if let Some((_, value)) = main {
-        title += &format!("  {}", number(value));
-    }
     if let Some(view) = CHARTS.iter().position(|p| *p == panel).map(|i| session.views[i]) {
-        for (on, name) in [(view.log_y, "log"), (view.smooth > 0, "smooth"), (view.window.is_some(), "zoom")] {
+        for (on, name) in [(view.smooth > 0, "smooth"), (view.window.is_some(), "zoom")] {
             if on {
                 title += &format!("  [{name}]");
             }
@@ -182,7 +178,7 @@ fn title(panel: Panel, session: &Session, look: &Look) -> String {
 
 /// A chart in its frame.
 pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, panel: Panel, focused: bool) {
-    let inner = frame(buf, area, &desk.look, &title(panel, session, &desk.look), focused);
+    let inner = frame(buf, area, &desk.look, &title(panel, session), focused);
     let chart = chart(panel, session, &desk.look);
     if chart.extent().is_some() {
         chart.render(inner, buf);
@@ -257,10 +253,7 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
         }
     }
     match action {
-        Action::Escape if session.view(panel).is_some_and(|v| v.cursor.take().is_some()) => {
-            link_cursors(session, panel);
-            Next::Stay
-        }
+        Action::Escape if session.forget_cursors() => Next::Stay,
         Action::FullSize | Action::Back | Action::Escape => Next::Close,
         Action::NextPanel | Action::PreviousPanel => {
             let at = CHARTS.iter().position(|p| *p == panel).unwrap_or(0);

@@ -300,6 +300,7 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
     let Some(session) = &mut desk.session else { return Next::Close };
     let focus = session.focus();
     match action {
+        Action::Escape if session.forget_cursors() => {}
         Action::Back | Action::Escape => return Next::Close,
         Action::Open | Action::FullSize => {
             return match focus {

@@ -32,7 +32,8 @@ fn value(profile: &Profile, key: &Key) -> String {
     let all = serde_json::to_value(profile).unwrap_or_default();
     match all.pointer(&format!("/{}", key.path.replace('.', "/"))) {
         Some(serde_json::Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+        // as people write it: 30, not 30.0
+        Some(other) => other.to_string().trim_end_matches(".0").to_string(),
         None => String::new(),
     }
 }
