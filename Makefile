@@ -15,8 +15,7 @@ build: ## target/release/astill
 	@test -e $(target)/release/astill || echo "building astill: some minutes the first time, most of them for libtorch's C++ binding" >&2
 	@$(cargo) build --release
 
-test: ## all tests
-	@test -e $(target)/release/astill || echo "building astill: some minutes the first time, most of them for libtorch's C++ binding" >&2
+test: build ## all tests
 	@$(cargo) test --release
 
 lint: ## formatting and clippy, without warnings

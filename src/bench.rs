@@ -1,5 +1,6 @@
 //! One iteration of distillation on random data, timed: the measure for comparing with other programs.
 
+use crate::cli::BenchOptions as Options;
 use crate::distill::iteration::{Draw, Settings, align};
 use crate::distill::{Intermediate, TrainingSet, evaluate};
 use crate::engine::device;
@@ -9,40 +10,6 @@ use serde::Serialize;
 use std::ops::ControlFlow;
 use std::time::Instant;
 use tch::Tensor;
-
-/// What is timed. Batch 0 means all synthetic images.
-#[derive(Debug, Clone, Serialize, clap::Args)]
-pub struct Options {
-    /// Synthetic images per class
-    #[arg(long, default_value_t = 1)]
-    pub ipc: usize,
-    /// Student steps of an iteration
-    #[arg(long, default_value_t = 20)]
-    pub syn_steps: usize,
-    /// Channels of every layer
-    #[arg(long, default_value_t = 128)]
-    pub width: i64,
-    /// Pixels of a side of an image
-    #[arg(long, default_value_t = 32)]
-    pub size: i64,
-    /// Blocks of the network
-    #[arg(long, default_value_t = 3)]
-    pub depth: usize,
-    #[arg(long, default_value_t = 10)]
-    pub classes: usize,
-    /// Synthetic images of a student step; 0 for all
-    #[arg(long, default_value_t = 0)]
-    pub batch: usize,
-    /// Timed iterations, after one that is not
-    #[arg(long, default_value_t = 5)]
-    pub iterations: u64,
-    /// Threads inside libtorch's operations
-    #[arg(long, default_value_t = 2)]
-    pub threads: i32,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-}
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]

@@ -1,7 +1,7 @@
 //! A run without a screen: its events as lines, or as a progress bar where there is a terminal, and the table at the end.
 
-use crate::engine::event::{Event, Headline, Status, What};
-use crate::engine::text::{duration, line};
+use crate::run::event::{Event, Headline, Status, What};
+use crate::run::text::{duration, line};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -136,7 +136,7 @@ impl Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event::Labels;
+    use crate::run::event::Labels;
 
     #[test]
     fn the_table_names_every_set() {

@@ -1,17 +1,15 @@
-//! astill distils an image data set into a few synthetic images per class with AST (arXiv 2310.10541), on libtorch.
+//! What astill is without libtorch: profiles, runs seen from outside, and what shows them. The program `astill` is this; the engine
+//! (`engine_lib.rs`, the package in `engine/`) builds on it and adds the method.
 
-pub mod bench;
-pub mod data;
-pub mod distill;
-pub mod engine;
+pub mod atomic_file;
+pub mod cli;
+mod epoch_record;
 pub mod error;
 pub mod headless;
 mod json;
-pub mod network;
 pub mod profile;
-pub mod progress;
-pub mod random;
-pub mod tensor_file;
+pub mod run;
 pub mod tui;
 
+pub use epoch_record::EpochRecord;
 pub use error::{Error, Result};

@@ -1,26 +1,14 @@
 //! Safetensors files: written atomically, read through a memory map.
 
+use crate::atomic_file::write_atomically;
 use crate::{Error, Result};
 use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
-
-/// Writes `bytes` to `path` so that the file is either the old one or the whole new one, whatever happens.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mode = std::fs::Permissions::from_mode(0o666); // less the user's umask, like any file
-    let mut file = tempfile::Builder::new().prefix(".part-").permissions(mode).tempfile_in(folder).map_err(Error::io("write", path))?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
-    file.as_file().sync_all().map_err(Error::io("write", path))?;
-    file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-    Ok(())
-}
 
 /// Writes named tensors, and at most one text under `metadata`'s key, atomically. The same content gives the same bytes.
 ///

@@ -1,9 +1,9 @@
 //! The constant-memory gradient against the full autograd graph of all student steps.
 
-use astill::data::Augmentation;
-use astill::distill::{Intermediate, Step, Student, TrainingSet, matching_loss};
-use astill::network::{Activation, ConvNet, Norm, Pooling};
-use astill::random;
+use astill_engine::data::Augmentation;
+use astill_engine::distill::{Intermediate, Step, Student, TrainingSet, matching_loss};
+use astill_engine::network::{Activation, ConvNet, Norm, Pooling};
+use astill_engine::random;
 use tch::{Device, Kind, Tensor};
 
 struct Problem {
@@ -52,7 +52,7 @@ fn full_graph(p: &Problem, intermediate: Intermediate) -> (Tensor, Tensor) {
         let theta = &points[points.len() - 1];
         let batch = images.index_select(0, &step.rows);
         let seen = step.augmentation.as_ref().map_or_else(|| batch.shallow_clone(), |a| a.apply(&batch));
-        let loss = astill::distill::cross_entropy(&p.net.forward(theta, &seen), &p.labels.index_select(0, &step.rows)) * FACTOR;
+        let loss = astill_engine::distill::cross_entropy(&p.net.forward(theta, &seen), &p.labels.index_select(0, &step.rows)) * FACTOR;
         let g = Tensor::run_backward(&[loss], &[theta], true, true).remove(0);
         let v = match velocity {
             Some(before) => before * MOMENTUM + g,
@@ -102,7 +102,7 @@ fn a_rollout_that_is_told_to_stop_stops() {
     let mut calls = 0;
     let mut stop_at_third = || {
         calls += 1;
-        if calls == 3 { Err(astill::Error::Interrupted) } else { Ok(()) }
+        if calls == 3 { Err(astill_engine::Error::Interrupted) } else { Ok(()) }
     };
-    assert!(matches!(student.unroll(&p.start, &p.steps, &mut stop_at_third), Err(astill::Error::Interrupted)));
+    assert!(matches!(student.unroll(&p.start, &p.steps, &mut stop_at_third), Err(astill_engine::Error::Interrupted)));
 }

@@ -1,6 +1,7 @@
 //! The program from outside: whole runs of a tiny profile, stopping and resuming, and everything that is refused.
 
-use astill::engine::event::{Event, What};
+use astill::run::event::{Event, What};
+use safetensors::SafeTensors;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
@@ -111,12 +112,15 @@ fn a_run_leaves_every_event_a_table_and_a_distilled_set() -> Outcome {
         }
     }
 
-    let set = astill::tensor_file::TensorFile::open(&place.path("runs/one/distilled/best.safetensors"))?;
-    assert_eq!(set.shape("images")?, [20, 3, 16, 16]);
-    assert_eq!(set.shape("labels")?, [20]);
-    assert_eq!(set.shape("zca_inverse")?, [768, 768]);
-    assert!(set.tensor("student_lr")?.double_value(&[0]) > 0.);
-    let settings: serde_json::Value = serde_json::from_str(set.metadata("astill")?)?;
+    let bytes = place.distilled("one")?;
+    let set = SafeTensors::deserialize(&bytes)?;
+    assert_eq!(set.tensor("images")?.shape(), [20, 3, 16, 16]);
+    assert_eq!(set.tensor("labels")?.shape(), [20]);
+    assert_eq!(set.tensor("zca_inverse")?.shape(), [768, 768]);
+    let student_lr: [u8; 8] = set.tensor("student_lr")?.data().try_into()?;
+    assert!(f64::from_le_bytes(student_lr) > 0.);
+    let (_, header) = SafeTensors::read_metadata(&bytes)?;
+    let settings: serde_json::Value = serde_json::from_str(&header.metadata().as_ref().ok_or("no metadata")?["astill"])?;
     assert_eq!(settings["profile"]["distill"]["ipc"], 2);
     assert_eq!(settings["classes"].as_array().map(Vec::len), Some(10));
     Ok(())

@@ -4,12 +4,12 @@
 //! key `case`; it passes if ‖got − want‖ / ‖want‖ < 1e-8 in float64 and < 2e-3 in float32. The folder is ASTILL_GOLDEN, or
 //! tests/golden.
 
-use astill::data::{Zca, augment};
-use astill::distill::expert::{expert_loss, gradient_penalty};
-use astill::distill::perturb::perturb;
-use astill::distill::{Intermediate, Path, Recipe, Step, Student, TrainingSet, balance_factor, matching_loss};
-use astill::network::{Activation, ConvNet, Norm, Pooling};
-use astill::tensor_file::TensorFile;
+use astill_engine::data::{Zca, augment};
+use astill_engine::distill::expert::{expert_loss, gradient_penalty};
+use astill_engine::distill::perturb::perturb;
+use astill_engine::distill::{Intermediate, Path, Recipe, Step, Student, TrainingSet, balance_factor, matching_loss};
+use astill_engine::network::{Activation, ConvNet, Norm, Pooling};
+use astill_engine::tensor_file::TensorFile;
 use serde_json::Value;
 use std::path::PathBuf;
 use tch::{Kind, Tensor};
@@ -220,6 +220,8 @@ fn check_folder(folder: &std::path::Path) -> Result<(usize, usize), Failure> {
 #[test]
 fn every_golden_case_comes_out() -> Result<(), Failure> {
     let folder = std::env::var_os("ASTILL_GOLDEN").map_or_else(|| PathBuf::from("tests/golden"), PathBuf::from);
+    // a relative one is meant from the top of the project, where `make` stands
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder);
     let (cases, failed) = check_folder(&folder)?;
     assert!(cases > 0, "there is no case (*.safetensors) in {}", folder.display());
     assert_eq!(failed, 0, "{failed} of {cases} golden cases failed");
@@ -231,7 +233,7 @@ fn an_unknown_kind_of_case_fails() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("strange.safetensors");
     let x = Tensor::from_slice(&[1f64]);
-    astill::tensor_file::write(&path, &[("x", &x)], Some(("case", r#"{"kind": "strange"}"#.into())))?;
+    astill_engine::tensor_file::write(&path, &[("x", &x)], Some(("case", r#"{"kind": "strange"}"#.into())))?;
     assert_eq!(check_folder(folder.path())?, (1, 1));
     assert_eq!(check_folder(tempfile::tempdir()?.path())?, (0, 0));
     Ok(())

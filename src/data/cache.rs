@@ -4,7 +4,7 @@
 
 use super::Zca;
 use super::source::Pixels;
-use crate::tensor_file;
+use crate::atomic_file;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
@@ -84,7 +84,7 @@ fn write(path: &Path, entries: &[(&str, Dtype, Vec<usize>, &[u8])]) {
         let _ = fs::create_dir_all(folder);
     }
     if let Ok(bytes) = safetensors::serialize(views, Some(metadata)) {
-        let _ = tensor_file::write_atomically(path, &bytes);
+        let _ = atomic_file::write_atomically(path, &bytes);
     }
 }
 

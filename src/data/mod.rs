@@ -8,7 +8,6 @@ mod cache;
 mod cifar;
 mod decode;
 mod image_folder;
-mod kind;
 mod normalisation;
 mod shapes;
 mod source;
@@ -16,8 +15,8 @@ mod split;
 mod tiny_imagenet;
 mod zca;
 
+pub use crate::profile::Kind;
 pub use augment::Augmentation;
-pub use kind::Kind;
 pub use normalisation::Normalisation;
 pub use split::Split;
 pub use zca::Zca;
@@ -189,7 +188,7 @@ fn fingerprint(size: i64, labels: &[i64], pixels: &[u8]) -> String {
 /// The tensors of a case in `tests/golden`.
 #[cfg(test)]
 fn golden(case: &str) -> std::collections::HashMap<String, Tensor> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{case}.safetensors"));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/golden/{case}.safetensors"));
     Tensor::read_safetensors(path).unwrap().into_iter().collect()
 }
 

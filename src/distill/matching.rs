@@ -1,19 +1,7 @@
 //! Matching loss: how much of the way to the expert's later checkpoints the student is still short of.
 
-use serde::{Deserialize, Serialize};
+use crate::profile::Intermediate;
 use tch::{Kind, Tensor};
-
-/// Whether and how strongly the student is also compared with the expert's epochs on the way (intermediate matching).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Intermediate {
-    /// Only the end point counts.
-    Off,
-    /// Every intermediate ratio has weight 1.
-    Sum,
-    /// The j-th of M − 1 intermediate ratios has weight j / M.
-    Ramp,
-}
 
 /// After how many of the N = `syn_steps` student steps the student is compared with expert epoch t + j, for j = 1 … M − 1.
 pub fn intermediate_steps(syn_steps: usize, expert_epochs: usize) -> Vec<usize> {

@@ -12,10 +12,11 @@ mod smoothness;
 mod student;
 pub mod trajectory;
 
+pub use crate::profile::{Init, Intermediate};
 pub use balance::balance_factor;
 pub use expert::{Expert, Recipe};
-pub use matching::{Intermediate, Matching, intermediate_steps, matching_loss};
-pub use representative::{Init, kmeans, representatives};
+pub use matching::{Matching, intermediate_steps, matching_loss};
+pub use representative::{kmeans, representatives};
 pub use smoothness::{Path, Smoothness};
 pub use student::{Gradient, Rollout, Step, Student};
 

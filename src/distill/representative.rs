@@ -4,20 +4,7 @@ use crate::random;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use tch::Tensor;
-
-/// What the synthetic images start from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Init {
-    /// The real images nearest the k-means centres of their class, in the space of an expert's logits.
-    Representative,
-    /// Random real images of the class.
-    Real,
-    /// Standard normal pixels.
-    Noise,
-}
 
 /// Lloyd's iterations stop here if the assignment has not settled before.
 const MAX_ITERATIONS: usize = 100;

@@ -8,40 +8,16 @@
 //! ```
 
 use super::expert::Expert;
+use crate::EpochRecord;
+use crate::atomic_file::write_atomically;
 use crate::tensor_file::{self, TensorFile};
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use tch::Tensor;
 
 /// Changes when the meaning of a setting or the training itself changes, so that older trajectories are not taken for new ones.
 const VERSION: u32 = 1;
-
-/// What was measured in one epoch of an expert. Accuracies in per cent.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Mean cross-entropy of the augmented training images.
-    #[serde(deserialize_with = "crate::json::real")]
-    pub train_loss: f64,
-    pub train_accuracy: f64,
-    pub test_accuracy: f64,
-    /// Factor of the cross-entropy (clipping loss).
-    pub clip_factor: f64,
-    /// Mean gradient penalty, its weight included.
-    #[serde(deserialize_with = "crate::json::real")]
-    pub gradient_penalty: f64,
-    /// ‖θ_e+1 − θ_e‖.
-    #[serde(deserialize_with = "crate::json::real")]
-    pub step_length: f64,
-    /// Cosine between this step and the one before; none in the first epoch.
-    pub turn: Option<f64>,
-    /// ‖θ_e+1 − 2 θ_e + θ_e−1‖; none in the first epoch.
-    pub curvature: Option<f64>,
-    /// Length of the path so far over the distance from its start.
-    #[serde(deserialize_with = "crate::json::real")]
-    pub tortuosity: f64,
-}
 
 /// The folder of all experts that were trained under the same settings.
 #[derive(Debug)]
@@ -99,7 +75,7 @@ impl Store {
         let path = self.folder.join("manifest.json");
         match fs::exists(&path) {
             Ok(true) => Ok(()),
-            _ => tensor_file::write_atomically(&path, format!("{manifest:#}\n").as_bytes()),
+            _ => write_atomically(&path, format!("{manifest:#}\n").as_bytes()),
         }
     }
 

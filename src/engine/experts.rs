@@ -2,9 +2,10 @@
 
 use super::control::Control;
 use super::event::What;
+use crate::EpochRecord;
 use crate::data::Dataset;
 use crate::distill::expert::{self, Turn};
-use crate::distill::trajectory::{EpochRecord, Partial, Store, TrainingLock, Trajectory};
+use crate::distill::trajectory::{Partial, Store, TrainingLock, Trajectory};
 use crate::distill::{Expert, Path, Recipe, evaluate};
 use crate::network::ConvNet;
 use crate::{Error, Result};

@@ -5,27 +5,21 @@ mod control;
 pub mod device;
 mod distillation;
 mod evaluation;
-pub mod event;
 mod experts;
 mod picture;
 mod recorder;
-mod run_dir;
-pub mod text;
 mod trainer;
 
 pub use control::Command;
-pub use run_dir::{EngineLock, RunDir};
 pub use trainer::{Plan, data_folder, data_request};
 
+use crate::run::event::{Event, Status, What};
+use crate::run::{event, text};
 use crate::{Error, Result};
 use control::Control;
 use crossbeam_channel::{Receiver, Sender};
-use event::{Event, Status, What};
 use recorder::Recorder;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -98,42 +92,6 @@ fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {
 fn libtorch_message(text: &str) -> String {
     let inner = text.split_once("Torch(\"").map_or(text, |(_, rest)| rest);
     inner.split("\\n").next().unwrap_or(inner).trim_end_matches("\")").to_string()
-}
-
-/// How a run was first started, and how it ended if it did: what a resumed run needs to know from its events.
-#[derive(Debug, Default)]
-pub struct History {
-    /// Device and intra-op threads of the first engine.
-    pub device: Option<String>,
-    pub threads: Option<i64>,
-    pub profile: Option<String>,
-    /// Its folders of caches and trajectories, and of the data set.
-    pub data: Option<PathBuf>,
-    pub folder: Option<PathBuf>,
-    /// The last event, if it says that the run is done.
-    pub done: Option<What>,
-}
-
-impl History {
-    /// Reads `events.jsonl`; lines that are not events are passed over.
-    pub fn read(events: &Path) -> Result<Self> {
-        let file = File::open(events).map_err(Error::io("open", events))?;
-        let mut history = Self::default();
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line.map_err(Error::io("read", events))?;
-            let Ok(event) = serde_json::from_slice::<Event>(&line) else { continue };
-            history.done = None;
-            match event.what {
-                What::RunStarted { device, threads, profile, data, folder, .. } if history.device.is_none() => {
-                    (history.device, history.threads, history.profile) = (Some(device), Some(threads), Some(profile));
-                    (history.data, history.folder) = (Some(data.into()), Some(folder.into()));
-                }
-                What::RunFinished { status: Status::Done, .. } => history.done = Some(event.what),
-                _ => {}
-            }
-        }
-        Ok(history)
-    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub fn save(path: &Path, pixels: &Tensor, classes: i64) -> Result<()> {
         .ok_or_else(|| Error::file(path, "the picture has an impossible size"))?
         .write_to(&mut png, image::ImageFormat::Png)
         .map_err(|e| Error::file(path, format!("cannot encode the picture: {e}")))?;
-    crate::tensor_file::write_atomically(path, png.get_ref())
+    crate::atomic_file::write_atomically(path, png.get_ref())
 }
 
 #[cfg(test)]

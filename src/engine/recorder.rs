@@ -1,7 +1,7 @@
 //! The engine's voice: every event goes to `events.jsonl`, a line for people to `run.log`, and to whoever listens in this process.
 
 use super::event::{Event, What};
-use super::run_dir::RunDir;
+use crate::run::RunDir;
 use crate::{Error, Result};
 use crossbeam_channel::Sender;
 use std::fs::{File, OpenOptions};

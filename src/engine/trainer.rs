@@ -2,17 +2,18 @@
 
 use super::checkpoint::{Numbers, State};
 use super::control::Control;
+use super::device;
 use super::distillation::{self, Distillation};
 use super::evaluation::{Evaluator, Occasion};
 use super::event::{Headline, Labels, Phase, Split, Status, What};
 use super::experts::Training;
-use super::{RunDir, device};
 use crate::data::{self, Dataset, Normalisation};
 use crate::distill::iteration::Settings;
 use crate::distill::trajectory::{Store, Trajectory};
 use crate::distill::{Init, Recipe, TrainingSet, evaluate, representatives};
 use crate::network::ConvNet;
 use crate::profile::{EvalNetwork, Profile};
+use crate::run::RunDir;
 use crate::{Error, Result, random, tensor_file};
 use serde_json::json;
 use std::path::{Path, PathBuf};

@@ -1,41 +1,9 @@
 //! The field's standard ConvNet: `depth` blocks of [conv 3×3, norm, activation, pool 2] and one linear layer.
 
+use crate::profile::{Activation, Norm, Pooling};
 use crate::random;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
-
-/// The normalisation after every convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Norm {
-    /// Group norm with one group per channel (the field's "instance norm", with an affine part).
-    Instance,
-    /// Layer norm over (channels, rows, columns).
-    Layer,
-    /// Group norm with 4 groups.
-    Group,
-    None,
-}
-
-/// The non-linearity of every block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    Relu,
-    /// Negative slope 0.01.
-    LeakyRelu,
-    Sigmoid,
-}
-
-/// The 2×2 pooling, stride 2, that ends every block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pooling {
-    Avg,
-    Max,
-    None,
-}
 
 const EPS: f64 = 1e-5;
 const GROUPS: i64 = 4;

@@ -2,4 +2,5 @@
 
 mod convnet;
 
-pub use convnet::{Activation, ConvNet, Norm, Pooling};
+pub use crate::profile::{Activation, Norm, Pooling};
+pub use convnet::ConvNet;

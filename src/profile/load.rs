@@ -1,13 +1,12 @@
 //! Loading: a profile, what it extends, what `--set` changes; everything that is wrong with them, at once.
 
-use super::Profile;
 use super::check::{check, siblings, unknown, unknown_path};
 use super::problem::{Place, Problem, Source};
 use super::rules::{Conflict, conflicts, conflicts_with};
 use super::schema::{Key, key, sections};
 use super::source::{self, Text};
 use super::yaml::{self, Value};
-use crate::data::Kind;
+use super::{Kind, Profile};
 use crate::{Error, Result};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};

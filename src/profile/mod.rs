@@ -5,6 +5,7 @@
 
 mod builtin;
 mod check;
+mod choices;
 mod load;
 #[cfg(test)]
 mod manual;
@@ -18,6 +19,7 @@ mod tests;
 mod yaml;
 
 pub use builtin::{Builtin, builtin};
+pub use choices::{Activation, Init, Intermediate, Kind, Norm, Pooling};
 pub use load::{Loaded, load};
 pub use problem::{Place, Problem, Source, problems_text};
 pub use schema::{Key, Range, key, schema};

@@ -1,7 +1,6 @@
 //! What several settings must fulfil together, and together with the data.
 
-use super::Profile;
-use crate::network::{Norm, Pooling};
+use super::{Norm, Pooling, Profile};
 
 /// A combination that cannot be run.
 #[derive(Debug)]

@@ -1,8 +1,6 @@
 //! The settings of a run, typed. What each one means, its unit, range and source stand in [`schema()`](super::schema()).
 
-use crate::data::Kind;
-use crate::distill::{Init, Intermediate};
-use crate::network::{Activation, Norm, Pooling};
+use super::choices::{Activation, Init, Intermediate, Kind, Norm, Pooling};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;

@@ -1,9 +1,8 @@
 mod refusals;
 
 use super::*;
-use crate::data::Kind;
 use crate::{Error, Result};
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -74,7 +73,7 @@ fn mtt_switches_every_part_of_ast_off() {
     let p = load("mtt-cifar10-ipc1", &[]).unwrap().profile;
     assert_eq!((p.expert.clipping, p.expert.gradient_penalty, p.expert.momentum), (false, 0., 0.));
     assert_eq!((p.distill.perturbation, p.distill.balance, p.distill.momentum), (0., false, 0.));
-    assert_eq!((p.distill.intermediate, p.distill.init), (crate::distill::Intermediate::Off, crate::distill::Init::Real));
+    assert_eq!((p.distill.intermediate, p.distill.init), (Intermediate::Off, Init::Real));
 }
 
 #[test]
@@ -174,7 +173,7 @@ fn live_edits_pass_the_same_checks() {
 
 #[test]
 fn mutated_bytes_never_panic() {
-    let mut rng = crate::random::generator(1, "mutated profiles", &[]);
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     const SPICE: &[u8] = b"{}[]:,#&*!|>-?%@`\"'\n\t \\0\xff\xef~<";
     for round in 0..4000 {
         let mut bytes = builtin()[round % builtin().len()].text.as_bytes().to_vec();

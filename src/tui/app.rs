@@ -8,8 +8,8 @@ use super::screens::{self, Confirm, Help, Home, Log, RollBack, Samples, Tweak};
 use super::session::{Session, Standing};
 use super::text::clean;
 use super::theme::Theme;
-use crate::engine::RunDir;
-use crate::engine::event::{CommandStatus, Event};
+use crate::run::RunDir;
+use crate::run::event::{CommandStatus, Event};
 use crate::profile::Profile;
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
@@ -45,6 +45,8 @@ pub enum Message {
     Picture(RunDir, Sample, Result<Picture, String>),
     /// Something that was to be done in passing did not work.
     Trouble(String),
+    /// Something beside the screen ended with a panic, which took the terminal from the app.
+    Panicked(String),
 }
 
 /// Some events of a run.
@@ -73,6 +75,8 @@ pub enum Effect {
     Send(RunDir, Command),
     Picture(RunDir, Sample),
     Suspend,
+    /// Set the terminal's modes anew.
+    Retake,
     Leave,
 }
 
@@ -167,6 +171,10 @@ impl App {
                     Ok(run) => self.open(run),
                     Err(problem) => self.tell("It could not be started", &problem),
                 }
+            }
+            Message::Panicked(what) => {
+                self.desk.effects.push(Effect::Retake);
+                self.desk.say(Weight::Failure, &format!("A bug in astill: {what} panicked. The app goes on without it."));
             }
             Message::Trouble(problem) => self.desk.say(Weight::Warning, &problem),
             Message::Resumed(_, Ok(())) => self.desk.say(Weight::Normal, "A new engine goes on with the run."),
@@ -410,7 +418,7 @@ impl App {
             Standing::Said(model::State::Stopped) => format!("Run {name} is stopped; go on with it by `astill resume {name}`"),
             Standing::Said(model::State::Failed) => {
                 let why = match &session.model.finished {
-                    Some(crate::engine::event::What::RunFinished { reason: Some(reason), .. }) => reason.as_str(),
+                    Some(crate::run::event::What::RunFinished { reason: Some(reason), .. }) => reason.as_str(),
                     _ => "its log says why",
                 };
                 format!("Run {name} failed: {why}")

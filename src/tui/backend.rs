@@ -1,8 +1,8 @@
 //! What the app asks of the rest of the program. Screens are tested with a fake one.
 
 use crate::Result;
-use crate::engine::RunDir;
-use crate::engine::event::{CommandStatus, Phase};
+use crate::run::RunDir;
+use crate::run::event::{CommandStatus, Phase};
 use crate::profile::Profile;
 
 /// What can be asked of an engine.

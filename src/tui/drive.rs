@@ -5,7 +5,7 @@ use super::app::{App, Effect, Look, Message};
 use super::backend::Backend;
 use super::hands::{Hands, read_keys};
 use super::terminal::TerminalGuard;
-use crate::engine::RunDir;
+use crate::run::RunDir;
 use crate::{Error, Result};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -75,7 +75,10 @@ async fn drive<B: Backend>(guard: &mut TerminalGuard, look: Look, open: Option<R
                 Effect::Leave => return Ok(Ending { message: app.ending(), signal: None }),
                 Effect::Suspend => {
                     guard.suspend().map_err(terminal("suspend"))?;
-                    guard.repaint();
+                    changed = true;
+                }
+                Effect::Retake => {
+                    guard.retake().map_err(terminal("take"))?;
                     changed = true;
                 }
                 other => hands.carry_out(other),
@@ -90,10 +93,8 @@ async fn drive<B: Backend>(guard: &mut TerminalGuard, look: Look, open: Option<R
             biased;
             which = any(&mut signals) => return Ok(Ending { message: app.ending().filter(|_| which != 1), signal: Some(numbers[which]) }),
             _ = &mut hung_up => return Ok(Ending { message: None, signal: Some(libc::SIGHUP) }),
-            _ = continued.recv() => {
-                guard.repaint();
-                changed = true;
-            }
+            // a stop from outside may have left the terminal to the shell
+            _ = continued.recv() => to_do.push(Effect::Retake),
             message = heard.recv() => match message {
                 Some(message) => {
                     to_do.extend(app.update(message));

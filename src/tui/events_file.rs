@@ -1,6 +1,6 @@
 //! A run's `events.jsonl`, read from outside while it grows.
 
-use crate::engine::event::Event;
+use crate::run::event::Event;
 use std::io;
 use std::path::PathBuf;
 

@@ -5,13 +5,14 @@ use super::backend::{Backend, Command};
 use super::events_file::EventsFile;
 use super::picture::Picture;
 use super::terminal::is_hung_up;
-use crate::engine::RunDir;
+use crate::run::RunDir;
 use crate::{Error, Result};
 use crossterm::event::{self, Event as Input};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl<B: Backend> Hands<B> {
     pub fn new(backend: Arc<B>, messages: UnboundedSender<Message>, batches: Sender<(RunDir, Batch)>) -> Result<Self> {
         let (commands, given) = std::sync::mpsc::channel::<(RunDir, Command)>();
         let (engine, answers) = (backend.clone(), messages.clone());
-        thread("commands", move || {
+        thread("commands", messages.clone(), move || {
             for (run, command) in given {
                 let answer = engine.send(&run, &command).map_err(|e| e.to_string());
                 if answers.send(Message::Answered(run, command, answer)).is_err() {
@@ -88,7 +89,7 @@ impl<B: Backend> Hands<B> {
                 Message::Picture(run, sample, picture)
             }),
             // about the terminal itself, which the loop has
-            Effect::Suspend | Effect::Leave => {}
+            Effect::Suspend | Effect::Retake | Effect::Leave => {}
         }
     }
 
@@ -96,8 +97,9 @@ impl<B: Backend> Hands<B> {
     fn beside(&self, work: impl FnOnce() -> Message + Send + 'static) {
         let messages = self.messages.clone();
         tokio::task::spawn_blocking(move || {
+            let message = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Message::Panicked("something beside the screen".into()));
             // nobody listens any more when the app has ended
-            let _ = messages.send(work());
+            let _ = messages.send(message);
         });
     }
 
@@ -107,7 +109,7 @@ impl<B: Backend> Hands<B> {
         self.follower = Arc::default();
         let (ended, backend) = (self.follower.clone(), self.backend.clone());
         let (batches, messages) = (self.batches.clone(), self.messages.clone());
-        let begun = thread("events", move || follow(&run, &*backend, &ended, &batches, &messages));
+        let begun = thread("events", self.messages.clone(), move || follow(&run, &*backend, &ended, &batches, &messages));
         if let Err(problem) = begun {
             let _ = self.messages.send(Message::Trouble(problem.to_string()));
         }
@@ -163,7 +165,7 @@ fn follow<B: Backend>(
 pub fn read_keys(messages: UnboundedSender<Message>) -> Result<oneshot::Receiver<()>> {
     let (gone, hung_up) = oneshot::channel();
     let terminal = keyboard()?;
-    thread("keys", move || {
+    thread("keys", messages.clone(), move || {
         // crossterm would read from a terminal that has gone away without an end: look first
         while !is_hung_up(&terminal) {
             let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
@@ -198,6 +200,12 @@ fn keyboard() -> Result<OwnedFd> {
     }
 }
 
-fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    std::thread::Builder::new().name(name.into()).spawn(work).map(|_| ()).map_err(Error::io("start a thread for", name))
+/// A thread whose panic is told.
+fn thread(name: &'static str, messages: UnboundedSender<Message>, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let guarded = move || {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            let _ = messages.send(Message::Panicked(format!("the thread \"{name}\"")));
+        }
+    };
+    std::thread::Builder::new().name(name.into()).spawn(guarded).map(|_| ()).map_err(Error::io("start a thread for", name))
 }

@@ -27,7 +27,7 @@ pub use backend::Backend;
 pub use drive::Ending;
 
 use crate::Result;
-use crate::engine::RunDir;
+use crate::run::RunDir;
 use app::Look;
 use colour::Depth;
 use theme::Theme;

@@ -1,8 +1,8 @@
 //! What a screen knows of a run: built from its events alone, so that live, attached again and replayed are the same.
 
 use super::series::Series;
-use crate::engine::event::{CommandStatus, Event, Headline, Labels, Phase, Split, Status, What};
-use crate::engine::text;
+use crate::run::event::{CommandStatus, Event, Headline, Labels, Phase, Split, Status, What};
+use crate::run::text;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Lines of the log that are kept, besides those of distillation steps, of which the latest are kept apart: a warning is not to be
@@ -410,7 +410,7 @@ impl Work {
 }
 
 impl Expert {
-    fn push(&mut self, epoch: u64, record: &crate::distill::trajectory::EpochRecord) {
+    fn push(&mut self, epoch: u64, record: &crate::EpochRecord) {
         let x = (epoch + 1) as f64;
         self.step_length.push(x, record.step_length);
         self.test_accuracy.push(x, record.test_accuracy);
@@ -484,7 +484,7 @@ impl StepLine {
             final_ratio: f64::NAN,
             intermediate: Vec::new(),
             balance_factor: f64::NAN,
-            perturbation: crate::engine::event::Perturbation { relative: f64::NAN, per_layer: Vec::new() },
+            perturbation: crate::run::event::Perturbation { relative: f64::NAN, per_layer: Vec::new() },
             image_gradient: f64::NAN,
         };
         let text = text::line(&what).unwrap_or_default();

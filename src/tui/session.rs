@@ -5,8 +5,8 @@ use super::chart::ChartView;
 use super::model::{Model, Sample, State};
 use super::picture::Picture;
 use super::screens::panel::{CHARTS, Measure, Panel};
-use crate::engine::RunDir;
-use crate::engine::event::{Event, Phase};
+use crate::run::RunDir;
+use crate::run::event::{Event, Phase};
 use crate::profile::Profile;
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -78,7 +78,7 @@ impl Session {
             self.model = Model::new();
         }
         batch.iter().for_each(|event| self.model.apply(event));
-        if batch.iter().any(|e| matches!(e.what, crate::engine::event::What::RunStarted { .. })) {
+        if batch.iter().any(|e| matches!(e.what, crate::run::event::What::RunStarted { .. })) {
             self.alive = None;
         }
     }

@@ -4,7 +4,6 @@ mod screen;
 
 pub use screen::{Screen, Tty};
 
-use crate::engine::TRAINER_THREAD;
 use crossterm::Command;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
@@ -157,15 +156,13 @@ fn escape(text: &mut String, command: impl Command) {
     let _ = command.write_ansi(text);
 }
 
-/// Once: the terminal is given back before the message of a panic is printed. A panic of the trainer is no end of the program.
+/// Once: the terminal is given back before the message of a panic is printed.
 fn restore_before_panic_message() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if std::thread::current().name() != Some(TRAINER_THREAD) {
-                restore();
-            }
+            restore();
             print(info);
         }));
     });

@@ -8,7 +8,7 @@ use super::super::series::Series;
 use super::super::session::Session;
 use super::super::text::{clean, number};
 use super::{Look, frame, put, run};
-use crate::engine::event::Split;
+use crate::run::event::Split;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::Widget;

@@ -1,7 +1,7 @@
 //! The reducer: what a screen knows after these events.
 
 use super::stage::*;
-use crate::engine::event::{CommandStatus, Event, Labels, Phase, What};
+use crate::run::event::{CommandStatus, Event, Labels, Phase, What};
 use crate::tui::model::{Model, State, Weight};
 
 fn after(whats: Vec<What>) -> Model {

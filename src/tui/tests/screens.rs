@@ -1,7 +1,7 @@
 //! Every screen, as it looks.
 
 use super::stage::*;
-use crate::engine::event::{Status, What};
+use crate::run::event::{Status, What};
 use crate::tui::app::{Batch, Look, Message};
 use crate::tui::backend::RunState;
 use crate::tui::colour::Depth;

@@ -1,8 +1,8 @@
 //! A stage for the app: runs as events, a program behind it that is made up, and keys.
 
-use crate::distill::trajectory::EpochRecord;
-use crate::engine::RunDir;
-use crate::engine::event::{CommandStatus, Event, Headline, Labels, Perturbation, Phase, Split, Status, What};
+use crate::EpochRecord;
+use crate::run::RunDir;
+use crate::run::event::{CommandStatus, Event, Headline, Labels, Perturbation, Phase, Split, Status, What};
 use crate::profile::{self, Profile};
 use crate::tui::app::{App, Batch, Effect, Look, Message};
 use crate::tui::backend::{Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary};
@@ -298,6 +298,7 @@ impl Stage {
                 }
                 Effect::Picture(run, sample) => Message::Picture(run, sample, Ok(picture(4, 2))),
                 Effect::Follow(run) => Message::Alive(run, true),
+                Effect::Retake => continue,
                 Effect::Suspend => {
                     self.suspended = true;
                     continue;

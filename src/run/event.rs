@@ -1,6 +1,6 @@
 //! What an engine tells the world: one [`Event`] a line in `events.jsonl`. docs/protocol.md describes every kind.
 
-use crate::distill::trajectory::EpochRecord;
+use crate::EpochRecord;
 use crate::json::{real, reals};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,0 +1,194 @@
+//! The program `astill-engine`: what `astill` hands on because it needs libtorch. Arguments → one call into the library each.
+
+use astill::cli::{BenchOptions, Cli, Cmd, ProfileArgs, RunArgs, Timed, data_folder, out};
+use astill::headless::{self, Reporter};
+use astill::profile::{self, Loaded};
+use astill::run::event::What;
+use astill::run::{EngineLock, History, RunDir};
+use astill::{Error, Result, atomic_file};
+use astill_engine::engine::{self, Command, Engine, Plan, TRAINER_THREAD, device};
+use astill_engine::{bench, data};
+use clap::Parser;
+use serde_json::json;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Signals within this time are one request to stop.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    device::keep_freed_memory();
+    let cli = Cli::parse();
+    std::panic::set_hook(Box::new(|info| {
+        // a panic of the trainer comes back as an error with the run's record; any other is a fault of this program
+        if std::thread::current().name() != Some(TRAINER_THREAD) {
+            headless::say(format!("astill: a fault in the program itself, please report it: {info}"));
+        }
+    }));
+    match std::panic::catch_unwind(|| run(cli)) {
+        Ok(Ok(status)) => status,
+        Ok(Err(error)) => {
+            headless::say(format!("astill: {error}"));
+            ExitCode::from(error.exit_status())
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Does what the arguments say; the exit status, or the error that ended it.
+fn run(cli: Cli) -> Result<ExitCode> {
+    let data = || data_folder(cli.data.clone());
+    match &cli.command {
+        Cmd::Run(args) => start(args, &data()?, &cli.runs),
+        Cmd::Resume { run, device, headless: _ } => resume(run, device.as_deref(), cli.data.as_deref(), &cli.runs),
+        Cmd::Check { profile, json } => check(profile, *json, &data()?),
+        Cmd::Bench { what: Timed::Student, options, json } => bench_student(options, *json),
+        Cmd::Profiles { .. } => Err(Error::Usage("this is the engine of astill: start astill instead".into())),
+    }
+}
+
+fn bench_student(options: &BenchOptions, as_json: bool) -> Result<ExitCode> {
+    let report = bench::student(options.clone())?;
+    if as_json {
+        out(json!(report))?;
+    } else {
+        headless::say(format!(
+            "{} s an iteration (median of {}, least {}), peak memory {} MiB",
+            report.seconds_per_iteration, report.options.iterations, report.seconds_min, report.peak_rss_mib
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks a profile against its data set, without creating anything.
+fn checked(args: &ProfileArgs, data: &Path) -> Result<(Loaded, data::Inventory)> {
+    let loaded = args.load()?;
+    let folder = engine::data_folder(&loaded.profile, data);
+    // nothing has been created yet, so a broken data set is a wrong use, like a missing one
+    let inventory = engine::data_request(&loaded.profile, &folder, data).inspect().map_err(|e| Error::Usage(e.to_string()))?;
+    loaded.check_classes(&inventory.classes, &inventory.train)?;
+    Ok((loaded, inventory))
+}
+
+fn check(args: &ProfileArgs, as_json: bool, data: &Path) -> Result<ExitCode> {
+    let (loaded, inventory) = checked(args, data)?;
+    let count = |split: &[usize]| split.iter().sum::<usize>();
+    let (train, validation, test) = (count(&inventory.train), count(&inventory.validation), count(&inventory.test));
+    if as_json {
+        let data = json!({ "classes": inventory.classes, "train": train, "validation": validation, "test": test });
+        out(json!({ "name": loaded.name, "profile": loaded.profile, "data": data }))?;
+    } else {
+        out(loaded.profile.to_yaml().trim_end())?;
+        headless::say(format!(
+            "{}: fine. {} classes, {train} training, {validation} validation and {test} test images",
+            loaded.name,
+            inventory.classes.len()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
+    let (loaded, _) = checked(&args.profile, data)?;
+    let device = engine::device::choose(&args.device)?;
+    let run = RunDir::create(runs, &loaded.name, args.name.as_deref())?;
+    let lock = run.lock()?;
+    atomic_file::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
+    let folder = engine::data_folder(&loaded.profile, data);
+    let (data, profile_name) = (data.to_path_buf(), loaded.name);
+    let plan = Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None };
+    foreground(plan, lock)
+}
+
+fn resume(reference: &str, device: Option<&str>, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
+    let run = RunDir::find(runs, reference)?;
+    let path = run.profile();
+    let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let profile = profile::Profile::from_resolved(&text, &path)?;
+    let lock = run.lock()?;
+    let history = if run.events().exists() { History::read(&run.events())? } else { History::default() };
+    if let Some(done) = &history.done {
+        headless::say(format!("run {} is done already", run.name()));
+        print_table(done, &run)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let device = engine::device::choose(device.or(history.device.as_deref()).unwrap_or("auto"))?;
+    let name = history.profile.unwrap_or_else(|| run.name());
+    // where the run found its data, unless this call says where they are now
+    let (data, folder) = match (data, history.data, history.folder) {
+        (None, Some(data), Some(folder)) => (data, folder),
+        (given, ..) => {
+            let data = data_folder(given.map(Path::to_path_buf))?;
+            let folder = engine::data_folder(&profile, &data);
+            (data, folder)
+        }
+    };
+    let plan = Plan { run, profile_name: name, profile, data, folder, device, threads: history.threads };
+    foreground(plan, lock)
+}
+
+/// Runs an engine in this process until it ends. A signal asks it to stop after a checkpoint; a second one ends it at once.
+fn foreground(plan: Plan, _lock: EngineLock) -> Result<ExitCode> {
+    let run = plan.run.clone();
+    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|s| !is_ignored(*s));
+    let mut signals = Signals::new(wanted).map_err(Error::io("wait for", "signals"))?;
+    let engine = Engine::start(plan)?;
+    let caught = Arc::new(AtomicI32::new(0));
+    let (seen, commands) = (Arc::clone(&caught), engine.commands.clone());
+    std::thread::spawn(move || {
+        let mut first: Option<Instant> = None;
+        for signal in signals.forever() {
+            match first {
+                // the same request may come twice: a shell and a batch system signal the process and its group
+                Some(begin) if begin.elapsed() < ONE_REQUEST => continue,
+                // at once, and without the clean-up of libraries that another thread is using
+                Some(_) => unsafe { libc::_exit(128 + signal) },
+                None => first = Some(Instant::now()),
+            }
+            seen.store(signal, Ordering::SeqCst);
+            let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
+            headless::say(format!("{name}: stopping after a checkpoint; once more to stop at once"));
+            // an engine that has ended meanwhile needs no telling
+            let _ = commands.send(Command::Stop { reason: name.into() });
+        }
+    });
+    let mut reporter = Reporter::new(std::io::stderr().is_terminal());
+    let mut last = None;
+    for event in &engine.events {
+        reporter.tell(&event);
+        last = Some(event.what);
+    }
+    reporter.finish();
+    match engine.join() {
+        Ok(()) => {
+            if let Some(done) = &last {
+                print_table(done, &run)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Error::Interrupted) => {
+            headless::say(format!("go on with: astill resume {}", run.path().display()));
+            Ok(ExitCode::from(128u8.saturating_add(caught.load(Ordering::SeqCst) as u8)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether this process was started with `signal` ignored, as nohup does; then it stays so.
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    unsafe { libc::sigaction(signal, std::ptr::null(), &mut now) == 0 && now.sa_sigaction == libc::SIG_IGN }
+}
+
+fn print_table(done: &What, run: &RunDir) -> Result<()> {
+    if let Some(table) = headless::table(done) {
+        out(format!("\n{table} in {}", run.path().display()))?;
+    }
+    Ok(())
+}
