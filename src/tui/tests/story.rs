@@ -43,7 +43,7 @@ fn from_the_menu_to_the_result() {
     let changed = |screen: String| screen.lines().any(|l| l.contains(">distill.lr_images") && l.contains(" 30 "));
     assert!(changed(stage.screen()), "{}", stage.screen());
     stage.keys(&["Enter", "Ctrl-U", "-1"]);
-    assert!(stage.screen().contains("expected a number from 0"), "the refusal is foreseen: {}", stage.screen());
+    assert!(stage.screen().contains("found -1, expected a number"), "the refusal is foreseen: {}", stage.screen());
     stage.keys(&["Enter"]);
     assert!(stage.screen().contains("rejected"), "{}", stage.screen());
     stage.keys(&["Esc", "Space"]);
