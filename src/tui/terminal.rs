@@ -94,7 +94,7 @@ impl TerminalGuard {
         self.painter.written()
     }
 
-    /// Whether the other end of the terminal is gone. Look before every read of events: crossterm 0.29 never returns from one then.
+    /// Whether the other end of the terminal is gone; see [`is_hung_up`].
     pub fn is_hung_up(&self) -> bool {
         is_hung_up(&self.terminal)
     }
@@ -122,6 +122,9 @@ pub fn restore() {
 }
 
 /// Whether the other end of a terminal (or a pipe) is gone.
+///
+/// crossterm 0.29 never returns from `event::poll` or `event::read` if that happens before or during the call. So wait for input with
+/// poll(2), look here, and only then call `event::poll` with no timeout and `event::read`.
 pub fn is_hung_up(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::empty())];
     match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
