@@ -139,7 +139,9 @@ impl Open {
     /// About `budget` bytes from the next line on, more if the line needs it, and whether the file ends there.
     fn read(&mut self, budget: usize) -> io::Result<(Vec<u8>, bool)> {
         let mut bytes = Vec::new();
-        let mut at_end = fill(&self.file, self.next, &mut bytes, budget)?;
+        // one more than there is shows the end
+        let left = self.file.metadata()?.len().saturating_sub(self.next).saturating_add(1);
+        let mut at_end = fill(&self.file, self.next, &mut bytes, budget.min(usize::try_from(left).unwrap_or(usize::MAX)))?;
         while !at_end && !bytes.contains(&b'\n') {
             if bytes.len() > LONGEST_LINE {
                 self.next += bytes.len() as u64;

@@ -22,7 +22,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
 
 struct Held {
-    terminal: File,
+    terminal: Patient,
     /// The modes of the line as they were.
     before: Termios,
 }
@@ -33,7 +33,7 @@ fn held() -> MutexGuard<'static, Option<Held>> {
 
 /// Has the terminal in raw mode on its alternate screen. Gives it back when it is dropped, and in a panic before the message is printed.
 pub struct TerminalGuard {
-    painter: Painter<File>,
+    painter: Painter<Patient>,
     terminal: File,
     mouse: bool,
 }
@@ -54,7 +54,7 @@ impl TerminalGuard {
         restore_before_panic_message();
         take(&terminal, mouse)?;
         // from here on an error drops what is held
-        let painter = Painter::new(terminal.try_clone()?, Some(terminal.try_clone()?)).inspect_err(|_| restore())?;
+        let painter = Painter::new(Patient(terminal.try_clone()?), Some(terminal.try_clone()?)).inspect_err(|_| restore())?;
         Ok(Self { painter, terminal, mouse })
     }
 
@@ -118,7 +118,7 @@ pub fn restore() {
     escape(&mut bytes, LeaveAlternateScreen);
     // a terminal that is gone needs nothing back
     let _ = terminal.write_all(bytes.as_bytes());
-    let _ = tcsetattr(&terminal, OptionalActions::Now, &before);
+    let _ = tcsetattr(&terminal.0, OptionalActions::Now, &before);
 }
 
 /// Whether the other end of a terminal (or a pipe) is gone.
@@ -133,6 +133,27 @@ pub fn is_hung_up(fd: impl AsFd) -> bool {
     }
 }
 
+/// A terminal that some program before this one left in non-blocking mode, which all that share it have: waits itself.
+struct Patient(File);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+                    poll(&mut fds, None).or_else(|e| if e == rustix::io::Errno::INTR { Ok(0) } else { Err(e) })?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 fn take(terminal: &File, mouse: bool) -> io::Result<()> {
     let mut held = held();
     if held.is_some() {
@@ -141,7 +162,7 @@ fn take(terminal: &File, mouse: bool) -> io::Result<()> {
     let before = tcgetattr(terminal)?;
     let mut raw = before.clone();
     raw.make_raw();
-    *held = Some(Held { terminal: terminal.try_clone()?, before });
+    *held = Some(Held { terminal: Patient(terminal.try_clone()?), before });
     drop(held);
     let mut bytes = String::new();
     escape(&mut bytes, EnterAlternateScreen);
@@ -150,8 +171,8 @@ fn take(terminal: &File, mouse: bool) -> io::Result<()> {
     if mouse {
         escape(&mut bytes, EnableMouseCapture);
     }
-    let mut terminal = terminal;
-    let set = tcsetattr(terminal, OptionalActions::Now, &raw).map_err(io::Error::from).and_then(|()| terminal.write_all(bytes.as_bytes()));
+    let set = tcsetattr(terminal, OptionalActions::Now, &raw).map_err(io::Error::from);
+    let set = set.and_then(|()| Patient(terminal.try_clone()?).write_all(bytes.as_bytes()));
     set.inspect_err(|_| restore())
 }
 
