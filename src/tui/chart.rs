@@ -177,7 +177,7 @@ impl<'a> Chart<'a> {
         }
         if let Some(x) = self.view.cursor.and_then(|step| column(step, range, width)) {
             dots.pen(self.theme.dim(), '|');
-            dots.line((x, 0), (x, rows.saturating_sub(1)));
+            dots.column(x, 0, rows.saturating_sub(1));
         }
         let mut gaps = vec![false; width];
         for curve in self.curves.iter().filter(|c| c.dim) {
@@ -284,27 +284,34 @@ fn point_bucket(value: f64) -> Bucket {
 /// Draws each bucket from its smallest to its greatest value, joined to the one before; the line breaks where it leaves the numbers.
 fn draw_line(dots: &mut Dots, buckets: impl Iterator<Item = Bucket>, row: impl Fn(f64) -> usize) {
     let row = |value: f32| row(value.into());
-    // where the line ends that the next bucket goes on from, and whether it is a lone dot so far
+    // where the line ends that the next bucket goes on from, what it covers there, and whether it is a lone dot so far
     let mut end: Option<(usize, usize)> = None;
+    let mut covered = None;
     let mut lone = None;
     for (x, bucket) in buckets.enumerate().filter(|(_, b)| b.count > 0) {
         let joined = end.filter(|_| bucket.first.is_finite()).map(|e| (e, (x, row(bucket.first))));
-        if let Some((from, to)) = joined {
-            dots.line(from, to);
-        } else if let Some(at) = lone.take() {
-            blob(dots, at);
+        let span = bucket.min.is_finite().then(|| (x, row(bucket.min), row(bucket.max)));
+        match joined {
+            Some(_) if touch(covered, span) => {}
+            Some((from, to)) => dots.line(from, to),
+            None => lone.iter().for_each(|&at| blob(dots, at)),
         }
-        lone = None;
-        if bucket.min.is_finite() {
-            let (low, high) = (row(bucket.min), row(bucket.max));
-            dots.line((x, low), (x, high));
-            lone = (joined.is_none() && low == high).then_some((x, low));
+        if let Some((x, low, high)) = span {
+            dots.column(x, low, high);
         }
+        lone = span.filter(|&(_, low, high)| joined.is_none() && low == high).map(|(x, low, _)| (x, low));
         end = bucket.last.is_finite().then(|| (x, row(bucket.last)));
+        covered = span;
     }
     if let Some(at) = lone {
         blob(dots, at);
     }
+}
+
+/// Whether two columns, each with its lowest and its highest dot, are side by side and no gap is between them.
+fn touch(left: Option<(usize, usize, usize)>, right: Option<(usize, usize, usize)>) -> bool {
+    let (Some((x, low, high)), Some((next, from, to))) = (left, right) else { return false };
+    next == x + 1 && from <= high + 1 && low <= to + 1
 }
 
 /// A point without neighbours, large enough to be seen.

@@ -132,7 +132,7 @@ fn follow<B: Backend>(
                 let (restarted, at_end) = (file.restarted(), file.at_end());
                 if !events.is_empty() || restarted || at_end != was_at_end {
                     let total = std::fs::metadata(run.events()).map_or(0, |m| m.len());
-                    let batch = Batch { events, restarted, read: (0, total), at_end };
+                    let batch = Batch { events, restarted, read: (file.position(), total), at_end };
                     if batches.blocking_send((run.clone(), batch)).is_err() {
                         return;
                     }

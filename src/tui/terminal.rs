@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
 
 struct Held {
-    terminal: File,
+    terminal: Patient,
     /// The modes of the line as they were.
     before: Termios,
 }
@@ -32,7 +32,7 @@ fn held() -> MutexGuard<'static, Option<Held>> {
 
 /// Has the terminal in raw mode on its alternate screen. Gives it back when it is dropped, and in a panic before the message is printed.
 pub struct TerminalGuard {
-    painter: Painter<File>,
+    painter: Painter<Patient>,
     terminal: File,
     mouse: bool,
 }
@@ -53,7 +53,7 @@ impl TerminalGuard {
         restore_before_panic_message();
         take(&terminal, mouse)?;
         // from here on an error drops what is held
-        let painter = Painter::new(terminal.try_clone()?, Some(terminal.try_clone()?)).inspect_err(|_| restore())?;
+        let painter = Painter::new(Patient(terminal.try_clone()?), Some(terminal.try_clone()?)).inspect_err(|_| restore())?;
         Ok(Self { painter, terminal, mouse })
     }
 
@@ -93,7 +93,7 @@ impl TerminalGuard {
         self.painter.written()
     }
 
-    /// Whether the other end of the terminal is gone. Look before every read of events: crossterm 0.29 never returns from one then.
+    /// Whether the other end of the terminal is gone; see [`is_hung_up`].
     pub fn is_hung_up(&self) -> bool {
         is_hung_up(&self.terminal)
     }
@@ -117,15 +117,39 @@ pub fn restore() {
     escape(&mut bytes, LeaveAlternateScreen);
     // a terminal that is gone needs nothing back
     let _ = terminal.write_all(bytes.as_bytes());
-    let _ = tcsetattr(&terminal, OptionalActions::Now, &before);
+    let _ = tcsetattr(&terminal.0, OptionalActions::Now, &before);
 }
 
 /// Whether the other end of a terminal (or a pipe) is gone.
+///
+/// crossterm 0.29 never returns from `event::poll` or `event::read` if that happens before or during the call. So wait for input with
+/// poll(2), look here, and only then call `event::poll` with no timeout and `event::read`.
 pub fn is_hung_up(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::empty())];
     match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
         Ok(_) => fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR),
         Err(_) => false,
+    }
+}
+
+/// A terminal that some program before this one left in non-blocking mode, which all that share it have: waits itself.
+struct Patient(File);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+                    poll(&mut fds, None).or_else(|e| if e == rustix::io::Errno::INTR { Ok(0) } else { Err(e) })?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -137,7 +161,7 @@ fn take(terminal: &File, mouse: bool) -> io::Result<()> {
     let before = tcgetattr(terminal)?;
     let mut raw = before.clone();
     raw.make_raw();
-    *held = Some(Held { terminal: terminal.try_clone()?, before });
+    *held = Some(Held { terminal: Patient(terminal.try_clone()?), before });
     drop(held);
     let mut bytes = String::new();
     escape(&mut bytes, EnterAlternateScreen);
@@ -146,8 +170,8 @@ fn take(terminal: &File, mouse: bool) -> io::Result<()> {
     if mouse {
         escape(&mut bytes, EnableMouseCapture);
     }
-    let mut terminal = terminal;
-    let set = tcsetattr(terminal, OptionalActions::Now, &raw).map_err(io::Error::from).and_then(|()| terminal.write_all(bytes.as_bytes()));
+    let set = tcsetattr(terminal, OptionalActions::Now, &raw).map_err(io::Error::from);
+    let set = set.and_then(|()| Patient(terminal.try_clone()?).write_all(bytes.as_bytes()));
     set.inspect_err(|_| restore())
 }
 

@@ -76,6 +76,11 @@ impl Dots {
         *cell = Some(Cell { bits, mark, style });
     }
 
+    /// A vertical line, both ends included.
+    pub fn column(&mut self, x: usize, low: usize, high: usize) {
+        (low..=high).for_each(|y| self.dot(x, y));
+    }
+
     /// A straight line, both ends included.
     pub fn line(&mut self, from: (usize, usize), to: (usize, usize)) {
         let (dx, dy) = (to.0 as f64 - from.0 as f64, to.1 as f64 - from.1 as f64);

@@ -93,3 +93,32 @@ fn a_terminal_that_is_gone_is_noticed_and_leaving_it_is_no_error() {
     assert!(guard.is_hung_up());
     assert!(guard.draw(|f| f.render_widget("hello", f.area())).is_err());
 }
+
+#[test]
+fn a_frame_larger_than_the_line_takes_waits_for_it() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut master, slave) = pseudo_terminal();
+    fcntl_setfl(&slave, OFlags::NONBLOCK).expect("non-blocking");
+    let mut guard = TerminalGuard::on(slave, false).expect("taken");
+    let before = received(&mut master).len();
+    let text = "x\u{308}".repeat(40_000);
+    let reader = std::thread::spawn(move || {
+        let (mut count, mut chunk) = (0, [0; 4096]);
+        loop {
+            match master.read(&mut chunk) {
+                Ok(n) => count += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                // all has come, and the other end is closed
+                Err(_) => return count,
+            }
+        }
+    });
+    for _ in 0..20 {
+        guard.repaint();
+        guard.draw(|f| f.render_widget(ratatui::widgets::Paragraph::new(text.as_str()).wrap(Default::default()), f.area())).expect("drawn");
+    }
+    let written = guard.bytes_written();
+    drop(guard);
+    assert!(before > 0 && written > 100_000);
+    assert!(reader.join().expect("read") as u64 > written);
+}
