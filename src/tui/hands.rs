@@ -38,6 +38,8 @@ pub struct Hands<B> {
     commands: std::sync::mpsc::Sender<(RunDir, Command)>,
     /// Set to end the reading of the last run's events.
     follower: Arc<AtomicBool>,
+    /// The list of runs is being looked at.
+    listing: Arc<AtomicBool>,
 }
 
 impl<B: Backend> Hands<B> {
@@ -52,14 +54,23 @@ impl<B: Backend> Hands<B> {
                 }
             }
         })?;
-        Ok(Self { backend, messages, batches, commands, follower: Arc::default() })
+        Ok(Self { backend, messages, batches, commands, follower: Arc::default(), listing: Arc::default() })
     }
 
     /// Begins what the app wants done; inside a tokio runtime.
     pub fn carry_out(&mut self, effect: Effect) {
         let backend = self.backend.clone();
         match effect {
-            Effect::List => self.beside(move || Message::Listed(backend.profiles(), backend.runs())),
+            // a slow disk: one look at a time
+            Effect::List if self.listing.swap(true, Ordering::Relaxed) => {}
+            Effect::List => {
+                let listing = self.listing.clone();
+                self.beside(move || {
+                    let listed = Message::Listed(backend.profiles(), backend.runs());
+                    listing.store(false, Ordering::Relaxed);
+                    listed
+                });
+            }
             Effect::Preview(reference) => self.beside(move || {
                 let preview = backend.preview(&reference);
                 Message::Previewed(reference, Box::new(preview))

@@ -34,7 +34,6 @@ pub enum Action {
     ZoomOut,
     LogScale,
     Smoothing,
-    Measure,
     Ascii,
     Yes,
 }
@@ -234,7 +233,6 @@ static TABLE: &[Binding] = &[
     binding(&[Key::char('-')], Action::ZoomOut, &[Chart, Samples], "", "Farther."),
     binding(&[Key::char('y')], Action::LogScale, WATCHING, "log y", "Logarithmic scale of the chart with the focus."),
     binding(&[Key::char('m')], Action::Smoothing, WATCHING, "smooth", "Smoothing of the chart with the focus."),
-    binding(&[Key::char('v')], Action::Measure, WATCHING, "measure", "Another measure in a chart that has several (experts)."),
     binding(&[Key::char('a')], Action::Ascii, &[Run, Samples], "ascii", "Pictures as characters, and back."),
     binding(&[Key::char('n')], Action::Escape, &[Confirm], "no", "Do nothing."),
     binding(&[Key::char('y')], Action::Yes, &[Confirm], "yes", "Do it."),

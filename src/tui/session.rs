@@ -4,7 +4,7 @@ use super::backend::Command;
 use super::chart::ChartView;
 use super::model::{Model, Sample, State};
 use super::picture::Picture;
-use super::screens::panel::{CHARTS, Measure, Panel};
+use super::screens::panel::{CHARTS, Panel};
 use crate::run::RunDir;
 use crate::run::event::{Event, Phase};
 use crate::profile::Profile;
@@ -28,7 +28,6 @@ pub struct Session {
     /// The panel that the user chose; none: the one that fits the phase.
     pub chosen: Option<Panel>,
     pub views: [ChartView; CHARTS.len()],
-    pub measure: Measure,
     pub pictures: Pictures,
     /// Commands without an answer yet.
     pub asked: Vec<Command>,
@@ -66,7 +65,6 @@ impl Session {
             alive: None,
             chosen: None,
             views,
-            measure: Measure::Curvature,
             pictures: Pictures::default(),
             asked: Vec::new(),
         }
@@ -96,10 +94,15 @@ impl Session {
         matches!(self.standing(), Standing::Said(_)) && self.model.is_live()
     }
 
+    /// Experts are being trained, and nothing has been distilled.
+    pub fn is_learning(&self) -> bool {
+        let before = self.model.step == 0 && !matches!(self.model.phase, Some(Phase::Distill | Phase::Evaluate));
+        before && !self.model.experts.is_empty()
+    }
+
     /// The panel with the focus.
     pub fn focus(&self) -> Panel {
-        let learning = self.model.step == 0 && !matches!(self.model.phase, Some(Phase::Distill | Phase::Evaluate));
-        let fitting = if learning && !self.model.experts.is_empty() { Panel::Experts } else { Panel::Loss };
+        let fitting = if self.is_learning() { Panel::Curvature } else { Panel::Loss };
         self.chosen.unwrap_or(fitting)
     }
 

@@ -29,7 +29,9 @@ pub struct Home {
     pub search: Option<Line>,
     query: String,
     selected: Option<Selected>,
-    previews: HashMap<String, Option<Preview>>,
+    previews: HashMap<String, Preview>,
+    /// Whose preview was asked for last; the one from before is shown until it has come.
+    asked: Option<String>,
     /// First line of the preview.
     scroll: usize,
     starting: Option<String>,
@@ -98,17 +100,20 @@ impl Home {
     }
 
     pub fn previewed(&mut self, reference: String, preview: Preview) {
-        self.previews.insert(reference, Some(preview));
+        self.previews.insert(reference, preview);
     }
 
-    /// The profile whose preview is to be made; it is asked for once.
+    /// The profile whose preview is to be made: whenever the cursor comes to one, as its data may have come meanwhile.
     pub fn preview_to_ask(&mut self) -> Option<String> {
-        let Some(Selected::Profile(reference)) = &self.selected else { return None };
-        if self.previews.contains_key(reference) {
+        let reference = match &self.selected {
+            Some(Selected::Profile(reference)) => Some(reference.clone()),
+            _ => None,
+        };
+        if self.asked == reference {
             return None;
         }
-        self.previews.insert(reference.clone(), None);
-        Some(reference.clone())
+        self.asked.clone_from(&reference);
+        reference
     }
 
     pub fn search_changed(&mut self) {
@@ -245,7 +250,7 @@ fn draw_list(buf: &mut Buffer, area: Rect, desk: &Desk) {
     }
     // rows with headings between the groups; the list scrolls as a whole
     let mut rows: Vec<(Option<usize>, String)> = Vec::new();
-    let names = entries.iter().map(|e| super::width(e.name())).max().unwrap_or(0).min(usize::from(area.width) / 2);
+    let names = entries.iter().map(|e| super::width(e.name())).max().unwrap_or(0).min(usize::from(area.width) * 3 / 4);
     for (i, entry) in entries.iter().enumerate() {
         let is_first = i == 0 || entries[i - 1].heading() != entry.heading();
         if home.query.is_empty() && is_first {
@@ -275,7 +280,7 @@ fn draw_preview(buf: &mut Buffer, area: Rect, desk: &Desk) {
     let inner = frame(buf, area, look, &clean(entry.name()), false);
     let cells = usize::from(inner.width);
     let lines = match entry {
-        Entry::Profile(profile) => of_profile(profile, home.previews.get(&profile.reference).and_then(Option::as_ref), look, cells),
+        Entry::Profile(profile) => of_profile(profile, home.previews.get(&profile.reference), look, cells),
         Entry::Run(run) => of_run(run, look, cells),
     };
     let skip = home.scroll.min(lines.len().saturating_sub(inner.height.into()));

@@ -19,26 +19,32 @@ pub enum Panel {
     Loss,
     Accuracy,
     Reach,
-    Experts,
     Gradient,
     Perturbation,
     StudentRate,
+    Curvature,
+    StepLength,
+    Turn,
+    ExpertAccuracy,
     Pictures,
     Log,
 }
 
-/// The panels that are charts, in the order in which they are shown.
-pub const CHARTS: [Panel; 7] =
-    [Panel::Loss, Panel::Accuracy, Panel::Reach, Panel::Experts, Panel::Gradient, Panel::Perturbation, Panel::StudentRate];
-
-/// What is drawn of the experts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    Curvature,
-    StepLength,
-    Turn,
-    TestAccuracy,
-}
+/// The panels that are charts: those of distillation, then those of the experts.
+pub const CHARTS: [Panel; 10] = [
+    Panel::Loss,
+    Panel::Accuracy,
+    Panel::Reach,
+    Panel::Gradient,
+    Panel::Perturbation,
+    Panel::StudentRate,
+    Panel::Curvature,
+    Panel::StepLength,
+    Panel::Turn,
+    Panel::ExpertAccuracy,
+];
+/// So many of them are about distillation.
+const OF_STEPS: usize = 6;
 
 /// So many experts are drawn, the latest.
 const EXPERTS: usize = 12;
@@ -49,10 +55,13 @@ impl Panel {
             Self::Loss => "Matching loss",
             Self::Accuracy => "Accuracy, %",
             Self::Reach => "Reach and alignment",
-            Self::Experts => "Experts",
             Self::Gradient => "Image gradient",
             Self::Perturbation => "Perturbation, relative",
             Self::StudentRate => "Student rate",
+            Self::Curvature => "Experts: curvature",
+            Self::StepLength => "Experts: step length",
+            Self::Turn => "Experts: turn (cosine)",
+            Self::ExpertAccuracy => "Experts: test accuracy, %",
             Self::Pictures => "Synthetic images",
             Self::Log => "Log",
         }
@@ -63,38 +72,26 @@ impl Panel {
         matches!(self, Self::Loss | Self::Gradient)
     }
 
-    pub fn is_chart(self) -> bool {
-        CHARTS.contains(&self)
+    /// About the epochs of experts, not about steps.
+    fn is_of_experts(self) -> bool {
+        CHARTS[OF_STEPS..].contains(&self)
+    }
+
+    /// What it shows of an expert.
+    fn of(self, expert: &Expert) -> &Series {
+        match self {
+            Self::StepLength => &expert.step_length,
+            Self::Turn => &expert.turn,
+            Self::ExpertAccuracy => &expert.test_accuracy,
+            _ => &expert.curvature,
+        }
     }
 }
 
-impl Measure {
-    pub fn next(self) -> Self {
-        match self {
-            Self::Curvature => Self::StepLength,
-            Self::StepLength => Self::Turn,
-            Self::Turn => Self::TestAccuracy,
-            Self::TestAccuracy => Self::Curvature,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Curvature => "curvature",
-            Self::StepLength => "step length",
-            Self::Turn => "turn (cosine)",
-            Self::TestAccuracy => "test accuracy, %",
-        }
-    }
-
-    fn of(self, expert: &Expert) -> &Series {
-        match self {
-            Self::Curvature => &expert.curvature,
-            Self::StepLength => &expert.step_length,
-            Self::Turn => &expert.turn,
-            Self::TestAccuracy => &expert.test_accuracy,
-        }
-    }
+/// The charts in the order in which they are shown: what happens at the moment comes first.
+pub fn in_order(session: &Session) -> Vec<Panel> {
+    let (of_steps, of_experts) = CHARTS.split_at(OF_STEPS);
+    if session.is_learning() { [of_experts, of_steps].concat() } else { CHARTS.to_vec() }
 }
 
 /// The lines of a panel's chart.
@@ -118,14 +115,14 @@ fn curves<'a>(panel: Panel, session: &'a Session, look: &Look) -> Vec<Curve<'a>>
             named.collect()
         }
         Panel::Reach => vec![line(0, "reach", &steps.reach), line(1, "alignment", &steps.alignment)],
-        Panel::Experts => {
+        Panel::Curvature | Panel::StepLength | Panel::Turn | Panel::ExpertAccuracy => {
             let experts = &session.model.experts;
             let skip = experts.len().saturating_sub(EXPERTS);
             let shown = experts.iter().skip(skip);
             let last = experts.keys().next_back().copied();
             let curve = |(n, expert): (&u64, &'a Expert)| {
                 let i = *n as usize;
-                let curve = Curve::new(format!("expert {}", n + 1), session.measure.of(expert), look.theme.series(i));
+                let curve = Curve::new(format!("expert {}", n + 1), panel.of(expert), look.theme.series(i));
                 if last == Some(*n) { curve } else { curve.dim() }
             };
             shown.map(curve).collect()
@@ -163,9 +160,6 @@ fn extent(panel: Panel, session: &Session, look: &Look) -> Option<(f64, f64)> {
 /// "Experts: curvature  [zoom]": the chart itself says the latest values and its scale.
 fn title(panel: Panel, session: &Session) -> String {
     let mut title = panel.title().to_string();
-    if panel == Panel::Experts {
-        title = format!("{title}: {}", session.measure.name());
-    }
     if let Some(view) = CHARTS.iter().position(|p| *p == panel).map(|i| session.views[i]) {
         for (on, name) in [(view.smooth > 0, "smooth"), (view.window.is_some(), "zoom")] {
             if on {
@@ -190,7 +184,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, panel:
 fn nothing_yet(panel: Panel) -> &'static str {
     match panel {
         Panel::Accuracy => "No evaluation yet.",
-        Panel::Experts => "No expert epoch yet.",
+        _ if panel.is_of_experts() => "No expert epoch yet.",
         _ => "No distillation step yet.",
     }
 }
@@ -214,7 +208,7 @@ pub fn draw_full(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> 
 
 /// "step 57: total 0.81, final 0.4"
 fn reading(panel: Panel, session: &Session, look: &Look, cursor: f64) -> String {
-    let of = if panel == Panel::Experts { "epoch" } else { "step" };
+    let of = if panel.is_of_experts() { "epoch" } else { "step" };
     let mut at = cursor;
     let mut values = Vec::new();
     for curve in curves(panel, session, look).iter().rev() {
@@ -256,24 +250,22 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
         Action::Escape if session.forget_cursors() => Next::Stay,
         Action::FullSize | Action::Back | Action::Escape => Next::Close,
         Action::NextPanel | Action::PreviousPanel => {
-            let at = CHARTS.iter().position(|p| *p == panel).unwrap_or(0);
-            let by = if action == Action::NextPanel { 1 } else { CHARTS.len() - 1 };
-            session.chosen = Some(CHARTS[(at + by) % CHARTS.len()]);
+            let order = in_order(session);
+            let at = order.iter().position(|p| *p == panel).unwrap_or(0);
+            let by = if action == Action::NextPanel { 1 } else { order.len() - 1 };
+            session.chosen = Some(order[(at + by) % order.len()]);
             Next::Stay
         }
         _ => run::act(action, desk),
     }
 }
 
-/// The charts over distillation steps share a cursor.
+/// The charts over steps share a cursor, and so do those over epochs.
 fn link_cursors(session: &mut Session, panel: Panel) {
     let Some(cursor) = session.view(panel).map(|v| v.cursor) else { return };
-    if panel != Panel::Experts {
-        for other in CHARTS.into_iter().filter(|p| *p != Panel::Experts) {
-            if let Some(view) = session.view(other) {
-                view.cursor = cursor;
-            }
+    for other in CHARTS.into_iter().filter(|p| p.is_of_experts() == panel.is_of_experts()) {
+        if let Some(view) = session.view(other) {
+            view.cursor = cursor;
         }
     }
 }
-

@@ -49,8 +49,9 @@ fn plan(area: Rect, session: &Session) -> Plan {
     let most_rows = (charts.height / CHART.1).max(1);
     let slots = usize::from(most_columns * most_rows).min(CHARTS.len());
     let focus = session.focus();
-    let first = CHARTS.iter().position(|p| *p == focus).map_or(0, |i| i / slots * slots);
-    let shown: Vec<Panel> = CHARTS.into_iter().skip(first).take(slots).collect();
+    let order = panel::in_order(session);
+    let first = order.iter().position(|p| *p == focus).map_or(0, |i| i / slots * slots);
+    let shown: Vec<Panel> = order.into_iter().skip(first).take(slots).collect();
     let rows = shown.len().div_ceil(most_columns.into()).max(1);
     let per_row = shown.len().div_ceil(rows).max(1);
     for (row, of_row) in shown.chunks(per_row).enumerate() {
@@ -334,7 +335,6 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
         Action::Checkpoint => desk.send(Command::Checkpoint),
         Action::Evaluate => desk.send(Command::Evaluate),
         Action::Ascii => desk.look.ascii_pictures = !desk.look.ascii_pictures,
-        Action::Measure => session.measure = session.measure.next(),
         Action::LogScale => {
             if let Some(view) = session.view(focus) {
                 *view = view.toggle_log();
@@ -401,7 +401,7 @@ fn open_tweak(desk: &mut Desk) -> Next {
 }
 
 fn cycle(session: &mut Session, forward: bool) {
-    let all: Vec<Panel> = CHARTS.into_iter().chain([Panel::Pictures, Panel::Log]).collect();
+    let all: Vec<Panel> = panel::in_order(session).into_iter().chain([Panel::Pictures, Panel::Log]).collect();
     let at = all.iter().position(|p| *p == session.focus()).unwrap_or(0);
     let by = if forward { 1 } else { all.len() - 1 };
     session.chosen = Some(all[(at + by) % all.len()]);

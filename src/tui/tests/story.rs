@@ -245,12 +245,12 @@ fn the_log_is_filtered() {
 fn every_panel_gets_the_focus_and_a_chart_fills_the_screen() {
     let mut stage = Stage::run((120, 40), "r", a_run("r", 60));
     let mut seen = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..12 {
         seen.push(stage.app.desk.session.as_ref().unwrap().focus());
         stage.keys(&["Tab"]);
     }
     seen.dedup();
-    assert_eq!(seen.len(), 9);
+    assert_eq!(seen.len(), 12);
     stage.keys(&["f"]);
     assert_eq!(stage.app.place(), Place::Chart);
     stage.keys(&["+", "Left", "y", "m", "-", "PgUp", "End", "Home", "Tab", "f"]);
