@@ -1,8 +1,26 @@
-//! Puts the folder of libtorch's libraries into the binary (rpath), so that it starts from anywhere without environment variables.
+//! Compiles the one libtorch call that tch does not offer, and puts the folder of libtorch's libraries into the binary (rpath), so
+//! that it starts from anywhere without environment variables.
+
+use std::path::Path;
+
+const SOURCE: &str = "../src/network/convolution.cpp";
 
 fn main() {
+    println!("cargo:rerun-if-changed={SOURCE}");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     if let Ok(libtorch) = std::env::var("LIBTORCH") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch}/lib");
+    }
+    // torch-sys says which libtorch it found
+    let lib = std::env::var("DEP_TCH_LIBTORCH_LIB").unwrap_or_default();
+    if let Some(libtorch) = Path::new(&lib).parent() {
+        cc::Build::new()
+            .cpp(true)
+            .std("c++17")
+            .warnings(false)
+            .include(libtorch.join("include"))
+            .define("_GLIBCXX_USE_CXX11_ABI", "1")
+            .file(SOURCE)
+            .compile("astill_convolution");
     }
 }

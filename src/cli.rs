@@ -1,6 +1,7 @@
 //! The command line. `astill` and its engine read the same arguments: the one does what needs no libtorch and hands the rest on.
 
 use crate::profile::{self, Loaded};
+use crate::run::command::Command;
 use crate::{Error, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -32,11 +33,30 @@ pub enum Cmd {
         /// A name, a path, or the beginning of a name
         run: String,
         /// Stay in the foreground and report as text
-        #[arg(long)]
+        #[arg(long, conflicts_with = "detach")]
         headless: bool,
+        /// Start it in the background and come back
+        #[arg(long)]
+        detach: bool,
         /// auto, cpu, cuda or cuda:N [default: that of the run]
         #[arg(long)]
         device: Option<String>,
+        /// For the engine itself, in the background: the name of the run's profile
+        #[arg(long, hide = true)]
+        engine_of: Option<String>,
+    },
+    /// List the runs
+    List {
+        /// As JSON on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask something of a running engine
+    Send {
+        /// A name, a path, or the beginning of a name
+        run: String,
+        #[command(subcommand)]
+        what: Sent,
     },
     /// List the built-in profiles
     Profiles {
@@ -94,8 +114,51 @@ pub struct RunArgs {
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Stay in the foreground and report as text
-    #[arg(long)]
+    #[arg(long, conflicts_with = "detach")]
     pub headless: bool,
+    /// Start it in the background, print the run's path, and come back
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// What can be sent to an engine.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Sent {
+    /// Stand still until it is resumed
+    Pause,
+    /// Go on after a pause
+    Resume,
+    /// Write a checkpoint now
+    Checkpoint,
+    /// Evaluate the images as they are now
+    Evaluate,
+    /// Write a checkpoint and end
+    Stop,
+    /// Go back to a checkpoint
+    RollBack {
+        /// Its step
+        step: u64,
+    },
+    /// Change a setting
+    Set {
+        /// distill.lr_images=30
+        #[arg(value_name = "KEY=VALUE")]
+        edit: String,
+    },
+}
+
+impl From<Sent> for Command {
+    fn from(sent: Sent) -> Self {
+        match sent {
+            Sent::Pause => Self::Pause,
+            Sent::Resume => Self::Resume,
+            Sent::Checkpoint => Self::Checkpoint,
+            Sent::Evaluate => Self::Evaluate,
+            Sent::Stop => Self::Stop { reason: "astill send".into() },
+            Sent::RollBack { step } => Self::RollBack { step },
+            Sent::Set { edit } => Self::Set { edit },
+        }
+    }
 }
 
 /// What is timed. Batch 0 means all synthetic images.

@@ -3,24 +3,28 @@
 use astill::cli::{BenchOptions, Cli, Cmd, ProfileArgs, RunArgs, Timed, data_folder, out};
 use astill::headless::{self, Reporter};
 use astill::profile::{self, Loaded};
+use astill::run::command::Command;
 use astill::run::event::What;
 use astill::run::{EngineLock, History, RunDir};
 use astill::{Error, Result, atomic_file};
-use astill_engine::engine::{self, Command, Engine, Plan, TRAINER_THREAD, device};
+use astill_engine::engine::{self, Engine, Plan, Request, TRAINER_THREAD, device};
 use astill_engine::{bench, data};
 use clap::Parser;
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::IsTerminal;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Signals within this time are one request to stop.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
+/// How long to wait before looking again whether an engine that was started is at work.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
     device::keep_freed_memory();
@@ -46,10 +50,19 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let data = || data_folder(cli.data.clone());
     match &cli.command {
         Cmd::Run(args) => start(args, &data()?, &cli.runs),
-        Cmd::Resume { run, device, headless: _ } => resume(run, device.as_deref(), cli.data.as_deref(), &cli.runs),
+        Cmd::Resume { run, headless: _, detach, device, engine_of } => {
+            let how = match (engine_of, detach) {
+                (Some(profile), _) => How::Engine { profile: profile.clone() },
+                (None, true) => How::Detached,
+                (None, false) => How::Foreground,
+            };
+            resume(&RunDir::find(&cli.runs, run)?, device.as_deref(), cli.data.as_deref(), how)
+        }
         Cmd::Check { profile, json } => check(profile, *json, &data()?),
         Cmd::Bench { what: Timed::Student, options, json } => bench_student(options, *json),
-        Cmd::Profiles { .. } => Err(Error::Usage("this is the engine of astill: start astill instead".into())),
+        Cmd::Profiles { .. } | Cmd::List { .. } | Cmd::Send { .. } => {
+            Err(Error::Usage("this is the engine of astill: start astill instead".into()))
+        }
     }
 }
 
@@ -94,20 +107,33 @@ fn check(args: &ProfileArgs, as_json: bool, data: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where the engine of a run is to work.
+enum How {
+    /// In this process, telling what happens.
+    Foreground,
+    /// In a process of its own that outlives this one and the terminal.
+    Detached,
+    /// In this process, which is that one: `events.jsonl` and `run.log` tell what happens. `profile` is the profile's name.
+    Engine { profile: String },
+}
+
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, _) = checked(&args.profile, data)?;
-    let device = engine::device::choose(&args.device)?;
+    let device = device::choose(&args.device)?;
     let run = RunDir::create(runs, &loaded.name, args.name.as_deref())?;
     let lock = run.lock()?;
     atomic_file::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
+    if args.detach {
+        drop(lock);
+        return detached(&run, &loaded.name, Some(&device::name(device)), Some(data));
+    }
     let folder = engine::data_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
     let plan = Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None };
-    foreground(plan, lock)
+    foreground(plan, lock, Some(Reporter::new(std::io::stderr().is_terminal())))
 }
 
-fn resume(reference: &str, device: Option<&str>, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
-    let run = RunDir::find(runs, reference)?;
+fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> Result<ExitCode> {
     let path = run.profile();
     let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
     let profile = profile::Profile::from_resolved(&text, &path)?;
@@ -115,11 +141,18 @@ fn resume(reference: &str, device: Option<&str>, data: Option<&Path>, runs: &Pat
     let history = if run.events().exists() { History::read(&run.events())? } else { History::default() };
     if let Some(done) = &history.done {
         headless::say(format!("run {} is done already", run.name()));
-        print_table(done, &run)?;
+        print_table(done, run)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let device = engine::device::choose(device.or(history.device.as_deref()).unwrap_or("auto"))?;
-    let name = history.profile.unwrap_or_else(|| run.name());
+    let name = match &how {
+        How::Engine { profile } => profile.clone(),
+        _ => history.profile.unwrap_or_else(|| run.name()),
+    };
+    if matches!(how, How::Detached) {
+        drop(lock);
+        return detached(run, &name, device, data);
+    }
+    let device = device::choose(device.or(history.device.as_deref()).unwrap_or("auto"))?;
     // where the run found its data, unless this call says where they are now
     let (data, folder) = match (data, history.data, history.folder) {
         (None, Some(data), Some(folder)) => (data, folder),
@@ -129,18 +162,53 @@ fn resume(reference: &str, device: Option<&str>, data: Option<&Path>, runs: &Pat
             (data, folder)
         }
     };
-    let plan = Plan { run, profile_name: name, profile, data, folder, device, threads: history.threads };
-    foreground(plan, lock)
+    let plan = Plan { run: run.clone(), profile_name: name, profile, data, folder, device, threads: history.threads };
+    let reporter = matches!(how, How::Foreground).then(|| Reporter::new(std::io::stderr().is_terminal()));
+    foreground(plan, lock, reporter)
+}
+
+/// Starts the engine of a run in a session of its own, so that it outlives this process and its terminal, waits until it is at
+/// work, and prints the run's path.
+fn detached(run: &RunDir, profile: &str, device: Option<&str>, data: Option<&Path>) -> Result<ExitCode> {
+    let own = std::env::current_exe().map_err(Error::io("find", "/proc/self/exe"))?;
+    let log = || std::fs::OpenOptions::new().create(true).append(true).open(run.log()).map_err(Error::io("open", run.log()));
+    let path = std::path::absolute(run.path()).map_err(Error::io("find", run.path()))?;
+    let mut command = std::process::Command::new(&own);
+    command.arg("resume").arg(&path).arg("--engine-of").arg(profile);
+    device.into_iter().for_each(|d| _ = command.args(["--device", d]));
+    data.into_iter().for_each(|d| _ = command.arg("--data").arg(d));
+    command.stdin(Stdio::null()).stdout(log()?).stderr(log()?);
+    // between fork and exec only this one system call is made
+    unsafe { command.pre_exec(|| if libc::setsid() < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }) };
+    let written = || std::fs::metadata(run.events()).map_or(0, |m| m.len());
+    let before = written();
+    let mut engine = command.spawn().map_err(Error::io("start", &own))?;
+    while written() == before {
+        if let Some(status) = engine.try_wait().map_err(Error::io("wait for", &own))? {
+            let text = std::fs::read_to_string(run.log()).unwrap_or_default();
+            let last = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it has left no word").trim_start_matches("astill: ");
+            let message = format!("the engine ended at once ({status}): {last}");
+            return Err(if status.code() == Some(2) { Error::Usage(message) } else { Error::file(run.log(), message) });
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    out(run.path().display())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs an engine in this process until it ends. A signal asks it to stop after a checkpoint; a second one ends it at once.
-fn foreground(plan: Plan, _lock: EngineLock) -> Result<ExitCode> {
+fn foreground(plan: Plan, _lock: EngineLock, mut reporter: Option<Reporter>) -> Result<ExitCode> {
     let run = plan.run.clone();
     let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|s| !is_ignored(*s));
     let mut signals = Signals::new(wanted).map_err(Error::io("wait for", "signals"))?;
     let engine = Engine::start(plan)?;
+    let socket = engine::socket::serve(&run, engine.requests.clone());
+    if let Err(error) = &socket {
+        headless::say(format!("astill: this run cannot be reached by `astill send` and the app: {error}"));
+    }
+    let tells = reporter.is_some();
     let caught = Arc::new(AtomicI32::new(0));
-    let (seen, commands) = (Arc::clone(&caught), engine.commands.clone());
+    let (seen, requests) = (Arc::clone(&caught), engine.requests.clone());
     std::thread::spawn(move || {
         let mut first: Option<Instant> = None;
         for signal in signals.forever() {
@@ -153,27 +221,32 @@ fn foreground(plan: Plan, _lock: EngineLock) -> Result<ExitCode> {
             }
             seen.store(signal, Ordering::SeqCst);
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
-            headless::say(format!("{name}: stopping after a checkpoint; once more to stop at once"));
+            if tells {
+                headless::say(format!("{name}: stopping after a checkpoint; once more to stop at once"));
+            }
             // an engine that has ended meanwhile needs no telling
-            let _ = commands.send(Command::Stop { reason: name.into() });
+            let _ = requests.send(Request { command: Command::Stop { reason: name.into() }, answer: None });
         }
     });
-    let mut reporter = Reporter::new(std::io::stderr().is_terminal());
     let mut last = None;
     for event in &engine.events {
-        reporter.tell(&event);
+        reporter.iter_mut().for_each(|r| r.tell(&event));
         last = Some(event.what);
     }
-    reporter.finish();
-    match engine.join() {
+    reporter.iter().for_each(Reporter::finish);
+    let ended = engine.join();
+    drop(socket);
+    match ended {
         Ok(()) => {
-            if let Some(done) = &last {
+            if let Some(done) = last.as_ref().filter(|_| reporter.is_some()) {
                 print_table(done, &run)?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(Error::Interrupted) => {
-            headless::say(format!("go on with: astill resume {}", run.path().display()));
+            if reporter.is_some() {
+                headless::say(format!("go on with: astill resume {}", run.path().display()));
+            }
             Ok(ExitCode::from(128u8.saturating_add(caught.load(Ordering::SeqCst) as u8)))
         }
         Err(error) => Err(error),

@@ -84,9 +84,9 @@ fn the_constant_memory_gradient_is_that_of_the_full_graph() {
         let (want_images, want_lr) = full_graph(&p, intermediate);
         let set = TrainingSet { images: &p.images, labels: &p.labels, lr: LR };
         let student = Student { net: &p.net, set: &set, momentum: MOMENTUM, loss_factor: FACTOR };
-        let rollout = student.unroll(&p.start, &p.steps, &mut || Ok(())).expect("not stopped");
+        let mut rollout = student.unroll(&p.start, &p.steps, &mut || Ok(())).expect("not stopped");
         let matching = matching_loss(&rollout.points, &p.targets, intermediate);
-        let got = student.adjoint(&rollout, &p.steps, &matching.derivatives, &mut || Ok(())).expect("not stopped");
+        let got = student.adjoint(&mut rollout, &p.steps, &matching.derivatives, &mut || Ok(())).expect("not stopped");
         let (images, lr) = (relative(&got.images, &want_images), relative(&got.lr, &want_lr));
         assert!(images < 1e-9 && lr < 1e-9, "seed {seed}: images {images:.1e}, student rate {lr:.1e}");
         assert!(got.images.norm().double_value(&[]) > 0.);

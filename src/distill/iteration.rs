@@ -108,9 +108,9 @@ pub fn align(
         done += 1;
         report(watch, "student steps", done - 1, total)
     };
-    let rollout = student.unroll(&start, &draw.steps, &mut between)?;
+    let mut rollout = student.unroll(&start, &draw.steps, &mut between)?;
     let matching = matching_loss(&rollout.points, &checkpoints[1..], settings.intermediate);
-    let Gradient { images: gradient, lr: lr_gradient } = student.adjoint(&rollout, &draw.steps, &matching.derivatives, &mut between)?;
+    let Gradient { images: gradient, lr: lr_gradient } = student.adjoint(&mut rollout, &draw.steps, &matching.derivatives, &mut between)?;
 
     let mut scalars = vec![&matching.total, &matching.final_ratio, &matching.reach, &matching.alignment, &lr_gradient];
     scalars.extend(&matching.intermediate);

@@ -3,7 +3,7 @@
 use super::TrainingSet;
 use crate::Result;
 use crate::data::Augmentation;
-use crate::network::ConvNet;
+use crate::network::{Batch, ConvNet, KeptPass};
 use tch::Tensor;
 
 /// One student step: which synthetic images it sees and how they are augmented.
@@ -31,7 +31,13 @@ pub struct Student<'a> {
 pub struct Rollout {
     pub points: Vec<Tensor>,
     pub velocities: Vec<Tensor>,
+    /// Of every step, what need not be worked out again on the way back.
+    kept: Vec<Option<KeptPass>>,
 }
+
+/// Memory for what is kept of steps. So much lets small steps go back without going forward again, and no more, so that memory does
+/// not grow with N.
+const KEPT_BYTES: usize = 256 << 20;
 
 /// The derivative of a loss of the student's points.
 #[derive(Debug)]
@@ -51,7 +57,7 @@ impl Rollout {
         let row = (parameters + ALIGNED - 1) / ALIGNED * ALIGNED;
         let block = Tensor::empty([2 * syn_steps as i64 + 1, row], (start.kind(), start.device())).narrow(1, 0, parameters);
         let views = |from: usize, to: usize| (from..to).map(|i| block.get(i as i64)).collect();
-        Self { points: views(0, syn_steps + 1), velocities: views(syn_steps + 1, 2 * syn_steps + 1) }
+        Self { points: views(0, syn_steps + 1), velocities: views(syn_steps + 1, 2 * syn_steps + 1), kept: Vec::new() }
     }
 }
 
@@ -62,16 +68,27 @@ impl Student<'_> {
     pub fn unroll(&self, start: &Tensor, steps: &[Step], between: &mut dyn FnMut() -> Result<()>) -> Result<Rollout> {
         let mut rollout = Rollout::reserve(start, steps.len());
         rollout.points[0].copy_(start);
+        let fast = self.net.has_tangent(self.set.images);
         for (i, step) in steps.iter().enumerate() {
             between()?;
-            let theta = rollout.points[i].detach().set_requires_grad(true);
+            let theta = rollout.points[i].detach();
             let images = augmented(&self.set.images.index_select(0, &step.rows), step);
-            let g = self.step_gradient(&theta, &images, step, false);
+            let g = if fast {
+                let labels = self.labels(step);
+                // the way back begins at the last steps, and frees them one by one
+                let keep = (steps.len() - i) * self.net.kept_bytes(&images) <= KEPT_BYTES;
+                let gradient = self.net.loss_gradient(&theta, self.batch(&images, &labels), keep);
+                rollout.kept.push(gradient.kept);
+                gradient.parameters
+            } else {
+                self.step_gradient(&theta.set_requires_grad(true), &images, step, false)
+            };
             let v = match i.checked_sub(1) {
                 Some(before) => &rollout.velocities[before] * self.momentum + g,
                 None => g,
             };
-            rollout.points[i + 1].copy_(&(theta - &v * self.set.lr).detach());
+            let next = &rollout.points[i] - &v * self.set.lr;
+            rollout.points[i + 1].copy_(&next);
             rollout.velocities[i].copy_(&v);
         }
         Ok(rollout)
@@ -84,7 +101,7 @@ impl Student<'_> {
     /// augmentation are those of the forward pass. Source: reverse-mode differentiation of the momentum recursion.
     pub fn adjoint(
         &self,
-        rollout: &Rollout,
+        rollout: &mut Rollout,
         steps: &[Step],
         derivatives: &[(usize, Tensor)],
         between: &mut dyn FnMut() -> Result<()>,
@@ -94,6 +111,7 @@ impl Student<'_> {
                 *lambda += derivative;
             }
         };
+        let fast = self.net.has_tangent(self.set.images);
         let mut lambda = rollout.points[0].zeros_like();
         add_direct(&mut lambda, steps.len());
         let mut nu = lambda.zeros_like();
@@ -104,13 +122,20 @@ impl Student<'_> {
             d_lr -= lambda.dot(&rollout.velocities[i]);
             nu -= &lambda * self.set.lr;
 
-            let theta = rollout.points[i].detach().set_requires_grad(true);
-            let batch = self.set.images.index_select(0, &step.rows).detach().set_requires_grad(true);
+            let theta = rollout.points[i].detach();
+            let batch = self.set.images.index_select(0, &step.rows).detach().set_requires_grad(step.augmentation.is_some());
             let seen = augmented(&batch, step);
-            let input = seen.detach().set_requires_grad(true);
-            let g = self.step_gradient(&theta, &input, step, true);
-            let s = nu.dot(&g);
-            let [d_input, d_theta] = gradient(&s, [&input, &theta], false);
+            let input = seen.detach();
+            let (d_theta, d_input) = if fast {
+                let labels = self.labels(step);
+                let kept = rollout.kept.get_mut(i).and_then(Option::take);
+                self.net.gradient_along(&theta, self.batch(&input, &labels), &nu, kept)
+            } else {
+                let (theta, input) = (theta.set_requires_grad(true), input.set_requires_grad(true));
+                let s = nu.dot(&self.step_gradient(&theta, &input, step, true));
+                let [d_input, d_theta] = gradient(&s, [&input, &theta], false);
+                (d_theta, d_input)
+            };
             let d_batch = match step.augmentation {
                 // the augmentation is differentiated on its own, outside the step's double backward
                 Some(_) => {
@@ -127,10 +152,17 @@ impl Student<'_> {
         Ok(Gradient { images: d_images, lr: d_lr })
     }
 
+    fn labels(&self, step: &Step) -> Tensor {
+        self.set.labels.index_select(0, &step.rows)
+    }
+
+    fn batch<'b>(&self, images: &'b Tensor, labels: &'b Tensor) -> Batch<'b> {
+        Batch { images, labels, factor: self.loss_factor }
+    }
+
     /// g = ∂/∂θ of factor · mean cross-entropy of one batch, flat (P); with `graph`, differentiable again.
     fn step_gradient(&self, theta: &Tensor, images: &Tensor, step: &Step, graph: bool) -> Tensor {
-        let labels = self.set.labels.index_select(0, &step.rows);
-        let loss = super::cross_entropy(&self.net.forward(theta, images), &labels) * self.loss_factor;
+        let loss = super::cross_entropy(&self.net.forward(theta, images), &self.labels(step)) * self.loss_factor;
         let [g] = gradient(&loss, [theta], graph);
         g
     }

@@ -10,6 +10,8 @@ use tch::{Device, Tensor};
 
 /// How many of the newest checkpoints are kept.
 const KEPT: usize = 3;
+/// How many checkpoints of the last evaluated steps are kept besides, and that of the best step.
+const KEPT_EVALUATED: usize = 5;
 
 /// Everything that the rest of a run depends on besides its profile. Random numbers need no state: each draw is seeded by
 /// what it is for.
@@ -67,7 +69,7 @@ impl State {
     /// Writes the state below `run` as `checkpoints/step_NNNNN.safetensors` and removes all but the newest few. Returns the
     /// path relative to `run`.
     pub fn save(&self, run: &Path) -> Result<String> {
-        let file = format!("checkpoints/step_{:05}.safetensors", self.numbers.step);
+        let file = file_name(self.numbers.step);
         let tensors = [
             ("images", &self.images),
             ("image_velocity", &self.image_velocity),
@@ -76,8 +78,9 @@ impl State {
         ];
         let numbers = serde_json::to_string(&self.numbers).map_err(|e| Error::file(run.join(&file), e.to_string()))?;
         tensor_file::write(&run.join(&file), &tensors, Some(("state", numbers)))?;
-        let old = files(run)?;
-        for path in old.iter().rev().skip(KEPT) {
+        let all = files(run)?;
+        let others: Vec<&PathBuf> = all.iter().rev().filter(|(step, _)| !self.numbers.is_kept(*step)).map(|(_, path)| path).collect();
+        for path in others.into_iter().skip(KEPT) {
             fs::remove_file(path).map_err(Error::io("remove", path))?;
         }
         Ok(file)
@@ -87,7 +90,7 @@ impl State {
     /// that cannot be read. An older state costs some steps, never the result. Errors: there are files, and none can be read.
     pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<String>)> {
         let mut passed_over = Vec::new();
-        for path in files(run)?.iter().rev() {
+        for (_, path) in files(run)?.iter().rev() {
             match Self::read(path, device) {
                 Ok(state) => return Ok((Some(state), passed_over)),
                 Err(error) => passed_over.push(format!("passing over a checkpoint that cannot be read: {error}")),
@@ -100,6 +103,11 @@ impl State {
                 "holds checkpoints, but none can be read; bring one back from a copy, or remove them to begin at the experts again",
             )),
         }
+    }
+
+    /// The state after `step` steps. Errors: there is no such checkpoint, or it is not whole.
+    pub fn load_step(run: &Path, step: u64, device: Device) -> Result<Self> {
+        Self::read(&run.join(file_name(step)), device)
     }
 
     fn read(path: &Path, device: Device) -> Result<Self> {
@@ -116,8 +124,35 @@ impl State {
     }
 }
 
-/// All checkpoints of a run, oldest first.
-fn files(run: &Path) -> Result<Vec<PathBuf>> {
+impl Numbers {
+    /// Whether the checkpoint of `step` stays, besides the newest few: those of the last evaluations do, to roll back to.
+    fn is_kept(&self, step: u64) -> bool {
+        let mut evaluated: Vec<u64> = self.evaluations.iter().map(|m| m.step).collect();
+        evaluated.dedup();
+        self.best.as_ref().is_some_and(|b| b.step == step) || evaluated.iter().rev().take(KEPT_EVALUATED).any(|s| *s == step)
+    }
+}
+
+/// The steps that there are checkpoints of, ascending.
+pub fn steps(run: &Path) -> Result<Vec<u64>> {
+    Ok(files(run)?.into_iter().map(|(step, _)| step).collect())
+}
+
+/// Removes the checkpoints after `step`, the newest first.
+pub fn remove_after(run: &Path, step: u64) -> Result<()> {
+    for (_, path) in files(run)?.iter().rev().take_while(|(s, _)| *s > step) {
+        fs::remove_file(path).map_err(Error::io("remove", path))?;
+    }
+    Ok(())
+}
+
+/// Relative to the run directory.
+fn file_name(step: u64) -> String {
+    format!("checkpoints/step_{step:05}.safetensors")
+}
+
+/// All checkpoints of a run with their steps, oldest first.
+fn files(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let folder = run.join("checkpoints");
     let entries = fs::read_dir(&folder).map_err(Error::io("read", &folder))?;
     let mut steps: Vec<(u64, PathBuf)> = entries
@@ -129,7 +164,7 @@ fn files(run: &Path) -> Result<Vec<PathBuf>> {
         })
         .collect();
     steps.sort();
-    Ok(steps.into_iter().map(|(_, path)| path).collect())
+    Ok(steps)
 }
 
 #[cfg(test)]

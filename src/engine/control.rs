@@ -1,32 +1,89 @@
-//! What connects the trainer with the rest of the program: it records what happens and hears what is asked of it.
+//! What connects the trainer with the rest of the program: it records what happens, and answers and keeps what is asked of it.
 
+use super::checkpoint;
 use super::event::{CommandStatus, What};
 use super::recorder::Recorder;
+use crate::profile::{self, Profile};
 use crate::progress::{Progress, Watch};
+use crate::run::RunDir;
+use crate::run::command::{Answer, Command};
+use crate::run::edits::{Edit, Edits, Place};
 use crate::{Error, Result};
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
+use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// What can be asked of an engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Write a checkpoint and end. `reason` says who asks, for the record.
-    Stop { reason: String },
+/// A command, and where its answer goes if somebody waits for it.
+#[derive(Debug)]
+pub struct Request {
+    pub command: Command,
+    pub answer: Option<Sender<Answer>>,
+}
+
+/// Where a run is. What is asked takes effect at the next place between two steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Before the experts.
+    Data,
+    /// In, or before, an epoch of an expert; `next` is the place after it.
+    Experts {
+        next: Place,
+    },
+    Init,
+    /// In, or before, a step of distillation, `done` of them being done; `next` is the place after it.
+    Distill {
+        done: u64,
+        next: Place,
+    },
+    /// All steps are done.
+    Evaluate,
+}
+
+/// What is to be done at the next place between two steps of distillation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Checkpoint,
+    Evaluation,
+    RollBack { step: u64 },
 }
 
 /// The trainer's side of the channels.
 #[derive(Debug)]
 pub struct Control {
+    run: RunDir,
     recorder: Recorder,
-    commands: Receiver<Command>,
+    requests: Receiver<Request>,
+    /// The profile as the run began with it, and what was changed since.
+    profile: Profile,
+    edits: Edits,
+    /// Class names and training images of each, once they are known.
+    classes: Option<(Vec<String>, Vec<usize>)>,
+    stage: Stage,
+    wanted: Vec<Wanted>,
+    paused: bool,
     stopping: Option<String>,
     failure: Option<Error>,
 }
 
 impl Control {
-    pub fn new(recorder: Recorder, commands: Receiver<Command>) -> Self {
-        Self { recorder, commands, stopping: None, failure: None }
+    /// For the run of `profile`. Errors: its edits cannot be read, or do not fit the profile.
+    pub fn new(run: &RunDir, profile: &Profile, recorder: Recorder, requests: Receiver<Request>) -> Result<Self> {
+        let edits = Edits::read(run)?;
+        edits.apply(profile, Place::Step(u64::MAX))?;
+        Ok(Self {
+            run: run.clone(),
+            recorder,
+            requests,
+            profile: profile.clone(),
+            edits,
+            classes: None,
+            stage: Stage::Data,
+            wanted: Vec::new(),
+            paused: false,
+            stopping: None,
+            failure: None,
+        })
     }
 
     /// Writes an event.
@@ -39,30 +96,173 @@ impl Control {
         self.record(What::Warning { message: message.into() })
     }
 
-    /// Takes the commands that have come. [`Error::Interrupted`] if one of them asks to stop.
+    /// Says where the run is now.
+    pub fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
+    /// Says what the data holds, for the checks that need it.
+    pub fn set_classes(&mut self, names: Vec<String>, train_per_class: Vec<usize>) {
+        self.classes = Some((names, train_per_class));
+    }
+
+    /// The profile as it is from `place` on, with the edits made so far.
+    pub fn profile_at(&self, place: Place) -> Result<Profile> {
+        self.edits.apply(&self.profile, place)
+    }
+
+    /// The edits made so far.
+    pub fn edits(&self) -> &Edits {
+        &self.edits
+    }
+
+    /// The run goes back to `step`: later edits hold from there on.
+    pub fn move_edits_back_to(&mut self, step: u64) -> Result<()> {
+        self.edits.move_back_to(Place::Step(step))
+    }
+
+    /// Answers what has been asked meanwhile. [`Error::Interrupted`] if that was to stop.
     pub fn check(&mut self) -> Result<()> {
-        while let Ok(Command::Stop { reason }) = self.commands.try_recv() {
-            let first = self.stopping.is_none();
-            self.stopping.get_or_insert_with(|| reason.clone());
-            if first {
-                self.record(What::Command {
-                    command: "stop".into(),
-                    status: CommandStatus::Accepted,
-                    reason: Some(reason),
-                    from: None,
-                    to: None,
-                })?;
-            }
+        while let Ok(request) = self.requests.try_recv() {
+            self.serve(request)?;
         }
+        self.go_on()
+    }
+
+    /// As [`Self::check`]; while the run is paused, waits for the next command, without using the processor.
+    pub fn hold(&mut self) -> Result<()> {
+        self.check()?;
+        while self.paused {
+            self.serve_next()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the next command and answers it.
+    pub fn serve_next(&mut self) -> Result<()> {
+        // the other end is held as long as the engine lives
+        let request = self.requests.recv().map_err(|_| Error::Interrupted)?;
+        self.serve(request)?;
+        self.go_on()
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Takes what was asked to be done between two steps of distillation, in the order in which it was asked.
+    pub fn take_wanted(&mut self) -> Vec<Wanted> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    fn go_on(&self) -> Result<()> {
         if self.stopping.is_some() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
-    /// For long work: passes its progress on as events, under `label`, once it has taken longer than `patience`, and stops it
-    /// when a command asks to.
+    /// Answers one request, and records it.
+    fn serve(&mut self, request: Request) -> Result<()> {
+        let repeated = matches!(request.command, Command::Stop { .. }) && self.stopping.is_some();
+        let answer = self.answer(&request.command).unwrap_or_else(|error| Answer::rejected(error.to_string()));
+        if !repeated {
+            let Answer { status, reason, from, to } = answer.clone();
+            let reason = match &request.command {
+                Command::Stop { reason } if status == CommandStatus::Accepted => Some(reason.clone()),
+                _ => reason,
+            };
+            self.record(What::Command { command: request.command.to_string(), status, reason, from, to })?;
+        }
+        if let Some(asker) = request.answer {
+            // who does not wait for the answer any more needs none
+            let _ = asker.send(answer);
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, command: &Command) -> Result<Answer> {
+        Ok(match command {
+            Command::Pause if self.paused => Answer::rejected("the run is paused already"),
+            Command::Resume if !self.paused => Answer::rejected("the run is not paused"),
+            Command::Pause | Command::Resume => {
+                self.paused = matches!(command, Command::Pause);
+                Answer::accepted()
+            }
+            Command::Stop { reason } => {
+                self.stopping.get_or_insert_with(|| reason.clone());
+                Answer::accepted()
+            }
+            Command::Checkpoint => self.want(Wanted::Checkpoint),
+            Command::Evaluate => self.want(Wanted::Evaluation),
+            Command::RollBack { step } => self.roll_back(*step)?,
+            Command::Set { edit } => self.set(edit)?,
+        })
+    }
+
+    fn want(&mut self, wanted: Wanted) -> Answer {
+        let reason = match self.stage {
+            Stage::Distill { .. } => {
+                self.wanted.push(wanted);
+                return Answer::accepted();
+            }
+            Stage::Evaluate => "all steps are done, and what is there has been kept: the result is on its way",
+            Stage::Data | Stage::Experts { .. } | Stage::Init => {
+                "there are no synthetic images yet; ask again in the phase distill (experts are kept after every epoch)"
+            }
+        };
+        Answer::rejected(reason)
+    }
+
+    fn roll_back(&mut self, step: u64) -> Result<Answer> {
+        let Stage::Distill { done, .. } = self.stage else { return Ok(self.want(Wanted::RollBack { step })) };
+        let steps = checkpoint::steps(self.run.path())?;
+        if !steps.contains(&step) {
+            let there: Vec<String> = steps.iter().map(u64::to_string).collect();
+            return Ok(Answer::rejected(format!("there is no checkpoint of step {step}; there are {}", there.join(", "))));
+        }
+        self.wanted.push(Wanted::RollBack { step });
+        Ok(Answer::changed(done, step))
+    }
+
+    /// Takes an edit, kept at once so that it is not lost with the engine.
+    fn set(&mut self, edit: &str) -> Result<Answer> {
+        let before = self.profile_at(Place::Step(u64::MAX))?;
+        let after = before.edited(edit)?;
+        let path = edit.split('=').next().unwrap_or_default().trim();
+        let is_of_experts = profile::key(path).is_some_and(|k| k.section() == "expert");
+        let at = match self.stage {
+            Stage::Data => Place::Expert { expert: 0, epoch: 0 },
+            Stage::Experts { next } => next,
+            Stage::Init | Stage::Distill { .. } if is_of_experts => {
+                return Ok(Answer::rejected("the experts are trained; a key of theirs can change only in the phase experts"));
+            }
+            Stage::Init => Place::Step(0),
+            Stage::Distill { done, .. } if (after.distill.iterations as u64) < done => {
+                return Ok(Answer::rejected(format!("{done} steps are done already; expected that or more")));
+            }
+            Stage::Distill { next, .. } => next,
+            Stage::Evaluate => return Ok(Answer::rejected("all steps are done: nothing that can be set has an effect any more")),
+        };
+        if let Some((names, train)) = &self.classes {
+            after.check_classes(names, train, edit)?;
+        }
+        self.edits.push(Edit { at, set: edit.to_string() })?;
+        Ok(Answer::changed(value_of(&before, path), value_of(&after, path)))
+    }
+
+    /// For long work: passes its progress on as events, under `label`, once it has taken longer than `patience`, waits where it
+    /// is while the run is paused, and stops it when a command asks to.
     pub fn watch<'a>(&'a mut self, label: &'a str, patience: Duration) -> Box<Watch<'a>> {
+        self.watch_and(Self::hold, label, patience)
+    }
+
+    /// As [`Self::watch`] for work that is not to be paused in its middle.
+    pub fn watch_step<'a>(&'a mut self, label: &'a str, patience: Duration) -> Box<Watch<'a>> {
+        self.watch_and(Self::check, label, patience)
+    }
+
+    fn watch_and<'a>(&'a mut self, hear: fn(&mut Self) -> Result<()>, label: &'a str, patience: Duration) -> Box<Watch<'a>> {
         let begin = Instant::now();
         Box::new(move |progress: Progress<'_>| {
-            let heard = self.check();
+            let heard = hear(self);
             let told = if heard.is_ok() && begin.elapsed() >= patience {
                 let what = format!("{label}{}", progress.what);
                 self.record(What::Progress { what, done: progress.done, total: progress.total })
@@ -90,4 +290,10 @@ impl Control {
     pub fn stop_reason(&self) -> String {
         self.stopping.clone().unwrap_or_default()
     }
+}
+
+/// The value of the key "section.name" as a profile holds it.
+fn value_of(profile: &Profile, path: &str) -> Value {
+    let all = json!(profile);
+    path.split('.').try_fold(&all, |v, name| v.get(name)).cloned().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! The phase that distils: iteration after iteration on the synthetic images and the student rate, with what is seen of them.
 
-use super::checkpoint::{Best, Measured, State};
-use super::control::Control;
+use super::checkpoint::{self, Best, Measured, State};
+use super::control::{Control, Stage, Wanted};
 use super::evaluation::{Evaluator, Occasion};
 use super::event::{Labels, Perturbation, Split, What};
 use super::{device, picture};
@@ -11,7 +11,9 @@ use crate::distill::evaluate::mean_std;
 use crate::distill::iteration::{Draw, Outcome, Settings, align};
 use crate::distill::trajectory::Trajectory;
 use crate::network::ConvNet;
+use crate::profile::Distill;
 use crate::run::RunDir;
+use crate::run::edits::Place;
 use crate::{Error, Result};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
@@ -39,13 +41,24 @@ pub struct Distillation<'a> {
     pub evaluators: &'a [Evaluator<'a>],
     /// Labels of the synthetic images, i64 (n).
     pub labels: &'a Tensor,
-    pub settings: Settings,
-    pub iterations: u64,
-    pub evaluate_every: u64,
-    pub lr_images: f64,
-    pub lr_lr: f64,
     pub seed: u64,
     pub device: Device,
+}
+
+impl Settings {
+    /// The settings of an iteration that a profile asks for.
+    fn of(distill: &Distill) -> Self {
+        Self {
+            syn_steps: distill.syn_steps,
+            expert_epochs: distill.expert_epochs,
+            max_start_epoch: distill.max_start_epoch,
+            batch: distill.batch,
+            momentum: distill.momentum,
+            balance: distill.balance,
+            intermediate: distill.intermediate,
+            perturbation: distill.perturbation,
+        }
+    }
 }
 
 impl Distillation<'_> {
@@ -53,17 +66,26 @@ impl Distillation<'_> {
     pub fn run(&self, state: &mut State, control: &mut Control) -> Result<()> {
         let (mut last_checkpoint, mut not_finite) = (Instant::now(), 0);
         loop {
-            let step = state.numbers.step;
-            if self.is_evaluated_at(step) && !state.numbers.evaluations.iter().any(|m| m.step == step && m.labels == Labels::Distilled) {
+            if self.between_steps(state, control)? {
+                last_checkpoint = Instant::now();
+            }
+            let profile = control.profile_at(Place::Step(state.numbers.step))?;
+            let (step, iterations) = (state.numbers.step, profile.distill.iterations as u64);
+            let every = profile.evaluate.every as u64;
+            let is_evaluated = |step: u64| step > 0 && (step.is_multiple_of(every) || step == iterations);
+            if is_evaluated(step) && !state.numbers.evaluations.iter().any(|m| m.step == step && m.labels == Labels::Distilled) {
                 self.checkpoint(state, control)?;
                 self.evaluate(state, control)?;
                 self.checkpoint(state, control)?;
                 last_checkpoint = Instant::now();
+                // what was asked meanwhile comes first
+                continue;
             }
-            if step >= self.iterations {
+            if step >= iterations {
                 return Ok(());
             }
-            let finite = self.step(state, control)?;
+            control.enter(Stage::Distill { done: step, next: Place::Step(step + 1) });
+            let finite = self.step(&profile.distill, state, control)?;
             not_finite = if finite { 0 } else { not_finite + 1 };
             if not_finite == NOT_FINITE_IN_A_ROW {
                 return Err(Error::Diverged(format!(
@@ -73,7 +95,7 @@ impl Distillation<'_> {
                 )));
             }
             let step = state.numbers.step;
-            if step.is_multiple_of(self.iterations.div_ceil(PICTURES)) || self.is_evaluated_at(step) {
+            if step.is_multiple_of(iterations.div_ceil(PICTURES)) || is_evaluated(step) {
                 self.samples(state, control)?;
             }
             if last_checkpoint.elapsed() >= CHECKPOINT_EVERY {
@@ -83,30 +105,71 @@ impl Distillation<'_> {
         }
     }
 
-    /// Whether the images are evaluated after `step` steps.
-    fn is_evaluated_at(&self, step: u64) -> bool {
-        step > 0 && (step.is_multiple_of(self.evaluate_every) || step == self.iterations)
+    /// Does what was asked meanwhile and stays here while the run is paused. True if a checkpoint was written.
+    fn between_steps(&self, state: &mut State, control: &mut Control) -> Result<bool> {
+        let mut written = false;
+        loop {
+            let step = state.numbers.step;
+            control.enter(Stage::Distill { done: step, next: Place::Step(step) });
+            control.check()?;
+            for wanted in control.take_wanted() {
+                match wanted {
+                    Wanted::Checkpoint => self.checkpoint(state, control)?,
+                    Wanted::Evaluation => {
+                        self.evaluate(state, control)?;
+                        self.checkpoint(state, control)?;
+                    }
+                    Wanted::RollBack { step } => self.roll_back(step, state, control)?,
+                }
+                written = true;
+            }
+            self.take_student_rate(state, control)?;
+            if !control.is_paused() {
+                return Ok(written);
+            }
+            control.serve_next()?;
+        }
+    }
+
+    /// Goes back to the checkpoint of `step`. Settings stay as they are now.
+    fn roll_back(&self, step: u64, state: &mut State, control: &mut Control) -> Result<()> {
+        *state = State::load_step(self.run.path(), step, self.device)?;
+        // in this order, a run that is killed in between is as before or as after
+        control.move_edits_back_to(step)?;
+        checkpoint::remove_after(self.run.path(), step)?;
+        self.samples(state, control)
+    }
+
+    /// The student rate is learned, so setting it here is a single act and not a setting that holds.
+    fn take_student_rate(&self, state: &mut State, control: &Control) -> Result<()> {
+        let here = Place::Step(state.numbers.step);
+        if control.edits().at(here).any(|e| e.set.trim_start().starts_with("distill.lr_student=")) {
+            state.numbers.student_lr = control.profile_at(here)?.distill.lr_student;
+            state.numbers.lr_velocity = 0.;
+        }
+        Ok(())
     }
 
     /// One iteration and the update of images and student rate; false if the update was not finite and left out.
-    fn step(&self, state: &mut State, control: &mut Control) -> Result<bool> {
+    fn step(&self, distill: &Distill, state: &mut State, control: &mut Control) -> Result<bool> {
         let begin = Instant::now();
+        let settings = Settings::of(distill);
         let index = state.numbers.step;
-        let draw = Draw::new(&self.settings, self.net, self.seed, index, self.experts.len() as u64, &state.images);
+        let draw = Draw::new(&settings, self.net, self.seed, index, self.experts.len() as u64, &state.images);
         let trajectory = &self.experts[draw.expert as usize];
-        let checkpoints = (0..=self.settings.expert_epochs)
+        let checkpoints = (0..=settings.expert_epochs)
             .map(|j| Ok(trajectory.checkpoint(draw.start_epoch + j)?.to_device(self.device)))
             .collect::<Result<Vec<_>>>()?;
-        let mut watch = control.watch("", SLOW_ITERATION);
+        let mut watch = control.watch_step("", SLOW_ITERATION);
         let lr = state.numbers.student_lr;
         let set = TrainingSet { images: &state.images, labels: self.labels, lr };
-        let outcome = align(self.net, &checkpoints, &set, &self.settings, &draw, &mut watch)?;
+        let outcome = align(self.net, &checkpoints, &set, &settings, &draw, &mut watch)?;
         drop(watch);
 
         state.numbers.step += 1;
         let finite = [outcome.matching_loss, outcome.image_gradient, outcome.lr_gradient].iter().all(|v| v.is_finite());
         if finite {
-            self.update(state, &outcome, control)?;
+            self.update(distill, state, &outcome, control)?;
         } else {
             control.warn(format!(
                 "step {}: the gradient is not finite, so this update is left out (student rate {lr:.3e}, matching loss {})",
@@ -132,12 +195,12 @@ impl Distillation<'_> {
     }
 
     /// SGD with momentum on the images and on the student rate, which stays positive.
-    fn update(&self, state: &mut State, outcome: &Outcome, control: &mut Control) -> Result<()> {
+    fn update(&self, distill: &Distill, state: &mut State, outcome: &Outcome, control: &mut Control) -> Result<()> {
         state.image_velocity = &state.image_velocity * MOMENTUM + &outcome.gradient;
-        state.images = &state.images - &state.image_velocity * self.lr_images;
+        state.images = &state.images - &state.image_velocity * distill.lr_images;
         let numbers = &mut state.numbers;
         numbers.lr_velocity = numbers.lr_velocity * MOMENTUM + outcome.lr_gradient;
-        let (before, after) = (numbers.student_lr, numbers.student_lr - self.lr_lr * numbers.lr_velocity);
+        let (before, after) = (numbers.student_lr, numbers.student_lr - distill.lr_lr * numbers.lr_velocity);
         let least = before * MOST_SHRINKING;
         numbers.student_lr = after.max(least);
         if after < least {
@@ -146,7 +209,7 @@ impl Distillation<'_> {
             control.warn(format!(
                 "step {step}: the student rate would have gone from {before:.3e} to {after:.3e}; it was held at {least:.3e}. \
                  If this goes on, lower distill.lr_lr (now {:e})",
-                self.lr_lr
+                distill.lr_lr
             ))?;
         }
         Ok(())

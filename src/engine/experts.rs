@@ -1,16 +1,20 @@
 //! The phase that trains the experts that are not in the store yet.
 
-use super::control::Control;
+use super::control::{Control, Stage};
 use super::event::What;
 use crate::EpochRecord;
 use crate::data::Dataset;
 use crate::distill::expert::{self, Turn};
 use crate::distill::trajectory::{Partial, Store, TrainingLock, Trajectory};
-use crate::distill::{Expert, Path, Recipe, evaluate};
+use crate::distill::{Expert, Path as ExpertPath, Recipe, evaluate};
 use crate::network::ConvNet;
+use crate::profile::{Expert as Settings, Profile};
+use crate::run::edits::Place;
 use crate::{Error, Result};
+use serde_json::json;
+use std::path::Path;
 use std::time::{Duration, Instant};
-use tch::Device;
+use tch::{Device, Tensor};
 
 /// How long to wait before looking again whether another process has finished training.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -19,67 +23,144 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Training<'a> {
     pub net: &'a ConvNet,
-    pub recipe: &'a Recipe,
     pub dataset: &'a Dataset,
-    pub store: &'a Store,
-    pub seed: u64,
+    pub profile: &'a Profile,
+    /// Where the store is.
+    pub data: &'a Path,
     pub device: Device,
 }
 
+/// The settings of one expert: those that it begins with, and later ones with the epoch from which they hold, if somebody
+/// changed them while it was trained.
+#[derive(Debug, PartialEq)]
+struct Course {
+    first: Settings,
+    changes: Vec<(usize, Settings)>,
+}
+
+impl Course {
+    /// As the edits of the run say that were made so far.
+    fn of(expert: u64, control: &Control) -> Result<Self> {
+        let settings = |epoch| Ok(control.profile_at(Place::Expert { expert, epoch })?.expert);
+        let first: Settings = settings(0)?;
+        let mut course = Self { first: first.clone(), changes: Vec::new() };
+        let mut before = first;
+        for epoch in 1..before.epochs as u64 {
+            let now = settings(epoch)?;
+            if now != before {
+                course.changes.push((epoch as usize, now.clone()));
+                before = now;
+            }
+        }
+        Ok(course)
+    }
+
+    /// How the epoch number `epoch` is trained.
+    fn recipe(&self, epoch: usize) -> Recipe {
+        let expert = self.changes.iter().rev().find(|(from, _)| *from <= epoch).map_or(&self.first, |(_, settings)| settings);
+        Recipe {
+            epochs: expert.epochs,
+            batch: expert.batch,
+            lr: expert.lr,
+            momentum: expert.momentum,
+            weight_decay: expert.weight_decay,
+            clipping: expert.clipping,
+            gradient_penalty: expert.gradient_penalty,
+        }
+    }
+}
+
+/// One expert's place in the store, with the right to train there.
+#[derive(Debug)]
+struct Shelf {
+    course: Course,
+    store: Store,
+    lock: Option<TrainingLock>,
+}
+
 impl Training<'_> {
-    /// Experts 0 … count − 1, from the store or trained now. Another process that trains the same experts is waited for.
-    pub fn experts(&self, count: u64, settings: &serde_json::Value, control: &mut Control) -> Result<Vec<Trajectory>> {
-        let mut lock = None;
+    /// All experts of the profile, from the store or trained now. Another process that trains the same experts is waited for.
+    pub fn experts(&self, control: &mut Control) -> Result<Vec<Trajectory>> {
+        let mut shelf: Option<Shelf> = None;
         let mut experts = Vec::new();
-        for index in 0..count {
+        for index in 0..self.profile.expert.count as u64 {
+            control.enter(Stage::Experts { next: Place::Expert { expert: index, epoch: 0 } });
+            control.hold()?;
+            let mut here = self.shelf(index, shelf.take(), control)?;
             let mut trained_here = false;
-            while self.store.finished(index).is_none() {
-                if lock.is_none() {
-                    self.store.create(settings)?;
-                    lock = self.lock_or_wait(index, control)?;
+            while here.store.finished(index).is_none() {
+                if here.lock.is_none() {
+                    here.store.create(&self.settings(&here.course))?;
+                    here.lock = lock_or_wait(&here.store, index, control)?;
                     continue;
                 }
-                self.train(index, control)?;
+                here = self.train(index, here, control)?;
                 trained_here = true;
             }
-            let expert = self
+            let expert = here
                 .store
                 .finished(index)
-                .ok_or_else(|| Error::file(self.store.folder(), format!("expert {} was removed while it was in use", index + 1)))?;
+                .ok_or_else(|| Error::file(here.store.folder(), format!("expert {} was removed while it was in use", index + 1)))?;
             if !trained_here {
-                let (store, epochs) = (self.store.key().to_string(), expert.epochs().to_vec());
+                let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
                 control.record(What::ExpertFound { expert: index, store, epochs })?;
             }
             experts.push(expert);
+            shelf = Some(here);
         }
         Ok(experts)
     }
 
-    /// The lock of the store, or none once another process has finished expert `index`.
-    fn lock_or_wait(&self, index: u64, control: &mut Control) -> Result<Option<TrainingLock>> {
-        let mut told = false;
-        loop {
-            control.check()?;
-            if let Some(lock) = self.store.try_lock()? {
-                return Ok(Some(lock));
+    /// Where expert `index` belongs with the edits made so far; `before` if that is there.
+    fn shelf(&self, index: u64, before: Option<Shelf>, control: &Control) -> Result<Shelf> {
+        let course = Course::of(index, control)?;
+        Ok(match before {
+            Some(shelf) if shelf.course == course => shelf,
+            _ => {
+                let store = Store::new(self.data, &self.settings(&course), course.first.epochs);
+                Shelf { course, store, lock: None }
             }
-            if self.store.finished(index).is_some() {
-                return Ok(None);
-            }
-            if !told {
-                control.warn("another astill is training the same experts; waiting for it, to use them too")?;
-                told = true;
-            }
-            std::thread::sleep(LOOK_AGAIN);
-        }
+        })
     }
 
-    fn train(&self, index: u64, control: &mut Control) -> Result<()> {
-        let begun = match self.store.partial(index) {
+    /// Every setting that shapes an expert, and nothing else: how many there are does not.
+    fn settings(&self, course: &Course) -> serde_json::Value {
+        let Profile { dataset: set, network, seed, .. } = self.profile;
+        let of_expert = |expert: &Settings| {
+            let mut settings = json!(expert);
+            if let Some(map) = settings.as_object_mut() {
+                map.remove("count");
+            }
+            settings
+        };
+        let mut settings = json!({
+            "dataset": {
+                "kind": set.kind,
+                "content": self.dataset.fingerprint,
+                "classes": self.dataset.classes.len(),
+                "size": set.size,
+                "train_limit": set.train_limit,
+                "validation": set.validation,
+                "zca": set.zca,
+            },
+            "network": network,
+            "expert": of_expert(&course.first),
+            "seed": seed,
+        });
+        if !course.changes.is_empty() {
+            let changes: Vec<_> = course.changes.iter().map(|(epoch, e)| json!({ "from_epoch": epoch, "expert": of_expert(e) })).collect();
+            settings["changes"] = json!(changes);
+        }
+        settings
+    }
+
+    /// Trains expert `index` to its end. If its settings change on the way, it moves to the shelf of an expert with these changes.
+    fn train(&self, index: u64, mut here: Shelf, control: &mut Control) -> Result<Shelf> {
+        let begun = match here.store.partial(index) {
             Some(partial) => partial,
             None => {
-                let expert = Expert::new(self.net, self.seed, index);
-                self.store.save_epoch(index, 0, &expert, None)?;
+                let expert = Expert::new(self.net, self.profile.seed, index);
+                here.store.save_epoch(index, 0, &expert, None)?;
                 let points = vec![expert.theta.copy()];
                 Partial { expert, points, epochs: Vec::new() }
             }
@@ -87,26 +168,52 @@ impl Training<'_> {
         let Partial { expert: mut state, mut points, mut epochs } = begun;
         state.theta = state.theta.to_device(self.device);
         state.velocity = state.velocity.map(|v| v.to_device(self.device));
-        let mut path = Path::new(&points[0]);
+        let mut path = ExpertPath::new(&points[0]);
         points[1..].iter().for_each(|p| {
             path.push(p);
         });
-        for epoch in epochs.len()..self.recipe.epochs {
-            let record = self.train_epoch(&mut state, index, epoch, &mut path, control)?;
-            self.store.save_epoch(index, epoch + 1, &state, Some(&record))?;
+        for epoch in epochs.len()..here.course.first.epochs {
+            let place = |epoch: usize| Place::Expert { expert: index, epoch: epoch as u64 };
+            control.enter(Stage::Experts { next: place(epoch) });
+            control.hold()?;
+            if Course::of(index, control)? != here.course {
+                here = self.shelf(index, None, control)?;
+                here.store.create(&self.settings(&here.course))?;
+                here.lock = lock_or_wait(&here.store, index, control)?;
+                if here.lock.is_none() {
+                    return Ok(here);
+                }
+                for (e, theta) in points.iter().enumerate() {
+                    let velocity = state.velocity.as_ref().filter(|_| e == epoch).map(Tensor::shallow_clone);
+                    let kept = Expert { theta: theta.shallow_clone(), velocity };
+                    here.store.save_epoch(index, e, &kept, e.checked_sub(1).map(|e| &epochs[e]))?;
+                }
+            }
+            control.enter(Stage::Experts { next: place(epoch + 1) });
+            let record = self.train_epoch(&here.course.recipe(epoch), &mut state, index, epoch, &mut path, control)?;
+            here.store.save_epoch(index, epoch + 1, &state, Some(&record))?;
             // a copy: on the CPU the tensor itself would be the live parameters
             points.push(state.theta.to_device(Device::Cpu).copy());
             epochs.push(record);
         }
-        self.store.finish(index, &points, &epochs)
+        here.store.finish(index, &points, &epochs)?;
+        Ok(here)
     }
 
-    fn train_epoch(&self, state: &mut Expert, index: u64, epoch: usize, path: &mut Path, control: &mut Control) -> Result<EpochRecord> {
+    fn train_epoch(
+        &self,
+        recipe: &Recipe,
+        state: &mut Expert,
+        index: u64,
+        epoch: usize,
+        path: &mut ExpertPath,
+        control: &mut Control,
+    ) -> Result<EpochRecord> {
         let begin = Instant::now();
         let label = format!("expert {}, epoch {}: ", index + 1, epoch + 1);
         let mut watch = control.watch(&label, Duration::ZERO);
-        let turn = Turn { seed: self.seed, expert: index, epoch };
-        let means = state.train_epoch(self.net, self.recipe, &self.dataset.train, turn, &mut watch)?;
+        let turn = Turn { seed: self.profile.seed, expert: index, epoch };
+        let means = state.train_epoch(self.net, recipe, &self.dataset.train, turn, &mut watch)?;
         let test_accuracy = evaluate::accuracy(self.net, &state.theta, &self.dataset.test, &mut watch)?;
         drop(watch);
         let smooth = path.push(&state.theta.to_device(Device::Cpu));
@@ -114,7 +221,7 @@ impl Training<'_> {
             train_loss: means.loss,
             train_accuracy: means.accuracy,
             test_accuracy,
-            clip_factor: if self.recipe.clipping { expert::clip_factor(epoch) } else { 1. },
+            clip_factor: if recipe.clipping { expert::clip_factor(epoch) } else { 1. },
             gradient_penalty: means.gradient_penalty,
             step_length: smooth.step_length,
             turn: smooth.turn,
@@ -128,11 +235,30 @@ impl Training<'_> {
                  expert.gradient_penalty (now {}); nothing of this epoch was kept",
                 index + 1,
                 epoch + 1,
-                self.recipe.lr,
-                self.recipe.gradient_penalty
+                recipe.lr,
+                recipe.gradient_penalty
             )));
         }
         control.record(What::ExpertEpoch { expert: index, epoch: epoch as u64, record, seconds })?;
         Ok(record)
+    }
+}
+
+/// The lock of a store, or none once another process has finished expert `index`.
+fn lock_or_wait(store: &Store, index: u64, control: &mut Control) -> Result<Option<TrainingLock>> {
+    let mut told = false;
+    loop {
+        control.hold()?;
+        if let Some(lock) = store.try_lock()? {
+            return Ok(Some(lock));
+        }
+        if store.finished(index).is_some() {
+            return Ok(None);
+        }
+        if !told {
+            control.warn("another astill is training the same experts; waiting for it, to use them too")?;
+            told = true;
+        }
+        std::thread::sleep(LOOK_AGAIN);
     }
 }

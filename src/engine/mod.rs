@@ -8,9 +8,10 @@ mod evaluation;
 mod experts;
 mod picture;
 mod recorder;
+pub mod socket;
 mod trainer;
 
-pub use control::Command;
+pub use control::Request;
 pub use trainer::{Plan, data_folder, data_request};
 
 use crate::run::event::{Event, Status, What};
@@ -31,7 +32,7 @@ pub const TRAINER_THREAD: &str = "trainer";
 pub struct Engine {
     /// What happens, in order; ends when the trainer does. Never reading it costs memory, not time.
     pub events: Receiver<Event>,
-    pub commands: Sender<Command>,
+    pub requests: Sender<Request>,
     trainer: JoinHandle<Result<()>>,
 }
 
@@ -39,14 +40,14 @@ impl Engine {
     /// Starts, or goes on with, the run of `plan`.
     pub fn start(plan: Plan) -> Result<Self> {
         let (event_in, events) = crossbeam_channel::unbounded();
-        let (commands, command_out) = crossbeam_channel::unbounded();
+        let (requests, request_out) = crossbeam_channel::unbounded();
         let recorder = Recorder::open(&plan.run, event_in)?;
-        let control = Control::new(recorder, command_out);
+        let control = Control::new(&plan.run, &plan.profile, recorder, request_out)?;
         let trainer = std::thread::Builder::new()
             .name(TRAINER_THREAD.into())
             .spawn(move || drive(plan, control))
             .map_err(Error::io("start a thread for", "the trainer"))?;
-        Ok(Self { events, commands, trainer })
+        Ok(Self { events, requests, trainer })
     }
 
     /// Waits for the trainer. [`Error::Interrupted`] if it stopped on request, after a checkpoint.

@@ -1,19 +1,19 @@
 //! A run from its first phase to its last: data, experts, init, distill, evaluate.
 
 use super::checkpoint::{Numbers, State};
-use super::control::Control;
+use super::control::{Control, Stage};
 use super::device;
 use super::distillation::{self, Distillation};
 use super::evaluation::{Evaluator, Occasion};
 use super::event::{Headline, Labels, Phase, Split, Status, What};
 use super::experts::Training;
 use crate::data::{self, Dataset, Normalisation};
-use crate::distill::iteration::Settings;
-use crate::distill::trajectory::{Store, Trajectory};
-use crate::distill::{Init, Recipe, TrainingSet, evaluate, representatives};
+use crate::distill::trajectory::Trajectory;
+use crate::distill::{Init, TrainingSet, evaluate, representatives};
 use crate::network::ConvNet;
 use crate::profile::{EvalNetwork, Profile};
 use crate::run::RunDir;
+use crate::run::edits::Place;
 use crate::{Error, Result, random, tensor_file};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         data: plan.data.to_string_lossy().into_owned(),
         folder: plan.folder.to_string_lossy().into_owned(),
         step: saved.as_ref().map_or(0, |s| s.numbers.step),
-        iterations: profile.distill.iterations as u64,
+        iterations: control.profile_at(Place::Step(u64::MAX))?.distill.iterations as u64,
     })?;
     for message in passed_over {
         control.warn(message)?;
@@ -100,7 +100,11 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     let net = network(profile, dataset.classes.len())?;
 
     phase(Phase::Experts, control)?;
-    let experts = experts(plan, &dataset, &net, control)?;
+    let counts = (0..dataset.classes.len()).map(|c| dataset.train.rows_of(c as i64).len()).collect();
+    control.set_classes(dataset.classes.clone(), counts);
+    let training = Training { net: &net, dataset: &dataset, profile, data: &plan.data, device: plan.device };
+    let experts = training.experts(control)?;
+    distillation::memory(control)?;
 
     let names: Vec<String> = profile.evaluate.networks.iter().map(EvalNetwork::to_string).collect();
     let evaluators: Vec<Evaluator<'_>> = names
@@ -115,7 +119,6 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         })
         .collect();
     let labels = labels(dataset.classes.len(), profile.distill.ipc).to_device(plan.device);
-    let distill = &profile.distill;
     let distillation = Distillation {
         run: &plan.run,
         net: &net,
@@ -123,20 +126,6 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         experts: &experts,
         evaluators: &evaluators,
         labels: &labels,
-        settings: Settings {
-            syn_steps: distill.syn_steps,
-            expert_epochs: distill.expert_epochs,
-            max_start_epoch: distill.max_start_epoch,
-            batch: distill.batch,
-            momentum: distill.momentum,
-            balance: distill.balance,
-            intermediate: distill.intermediate,
-            perturbation: distill.perturbation,
-        },
-        iterations: distill.iterations as u64,
-        evaluate_every: profile.evaluate.every as u64,
-        lr_images: distill.lr_images,
-        lr_lr: distill.lr_lr,
         seed: profile.seed,
         device: plan.device,
     };
@@ -151,9 +140,10 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         }
         None => {
             phase(Phase::Init, control)?;
+            control.enter(Stage::Init);
             let state = initial_state(plan, &dataset, &net, &experts, control)?;
             distillation.samples(&state, control)?;
-            baselines(plan, &dataset, &distillation, &state, control)?;
+            baselines(&dataset, &distillation, &state, control)?;
             distillation.checkpoint(&state, control)?;
             state
         }
@@ -167,9 +157,10 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     distilled?;
 
     phase(Phase::Evaluate, control)?;
-    headlines(plan, &dataset, &distillation, &mut state, control)?;
+    control.enter(Stage::Evaluate);
+    headlines(&dataset, &distillation, &mut state, control)?;
     let paper_style_max = paper_style_max(&state.numbers);
-    let file = save_distilled(plan, &dataset, &labels, &state, paper_style_max)?;
+    let file = save_distilled(plan, &dataset, &labels, &state, paper_style_max, control)?;
     control.record(What::RunFinished {
         status: Status::Done,
         reason: None,
@@ -183,7 +174,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
 }
 
 fn phase(name: Phase, control: &mut Control) -> Result<()> {
-    control.check()?;
+    control.hold()?;
     control.record(What::Phase { name })
 }
 
@@ -213,43 +204,6 @@ fn normalisation_name(normalisation: &Normalisation) -> &'static str {
         Normalisation::Channels { .. } => "channels",
         Normalisation::Zca(_) => "zca",
     }
-}
-
-fn experts(plan: &Plan, dataset: &Dataset, net: &ConvNet, control: &mut Control) -> Result<Vec<Trajectory>> {
-    let Profile { expert, dataset: set, network, seed, .. } = &plan.profile;
-    let recipe = Recipe {
-        epochs: expert.epochs,
-        batch: expert.batch,
-        lr: expert.lr,
-        momentum: expert.momentum,
-        weight_decay: expert.weight_decay,
-        clipping: expert.clipping,
-        gradient_penalty: expert.gradient_penalty,
-    };
-    // every setting that shapes an expert, and nothing else: how many there are does not
-    let mut expert_settings = json!(expert);
-    if let Some(map) = expert_settings.as_object_mut() {
-        map.remove("count");
-    }
-    let settings = json!({
-        "dataset": {
-            "kind": set.kind,
-            "content": dataset.fingerprint,
-            "classes": dataset.classes.len(),
-            "size": set.size,
-            "train_limit": set.train_limit,
-            "validation": set.validation,
-            "zca": set.zca,
-        },
-        "network": network,
-        "expert": expert_settings,
-        "seed": seed,
-    });
-    let store = Store::new(&plan.data, &settings, expert.epochs);
-    let training = Training { net, recipe: &recipe, dataset, store: &store, seed: *seed, device: plan.device };
-    let experts = training.experts(expert.count as u64, &settings, control)?;
-    distillation::memory(control)?;
-    Ok(experts)
 }
 
 /// Labels of a synthetic set: 0 × ipc, 1 × ipc, …; i64 (classes · ipc).
@@ -284,7 +238,7 @@ fn initial_state(plan: &Plan, dataset: &Dataset, net: &ConvNet, experts: &[Traje
     let numbers = Numbers {
         data_content: dataset.fingerprint.clone(),
         step: 0,
-        student_lr: plan.profile.distill.lr_student,
+        student_lr: control.profile_at(Place::Step(0))?.distill.lr_student,
         lr_velocity: 0.,
         best: None,
         evaluations: Vec::new(),
@@ -305,11 +259,11 @@ fn baseline_images(labels: Labels, dataset: &Dataset, state: &State) -> Tensor {
 }
 
 /// Evaluates both baselines with the rate that the student starts with, for the curves of a watcher.
-fn baselines(plan: &Plan, dataset: &Dataset, distillation: &Distillation<'_>, state: &State, control: &mut Control) -> Result<()> {
+fn baselines(dataset: &Dataset, distillation: &Distillation<'_>, state: &State, control: &mut Control) -> Result<()> {
     for evaluator in distillation.evaluators {
         for labels in [Labels::Random, Labels::Representative] {
             let images = baseline_images(labels, dataset, state);
-            let set = TrainingSet { images: &images, labels: distillation.labels, lr: plan.profile.distill.lr_student };
+            let set = TrainingSet { images: &images, labels: distillation.labels, lr: state.numbers.student_lr };
             evaluator.evaluate(&set, labels, 0, Occasion::Step(0), control)?;
         }
     }
@@ -317,8 +271,8 @@ fn baselines(plan: &Plan, dataset: &Dataset, distillation: &Distillation<'_>, st
 }
 
 /// The headline figures: networks that chose nothing, on the test set, all three sets with the learned rate.
-fn headlines(plan: &Plan, dataset: &Dataset, distillation: &Distillation<'_>, state: &mut State, control: &mut Control) -> Result<()> {
-    let (step, lr) = state.numbers.best.as_ref().map_or((0, plan.profile.distill.lr_student), |b| (b.step, b.student_lr));
+fn headlines(dataset: &Dataset, distillation: &Distillation<'_>, state: &mut State, control: &mut Control) -> Result<()> {
+    let (step, lr) = state.numbers.best.as_ref().map_or((0, state.numbers.student_lr), |b| (b.step, b.student_lr));
     for evaluator in distillation.evaluators {
         for labels in [Labels::Distilled, Labels::Random, Labels::Representative] {
             let network = evaluator.network.to_string();
@@ -343,7 +297,14 @@ fn paper_style_max(numbers: &Numbers) -> Option<f64> {
 }
 
 /// Writes the distilled set with all that is needed to use it; returns its path relative to the run directory.
-fn save_distilled(plan: &Plan, dataset: &Dataset, labels: &Tensor, state: &State, paper_style_max: Option<f64>) -> Result<String> {
+fn save_distilled(
+    plan: &Plan,
+    dataset: &Dataset,
+    labels: &Tensor,
+    state: &State,
+    paper_style_max: Option<f64>,
+    control: &Control,
+) -> Result<String> {
     let best = state.numbers.best.as_ref();
     let lr = Tensor::from_slice(&[best.map_or(state.numbers.student_lr, |b| b.student_lr)]);
     let mut tensors = vec![("images", &state.best_images), ("labels", labels), ("student_lr", &lr)];
@@ -356,6 +317,7 @@ fn save_distilled(plan: &Plan, dataset: &Dataset, labels: &Tensor, state: &State
     let settings = json!({
         "program": concat!("astill ", env!("CARGO_PKG_VERSION")),
         "profile": plan.profile,
+        "edits": control.edits().all(),
         "classes": dataset.classes,
         "normalisation": normalisation_name(&dataset.normalisation),
         "data_content": dataset.fingerprint,

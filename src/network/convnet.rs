@@ -5,7 +5,7 @@ use crate::random;
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
-const EPS: f64 = 1e-5;
+pub(super) const EPS: f64 = 1e-5;
 const GROUPS: i64 = 4;
 
 /// What one stretch of the flat parameter vector is.
@@ -33,11 +33,11 @@ struct Part {
 /// Source: the ConvNet of the dataset-condensation line of work (DC, DSA, MTT, AST).
 #[derive(Debug, Clone)]
 pub struct ConvNet {
-    norm: Norm,
-    activation: Activation,
-    pooling: Pooling,
-    width: i64,
-    depth: usize,
+    pub(super) norm: Norm,
+    pub(super) activation: Activation,
+    pub(super) pooling: Pooling,
+    pub(super) width: i64,
+    pub(super) depth: usize,
     classes: i64,
     parts: Vec<Part>,
     sizes: Vec<i64>,

@@ -1,6 +1,11 @@
-//! Networks over one flat parameter vector.
+//! Networks over one flat parameter vector, and the derivatives of the common one by hand.
 
 mod convnet;
+mod convolution;
+mod pieces;
+mod planes;
+mod tangent;
 
 pub use crate::profile::{Activation, Norm, Pooling};
 pub use convnet::ConvNet;
+pub use tangent::{Batch, KeptPass, LossGradient};

@@ -78,6 +78,12 @@ impl Profile {
         Ok(draft.finish()?.0)
     }
 
+    /// What [`Loaded::check_classes`] checks, for this profile after the live edit `edit`.
+    pub fn check_classes(&self, classes: &[String], train_per_class: &[usize], edit: &str) -> Result<()> {
+        let place = Source::Edit(edit.into()).at(None);
+        refuse(conflicts_with(self, classes, train_per_class).into_iter().map(|c| c.problem(place.clone())).collect())
+    }
+
     /// This profile with one key changed by "section.key=value", for a run that is going on.
     ///
     /// [`Error::Profile`] if it is no such text, the value or the resulting combination is refused, or the key is not `live`.

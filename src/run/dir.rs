@@ -7,12 +7,14 @@
 //!     samples/         pictures of the synthetic images, a row a class: step_00000.png …
 //!     checkpoints/     what a resumed run starts from: step_00000.safetensors …
 //!     distilled/       the result: best.safetensors
+//!     edits.json       live edits, if there were any
 //!     lock             held by the engine
 //! ```
 
 use crate::{Error, Result};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// An existing run directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,9 @@ pub struct EngineLock {
 }
 
 const NAME_LENGTH: usize = 100;
+/// How often, and how far apart, the lock is tried.
+const LOCK_TRIES: u32 = 10;
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 impl RunDir {
     /// Creates a new run below `runs`: `name`, or else the first of `PROFILE-001`, `-002` … that is free.
@@ -64,19 +69,23 @@ impl RunDir {
         Ok(Self { path })
     }
 
+    /// The run in this folder; none if it holds no run.
+    pub fn open(path: &Path) -> Option<Self> {
+        path.join("profile.yaml").is_file().then(|| Self { path: path.to_path_buf() })
+    }
+
     /// Finds an existing run: a path, a name below `runs`, or the beginning of exactly one name there.
     pub fn find(runs: &Path, reference: &str) -> Result<Self> {
-        let is_run = |path: &Path| path.join("profile.yaml").is_file();
         for path in [runs.join(reference), PathBuf::from(reference)] {
-            if !reference.is_empty() && is_run(&path) {
-                return Ok(Self { path });
+            if let Some(run) = Self::open(&path).filter(|_| !reference.is_empty()) {
+                return Ok(run);
             }
         }
         let mut names: Vec<String> = fs::read_dir(runs)
             .into_iter()
             .flatten()
             .flatten()
-            .filter(|e| is_run(&e.path()))
+            .filter(|e| Self::open(&e.path()).is_some())
             .map(|e| e.file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
@@ -112,13 +121,21 @@ impl RunDir {
     pub fn lock(&self) -> Result<EngineLock> {
         let path = self.path.join("lock");
         let file = File::create(&path).map_err(Error::io("create", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(EngineLock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::Usage(format!("{} is in the hands of another astill already: stop that one first", self.path.display())))
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(EngineLock { _file: file }),
+                // perhaps only somebody who looks whether an engine is at work
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_AGAIN),
+                Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }
-            Err(TryLockError::Error(e)) => Err(Error::io("lock", &path)(e)),
         }
+        Err(Error::Usage(format!("{} is in the hands of another astill already: stop that one first", self.path.display())))
+    }
+
+    /// Whether an engine (of this machine, at least) is at work on this run. Changes nothing.
+    pub fn has_engine(&self) -> bool {
+        let Ok(file) = File::open(self.path.join("lock")) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     pub fn profile(&self) -> PathBuf {
@@ -127,6 +144,10 @@ impl RunDir {
 
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
+    }
+
+    pub fn edits(&self) -> PathBuf {
+        self.path.join("edits.json")
     }
 
     pub fn log(&self) -> PathBuf {

@@ -1,8 +1,12 @@
 //! A run seen from outside: its directory, its events, what can be asked of it. Nothing here needs libtorch.
 
+pub mod command;
 mod dir;
+pub mod edits;
 pub mod event;
 mod history;
+pub mod list;
+pub mod socket;
 pub mod text;
 
 pub use dir::{EngineLock, RunDir};

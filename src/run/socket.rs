@@ -1,0 +1,86 @@
+//! The Unix socket of a running engine: where it is, and how to ask something over it.
+
+use super::RunDir;
+use super::command::{Answer, Command};
+use crate::{Error, Result};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The longest answer that is read, in bytes.
+const LONGEST_ANSWER: u64 = 1 << 20;
+
+/// The socket of a run's engine, in a folder that only this user can enter: $XDG_RUNTIME_DIR/astill, else astill-UID in the
+/// system's folder of temporary files. The run's real path decides the name, so that any way to name a run finds it.
+///
+/// With `create`, the folder is made. Errors: the folder belongs to somebody else or is open to others.
+pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
+    let folder = folder();
+    if create {
+        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io("create", &folder)(e)),
+            _ => {}
+        }
+        check_folder(&folder)?;
+    }
+    let real = run.path().canonicalize().map_err(Error::io("find", run.path()))?;
+    let hash = blake3::hash(real.as_os_str().as_encoded_bytes()).to_hex();
+    Ok(folder.join(format!("{}.sock", &hash[..16])))
+}
+
+fn folder() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|p| p.is_absolute() && p.is_dir()) {
+        Some(runtime) => runtime.join("astill"),
+        None => std::env::temp_dir().join(format!("astill-{}", user())),
+    }
+}
+
+/// In a folder that others can write to, somebody could have prepared ours.
+fn check_folder(folder: &Path) -> Result<()> {
+    let found = folder.symlink_metadata().map_err(Error::io("look at", folder))?;
+    if !found.is_dir() || found.uid() != user() || found.mode() & 0o077 != 0 {
+        return Err(Error::file(
+            folder,
+            "sockets of engines belong there, so it must be a folder of this user that nobody else can enter (mode 700); remove it",
+        ));
+    }
+    Ok(())
+}
+
+/// The user that this process acts as.
+pub fn user() -> u32 {
+    unsafe { libc::geteuid() }
+}
+
+/// Asks the run's engine and waits up to `patience` for its answer.
+///
+/// [`Error::Usage`] if no engine of this machine has the run, or it has not answered.
+pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
+    let nobody = || {
+        Error::Usage(format!("no engine of this machine is at work on {}: `astill resume {}` starts one", run.path().display(), run.name()))
+    };
+    let path = path(run, false)?;
+    let stream = UnixStream::connect(&path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => nobody(),
+        _ => Error::io("connect to", &path)(e),
+    })?;
+    let failed = |e: std::io::Error| match e.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Usage(format!(
+            "the engine has not answered within {} s: it is busy with one long step; what was asked takes effect after it",
+            patience.as_secs()
+        )),
+        _ => Error::io("talk over", &path)(e),
+    };
+    stream.set_read_timeout(Some(patience)).and_then(|()| stream.set_write_timeout(Some(patience))).map_err(failed)?;
+    let mut line = serde_json::to_string(command).map_err(|e| Error::file(&path, e.to_string()))?;
+    line.push('\n');
+    (&stream).write_all(line.as_bytes()).map_err(failed)?;
+    let mut answer = String::new();
+    BufReader::new((&stream).take(LONGEST_ANSWER)).read_line(&mut answer).map_err(failed)?;
+    if answer.is_empty() {
+        return Err(nobody());
+    }
+    serde_json::from_str(&answer).map_err(|e| Error::file(&path, format!("the engine's answer cannot be read: {e}")))
+}
