@@ -8,9 +8,9 @@ use super::screens::{self, Confirm, Help, Home, Log, RollBack, Samples, Tweak};
 use super::session::{Session, Standing};
 use super::text::clean;
 use super::theme::Theme;
+use crate::profile::Profile;
 use crate::run::RunDir;
 use crate::run::event::{CommandStatus, Event};
-use crate::profile::Profile;
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 
@@ -213,17 +213,16 @@ impl App {
         if let Some(place) = session.asked.iter().position(|c| c == command) {
             session.asked.remove(place);
         }
-        let words = command.words();
         let (weight, text) = match answer {
             Ok(answer) => {
                 let reason = answer.reason.map(|r| format!(" ({r})")).unwrap_or_default();
                 let change = model::change(answer.from.as_ref(), answer.to.as_ref());
                 match answer.status {
-                    CommandStatus::Accepted => (Weight::Result, format!("{words}: accepted{reason}{change}")),
-                    CommandStatus::Rejected => (Weight::Warning, format!("{words}: rejected{reason}")),
+                    CommandStatus::Accepted => (Weight::Result, format!("{command}: accepted{reason}{change}")),
+                    CommandStatus::Rejected => (Weight::Warning, format!("{command}: rejected{reason}")),
                 }
             }
-            Err(problem) => (Weight::Warning, format!("{words}: {problem}")),
+            Err(problem) => (Weight::Warning, format!("{command}: {problem}")),
         };
         if let Command::Set { edit } = command
             && weight == Weight::Result
@@ -441,7 +440,7 @@ impl Desk {
         if !session.is_live() {
             return self.say(Weight::Warning, "No engine is at work on this run.");
         }
-        let text = format!("{}: sent, waiting for the answer", command.words());
+        let text = format!("{command}: sent, waiting for the answer");
         session.asked.push(command.clone());
         let run = session.run.clone();
         self.effects.push(Effect::Send(run, command));

@@ -1,65 +1,11 @@
 //! What the app asks of the rest of the program. Screens are tested with a fake one.
 
+pub use crate::run::command::{Answer, Command};
+pub use crate::run::list::{RunState, RunSummary};
+
 use crate::Result;
-use crate::run::RunDir;
-use crate::run::event::{CommandStatus, Phase};
 use crate::profile::Profile;
-
-/// What can be asked of an engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    Pause,
-    Resume,
-    Checkpoint,
-    Evaluate,
-    Stop {
-        reason: String,
-    },
-    RollBack {
-        step: u64,
-    },
-    /// "distill.lr_images=30"
-    Set {
-        edit: String,
-    },
-}
-
-/// What the engine said to a command.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    pub status: CommandStatus,
-    pub reason: Option<String>,
-    pub from: Option<serde_json::Value>,
-    pub to: Option<serde_json::Value>,
-}
-
-/// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunState {
-    Running,
-    Paused,
-    Stopped,
-    Done,
-    Failed,
-    /// The engine is gone without a word.
-    Dead,
-}
-
-/// A run of the list.
-#[derive(Debug, Clone)]
-pub struct RunSummary {
-    pub run: RunDir,
-    pub name: String,
-    pub profile: String,
-    pub state: RunState,
-    pub phase: Option<Phase>,
-    pub step: u64,
-    pub iterations: u64,
-    /// RFC 3339.
-    pub started: String,
-    /// Test accuracy of the result, in per cent.
-    pub accuracy: Option<f64>,
-}
+use crate::run::RunDir;
 
 /// A profile of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,37 +51,4 @@ pub trait Backend: Send + Sync + 'static {
     fn is_alive(&self, run: &RunDir) -> bool;
     /// Sends a command and waits for the answer, not longer than a few seconds.
     fn send(&self, run: &RunDir, command: &Command) -> Result<Answer>;
-}
-
-impl RunState {
-    /// An engine is at work.
-    pub fn is_alive(self) -> bool {
-        matches!(self, Self::Running | Self::Paused)
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Dead => "no engine",
-        }
-    }
-}
-
-impl Command {
-    /// As `astill send` is told.
-    pub fn words(&self) -> String {
-        match self {
-            Self::Pause => "pause".into(),
-            Self::Resume => "resume".into(),
-            Self::Checkpoint => "checkpoint".into(),
-            Self::Evaluate => "evaluate".into(),
-            Self::Stop { .. } => "stop".into(),
-            Self::RollBack { step } => format!("roll back to step {step}"),
-            Self::Set { edit } => format!("set {edit}"),
-        }
-    }
 }

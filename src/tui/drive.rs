@@ -34,10 +34,8 @@ pub struct Ending {
 
 /// Runs the app on the terminal until the user leaves, a signal comes or the terminal goes away.
 pub fn run(look: Look, mouse: bool, open: Option<RunDir>, backend: impl Backend) -> Result<Ending> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::io("start a runtime for", "the terminal app"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::io("start a runtime for", "the terminal app"))?;
     let mut guard = TerminalGuard::enter(mouse).map_err(Error::io("take", "the terminal"))?;
     let ending = runtime.block_on(drive(&mut guard, look, open, Arc::new(backend)));
     drop(guard);

@@ -78,18 +78,8 @@ pub struct Binding {
 }
 
 impl Place {
-    pub const ALL: [Self; 10] = [
-        Self::Home,
-        Self::Run,
-        Self::Chart,
-        Self::Samples,
-        Self::Tweak,
-        Self::Log,
-        Self::RollBack,
-        Self::Help,
-        Self::Confirm,
-        Self::Line,
-    ];
+    pub const ALL: [Self; 10] =
+        [Self::Home, Self::Run, Self::Chart, Self::Samples, Self::Tweak, Self::Log, Self::RollBack, Self::Help, Self::Confirm, Self::Line];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -191,7 +181,7 @@ const WATCHING: &[Place] = &[Run, Chart];
 
 #[rustfmt::skip]
 static TABLE: &[Binding] = &[
-    binding(&[ENTER], Action::Open, &[Home], "open", "Start the profile, or open the run."),
+    binding(&[ENTER], Action::Open, &[Home], "start or open", "Start the profile, or open the run."),
     binding(&[ENTER], Action::Open, &[Run], "", "Open the panel that has the focus: a chart at full size, the samples, the log."),
     binding(&[ENTER], Action::Open, &[Samples], "zoom", "Show one image as large as it goes, beside what it started from; again: the gallery."),
     binding(&[ENTER], Action::Open, &[Tweak], "edit", "Write a new value."),
@@ -254,7 +244,12 @@ fn manual() -> String {
     for place in Place::ALL {
         _ = writeln!(text, "\n## {}\n\n| key | what it does |\n|---|---|", place.name());
         for binding in at(place) {
-            _ = writeln!(text, "| {} | {} |", binding.keys.iter().map(|k| format!("`{}`", k.name())).collect::<Vec<_>>().join(" "), binding.help);
+            _ = writeln!(
+                text,
+                "| {} | {} |",
+                binding.keys.iter().map(|k| format!("`{}`", k.name())).collect::<Vec<_>>().join(" "),
+                binding.help
+            );
         }
     }
     text

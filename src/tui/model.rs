@@ -1,14 +1,14 @@
 //! What a screen knows of a run: built from its events alone, so that live, attached again and replayed are the same.
 
+mod log;
+
+pub use log::{Log, LogLine, Weight, change};
+
 use super::series::Series;
+use crate::EpochRecord;
 use crate::run::event::{CommandStatus, Event, Headline, Labels, Phase, Split, Status, What};
-use crate::run::text;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Lines of the log that are kept, besides those of distillation steps, of which the latest are kept apart: a warning is not to be
-/// pushed out by a million steps.
-const LINES: usize = 10_000;
-const STEP_LINES: usize = 2_000;
 /// Steps that the rate is the mean of.
 const RECENT: usize = 30;
 
@@ -41,8 +41,7 @@ pub struct Model {
     /// RFC 3339; of the first and the latest event.
     pub first_time: String,
     pub last_time: String,
-    lines: VecDeque<LogLine>,
-    step_lines: VecDeque<StepLine>,
+    pub log: Log,
     recent: VecDeque<f64>,
 }
 
@@ -160,41 +159,6 @@ pub struct Asked {
     pub to: Option<serde_json::Value>,
 }
 
-/// How much a line of the log matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
-    Normal,
-    /// One of many.
-    Step,
-    Command,
-    Warning,
-    Failure,
-    Result,
-}
-
-/// A line of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    seq: u64,
-    /// RFC 3339.
-    pub time: String,
-    pub weight: Weight,
-    pub text: String,
-}
-
-/// A line that is written only when somebody looks at it.
-#[derive(Debug)]
-struct StepLine {
-    seq: u64,
-    time: String,
-    step: u64,
-    matching_loss: f64,
-    student_lr: f64,
-    reach: f64,
-    alignment: f64,
-    seconds: f64,
-}
-
 impl Model {
     pub fn new() -> Self {
         Self::default()
@@ -209,7 +173,7 @@ impl Model {
         if !matches!(event.what, What::Progress { .. } | What::Memory { .. } | What::Warning { .. } | What::Command { .. }) {
             self.work = None;
         }
-        self.log(event);
+        self.log.push(event);
         match &event.what {
             What::RunStarted { run, profile, seed, device, threads, version, process, step, iterations, .. } => {
                 let (run, profile, device, version) = (run.clone(), profile.clone(), device.clone(), version.clone());
@@ -266,6 +230,11 @@ impl Model {
                     "pause" if accepted => self.state = State::Paused,
                     "resume" if accepted => self.state = State::Running,
                     "stop" if accepted => self.state = State::Stopping,
+                    name if accepted && name.starts_with("roll_back") => {
+                        if let Some(step) = to.as_ref().and_then(serde_json::Value::as_u64) {
+                            self.rewind(step + 1);
+                        }
+                    }
                     _ => {}
                 }
                 self.edited(accepted, command, to.as_ref());
@@ -316,47 +285,6 @@ impl Model {
         self.accuracy.iter_mut().for_each(|a| a.series.truncate_from(step as f64));
         self.evaluations.retain(|e| e.step < step || e.labels != Labels::Distilled);
         self.samples.retain(|s| s.step < step);
-    }
-
-    fn log(&mut self, event: &Event) {
-        let (seq, time) = (event.seq, event.time.clone());
-        let weight = match &event.what {
-            What::DistillStep { step, matching_loss, student_lr, reach, alignment, seconds, .. } => {
-                if self.step_lines.len() == STEP_LINES {
-                    self.step_lines.pop_front();
-                }
-                let (step, matching_loss, student_lr) = (*step, *matching_loss, *student_lr);
-                let (reach, alignment, seconds) = (*reach, *alignment, *seconds);
-                self.step_lines.push_back(StepLine { seq, time, step, matching_loss, student_lr, reach, alignment, seconds });
-                return;
-            }
-            What::Progress { .. } | What::Memory { .. } => return,
-            What::Command { .. } => Weight::Command,
-            What::Warning { .. } => Weight::Warning,
-            What::Evaluation { .. } => Weight::Result,
-            What::RunFinished { status: Status::Failed, .. } => Weight::Failure,
-            What::RunFinished { .. } => Weight::Result,
-            _ => Weight::Normal,
-        };
-        let Some(mut text) = text::line(&event.what) else { return };
-        if let What::Command { from, to, .. } = &event.what {
-            text += &change(from.as_ref(), to.as_ref());
-        }
-        if self.lines.len() == LINES {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(LogLine { seq, time, weight, text: super::text::clean(&text) });
-    }
-
-    /// The log, latest line first.
-    pub fn log_backwards(&self) -> impl Iterator<Item = LogLine> + '_ {
-        let mut lines = self.lines.iter().rev().peekable();
-        let mut steps = self.step_lines.iter().rev().peekable();
-        std::iter::from_fn(move || match (lines.peek(), steps.peek()) {
-            (Some(line), Some(step)) if line.seq < step.seq => steps.next().map(StepLine::line),
-            (None, Some(_)) => steps.next().map(StepLine::line),
-            _ => lines.next().cloned(),
-        })
     }
 
     /// Seconds of a step, the mean of the latest.
@@ -410,7 +338,7 @@ impl Work {
 }
 
 impl Expert {
-    fn push(&mut self, epoch: u64, record: &crate::EpochRecord) {
+    fn push(&mut self, epoch: u64, record: &EpochRecord) {
         let x = (epoch + 1) as f64;
         self.step_length.push(x, record.step_length);
         self.test_accuracy.push(x, record.test_accuracy);
@@ -466,38 +394,6 @@ impl Steps {
             &mut self.seconds,
         ];
         single.into_iter().chain(&mut self.intermediate).chain(&mut self.layers).for_each(|s| s.truncate_from(step));
-    }
-}
-
-impl StepLine {
-    fn line(&self) -> LogLine {
-        let what = What::DistillStep {
-            step: self.step,
-            matching_loss: self.matching_loss,
-            student_lr: self.student_lr,
-            reach: self.reach,
-            alignment: self.alignment,
-            seconds: self.seconds,
-            // what the line does not say
-            expert: 0,
-            start_epoch: 0,
-            final_ratio: f64::NAN,
-            intermediate: Vec::new(),
-            balance_factor: f64::NAN,
-            perturbation: crate::run::event::Perturbation { relative: f64::NAN, per_layer: Vec::new() },
-            image_gradient: f64::NAN,
-        };
-        let text = text::line(&what).unwrap_or_default();
-        LogLine { seq: self.seq, time: self.time.clone(), weight: Weight::Step, text }
-    }
-}
-
-/// ": 100 -> 30"
-pub fn change(from: Option<&serde_json::Value>, to: Option<&serde_json::Value>) -> String {
-    match (from, to) {
-        (Some(from), Some(to)) => format!(": {from} -> {to}"),
-        (None, Some(to)) => format!(": {to}"),
-        _ => String::new(),
     }
 }
 

@@ -5,9 +5,9 @@ use super::chart::ChartView;
 use super::model::{Model, Sample, State};
 use super::picture::Picture;
 use super::screens::panel::{CHARTS, Panel};
+use crate::profile::Profile;
 use crate::run::RunDir;
 use crate::run::event::{Event, Phase};
-use crate::profile::Profile;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Decoded pictures are kept up to this many bytes, but at least a few.

@@ -8,8 +8,8 @@ use super::super::model::Weight;
 use super::super::text::{clean, pad, wrap};
 use super::{Look, frame, put, put_row, scrolled};
 use crate::profile::Intermediate;
-use crate::run::text::duration;
 use crate::profile::Profile;
+use crate::run::text::duration;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::buffer::Buffer;
@@ -68,7 +68,7 @@ impl Entry<'_> {
 
     fn heading(&self) -> &'static str {
         match self {
-            Self::Run(run) if run.state.is_alive() => "Running",
+            Self::Run(run) if run.state.has_engine() => "Running",
             Self::Profile(_) => "Profiles",
             Self::Run(_) => "Finished runs",
         }
@@ -124,8 +124,8 @@ impl Home {
 
     /// The rows: in their groups, or by how well they fit what is searched for.
     fn entries(&self) -> Vec<Entry<'_>> {
-        let running = self.runs.iter().filter(|r| r.state.is_alive()).map(Entry::Run);
-        let finished = self.runs.iter().filter(|r| !r.state.is_alive()).map(Entry::Run);
+        let running = self.runs.iter().filter(|r| r.state.has_engine()).map(Entry::Run);
+        let finished = self.runs.iter().filter(|r| !r.state.has_engine()).map(Entry::Run);
         let all = running.chain(self.profiles.iter().map(Entry::Profile)).chain(finished);
         if self.query.trim().is_empty() {
             return all.collect();
@@ -230,8 +230,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
     if !searching {
         return None;
     }
-    let (text, at) =
-        home.search.clone().unwrap_or_else(|| Line::new(home.query.clone())).shown(usize::from(inner.width).saturating_sub(1));
+    let (text, at) = home.search.clone().unwrap_or_else(|| Line::new(home.query.clone())).shown(usize::from(inner.width).saturating_sub(1));
     put(buf, inner, 0, &format!("/{text}"), desk.look.theme.accent());
     home.search.as_ref()?;
     Some(Position { x: inner.x + 1 + at as u16, y: inner.y })
@@ -362,7 +361,7 @@ fn choice(value: impl serde::Serialize) -> String {
 fn of_run(run: &RunSummary, look: &Look, cells: usize) -> Styled {
     let theme = &look.theme;
     let mut lines = Styled::new();
-    let state = if run.state.is_alive() { theme.good() } else { theme.text() };
+    let state = if run.state.has_engine() { theme.good() } else { theme.text() };
     item(&mut lines, cells, "State", run.state.name(), state);
     item(&mut lines, cells, "Profile", &clean(&run.profile), theme.text());
     if let Some(phase) = run.phase {

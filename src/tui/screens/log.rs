@@ -39,7 +39,7 @@ impl Log {
             _ => return Next::Close,
         }
         if self.from_end > 0 {
-            let total = desk.session.as_ref().map_or(0, |s| s.model.log_backwards().filter(|l| self.shows(l)).count());
+            let total = desk.session.as_ref().map_or(0, |s| s.model.log.backwards().filter(|l| self.shows(l)).count());
             self.from_end = self.from_end.min(total.saturating_sub(page));
         }
         Next::Stay
@@ -61,7 +61,7 @@ impl Log {
         let filtered = self.search.is_some() || !self.filter.is_empty();
         let lines = Rect { height: inner.height.saturating_sub(u16::from(filtered)), ..inner };
         let shown: Vec<LogLine> =
-            session.model.log_backwards().filter(|l| self.shows(l)).skip(self.from_end).take(lines.height.into()).collect();
+            session.model.log.backwards().filter(|l| self.shows(l)).skip(self.from_end).take(lines.height.into()).collect();
         draw_lines(buf, lines, desk, &shown);
         if shown.is_empty() {
             put(buf, lines, 0, if filtered { "No line contains this." } else { "Nothing has been said yet." }, desk.look.theme.dim());

@@ -1,6 +1,7 @@
 //! The screens, and what they have in common: frames, popups, the footer.
 
 pub mod confirm;
+pub mod header;
 pub mod help;
 pub mod home;
 pub mod log;
@@ -74,7 +75,7 @@ fn draw_line(buf: &mut Buffer, area: Rect, desk: &Desk, layers: &[Layer]) {
         (Some(Layer::Confirm(confirm)), _) => confirm.in_a_line(),
         (_, Some(notice)) => notice.text.clone(),
         (Some(Layer::Home), _) => desk.home.in_a_line(),
-        _ => desk.session.as_ref().map_or_else(|| "astill".into(), run::in_a_line),
+        _ => desk.session.as_ref().map_or_else(|| "astill".into(), header::in_a_line),
     };
     put(buf, area, 0, &text, Style::new());
 }

@@ -7,7 +7,7 @@ use super::super::model::Expert;
 use super::super::series::Series;
 use super::super::session::Session;
 use super::super::text::{clean, number};
-use super::{Look, frame, put, run};
+use super::{Look, frame, header, put, run};
 use crate::run::event::Split;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -192,8 +192,8 @@ fn nothing_yet(panel: Panel) -> &'static str {
 /// One chart on the whole screen, with what stands at the cursor.
 pub fn draw_full(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
     let session = desk.session.as_ref()?;
-    let header = Rect { height: 1, ..area };
-    put(buf, header, 0, &run::in_a_line(session), desk.look.theme.text());
+    let first = Rect { height: 1, ..area };
+    put(buf, first, 0, &header::in_a_line(session), desk.look.theme.text());
     let panel = session.focus();
     let view = CHARTS.iter().position(|p| *p == panel).map(|i| session.views[i])?;
     let read = u16::from(view.cursor.is_some());

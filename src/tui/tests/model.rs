@@ -26,9 +26,17 @@ fn steps_done_again_take_the_place_of_the_old_ones() {
 #[test]
 fn a_roll_back_forgets_what_came_after() {
     let mut life = a_run("r", 100);
+    life.push(What::Command {
+        command: "roll_back 50".into(),
+        status: CommandStatus::Accepted,
+        reason: None,
+        from: Some(100.into()),
+        to: Some(50.into()),
+    });
+    assert_eq!(after(life.clone()).step, 50);
     life.push(distilled(51, 0.2));
     let model = after(life);
-    assert_eq!(model.step, 51);
+    assert_eq!((model.step, model.steps.matching_loss.len()), (51, 51));
     assert_eq!(model.samples.iter().map(|s| s.step).collect::<Vec<_>>(), [0, 25, 50]);
     assert_eq!(model.accuracy[0].series.last(), Some((50., 50.)));
     assert_eq!(model.latest_accuracy().map(|e| e.step), Some(50));
@@ -64,7 +72,7 @@ fn commands_and_their_changes_are_kept() {
     life.push(command("set distill.iterations=200", CommandStatus::Accepted, Some(100), Some(200)));
     let model = after(life);
     assert_eq!((model.iterations, model.commands.len()), (200, 3));
-    let last = model.log_backwards().next().unwrap();
+    let last = model.log.backwards().next().unwrap();
     assert_eq!((last.weight, last.text.as_str()), (Weight::Command, "set distill.iterations=200: accepted: 100 -> 200"));
 }
 
@@ -96,9 +104,9 @@ fn a_warning_outlives_a_flood_of_steps() {
     let mut life = vec![What::Warning { message: "look here".into() }];
     life.extend((1..=20_000).map(|step| distilled(step, 1.)));
     let model = after(life);
-    assert!(model.log_backwards().any(|l| l.text.contains("look here")));
-    assert!(model.log_backwards().count() < 3_000);
-    let text: Vec<String> = model.log_backwards().take(2).map(|l| l.text).collect();
+    assert!(model.log.backwards().any(|l| l.text.contains("look here")));
+    assert!(model.log.backwards().count() < 3_000);
+    let text: Vec<String> = model.log.backwards().take(2).map(|l| l.text).collect();
     assert!(text[0].starts_with("step 20000:") && text[1].starts_with("step 19999:"));
 }
 

@@ -13,7 +13,8 @@ const SIZES: [(u16, u16); 6] = [(1, 1), (20, 5), (40, 10), (80, 24), (120, 40), 
 fn menu(size: (u16, u16)) -> Stage {
     let fake = Fake::default();
     let run = |name: &str, state, step| summary(&run_dir(name), state, step);
-    *fake.runs.lock().unwrap() = vec![run("shapes-002", RunState::Running, 57), run("shapes-001", RunState::Done, 100), run("x-001", RunState::Dead, 3)];
+    *fake.runs.lock().unwrap() =
+        vec![run("shapes-002", RunState::Running, 57), run("shapes-001", RunState::Done, 100), run("x-001", RunState::Dead, 3)];
     Stage::menu(size, fake)
 }
 

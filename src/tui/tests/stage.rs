@@ -1,9 +1,9 @@
 //! A stage for the app: runs as events, a program behind it that is made up, and keys.
 
 use crate::EpochRecord;
+use crate::profile::{self, Profile};
 use crate::run::RunDir;
 use crate::run::event::{CommandStatus, Event, Headline, Labels, Perturbation, Phase, Split, Status, What};
-use crate::profile::{self, Profile};
 use crate::tui::app::{App, Batch, Effect, Look, Message};
 use crate::tui::backend::{Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary};
 use crate::tui::colour::Depth;
@@ -165,11 +165,8 @@ pub fn summary(run: &RunDir, state: RunState, step: u64) -> RunSummary {
 impl Backend for Fake {
     fn profiles(&self) -> Vec<ProfileSummary> {
         let all = profile::builtin().iter().filter(|b| b.listed).take(5);
-        let summary = |b: &profile::Builtin| ProfileSummary {
-            reference: b.name.into(),
-            description: b.description().into(),
-            text: b.text.into(),
-        };
+        let summary =
+            |b: &profile::Builtin| ProfileSummary { reference: b.name.into(), description: b.description().into(), text: b.text.into() };
         all.map(summary).collect()
     }
 

@@ -151,7 +151,8 @@ fn a_start_that_fails_says_why() {
 #[test]
 fn search_finds_by_parts_of_names_and_enter_opens() {
     let fake = Fake::default();
-    *fake.runs.lock().unwrap() = vec![summary(&run_dir("old-run"), RunState::Done, 100), summary(&run_dir("live-run"), RunState::Running, 7)];
+    *fake.runs.lock().unwrap() =
+        vec![summary(&run_dir("old-run"), RunState::Done, 100), summary(&run_dir("live-run"), RunState::Running, 7)];
     let mut stage = Stage::menu((80, 24), fake);
     let first = stage.screen();
     let at = |text: &str| first.find(text).unwrap();
