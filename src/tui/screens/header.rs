@@ -5,6 +5,7 @@ use super::super::model::State;
 use super::super::session::{Session, Standing};
 use super::super::text::{clean, fit, number, width};
 use super::{Look, bar, put};
+use crate::profile::Profile;
 use crate::run::event::Phase;
 use crate::run::text::duration;
 use ratatui::buffer::Buffer;
@@ -113,12 +114,18 @@ fn place(session: &Session) -> String {
         _ if matches!(session.standing(), Standing::Said(State::Done)) => format!("{}/{}", model.step, model.iterations),
         Some(Phase::Distill) => format!("distill {}/{}", model.step, model.iterations),
         Some(Phase::Experts) => match &session.profile {
-            Some(profile) => format!("experts {}/{}", model.experts.len(), profile.expert.count),
+            Some(profile) => format!("experts {}/{}", trained(session, profile).0, profile.expert.count),
             None => "experts".into(),
         },
         Some(phase) => phase.to_string(),
         None => String::new(),
     }
+}
+
+/// Experts that have all their epochs, and the epochs of all experts.
+fn trained(session: &Session, profile: &Profile) -> (usize, usize) {
+    let epochs = || session.model.experts.values().map(|e| e.step_length.len());
+    (epochs().filter(|n| *n >= profile.expert.epochs).count(), epochs().sum())
 }
 
 /// Share done, and of what.
@@ -136,8 +143,9 @@ fn progress(session: &Session) -> (f64, String) {
     match model.phase {
         Some(Phase::Experts) => match &session.profile {
             Some(profile) => {
-                let share = model.experts.len() as f64 / profile.expert.count.max(1) as f64;
-                (share, format!("{} of {} experts", model.experts.len(), profile.expert.count))
+                let (whole, epochs) = trained(session, profile);
+                let share = epochs as f64 / (profile.expert.count * profile.expert.epochs).max(1) as f64;
+                (share, format!("{whole} of {} experts", profile.expert.count))
             }
             None => (0., "experts".into()),
         },

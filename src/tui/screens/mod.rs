@@ -20,7 +20,7 @@ pub use samples::Samples;
 pub use tweak::Tweak;
 
 use super::app::{Desk, Layer, Look};
-use super::keys::{self, Place};
+use super::keys::{self, Action, Place};
 use super::model::Weight;
 use super::text::{fit, pad, width};
 use ratatui::Frame;
@@ -89,7 +89,10 @@ fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place) {
     let mut spans = Vec::new();
     let mut left = usize::from(area.width);
     // the last ones say how to get help and how to get out: they are always there
-    let bindings: Vec<_> = keys::at(place).filter(|b| !b.label.is_empty() && (!b.steers || !desk.look.read_only)).collect();
+    // over a chart, what is about the chart
+    let is_elsewhere = |b: &keys::Binding| place == Place::Chart && (b.steers || matches!(b.action, Action::Samples | Action::Log));
+    let is_off = |b: &keys::Binding| b.label.is_empty() || (b.steers && desk.look.read_only) || is_elsewhere(b);
+    let bindings: Vec<_> = keys::at(place).filter(|b| !is_off(b)).collect();
     let item = |b: &keys::Binding| (format!(" {} ", b.keys.first().map(|k| k.name()).unwrap_or_default()), format!("{}  ", b.label));
     let cells = |b: &keys::Binding| width(&item(b).0) + width(&item(b).1);
     let (first, last) = bindings.split_at(bindings.len().saturating_sub(2));

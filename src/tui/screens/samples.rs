@@ -103,7 +103,12 @@ impl Samples {
         if flat.is_empty() {
             return;
         }
+        let last_class = picture.rows(side(picture, session)).saturating_sub(1);
+        let (class, image) = self.selected;
         self.selected = match action {
+            // there are no rows where only one image is seen
+            Action::Up if self.zoomed => (class.saturating_sub(1), image),
+            Action::Down if self.zoomed => ((class + 1).min(last_class), image),
             Action::NextPanel => flat[(index + 1).min(flat.len() - 1)],
             Action::PreviousPanel => flat[index.saturating_sub(1)],
             Action::Up => at(row.saturating_sub(1)),
@@ -114,7 +119,7 @@ impl Samples {
         };
     }
 
-    /// Lays all images out: a row a class, or one after the other where a class has only one.
+    /// Lays all images out, class after class.
     fn grid(&self, picture: &Picture, session: &Session, room: (u16, u16)) -> Grid {
         let side = side(picture, session);
         let (classes, images) = (picture.rows(side), picture.columns(side));
@@ -122,12 +127,15 @@ impl Samples {
         let fits = |t: &&u16| **t < room.0.max(TILES[0] + 1) && **t / 2 < room.1.max(TILES[0] / 2 + 1);
         let tile = TILES[..=self.tile].iter().rev().find(fits).copied().unwrap_or(TILES[0]);
         let columns = usize::from(room.0 / (tile + 1)).max(1);
-        let rows: Vec<Vec<(usize, usize)>> = if images > 1 {
-            let row_of = |class: usize| (0..images).map(move |i| (class, i)).collect::<Vec<_>>();
-            (0..classes).flat_map(|class| row_of(class).chunks(columns).map(<[_]>::to_vec).collect::<Vec<_>>()).collect()
-        } else {
-            (0..classes).map(|class| (class, 0)).collect::<Vec<_>>().chunks(columns).map(<[_]>::to_vec).collect()
-        };
+        // a class stays together: on one row, beside others if there is room, or on as many rows as it takes
+        let of_class = |class: usize| (0..images).map(move |i| (class, i));
+        let beside = (columns / images.max(1)).max(1);
+        let all: Vec<usize> = (0..classes).collect();
+        let rows = all.chunks(beside).flat_map(|some| {
+            let row: Vec<(usize, usize)> = some.iter().flat_map(|class| of_class(*class)).collect();
+            row.chunks(columns).map(<[_]>::to_vec).collect::<Vec<_>>()
+        });
+        let rows = rows.collect();
         Grid { rows, per_page: usize::from(room.1 / (tile / 2 + 1)).max(1), tile: (tile, tile / 2) }
     }
 

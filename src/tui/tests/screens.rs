@@ -117,6 +117,34 @@ fn a_run_before_its_first_event() {
 }
 
 #[test]
+fn a_torn_last_line_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    let lines: String = events(a_run("r", 57)).iter().map(|e| serde_json::to_string(e).unwrap() + "\n").collect();
+    std::fs::write(&path, &lines[..lines.len() - 20]).unwrap();
+    let mut file = crate::tui::events_file::EventsFile::open(&path);
+    let mut stage = Stage::run((80, 24), "r", Vec::new());
+    let mut read = |stage: &mut Stage| {
+        let batch = Batch { events: file.poll(1 << 20).unwrap(), restarted: file.restarted(), at_end: file.at_end(), ..Default::default() };
+        stage.hear(Message::Events(run_dir("r"), batch));
+        stage.screen()
+    };
+    assert!(read(&mut stage).contains("distill 56/100"));
+    std::fs::write(&path, &lines).unwrap();
+    assert!(read(&mut stage).contains("distill 57/100"));
+}
+
+#[test]
+fn while_experts_are_trained_their_charts_come_first() {
+    let stage = Stage::run((120, 40), "r", a_run("r", 0)[..12].to_vec());
+    let screen = stage.screen();
+    for part in ["Experts: curvature", "Experts: step length", "Experts: turn", "Experts: test accuracy", "experts 1/2", "1 of 2 experts"] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
+    insta::assert_snapshot!("experts_120", screen);
+}
+
+#[test]
 fn numbers_that_are_none_and_a_spike_among_a_million() {
     let mut life = a_run("shapes-001", 40);
     life.extend((41..=50).map(|step| distilled(step, f64::NAN)));
