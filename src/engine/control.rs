@@ -11,6 +11,7 @@ use crate::run::edits::{Edit, Edits, Place};
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -60,8 +61,10 @@ pub struct Control {
     /// Class names and training images of each, once they are known.
     classes: Option<(Vec<String>, Vec<usize>)>,
     stage: Stage,
-    wanted: Vec<Wanted>,
+    wanted: VecDeque<Wanted>,
     paused: bool,
+    /// Something is being done that was asked for, so a pause waits until it is done.
+    serving: bool,
     stopping: Option<String>,
     failure: Option<Error>,
 }
@@ -79,8 +82,9 @@ impl Control {
             edits,
             classes: None,
             stage: Stage::Data,
-            wanted: Vec::new(),
+            wanted: VecDeque::new(),
             paused: false,
+            serving: false,
             stopping: None,
             failure: None,
         })
@@ -132,7 +136,7 @@ impl Control {
     /// As [`Self::check`]; while the run is paused, waits for the next command, without using the processor.
     pub fn hold(&mut self) -> Result<()> {
         self.check()?;
-        while self.paused {
+        while self.paused && !self.serving {
             self.serve_next()?;
         }
         Ok(())
@@ -150,9 +154,11 @@ impl Control {
         self.paused
     }
 
-    /// Takes what was asked to be done between two steps of distillation, in the order in which it was asked.
-    pub fn take_wanted(&mut self) -> Vec<Wanted> {
-        std::mem::take(&mut self.wanted)
+    /// The next thing that was asked to be done between two steps of distillation. Until there is none left, a pause does not
+    /// hold: what is asked in a pause is done in it.
+    pub fn next_wanted(&mut self) -> Option<Wanted> {
+        self.serving = !self.wanted.is_empty();
+        self.wanted.pop_front()
     }
 
     fn go_on(&self) -> Result<()> {
@@ -200,7 +206,7 @@ impl Control {
     fn want(&mut self, wanted: Wanted) -> Answer {
         let reason = match self.stage {
             Stage::Distill { .. } => {
-                self.wanted.push(wanted);
+                self.wanted.push_back(wanted);
                 return Answer::accepted();
             }
             Stage::Evaluate => "all steps are done, and what is there has been kept: the result is on its way",
@@ -218,7 +224,7 @@ impl Control {
             let there: Vec<String> = steps.iter().map(u64::to_string).collect();
             return Ok(Answer::rejected(format!("there is no checkpoint of step {step}; there are {}", there.join(", "))));
         }
-        self.wanted.push(Wanted::RollBack { step });
+        self.wanted.push_back(Wanted::RollBack { step });
         Ok(Answer::changed(done, step))
     }
 

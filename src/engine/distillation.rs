@@ -112,7 +112,7 @@ impl Distillation<'_> {
             let step = state.numbers.step;
             control.enter(Stage::Distill { done: step, next: Place::Step(step) });
             control.check()?;
-            for wanted in control.take_wanted() {
+            while let Some(wanted) = control.next_wanted() {
                 match wanted {
                     Wanted::Checkpoint => self.checkpoint(state, control)?,
                     Wanted::Evaluation => {

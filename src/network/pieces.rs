@@ -36,12 +36,7 @@ impl Drop for Restore {
 ///
 /// Takes as many threads as libtorch's operations would (`tch::get_num_threads`), each with a copy of what is `shared` and with
 /// operations of one thread: nothing waits for anything but the last piece. The pieces, and so the results, do not depend on the number of threads.
-pub(super) fn in_pieces<S: Send, R: Send>(
-    n: i64,
-    share: impl Fn() -> S,
-    work: impl Fn(&S, Piece) -> R + Sync,
-    mut collect: impl FnMut(R),
-) {
+pub(super) fn in_pieces<S: Send, R: Send>(n: i64, share: impl Fn() -> S, work: impl Fn(&S, Piece) -> R + Sync, mut collect: impl FnMut(R)) {
     let pieces = pieces(n);
     let piece = |shared: &S, i: i64| {
         let (from, to) = (n * i / pieces, n * (i + 1) / pieces);

@@ -1,0 +1,205 @@
+//! What can be asked of a running engine: every command accepted and rejected, over the program and over the bare socket.
+
+mod place;
+
+use astill::run::command::{Answer, LONGEST_LINE};
+use astill::run::event::{CommandStatus, Event, What};
+use astill::run::{RunDir, socket};
+use place::{Outcome, Place, assert_status, stop_at, text, wait_until};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+
+/// An engine in the background; stopped when dropped, so that a test that fails leaves none.
+struct Background<'a> {
+    place: &'a Place,
+}
+
+impl Background<'_> {
+    fn start<'a>(place: &'a Place, sets: &[&str]) -> Result<Background<'a>, Box<dyn std::error::Error>> {
+        let mut arguments = vec!["run", "tiny.yaml", "--name", "r", "--detach"];
+        sets.iter().for_each(|s| arguments.extend(["--set", s]));
+        let started = place.run(&arguments)?;
+        assert_status(&started, 0);
+        assert_eq!(text(&started.stdout).trim(), "runs/r");
+        Ok(Background { place })
+    }
+
+    /// `astill send r …`: the exit status and what was said.
+    fn send(&self, what: &[&str]) -> Result<(Option<i32>, String), Box<dyn std::error::Error>> {
+        let output = self.place.run(&[&["send", "r"], what].concat())?;
+        Ok((output.status.code(), text(&output.stdout) + &text(&output.stderr)))
+    }
+
+    #[track_caller]
+    fn accepts(&self, what: &[&str], change: &str) {
+        let (status, said) = self.send(what).expect("starts");
+        assert!(status == Some(0) && said.starts_with("accepted") && said.contains(change), "{what:?}: {said}");
+    }
+
+    #[track_caller]
+    fn rejects(&self, what: &[&str], reason: &str) {
+        let (status, said) = self.send(what).expect("starts");
+        assert!(status == Some(1) && said.starts_with("rejected") && said.contains(reason), "{what:?}: {said}");
+    }
+
+    /// Waits for the next event, from the number `from` on, that `is` one.
+    fn wait_for(&self, what: &str, from: u64, is: impl Fn(&What) -> bool) -> Result<Event, Box<dyn std::error::Error>> {
+        wait_until(what, || self.place.events("r").ok()?.into_iter().find(|e| e.seq >= from && is(&e.what)))
+    }
+}
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        let _ = self.send(&["stop"]);
+        if let Some(run) = RunDir::open(&self.place.path("runs/r")) {
+            let _ = wait_until("the engine ends", || (!run.has_engine()).then_some(()));
+        }
+    }
+}
+
+fn is_step(what: &What) -> bool {
+    matches!(what, What::DistillStep { .. })
+}
+
+fn last_step(place: &Place) -> Result<u64, Box<dyn std::error::Error>> {
+    let steps = place.events("r")?.into_iter().filter_map(|e| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None });
+    steps.last().ok_or_else(|| "no step".into())
+}
+
+#[test]
+fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewhere() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &["distill.iterations=1000000", "evaluate.every=1000000", "evaluate.repeats=1"])?;
+    // as soon as it runs, before there are images
+    engine.accepts(&["pause"], "");
+    engine.rejects(&["pause"], "paused already");
+    for early in [&["checkpoint"][..], &["evaluate"], &["roll-back", "0"]] {
+        engine.rejects(early, "no synthetic images yet");
+    }
+    engine.accepts(&["resume"], "");
+    engine.rejects(&["resume"], "not paused");
+    engine.wait_for("a step", 0, is_step)?;
+
+    // paused, nothing moves
+    engine.accepts(&["pause"], "");
+    let paused = engine.wait_for("the pause", 0, |w| matches!(w, What::Command { command, .. } if command == "pause"))?;
+    engine.accepts(&["checkpoint"], "");
+    engine.wait_for("a checkpoint", paused.seq, |w| matches!(w, What::Checkpoint { step, .. } if *step > 0))?;
+    let stands = last_step(&place)?;
+    engine.accepts(&["evaluate"], "");
+    engine.wait_for("an evaluation", 0, |w| matches!(w, What::Evaluation { step, .. } if *step == stands))?;
+    assert_eq!(last_step(&place)?, stands);
+
+    // settings: the checks and messages of profiles
+    engine.accepts(&["set", "distill.lr_images=30"], "10.0 → 30.0");
+    engine.rejects(&["set", "distill.lr_images=-1"], "expected a number from 0");
+    engine.rejects(&["set", "distill.lr_image=1"], "did you mean");
+    engine.rejects(&["set", "distill.ipc=3"], "cannot change while the run goes on");
+    engine.rejects(&["set", "distill.batch=21"], "larger than the set of 20");
+    engine.rejects(&["set", "distill.syn_steps=1"], "distill.expert_epochs");
+    engine.rejects(&["set", "expert.lr=0.1"], "the experts are trained");
+    engine.accepts(&["set", "distill.lr_student=0.5"], "0.01 → 0.5");
+    for live in ["distill.lr_lr=0", "distill.momentum=0.5", "distill.perturbation=0", "distill.balance=false"] {
+        engine.accepts(&["set", live], "");
+    }
+    for live in ["distill.intermediate=off", "distill.syn_steps=5", "distill.batch=7", "evaluate.every=900000"] {
+        engine.accepts(&["set", live], "");
+    }
+
+    engine.rejects(&["roll-back", "999999"], "there is no checkpoint of step 999999; there are 0");
+    engine.accepts(&["roll-back", "0"], &format!("{stands} → 0"));
+    let seq = place.events("r")?.len() as u64;
+    engine.accepts(&["resume"], "");
+    let after = engine.wait_for("a step after going back", seq, is_step)?;
+    let What::DistillStep { step, student_lr, intermediate, .. } = after.what else { return Err("another event".into()) };
+    assert_eq!((step, student_lr, intermediate.len()), (1, 0.5, 0));
+    engine.accepts(&["set", "distill.iterations=100000"], "1000000 → 100000");
+    engine.wait_for("step 2", seq, |w| matches!(w, What::DistillStep { step: 2, .. }))?;
+    engine.rejects(&["set", "distill.iterations=1"], "are done already");
+    engine.accepts(&["stop"], "");
+    engine.wait_for("the end", seq, |w| matches!(w, What::RunFinished { .. }))?;
+
+    let rejected = place.events("r")?.iter().filter(|e| matches!(&e.what, What::Command { status: CommandStatus::Rejected, .. })).count();
+    assert_eq!(rejected, 13);
+    Ok(())
+}
+
+#[test]
+fn runs_are_listed_with_their_state_and_one_without_an_engine_says_so() -> Outcome {
+    let place = Place::new()?;
+    assert_eq!(stop_at(&place, &["run", "tiny.yaml", "--name", "one"], "phase experts")?, Some(143));
+    let listed = place.run(&["list", "--json"])?;
+    assert_status(&listed, 0);
+    let runs: serde_json::Value = serde_json::from_slice(&listed.stdout)?;
+    assert_eq!((&runs[0]["name"], &runs[0]["state"], &runs[0]["iterations"]), (&"one".into(), &"stopped".into(), &5.into()));
+    let refused = place.run(&["send", "one", "pause"])?;
+    assert_status(&refused, 2);
+    assert!(text(&refused.stderr).contains("astill resume one"), "{}", text(&refused.stderr));
+    Ok(())
+}
+
+#[test]
+fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
+    // an expert's setting changed between two epochs, one of distillation between two steps
+    let edits = r#"[{"at": {"expert": {"expert": 0, "epoch": 2}}, "set": "expert.lr=0.03"},
+                    {"at": {"step": 3}, "set": "distill.lr_images=30"}, {"at": {"step": 4}, "set": "distill.lr_student=0.02"}]"#;
+    let run = ["run", "tiny.yaml", "--name", "r"];
+    let begun = |sign: &str| -> Result<Place, Box<dyn std::error::Error>> {
+        let place = Place::new()?;
+        assert_eq!(stop_at(&place, &run, "phase data")?, Some(143));
+        fs::write(place.path("runs/r/edits.json"), edits)?;
+        if !sign.is_empty() {
+            assert_eq!(stop_at(&place, &["resume", "r"], sign)?, Some(143), "stopped at {sign}");
+        }
+        assert_status(&place.run(&["resume", "r"])?, 0);
+        Ok(place)
+    };
+    let want = begun("")?.distilled("r")?;
+    assert!(begun("expert 1 epoch 2")?.distilled("r")? == want, "other bytes after a stop among the experts");
+    assert!(begun("step 2:")?.distilled("r")? == want, "other bytes after a stop before an edit");
+
+    let plain = Place::new()?;
+    assert_status(&plain.run(&run)?, 0);
+    assert!(plain.distilled("r")? != want);
+    // an expert whose settings changed on the way is not taken for one of either setting
+    assert_eq!(fs::read_dir(begun("")?.path("data/trajectories"))?.count(), 2);
+    Ok(())
+}
+
+#[test]
+fn garbage_on_the_socket_is_answered_and_the_run_goes_on() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &["distill.iterations=1000000", "evaluate.every=1000000", "evaluate.repeats=1"])?;
+    let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
+    let path = socket::path(&run, false)?;
+    assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(path.parent().ok_or("no folder")?)?.permissions().mode() & 0o777, 0o700);
+
+    let ask = |bytes: &[u8]| -> Result<Vec<Answer>, Box<dyn std::error::Error>> {
+        let mut stream = UnixStream::connect(&path)?;
+        // an engine that has heard enough may close before it has read all
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answers = Vec::new();
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { break };
+            answers.push(serde_json::from_str(&line)?);
+        }
+        Ok(answers)
+    };
+    for garbage in [&b"\n"[..], b"pause\n", b"{\"command\":\"explode\"}\n", b"\xff\xfe\x00\n", b"{\"command\":\"set\"}\n"] {
+        let answers = ask(garbage)?;
+        assert!(matches!(answers.as_slice(), [only] if !only.is_accepted()), "{garbage:?}: {answers:?}");
+    }
+    assert_eq!(ask(b"{\"command\":\"pau")?, [], "half a command");
+    let long = ask(&vec![b'x'; 1 << 20])?;
+    assert!(long.len() <= 1 && long.iter().all(|a| !a.is_accepted()));
+    // two commands at once, and a client that never reads
+    let mut silent = UnixStream::connect(&path)?;
+    silent.write_all(&b"{\"command\":\"resume\"}\n".repeat(LONGEST_LINE / 32))?;
+    assert!(ask(b"{\"command\":\"pause\"}\n{\"command\":\"resume\"}\n")?.iter().all(Answer::is_accepted));
+    engine.wait_for("a step", 0, is_step)?;
+    Ok(())
+}
