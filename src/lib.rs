@@ -9,6 +9,7 @@ pub mod headless;
 mod json;
 pub mod profile;
 pub mod run;
+pub mod tui;
 
 pub use epoch_record::EpochRecord;
 pub use error::{Error, Result};

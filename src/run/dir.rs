@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// An existing run directory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
 }
@@ -100,6 +100,11 @@ impl RunDir {
                 Err(Error::Usage(format!("\"{reference}\" could be {}: give more of the name", listed(several.iter().copied()))))
             }
         }
+    }
+
+    /// The run in this folder, which is not looked at.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
     }
 
     /// The folder.

@@ -1,0 +1,54 @@
+//! What the app asks of the rest of the program. Screens are tested with a fake one.
+
+pub use crate::run::command::{Answer, Command};
+pub use crate::run::list::{RunState, RunSummary};
+
+use crate::Result;
+use crate::profile::Profile;
+use crate::run::RunDir;
+
+/// A profile of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileSummary {
+    /// What `astill run` would be told: a built-in name or a path.
+    pub reference: String,
+    /// In one line.
+    pub description: String,
+    /// The YAML as it was written.
+    pub text: String,
+}
+
+/// What is known of a profile before it is started.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// Every key, or what is wrong.
+    pub profile: Result<Profile, String>,
+    /// How many images there are, or how to get them.
+    pub data: Result<String, String>,
+    /// "cpu", "cuda:0".
+    pub device: String,
+    /// Memory on the device and time, estimated.
+    pub memory_mib: Option<f64>,
+    pub seconds: Option<f64>,
+}
+
+/// The rest of the program, as the app sees it. Every method may block: the app calls them beside the screen.
+pub trait Backend: Send + Sync + 'static {
+    /// The profiles to offer, those for a first try in front.
+    fn profiles(&self) -> Vec<ProfileSummary>;
+    /// All runs.
+    fn runs(&self) -> Vec<RunSummary>;
+    fn preview(&self, reference: &str) -> Preview;
+    /// Starts an engine of its own for a new run of this profile.
+    fn start(&self, reference: &str) -> Result<RunDir>;
+    /// Starts an engine of its own that goes on with a run that was stopped.
+    fn resume(&self, run: &RunDir) -> Result<()>;
+    /// The settings of a run as they are now, edits included.
+    fn profile(&self, run: &RunDir) -> Result<Profile>;
+    /// The steps whose checkpoints a run can go back to.
+    fn checkpoints(&self, run: &RunDir) -> Vec<u64>;
+    /// Whether an engine is at work on this run.
+    fn is_alive(&self, run: &RunDir) -> bool;
+    /// Sends a command and waits for the answer, not longer than a few seconds.
+    fn send(&self, run: &RunDir, command: &Command) -> Result<Answer>;
+}

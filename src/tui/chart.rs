@@ -1,0 +1,325 @@
+//! Line charts over the steps of a run, of any size and with any number of points.
+
+mod dots;
+mod scale;
+mod view;
+
+pub use scale::number;
+pub use view::{ChartView, Scroll, Zoom};
+
+use super::colour::Depth;
+use super::series::{Bucket, Series};
+use super::theme::Theme;
+use dots::{Dots, Grain};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::widgets::Widget;
+use scale::{Scale, step_label};
+use std::borrow::Cow;
+
+/// The marks of the lines where they are drawn in characters.
+const MARKS: [char; 6] = ['*', '+', 'o', '#', '%', '='];
+
+/// Marks on the lowest row where a value is NaN or infinite.
+const NOT_A_NUMBER: &str = "!";
+
+/// A named line of a chart.
+#[derive(Debug, Clone)]
+pub struct Curve<'a> {
+    pub name: Cow<'a, str>,
+    pub series: &'a Series,
+    pub style: Style,
+    /// Drawn behind the others and left out of the legend: an older line of the same kind.
+    pub dim: bool,
+}
+
+impl<'a> Curve<'a> {
+    pub fn new(name: impl Into<Cow<'a, str>>, series: &'a Series, style: Style) -> Self {
+        Self { name: name.into(), series, style, dim: false }
+    }
+
+    pub fn dim(self) -> Self {
+        Self { dim: true, ..self }
+    }
+}
+
+/// A chart without a frame; it fills its area.
+///
+/// The first row has the title and the legend with the last values, or with those nearest to the cursor; the last row the steps. What
+/// does not fit is left out, the lines last.
+#[derive(Debug, Clone)]
+pub struct Chart<'a> {
+    title: Cow<'a, str>,
+    theme: &'a Theme,
+    view: ChartView,
+    curves: Vec<Curve<'a>>,
+    references: Vec<(Cow<'a, str>, f64)>,
+}
+
+impl<'a> Chart<'a> {
+    pub fn new(title: impl Into<Cow<'a, str>>, theme: &'a Theme) -> Self {
+        Self { title: title.into(), theme, view: ChartView::default(), curves: Vec::new(), references: Vec::new() }
+    }
+
+    pub fn view(self, view: ChartView) -> Self {
+        Self { view, ..self }
+    }
+
+    pub fn curve(mut self, curve: Curve<'a>) -> Self {
+        self.curves.push(curve);
+        self
+    }
+
+    /// A labelled horizontal line, for a baseline.
+    pub fn reference(mut self, name: impl Into<Cow<'a, str>>, value: f64) -> Self {
+        self.references.push((name.into(), value));
+        self
+    }
+
+    /// The first and the last step of all curves.
+    pub fn extent(&self) -> Option<(f64, f64)> {
+        self.curves.iter().filter_map(|c| c.series.extent()).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// The smallest and greatest value in `range`; with a logarithmic axis, of those above zero.
+    fn bounds(&self, range: (f64, f64)) -> Option<(f64, f64)> {
+        let of_curve = |c: &Curve| if self.view.log_y { c.series.positive_bounds(range) } else { c.series.bounds(range) };
+        let shown = |v: &f64| v.is_finite() && (!self.view.log_y || *v > 0.);
+        let references = self.references.iter().map(|r| r.1).filter(shown).map(|v| (v, v));
+        self.curves.iter().filter_map(of_curve).chain(references).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// Lines are told apart by characters where there is no colour to do it.
+    fn grain(&self) -> Grain {
+        let bright = self.curves.iter().filter(|c| !c.dim).count();
+        if self.theme.ascii || (self.theme.depth == Depth::Never && bright > 1) { Grain::Marks } else { Grain::Braille }
+    }
+
+    fn bright(&self) -> impl Iterator<Item = (char, &Curve<'a>)> {
+        self.curves.iter().filter(|c| !c.dim).zip(MARKS.iter().cycle()).map(|(c, &mark)| (mark, c))
+    }
+
+    /// Title, and the legend after it as far as it fits.
+    fn heading(&self, range: Option<(f64, f64)>, area: Rect, buf: &mut Buffer) {
+        let mut title = self.title.to_string();
+        if self.view.log_y {
+            title.push_str(" (log)");
+        }
+        if let Some(step) = self.view.cursor {
+            title.push_str(&format!(" @ {}", step_label(step, 4.)));
+        }
+        let (mut x, _) = buf.set_stringn(area.x, area.y, title, area.width.into(), self.theme.title());
+        for (mark, curve) in self.bright() {
+            let point = self.view.cursor.map_or_else(|| curve.series.last(), |step| curve.series.nearest(step));
+            let value = point.map_or_else(|| "-".into(), |p| number(p.1));
+            let marked = if self.grain() == Grain::Marks { format!("{mark} ") } else { String::new() };
+            // a quantity that is measured now and then says where its nearest point is
+            let tolerance = range.map_or(0., |r| (r.1 - r.0) / 100.);
+            let elsewhere = point.zip(self.view.cursor).filter(|(p, cursor)| (p.0 - cursor).abs() > tolerance);
+            let at = elsewhere.map(|(p, _)| format!(" at {}", step_label(p.0, 4.))).unwrap_or_default();
+            let entry = format!("{marked}{} {value}{at}", curve.name);
+            let width = entry.chars().count() + 2;
+            if usize::from(area.right().saturating_sub(x)) < width {
+                return;
+            }
+            (x, _) = buf.set_stringn(x + 2, area.y, entry, width, curve.style);
+        }
+    }
+
+    /// The first and the last step, and the middle one where there is room.
+    fn step_labels(&self, range: (f64, f64), area: Rect, buf: &mut Buffer) {
+        let label = |step: f64| step_label(step, range.1 - range.0);
+        let (first, last) = (label(range.0), label(range.1));
+        let room = usize::from(area.width);
+        let style = self.theme.dim();
+        if first.len() + last.len() + 2 > room {
+            buf.set_stringn(area.x, area.y, last, room, style);
+            return;
+        }
+        buf.set_string(area.x, area.y, &first, style);
+        buf.set_string(area.right() - last.len() as u16, area.y, &last, style);
+        let middle = label((range.0 + range.1) / 2.);
+        if first.len().max(last.len()) + middle.len() / 2 + 2 < room / 2 {
+            buf.set_string(area.x + (area.width - middle.len() as u16) / 2, area.y, middle, style);
+        }
+    }
+
+    /// Values beside the plot; gives what is left of it. Narrow plots have none.
+    fn value_labels(&self, scale: &Scale, plot: Rect, buf: &mut Buffer) -> Rect {
+        let ticks = scale.ticks(usize::from(plot.height / 2).clamp(1, 8));
+        let width = ticks.iter().map(|t| t.1.len()).max().unwrap_or(0) as u16;
+        if plot.width < 3 * (width + 1) {
+            return plot;
+        }
+        for (value, label) in ticks {
+            let y = self.cell_row(scale, value, plot);
+            let x = plot.x + width - label.len() as u16;
+            buf.set_string(x, y, label, self.theme.dim());
+        }
+        Rect { x: plot.x + width + 1, width: plot.width - width - 1, ..plot }
+    }
+
+    /// The row of cells that a line is in at `value`.
+    fn cell_row(&self, scale: &Scale, value: f64, plot: Rect) -> u16 {
+        let (_, per_cell) = self.grain().of_a_cell();
+        let rows = usize::from(plot.height) * per_cell;
+        plot.bottom() - 1 - (row(scale, value, rows) / per_cell) as u16
+    }
+
+    fn plot(&self, range: (f64, f64), scale: &Scale, plot: Rect, buf: &mut Buffer) {
+        let mut dots = Dots::new(plot, self.grain());
+        let (width, rows) = (dots.width(), dots.height());
+        let row = |value: f64| row(scale, value, rows);
+        dots.pen(self.theme.dim(), '-');
+        for (_, value) in self.shown_references() {
+            (0..width).step_by(2).for_each(|x| dots.dot(x, row(value)));
+        }
+        if let Some(x) = self.view.cursor.and_then(|step| column(step, range, width)) {
+            dots.pen(self.theme.dim(), '|');
+            dots.column(x, 0, rows.saturating_sub(1));
+        }
+        let mut gaps = vec![false; width];
+        for curve in self.curves.iter().filter(|c| c.dim) {
+            dots.pen(self.theme.dim(), '.');
+            draw_line(&mut dots, curve.series.decimate(range, width), row);
+        }
+        for (mark, curve) in self.bright() {
+            let smooth = self.view.smooth > 0;
+            dots.pen(if smooth { self.theme.dim() } else { curve.style }, if smooth { '.' } else { mark });
+            let buckets = curve.series.decimate(range, width).zip(&mut gaps).map(|(bucket, gap)| {
+                *gap |= bucket.any_nan;
+                bucket
+            });
+            let buckets: Vec<Bucket> = buckets.collect();
+            draw_line(&mut dots, buckets.into_iter(), row);
+        }
+        if self.view.smooth > 0 {
+            for (mark, curve) in self.bright() {
+                dots.pen(curve.style, mark);
+                let smoothed = curve.series.smoothed(range, width, self.view.weight());
+                draw_line(&mut dots, smoothed.map(point_bucket), row);
+            }
+        }
+        dots.render(buf);
+        self.reference_labels(scale, plot, buf);
+        for (x, cell) in (plot.x..plot.right()).zip(gaps.chunks(self.grain().of_a_cell().0)) {
+            if cell.contains(&true) {
+                buf.set_string(x, plot.bottom() - 1, NOT_A_NUMBER, self.theme.bad());
+            }
+        }
+    }
+
+    fn shown_references(&self) -> impl Iterator<Item = (&str, f64)> {
+        let shown = |v: f64| v.is_finite() && (!self.view.log_y || v > 0.);
+        self.references.iter().filter(move |r| shown(r.1)).map(|r| (r.0.as_ref(), r.1))
+    }
+
+    /// On the line at its left end, if there is no other label in that row.
+    fn reference_labels(&self, scale: &Scale, plot: Rect, buf: &mut Buffer) {
+        let mut taken: Vec<u16> = Vec::new();
+        for (name, value) in self.shown_references() {
+            let y = self.cell_row(scale, value, plot);
+            let label = format!("{name} {}", number(value));
+            if taken.contains(&y) || label.chars().count() > usize::from(plot.width / 2) {
+                continue;
+            }
+            taken.push(y);
+            buf.set_stringn(plot.x, y, label, plot.width.into(), self.theme.dim());
+        }
+    }
+}
+
+impl Widget for Chart<'_> {
+    fn render(self, area: Rect, buf: &mut Buffer) {
+        (&self).render(area, buf);
+    }
+}
+
+impl Widget for &Chart<'_> {
+    fn render(self, area: Rect, buf: &mut Buffer) {
+        let area = area.intersection(buf.area);
+        if area.is_empty() {
+            return;
+        }
+        let extent = self.extent();
+        self.heading(extent.map(|e| self.view.shown(e)), area, buf);
+        let mut plot = Rect { y: area.y + 1, height: area.height - 1, ..area };
+        if plot.is_empty() {
+            return;
+        }
+        let Some(extent) = extent else {
+            buf.set_stringn(plot.x, plot.y, "no data yet", plot.width.into(), self.theme.dim());
+            return;
+        };
+        let range = self.view.shown(extent);
+        let steps = (plot.height >= 3).then(|| plot.bottom() - 1);
+        plot.height -= u16::from(steps.is_some());
+        // without a finite value the marks of the others are still drawn
+        let scale = Scale::new(self.bounds(range).unwrap_or((1., 1.)), self.view.log_y);
+        let labelled = self.value_labels(&scale, plot, buf);
+        self.plot(range, &scale, labelled, buf);
+        if let Some(y) = steps {
+            self.step_labels(range, Rect { y, height: 1, ..labelled }, buf);
+        }
+    }
+}
+
+/// Which of `rows` rows of dots shows a value, from the lowest.
+fn row(scale: &Scale, value: f64, rows: usize) -> usize {
+    (scale.height(value) * rows.saturating_sub(1) as f64).round() as usize
+}
+
+/// The column of dots that shows a step.
+fn column(step: f64, range: (f64, f64), width: usize) -> Option<usize> {
+    let share = (step - range.0) / (range.1 - range.0);
+    (0. ..=1.).contains(&share).then(|| ((share * width as f64) as usize).min(width.saturating_sub(1)))
+}
+
+fn point_bucket(value: f64) -> Bucket {
+    let v = value as f32;
+    Bucket { min: v, max: v, first: v, last: v, any_nan: false, count: usize::from(v.is_finite()) }
+}
+
+/// Draws each bucket from its smallest to its greatest value, joined to the one before; the line breaks where it leaves the numbers.
+fn draw_line(dots: &mut Dots, buckets: impl Iterator<Item = Bucket>, row: impl Fn(f64) -> usize) {
+    let row = |value: f32| row(value.into());
+    // where the line ends that the next bucket goes on from, what it covers there, and whether it is a lone dot so far
+    let mut end: Option<(usize, usize)> = None;
+    let mut covered = None;
+    let mut lone = None;
+    for (x, bucket) in buckets.enumerate().filter(|(_, b)| b.count > 0) {
+        let joined = end.filter(|_| bucket.first.is_finite()).map(|e| (e, (x, row(bucket.first))));
+        let span = bucket.min.is_finite().then(|| (x, row(bucket.min), row(bucket.max)));
+        match joined {
+            Some(_) if touch(covered, span) => {}
+            Some((from, to)) => dots.line(from, to),
+            None => lone.iter().for_each(|&at| blob(dots, at)),
+        }
+        if let Some((x, low, high)) = span {
+            dots.column(x, low, high);
+        }
+        lone = span.filter(|&(_, low, high)| joined.is_none() && low == high).map(|(x, low, _)| (x, low));
+        end = bucket.last.is_finite().then(|| (x, row(bucket.last)));
+        covered = span;
+    }
+    if let Some(at) = lone {
+        blob(dots, at);
+    }
+}
+
+/// Whether two columns, each with its lowest and its highest dot, are side by side and no gap is between them.
+fn touch(left: Option<(usize, usize, usize)>, right: Option<(usize, usize, usize)>) -> bool {
+    let (Some((x, low, high)), Some((next, from, to))) = (left, right) else { return false };
+    next == x + 1 && from <= high + 1 && low <= to + 1
+}
+
+/// A point without neighbours, large enough to be seen.
+fn blob(dots: &mut Dots, (x, y): (usize, usize)) {
+    for (dx, dy) in [(1, 0), (0, 1), (1, 1)] {
+        dots.dot(x + dx, y + dy);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! What a user has chosen to see of a chart.
+
+/// The state of a chart's controls. `extent` is everywhere the first and the last step of the chart's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ChartView {
+    /// The first and the last step shown; none for all of them.
+    pub window: Option<(f64, f64)>,
+    /// Whether the window keeps its width and moves with the end of the lines.
+    pub follow: bool,
+    pub log_y: bool,
+    /// Strength of smoothing: 0 for none, up to [`ChartView::MAX_SMOOTH`].
+    pub smooth: u8,
+    /// The step whose values are read out.
+    pub cursor: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zoom {
+    In,
+    Out,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scroll {
+    Left,
+    Right,
+}
+
+impl Scroll {
+    fn sign(self) -> f64 {
+        match self {
+            Self::Left => -1.,
+            Self::Right => 1.,
+        }
+    }
+}
+
+/// A window is no narrower than this share of all steps, nor than two steps.
+const NARROWEST: f64 = 1e-6;
+
+/// The weights of the exponential moving average, by strength.
+const WEIGHTS: [f64; 6] = [0., 0.6, 0.8, 0.9, 0.97, 0.99];
+
+impl ChartView {
+    pub const MAX_SMOOTH: u8 = WEIGHTS.len() as u8 - 1;
+
+    /// The steps that are on the screen, first and last, in any case a stretch of some width.
+    pub fn shown(&self, extent: (f64, f64)) -> (f64, f64) {
+        let (from, to) = match self.window {
+            Some((from, to)) if self.follow => (extent.1 - (to - from), extent.1),
+            Some(window) => window,
+            None => extent,
+        };
+        if to > from { (from, to) } else { (from - 0.5, from + 0.5) }
+    }
+
+    /// Half or twice as many steps, around the cursor or else the middle; a window that follows the end keeps following it.
+    pub fn zoom(self, zoom: Zoom, extent: (f64, f64)) -> Self {
+        let (from, to) = self.shown(extent);
+        let whole = extent.1 - extent.0;
+        let width = match zoom {
+            Zoom::In => ((to - from) / 2.).max(2f64.max(whole * NARROWEST)),
+            Zoom::Out => (to - from) * 2.,
+        };
+        if width >= whole {
+            return self.all();
+        }
+        let fixed = match self.cursor {
+            _ if self.follow => to,
+            Some(cursor) if (from..=to).contains(&cursor) => cursor,
+            _ => (from + to) / 2.,
+        };
+        let from = fixed - (fixed - from) * width / (to - from);
+        Self { window: Some(within((from, from + width), extent)), ..self }
+    }
+
+    /// A quarter of the window to one side, as far as there are steps. A window that followed the end stands still from then on.
+    pub fn scroll(self, scroll: Scroll, extent: (f64, f64)) -> Self {
+        if self.window.is_none() {
+            return self;
+        }
+        let (from, to) = self.shown(extent);
+        let by = scroll.sign() * (to - from) / 4.;
+        Self { window: Some(within((from + by, to + by), extent)), follow: false, ..self }
+    }
+
+    /// Follows the end, at the width that the window has. All steps are on the screen anyway where there is no window.
+    pub fn tail(self) -> Self {
+        Self { follow: true, ..self }
+    }
+
+    /// All steps again.
+    pub fn all(self) -> Self {
+        Self { window: None, follow: false, ..self }
+    }
+
+    /// Moves the cursor by a hundredth of the window, at least one step, and the window after it. The first move puts it at the end.
+    pub fn move_cursor(self, scroll: Scroll, extent: (f64, f64)) -> Self {
+        let (from, to) = self.shown(extent);
+        let Some(cursor) = self.cursor else { return Self { cursor: Some(to.min(extent.1)), ..self } };
+        let by = ((to - from) / 100.).max(1.);
+        let cursor = (cursor + scroll.sign() * by).clamp(extent.0, extent.1);
+        let window = match self.window {
+            Some(_) if cursor < from => Some(within((cursor, cursor + to - from), extent)),
+            Some(_) if cursor > to => Some(within((cursor - (to - from), cursor), extent)),
+            window => return Self { cursor: Some(cursor), window, ..self },
+        };
+        Self { cursor: Some(cursor), window, follow: false, ..self }
+    }
+
+    /// The next strength of smoothing; none after the last.
+    pub fn next_smooth(self) -> Self {
+        Self { smooth: if self.smooth >= Self::MAX_SMOOTH { 0 } else { self.smooth + 1 }, ..self }
+    }
+
+    pub fn toggle_log(self) -> Self {
+        Self { log_y: !self.log_y, ..self }
+    }
+
+    /// The weight of the moving average.
+    pub fn weight(&self) -> f64 {
+        WEIGHTS[usize::from(self.smooth.min(Self::MAX_SMOOTH))]
+    }
+}
+
+/// The window, moved so that it is inside `extent`; one that is wider starts where the extent does.
+fn within((from, to): (f64, f64), extent: (f64, f64)) -> (f64, f64) {
+    let width = (to - from).min(extent.1 - extent.0);
+    let from = from.min(extent.1 - width).max(extent.0);
+    (from, from + width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXTENT: (f64, f64) = (1., 1_001.);
+
+    #[test]
+    fn zooming_is_around_the_middle_or_the_cursor() {
+        let view = ChartView::default().zoom(Zoom::In, EXTENT);
+        assert_eq!(view.window, Some((251., 751.)));
+        let at_cursor = ChartView { cursor: Some(1.), ..ChartView::default() }.zoom(Zoom::In, EXTENT);
+        assert_eq!(at_cursor.window, Some((1., 501.)));
+        assert_eq!(view.zoom(Zoom::Out, EXTENT).window, None);
+    }
+
+    #[test]
+    fn zooming_in_stops_at_a_few_steps() {
+        let view = (0..100).fold(ChartView::default(), |v, _| v.zoom(Zoom::In, EXTENT));
+        let (from, to) = view.shown(EXTENT);
+        assert!((to - from - 2.).abs() < 1e-9, "{from} {to}");
+    }
+
+    #[test]
+    fn scrolling_ends_where_the_steps_do() {
+        let view = ChartView { window: Some((100., 300.)), ..ChartView::default() };
+        assert_eq!(view.scroll(Scroll::Right, EXTENT).window, Some((150., 350.)));
+        let left = (0..9).fold(view, |v, _| v.scroll(Scroll::Left, EXTENT));
+        assert_eq!(left.window, Some((1., 201.)));
+        let right = (0..99).fold(view, |v, _| v.scroll(Scroll::Right, EXTENT));
+        assert_eq!(right.window, Some((801., 1_001.)));
+        assert_eq!(ChartView::default().scroll(Scroll::Left, EXTENT), ChartView::default());
+    }
+
+    #[test]
+    fn a_tail_follows_until_it_is_scrolled() {
+        let view = ChartView { window: Some((100., 300.)), ..ChartView::default() }.tail();
+        assert_eq!(view.shown(EXTENT), (801., 1_001.));
+        assert_eq!(view.shown((1., 2_001.)), (1_801., 2_001.));
+        assert_eq!(view.zoom(Zoom::In, EXTENT).shown((1., 2_001.)), (1_901., 2_001.));
+        let stopped = view.scroll(Scroll::Left, EXTENT);
+        assert_eq!(stopped.shown((1., 2_001.)), (751., 951.));
+    }
+
+    #[test]
+    fn the_cursor_starts_at_the_end_and_takes_the_window_along() {
+        let view = ChartView { window: Some((100., 300.)), ..ChartView::default() }.move_cursor(Scroll::Left, EXTENT);
+        assert_eq!(view.cursor, Some(300.));
+        assert_eq!(view.move_cursor(Scroll::Left, EXTENT).cursor, Some(298.));
+        let past = view.move_cursor(Scroll::Right, EXTENT);
+        assert_eq!((past.cursor, past.window), (Some(302.), Some((102., 302.))));
+        let end = (0..1_000).fold(view, |v, _| v.move_cursor(Scroll::Right, EXTENT));
+        assert_eq!(end.cursor, Some(1_001.));
+    }
+
+    #[test]
+    fn a_single_step_has_a_window_too() {
+        assert_eq!(ChartView::default().shown((3., 3.)), (2.5, 3.5));
+        assert_eq!(ChartView::default().zoom(Zoom::In, (3., 3.)).window, None);
+    }
+
+    #[test]
+    fn smoothing_comes_round_again() {
+        let strengths: Vec<u8> =
+            std::iter::successors(Some(ChartView::default()), |v| Some(v.next_smooth())).take(7).map(|v| v.smooth).collect();
+        assert_eq!(strengths, [0, 1, 2, 3, 4, 5, 0]);
+        assert_eq!(ChartView::default().weight(), 0.);
+    }
+}

@@ -1,0 +1,100 @@
+//! A line of text that is being written.
+
+use super::text::{clean, width};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use tui_input::{Input, InputRequest};
+
+/// Longer lines are not taken.
+const LONGEST: usize = 1000;
+
+/// The text, and where in it the cursor stands.
+#[derive(Debug, Clone, Default)]
+pub struct Line {
+    input: Input,
+}
+
+impl Line {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { input: Input::new(text.into()) }
+    }
+
+    pub fn text(&self) -> &str {
+        self.input.value()
+    }
+
+    /// Takes a key; keys that mean nothing in a line are passed over.
+    pub fn key(&mut self, key: &KeyEvent) {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let request = match key.code {
+            KeyCode::Char('w') if control => InputRequest::DeletePrevWord,
+            KeyCode::Char('u') if control => InputRequest::DeleteLine,
+            KeyCode::Char('a') if control => InputRequest::GoToStart,
+            KeyCode::Char('e') if control => InputRequest::GoToEnd,
+            KeyCode::Char(c) if !control && !c.is_control() && self.text().len() < LONGEST => InputRequest::InsertChar(c),
+            KeyCode::Backspace => InputRequest::DeletePrevChar,
+            KeyCode::Delete => InputRequest::DeleteNextChar,
+            KeyCode::Left => InputRequest::GoToPrevChar,
+            KeyCode::Right => InputRequest::GoToNextChar,
+            KeyCode::Home => InputRequest::GoToStart,
+            KeyCode::End => InputRequest::GoToEnd,
+            _ => return,
+        };
+        self.input.handle(request);
+    }
+
+    /// Takes text that was pasted, its first line.
+    pub fn paste(&mut self, text: &str) {
+        let first = text.lines().next().unwrap_or_default();
+        for c in clean(first).chars().take(LONGEST.saturating_sub(self.text().len())) {
+            self.input.handle(InputRequest::InsertChar(c));
+        }
+    }
+
+    /// What is to be shown in so many cells, and the cell of the cursor.
+    pub fn shown(&self, cells: usize) -> (String, usize) {
+        let before: String = self.text().chars().take(self.input.cursor()).collect();
+        let skip = (width(&before) + 1).saturating_sub(cells);
+        let mut skipped = 0;
+        let visible: String = self
+            .text()
+            .chars()
+            .skip_while(|c| {
+                let skips = skipped < skip;
+                if skips {
+                    skipped += width(c.encode_utf8(&mut [0; 4]));
+                }
+                skips
+            })
+            .collect();
+        (super::text::fit_plain(&visible, cells), width(&before).saturating_sub(skipped))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &mut Line, text: &str) {
+        text.chars().for_each(|c| line.key(&KeyEvent::from(KeyCode::Char(c))));
+    }
+
+    #[test]
+    fn keys_edit_where_the_cursor_stands() {
+        let mut line = Line::new("30");
+        typed(&mut line, "0");
+        line.key(&KeyEvent::from(KeyCode::Home));
+        typed(&mut line, "-");
+        line.key(&KeyEvent::from(KeyCode::Delete));
+        assert_eq!(line.text(), "-00");
+        line.paste("1\x1b\n2");
+        assert_eq!(line.text(), "-1?00");
+    }
+
+    #[test]
+    fn the_cursor_stays_in_sight() {
+        let line = Line::new("abcdef");
+        assert_eq!(line.shown(10), ("abcdef".into(), 6));
+        assert_eq!(line.shown(4), ("def".into(), 3));
+        assert_eq!(line.shown(0), (String::new(), 0));
+    }
+}

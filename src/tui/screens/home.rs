@@ -1,0 +1,377 @@
+//! The first screen: one list of what runs, what can be started and what has run, and a preview of what is selected.
+
+use super::super::app::{Desk, Effect, Next};
+use super::super::backend::{Preview, ProfileSummary, RunSummary};
+use super::super::keys::Action;
+use super::super::line::Line;
+use super::super::model::Weight;
+use super::super::text::{clean, pad, wrap};
+use super::{Look, frame, put, put_row, scrolled};
+use crate::profile::Intermediate;
+use crate::profile::Profile;
+use crate::run::text::duration;
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+/// The list, what is searched for, and the previews.
+#[derive(Debug, Default)]
+pub struct Home {
+    profiles: Vec<ProfileSummary>,
+    runs: Vec<RunSummary>,
+    /// Whether the list has come.
+    ready: bool,
+    /// Written at the moment.
+    pub search: Option<Line>,
+    query: String,
+    selected: Option<Selected>,
+    previews: HashMap<String, Preview>,
+    /// Whose preview was asked for last; the one from before is shown until it has come.
+    asked: Option<String>,
+    /// First line of the preview.
+    scroll: usize,
+    starting: Option<String>,
+}
+
+/// What the cursor is on, by name: the list may change under it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Selected {
+    Run(std::path::PathBuf),
+    Profile(String),
+}
+
+/// A row of the list.
+#[derive(Debug, Clone, Copy)]
+enum Entry<'a> {
+    Run(&'a RunSummary),
+    Profile(&'a ProfileSummary),
+}
+
+impl Entry<'_> {
+    fn id(&self) -> Selected {
+        match self {
+            Self::Run(run) => Selected::Run(run.run.path().to_path_buf()),
+            Self::Profile(profile) => Selected::Profile(profile.reference.clone()),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Run(run) => &run.name,
+            Self::Profile(profile) => &profile.reference,
+        }
+    }
+
+    fn heading(&self) -> &'static str {
+        match self {
+            Self::Run(run) if run.state.has_engine() => "Running",
+            Self::Profile(_) => "Profiles",
+            Self::Run(_) => "Finished runs",
+        }
+    }
+
+    /// What stands after the name.
+    fn remark(&self) -> String {
+        match self {
+            Self::Profile(profile) => clean(&profile.description),
+            Self::Run(run) => {
+                let step = if run.iterations > 0 { format!(" {}/{}", run.step, run.iterations) } else { String::new() };
+                let accuracy = run.accuracy.map(|a| format!(", {a:.1} %")).unwrap_or_default();
+                format!("{}{step}{accuracy}", run.state.name())
+            }
+        }
+    }
+}
+
+impl Home {
+    /// Takes the list as it is now.
+    pub fn listed(&mut self, profiles: Vec<ProfileSummary>, runs: Vec<RunSummary>) {
+        (self.profiles, self.runs, self.ready) = (profiles, runs, true);
+        self.keep_selection();
+    }
+
+    /// What was being started has started, or has not.
+    pub fn started(&mut self) {
+        self.starting = None;
+    }
+
+    pub fn previewed(&mut self, reference: String, preview: Preview) {
+        self.previews.insert(reference, preview);
+    }
+
+    /// The profile whose preview is to be made: whenever the cursor comes to one, as its data may have come meanwhile.
+    pub fn preview_to_ask(&mut self) -> Option<String> {
+        let reference = match &self.selected {
+            Some(Selected::Profile(reference)) => Some(reference.clone()),
+            _ => None,
+        };
+        if self.asked == reference {
+            return None;
+        }
+        self.asked.clone_from(&reference);
+        reference
+    }
+
+    pub fn search_changed(&mut self) {
+        self.query = self.search.as_ref().map_or(String::new(), |l| l.text().into());
+        self.selected = None;
+        self.keep_selection();
+    }
+
+    /// The rows: in their groups, or by how well they fit what is searched for.
+    fn entries(&self) -> Vec<Entry<'_>> {
+        let running = self.runs.iter().filter(|r| r.state.has_engine()).map(Entry::Run);
+        let finished = self.runs.iter().filter(|r| !r.state.has_engine()).map(Entry::Run);
+        let all = running.chain(self.profiles.iter().map(Entry::Profile)).chain(finished);
+        if self.query.trim().is_empty() {
+            return all.collect();
+        }
+        let mut matcher = Matcher::new(Config::DEFAULT);
+        let pattern = Pattern::parse(&self.query, CaseMatching::Ignore, Normalization::Smart);
+        let mut buffer = Vec::new();
+        let mut found: Vec<(u32, Entry<'_>)> =
+            all.filter_map(|e| Some((pattern.score(Utf32Str::new(e.name(), &mut buffer), &mut matcher)?, e))).collect();
+        found.sort_by_key(|(score, _)| Reverse(*score));
+        found.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    fn keep_selection(&mut self) {
+        let entries = self.entries();
+        let there = self.selected.as_ref().is_some_and(|s| entries.iter().any(|e| e.id() == *s));
+        if !there {
+            let first = entries.first().map(Entry::id);
+            (self.selected, self.scroll) = (first, 0);
+        }
+    }
+
+    fn index(&self, entries: &[Entry<'_>]) -> usize {
+        entries.iter().position(|e| Some(e.id()) == self.selected).unwrap_or(0)
+    }
+
+    fn go(&mut self, index: impl FnOnce(usize, usize) -> usize) {
+        let entries = self.entries();
+        let last = entries.len().saturating_sub(1);
+        let wanted = index(self.index(&entries), last).min(last);
+        let selected = entries.get(wanted).map(Entry::id);
+        (self.selected, self.scroll) = (selected, 0);
+    }
+
+    pub fn in_a_line(&self) -> String {
+        let search = if self.query.is_empty() { String::new() } else { format!("/{} ", self.query) };
+        match self.entries().iter().find(|e| Some(e.id()) == self.selected) {
+            Some(entry) => format!("{search}>{} {}", clean(entry.name()), entry.remark()),
+            None => format!("astill {search}"),
+        }
+    }
+}
+
+pub fn act(action: Action, desk: &mut Desk) -> Next {
+    let home = &mut desk.home;
+    let page = usize::from(desk.size.1 / 2).max(1);
+    match action {
+        Action::Up => home.go(|i, _| i.saturating_sub(1)),
+        Action::Down => home.go(|i, _| i + 1),
+        Action::First => home.go(|_, _| 0),
+        Action::Last => home.go(|_, last| last),
+        Action::PageUp => home.scroll = home.scroll.saturating_sub(page),
+        Action::PageDown => home.scroll = (home.scroll + page).min(200),
+        Action::Search => home.search = Some(Line::new(home.query.clone())),
+        Action::Escape => {
+            home.search = None;
+            home.search_changed();
+        }
+        Action::Back => return Next::Close,
+        Action::Open => return open(desk),
+        _ => {}
+    }
+    Next::Stay
+}
+
+/// Starts the selected profile, or shows the selected run.
+fn open(desk: &mut Desk) -> Next {
+    let home = &mut desk.home;
+    home.search = None;
+    match home.selected.clone() {
+        Some(Selected::Profile(_)) if desk.look.read_only => desk.say(Weight::Warning, "This app only looks (--read-only)."),
+        Some(Selected::Profile(reference)) => {
+            // one start at a time: a second Enter is a nervous finger
+            if home.starting.is_none() {
+                desk.effects.push(Effect::Start(reference.clone()));
+                home.starting = Some(reference.clone());
+            }
+            desk.say(Weight::Normal, &format!("Starting {reference} .."));
+        }
+        Some(Selected::Run(path)) => {
+            let run = home.runs.iter().find(|r| r.run.path() == path).map(|r| r.run.clone());
+            return run.map_or(Next::Stay, Next::Open);
+        }
+        None => {}
+    }
+    Next::Stay
+}
+
+pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
+    let home = &desk.home;
+    let beside = area.width >= 70;
+    let list_width = if beside { (area.width * 2 / 5).clamp(34, 64) } else { area.width };
+    let list = Rect { width: list_width, ..area };
+    let inner = frame(buf, list, &desk.look, "astill: runs and profiles", true);
+    let searching = home.search.is_some() || !home.query.is_empty();
+    let rows = Rect { y: inner.y + u16::from(searching), height: inner.height.saturating_sub(searching.into()), ..inner };
+    draw_list(buf, rows, desk);
+    if beside {
+        let rest = Rect { x: area.x + list_width, width: area.width - list_width, ..area };
+        draw_preview(buf, rest, desk);
+    }
+    if !searching {
+        return None;
+    }
+    let (text, at) = home.search.clone().unwrap_or_else(|| Line::new(home.query.clone())).shown(usize::from(inner.width).saturating_sub(1));
+    put(buf, inner, 0, &format!("/{text}"), desk.look.theme.accent());
+    home.search.as_ref()?;
+    Some(Position { x: inner.x + 1 + at as u16, y: inner.y })
+}
+
+fn draw_list(buf: &mut Buffer, area: Rect, desk: &Desk) {
+    let (home, theme) = (&desk.home, &desk.look.theme);
+    let entries = home.entries();
+    if entries.is_empty() {
+        let text = match (home.ready, home.query.is_empty()) {
+            (false, _) => "Looking for runs ..",
+            (true, true) => "There are no runs and no profiles.",
+            (true, false) => "Nothing has such a name.",
+        };
+        return put(buf, area, 0, text, theme.dim());
+    }
+    // rows with headings between the groups; the list scrolls as a whole
+    let mut rows: Vec<(Option<usize>, String)> = Vec::new();
+    let names = entries.iter().map(|e| super::width(e.name())).max().unwrap_or(0).min(usize::from(area.width) * 3 / 4);
+    for (i, entry) in entries.iter().enumerate() {
+        let is_first = i == 0 || entries[i - 1].heading() != entry.heading();
+        if home.query.is_empty() && is_first {
+            rows.push((None, entry.heading().into()));
+        }
+        rows.push((Some(i), format!("{} {}", pad(&clean(entry.name()), names), entry.remark())));
+    }
+    let selected = home.index(&entries);
+    let at = rows.iter().position(|(i, _)| *i == Some(selected)).unwrap_or(0);
+    let skip = scrolled(at, rows.len(), area.height.into());
+    for (row, (i, text)) in (0..area.height).zip(&rows[skip..]) {
+        match i {
+            None => put(buf, area, row, text, theme.title().patch(Style::new().bold())),
+            Some(i) if *i == selected => put_row(buf, area, row, &format!(">{text}"), theme.selected()),
+            Some(_) => put(buf, area, row, &format!(" {text}"), theme.text()),
+        }
+    }
+}
+
+fn draw_preview(buf: &mut Buffer, area: Rect, desk: &Desk) {
+    let (home, look) = (&desk.home, &desk.look);
+    let entries = home.entries();
+    let Some(entry) = entries.iter().find(|e| Some(e.id()) == home.selected) else {
+        frame(buf, area, look, "", false);
+        return;
+    };
+    let inner = frame(buf, area, look, &clean(entry.name()), false);
+    let cells = usize::from(inner.width);
+    let lines = match entry {
+        Entry::Profile(profile) => of_profile(profile, home.previews.get(&profile.reference), look, cells),
+        Entry::Run(run) => of_run(run, look, cells),
+    };
+    let skip = home.scroll.min(lines.len().saturating_sub(inner.height.into()));
+    for (row, (text, style)) in (0..inner.height).zip(&lines[skip..]) {
+        put(buf, inner, row, text, *style);
+    }
+}
+
+type Styled = Vec<(String, Style)>;
+
+/// "name   value", the value in as many lines as it takes.
+fn item(lines: &mut Styled, cells: usize, name: &str, value: &str, style: Style) {
+    const NAMES: usize = 10;
+    for (i, part) in wrap(value, cells.saturating_sub(NAMES)).into_iter().enumerate() {
+        lines.push((format!("{}{part}", pad(if i == 0 { name } else { "" }, NAMES)), style));
+    }
+}
+
+fn of_profile(summary: &ProfileSummary, preview: Option<&Preview>, look: &Look, cells: usize) -> Styled {
+    let theme = &look.theme;
+    let mut lines: Styled = wrap(&clean(&summary.description), cells).into_iter().map(|l| (l, theme.text())).collect();
+    lines.push(Default::default());
+    match preview {
+        None => lines.push(("Looking at data and device ..".into(), theme.dim())),
+        Some(preview) => {
+            match &preview.data {
+                Ok(found) => item(&mut lines, cells, "Data", &clean(found), theme.good()),
+                Err(missing) => item(&mut lines, cells, "Data", &clean(missing), theme.warn()),
+            }
+            match &preview.profile {
+                Ok(profile) => of_settings(&mut lines, profile, look, cells),
+                Err(problem) => problem.lines().for_each(|l| item(&mut lines, cells, "Wrong", &clean(l), theme.bad())),
+            }
+            let memory = preview.memory_mib.map(|m| if m < 1024. { format!("{m:.0} MiB") } else { format!("{:.1} GiB", m / 1024.) });
+            let time = preview.seconds.map(|s| format!("about {}", duration(s)));
+            let both: Vec<String> = memory.map(|m| format!("about {m}")).into_iter().chain(time).collect();
+            let on = format!("on {}: {}", clean(&preview.device), if both.is_empty() { "no estimate".into() } else { both.join(", ") });
+            item(&mut lines, cells, "Estimate", &on, theme.accent());
+        }
+    }
+    lines.push(Default::default());
+    lines.extend(summary.text.lines().map(|l| {
+        let style = if l.trim_start().starts_with('#') { theme.dim() } else { theme.text() };
+        (clean(l), style)
+    }));
+    lines
+}
+
+/// Which parts of the method are on, and how large the task is.
+fn of_settings(lines: &mut Styled, profile: &Profile, look: &Look, cells: usize) {
+    let (expert, distill) = (&profile.expert, &profile.distill);
+    let switches = [
+        (expert.clipping, "clipping".to_string()),
+        (expert.gradient_penalty > 0., "gradient penalty".into()),
+        (distill.perturbation > 0., "perturbation".into()),
+        (distill.balance, "balance".into()),
+        (distill.intermediate != Intermediate::Off, "intermediate matching".into()),
+    ];
+    let named = |on: bool| switches.iter().filter(|(s, _)| *s == on).map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ");
+    for (on, name) in [(true, "With"), (false, "Without")] {
+        let names = named(on);
+        if !names.is_empty() {
+            item(lines, cells, name, &names, look.theme.text());
+        }
+    }
+    item(lines, cells, "From", &format!("{} images", choice(distill.init)), look.theme.text());
+    let size = format!(
+        "ipc {}: {} iterations of {} student steps; {} experts of {} epochs",
+        distill.ipc, distill.iterations, distill.syn_steps, expert.count, expert.epochs
+    );
+    item(lines, cells, "Size", &size, look.theme.text());
+}
+
+/// A setting that is a choice, as a profile writes it.
+fn choice(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default()
+}
+
+fn of_run(run: &RunSummary, look: &Look, cells: usize) -> Styled {
+    let theme = &look.theme;
+    let mut lines = Styled::new();
+    let state = if run.state.has_engine() { theme.good() } else { theme.text() };
+    item(&mut lines, cells, "State", run.state.name(), state);
+    item(&mut lines, cells, "Profile", &clean(&run.profile), theme.text());
+    if let Some(phase) = run.phase {
+        item(&mut lines, cells, "Phase", &phase.to_string(), theme.text());
+    }
+    item(&mut lines, cells, "Steps", &format!("{} of {}", run.step, run.iterations), theme.text());
+    if let Some(accuracy) = run.accuracy {
+        item(&mut lines, cells, "Accuracy", &format!("{accuracy:.1} % on the test set"), theme.good());
+    }
+    item(&mut lines, cells, "Started", &clean(&run.started), theme.text());
+    item(&mut lines, cells, "Folder", &clean(&run.run.path().to_string_lossy()), theme.dim());
+    lines
+}

@@ -1,0 +1,219 @@
+//! The terminal while the app has it: its modes set, and given back whatever happens.
+
+mod screen;
+
+pub use screen::{Screen, Tty};
+
+use crossterm::Command;
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
+use ratatui::Frame;
+use ratatui::layout::Size;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use screen::{END_UPDATE, Painter};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+/// What has to be given back. It is global because a panic hook and a signal must reach it.
+static HELD: Mutex<Option<Held>> = Mutex::new(None);
+
+struct Held {
+    terminal: Patient,
+    /// The modes of the line as they were.
+    before: Termios,
+}
+
+fn held() -> MutexGuard<'static, Option<Held>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has the terminal in raw mode on its alternate screen. Gives it back when it is dropped, and in a panic before the message is printed.
+pub struct TerminalGuard {
+    painter: Painter<Patient>,
+    terminal: File,
+    mouse: bool,
+}
+
+impl TerminalGuard {
+    /// Takes the terminal: standard output if it is one, else /dev/tty. With `mouse`, its clicks and its wheel are events too.
+    pub fn enter(mouse: bool) -> io::Result<Self> {
+        let stdout = io::stdout();
+        let terminal = if stdout.is_terminal() {
+            File::from(stdout.as_fd().try_clone_to_owned()?)
+        } else {
+            OpenOptions::new().read(true).write(true).open("/dev/tty")?
+        };
+        Self::on(terminal, mouse)
+    }
+
+    fn on(terminal: File, mouse: bool) -> io::Result<Self> {
+        restore_before_panic_message();
+        take(&terminal, mouse)?;
+        // from here on an error drops what is held
+        let painter = Painter::new(Patient(terminal.try_clone()?), Some(terminal.try_clone()?)).inspect_err(|_| restore())?;
+        Ok(Self { painter, terminal, mouse })
+    }
+
+    /// Draws a frame inside a synchronized update. One that changes nothing sends nothing.
+    pub fn draw(&mut self, view: impl FnOnce(&mut Frame)) -> io::Result<()> {
+        self.painter.draw(view)
+    }
+
+    /// Makes the next `draw` send every cell.
+    pub fn repaint(&mut self) {
+        self.painter.repaint();
+    }
+
+    /// Gives the terminal back, stops this process and its job as Ctrl-Z does, and takes the terminal again when it is continued. The
+    /// next `draw` sends every cell. Where nobody could continue it (no shell with job control) it does not stop.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        restore();
+        stop_job()?;
+        self.retake()
+    }
+
+    /// Sets the modes anew: after SIGCONT, where a stop from outside left the terminal to the shell. The next `draw` sends every cell.
+    pub fn retake(&mut self) -> io::Result<()> {
+        restore();
+        take(&self.terminal, self.mouse)?;
+        self.repaint();
+        Ok(())
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> io::Result<Size> {
+        self.painter.size()
+    }
+
+    /// Bytes of frames sent so far.
+    pub fn bytes_written(&self) -> u64 {
+        self.painter.written()
+    }
+
+    /// Whether the other end of the terminal is gone; see [`is_hung_up`].
+    pub fn is_hung_up(&self) -> bool {
+        is_hung_up(&self.terminal)
+    }
+}
+
+impl Drop for TerminalGuard {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back if a [`TerminalGuard`] has it; does nothing the second time. For the thread that handles SIGTERM and SIGHUP
+/// (not for a signal handler itself).
+pub fn restore() {
+    let Some(Held { mut terminal, before }) = held().take() else { return };
+    let mut bytes = END_UPDATE.to_string();
+    escape(&mut bytes, DisableMouseCapture);
+    escape(&mut bytes, DisableBracketedPaste);
+    bytes.push_str("\x1b[0m");
+    escape(&mut bytes, crossterm::cursor::Show);
+    escape(&mut bytes, LeaveAlternateScreen);
+    // a terminal that is gone needs nothing back
+    let _ = terminal.write_all(bytes.as_bytes());
+    let _ = tcsetattr(&terminal.0, OptionalActions::Now, &before);
+}
+
+/// Whether the other end of a terminal (or a pipe) is gone.
+///
+/// crossterm 0.29 never returns from `event::poll` or `event::read` if that happens before or during the call. So wait for input with
+/// poll(2), look here, and only then call `event::poll` with no timeout and `event::read`.
+pub fn is_hung_up(fd: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&fd, PollFlags::empty())];
+    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(_) => fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR),
+        Err(_) => false,
+    }
+}
+
+/// A terminal that some program before this one left in non-blocking mode, which all that share it have: waits itself.
+struct Patient(File);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+                    poll(&mut fds, None).or_else(|e| if e == rustix::io::Errno::INTR { Ok(0) } else { Err(e) })?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn take(terminal: &File, mouse: bool) -> io::Result<()> {
+    let mut held = held();
+    if held.is_some() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this process has the terminal already"));
+    }
+    let before = tcgetattr(terminal)?;
+    let mut raw = before.clone();
+    raw.make_raw();
+    *held = Some(Held { terminal: Patient(terminal.try_clone()?), before });
+    drop(held);
+    let mut bytes = String::new();
+    escape(&mut bytes, EnterAlternateScreen);
+    escape(&mut bytes, crossterm::cursor::Hide);
+    escape(&mut bytes, EnableBracketedPaste);
+    if mouse {
+        escape(&mut bytes, EnableMouseCapture);
+    }
+    let set = tcsetattr(terminal, OptionalActions::Now, &raw).map_err(io::Error::from);
+    let set = set.and_then(|()| Patient(terminal.try_clone()?).write_all(bytes.as_bytes()));
+    set.inspect_err(|_| restore())
+}
+
+fn escape(text: &mut String, command: impl Command) {
+    // writing to a string cannot fail
+    let _ = command.write_ansi(text);
+}
+
+/// Once: the terminal is given back before the message of a panic is printed.
+fn restore_before_panic_message() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            restore();
+            print(info);
+        }));
+    });
+}
+
+/// Stops the foreground job, this process last and right here, and returns when it is continued.
+///
+/// The whole job, as the terminal's own Ctrl-Z would: under `make run` the shell waits for make. SIGTSTP and not SIGSTOP: the kernel
+/// drops it where the process group is an orphan, which nobody could continue.
+fn stop_job() -> io::Result<()> {
+    // SAFETY: plain system calls with constants and with a structure that the first of them fills in
+    unsafe {
+        let mut default: libc::sigaction = std::mem::zeroed();
+        let mut before: libc::sigaction = std::mem::zeroed();
+        default.sa_sigaction = libc::SIG_IGN;
+        if libc::sigaction(libc::SIGTSTP, &default, &mut before) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::kill(0, libc::SIGTSTP);
+        default.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(libc::SIGTSTP, &default, std::ptr::null_mut());
+        // to this thread, so that the next line is run only when continued
+        libc::raise(libc::SIGTSTP);
+        libc::sigaction(libc::SIGTSTP, &before, std::ptr::null_mut());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The app as a user meets it: keys in, screens out.
+
+mod model;
+mod screens;
+mod stage;
+mod story;

@@ -1,0 +1,138 @@
+//! Text from outside on a screen: harmless, and cut by the width that it takes there.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// `text` on one line, without control characters (each becomes a space or `?`), without marks that reorder or hide what stands
+/// around them, and without the signs whose width terminals disagree about.
+pub fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' | '\n' | '\r' => out.push(' '),
+            '±' => out.push_str("+-"),
+            '×' => out.push('x'),
+            '–' | '−' => out.push('-'),
+            '…' => out.push_str(".."),
+            '→' => out.push_str("->"),
+            c if c.is_control() => out.push('?'),
+            // directions, joiners, byte order mark: no width of their own, but power over their neighbours
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => out.push('?'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Cells that `text` takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The beginning of `text` that fits into `cells`, with `..` at its end where something was cut off.
+pub fn fit(text: &str, cells: usize) -> String {
+    if text.width() <= cells {
+        return text.into();
+    }
+    if cells > 4 { fit_plain(text, cells - 2) + ".." } else { fit_plain(text, cells) }
+}
+
+/// The beginning of `text` that fits into `cells`, without a mark.
+pub fn fit_plain(text: &str, cells: usize) -> String {
+    let mut taken = 0;
+    let fits = |c: &char| {
+        taken += c.width().unwrap_or(0);
+        taken <= cells
+    };
+    text.chars().take_while(fits).collect()
+}
+
+/// `text` in exactly `cells`: cut, or with spaces after it.
+pub fn pad(text: &str, cells: usize) -> String {
+    let text = fit(text, cells);
+    let missing = cells.saturating_sub(text.width());
+    text + &" ".repeat(missing)
+}
+
+/// `text` in lines of at most `cells`, broken between words where there are any.
+pub fn wrap(text: &str, cells: usize) -> Vec<String> {
+    let cells = cells.max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let mut word = word;
+        if !line.is_empty() && line.width() + 1 + word.width() > cells {
+            lines.push(std::mem::take(&mut line));
+        }
+        while line.is_empty() && word.width() > cells {
+            let mut taken = 0;
+            let end = word
+                .char_indices()
+                .find(|(_, c)| {
+                    taken += c.width().unwrap_or(0);
+                    taken > cells
+                })
+                .map_or(word.len(), |(i, _)| i);
+            let end = if end == 0 { word.chars().next().map_or(word.len(), char::len_utf8) } else { end };
+            lines.push(word[..end].into());
+            word = &word[end..];
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// A number as short as it can be read: 4 significant digits, powers of ten where they help.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        value.to_string()
+    } else if size == 0. {
+        "0".into()
+    } else if !(1e-3..1e5).contains(&size) {
+        format!("{value:.2e}")
+    } else {
+        let before = size.log10().floor() as i32 + 1;
+        format!("{value:.*}", (4 - before).clamp(0, 5) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_harm_a_terminal_is_shown_as_a_question_mark() {
+        assert_eq!(clean("a\x1b[31mb\x07\nc\u{202e}d\u{9b}e"), "a?[31mb? c?d?e");
+        assert_eq!(clean("34.5 ± 0.5 %, 32×32"), "34.5 +- 0.5 %, 32x32");
+    }
+
+    #[test]
+    fn text_is_cut_by_its_width_on_the_screen() {
+        assert_eq!(fit("abcdefgh", 6), "abcd..");
+        assert_eq!(fit("abc", 3), "abc");
+        assert_eq!(fit("漢字漢字", 6), "漢字..");
+        assert_eq!(fit("漢字", 1), "");
+        assert_eq!(pad("漢", 4), "漢  ");
+        assert_eq!(fit("abc", 0), "");
+    }
+
+    #[test]
+    fn wrapping_loses_nothing() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
+        assert_eq!(wrap("漢字", 1), ["漢", "字"]);
+        assert_eq!(wrap("", 5), [""]);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let shown: Vec<String> = [0., 0.01, 1.23456, 123.456, 12345., 1e7, -2.5e-6, f64::NAN].map(number).to_vec();
+        assert_eq!(shown, ["0", "0.01000", "1.235", "123.5", "12345", "1.00e7", "-2.50e-6", "NaN"]);
+    }
+}
