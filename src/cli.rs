@@ -20,8 +20,25 @@ pub struct Cli {
     /// Where runs are
     #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
+    #[command(flatten)]
+    pub look: Look,
+    /// Without one: the menu of profiles and runs
     #[command(subcommand)]
-    pub command: Cmd,
+    pub command: Option<Cmd>,
+}
+
+/// How the app looks.
+#[derive(Debug, Clone, Args)]
+pub struct Look {
+    /// auto, never, 16, 256 or truecolor [default: auto, what the terminal says]
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub color: Option<String>,
+    /// Draw with ASCII characters only
+    #[arg(long, global = true)]
+    pub ascii: bool,
+    /// Take the mouse
+    #[arg(long, global = true)]
+    pub mouse: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +61,14 @@ pub enum Cmd {
         /// For the engine itself, in the background: the name of the run's profile
         #[arg(long, hide = true)]
         engine_of: Option<String>,
+    },
+    /// Look at a run, and steer it
+    Attach {
+        /// A name, a path, or the beginning of a name
+        run: String,
+        /// Only look: start nothing and send nothing
+        #[arg(long)]
+        read_only: bool,
     },
     /// List the runs
     List {
@@ -134,6 +159,18 @@ pub struct RunArgs {
     /// Start it in the background, print the run's path, and come back
     #[arg(long)]
     pub detach: bool,
+}
+
+impl RunArgs {
+    /// These arguments once more, for another process, without how it is to be run.
+    pub fn to_arguments(&self) -> Vec<String> {
+        let Self { profile: ProfileArgs { profile, set, seed }, name, device, headless: _, detach: _ } = self;
+        let mut arguments = vec![profile.clone(), format!("--device={device}")];
+        arguments.extend(set.iter().map(|s| format!("--set={s}")));
+        arguments.extend(seed.iter().map(|s| format!("--seed={s}")));
+        arguments.extend(name.iter().map(|n| format!("--name={n}")));
+        arguments
+    }
 }
 
 /// What can be sent to an engine.

@@ -48,7 +48,8 @@ fn main() -> ExitCode {
 /// Does what the arguments say; the exit status, or the error that ended it.
 fn run(cli: Cli) -> Result<ExitCode> {
     let data = || data_folder(cli.data.clone());
-    match &cli.command {
+    let Some(command) = &cli.command else { return Err(start_astill()) };
+    match command {
         Cmd::Run(args) => start(args, &data()?, &cli.runs),
         Cmd::Resume { run, headless: _, detach, device, engine_of } => {
             let how = match (engine_of, detach) {
@@ -77,6 +78,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Err(Error::Usage("this is the engine of astill: start astill instead".into()))
         }
     }
+}
+
+fn start_astill() -> Error {
+    Error::Usage("this is the engine of astill: start astill instead".into())
 }
 
 /// Prints what was measured, as JSON or for people.

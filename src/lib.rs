@@ -7,6 +7,7 @@ mod epoch_record;
 pub mod error;
 pub mod headless;
 mod json;
+pub mod local;
 pub mod profile;
 pub mod run;
 pub mod tui;

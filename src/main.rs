@@ -1,20 +1,17 @@
 //! The program `astill`: what needs no libtorch is done here, and the engine beside it does the rest.
 
-use astill::cli::{Cli, Cmd, Sent, out};
-use astill::run::list::{RunSummary, list};
+use astill::cli::{Cli, Cmd, Look, Sent, out};
+use astill::local::{self, Local, PATIENCE};
+use astill::run::list::{RunState, RunSummary, list, summary};
 use astill::run::{RunDir, socket};
+use astill::tui::backend::Backend;
 use astill::{Error, Result, headless, profile};
 use clap::Parser;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
-
-/// How long `send` waits for an answer: longer than a student step takes.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The program that computes, in the folder of this one.
-const ENGINE: &str = "astill-engine";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -25,31 +22,54 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
+    let local = Local { runs: cli.runs.clone(), data: cli.data.clone() };
+    let find = |run: &str| RunDir::find(&cli.runs, run);
+    let on_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     match &cli.command {
-        Cmd::Profiles { json } => profiles(*json),
-        Cmd::List { json } => list_runs(&cli.runs, *json),
-        Cmd::Send { run, what } => send(&RunDir::find(&cli.runs, run)?, what.clone()),
-        Cmd::Run(_) | Cmd::Resume { .. } | Cmd::Check { .. } | Cmd::Bench { .. } => Err(become_engine()),
+        None if on_terminal() => show(&local, &cli.look, false, None),
+        None => Err(Error::Usage("the menu needs a terminal; without one: `astill run PROFILE`, `astill --help`".into())),
+        Some(Cmd::Attach { run, .. }) if !on_terminal() => {
+            let log = find(run)?.log();
+            Err(Error::Usage(format!("looking at a run needs a terminal; without one: `tail -f {}`", log.display())))
+        }
+        Some(Cmd::Attach { run, read_only }) => show(&local, &cli.look, *read_only, Some(find(run)?)),
+        Some(Cmd::Run(args)) if !args.headless && !args.detach && on_terminal() => {
+            let run = local.start(args.to_arguments())?;
+            show(&local, &cli.look, false, Some(run))
+        }
+        Some(Cmd::Resume { run, headless: false, detach: false, engine_of: None, .. }) if on_terminal() => {
+            let run = find(run)?;
+            if !matches!(summary(run.clone()).state, RunState::Done | RunState::Running | RunState::Paused) {
+                local.resume(&run)?;
+            }
+            show(&local, &cli.look, false, Some(run))
+        }
+        Some(Cmd::Profiles { json }) => profiles(*json),
+        Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
+        Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
+        Some(Cmd::Run(_) | Cmd::Resume { .. } | Cmd::Check { .. } | Cmd::Bench { .. }) => Err(become_engine()),
     }
+}
+
+/// Shows the app, and afterwards says on the terminal what there is to say.
+fn show(local: &Local, look: &Look, read_only: bool, open: Option<RunDir>) -> Result<ExitCode> {
+    let ending = local.show(look, read_only, open)?;
+    if let Some(message) = ending.message {
+        headless::say(message);
+    }
+    Ok(ending.signal.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(128_u8.saturating_add(signal as u8))))
 }
 
 /// Goes on as the engine, with the same arguments; comes back only if that cannot be started.
 fn become_engine() -> Error {
-    let engine = match std::env::current_exe().and_then(std::fs::canonicalize) {
-        Ok(own) => own.with_file_name(ENGINE),
-        Err(error) => return Error::io("find", "/proc/self/exe")(error),
-    };
-    let error = Command::new(&engine).args(std::env::args_os().skip(1)).exec();
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::Usage(format!("{} is not there: {ENGINE} must lie in the folder of astill; `make build` makes both", engine.display()))
-        }
-        _ => Error::io("start", engine)(error),
+    match local::engine() {
+        Ok(engine) => Error::io("start", &engine)(Command::new(&engine).args(std::env::args_os().skip(1)).exec()),
+        Err(error) => error,
     }
 }
 
 fn profiles(as_json: bool) -> Result<ExitCode> {
-    let listed = || profile::builtin().iter();
+    let listed = || profile::builtin().iter().filter(|b| b.listed);
     if as_json {
         let list: Vec<_> = listed().map(|b| json!({ "name": b.name, "description": b.description() })).collect();
         out(json!(list))?;
@@ -84,8 +104,11 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
 }
 
 /// Asks the engine of a run and tells its answer.
-fn send(run: &RunDir, what: Sent) -> Result<ExitCode> {
-    let answer = socket::send(run, &what.into(), PATIENCE)?;
+fn send(run: RunDir, what: Sent) -> Result<ExitCode> {
+    let answer = match socket::send(&run, &what.into(), PATIENCE) {
+        Err(_) if summary(run.clone()).state == RunState::Done => return Err(Error::Usage(format!("run {} is done", run.name()))),
+        answer => answer?,
+    };
     out(&answer)?;
     Ok(if answer.is_accepted() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

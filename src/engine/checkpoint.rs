@@ -1,6 +1,7 @@
 //! The state of a run between two distillation steps, as a file that a resumed run starts from.
 
 use super::event::{Headline, Labels, Split};
+use crate::run::checkpoints::{file_name, files};
 use crate::tensor_file::{self, TensorFile};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -131,40 +132,6 @@ impl Numbers {
         evaluated.dedup();
         self.best.as_ref().is_some_and(|b| b.step == step) || evaluated.iter().rev().take(KEPT_EVALUATED).any(|s| *s == step)
     }
-}
-
-/// The steps that there are checkpoints of, ascending.
-pub fn steps(run: &Path) -> Result<Vec<u64>> {
-    Ok(files(run)?.into_iter().map(|(step, _)| step).collect())
-}
-
-/// Removes the checkpoints after `step`, the newest first.
-pub fn remove_after(run: &Path, step: u64) -> Result<()> {
-    for (_, path) in files(run)?.iter().rev().take_while(|(s, _)| *s > step) {
-        fs::remove_file(path).map_err(Error::io("remove", path))?;
-    }
-    Ok(())
-}
-
-/// Relative to the run directory.
-fn file_name(step: u64) -> String {
-    format!("checkpoints/step_{step:05}.safetensors")
-}
-
-/// All checkpoints of a run with their steps, oldest first.
-fn files(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let folder = run.join("checkpoints");
-    let entries = fs::read_dir(&folder).map_err(Error::io("read", &folder))?;
-    let mut steps: Vec<(u64, PathBuf)> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let step = name.strip_prefix("step_")?.strip_suffix(".safetensors")?.parse().ok()?;
-            Some((step, entry.path()))
-        })
-        .collect();
-    steps.sort();
-    Ok(steps)
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! What connects the trainer with the rest of the program: it records what happens, and answers and keeps what is asked of it.
 
-use super::checkpoint;
 use super::event::{CommandStatus, What};
 use super::recorder::Recorder;
 use crate::profile::{self, Profile};
 use crate::progress::{Progress, Watch};
-use crate::run::RunDir;
 use crate::run::command::{Answer, Command};
 use crate::run::edits::{Edit, Edits, Place};
+use crate::run::{RunDir, checkpoints};
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use serde_json::{Value, json};
@@ -219,7 +218,7 @@ impl Control {
 
     fn roll_back(&mut self, step: u64) -> Result<Answer> {
         let Stage::Distill { done, .. } = self.stage else { return Ok(self.want(Wanted::RollBack { step })) };
-        let steps = checkpoint::steps(self.run.path())?;
+        let steps = checkpoints::steps(self.run.path())?;
         if !steps.contains(&step) {
             let there: Vec<String> = steps.iter().map(u64::to_string).collect();
             return Ok(Answer::rejected(format!("there is no checkpoint of step {step}; there are {}", there.join(", "))));

@@ -1,6 +1,6 @@
 //! The phase that distils: iteration after iteration on the synthetic images and the student rate, with what is seen of them.
 
-use super::checkpoint::{self, Best, Measured, State};
+use super::checkpoint::{Best, Measured, State};
 use super::control::{Control, Stage, Wanted};
 use super::evaluation::{Evaluator, Occasion};
 use super::event::{Labels, Perturbation, Split, What};
@@ -12,8 +12,8 @@ use crate::distill::iteration::{Draw, Outcome, Settings, align};
 use crate::distill::trajectory::Trajectory;
 use crate::network::ConvNet;
 use crate::profile::Distill;
-use crate::run::RunDir;
 use crate::run::edits::Place;
+use crate::run::{RunDir, checkpoints};
 use crate::{Error, Result};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
@@ -136,7 +136,7 @@ impl Distillation<'_> {
         *state = State::load_step(self.run.path(), step, self.device)?;
         // in this order, a run that is killed in between is as before or as after
         control.move_edits_back_to(step)?;
-        checkpoint::remove_after(self.run.path(), step)?;
+        checkpoints::remove_after(self.run.path(), step)?;
         self.samples(state, control)
     }
 

@@ -1,5 +1,6 @@
 //! A run seen from outside: its directory, its events, what can be asked of it. Nothing here needs libtorch.
 
+pub mod checkpoints;
 pub mod command;
 mod dir;
 pub mod edits;
