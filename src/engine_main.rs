@@ -1,6 +1,6 @@
 //! The program `astill-engine`: what `astill` hands on because it needs libtorch. Arguments → one call into the library each.
 
-use astill::cli::{BenchOptions, Cli, Cmd, ProfileArgs, RunArgs, Timed, data_folder, out};
+use astill::cli::{Cli, Cmd, ProfileArgs, RunArgs, Timed, data_folder, out};
 use astill::headless::{self, Reporter};
 use astill::profile::{self, Loaded};
 use astill::run::command::Command;
@@ -59,22 +59,32 @@ fn run(cli: Cli) -> Result<ExitCode> {
             resume(&RunDir::find(&cli.runs, run)?, device.as_deref(), cli.data.as_deref(), how)
         }
         Cmd::Check { profile, json } => check(profile, *json, &data()?),
-        Cmd::Bench { what: Timed::Student, options, json } => bench_student(options, *json),
+        Cmd::Bench { what: Some(Timed::Expert { options, json }), .. } => {
+            let report = bench::expert(options.clone())?;
+            let (seconds, images, memory) = (report.seconds_per_step, report.images_per_second, report.peak_rss_mib);
+            let steps = report.options.steps;
+            let text = format!("{seconds} s a step (median of {steps}), {images} images/s, peak memory {memory} MiB");
+            measured(json!(report), text, *json)
+        }
+        Cmd::Bench { what: Some(Timed::Student(student)), .. } | Cmd::Bench { what: None, student } => {
+            let report = bench::student(student.options.clone())?;
+            let (median, least, memory) = (report.seconds_per_iteration, report.seconds_min, report.peak_rss_mib);
+            let iterations = report.options.iterations;
+            let text = format!("{median} s an iteration (median of {iterations}, least {least}), peak memory {memory} MiB");
+            measured(json!(report), text, student.json)
+        }
         Cmd::Profiles { .. } | Cmd::List { .. } | Cmd::Send { .. } => {
             Err(Error::Usage("this is the engine of astill: start astill instead".into()))
         }
     }
 }
 
-fn bench_student(options: &BenchOptions, as_json: bool) -> Result<ExitCode> {
-    let report = bench::student(options.clone())?;
-    if as_json {
-        out(json!(report))?;
+/// Prints what was measured, as JSON or for people.
+fn measured(report: serde_json::Value, text: String, json: bool) -> Result<ExitCode> {
+    if json {
+        out(report)?;
     } else {
-        headless::say(format!(
-            "{} s an iteration (median of {}, least {}), peak memory {} MiB",
-            report.seconds_per_iteration, report.options.iterations, report.seconds_min, report.peak_rss_mib
-        ));
+        headless::say(text);
     }
     Ok(ExitCode::SUCCESS)
 }

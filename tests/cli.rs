@@ -204,6 +204,7 @@ fn wrong_use_is_refused_before_anything_is_created() -> Outcome {
         &["resume", "nothing"],
         &["bench", "--depth", "9"],
         &["bench", "--threads", "0"],
+        &["bench", "expert", "--batch", "0"],
         &["frobnicate"],
     ] {
         let output = place.run(arguments)?;
@@ -216,7 +217,7 @@ fn wrong_use_is_refused_before_anything_is_created() -> Outcome {
 #[test]
 fn bench_reports_the_keys_that_other_programs_report() -> Outcome {
     let place = Place::new()?;
-    let small = ["bench", "--width", "8", "--size", "16", "--depth", "2", "--syn-steps", "2", "--iterations", "1", "--json"];
+    let small = ["bench", "student", "--width", "8", "--size", "16", "--depth", "2", "--syn-steps", "2", "--iterations", "1", "--json"];
     let output = place.run(&small)?;
     assert_status(&output, 0);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
@@ -235,6 +236,20 @@ fn bench_reports_the_keys_that_other_programs_report() -> Outcome {
         "seconds_min",
         "peak_rss_mib",
     ] {
+        assert!(!report[key].is_null(), "no {key} in {report}");
+    }
+    Ok(())
+}
+
+#[test]
+fn bench_times_an_expert_too() -> Outcome {
+    let place = Place::new()?;
+    let small = ["bench", "expert", "--width", "8", "--size", "16", "--depth", "2", "--batch", "8", "--steps", "1", "--json"];
+    let output = place.run(&small)?;
+    assert_status(&output, 0);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let keys = ["batch", "width", "size", "depth", "classes", "steps", "threads", "device"];
+    for key in keys.into_iter().chain(["seconds_per_step", "images_per_second", "peak_rss_mib"]) {
         assert!(!report[key].is_null(), "no {key} in {report}");
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! tests/golden.
 
 use astill_engine::data::{Zca, augment};
-use astill_engine::distill::expert::{expert_loss, gradient_penalty};
+use astill_engine::distill::expert::{expert_gradient, expert_loss, gradient_penalty};
 use astill_engine::distill::perturb::perturb;
 use astill_engine::distill::{Intermediate, Path, Recipe, Step, Student, TrainingSet, balance_factor, matching_loss};
 use astill_engine::network::{Activation, ConvNet, Norm, Pooling};
@@ -99,7 +99,11 @@ impl Case {
         self.expect("loss", &loss.total)?;
         self.expect("grad", &grad[0])?;
         let alone = gradient_penalty(&net, &theta, &x, penalty);
-        self.expect("penalty", &alone)
+        self.expect("penalty", &alone)?;
+        let epoch = self.number("epoch", None)? as usize;
+        let whole = expert_gradient(&net, &theta.detach(), &augmented, &x, &y, epoch, &recipe);
+        self.expect("grad", &whole.gradient)?;
+        self.expect("penalty", &whole.penalty)
     }
 
     fn student(&mut self) -> Result<(), Failure> {

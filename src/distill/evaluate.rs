@@ -1,9 +1,9 @@
 //! Evaluation: how good a fresh network becomes that sees the synthetic images alone.
 
 use super::TrainingSet;
-use super::student::gradient;
+use super::student::step_gradient;
 use crate::data::{Augmentation, Split};
-use crate::network::ConvNet;
+use crate::network::{Batch, ConvNet};
 use crate::progress::{Watch, report};
 use crate::{Result, random};
 use tch::{Device, Kind, Tensor};
@@ -39,16 +39,14 @@ pub fn train(net: &ConvNet, set: &TrainingSet<'_>, epochs: usize, seed: u64, ind
             let rows = Tensor::from_slice(rows).to_device(device);
             let batch = set.images.index_select(0, &rows);
             let augmented = Augmentation::draw(&mut rng, batch.size()[0] as usize, side).apply(&batch);
-            let point = theta.set_requires_grad(true);
-            let loss = super::cross_entropy(&net.forward(&point, &augmented), &set.labels.index_select(0, &rows));
-            let [g] = gradient(&loss, [&point], false);
-            let point = point.detach();
-            let g = g + &point * WEIGHT_DECAY;
+            let labels = set.labels.index_select(0, &rows);
+            let g = step_gradient(net, &theta, Batch { images: &augmented, labels: &labels, factor: 1. });
+            let g = g + &theta * WEIGHT_DECAY;
             let v = match velocity {
                 Some(before) => before * MOMENTUM + g,
                 None => g,
             };
-            theta = point - &v * lr;
+            theta -= &v * lr;
             velocity = Some(v);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::student::gradient;
 use crate::data::{Augmentation, Split};
-use crate::network::ConvNet;
+use crate::network::{Batch, ConvNet, LossGradient};
 use crate::progress::{Watch, report};
 use crate::{Result, random};
 use tch::{Device, Kind, Tensor};
@@ -93,6 +93,71 @@ pub fn expert_loss(
     ExpertLoss { total, cross_entropy, penalty, logits }
 }
 
+/// The gradient of an expert's loss on one batch, and what is told of it.
+#[derive(Debug)]
+pub struct ExpertGradient {
+    /// (P).
+    pub gradient: Tensor,
+    /// Plain mean cross-entropy (scalar).
+    pub cross_entropy: Tensor,
+    /// The gradient penalty, λ included (scalar; 0 when off).
+    pub penalty: Tensor,
+    /// Logits of the augmented images (N, K).
+    pub logits: Tensor,
+}
+
+/// The gradient of [`expert_loss`] in `theta` (P).
+pub fn expert_gradient(
+    net: &ConvNet,
+    theta: &Tensor,
+    augmented: &Tensor,
+    images: &Tensor,
+    labels: &Tensor,
+    epoch: usize,
+    recipe: &Recipe,
+) -> ExpertGradient {
+    if net.has_tangent(images) {
+        let factor = if recipe.clipping { clip_factor(epoch) } else { 1. };
+        let LossGradient { parameters, logits, .. } = net.loss_gradient(theta, Batch { images: augmented, labels, factor }, false);
+        let cross_entropy = super::cross_entropy(&logits, labels);
+        let (penalty, gradient) = match recipe.gradient_penalty {
+            0. => (cross_entropy.zeros_like(), parameters),
+            weight => {
+                let pixels = (images.numel() as i64 / images.size()[1]) as f64;
+                let (penalty, d) = net.input_gradient_along(theta, images, &|g| penalty_of(g, weight / pixels));
+                (penalty, parameters + d)
+            }
+        };
+        return ExpertGradient { gradient, cross_entropy, penalty, logits };
+    }
+    let point = theta.detach().set_requires_grad(true);
+    let n = images.size()[0];
+    let piece = if images.device() == Device::Cpu { CPU_PIECE } else { n };
+    let mut gradient = theta.zeros_like();
+    let [mut cross_entropy, mut penalty] = [0, 1].map(|_| Tensor::zeros([], (theta.kind(), theta.device())));
+    let mut logits = Vec::new();
+    for from in (0..n).step_by(piece.max(1) as usize) {
+        let length = piece.min(n - from);
+        let [x, augmented, y] = [images, augmented, labels].map(|t| t.narrow(0, from, length));
+        let loss = expert_loss(net, &point, &augmented, &x, &y, epoch, recipe);
+        let share = length as f64 / n as f64;
+        let [d] = super::student::gradient(&(&loss.total * share), [&point], false);
+        gradient += d;
+        cross_entropy += loss.cross_entropy.detach() * share;
+        penalty += loss.penalty.detach() * share;
+        logits.push(loss.logits.detach());
+    }
+    ExpertGradient { gradient, cross_entropy, penalty, logits: Tensor::cat(&logits, 0) }
+}
+
+/// Σ w (‖g‖ − 1)² over the pixels of g (n, C, H, W), and its gradient 2 w (‖g‖ − 1) g / ‖g‖, which counts as 0 where g is 0.
+fn penalty_of(g: &Tensor, w: f64) -> (Tensor, Tensor) {
+    let norm = g.norm_scalaropt_dim(2, [1], true); // (n, 1, H, W)
+    let above = &norm - 1.;
+    let slope = (&above / &norm * (2. * w)).masked_fill(&norm.eq(0.), 0.);
+    (above.square().sum(None::<Kind>) * w, g * slope)
+}
+
 /// An expert between two epochs.
 #[derive(Debug)]
 pub struct Expert {
@@ -142,20 +207,11 @@ impl Expert {
             let (x, y) = train.batch(rows);
             let mut rng = random::generator(turn.seed, "expert augmentation", &[turn.expert, epoch as u64, b]);
             let augmented = Augmentation::draw(&mut rng, rows.len(), x.size()[3]).apply(&x);
-            let point = theta.detach().set_requires_grad(true);
-            let mut g = theta.zeros_like();
-            let n = rows.len() as i64;
-            let piece = if x.device() == Device::Cpu { CPU_PIECE } else { n };
-            for from in (0..n).step_by(piece as usize) {
-                let length = piece.min(n - from);
-                let [x, augmented, y] = [&x, &augmented, &y].map(|t| t.narrow(0, from, length));
-                let loss = expert_loss(net, &point, &augmented, &x, &y, epoch, recipe);
-                let [d] = gradient(&(&loss.total * (length as f64 / n as f64)), [&point], false);
-                g += d;
-                let correct = loss.logits.argmax(1, false).eq_tensor(&y).sum(Kind::Double);
-                let [loss, penalty] = [&loss.cross_entropy, &loss.penalty].map(|t| t.detach().to_kind(Kind::Double) * length as f64);
-                sums += Tensor::stack(&[loss, correct, penalty], 0);
-            }
+            let ExpertGradient { gradient: mut g, cross_entropy, penalty, logits } =
+                expert_gradient(net, &theta, &augmented, &x, &y, epoch, recipe);
+            let correct = logits.argmax(1, false).eq_tensor(&y).sum(Kind::Double);
+            let [loss, penalty] = [cross_entropy, penalty].map(|t| t.to_kind(Kind::Double) * rows.len() as f64);
+            sums += Tensor::stack(&[loss, correct, penalty], 0);
             if recipe.weight_decay > 0. {
                 g += &theta * recipe.weight_decay;
             }

@@ -3,7 +3,7 @@
 use super::TrainingSet;
 use crate::Result;
 use crate::data::Augmentation;
-use crate::network::{Batch, ConvNet, KeptPass};
+use crate::network::{Batch, ConvNet, KeptPass, LossGradient};
 use tch::Tensor;
 
 /// One student step: which synthetic images it sees and how they are augmented.
@@ -35,9 +35,9 @@ pub struct Rollout {
     kept: Vec<Option<KeptPass>>,
 }
 
-/// Memory for what is kept of steps. So much lets small steps go back without going forward again, and no more, so that memory does
-/// not grow with N.
-const KEPT_BYTES: usize = 256 << 20;
+/// Memory that a rollout fills where it can: what its points and velocities leave keeps passes of the last steps. So much lets small
+/// steps go back without going forward again, and more steps do not take more memory.
+const ROLLOUT_BYTES: usize = 256 << 20;
 
 /// The derivative of a loss of the student's points.
 #[derive(Debug)]
@@ -57,7 +57,11 @@ impl Rollout {
         let row = (parameters + ALIGNED - 1) / ALIGNED * ALIGNED;
         let block = Tensor::empty([2 * syn_steps as i64 + 1, row], (start.kind(), start.device())).narrow(1, 0, parameters);
         let views = |from: usize, to: usize| (from..to).map(|i| block.get(i as i64)).collect();
-        Self { points: views(0, syn_steps + 1), velocities: views(syn_steps + 1, 2 * syn_steps + 1), kept: Vec::new() }
+        Self {
+            points: views(0, syn_steps + 1),
+            velocities: views(syn_steps + 1, 2 * syn_steps + 1),
+            kept: (0..syn_steps).map(|_| None).collect(),
+        }
     }
 }
 
@@ -68,20 +72,23 @@ impl Student<'_> {
     pub fn unroll(&self, start: &Tensor, steps: &[Step], between: &mut dyn FnMut() -> Result<()>) -> Result<Rollout> {
         let mut rollout = Rollout::reserve(start, steps.len());
         rollout.points[0].copy_(start);
-        let fast = self.net.has_tangent(self.set.images);
+        let by_hand = self.net.has_tangent(self.set.images);
+        let vectors = (2 * steps.len() + 1) * start.numel() * start.kind().elt_size_in_bytes();
+        let room = ROLLOUT_BYTES.saturating_sub(vectors);
         for (i, step) in steps.iter().enumerate() {
             between()?;
             let theta = rollout.points[i].detach();
             let images = augmented(&self.set.images.index_select(0, &step.rows), step);
-            let g = if fast {
-                let labels = self.labels(step);
-                // the way back begins at the last steps, and frees them one by one
-                let keep = (steps.len() - i) * self.net.kept_bytes(&images) <= KEPT_BYTES;
-                let gradient = self.net.loss_gradient(&theta, self.batch(&images, &labels), keep);
-                rollout.kept.push(gradient.kept);
-                gradient.parameters
+            let labels = self.set.labels.index_select(0, &step.rows);
+            let batch = Batch { images: &images, labels: &labels, factor: self.loss_factor };
+            // the way back begins at the last steps, and frees them one by one
+            let keep = by_hand && (steps.len() - i) * self.net.kept_bytes(&images) <= room;
+            let g = if keep {
+                let LossGradient { parameters, kept, .. } = self.net.loss_gradient(&theta, batch, true);
+                rollout.kept[i] = kept;
+                parameters
             } else {
-                self.step_gradient(&theta.set_requires_grad(true), &images, step, false)
+                step_gradient(self.net, &theta, batch)
             };
             let v = match i.checked_sub(1) {
                 Some(before) => &rollout.velocities[before] * self.momentum + g,
@@ -94,7 +101,7 @@ impl Student<'_> {
         Ok(rollout)
     }
 
-    /// The exact gradient of a loss L(θ_0 … θ_N) through all N steps, with the graph of one step in memory at a time.
+    /// The exact gradient of a loss L(θ_0 … θ_N) through all N steps, with one step in memory at a time. Uses up what `rollout` kept.
     ///
     /// `derivatives` are the direct ∂L/∂θ_i (P) with their i. Backwards over the steps, with λ = ∂L/∂θ_i+1 and ν = ∂L/∂v_i:
     /// ∂α −= λ · v_i; ν ← ν − α λ; s = ν · g_i(θ_i, X_i); ∂X += ∂s/∂X; λ ← λ + ∂s/∂θ_i; ν ← μ ν. Every step's batch and
@@ -111,7 +118,7 @@ impl Student<'_> {
                 *lambda += derivative;
             }
         };
-        let fast = self.net.has_tangent(self.set.images);
+        let by_hand = self.net.has_tangent(self.set.images);
         let mut lambda = rollout.points[0].zeros_like();
         add_direct(&mut lambda, steps.len());
         let mut nu = lambda.zeros_like();
@@ -126,13 +133,14 @@ impl Student<'_> {
             let batch = self.set.images.index_select(0, &step.rows).detach().set_requires_grad(step.augmentation.is_some());
             let seen = augmented(&batch, step);
             let input = seen.detach();
-            let (d_theta, d_input) = if fast {
-                let labels = self.labels(step);
-                let kept = rollout.kept.get_mut(i).and_then(Option::take);
-                self.net.gradient_along(&theta, self.batch(&input, &labels), &nu, kept)
+            let labels = self.set.labels.index_select(0, &step.rows);
+            let (d_theta, d_input) = if by_hand {
+                let batch = Batch { images: &input, labels: &labels, factor: self.loss_factor };
+                self.net.gradient_along(&theta, batch, &nu, rollout.kept[i].take())
             } else {
                 let (theta, input) = (theta.set_requires_grad(true), input.set_requires_grad(true));
-                let s = nu.dot(&self.step_gradient(&theta, &input, step, true));
+                let batch = Batch { images: &input, labels: &labels, factor: self.loss_factor };
+                let s = nu.dot(&graph_gradient(self.net, &theta, batch, true));
                 let [d_input, d_theta] = gradient(&s, [&input, &theta], false);
                 (d_theta, d_input)
             };
@@ -151,21 +159,21 @@ impl Student<'_> {
         }
         Ok(Gradient { images: d_images, lr: d_lr })
     }
+}
 
-    fn labels(&self, step: &Step) -> Tensor {
-        self.set.labels.index_select(0, &step.rows)
+/// g = ∂/∂θ (P) of factor · mean cross-entropy of a batch.
+pub(super) fn step_gradient(net: &ConvNet, theta: &Tensor, batch: Batch<'_>) -> Tensor {
+    if net.has_tangent(batch.images) {
+        return net.loss_gradient(theta, batch, false).parameters;
     }
+    graph_gradient(net, &theta.detach().set_requires_grad(true), batch, false)
+}
 
-    fn batch<'b>(&self, images: &'b Tensor, labels: &'b Tensor) -> Batch<'b> {
-        Batch { images, labels, factor: self.loss_factor }
-    }
-
-    /// g = ∂/∂θ of factor · mean cross-entropy of one batch, flat (P); with `graph`, differentiable again.
-    fn step_gradient(&self, theta: &Tensor, images: &Tensor, step: &Step, graph: bool) -> Tensor {
-        let loss = super::cross_entropy(&self.net.forward(theta, images), &self.labels(step)) * self.loss_factor;
-        let [g] = gradient(&loss, [theta], graph);
-        g
-    }
+/// The same by autograd, for `theta` that requires a gradient; with `graph`, differentiable again.
+fn graph_gradient(net: &ConvNet, theta: &Tensor, batch: Batch<'_>, graph: bool) -> Tensor {
+    let loss = super::cross_entropy(&net.forward(theta, batch.images), batch.labels) * batch.factor;
+    let [g] = gradient(&loss, [theta], graph);
+    g
 }
 
 fn augmented(images: &Tensor, step: &Step) -> Tensor {

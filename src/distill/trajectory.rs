@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use tch::Tensor;
 
 /// Changes when the meaning of a setting or the training itself changes, so that older trajectories are not taken for new ones.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The folder of all experts that were trained under the same settings.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ pub(super) struct Piece {
 }
 
 /// The number of pieces of `n` images.
-pub(super) fn pieces(n: i64) -> i64 {
+fn pieces(n: i64) -> i64 {
     (n + PIECE - 1) / PIECE
 }
 

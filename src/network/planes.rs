@@ -349,9 +349,8 @@ fn sums<T: Real, const K: usize, const S: usize>(slices: [&[T]; K], term: impl F
     while width > 1 {
         width /= 2;
         for lane in &mut lanes {
-            for l in 0..width {
-                lane[l] = lane[l] + lane[l + width];
-            }
+            let (low, high) = lane.split_at_mut(width);
+            low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
         }
     }
     lanes.map(|lane| lane[0])

@@ -278,6 +278,37 @@ impl ConvNet {
         (parameters, Tensor::cat(&d_images, 0))
     }
 
+    /// For the images' gradient g = ∂ Σ_k f_k/∂x of the sum of all logits: a function P(g), summed over the images, and its gradient in
+    /// the parameters (P), where [`ConvNet::has_tangent`].
+    ///
+    /// `function` gets g (n, C, H, W) of some of the images and returns P(g) (scalar) and h = ∂P/∂g: d(g · h)/dθ with h fixed is the
+    /// gradient of P in θ.
+    pub fn input_gradient_along(
+        &self,
+        theta: &Tensor,
+        images: &Tensor,
+        function: &(dyn Fn(&Tensor) -> (Tensor, Tensor) + Sync),
+    ) -> (Tensor, Tensor) {
+        let no_labels = Tensor::zeros([images.size()[0]], (Kind::Int64, Device::Cpu));
+        let shared = self.shared(theta, Batch { images, labels: &no_labels, factor: 0. }, None);
+        let parameters = theta.zeros_like();
+        let mut sum = self.unflatten(&parameters);
+        let mut total = Tensor::zeros([], (theta.kind(), Device::Cpu));
+        let work = |shared: &Shared, piece| {
+            let (images, _) = shared.piece(piece);
+            match images.kind() {
+                Kind::Double => piece_input_along::<f64>(&shared.layers, &images, function),
+                _ => piece_input_along::<f32>(&shared.layers, &images, function),
+            }
+        };
+        let collect = |(value, parts): (Tensor, Parts)| {
+            total += value;
+            add(&mut sum, parts);
+        };
+        in_pieces(images.size()[0], || shared.share(), work, collect);
+        (total, parameters)
+    }
+
     fn shared(&self, theta: &Tensor, batch: Batch<'_>, direction: Option<&Tensor>) -> Shared {
         let layers = Layers::of(self, theta);
         let direction = direction.map(|u| Direction::Parameters(Moving::new(&layers, Layers::of(self, u))));
@@ -308,6 +339,13 @@ fn piece_along<T: Real>(
 ) -> (Parts, Option<Tensor>) {
     let pass = kept.unwrap_or_else(|| first_order::<T>(layers, images, loss, Wanted::Nothing).pass);
     direction.map_or_else(Default::default, |direction| along::<T>(layers, images, loss, &pass, direction))
+}
+
+/// P(g) and its gradient in the parameters, for one piece.
+fn piece_input_along<T: Real>(layers: &Layers, images: &Tensor, function: &dyn Fn(&Tensor) -> (Tensor, Tensor)) -> (Tensor, Parts) {
+    let first = first_order::<T>(layers, images, &Loss::Logits, Wanted::Images);
+    let (value, h) = function(&first.d_images.unwrap_or_default());
+    (value, along::<T>(layers, images, &Loss::Logits, &first.pass, &Direction::Images(h)).0)
 }
 
 /// Which gradients a first-order pass works out.
@@ -428,7 +466,7 @@ fn along<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, pass: &Pass, di
     let [features, features_dot] = [0, 1].map(|half| input.as_ref().map(|pair| pair.select(two, half).flatten(1, -1)).unwrap_or_default());
     let mut logits_dot = features_dot.matmul(&layers.weight.tr());
     if let Direction::Parameters(moving) = direction {
-        logits_dot = logits_dot + features.linear(&moving.dot.weight, Some(&moving.dot.bias));
+        logits_dot += features.linear(&moving.dot.weight, Some(&moving.dot.bias));
     }
     let d_logits_dot = loss.gradient_dot(&logits_dot, &pass.probabilities);
     let mut parts: Parts = Vec::new(); // last first
@@ -436,7 +474,7 @@ fn along<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, pass: &Pass, di
     parts.push(Some(d_logits_dot.tr().matmul(&features) + pass.d_logits.tr().matmul(&features_dot)));
     let mut d_a_dot = d_logits_dot.matmul(&layers.weight);
     if let Direction::Parameters(moving) = direction {
-        d_a_dot = d_a_dot + pass.d_logits.matmul(&moving.dot.weight);
+        d_a_dot += pass.d_logits.matmul(&moving.dot.weight);
     }
 
     let mut d_images = None;
