@@ -21,8 +21,10 @@ use tokio::sync::oneshot;
 
 /// How often a log of events is looked at when its end is reached.
 const POLL_EVERY: Duration = Duration::from_millis(100);
-/// After so many looks, whether there is an engine.
+/// After so many looks, whether there is an engine; sooner to make sure that there is none. One that starts or ends is missing for a
+/// moment in which its events do not say so.
 const LOOKS_PER_CHECK: u32 = 20;
+const LOOKS_TO_MAKE_SURE: u32 = 10;
 /// Bytes of events that are read at once.
 const BUDGET: usize = 2 << 20;
 /// How long the reading of keys waits before it looks for a new size of the terminal.
@@ -136,7 +138,8 @@ fn follow<B: Backend>(
     messages: &UnboundedSender<Message>,
 ) {
     let mut file = EventsFile::open(run.events());
-    let (mut looks, mut was_at_end, mut was_alive, mut told) = (0, false, None, false);
+    let (mut looks_left, mut missed, mut was_alive) = (0, false, None);
+    let (mut was_at_end, mut told) = (false, false);
     while !ended.load(Ordering::Relaxed) {
         match file.poll(BUDGET) {
             Ok(events) => {
@@ -161,13 +164,16 @@ fn follow<B: Backend>(
             }
             Err(_) => {}
         }
-        if looks % LOOKS_PER_CHECK == 0 {
+        if looks_left == 0 {
             let alive = backend.is_alive(run);
-            if was_alive.replace(alive) != Some(alive) && messages.send(Message::Alive(run.clone(), alive)).is_err() {
+            looks_left = if alive || missed { LOOKS_PER_CHECK } else { LOOKS_TO_MAKE_SURE };
+            let is_sure = alive || missed;
+            missed = !alive;
+            if is_sure && was_alive.replace(alive) != Some(alive) && messages.send(Message::Alive(run.clone(), alive)).is_err() {
                 return;
             }
         }
-        looks += 1;
+        looks_left -= 1;
         std::thread::sleep(POLL_EVERY);
     }
 }

@@ -30,7 +30,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session) {
         let left = model.seconds_left().filter(|_| session.is_live() && model.step < model.iterations);
         first.extend(left.map(|s| (format!("{} left", duration(s)), theme.text())));
     }
-    first.extend(desk.silence().filter(|_| session.is_live()).map(|s| (format!("last word {} ago", duration(s)), theme.warn())));
+    first.extend(desk.silence().filter(|_| session.is_live()).map(|s| (format!("last word {} ago", whole(s)), theme.warn())));
     spread(buf, area, 0, first);
 
     let mut second = Vec::new();
@@ -151,6 +151,11 @@ fn progress(session: &Session) -> (f64, String) {
         },
         _ => (share, format!("{:.0} %", share * 100.)),
     }
+}
+
+/// As [`duration`], without tenths.
+fn whole(seconds: f64) -> String {
+    if seconds < 60. { format!("{seconds:.0} s") } else { duration(seconds) }
 }
 
 /// "1.3 it/s" or "2.5 s/it"

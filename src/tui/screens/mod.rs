@@ -22,7 +22,7 @@ pub use tweak::Tweak;
 use super::app::{Desk, Layer, Look};
 use super::keys::{self, Action, Place};
 use super::model::Weight;
-use super::text::{fit, pad, width};
+use super::text::{fit, pad, width, wrap};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -59,7 +59,7 @@ pub fn draw(frame: &mut Frame, desk: &Desk, layers: &[Layer], place: Place) {
             Layer::Confirm(confirm) => confirm.draw(buf, body, desk),
         };
     }
-    footer(buf, Rect { y: area.bottom() - 1, height: 1, ..area }, desk, place);
+    footer(buf, area, desk, place);
     if let Some(cursor) = cursor {
         frame.set_cursor_position(cursor);
     }
@@ -80,12 +80,22 @@ fn draw_line(buf: &mut Buffer, area: Rect, desk: &Desk, layers: &[Layer]) {
     put(buf, area, 0, &text, Style::new());
 }
 
-/// The keys of a place, or what there is to say.
+/// In the last row the keys of a place; or what there is to say, in as many rows as it takes.
 fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place) {
+    /// A reason that is longer is in the log.
+    const MOST: usize = 4;
     let theme = &desk.look.theme;
     if let Some(notice) = &desk.notice {
-        return put(buf, area, 0, &notice.text, weight_style(&desk.look, notice.weight));
+        let lines = wrap(&notice.text, area.width.into());
+        let rows = lines.len().min(MOST) as u16;
+        let area = Rect { y: area.bottom() - rows, height: rows, ..area };
+        Clear.render(area, buf);
+        for (row, line) in (0..rows).zip(&lines) {
+            put(buf, area, row, line, weight_style(&desk.look, notice.weight));
+        }
+        return;
     }
+    let area = Rect { y: area.bottom() - 1, height: 1, ..area };
     let mut spans = Vec::new();
     let mut left = usize::from(area.width);
     // the last ones say how to get help and how to get out: they are always there

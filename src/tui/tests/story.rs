@@ -3,7 +3,7 @@
 use super::stage::*;
 use crate::run::event::{CommandStatus, What};
 use crate::tui::app::Message;
-use crate::tui::backend::{Command, RunState};
+use crate::tui::backend::{Answer, Command, RunState};
 use crate::tui::keys::Place;
 use crate::tui::model::State;
 
@@ -104,6 +104,17 @@ fn checkpoint_and_evaluation_on_a_key_with_the_answer_in_sight() {
     stage.keys(&["e"]);
     assert!(stage.screen().contains("evaluate: accepted"));
     assert_eq!(*stage.fake.commands.lock().unwrap(), [Command::Checkpoint, Command::Evaluate]);
+}
+
+#[test]
+fn a_long_reason_is_told_to_its_end() {
+    let mut stage = Stage::run((80, 24), "r", a_run("r", 60));
+    let reason = "there are no synthetic images yet; ask again in the phase distill (experts are kept after every epoch)";
+    stage.hear(Message::Answered(run_dir("r"), Command::Evaluate, Ok(Answer::rejected(reason))));
+    let screen = stage.screen();
+    assert!(screen.contains("evaluate: rejected (there are no") && screen.contains("every epoch)"), "{screen}");
+    stage.keys(&["Tab"]);
+    assert!(!stage.screen().contains("rejected"));
 }
 
 #[test]
@@ -276,7 +287,7 @@ fn only_a_silent_engine_makes_the_seconds_count() {
     assert_eq!(stage.app.desk.silence(), None);
     stage.hear(Message::Now(now + 12.4));
     assert_eq!(stage.app.desk.silence(), Some(12.));
-    assert!(stage.screen().contains("last word 12.0 s ago"), "{}", stage.screen());
+    assert!(stage.screen().contains("last word 12 s ago"), "{}", stage.screen());
     let mut life = a_run("r", 20);
     life.push(command("pause"));
     stage.tell(life);
