@@ -74,9 +74,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let text = format!("{median} s an iteration (median of {iterations}, least {least}), peak memory {memory} MiB");
             measured(json!(report), text, student.json)
         }
-        Cmd::Profiles { .. } | Cmd::List { .. } | Cmd::Send { .. } => {
-            Err(Error::Usage("this is the engine of astill: start astill instead".into()))
-        }
+        Cmd::Profiles { .. } | Cmd::List { .. } | Cmd::Send { .. } | Cmd::Attach { .. } => Err(start_astill()),
     }
 }
 

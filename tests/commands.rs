@@ -64,8 +64,9 @@ fn is_step(what: &What) -> bool {
 }
 
 fn last_step(place: &Place) -> Result<u64, Box<dyn std::error::Error>> {
-    let steps = place.events("r")?.into_iter().filter_map(|e| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None });
-    steps.last().ok_or_else(|| "no step".into())
+    let mut steps =
+        place.events("r")?.into_iter().filter_map(|e| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None });
+    steps.next_back().ok_or_else(|| "no step".into())
 }
 
 #[test]
