@@ -89,10 +89,13 @@ pub enum Cmd {
         #[arg(long)]
         json: bool,
     },
-    /// Say whether a profile can be run, and print it with every key
+    /// Say whether a profile can be run, what it takes, and print it with every key
     Check {
         #[command(flatten)]
         profile: ProfileArgs,
+        /// What to estimate for: auto (a GPU where there is one), cpu, cuda or cuda:N
+        #[arg(long, default_value = "auto")]
+        device: String,
         /// As JSON on stdout
         #[arg(long)]
         json: bool,

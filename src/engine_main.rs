@@ -5,8 +5,10 @@ use astill::headless::{self, Reporter};
 use astill::profile::{self, Loaded};
 use astill::run::command::Command;
 use astill::run::event::What;
+use astill::run::text::duration;
 use astill::run::{EngineLock, History, RunDir};
 use astill::{Error, Result, atomic_file};
+use astill_engine::engine::estimate::Estimate;
 use astill_engine::engine::{self, Engine, Plan, Request, TRAINER_THREAD, device};
 use astill_engine::{bench, data};
 use clap::Parser;
@@ -59,7 +61,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             };
             resume(&RunDir::find(&cli.runs, run)?, device.as_deref(), cli.data.as_deref(), how)
         }
-        Cmd::Check { profile, json } => check(profile, *json, &data()?),
+        Cmd::Check { profile, device, json } => check(profile, device, *json, &data()?),
         Cmd::Bench { what: Some(Timed::Expert { options, json }), .. } => {
             let report = bench::expert(options.clone())?;
             let (seconds, images, memory) = (report.seconds_per_step, report.images_per_second, report.peak_rss_mib);
@@ -102,20 +104,32 @@ fn checked(args: &ProfileArgs, data: &Path) -> Result<(Loaded, data::Inventory)>
     Ok((loaded, inventory))
 }
 
-fn check(args: &ProfileArgs, as_json: bool, data: &Path) -> Result<ExitCode> {
+fn check(args: &ProfileArgs, device: &str, as_json: bool, data: &Path) -> Result<ExitCode> {
     let (loaded, inventory) = checked(args, data)?;
+    let estimate = Estimate::measure(&loaded.profile, &inventory, device::choose(device)?)?;
     let count = |split: &[usize]| split.iter().sum::<usize>();
     let (train, validation, test) = (count(&inventory.train), count(&inventory.validation), count(&inventory.test));
     if as_json {
         let data = json!({ "classes": inventory.classes, "train": train, "validation": validation, "test": test });
-        out(json!({ "name": loaded.name, "profile": loaded.profile, "data": data }))?;
-    } else {
-        out(loaded.profile.to_yaml().trim_end())?;
-        headless::say(format!(
-            "{}: fine. {} classes, {train} training, {validation} validation and {test} test images",
-            loaded.name,
-            inventory.classes.len()
-        ));
+        out(json!({ "name": loaded.name, "profile": loaded.profile, "data": data, "estimate": estimate }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    out(loaded.profile.to_yaml().trim_end())?;
+    headless::say(format!(
+        "{}: fine. {} classes, {train} training, {validation} validation and {test} test images",
+        loaded.name,
+        inventory.classes.len()
+    ));
+    let Estimate { data_seconds, experts_seconds, distill_seconds, evaluate_seconds, .. } = &estimate;
+    let [all, data, experts, distill, evaluate] =
+        [&estimate.seconds, data_seconds, experts_seconds, distill_seconds, evaluate_seconds].map(|s| duration(*s));
+    headless::say(format!(
+        "about {all} on {}: data {data}, experts {experts}, distill {distill}, evaluate {evaluate}; less where the store has the experts",
+        estimate.device
+    ));
+    headless::say(format!("about {:.0} MiB of memory", estimate.memory_mib));
+    if let Some(warning) = estimate.warning() {
+        headless::say(format!("warning: {warning}"));
     }
     Ok(ExitCode::SUCCESS)
 }

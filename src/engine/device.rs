@@ -80,8 +80,17 @@ pub fn peak_resident_mib() -> u64 {
     status_kib("VmHWM:") / 1024
 }
 
+/// Memory that new programs can have on this host, in MiB; none where the system does not say.
+pub fn free_host_mib() -> Option<f64> {
+    Some(kib("/proc/meminfo", "MemAvailable:")).filter(|kib| *kib > 0).map(|kib| kib as f64 / 1024.)
+}
+
 fn status_kib(key: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix(key));
+    kib("/proc/self/status", key)
+}
+
+fn kib(file: &str, key: &str) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix(key));
     line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

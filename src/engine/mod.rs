@@ -4,6 +4,7 @@ mod checkpoint;
 mod control;
 pub mod device;
 mod distillation;
+pub mod estimate;
 mod evaluation;
 mod experts;
 mod picture;
@@ -12,7 +13,7 @@ pub mod socket;
 mod trainer;
 
 pub use control::Request;
-pub use trainer::{Plan, data_folder, data_request};
+pub use trainer::{Plan, data_folder, data_request, network};
 
 use crate::run::event::{Event, Status, What};
 use crate::run::{event, text};
