@@ -7,4 +7,4 @@ mod planes;
 mod tangent;
 
 pub use convnet::{Activation, ConvNet, Norm, Pooling};
-pub use tangent::{Batch, KeptPass, LossGradient};
+pub use tangent::{Batch, ByHand, KeptPass, LossGradient};
