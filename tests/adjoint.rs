@@ -15,9 +15,9 @@ struct Problem {
     steps: Vec<Step>,
 }
 
-/// Ten steps on mini-batches of 5 out of 12 images, every augmentation drawn at least once over the seeds, in float64.
-fn problem(seed: u64, norm: Norm, pooling: Pooling) -> Problem {
-    let net = ConvNet::new(3, 4, 8, 2, 16, norm, Activation::Relu, pooling).expect("fits");
+/// Ten steps on mini-batches out of 12 images, every augmentation drawn at least once over the seeds, in float64.
+fn problem(seed: u64, norm: Norm, pooling: Pooling, size: i64, batch: usize) -> Problem {
+    let net = ConvNet::new(3, 4, 8, 2, size, norm, Activation::Relu, pooling).expect("fits");
     let mut rng = random::generator(seed, "adjoint test", &[]);
     let parameters = net.parameters() as usize;
     let start = net.init(&mut rng).to_kind(Kind::Double);
@@ -27,12 +27,12 @@ fn problem(seed: u64, norm: Norm, pooling: Pooling) -> Problem {
         point = &point + random::normal(&mut rng, parameters).to_kind(Kind::Double) * 0.01;
         targets.push(point.shallow_clone());
     }
-    let images = random::normal(&mut rng, 12 * 3 * 16 * 16).view([12, 3, 16, 16]).to_kind(Kind::Double);
+    let images = random::normal(&mut rng, (12 * 3 * size * size) as usize).view([12, 3, size, size]).to_kind(Kind::Double);
     let labels = Tensor::from_slice(&(0..12i64).map(|i| i % 4).collect::<Vec<_>>());
     let steps = (0..10)
         .map(|_| Step {
-            rows: Tensor::from_slice(&random::permutation(&mut rng, 12)[..5]),
-            augmentation: Some(Augmentation::draw(&mut rng, 5, 16)),
+            rows: Tensor::from_slice(&random::permutation(&mut rng, 12)[..batch]),
+            augmentation: Some(Augmentation::draw(&mut rng, batch, size)),
         })
         .collect();
     Problem { net, start, targets, images, labels, steps }
@@ -73,14 +73,15 @@ fn relative(got: &Tensor, want: &Tensor) -> f64 {
 
 #[test]
 fn the_constant_memory_gradient_is_that_of_the_full_graph() {
-    for (seed, norm, pooling, intermediate) in [
-        (1, Norm::Instance, Pooling::Avg, Intermediate::Sum),
-        (2, Norm::Instance, Pooling::Avg, Intermediate::Ramp),
-        (3, Norm::Layer, Pooling::Max, Intermediate::Sum),
-        (4, Norm::Group, Pooling::Avg, Intermediate::Off),
-        (5, Norm::None, Pooling::Avg, Intermediate::Ramp),
+    for (seed, norm, pooling, intermediate, size, batch) in [
+        (1, Norm::Instance, Pooling::Avg, Intermediate::Sum, 16, 5),
+        (2, Norm::Instance, Pooling::Avg, Intermediate::Ramp, 16, 5),
+        (3, Norm::Layer, Pooling::Max, Intermediate::Sum, 16, 5),
+        (4, Norm::Group, Pooling::Avg, Intermediate::Off, 16, 5),
+        (5, Norm::None, Pooling::Avg, Intermediate::Ramp, 16, 5),
+        (6, Norm::Instance, Pooling::Avg, Intermediate::Sum, 13, 7),
     ] {
-        let p = problem(seed, norm, pooling);
+        let p = problem(seed, norm, pooling, size, batch);
         let (want_images, want_lr) = full_graph(&p, intermediate);
         let set = TrainingSet { images: &p.images, labels: &p.labels, lr: LR };
         let student = Student { net: &p.net, set: &set, momentum: MOMENTUM, loss_factor: FACTOR };
@@ -96,7 +97,7 @@ fn the_constant_memory_gradient_is_that_of_the_full_graph() {
 
 #[test]
 fn a_rollout_that_is_told_to_stop_stops() {
-    let p = problem(1, Norm::Instance, Pooling::Avg);
+    let p = problem(1, Norm::Instance, Pooling::Avg, 16, 5);
     let set = TrainingSet { images: &p.images, labels: &p.labels, lr: LR };
     let student = Student { net: &p.net, set: &set, momentum: MOMENTUM, loss_factor: FACTOR };
     let mut calls = 0;

@@ -29,6 +29,7 @@ pub fn train(net: &ConvNet, set: &TrainingSet<'_>, epochs: usize, seed: u64, ind
     let mut rng = random::generator(seed, "evaluation", index);
     let mut theta = net.init(&mut rng).to_device(device);
     let mut velocity: Option<Tensor> = None;
+    let by_hand = net.by_hand(set.images);
     for epoch in 0..epochs {
         report(watch, "epochs", epoch as u64, epochs as u64)?;
         if epoch == epochs / 2 {
@@ -40,7 +41,7 @@ pub fn train(net: &ConvNet, set: &TrainingSet<'_>, epochs: usize, seed: u64, ind
             let batch = set.images.index_select(0, &rows);
             let augmented = Augmentation::draw(&mut rng, batch.size()[0] as usize, side).apply(&batch);
             let labels = set.labels.index_select(0, &rows);
-            let g = step_gradient(net, &theta, Batch { images: &augmented, labels: &labels, factor: 1. });
+            let g = step_gradient(net, by_hand.as_ref(), &theta, Batch { images: &augmented, labels: &labels, factor: 1. });
             let g = g + &theta * WEIGHT_DECAY;
             let v = match velocity {
                 Some(before) => before * MOMENTUM + g,

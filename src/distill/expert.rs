@@ -116,15 +116,15 @@ pub fn expert_gradient(
     epoch: usize,
     recipe: &Recipe,
 ) -> ExpertGradient {
-    if net.has_tangent(images) {
+    if let Some(hand) = net.by_hand(images) {
         let factor = if recipe.clipping { clip_factor(epoch) } else { 1. };
-        let LossGradient { parameters, logits, .. } = net.loss_gradient(theta, Batch { images: augmented, labels, factor }, false);
+        let LossGradient { parameters, logits, .. } = hand.loss_gradient(theta, Batch { images: augmented, labels, factor }, false);
         let cross_entropy = super::cross_entropy(&logits, labels);
         let (penalty, gradient) = match recipe.gradient_penalty {
             0. => (cross_entropy.zeros_like(), parameters),
             weight => {
                 let pixels = (images.numel() as i64 / images.size()[1]) as f64;
-                let (penalty, d) = net.input_gradient_along(theta, images, &|g| penalty_of(g, weight / pixels));
+                let (penalty, d) = hand.input_gradient_along(theta, images, &|g| penalty_of(g, weight / pixels));
                 (penalty, parameters + d)
             }
         };

@@ -3,7 +3,7 @@
 use super::TrainingSet;
 use crate::Result;
 use crate::data::Augmentation;
-use crate::network::{Batch, ConvNet, KeptPass, LossGradient};
+use crate::network::{Batch, ByHand, ConvNet, KeptPass, LossGradient};
 use tch::Tensor;
 
 /// One student step: which synthetic images it sees and how they are augmented.
@@ -72,7 +72,7 @@ impl Student<'_> {
     pub fn unroll(&self, start: &Tensor, steps: &[Step], between: &mut dyn FnMut() -> Result<()>) -> Result<Rollout> {
         let mut rollout = Rollout::reserve(start, steps.len());
         rollout.points[0].copy_(start);
-        let by_hand = self.net.has_tangent(self.set.images);
+        let by_hand = self.net.by_hand(self.set.images);
         let vectors = (2 * steps.len() + 1) * start.numel() * start.kind().elt_size_in_bytes();
         let room = ROLLOUT_BYTES.saturating_sub(vectors);
         for (i, step) in steps.iter().enumerate() {
@@ -82,13 +82,14 @@ impl Student<'_> {
             let labels = self.set.labels.index_select(0, &step.rows);
             let batch = Batch { images: &images, labels: &labels, factor: self.loss_factor };
             // the way back begins at the last steps, and frees them one by one
-            let keep = by_hand && (steps.len() - i) * self.net.kept_bytes(&images) <= room;
-            let g = if keep {
-                let LossGradient { parameters, kept, .. } = self.net.loss_gradient(&theta, batch, true);
-                rollout.kept[i] = kept;
-                parameters
-            } else {
-                step_gradient(self.net, &theta, batch)
+            let keep = |hand: &ByHand<'_>| (steps.len() - i) * hand.kept_bytes(&images) <= room;
+            let g = match by_hand.as_ref().filter(|hand| keep(hand)) {
+                Some(hand) => {
+                    let LossGradient { parameters, kept, .. } = hand.loss_gradient(&theta, batch, true);
+                    rollout.kept[i] = kept;
+                    parameters
+                }
+                None => step_gradient(self.net, by_hand.as_ref(), &theta, batch),
             };
             let v = match i.checked_sub(1) {
                 Some(before) => &rollout.velocities[before] * self.momentum + g,
@@ -118,7 +119,7 @@ impl Student<'_> {
                 *lambda += derivative;
             }
         };
-        let by_hand = self.net.has_tangent(self.set.images);
+        let by_hand = self.net.by_hand(self.set.images);
         let mut lambda = rollout.points[0].zeros_like();
         add_direct(&mut lambda, steps.len());
         let mut nu = lambda.zeros_like();
@@ -134,9 +135,9 @@ impl Student<'_> {
             let seen = augmented(&batch, step);
             let input = seen.detach();
             let labels = self.set.labels.index_select(0, &step.rows);
-            let (d_theta, d_input) = if by_hand {
+            let (d_theta, d_input) = if let Some(hand) = &by_hand {
                 let batch = Batch { images: &input, labels: &labels, factor: self.loss_factor };
-                self.net.gradient_along(&theta, batch, &nu, rollout.kept[i].take())
+                hand.gradient_along(&theta, batch, &nu, rollout.kept[i].take())
             } else {
                 let (theta, input) = (theta.set_requires_grad(true), input.set_requires_grad(true));
                 let batch = Batch { images: &input, labels: &labels, factor: self.loss_factor };
@@ -162,11 +163,11 @@ impl Student<'_> {
 }
 
 /// g = ∂/∂θ (P) of factor · mean cross-entropy of a batch.
-pub(super) fn step_gradient(net: &ConvNet, theta: &Tensor, batch: Batch<'_>) -> Tensor {
-    if net.has_tangent(batch.images) {
-        return net.loss_gradient(theta, batch, false).parameters;
+pub(super) fn step_gradient(net: &ConvNet, by_hand: Option<&ByHand<'_>>, theta: &Tensor, batch: Batch<'_>) -> Tensor {
+    match by_hand {
+        Some(hand) => hand.loss_gradient(theta, batch, false).parameters,
+        None => graph_gradient(net, &theta.detach().set_requires_grad(true), batch, false),
     }
-    graph_gradient(net, &theta.detach().set_requires_grad(true), batch, false)
 }
 
 /// The same by autograd, for `theta` that requires a gradient; with `graph`, differentiable again.

@@ -8,4 +8,4 @@ mod tangent;
 
 pub use crate::profile::{Activation, Norm, Pooling};
 pub use convnet::ConvNet;
-pub use tangent::{Batch, KeptPass, LossGradient};
+pub use tangent::{Batch, ByHand, KeptPass, LossGradient};

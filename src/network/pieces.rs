@@ -23,10 +23,22 @@ fn pieces(n: i64) -> i64 {
     (n + PIECE - 1) / PIECE
 }
 
-/// Sets this thread's number of threads inside libtorch's operations again.
-struct Restore(i32);
+/// Threads for the pieces of batches: as many as libtorch's operations took when this was made.
+///
+/// While it lives, libtorch's operations on this thread take one: OpenMP's threads wait for the next operation in a loop, which takes
+/// the processor from the workers.
+#[derive(Debug)]
+pub(super) struct Workers(i32);
 
-impl Drop for Restore {
+impl Workers {
+    pub fn new() -> Self {
+        let threads = tch::get_num_threads();
+        tch::set_num_threads(1);
+        Self(threads)
+    }
+}
+
+impl Drop for Workers {
     fn drop(&mut self) {
         tch::set_num_threads(self.0);
     }
@@ -34,25 +46,25 @@ impl Drop for Restore {
 
 /// Does `work(shared, piece)` for all pieces of `n` images, and hands the results to `collect`, in order.
 ///
-/// Takes as many threads as libtorch's operations would (`tch::get_num_threads`), each with a copy of what is `shared` and with
-/// operations of one thread: nothing waits for anything but the last piece. The pieces, and so the results, do not depend on the number of threads.
-pub(super) fn in_pieces<S: Send, R: Send>(n: i64, share: impl Fn() -> S, work: impl Fn(&S, Piece) -> R + Sync, mut collect: impl FnMut(R)) {
+/// Every worker has a copy of what is `shared` and operations of one thread: nothing waits for anything but the last piece. The pieces,
+/// and so the results, do not depend on the number of threads.
+pub(super) fn in_pieces<S: Send, R: Send>(
+    workers: &Workers,
+    n: i64,
+    share: impl Fn() -> S,
+    work: impl Fn(&S, Piece) -> R + Sync,
+    mut collect: impl FnMut(R),
+) {
     let pieces = pieces(n);
     let piece = |shared: &S, i: i64| {
         let (from, to) = (n * i / pieces, n * (i + 1) / pieces);
         tch::no_grad(|| work(shared, Piece { index: i as usize, from, length: to - from }))
     };
-    let before = tch::get_num_threads();
-    let threads = i64::from(before).min(pieces);
+    let threads = i64::from(workers.0).min(pieces);
     if threads <= 1 {
-        let _restore = (before > 1).then(|| Restore(before));
-        if before > 1 {
-            tch::set_num_threads(1);
-        }
         let shared = share();
         return (0..pieces).for_each(|i| collect(piece(&shared, i)));
     }
-    let _restore = Restore(before);
     let next = AtomicI64::new(0);
     let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -96,7 +108,7 @@ mod tests {
     fn every_image_is_in_one_piece_and_results_come_in_order() {
         for n in [0, 1, 5, 6, 23] {
             let mut seen = Vec::new();
-            in_pieces(n, || (), |(), p| (p.from..p.from + p.length).collect::<Vec<_>>(), |rows| seen.extend(rows));
+            in_pieces(&Workers::new(), n, || (), |(), p| (p.from..p.from + p.length).collect::<Vec<_>>(), |rows| seen.extend(rows));
             assert_eq!(seen, (0..n).collect::<Vec<_>>());
         }
     }

@@ -7,7 +7,7 @@
 //! derivative: z_dot is one convolution of [a, a_dot] with [w_dot, w], the gradients in its input and weight one each of [d_z_dot, d_z].
 
 use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
-use super::pieces::{Piece, in_pieces};
+use super::pieces::{Piece, Workers, in_pieces};
 use super::planes::{self, Affine, Layout, Planes, Real, values, values_mut};
 use super::{Activation, ConvNet, Norm, Pooling};
 use std::sync::{Mutex, PoisonError};
@@ -207,7 +207,7 @@ pub struct Batch<'a> {
     pub factor: f64,
 }
 
-/// The forward and backward passes of one batch, kept for [`ConvNet::gradient_along`].
+/// The forward and backward passes of one batch, kept for [`ByHand::gradient_along`].
 #[derive(Debug)]
 pub struct KeptPass(Vec<Pass>);
 
@@ -221,21 +221,31 @@ pub struct LossGradient {
     pub kept: Option<KeptPass>,
 }
 
+/// The derivatives of a network by hand. While it lives, libtorch's operations on its thread take one thread: the others are for the
+/// pieces of its batches.
+#[derive(Debug)]
+pub struct ByHand<'a> {
+    net: &'a ConvNet,
+    workers: Workers,
+}
+
 impl ConvNet {
-    /// Whether [`ConvNet::loss_gradient`] and its derivatives know this network, for `images` like these.
-    pub fn has_tangent(&self, images: &Tensor) -> bool {
+    /// The derivatives of this network by hand, if they are known for `images` like these.
+    pub fn by_hand(&self, images: &Tensor) -> Option<ByHand<'_>> {
         let kind = matches!(images.kind(), Kind::Float | Kind::Double);
         let layers = self.norm == Norm::Instance && self.activation == Activation::Relu && self.pooling == Pooling::Avg;
-        images.device() == Device::Cpu && kind && layers && self.depth > 0
+        (images.device() == Device::Cpu && kind && layers && self.depth > 0).then(|| ByHand { net: self, workers: Workers::new() })
     }
+}
 
-    /// The gradient of `batch` in the parameters `theta` (P), where [`ConvNet::has_tangent`].
+impl ByHand<'_> {
+    /// The gradient of `batch` in the parameters `theta` (P).
     ///
-    /// With `keep`, its passes are kept for the derivative of the gradient, in [`ConvNet::kept_bytes`].
+    /// With `keep`, its passes are kept for the derivative of the gradient, in [`ByHand::kept_bytes`].
     pub fn loss_gradient(&self, theta: &Tensor, batch: Batch<'_>, keep: bool) -> LossGradient {
         let shared = self.shared(theta, batch, None);
         let parameters = theta.zeros_like();
-        let mut sum = self.unflatten(&parameters);
+        let mut sum = self.net.unflatten(&parameters);
         let (mut logits, mut kept) = (Vec::new(), Vec::new());
         let work = |shared: &Shared, piece| {
             let (images, loss) = shared.piece(piece);
@@ -250,16 +260,16 @@ impl ConvNet {
             logits.push(piece);
             kept.extend(pass);
         };
-        in_pieces(batch.images.size()[0], || shared.share(), work, collect);
+        in_pieces(&self.workers, batch.images.size()[0], || shared.share(), work, collect);
         LossGradient { parameters, logits: Tensor::cat(&logits, 0), kept: keep.then_some(KeptPass(kept)) }
     }
 
     /// The derivatives of g · `direction` (P) in the parameters (P) and in the images (N, C, H, W), where g is the
-    /// [`ConvNet::loss_gradient`] of the same arguments; `kept` is what that left, or `None` to work it out again.
+    /// [`ByHand::loss_gradient`] of the same arguments; `kept` is what that left, or `None` to work it out again.
     pub fn gradient_along(&self, theta: &Tensor, batch: Batch<'_>, direction: &Tensor, kept: Option<KeptPass>) -> (Tensor, Tensor) {
         let shared = self.shared(theta, batch, Some(direction));
         let parameters = theta.zeros_like();
-        let mut sum = self.unflatten(&parameters);
+        let mut sum = self.net.unflatten(&parameters);
         let mut d_images = Vec::new();
         let kept: Mutex<Vec<_>> = Mutex::new(kept.map_or_else(Vec::new, |k| k.0.into_iter().map(Some).collect()));
         let work = |shared: &Shared, piece: Piece| {
@@ -274,12 +284,12 @@ impl ConvNet {
             add(&mut sum, parts);
             d_images.extend(piece);
         };
-        in_pieces(batch.images.size()[0], || shared.share(), work, collect);
+        in_pieces(&self.workers, batch.images.size()[0], || shared.share(), work, collect);
         (parameters, Tensor::cat(&d_images, 0))
     }
 
     /// For the images' gradient g = ∂ Σ_k f_k/∂x of the sum of all logits: a function P(g), summed over the images, and its gradient in
-    /// the parameters (P), where [`ConvNet::has_tangent`].
+    /// the parameters (P).
     ///
     /// `function` gets g (n, C, H, W) of some of the images and returns P(g) (scalar) and h = ∂P/∂g: d(g · h)/dθ with h fixed is the
     /// gradient of P in θ.
@@ -292,7 +302,7 @@ impl ConvNet {
         let no_labels = Tensor::zeros([images.size()[0]], (Kind::Int64, Device::Cpu));
         let shared = self.shared(theta, Batch { images, labels: &no_labels, factor: 0. }, None);
         let parameters = theta.zeros_like();
-        let mut sum = self.unflatten(&parameters);
+        let mut sum = self.net.unflatten(&parameters);
         let mut total = Tensor::zeros([], (theta.kind(), Device::Cpu));
         let work = |shared: &Shared, piece| {
             let (images, _) = shared.piece(piece);
@@ -305,13 +315,13 @@ impl ConvNet {
             total += value;
             add(&mut sum, parts);
         };
-        in_pieces(images.size()[0], || shared.share(), work, collect);
+        in_pieces(&self.workers, images.size()[0], || shared.share(), work, collect);
         (total, parameters)
     }
 
     fn shared(&self, theta: &Tensor, batch: Batch<'_>, direction: Option<&Tensor>) -> Shared {
-        let layers = Layers::of(self, theta);
-        let direction = direction.map(|u| Direction::Parameters(Moving::new(&layers, Layers::of(self, u))));
+        let layers = Layers::of(self.net, theta);
+        let direction = direction.map(|u| Direction::Parameters(Moving::new(&layers, Layers::of(self.net, u))));
         let scale = batch.factor / batch.images.size()[0] as f64;
         Shared { layers, images: batch.images.detach().contiguous(), labels: batch.labels.shallow_clone(), direction, scale }
     }
@@ -321,11 +331,11 @@ impl ConvNet {
         let size = images.size();
         let padding = if size[1] == 1 { 3 } else { 1 };
         let (mut side, mut values) = (size[2] + 2 * padding - 2, 0);
-        for _ in 0..self.depth {
+        for _ in 0..self.net.depth {
             values += side * side + (side / 2) * (side / 2);
             side /= 2;
         }
-        (size[0] * self.width * values) as usize * if images.kind() == Kind::Double { 8 } else { 4 }
+        (size[0] * self.net.width * values) as usize * if images.kind() == Kind::Double { 8 } else { 4 }
     }
 }
 
