@@ -8,10 +8,10 @@ target = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: run build test lint golden help
 
-run: build ## the demo: distil the built-in data set "shapes"
-	$(target)/release/astill run shapes
+run: build ## the menu of profiles; without a terminal, the demo: distil the built-in data set "shapes"
+	@if [ -t 0 ] && [ -t 1 ]; then exec $(target)/release/astill; else exec $(target)/release/astill run shapes; fi
 
-build: ## target/release/astill
+build: ## target/release/astill and the engine beside it
 	@test -e $(target)/release/astill || echo "building astill: some minutes the first time, most of them for libtorch's C++ binding" >&2
 	@$(cargo) build --release
 

@@ -100,6 +100,12 @@ pub enum Cmd {
         #[arg(long)]
         json: bool,
     },
+    /// Look whether this machine has what astill needs
+    Doctor {
+        /// As JSON on stdout
+        #[arg(long)]
+        json: bool,
+    },
     /// Time one iteration on random data
     #[command(args_conflicts_with_subcommands = true)]
     Bench {

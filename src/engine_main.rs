@@ -8,6 +8,7 @@ use astill::run::event::What;
 use astill::run::text::duration;
 use astill::run::{EngineLock, History, RunDir};
 use astill::{Error, Result, atomic_file};
+use astill_engine::engine::doctor::Findings;
 use astill_engine::engine::estimate::Estimate;
 use astill_engine::engine::{self, Engine, Plan, Request, TRAINER_THREAD, device};
 use astill_engine::{bench, data};
@@ -62,6 +63,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
             resume(&RunDir::find(&cli.runs, run)?, device.as_deref(), cli.data.as_deref(), how)
         }
         Cmd::Check { profile, device, json } => check(profile, device, *json, &data()?),
+        Cmd::Doctor { .. } => {
+            out(json!(Findings::look()))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Cmd::Bench { what: Some(Timed::Expert { options, json }), .. } => {
             let report = bench::expert(options.clone())?;
             let (seconds, images, memory) = (report.seconds_per_step, report.images_per_second, report.peak_rss_mib);

@@ -3,6 +3,7 @@
 
 pub mod atomic_file;
 pub mod cli;
+pub mod doctor;
 mod epoch_record;
 pub mod error;
 pub mod headless;

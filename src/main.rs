@@ -5,7 +5,7 @@ use astill::local::{self, Local, PATIENCE};
 use astill::run::list::{RunState, RunSummary, list, summary};
 use astill::run::{RunDir, socket};
 use astill::tui::backend::Backend;
-use astill::{Error, Result, headless, profile};
+use astill::{Error, Result, doctor, headless, profile};
 use clap::Parser;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -43,6 +43,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
                 local.resume(&run)?;
             }
             show(&local, &cli.look, false, Some(run))
+        }
+        Some(Cmd::Doctor { json }) => {
+            let is_well = doctor::tell(&local, &cli.look, *json)?;
+            Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Some(Cmd::Profiles { json }) => profiles(*json),
         Some(Cmd::List { json }) => list_runs(&cli.runs, *json),

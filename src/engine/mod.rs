@@ -4,6 +4,7 @@ mod checkpoint;
 mod control;
 pub mod device;
 mod distillation;
+pub mod doctor;
 pub mod estimate;
 mod evaluation;
 mod experts;

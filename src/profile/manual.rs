@@ -22,7 +22,8 @@ fn generated() -> String {
         }
         let default = key.default.map_or("must be given".into(), |d| format!("`{d}`"));
         let (unit, source) = (or_dash(key.unit), or_dash(key.source));
-        _ = writeln!(text, "| `{}` | {} | {unit} | {} | {default} | {source} |", key.path, key.meaning, key.expected());
+        let live = if key.live { " (live)" } else { "" };
+        _ = writeln!(text, "| `{}`{live} | {} | {unit} | {} | {default} | {source} |", key.path, key.meaning, key.expected());
     }
     text
 }

@@ -1,0 +1,56 @@
+//! What the engine finds on this machine.
+
+use super::device;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use tch::{Cuda, Device};
+
+/// libtorch and what it can compute on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Findings {
+    /// "2.11.0+cu130", where it can be told.
+    pub libtorch: Option<String>,
+    /// The folder of its libraries.
+    pub folder: Option<PathBuf>,
+    /// "cpu", "cuda:0" …
+    pub devices: Vec<String>,
+    /// Why there is no GPU, if there is none.
+    pub no_gpu: Option<String>,
+    /// Threads inside its operations.
+    pub threads: i32,
+    pub free_host_mib: Option<f64>,
+}
+
+impl Findings {
+    /// Looks; loads libtorch's CUDA part where there is one.
+    pub fn look() -> Self {
+        let no_gpu = device::choose("cuda").err().map(|error| error.to_string());
+        let gpus = if no_gpu.is_none() { Cuda::device_count().max(0) as usize } else { 0 };
+        let folder = loaded_from();
+        Self {
+            libtorch: folder.as_deref().and_then(version),
+            devices: std::iter::once(Device::Cpu).chain((0..gpus).map(Device::Cuda)).map(device::name).collect(),
+            folder,
+            no_gpu,
+            threads: tch::get_num_threads(),
+            free_host_mib: device::free_host_mib(),
+        }
+    }
+}
+
+/// The folder of the libtorch that this process runs on.
+fn loaded_from() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let library = maps.lines().find_map(|l| l.split_whitespace().last().filter(|path| path.ends_with("/libtorch_cpu.so")))?;
+    Path::new(library).parent().map(Path::to_path_buf)
+}
+
+/// What stands beside the libraries of a wheel or a release.
+fn version(folder: &Path) -> Option<String> {
+    let root = folder.parent()?;
+    if let Ok(text) = std::fs::read_to_string(root.join("version.py")) {
+        let line = text.lines().find(|l| l.starts_with("__version__ ="))?;
+        return line.split(['\'', '"']).nth(1).map(str::to_string);
+    }
+    std::fs::read_to_string(root.join("build-version")).ok().map(|text| text.trim().to_string())
+}
