@@ -5,59 +5,11 @@ mod place;
 use astill::run::command::{Answer, LONGEST_LINE};
 use astill::run::event::{CommandStatus, Event, What};
 use astill::run::{RunDir, socket};
-use place::{Outcome, Place, assert_status, stop_at, text, wait_until};
+use place::{Background, Outcome, Place, assert_status, stop_at, text};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-
-/// An engine in the background; stopped when dropped, so that a test that fails leaves none.
-struct Background<'a> {
-    place: &'a Place,
-}
-
-impl Background<'_> {
-    fn start<'a>(place: &'a Place, sets: &[&str]) -> Result<Background<'a>, Box<dyn std::error::Error>> {
-        let mut arguments = vec!["run", "tiny.yaml", "--name", "r", "--detach"];
-        sets.iter().for_each(|s| arguments.extend(["--set", s]));
-        let started = place.run(&arguments)?;
-        assert_status(&started, 0);
-        assert_eq!(text(&started.stdout).trim(), "runs/r");
-        Ok(Background { place })
-    }
-
-    /// `astill send r …`: the exit status and what was said.
-    fn send(&self, what: &[&str]) -> Result<(Option<i32>, String), Box<dyn std::error::Error>> {
-        let output = self.place.run(&[&["send", "r"], what].concat())?;
-        Ok((output.status.code(), text(&output.stdout) + &text(&output.stderr)))
-    }
-
-    #[track_caller]
-    fn accepts(&self, what: &[&str], change: &str) {
-        let (status, said) = self.send(what).expect("starts");
-        assert!(status == Some(0) && said.starts_with("accepted") && said.contains(change), "{what:?}: {said}");
-    }
-
-    #[track_caller]
-    fn rejects(&self, what: &[&str], reason: &str) {
-        let (status, said) = self.send(what).expect("starts");
-        assert!(status == Some(1) && said.starts_with("rejected") && said.contains(reason), "{what:?}: {said}");
-    }
-
-    /// Waits for the next event, from the number `from` on, that `is` one.
-    fn wait_for(&self, what: &str, from: u64, is: impl Fn(&What) -> bool) -> Result<Event, Box<dyn std::error::Error>> {
-        wait_until(what, || self.place.events("r").ok()?.into_iter().find(|e| e.seq >= from && is(&e.what)))
-    }
-}
-
-impl Drop for Background<'_> {
-    fn drop(&mut self) {
-        let _ = self.send(&["stop"]);
-        if let Some(run) = RunDir::open(&self.place.path("runs/r")) {
-            let _ = wait_until("the engine ends", || (!run.has_engine()).then_some(()));
-        }
-    }
-}
 
 fn is_step(what: &What) -> bool {
     matches!(what, What::DistillStep { .. })

@@ -1,11 +1,12 @@
 //! A folder for whole runs of a tiny profile, and the program started in it.
 #![allow(dead_code)] // each test program uses a part
 
+use astill::run::RunDir;
 use astill::run::event::{Event, What};
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -24,12 +25,23 @@ evaluate: {every: 2, repeats: 2, epochs: 8}
 /// A folder with a profile, data and runs of its own.
 pub struct Place {
     folder: TempDir,
+    /// Its own folder for sockets.
+    runtime: Option<PathBuf>,
 }
 
 impl Place {
     pub fn new() -> Result<Self, Box<dyn Error>> {
-        let place = Self { folder: TempDir::new()? };
+        let place = Self { folder: TempDir::new()?, runtime: None };
         fs::write(place.path("tiny.yaml"), TINY)?;
+        Ok(place)
+    }
+
+    /// One whose engines have their sockets in it too.
+    pub fn apart() -> Result<Self, Box<dyn Error>> {
+        let mut place = Self::new()?;
+        let runtime = place.path("run");
+        fs::create_dir(&runtime)?;
+        place.runtime = Some(runtime);
         Ok(place)
     }
 
@@ -38,10 +50,19 @@ impl Place {
     }
 
     pub fn astill(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_astill"));
-        command.current_dir(self.folder.path()).args(["--data", "data", "--runs", "runs"]).args(arguments);
+        let mut command = self.command(env!("CARGO_BIN_EXE_astill"));
+        command.args(["--data", "data", "--runs", "runs"]).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Another program in this place, which finds `astill` by its name.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let folder = Path::new(env!("CARGO_BIN_EXE_astill")).parent().unwrap_or(Path::new("/"));
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
         // one thread: the tests run beside each other, and the bits depend on the number
-        command.env("OMP_NUM_THREADS", "1").stdin(Stdio::null());
+        command.current_dir(self.folder.path()).env("OMP_NUM_THREADS", "1").env("PATH", path);
+        self.runtime.iter().for_each(|r| _ = command.env("XDG_RUNTIME_DIR", r));
         command
     }
 
@@ -68,8 +89,69 @@ pub fn assert_status(output: &Output, status: i32) {
     assert_eq!(output.status.code(), Some(status), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
+/// The latest step of a run; 0 before the first.
+pub fn last_step(place: &Place, run: &str) -> u64 {
+    let steps = |e: &Event| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None };
+    place.events(run).unwrap_or_default().iter().rev().find_map(steps).unwrap_or(0)
+}
+
 pub fn epochs_trained(events: &[Event]) -> usize {
     events.iter().filter(|e| matches!(e.what, What::ExpertEpoch { .. })).count()
+}
+
+/// An engine in the background; stopped when dropped, so that a test that fails leaves none.
+pub struct Background<'a> {
+    place: &'a Place,
+    run: String,
+}
+
+impl Background<'_> {
+    /// Starts a tiny run with the name r.
+    pub fn start<'a>(place: &'a Place, sets: &[&str]) -> Result<Background<'a>, Box<dyn Error>> {
+        let mut arguments = vec!["run", "tiny.yaml", "--name", "r", "--detach"];
+        sets.iter().for_each(|s| arguments.extend(["--set", s]));
+        let started = place.run(&arguments)?;
+        assert_status(&started, 0);
+        assert_eq!(text(&started.stdout).trim(), "runs/r");
+        Ok(Self::of(place, "r"))
+    }
+
+    /// The engine of a run that something else has started, or will.
+    pub fn of<'a>(place: &'a Place, run: &str) -> Background<'a> {
+        Background { place, run: run.into() }
+    }
+
+    /// `astill send RUN …`: the exit status and what was said.
+    pub fn send(&self, what: &[&str]) -> Result<(Option<i32>, String), Box<dyn Error>> {
+        let output = self.place.run(&[&["send", self.run.as_str()], what].concat())?;
+        Ok((output.status.code(), text(&output.stdout) + &text(&output.stderr)))
+    }
+
+    #[track_caller]
+    pub fn accepts(&self, what: &[&str], change: &str) {
+        let (status, said) = self.send(what).expect("starts");
+        assert!(status == Some(0) && said.starts_with("accepted") && said.contains(change), "{what:?}: {said}");
+    }
+
+    #[track_caller]
+    pub fn rejects(&self, what: &[&str], reason: &str) {
+        let (status, said) = self.send(what).expect("starts");
+        assert!(status == Some(1) && said.starts_with("rejected") && said.contains(reason), "{what:?}: {said}");
+    }
+
+    /// Waits for the next event, from the number `from` on, that `is` one.
+    pub fn wait_for(&self, what: &str, from: u64, is: impl Fn(&What) -> bool) -> Result<Event, Box<dyn Error>> {
+        wait_until(what, || self.place.events(&self.run).ok()?.into_iter().find(|e| e.seq >= from && is(&e.what)))
+    }
+}
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        let _ = self.send(&["stop"]);
+        if let Some(run) = RunDir::open(&self.place.path("runs").join(&self.run)) {
+            let _ = wait_until("the engine ends", || (!run.has_engine()).then_some(()));
+        }
+    }
 }
 
 /// Runs `arguments` and sends SIGTERM as soon as a line on stderr contains `sign`.
@@ -88,7 +170,7 @@ pub fn stop_at(place: &Place, arguments: &[&str], sign: &str) -> Result<Option<i
 }
 
 /// How long anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks again and again until `look` finds what is waited for.
 pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T, Box<dyn Error>> {
