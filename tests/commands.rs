@@ -3,7 +3,7 @@
 mod place;
 
 use astill::run::command::{Answer, LONGEST_LINE};
-use astill::run::event::{CommandStatus, Event, What};
+use astill::run::event::{CommandStatus, What};
 use astill::run::{RunDir, socket};
 use place::{Background, Outcome, Place, assert_status, stop_at, text};
 use std::fs;

@@ -27,10 +27,14 @@ fn app(place: &Place, arguments: &[&str]) -> Result<Terminal, Box<dyn std::error
 
 /// A shell with job control.
 fn shell(place: &Place) -> Result<Terminal, Box<dyn std::error::Error>> {
+    // bash takes pasted text apart on its own line, too; here only the app is looked at
+    let inputrc = place.path("inputrc");
+    std::fs::write(&inputrc, "set enable-bracketed-paste off\n")?;
     let mut bash = place.command("bash");
+    bash.env("INPUTRC", inputrc);
     bash.args(["--norc", "--noprofile", "-i"]).env("PS1", "here> ").env_remove("HISTFILE").env_remove("PROMPT_COMMAND");
     let mut terminal = Terminal::start(bash, 80, 24)?;
-    terminal.wait_for("a prompt", |s| s.ends_with("here>"))?;
+    terminal.wait_for("a prompt", |s| s.trim_end().ends_with("here>"))?;
     Ok(terminal)
 }
 
@@ -63,7 +67,7 @@ fn change(terminal: &mut Terminal, key: &str, value: &str) -> Outcome {
     terminal.shows(&["Enter", "done"])?;
     terminal.press(&BACKSPACE.repeat(12))?;
     terminal.press(value)?;
-    terminal.shows(&[&format!("{row}  {value}").replace("  ", " ")])?;
+    terminal.wait_for("the value", |s| s.lines().any(|l| l.contains(&row) && l.contains(value)))?;
     terminal.press(ENTER)
 }
 
@@ -110,9 +114,10 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
 
     // paused: no step, no work
     terminal.press(" ")?;
-    terminal.shows(&["paused", "resume: ", "accepted"]).or_else(|_| terminal.shows(&["paused"]))?;
+    terminal.shows(&["paused"])?;
     let stands = last_step(&place, "r");
-    let started = place.events("r")?.into_iter().find_map(|e| if let What::RunStarted { process, .. } = e.what { Some(process) } else { None });
+    let started =
+        place.events("r")?.into_iter().find_map(|e| if let What::RunStarted { process, .. } = e.what { Some(process) } else { None });
     let process = started.ok_or("no engine")?;
     let mut before = 0;
     terminal.wait_until("the engine rests", |_| {
@@ -142,7 +147,7 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
 
     // pictures, back in time and forth
     terminal.press("s")?;
-    terminal.shows(&["Samples", "step"])?;
+    terminal.shows(&[">Step", "the latest"])?;
     let shown = |t: &Terminal| t.rows(0, 1);
     let latest = shown(&terminal);
     terminal.press(LEFT)?;
@@ -156,14 +161,16 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
     // the run goes on without the app
     terminal.press("q")?;
     terminal.shows(&["Run r goes on; look again with `astill attach r`"])?;
-    terminal.wait_for("a prompt", |s| s.ends_with("here>"))?;
-    terminal.assert_given_back();
+    terminal.wait_for("a prompt", |s| s.trim_end().ends_with("here>"))?;
+    terminal.assert_screen_given_back();
     assert_eq!(drawn(&terminal.text()), (0, 0), "the shell's screen is as it was");
     let left = last_step(&place, "r");
     terminal.wait_until("steps without the app", |_| (last_step(&place, "r") > left + 20).then_some(()))?;
 
     // and is there again, with all its curves
     let look_again = |terminal: &mut Terminal| -> Outcome {
+        // what is typed before is lost
+        terminal.wait_for("a prompt", |s| s.trim_end().ends_with("here>"))?;
         terminal.press("clear; astill --data data\r")?;
         terminal.shows(&["Running", ">r", "Profiles", "Started"])?;
         terminal.press(ENTER)
@@ -188,8 +195,10 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
     terminal.press(" ")?;
     terminal.shows(&["done", "Result", "distilled", "random", "representative"])?;
     terminal.press("qq")?;
-    terminal.wait_for("the table in the shell", |s| s.contains("Run r is done.") && s.contains("representative") && s.ends_with("here>"))?;
-    terminal.assert_given_back();
+    terminal.wait_for("the table in the shell", |s| {
+        s.contains("Run r is done.") && s.contains("representative") && s.trim_end().ends_with("here>")
+    })?;
+    terminal.assert_screen_given_back();
     Ok(())
 }
 
@@ -265,7 +274,7 @@ fn a_signal_gives_every_mode_of_the_terminal_back() -> Outcome {
 /// Starts the test of this name once more, on a terminal, where it plays the program with a fault.
 fn with_a_fault(place: &Place, test: &str) -> Result<Terminal, Box<dyn std::error::Error>> {
     let mut command = place.command(std::env::current_exe()?.to_str().ok_or("a name that is no text")?);
-    command.args(["--exact", test, "--nocapture", "--test-threads", "1"]).env(PLAYS_THE_PROGRAM, "1");
+    command.args(["--exact", test, "--nocapture", "--test-threads", "1"]).env(PLAYS_THE_PROGRAM, "1").env("RUST_BACKTRACE", "0");
     Terminal::start(command, 80, 24)
 }
 
@@ -279,14 +288,14 @@ fn plays_the_program() -> bool {
 fn a_panic_gives_every_mode_of_the_terminal_back() -> Outcome {
     if plays_the_program() {
         let mut guard = TerminalGuard::enter(true)?;
-        guard.draw(|f| f.render_widget("all is well", f.area()))?;
+        guard.draw(|f| f.render_widget("well", f.area()))?;
         guard.draw(|_| panic!("a fault in a view"))?;
         return Ok(());
     }
     let place = Place::apart()?;
     let mut terminal = with_a_fault(&place, "a_panic_gives_every_mode_of_the_terminal_back")?;
     assert_eq!(terminal.ended()?.code(), Some(101));
-    assert!(String::from_utf8_lossy(terminal.sent()).contains("all is well"));
+    assert!(String::from_utf8_lossy(terminal.sent()).contains("well"));
     terminal.assert_given_back();
     terminal.shows(&["a fault in a view"])
 }
@@ -349,15 +358,15 @@ fn the_app_is_suspended_and_comes_back() -> Outcome {
     terminal.shows(&[">shapes"])?;
     for again in ["fg\r", "fg %1\r"] {
         terminal.press(CTRL_Z)?;
-        terminal.wait_for("a stopped job", |s| s.contains("Stopped") && s.ends_with("here>"))?;
-        terminal.assert_given_back();
+        terminal.wait_for("a stopped job", |s| s.contains("Stopped") && s.trim_end().ends_with("here>"))?;
+        terminal.assert_screen_given_back();
         terminal.press("clear\r")?;
         terminal.press(again)?;
         terminal.wait_until("the menu again", |t| (t.is_taken() && t.text().contains(">shapes")).then_some(()))?;
     }
     terminal.press(&format!("{DOWN}q"))?;
-    terminal.wait_for("a prompt", |s| s.ends_with("here>"))?;
-    terminal.assert_given_back();
+    terminal.wait_for("a prompt", |s| s.trim_end().ends_with("here>"))?;
+    terminal.assert_screen_given_back();
     Ok(())
 }
 
@@ -366,7 +375,10 @@ fn renditions(sent: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(sent).into_owned();
     let sequences = text.split("\x1b[").skip(1);
     let parameters = |s: &str| s.split_once(|c: char| c.is_ascii_alphabetic()).map(|(p, _)| p.to_string());
-    sequences.filter(|s| s.find(|c: char| c.is_ascii_alphabetic()).is_some_and(|at| s[at..].starts_with('m'))).filter_map(parameters).collect()
+    sequences
+        .filter(|s| s.find(|c: char| c.is_ascii_alphabetic()).is_some_and(|at| s[at..].starts_with('m')))
+        .filter_map(parameters)
+        .collect()
 }
 
 fn is_colour(parameters: &str) -> bool {

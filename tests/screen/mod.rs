@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 pub const ENTER: &str = "\r";
 pub const ESC: &str = "\x1b";
-pub const UP: &str = "\x1b[A";
 pub const DOWN: &str = "\x1b[B";
 pub const RIGHT: &str = "\x1b[C";
 pub const LEFT: &str = "\x1b[D";
@@ -74,7 +73,12 @@ impl Terminal {
         let child = command.spawn()?;
         // the command holds this end of the terminal open
         drop(command);
-        Ok(Self { master: master.into(), emulator: vt100::Parser::new(u16::try_into(rows)?, u16::try_into(columns)?, 0), sent: Vec::new(), child })
+        Ok(Self {
+            master: master.into(),
+            emulator: vt100::Parser::new(u16::try_into(rows)?, u16::try_into(columns)?, 0),
+            sent: Vec::new(),
+            child,
+        })
     }
 
     /// Types.
@@ -168,10 +172,9 @@ impl Terminal {
     }
 
     /// Closes the terminal under the program, which should end by that.
-    pub fn hang_up(self) -> Result<ExitStatus, Box<dyn Error>> {
-        let Self { master, mut child, .. } = self;
-        drop(master);
-        crate::place::wait_until("the program ends without its terminal", || child.try_wait().ok().flatten())
+    pub fn hang_up(mut self) -> Result<ExitStatus, Box<dyn Error>> {
+        self.master = File::open("/dev/null")?;
+        crate::place::wait_until("the program ends without its terminal", || self.child.try_wait().ok().flatten())
     }
 
     /// Whether the line is as a shell wants it: echo, lines, and keys for signals.
@@ -187,8 +190,14 @@ impl Terminal {
 
     #[track_caller]
     pub fn assert_given_back(&self) {
-        let screen = self.screen();
         assert!(self.is_cooked(), "still in raw mode");
+        self.assert_screen_given_back();
+    }
+
+    /// The same where a shell edits its line, for which it sets the line's modes itself.
+    #[track_caller]
+    pub fn assert_screen_given_back(&self) {
+        let screen = self.screen();
         assert!(!screen.alternate_screen(), "still on the alternate screen");
         assert!(!screen.hide_cursor(), "no cursor");
         assert!(!screen.bracketed_paste(), "bracketed paste is on");
@@ -202,7 +211,6 @@ impl Drop for Terminal {
         let _ = self.child.wait();
     }
 }
-
 
 /// Clock ticks of CPU time, user and system, that a process has used.
 pub fn cpu_ticks(process: u32) -> Option<u64> {
