@@ -149,9 +149,9 @@ fn garbage_on_the_socket_is_answered_and_the_run_goes_on() -> Outcome {
     assert_eq!(ask(b"{\"command\":\"pau")?, [], "half a command");
     let long = ask(&vec![b'x'; 1 << 20])?;
     assert!(long.len() <= 1 && long.iter().all(|a| !a.is_accepted()));
-    // two commands at once, and a client that never reads
+    // two commands at once, beside a client that never reads
     let mut silent = UnixStream::connect(&path)?;
-    silent.write_all(&b"{\"command\":\"resume\"}\n".repeat(LONGEST_LINE / 32))?;
+    silent.write_all(&b"{\"command\":\"explode\"}\n".repeat(LONGEST_LINE / 32))?;
     assert!(ask(b"{\"command\":\"pause\"}\n{\"command\":\"resume\"}\n")?.iter().all(Answer::is_accepted));
     engine.wait_for("a step", 0, is_step)?;
     Ok(())
