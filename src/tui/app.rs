@@ -12,6 +12,7 @@ use crate::profile::Profile;
 use crate::run::RunDir;
 use crate::run::event::{CommandStatus, Event};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+use jiff::tz::TimeZone;
 use ratatui::Frame;
 
 /// What the app looks like.
@@ -120,6 +121,8 @@ pub struct Desk {
     pub size: (u16, u16),
     /// Seconds since 1970.
     pub now: f64,
+    /// For times of events.
+    pub zone: TimeZone,
     pub home: Home,
     pub session: Option<Session>,
     pub notice: Option<Notice>,
@@ -136,7 +139,8 @@ pub struct App {
 impl App {
     /// An app that shows the menu, or one run from the start.
     pub fn new(look: Look, size: (u16, u16), open: Option<RunDir>) -> (Self, Vec<Effect>) {
-        let desk = Desk { look, size, now: 0., home: Home::default(), session: None, notice: None, effects: Vec::new() };
+        let desk =
+            Desk { look, size, now: 0., zone: TimeZone::UTC, home: Home::default(), session: None, notice: None, effects: Vec::new() };
         let mut app = Self { desk, layers: Vec::new() };
         match open {
             Some(run) => app.open(run),
@@ -179,6 +183,10 @@ impl App {
             Message::Trouble(problem) => self.desk.say(Weight::Warning, &problem),
             Message::Resumed(_, Ok(())) => self.desk.say(Weight::Normal, "A new engine goes on with the run."),
             Message::Resumed(_, Err(problem)) => self.tell("It could not go on", &problem),
+            Message::Profile(of, profile) => {
+                self.desk.home.settings(&of, profile.as_deref().map_err(String::clone));
+                self.about_run(Message::Profile(of, profile));
+            }
             other => self.about_run(other),
         }
         self.ask_for_what_is_shown();
@@ -194,7 +202,7 @@ impl App {
                 session.events(&batch.events, batch.restarted);
                 session.loading = (session.loading.is_some() && !batch.at_end).then_some(batch.read);
             }
-            Message::Alive(of, alive) if of == run => session.alive = Some(alive),
+            Message::Alive(of, alive) if of == run => session.looked(alive),
             Message::Profile(of, Ok(profile)) if of == run => session.profile = Some(*profile),
             Message::Profile(of, Err(problem)) if of == run => self.desk.say(Weight::Warning, &problem),
             Message::Checkpoints(of, steps) if of == run => {
@@ -368,9 +376,9 @@ impl App {
     fn ask_for_what_is_shown(&mut self) {
         let desk = &mut self.desk;
         if self.layers.iter().any(|l| matches!(l, Layer::Home))
-            && let Some(reference) = desk.home.preview_to_ask()
+            && let Some(wanted) = desk.home.preview_to_ask()
         {
-            desk.effects.push(Effect::Preview(reference));
+            desk.effects.push(wanted);
         }
         let Some(session) = &mut desk.session else { return };
         if session.loading.is_some() {
@@ -413,6 +421,7 @@ impl App {
             return Some(format!("Run {name} is done.\n\n{table}"));
         }
         Some(match session.standing() {
+            Standing::Elsewhere => format!("Run {name} goes on, but its engine is not on this machine"),
             Standing::Gone => format!("Run {name} has no engine any more; go on with it by `astill resume {name}`"),
             Standing::Said(model::State::Stopped) => format!("Run {name} is stopped; go on with it by `astill resume {name}`"),
             Standing::Said(model::State::Failed) => {
@@ -438,7 +447,8 @@ impl Desk {
     pub fn send(&mut self, command: Command) {
         let Some(session) = &mut self.session else { return };
         if !session.is_live() {
-            return self.say(Weight::Warning, "No engine is at work on this run.");
+            let why = session.why_no_engine();
+            return self.say(Weight::Warning, why);
         }
         let text = format!("{command}: sent, waiting for the answer");
         session.asked.push(command.clone());

@@ -139,8 +139,11 @@ impl<'a> Chart<'a> {
         }
         buf.set_string(area.x, area.y, &first, style);
         buf.set_string(area.right() - last.len() as u16, area.y, &last, style);
-        let middle = label((range.0 + range.1) / 2.);
-        if first.len().max(last.len()) + middle.len() / 2 + 2 < room / 2 {
+        let middle = (range.0 + range.1) / 2.;
+        // no step and a half
+        let is_step = middle.fract() == 0. || range.1 - range.0 >= 16. || range.1 - range.0 < 1.;
+        let middle = label(middle);
+        if is_step && first.len().max(last.len()) + middle.len() / 2 + 2 < room / 2 {
             buf.set_string(area.x + (area.width - middle.len() as u16) / 2, area.y, middle, style);
         }
     }

@@ -7,6 +7,7 @@ use super::hands::{Hands, read_keys};
 use super::terminal::TerminalGuard;
 use crate::run::RunDir;
 use crate::{Error, Result};
+use jiff::tz::TimeZone;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -58,6 +59,7 @@ async fn drive<B: Backend>(guard: &mut TerminalGuard, look: Look, open: Option<R
 
     let size = guard.size().map_err(terminal("measure"))?;
     let (mut app, effects) = App::new(look, (size.width, size.height), open);
+    app.desk.zone = TimeZone::system();
     let mut hands = Hands::new(backend, messages, batches)?;
     let mut second = interval(Duration::from_secs(1));
     let mut list = interval(LIST_EVERY);

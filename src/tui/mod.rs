@@ -6,6 +6,7 @@
 pub mod app;
 pub mod backend;
 pub mod chart;
+mod clock;
 pub mod colour;
 mod drive;
 pub mod events_file;

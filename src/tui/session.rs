@@ -25,6 +25,8 @@ pub struct Session {
     pub loading: Option<(u64, u64)>,
     /// Whether an engine is at work, once somebody has looked.
     pub alive: Option<bool>,
+    /// Events come although no engine is at work on this machine.
+    elsewhere: bool,
     /// The panel that the user chose; none: the one that fits the phase.
     pub chosen: Option<Panel>,
     pub views: [ChartView; CHARTS.len()],
@@ -49,6 +51,8 @@ pub enum Standing {
     Said(State),
     /// Its events say that it goes on, but there is no engine.
     Gone,
+    /// Its events go on, but the engine that writes them is none of this machine.
+    Elsewhere,
 }
 
 impl Session {
@@ -63,6 +67,7 @@ impl Session {
             profile: None,
             loading: Some((0, 0)),
             alive: None,
+            elsewhere: false,
             chosen: None,
             views,
             pictures: Pictures::default(),
@@ -78,12 +83,20 @@ impl Session {
         batch.iter().for_each(|event| self.model.apply(event));
         if batch.iter().any(|e| matches!(e.what, crate::run::event::What::RunStarted { .. })) {
             self.alive = None;
+        } else if !batch.is_empty() && self.loading.is_none() && self.alive == Some(false) {
+            self.elsewhere = true;
         }
+    }
+
+    /// Somebody has looked whether an engine is at work on this machine.
+    pub fn looked(&mut self, alive: bool) {
+        self.alive = Some(alive);
+        self.elsewhere &= !alive;
     }
 
     pub fn standing(&self) -> Standing {
         if self.model.is_live() && self.alive == Some(false) && self.loading.is_none() {
-            Standing::Gone
+            if self.elsewhere { Standing::Elsewhere } else { Standing::Gone }
         } else {
             Standing::Said(self.model.state)
         }
@@ -94,10 +107,18 @@ impl Session {
         matches!(self.standing(), Standing::Said(_)) && self.model.is_live()
     }
 
-    /// Experts are being trained, and nothing has been distilled.
+    /// Why no command can be sent.
+    pub fn why_no_engine(&self) -> &'static str {
+        match self.standing() {
+            Standing::Elsewhere => "The engine of this run is on another machine; from here it can only be looked at.",
+            Standing::Said(State::Done) => "The run is done.",
+            _ => "No engine is at work on this run; Space on its screen starts one.",
+        }
+    }
+
+    /// Experts are being trained, or will be, and nothing has been distilled.
     pub fn is_learning(&self) -> bool {
-        let before = self.model.step == 0 && !matches!(self.model.phase, Some(Phase::Distill | Phase::Evaluate));
-        before && !self.model.experts.is_empty()
+        self.model.step == 0 && !matches!(self.model.phase, Some(Phase::Distill | Phase::Evaluate))
     }
 
     /// The panel with the focus.

@@ -2,13 +2,16 @@
 
 use super::super::app::{Desk, Effect, Next};
 use super::super::backend::{Preview, ProfileSummary, RunSummary};
+use super::super::clock;
 use super::super::keys::Action;
 use super::super::line::Line;
 use super::super::model::Weight;
-use super::super::text::{clean, pad, wrap};
+use super::super::text::{clean, pad, width, wrap};
 use super::{Look, frame, put, put_row, scrolled};
 use crate::profile::Intermediate;
 use crate::profile::Profile;
+use crate::run::RunDir;
+use crate::run::list::RunState;
 use crate::run::text::duration;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -17,6 +20,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// The list, what is searched for, and the previews.
 #[derive(Debug, Default)]
@@ -30,8 +34,10 @@ pub struct Home {
     query: String,
     selected: Option<Selected>,
     previews: HashMap<String, Preview>,
+    /// Of runs, by folder.
+    settings: HashMap<PathBuf, Result<Profile, String>>,
     /// Whose preview was asked for last; the one from before is shown until it has come.
-    asked: Option<String>,
+    asked: Option<Selected>,
     /// First line of the preview.
     scroll: usize,
     starting: Option<String>,
@@ -40,7 +46,7 @@ pub struct Home {
 /// What the cursor is on, by name: the list may change under it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Selected {
-    Run(std::path::PathBuf),
+    Run(PathBuf),
     Profile(String),
 }
 
@@ -70,18 +76,25 @@ impl Entry<'_> {
         match self {
             Self::Run(run) if run.state.has_engine() => "Running",
             Self::Profile(_) => "Profiles",
-            Self::Run(_) => "Finished runs",
+            Self::Run(_) => "Earlier runs",
         }
     }
 
-    /// What stands after the name.
-    fn remark(&self) -> String {
+    /// What stands after the name, in so many cells.
+    fn remark(&self, cells: usize) -> String {
+        /// A description in less room says nothing, and it stands in the preview too.
+        const DESCRIPTION: usize = 24;
         match self {
+            Self::Profile(_) if cells < DESCRIPTION => String::new(),
             Self::Profile(profile) => clean(&profile.description),
             Self::Run(run) => {
-                let step = if run.iterations > 0 { format!(" {}/{}", run.step, run.iterations) } else { String::new() };
+                let state = run.state.name();
                 let accuracy = run.accuracy.map(|a| format!(", {a:.1} %")).unwrap_or_default();
-                format!("{}{step}{accuracy}", run.state.name())
+                if run.iterations == 0 || run.state == RunState::Done {
+                    return format!("{state}{accuracy}");
+                }
+                let step = format!("{state} {}/{}", run.step, run.iterations);
+                if width(&step) + width(&accuracy) <= cells { step + &accuracy } else { step }
             }
         }
     }
@@ -103,17 +116,21 @@ impl Home {
         self.previews.insert(reference, preview);
     }
 
-    /// The profile whose preview is to be made: whenever the cursor comes to one, as its data may have come meanwhile.
-    pub fn preview_to_ask(&mut self) -> Option<String> {
-        let reference = match &self.selected {
-            Some(Selected::Profile(reference)) => Some(reference.clone()),
-            _ => None,
-        };
-        if self.asked == reference {
+    /// The settings of a run have been read.
+    pub fn settings(&mut self, run: &RunDir, profile: Result<&Profile, String>) {
+        self.settings.insert(run.path().to_path_buf(), profile.cloned());
+    }
+
+    /// The preview that is to be made: whenever the cursor comes to something, as its data may have come meanwhile.
+    pub fn preview_to_ask(&mut self) -> Option<Effect> {
+        if self.asked == self.selected {
             return None;
         }
-        self.asked.clone_from(&reference);
-        reference
+        self.asked.clone_from(&self.selected);
+        match self.selected.as_ref()? {
+            Selected::Profile(reference) => Some(Effect::Preview(reference.clone())),
+            Selected::Run(path) => self.runs.iter().find(|r| r.run.path() == path).map(|r| Effect::Profile(r.run.clone())),
+        }
     }
 
     pub fn search_changed(&mut self) {
@@ -163,7 +180,7 @@ impl Home {
     pub fn in_a_line(&self) -> String {
         let search = if self.query.is_empty() { String::new() } else { format!("/{} ", self.query) };
         match self.entries().iter().find(|e| Some(e.id()) == self.selected) {
-            Some(entry) => format!("{search}>{} {}", clean(entry.name()), entry.remark()),
+            Some(entry) => format!("{search}>{} {}", clean(entry.name()), entry.remark(usize::MAX)),
             None => format!("astill {search}"),
         }
     }
@@ -249,13 +266,15 @@ fn draw_list(buf: &mut Buffer, area: Rect, desk: &Desk) {
     }
     // rows with headings between the groups; the list scrolls as a whole
     let mut rows: Vec<(Option<usize>, String)> = Vec::new();
-    let names = entries.iter().map(|e| super::width(e.name())).max().unwrap_or(0).min(usize::from(area.width) * 3 / 4);
+    let cells = usize::from(area.width).saturating_sub(2);
+    let widest = |group: &str| entries.iter().filter(|e| e.heading() == group).map(|e| width(e.name())).max().unwrap_or(0);
     for (i, entry) in entries.iter().enumerate() {
         let is_first = i == 0 || entries[i - 1].heading() != entry.heading();
         if home.query.is_empty() && is_first {
             rows.push((None, entry.heading().into()));
         }
-        rows.push((Some(i), format!("{} {}", pad(&clean(entry.name()), names), entry.remark())));
+        let names = widest(entry.heading()).min(cells * 3 / 4);
+        rows.push((Some(i), format!("{} {}", pad(&clean(entry.name()), names), entry.remark(cells.saturating_sub(names)))));
     }
     let selected = home.index(&entries);
     let at = rows.iter().position(|(i, _)| *i == Some(selected)).unwrap_or(0);
@@ -280,7 +299,7 @@ fn draw_preview(buf: &mut Buffer, area: Rect, desk: &Desk) {
     let cells = usize::from(inner.width);
     let lines = match entry {
         Entry::Profile(profile) => of_profile(profile, home.previews.get(&profile.reference), look, cells),
-        Entry::Run(run) => of_run(run, look, cells),
+        Entry::Run(run) => of_run(run, home.settings.get(run.run.path()), desk, cells),
     };
     let skip = home.scroll.min(lines.len().saturating_sub(inner.height.into()));
     for (row, (text, style)) in (0..inner.height).zip(&lines[skip..]) {
@@ -316,16 +335,30 @@ fn of_profile(summary: &ProfileSummary, preview: Option<&Preview>, look: &Look, 
             let memory = preview.memory_mib.map(|m| if m < 1024. { format!("{m:.0} MiB") } else { format!("{:.1} GiB", m / 1024.) });
             let time = preview.seconds.map(|s| format!("about {}", duration(s)));
             let both: Vec<String> = memory.map(|m| format!("about {m}")).into_iter().chain(time).collect();
-            let on = format!("on {}: {}", clean(&preview.device), if both.is_empty() { "no estimate".into() } else { both.join(", ") });
-            item(&mut lines, cells, "Estimate", &on, theme.accent());
+            if both.is_empty() {
+                item(&mut lines, cells, "Estimate", "none", theme.dim());
+            } else {
+                let on = format!("{} on {}", both.join(", "), clean(&preview.device));
+                item(&mut lines, cells, "Estimate", &on, theme.accent());
+            }
         }
     }
     lines.push(Default::default());
-    lines.extend(summary.text.lines().map(|l| {
-        let style = if l.trim_start().starts_with('#') { theme.dim() } else { theme.text() };
-        (clean(l), style)
-    }));
+    of_text(&mut lines, &summary.text, look, cells);
     lines
+}
+
+/// A profile as it is written, what is too long in more rows.
+fn of_text(lines: &mut Styled, text: &str, look: &Look, cells: usize) {
+    for line in text.lines() {
+        let line = clean(line);
+        let inside = line.trim_start();
+        let indent = line.len() - inside.len();
+        let style = if inside.starts_with('#') { look.theme.dim() } else { look.theme.text() };
+        for (i, part) in wrap(inside, cells.saturating_sub(indent + 2)).into_iter().enumerate() {
+            lines.push((" ".repeat(indent + if i == 0 { 0 } else { 2 }) + &part, style));
+        }
+    }
 }
 
 /// Which parts of the method are on, and how large the task is.
@@ -358,8 +391,8 @@ fn choice(value: impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default()
 }
 
-fn of_run(run: &RunSummary, look: &Look, cells: usize) -> Styled {
-    let theme = &look.theme;
+fn of_run(run: &RunSummary, settings: Option<&Result<Profile, String>>, desk: &Desk, cells: usize) -> Styled {
+    let (look, theme) = (&desk.look, &desk.look.theme);
     let mut lines = Styled::new();
     let state = if run.state.has_engine() { theme.good() } else { theme.text() };
     item(&mut lines, cells, "State", run.state.name(), state);
@@ -371,7 +404,17 @@ fn of_run(run: &RunSummary, look: &Look, cells: usize) -> Styled {
     if let Some(accuracy) = run.accuracy {
         item(&mut lines, cells, "Accuracy", &format!("{accuracy:.1} % on the test set"), theme.good());
     }
-    item(&mut lines, cells, "Started", &clean(&run.started), theme.text());
+    item(&mut lines, cells, "Started", &clock::date(&run.started, &desk.zone), theme.text());
     item(&mut lines, cells, "Folder", &clean(&run.run.path().to_string_lossy()), theme.dim());
+    match settings {
+        None => {}
+        Some(Err(problem)) => item(&mut lines, cells, "Settings", &clean(problem), theme.warn()),
+        Some(Ok(profile)) => {
+            lines.push(Default::default());
+            of_settings(&mut lines, profile, look, cells);
+            lines.push(Default::default());
+            of_text(&mut lines, &profile.to_yaml(), look, cells);
+        }
+    }
     lines
 }

@@ -1,10 +1,11 @@
 //! The whole log, with a filter.
 
 use super::super::app::{Desk, Next};
+use super::super::clock;
 use super::super::keys::Action;
 use super::super::line::Line;
 use super::super::model::LogLine;
-use super::super::text::clean;
+use super::super::text::{clean, width, wrap};
 use super::{frame, put, weight_style};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -39,10 +40,24 @@ impl Log {
             _ => return Next::Close,
         }
         if self.from_end > 0 {
-            let total = desk.session.as_ref().map_or(0, |s| s.model.log.backwards().filter(|l| self.shows(l)).count());
-            self.from_end = self.from_end.min(total.saturating_sub(page));
+            self.from_end = self.from_end.min(self.last_but(page, desk));
         }
         Next::Stay
+    }
+
+    /// Lines after those that fill `rows` from the first one on.
+    fn last_but(&self, rows: usize, desk: &Desk) -> usize {
+        let Some(session) = &desk.session else { return 0 };
+        let mut lines: Vec<LogLine> = session.model.log.backwards().filter(|l| self.shows(l)).collect();
+        let mut taken = 0;
+        while let Some(line) = lines.last() {
+            taken += in_rows(line, usize::from(desk.size.0).saturating_sub(2), desk).len();
+            if taken > rows {
+                break;
+            }
+            lines.pop();
+        }
+        lines.len()
     }
 
     pub fn search_changed(&mut self) {
@@ -56,13 +71,13 @@ impl Log {
 
     pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
         let session = desk.session.as_ref()?;
-        let title = format!("Log of {} (times are UTC)", clean(&session.run.name()));
+        let title = format!("Log of {}", clean(&session.run.name()));
         let inner = frame(buf, area, &desk.look, &title, true);
         let filtered = self.search.is_some() || !self.filter.is_empty();
         let lines = Rect { height: inner.height.saturating_sub(u16::from(filtered)), ..inner };
         let shown: Vec<LogLine> =
             session.model.log.backwards().filter(|l| self.shows(l)).skip(self.from_end).take(lines.height.into()).collect();
-        draw_lines(buf, lines, desk, &shown);
+        draw_lines(buf, lines, desk, &shown, true);
         if shown.is_empty() {
             put(buf, lines, 0, if filtered { "No line contains this." } else { "Nothing has been said yet." }, desk.look.theme.dim());
         }
@@ -79,10 +94,21 @@ impl Log {
     }
 }
 
-/// Lines, latest first, from the bottom up; fewer lines than rows begin at the top.
-pub fn draw_lines(buf: &mut Buffer, area: Rect, desk: &Desk, latest_first: &[LogLine]) {
-    for (row, line) in (0..area.height).zip(latest_first.iter().rev()) {
-        let clock = line.time.get(11..19).unwrap_or_default();
-        put(buf, area, row, &format!("{} {}", clean(clock), line.text), weight_style(&desk.look, line.weight));
+/// A line of the log after its time, in as many rows of so many cells as it takes.
+fn in_rows(line: &LogLine, cells: usize, desk: &Desk) -> Vec<String> {
+    let time = clock::time(&line.time, &desk.zone, desk.now);
+    let under = " ".repeat(width(&time));
+    let parts = wrap(&line.text, cells.saturating_sub(width(&time) + 1));
+    parts.iter().enumerate().map(|(i, part)| format!("{} {part}", if i == 0 { &time } else { &under })).collect()
+}
+
+/// Lines, latest first, from the bottom up; fewer lines than rows begin at the top. With `whole`, a line takes as many rows as it
+/// needs, otherwise one.
+pub fn draw_lines(buf: &mut Buffer, area: Rect, desk: &Desk, latest_first: &[LogLine], whole: bool) {
+    let cells = if whole { usize::from(area.width) } else { usize::MAX };
+    let all = latest_first.iter().flat_map(|line| in_rows(line, cells, desk).into_iter().rev().map(|row| (row, line.weight)));
+    let rows: Vec<_> = all.take(area.height.into()).collect();
+    for (row, (text, weight)) in (0..area.height).zip(rows.iter().rev()) {
+        put(buf, area, row, text, weight_style(&desk.look, *weight));
     }
 }

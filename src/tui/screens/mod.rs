@@ -21,7 +21,8 @@ pub use tweak::Tweak;
 
 use super::app::{Desk, Layer, Look};
 use super::keys::{self, Action, Place};
-use super::model::Weight;
+use super::model::{State, Weight};
+use super::session::{Session, Standing};
 use super::text::{fit, pad, width, wrap};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -59,7 +60,7 @@ pub fn draw(frame: &mut Frame, desk: &Desk, layers: &[Layer], place: Place) {
             Layer::Confirm(confirm) => confirm.draw(buf, body, desk),
         };
     }
-    footer(buf, area, desk, place);
+    footer(buf, area, desk, place, layers.len() == 1);
     if let Some(cursor) = cursor {
         frame.set_cursor_position(cursor);
     }
@@ -81,7 +82,7 @@ fn draw_line(buf: &mut Buffer, area: Rect, desk: &Desk, layers: &[Layer]) {
 }
 
 /// In the last row the keys of a place; or what there is to say, in as many rows as it takes.
-fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place) {
+fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place, is_base: bool) {
     /// A reason that is longer is in the log.
     const MOST: usize = 4;
     let theme = &desk.look.theme;
@@ -101,9 +102,11 @@ fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place) {
     // the last ones say how to get help and how to get out: they are always there
     // over a chart, what is about the chart
     let is_elsewhere = |b: &keys::Binding| place == Place::Chart && (b.steers || matches!(b.action, Action::Samples | Action::Log));
-    let is_off = |b: &keys::Binding| b.label.is_empty() || (b.steers && desk.look.read_only) || is_elsewhere(b);
+    let is_off = |b: &keys::Binding| b.label.is_empty() || !can_steer(desk, b) || is_elsewhere(b);
     let bindings: Vec<_> = keys::at(place).filter(|b| !is_off(b)).collect();
-    let item = |b: &keys::Binding| (format!(" {} ", b.keys.first().map(|k| k.name()).unwrap_or_default()), format!("{}  ", b.label));
+    let item = |b: &keys::Binding| {
+        (format!(" {} ", b.keys.first().map(|k| k.name()).unwrap_or_default()), format!("{}  ", label(desk, b, is_base)))
+    };
     let cells = |b: &keys::Binding| width(&item(b).0) + width(&item(b).1);
     let (first, last) = bindings.split_at(bindings.len().saturating_sub(2));
     let mut reserved: usize = last.iter().map(|b| cells(b)).sum();
@@ -121,6 +124,24 @@ fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place) {
         spans.push(Span::styled(label, theme.dim()));
     }
     Line::from(spans).render(area, buf);
+}
+
+/// Whether a key that steers has anything to steer.
+fn can_steer(desk: &Desk, binding: &keys::Binding) -> bool {
+    let Some(session) = &desk.session else { return true };
+    let starts_engine = matches!(session.standing(), Standing::Gone | Standing::Said(State::Stopped | State::Failed));
+    let can = session.is_live() || (starts_engine && binding.action == Action::Pause);
+    !binding.steers || (can && !desk.look.read_only)
+}
+
+/// What the footer says that a key does, as things are.
+fn label<'a>(desk: &Desk, binding: &'a keys::Binding, is_base: bool) -> &'a str {
+    let at_work = |s: &Session| matches!(s.standing(), Standing::Said(State::Waiting | State::Running | State::Stopping));
+    match binding.action {
+        Action::Back if is_base => "leave",
+        Action::Pause if desk.session.as_ref().is_some_and(|s| !at_work(s)) => "resume",
+        _ => binding.label,
+    }
 }
 
 /// A frame with a title; returns what is inside. The focus shows without colour: by a mark and reverse video.

@@ -184,6 +184,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, panel:
 fn nothing_yet(panel: Panel) -> &'static str {
     match panel {
         Panel::Accuracy => "No evaluation yet.",
+        Panel::Curvature | Panel::Turn => "From an expert's second epoch on.",
         _ if panel.is_of_experts() => "No expert epoch yet.",
         _ => "No distillation step yet.",
     }

@@ -132,13 +132,14 @@ fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focuse
         used += 1;
     }
     if session.standing() == Standing::Gone {
-        put(
-            buf,
-            inner,
-            used,
-            "The engine is gone without a word; Space starts a new one, which goes on from the last checkpoint.",
-            desk.look.theme.bad(),
-        );
+        let text = "The engine is gone without a word; Space starts a new one, which goes on from the last checkpoint.";
+        for line in wrap(text, inner.width.into()) {
+            put(buf, inner, used, &line, desk.look.theme.bad());
+            used += 1;
+        }
+    }
+    if session.standing() == Standing::Elsewhere {
+        put(buf, inner, used, session.why_no_engine(), desk.look.theme.warn());
         used += 1;
     }
     let rest = Rect { y: inner.y + used.min(inner.height), height: inner.height.saturating_sub(used), ..inner };
@@ -146,7 +147,7 @@ fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focuse
     if lines.is_empty() && used == 0 {
         put(buf, rest, 0, "Waiting for the engine's first words ..", desk.look.theme.dim());
     }
-    log::draw_lines(buf, rest, desk, &lines);
+    log::draw_lines(buf, rest, desk, &lines, false);
 }
 
 /// Keys of the run's screen, and of a chart at full size for what is not about the chart.
@@ -169,7 +170,8 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
         Action::Tweak => return open_tweak(desk),
         Action::RollBack => {
             if !session.is_live() {
-                desk.say(Weight::Warning, "No engine is at work on this run.");
+                let why = session.why_no_engine();
+                desk.say(Weight::Warning, why);
                 return Next::Stay;
             }
             let run = session.run.clone();
@@ -178,7 +180,8 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
         }
         Action::Stop => {
             if !session.is_live() {
-                desk.say(Weight::Warning, "No engine is at work on this run.");
+                let why = session.why_no_engine();
+                desk.say(Weight::Warning, why);
                 return Next::Stay;
             }
             let text = "It writes a checkpoint first and can be resumed later.";
@@ -228,6 +231,7 @@ fn pause(desk: &mut Desk) {
     match session.standing() {
         Standing::Said(State::Paused) => desk.send(Command::Resume),
         Standing::Said(State::Done) => desk.say(Weight::Normal, "The run is done."),
+        Standing::Elsewhere => desk.say(Weight::Warning, session.why_no_engine()),
         Standing::Said(State::Stopped | State::Failed) | Standing::Gone => {
             desk.effects.push(Effect::Resume(run));
             desk.say(Weight::Normal, "Starting a new engine for this run ..");

@@ -20,8 +20,8 @@ pub struct Tweak {
 }
 
 const COLUMNS: u16 = 100;
-const NAMES: usize = 26;
-const VALUES: usize = 16;
+const NAMES: usize = 24;
+const VALUES: usize = 12;
 
 fn live_keys() -> Vec<&'static Key> {
     schema().iter().filter(|k| k.live).collect()
@@ -86,7 +86,7 @@ impl Tweak {
     fn edit(&mut self, desk: &mut Desk) {
         let Some(session) = &desk.session else { return };
         if !session.is_live() {
-            return desk.say(Weight::Warning, "No engine is at work on this run.");
+            return desk.say(Weight::Warning, session.why_no_engine());
         }
         if let (Some(profile), Some(key)) = (&session.profile, live_keys().get(self.selected)) {
             self.line = Some(Line::new(value(profile, key)));

@@ -179,7 +179,7 @@ fn search_finds_by_parts_of_names_and_enter_opens() {
     // the run ends while it is not looked at: the list is fresh again
     *stage.fake.runs.lock().unwrap() = vec![summary(&run_dir("live-run"), RunState::Done, 100)];
     stage.keys(&["q"]);
-    assert!(stage.screen().contains("done 100/100, 64.5 %"), "{}", stage.screen());
+    assert!(stage.screen().contains("done, 64.5 %"), "{}", stage.screen());
 }
 
 #[test]
