@@ -14,7 +14,7 @@ use astill::tui::colour::Depth;
 use astill::tui::terminal::TerminalGuard;
 use astill::tui::{self, Options};
 use place::{Background, Outcome, Place, last_step};
-use screen::{BACKSPACE, CTRL_Z, DOWN, ENTER, ESC, LEFT, RIGHT, Terminal, cpu_ticks};
+use screen::{BACKSPACE, CTRL_Z, DOWN, ENTER, ESC, LEFT, RIGHT, Terminal, UP, cpu_ticks};
 
 use std::time::Duration;
 
@@ -368,6 +368,25 @@ fn the_app_is_suspended_and_comes_back() -> Outcome {
     terminal.wait_for("a prompt", |s| s.trim_end().ends_with("here>"))?;
     terminal.assert_screen_given_back();
     Ok(())
+}
+
+#[test]
+fn no_key_waits_for_another_one() -> Outcome {
+    let place = Place::apart()?;
+    let mut terminal = app(&place, &[])?;
+    terminal.shows(&[">shapes"])?;
+    // keys that come together with a new size of the window
+    for round in 0..20 {
+        let (columns, key, row) = if round % 2 == 0 { (100, DOWN, ">cifar10-cpu") } else { (80, UP, ">shapes") };
+        terminal.resize(columns, 24)?;
+        terminal.press(key)?;
+        terminal.shows(&[row])?;
+    }
+    // and more of them than are read at once
+    terminal.press("/")?;
+    terminal.shows(&["done", "cancel"])?;
+    terminal.press(&format!("\x1b[200~{}end\x1b[201~", "x".repeat(3000)))?;
+    terminal.shows(&["xend"])
 }
 
 /// The parameters of every sequence that sets colours or attributes.

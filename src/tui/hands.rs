@@ -27,6 +27,8 @@ const LOOKS_PER_CHECK: u32 = 20;
 const LOOKS_TO_MAKE_SURE: u32 = 10;
 /// Bytes of events that are read at once.
 const BUDGET: usize = 2 << 20;
+/// How long what is there may take to be read. crossterm looks at nothing at all without some time to do it.
+const READING: Duration = Duration::from_millis(1);
 /// How long the reading of keys waits before it looks for a new size of the terminal.
 const KEY_PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
@@ -183,13 +185,14 @@ pub fn read_keys(messages: UnboundedSender<Message>) -> Result<oneshot::Receiver
     let (gone, hung_up) = oneshot::channel();
     let terminal = keyboard()?;
     thread("keys", messages.clone(), move || {
-        // crossterm would read from a terminal that has gone away without an end: look first
+        // crossterm would read from a terminal that has gone away without an end: look first. Its feature use-dev-tty matters: the
+        // other way to read forgets keys that come together with a new size, or with more than 1024 others, until the next key
         while !is_hung_up(&terminal) {
             let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
             if poll(&mut ready, Some(&KEY_PATIENCE)).is_err() && is_hung_up(&terminal) {
                 break;
             }
-            while !is_hung_up(&terminal) && event::poll(Duration::ZERO).unwrap_or(false) {
+            while !is_hung_up(&terminal) && event::poll(READING).unwrap_or(false) {
                 let message = match event::read() {
                     Ok(Input::Key(key)) => Message::Key(key),
                     Ok(Input::Paste(text)) => Message::Paste(text),

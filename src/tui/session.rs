@@ -110,7 +110,7 @@ impl Session {
     /// Why no command can be sent.
     pub fn why_no_engine(&self) -> &'static str {
         match self.standing() {
-            Standing::Elsewhere => "The engine of this run is on another machine; from here it can only be looked at.",
+            Standing::Elsewhere => "Its engine is on another machine: from here it can only be looked at.",
             Standing::Said(State::Done) => "The run is done.",
             _ => "No engine is at work on this run; Space on its screen starts one.",
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 pub const ENTER: &str = "\r";
 pub const ESC: &str = "\x1b";
+pub const UP: &str = "\x1b[A";
 pub const DOWN: &str = "\x1b[B";
 pub const RIGHT: &str = "\x1b[C";
 pub const LEFT: &str = "\x1b[D";
@@ -84,6 +85,13 @@ impl Terminal {
     /// Types.
     pub fn press(&mut self, keys: &str) -> Outcome {
         Ok(self.master.write_all(keys.as_bytes())?)
+    }
+
+    /// Changes the size of the window.
+    pub fn resize(&mut self, columns: u16, rows: u16) -> Outcome {
+        tcsetwinsize(&self.master, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
+        self.emulator.screen_mut().set_size(rows.try_into()?, columns.try_into()?);
+        Ok(())
     }
 
     pub fn screen(&self) -> &vt100::Screen {

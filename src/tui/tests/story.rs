@@ -2,7 +2,7 @@
 
 use super::stage::*;
 use crate::run::event::{CommandStatus, What};
-use crate::tui::app::Message;
+use crate::tui::app::{Batch, Message};
 use crate::tui::backend::{Answer, Command, RunState};
 use crate::tui::keys::Place;
 use crate::tui::model::State;
@@ -144,6 +144,30 @@ fn a_run_without_its_engine_gets_a_new_one() {
     stage.tell(life);
     assert_eq!(stage.app.desk.session.as_ref().unwrap().model.step, 50);
     assert!(stage.screen().contains("running"), "{}", stage.screen());
+}
+
+#[test]
+fn a_run_whose_events_go_on_without_an_engine_here_is_only_looked_at() {
+    let mut stage = Stage::run((80, 24), "r", a_run("r", 20));
+    stage.hear(Message::Alive(run_dir("r"), false));
+    assert!(stage.screen().contains("no engine") && stage.screen().contains("Space resume"), "{}", stage.screen());
+    let events = events(a_run("r", 21)).split_off(a_run("r", 20).len());
+    stage.hear(Message::Events(run_dir("r"), Batch { events, restarted: false, read: (2, 2), at_end: true }));
+    assert!(stage.screen().contains("engine on another machine") && !stage.screen().contains("Space"), "{}", stage.screen());
+    stage.keys(&["Space"]);
+    assert!(stage.screen().contains("it can only be looked at") && stage.fake.resumed.lock().unwrap().is_empty(), "{}", stage.screen());
+    stage.hear(Message::Alive(run_dir("r"), true));
+    assert!(stage.screen().contains("running"), "{}", stage.screen());
+}
+
+#[test]
+fn the_footer_says_what_a_key_does_as_things_are() {
+    let mut stage = Stage::run((80, 24), "r", a_run("r", 20));
+    assert!(stage.screen().contains("Space pause") && stage.screen().contains("x stop"), "{}", stage.screen());
+    stage.tell([a_run("r", 20), vec![command("pause")]].concat());
+    assert!(stage.screen().contains("Space resume"), "{}", stage.screen());
+    stage.tell([a_run("r", 100), vec![finished()]].concat());
+    assert!(!stage.screen().contains("Space") && !stage.screen().contains("x stop"), "{}", stage.screen());
 }
 
 #[test]
