@@ -383,10 +383,8 @@ fn no_key_waits_for_another_one() -> Outcome {
         terminal.shows(&[row])?;
     }
     // and more of them than are read at once
-    terminal.press("/")?;
-    terminal.shows(&["done", "cancel"])?;
-    terminal.press(&format!("\x1b[200~{}end\x1b[201~", "x".repeat(3000)))?;
-    terminal.shows(&["xend"])
+    terminal.press(&format!("{}{}?", DOWN.repeat(500), UP.repeat(500)))?;
+    terminal.shows(&["Ctrl-Z", "Suspend the app"])
 }
 
 /// The parameters of every sequence that sets colours or attributes.
