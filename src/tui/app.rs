@@ -240,12 +240,18 @@ impl App {
             self.desk.effects.push(Effect::Profile(run));
         }
         let text = clean(&text);
+        let mut told = false;
         for layer in &mut self.layers {
             if let (Layer::Tweak(tweak), Command::Set { .. }) = (layer, command) {
                 tweak.answered(weight, text.clone());
+                told = true;
             }
         }
-        self.desk.say(weight, &text);
+        if told {
+            self.desk.notice = None;
+        } else {
+            self.desk.say(weight, &text);
+        }
     }
 
     /// Shows a run.

@@ -137,9 +137,12 @@ impl<'a> Chart<'a> {
             buf.set_stringn(area.x, area.y, last, room, style);
             return;
         }
-        buf.set_string(area.x, area.y, &first, style);
-        buf.set_string(area.right() - last.len() as u16, area.y, &last, style);
         let middle = (range.0 + range.1) / 2.;
+        // the room around a single step has no steps
+        if range.1 - range.0 > 1. || middle.fract() != 0. {
+            buf.set_string(area.x, area.y, &first, style);
+            buf.set_string(area.right() - last.len() as u16, area.y, &last, style);
+        }
         // no step and a half
         let is_step = middle.fract() == 0. || range.1 - range.0 >= 16. || range.1 - range.0 < 1.;
         let middle = label(middle);

@@ -5,7 +5,7 @@ use super::super::backend::Command;
 use super::super::keys::Action;
 use super::super::line::Line;
 use super::super::model::Weight;
-use super::super::text::{clean, pad, wrap};
+use super::super::text::{clean, pad, width, wrap};
 use super::{popup, put, put_row, scrolled, weight_style};
 use crate::profile::{Key, Profile, Range, schema};
 use ratatui::buffer::Buffer;
@@ -142,7 +142,10 @@ impl Tweak {
                     let value = pad(&clean(&value(profile, key)), VALUES);
                     let mark = if selected { ">" } else { " " };
                     let style = if selected { theme.selected() } else { theme.text() };
-                    put_row(buf, list, row, &format!("{mark}{name} {value} {}{unit}", clean(&key.expected())), style);
+                    let expected = clean(&key.expected());
+                    let room = usize::from(list.width).saturating_sub(NAMES + VALUES + 3);
+                    let unit = if width(&expected) + width(&unit) > room { String::new() } else { unit };
+                    put_row(buf, list, row, &format!("{mark}{name} {value} {expected}{unit}"), style);
                 }
             }
         }
