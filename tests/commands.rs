@@ -97,7 +97,7 @@ fn runs_are_listed_with_their_state_and_one_without_an_engine_says_so() -> Outco
 fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
     // an expert's setting changed between two epochs, one of distillation between two steps
     let edits = r#"[{"at": {"expert": {"expert": 0, "epoch": 2}}, "set": "expert.lr=0.03"},
-                    {"at": {"step": 3}, "set": "distill.lr_images=30"}, {"at": {"step": 4}, "set": "distill.lr_student=0.02"}]"#;
+                    {"at": {"step": 3}, "set": "distill.lr_images=30"}, {"at": {"step": 4}, "set": "distill.lr_student = 0.02"}]"#;
     let run = ["run", "tiny.yaml", "--name", "r"];
     let begun = |sign: &str| -> Result<Place, Box<dyn std::error::Error>> {
         let place = Place::new()?;
@@ -109,7 +109,17 @@ fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
         assert_status(&place.run(&["resume", "r"])?, 0);
         Ok(place)
     };
-    let want = begun("")?.distilled("r")?;
+    let whole = begun("")?;
+    let want = whole.distilled("r")?;
+    // the rate is learned on from the value that was set
+    let rate = |at: u64| {
+        whole.events("r").ok()?.into_iter().find_map(|e| match e.what {
+            What::DistillStep { step, student_lr, .. } if step == at => Some(student_lr),
+            _ => None,
+        })
+    };
+    let (before, after) = (rate(4).ok_or("no step 4")?, rate(5).ok_or("no step 5")?);
+    assert!((before - 0.01).abs() < 2e-3 && (after - 0.02).abs() < 2e-3, "{before}, {after}");
     assert!(begun("expert 1 epoch 2")?.distilled("r")? == want, "other bytes after a stop among the experts");
     assert!(begun("step 2:")?.distilled("r")? == want, "other bytes after a stop before an edit");
 
@@ -117,7 +127,7 @@ fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
     assert_status(&plain.run(&run)?, 0);
     assert!(plain.distilled("r")? != want);
     // an expert whose settings changed on the way is not taken for one of either setting
-    assert_eq!(fs::read_dir(begun("")?.path("data/trajectories"))?.count(), 2);
+    assert_eq!(fs::read_dir(whole.path("data/trajectories"))?.count(), 2);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::recorder::Recorder;
 use crate::profile::{self, Profile};
 use crate::progress::{Progress, Watch};
 use crate::run::command::{Answer, Command};
-use crate::run::edits::{Edit, Edits, Place};
+use crate::run::edits::{Edit, Edits, Place, key_of};
 use crate::run::{RunDir, checkpoints};
 use crate::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
@@ -231,14 +231,15 @@ impl Control {
     fn set(&mut self, edit: &str) -> Result<Answer> {
         let before = self.profile_at(Place::Step(u64::MAX))?;
         let after = before.edited(edit)?;
-        let path = edit.split('=').next().unwrap_or_default().trim();
+        let path = key_of(edit);
         let is_of_experts = profile::key(path).is_some_and(|k| k.section() == "expert");
         let at = match self.stage {
             Stage::Data => Place::Expert { expert: 0, epoch: 0 },
-            Stage::Experts { next } => next,
-            Stage::Init | Stage::Distill { .. } if is_of_experts => {
+            Stage::Experts { next } if !is_of_experts || self.is_before_an_epoch(next) => next,
+            Stage::Experts { .. } | Stage::Init | Stage::Distill { .. } if is_of_experts => {
                 return Ok(Answer::rejected("the experts are trained; a key of theirs can change only in the phase experts"));
             }
+            Stage::Experts { next } => next,
             Stage::Init => Place::Step(0),
             Stage::Distill { done, .. } if (after.distill.iterations as u64) < done => {
                 return Ok(Answer::rejected(format!("{done} steps are done already; expected that or more")));
@@ -251,6 +252,12 @@ impl Control {
         }
         self.edits.push(Edit { at, set: edit.to_string() })?;
         Ok(Answer::changed(value_of(&before, path), value_of(&after, path)))
+    }
+
+    /// Whether an expert has an epoch left at, or after, this place.
+    fn is_before_an_epoch(&self, place: Place) -> bool {
+        let (count, epochs) = (self.profile.expert.count as u64, self.profile.expert.epochs as u64);
+        matches!(place, Place::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
     }
 
     /// For long work: passes its progress on as events, under `label`, once it has taken longer than `patience`, waits where it

@@ -12,7 +12,7 @@ use crate::distill::iteration::{Draw, Outcome, Settings, align};
 use crate::distill::trajectory::Trajectory;
 use crate::network::ConvNet;
 use crate::profile::Distill;
-use crate::run::edits::Place;
+use crate::run::edits::{Place, key_of};
 use crate::run::{RunDir, checkpoints};
 use crate::{Error, Result};
 use std::time::{Duration, Instant};
@@ -143,7 +143,7 @@ impl Distillation<'_> {
     /// The student rate is learned, so setting it here is a single act and not a setting that holds.
     fn take_student_rate(&self, state: &mut State, control: &Control) -> Result<()> {
         let here = Place::Step(state.numbers.step);
-        if control.edits().at(here).any(|e| e.set.trim_start().starts_with("distill.lr_student=")) {
+        if control.edits().at(here).any(|e| key_of(&e.set) == "distill.lr_student") {
             state.numbers.student_lr = control.profile_at(here)?.distill.lr_student;
             state.numbers.lr_velocity = 0.;
         }

@@ -95,11 +95,11 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         control.warn(message)?;
     }
 
-    phase(Phase::Data, control)?;
+    phase(Phase::Data, Stage::Data, control)?;
     let dataset = load(plan, control)?;
     let net = network(profile, dataset.classes.len())?;
 
-    phase(Phase::Experts, control)?;
+    phase(Phase::Experts, Stage::Experts { next: Place::Expert { expert: 0, epoch: 0 } }, control)?;
     let counts = (0..dataset.classes.len()).map(|c| dataset.train.rows_of(c as i64).len()).collect();
     control.set_classes(dataset.classes.clone(), counts);
     let training = Training { net: &net, dataset: &dataset, profile, data: &plan.data, device: plan.device };
@@ -139,8 +139,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
             ));
         }
         None => {
-            phase(Phase::Init, control)?;
-            control.enter(Stage::Init);
+            phase(Phase::Init, Stage::Init, control)?;
             let state = initial_state(plan, &dataset, &net, &experts, control)?;
             distillation.samples(&state, control)?;
             baselines(&dataset, &distillation, &state, control)?;
@@ -149,15 +148,15 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         }
     };
 
-    phase(Phase::Distill, control)?;
+    let done = state.numbers.step;
+    phase(Phase::Distill, Stage::Distill { done, next: Place::Step(done) }, control)?;
     let distilled = distillation.run(&mut state, control);
     if let Err(Error::Interrupted) = distilled {
         distillation.checkpoint(&state, control)?;
     }
     distilled?;
 
-    phase(Phase::Evaluate, control)?;
-    control.enter(Stage::Evaluate);
+    phase(Phase::Evaluate, Stage::Evaluate, control)?;
     headlines(&dataset, &distillation, &mut state, control)?;
     let paper_style_max = paper_style_max(&state.numbers);
     let file = save_distilled(plan, &dataset, &labels, &state, paper_style_max, control)?;
@@ -173,7 +172,9 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     })
 }
 
-fn phase(name: Phase, control: &mut Control) -> Result<()> {
+fn phase(name: Phase, stage: Stage, control: &mut Control) -> Result<()> {
+    // first, so that nothing is accepted that has no effect any more
+    control.enter(stage);
     control.hold()?;
     control.record(What::Phase { name })
 }

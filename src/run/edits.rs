@@ -25,6 +25,11 @@ pub struct Edit {
     pub set: String,
 }
 
+/// The key of "section.key=value".
+pub fn key_of(set: &str) -> &str {
+    set.split('=').next().unwrap_or_default().trim()
+}
+
 /// All edits of a run, in the order in which they were made, kept in its `edits.json`.
 #[derive(Debug)]
 pub struct Edits {
