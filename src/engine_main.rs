@@ -279,7 +279,9 @@ fn foreground(plan: Plan, _lock: EngineLock, mut reporter: Option<Reporter>) -> 
             if reporter.is_some() {
                 headless::say(format!("go on with: astill resume {}", run.path().display()));
             }
-            Ok(ExitCode::from(128u8.saturating_add(caught.load(Ordering::SeqCst) as u8)))
+            // who asks over the socket asks for what SIGTERM does
+            let signal = Some(caught.load(Ordering::SeqCst)).filter(|s| *s > 0).unwrap_or(SIGTERM);
+            Ok(ExitCode::from(128u8.saturating_add(signal as u8)))
         }
         Err(error) => Err(error),
     }

@@ -51,6 +51,13 @@ impl Local {
         RunDir::open(&path).ok_or_else(|| Error::file(&path, "the engine says that its run is there, but it is not"))
     }
 
+    /// Starts an engine, in a session of its own, that goes on with a run; on `device`, or where the run was before.
+    pub fn go_on(&self, run: &RunDir, device: Option<&str>) -> Result<()> {
+        let mut command = self.command("resume")?;
+        device.into_iter().for_each(|d| _ = command.args(["--device", d]));
+        said(command.arg(run.path()).arg("--detach")).map(|_| ())
+    }
+
     /// Shows the app: the menu, or the run `open`.
     pub fn show(&self, look: &Look, read_only: bool, open: Option<RunDir>) -> Result<Ending> {
         let depth = Depth::detect(look.color.as_deref(), &|name| std::env::var(name).ok())?;
@@ -78,8 +85,11 @@ fn said(command: &mut process::Command) -> Result<Output> {
     if output.status.success() {
         return Ok(output);
     }
-    let text = String::from_utf8_lossy(&output.stderr);
-    Err(Error::Usage(text.trim().trim_start_matches("astill: ").to_string()))
+    let text = String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("astill: ").to_string();
+    Err(match output.status.code() {
+        Some(2) => Error::Usage(text),
+        _ => Error::file(command.get_program(), text),
+    })
 }
 
 impl Backend for Local {
@@ -111,7 +121,7 @@ impl Backend for Local {
     }
 
     fn resume(&self, run: &RunDir) -> Result<()> {
-        said(self.command("resume")?.arg(run.path()).arg("--detach")).map(|_| ())
+        self.go_on(run, None)
     }
 
     fn profile(&self, run: &RunDir) -> Result<Profile> {

@@ -4,7 +4,6 @@ use astill::cli::{Cli, Cmd, Look, Sent, out};
 use astill::local::{self, Local, PATIENCE};
 use astill::run::list::{RunState, RunSummary, list, summary};
 use astill::run::{RunDir, socket};
-use astill::tui::backend::Backend;
 use astill::{Error, Result, doctor, headless, profile};
 use clap::Parser;
 use serde_json::json;
@@ -37,10 +36,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             let run = local.start(args.to_arguments())?;
             show(&local, &cli.look, false, Some(run))
         }
-        Some(Cmd::Resume { run, headless: false, detach: false, engine_of: None, .. }) if on_terminal() => {
+        Some(Cmd::Resume { run, headless: false, detach: false, engine_of: None, device }) if on_terminal() => {
             let run = find(run)?;
             if !matches!(summary(run.clone()).state, RunState::Done | RunState::Running | RunState::Paused) {
-                local.resume(&run)?;
+                local.go_on(&run, device.as_deref())?;
             }
             show(&local, &cli.look, false, Some(run))
         }

@@ -63,6 +63,11 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
 
     engine.rejects(&["roll-back", "999999"], "there is no checkpoint of step 999999; there are 0");
     engine.accepts(&["roll-back", "0"], &format!("{stands} → 0"));
+    // what is asked in the same pause is asked of the run as it is now
+    engine.accepts(&["set", "distill.lr_images=20"], "30.0 → 20.0");
+    let edits: serde_json::Value = serde_json::from_slice(&fs::read(place.path("runs/r/edits.json"))?)?;
+    let places: Vec<&serde_json::Value> = edits.as_array().ok_or("no list")?.iter().map(|e| &e["at"]["step"]).collect();
+    assert!(places.iter().all(|at| **at == 0), "{places:?}");
     let seq = place.events("r")?.len() as u64;
     engine.accepts(&["resume"], "");
     let after = engine.wait_for("a step after going back", seq, is_step)?;
@@ -70,7 +75,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     assert_eq!((step, student_lr, intermediate.len()), (1, 0.5, 0));
     engine.accepts(&["set", "distill.iterations=100000"], "1000000 → 100000");
     engine.wait_for("step 2", seq, |w| matches!(w, What::DistillStep { step: 2, .. }))?;
-    engine.rejects(&["set", "distill.iterations=1"], "are done already");
+    engine.rejects(&["set", "distill.iterations=1"], "steps are done then");
     engine.accepts(&["stop"], "");
     engine.wait_for("the end", seq, |w| matches!(w, What::RunFinished { .. }))?;
 
@@ -90,6 +95,22 @@ fn runs_are_listed_with_their_state_and_one_without_an_engine_says_so() -> Outco
     let refused = place.run(&["send", "one", "pause"])?;
     assert_status(&refused, 2);
     assert!(text(&refused.stderr).contains("astill resume one"), "{}", text(&refused.stderr));
+    Ok(())
+}
+
+#[test]
+fn an_edit_of_a_resumed_run_holds_from_its_checkpoint_on() -> Outcome {
+    let place = Place::new()?;
+    assert_eq!(stop_at(&place, &["run", "tiny.yaml", "--name", "r", "--set", "distill.iterations=100000"], "step 2:")?, Some(143));
+    let done = place::last_step(&place, "r");
+    assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
+    let engine = Background::of(&place, "r");
+    // in whichever phase it is
+    engine.rejects(&["set", "expert.lr=0.1"], "the experts are trained");
+    engine.rejects(&["set", "distill.iterations=1"], "steps are done then");
+    engine.accepts(&["set", "distill.lr_images=20"], "10.0 → 20.0");
+    let edits: serde_json::Value = serde_json::from_slice(&fs::read(place.path("runs/r/edits.json"))?)?;
+    assert!(edits[0]["at"]["step"].as_u64().is_some_and(|at| at >= done), "{edits}");
     Ok(())
 }
 

@@ -60,6 +60,8 @@ pub struct Control {
     /// Class names and training images of each, once they are known.
     classes: Option<(Vec<String>, Vec<usize>)>,
     stage: Stage,
+    /// The step of the checkpoint that the run goes on from.
+    resumed: Option<u64>,
     wanted: VecDeque<Wanted>,
     paused: bool,
     /// Something is being done that was asked for, so a pause waits until it is done.
@@ -81,6 +83,7 @@ impl Control {
             edits,
             classes: None,
             stage: Stage::Data,
+            resumed: None,
             wanted: VecDeque::new(),
             paused: false,
             serving: false,
@@ -102,6 +105,11 @@ impl Control {
     /// Says where the run is now.
     pub fn enter(&mut self, stage: Stage) {
         self.stage = stage;
+    }
+
+    /// Says that the run goes on from the checkpoint of `step`: what comes before distillation is only looked up.
+    pub fn resume_at(&mut self, step: u64) {
+        self.resumed = Some(step);
     }
 
     /// Says what the data holds, for the checks that need it.
@@ -233,20 +241,25 @@ impl Control {
         let after = before.edited(edit)?;
         let path = key_of(edit);
         let is_of_experts = profile::key(path).is_some_and(|k| k.section() == "expert");
-        let at = match self.stage {
-            Stage::Data => Place::Expert { expert: 0, epoch: 0 },
-            Stage::Experts { next } if !is_of_experts || self.is_before_an_epoch(next) => next,
-            Stage::Experts { .. } | Stage::Init | Stage::Distill { .. } if is_of_experts => {
-                return Ok(Answer::rejected("the experts are trained; a key of theirs can change only in the phase experts"));
+        let late = "the experts are trained; a key of theirs can change only in the phase experts";
+        let at = match (self.stage, self.resumed) {
+            (Stage::Evaluate, _) => return Ok(Answer::rejected("all steps are done: nothing that can be set has an effect any more")),
+            (Stage::Init | Stage::Distill { .. }, _) | (_, Some(_)) if is_of_experts => return Ok(Answer::rejected(late)),
+            (Stage::Distill { next, .. }, _) => next,
+            (_, Some(step)) => Place::Step(step),
+            (Stage::Data, None) if is_of_experts => {
+                return Ok(Answer::rejected("which experts are there already is not known yet; ask again in the phase experts"));
             }
-            Stage::Experts { next } => next,
-            Stage::Init => Place::Step(0),
-            Stage::Distill { done, .. } if (after.distill.iterations as u64) < done => {
-                return Ok(Answer::rejected(format!("{done} steps are done already; expected that or more")));
-            }
-            Stage::Distill { next, .. } => next,
-            Stage::Evaluate => return Ok(Answer::rejected("all steps are done: nothing that can be set has an effect any more")),
+            (Stage::Data, None) => Place::Expert { expert: 0, epoch: 0 },
+            (Stage::Experts { next }, None) if is_of_experts && !self.is_before_an_epoch(next) => return Ok(Answer::rejected(late)),
+            (Stage::Experts { next }, None) => next,
+            (Stage::Init, None) => Place::Step(0),
         };
+        if let Place::Step(step) = at
+            && (after.distill.iterations as u64) < step
+        {
+            return Ok(Answer::rejected(format!("{step} steps are done then; expected that or more")));
+        }
         if let Some((names, train)) = &self.classes {
             after.check_classes(names, train, edit)?;
         }

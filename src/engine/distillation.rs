@@ -72,7 +72,7 @@ impl Distillation<'_> {
             let profile = control.profile_at(Place::Step(state.numbers.step))?;
             let (step, iterations) = (state.numbers.step, profile.distill.iterations as u64);
             let every = profile.evaluate.every as u64;
-            let is_evaluated = |step: u64| step > 0 && (step.is_multiple_of(every) || step == iterations);
+            let is_evaluated = |step: u64| step > 0 && (step.is_multiple_of(every) || step >= iterations);
             if is_evaluated(step) && !state.numbers.evaluations.iter().any(|m| m.step == step && m.labels == Labels::Distilled) {
                 self.checkpoint(state, control)?;
                 self.evaluate(state, control)?;
@@ -109,8 +109,7 @@ impl Distillation<'_> {
     fn between_steps(&self, state: &mut State, control: &mut Control) -> Result<bool> {
         let mut written = false;
         loop {
-            let step = state.numbers.step;
-            control.enter(Stage::Distill { done: step, next: Place::Step(step) });
+            stand(state, control);
             control.check()?;
             while let Some(wanted) = control.next_wanted() {
                 match wanted {
@@ -122,6 +121,8 @@ impl Distillation<'_> {
                     Wanted::RollBack { step } => self.roll_back(step, state, control)?,
                 }
                 written = true;
+                // where the next one finds the run
+                stand(state, control);
             }
             self.take_student_rate(state, control)?;
             if !control.is_paused() {
@@ -131,10 +132,14 @@ impl Distillation<'_> {
         }
     }
 
-    /// Goes back to the checkpoint of `step`. Settings stay as they are now.
+    /// Goes back to the checkpoint of `step`; if that cannot be read any more, the run stays where it is and says so. Settings stay
+    /// as they are now.
     fn roll_back(&self, step: u64, state: &mut State, control: &mut Control) -> Result<()> {
-        *state = State::load_step(self.run.path(), step, self.device)?;
-        // in this order, a run that is killed in between is as before or as after
+        *state = match State::load_step(self.run.path(), step, self.device) {
+            Ok(state) => state,
+            Err(error) => return control.warn(format!("the run stays at step {}, it cannot go back: {error}", state.numbers.step)),
+        };
+        // the newest checkpoints first: a run that is killed in between goes on from one that is still there
         control.move_edits_back_to(step)?;
         checkpoints::remove_after(self.run.path(), step)?;
         self.samples(state, control)
@@ -260,6 +265,12 @@ impl Distillation<'_> {
         control.record(What::Checkpoint { step: state.numbers.step, file })?;
         memory(control)
     }
+}
+
+/// Says that the run is between two steps.
+fn stand(state: &State, control: &mut Control) {
+    let done = state.numbers.step;
+    control.enter(Stage::Distill { done, next: Place::Step(done) });
 }
 
 /// Records how much memory is in use.

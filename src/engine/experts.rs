@@ -55,9 +55,19 @@ impl Course {
         Ok(course)
     }
 
+    /// The settings of the epoch number `epoch`.
+    fn settings(&self, epoch: usize) -> &Settings {
+        self.changes.iter().rev().find(|(from, _)| *from <= epoch).map_or(&self.first, |(_, settings)| settings)
+    }
+
+    /// Whether the first `epochs` epochs are trained alike.
+    fn begins_as(&self, other: &Self, epochs: usize) -> bool {
+        (0..epochs).all(|epoch| self.settings(epoch) == other.settings(epoch))
+    }
+
     /// How the epoch number `epoch` is trained.
     fn recipe(&self, epoch: usize) -> Recipe {
-        let expert = self.changes.iter().rev().find(|(from, _)| *from <= epoch).map_or(&self.first, |(_, settings)| settings);
+        let expert = self.settings(epoch);
         Recipe {
             epochs: expert.epochs,
             batch: expert.batch,
@@ -92,6 +102,8 @@ impl Training<'_> {
                 if here.lock.is_none() {
                     here.store.create(&self.settings(&here.course))?;
                     here.lock = lock_or_wait(&here.store, index, control)?;
+                    // settings may have changed while another process was waited for
+                    here = self.shelf(index, Some(here), control)?;
                     continue;
                 }
                 here = self.train(index, here, control)?;
@@ -176,14 +188,20 @@ impl Training<'_> {
             let place = |epoch: usize| Place::Expert { expert: index, epoch: epoch as u64 };
             control.enter(Stage::Experts { next: place(epoch) });
             control.hold()?;
-            if Course::of(index, control)? != here.course {
+            while Course::of(index, control)? != here.course {
+                let before = here;
                 here = self.shelf(index, None, control)?;
+                if !here.course.begins_as(&before.course, epoch) {
+                    // what has been trained so far is not of an expert with these settings
+                    return Ok(here);
+                }
                 here.store.create(&self.settings(&here.course))?;
                 here.lock = lock_or_wait(&here.store, index, control)?;
                 if here.lock.is_none() {
                     return Ok(here);
                 }
-                for (e, theta) in points.iter().enumerate() {
+                // the first point last: without it the others count for nothing, should this be cut off
+                for (e, theta) in points.iter().enumerate().rev() {
                     let velocity = state.velocity.as_ref().filter(|_| e == epoch).map(Tensor::shallow_clone);
                     let kept = Expert { theta: theta.shallow_clone(), velocity };
                     here.store.save_epoch(index, e, &kept, e.checked_sub(1).map(|e| &epochs[e]))?;

@@ -91,6 +91,9 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         step: saved.as_ref().map_or(0, |s| s.numbers.step),
         iterations: control.profile_at(Place::Step(u64::MAX))?.distill.iterations as u64,
     })?;
+    if let Some(state) = &saved {
+        control.resume_at(state.numbers.step);
+    }
     for message in passed_over {
         control.warn(message)?;
     }

@@ -66,14 +66,19 @@ impl Edits {
 
     /// Adds an edit and keeps the list.
     pub fn push(&mut self, edit: Edit) -> Result<()> {
-        self.edits.push(edit);
-        self.save()
+        self.replace(|edits| edits.push(edit))
     }
 
     /// The run goes back to `place`: what was changed later holds from there on.
     pub fn move_back_to(&mut self, place: Place) -> Result<()> {
-        self.edits.iter_mut().for_each(|e| e.at = e.at.min(place));
-        self.save()
+        self.replace(|edits| edits.iter_mut().for_each(|e| e.at = e.at.min(place)))
+    }
+
+    /// Changes the list and keeps it; a list that cannot be kept does not hold.
+    fn replace(&mut self, change: impl FnOnce(&mut Vec<Edit>)) -> Result<()> {
+        let before = self.edits.clone();
+        change(&mut self.edits);
+        self.save().inspect_err(|_| self.edits = before)
     }
 
     fn save(&self) -> Result<()> {

@@ -23,6 +23,8 @@ pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io("create", &folder)(e)),
             _ => {}
         }
+    }
+    if folder.symlink_metadata().is_ok() {
         check_folder(&folder)?;
     }
     let real = run.path().canonicalize().map_err(Error::io("find", run.path()))?;
@@ -56,7 +58,7 @@ pub fn user() -> u32 {
 
 /// Asks the run's engine and waits up to `patience` for its answer.
 ///
-/// [`Error::Usage`] if no engine of this machine has the run, or it has not answered.
+/// [`Error::Usage`] if no engine of this machine has the run; [`Error::File`] if it has not answered.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
     let nobody = || {
         Error::Usage(format!("no engine of this machine is at work on {}: `astill resume {}` starts one", run.path().display(), run.name()))
@@ -67,10 +69,10 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
         _ => Error::io("connect to", &path)(e),
     })?;
     let failed = |e: std::io::Error| match e.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Usage(format!(
-            "the engine has not answered within {} s: it is busy with one long step; what was asked takes effect after it",
-            patience.as_secs()
-        )),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            let text = "s: it is busy with one long step, and answers after it in the record of the run";
+            Error::file(run.events(), format!("the engine has not answered within {} {text}", patience.as_secs()))
+        }
         _ => Error::io("talk over", &path)(e),
     };
     stream.set_read_timeout(Some(patience)).and_then(|()| stream.set_write_timeout(Some(patience))).map_err(failed)?;
