@@ -6,7 +6,7 @@ use astill::profile::{self, Loaded};
 use astill::run::command::Command;
 use astill::run::event::What;
 use astill::run::text::duration;
-use astill::run::{EngineLock, History, RunDir};
+use astill::run::{EngineAt, EngineLock, History, RunDir};
 use astill::{Error, Result, atomic_file};
 use astill_engine::engine::doctor::Findings;
 use astill_engine::engine::estimate::Estimate;
@@ -169,6 +169,12 @@ fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> 
     let path = run.profile();
     let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
     let profile = profile::Profile::from_resolved(&text, &path)?;
+    if let (EngineAt::Perhaps(host), false) = (run.engine(), matches!(how, How::Engine { .. })) {
+        headless::say(format!(
+            "astill: the latest engine of this run was on the machine {host} and has not said that it ended; if it is still at work, stop \
+             one of the two, or they spoil the run"
+        ));
+    }
     let lock = run.lock()?;
     let history = if run.events().exists() { History::read(&run.events())? } else { History::default() };
     if let Some(done) = &history.done {

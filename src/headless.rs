@@ -15,21 +15,22 @@ pub fn table(what: &What) -> Option<String> {
         return None;
     };
     let networks = results.first().map_or(0, |r| r.values.len());
-    let mut text = format!("Test accuracy of {networks} fresh networks that saw only these images, mean ± std:\n\n");
+    let mut text = format!("Test accuracy of {networks} fresh networks that saw only these images, mean ± std:\n");
     for Headline { network, labels, mean, std, .. } in results {
         let labels = labels.to_string();
         text += &format!("  {labels:<16} {network:<10} {mean:5.1} ± {std:.1} %\n");
     }
     if let Some(step) = best_step {
         let why = best_validation.map_or("the last one".into(), |v| format!("chosen for its {v:.1} % on the validation share"));
-        text += &format!("\nDistilled images of step {step}, {why}.");
+        text += &format!("Distilled images of step {step}, {why}.\n");
     }
     if let Some(max) = paper_style_max {
-        text += &format!(" paper_style_max (best test evaluation): {max:.1} %.");
+        text += &format!("Highest test accuracy on the way, which published tables report: {max:.1} %.\n");
     }
     if let Some(file) = file {
-        text += &format!("\nThe distilled set: {file}");
+        text += &format!("The distilled set: {file}\n");
     }
+    text.pop();
     Some(text)
 }
 

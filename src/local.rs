@@ -5,7 +5,7 @@ use crate::profile::{self, Profile};
 use crate::run::command::{Answer, Command};
 use crate::run::edits::{Edits, Place};
 use crate::run::list::{RunSummary, list};
-use crate::run::{RunDir, checkpoints, socket};
+use crate::run::{EngineAt, RunDir, checkpoints, socket};
 use crate::tui::backend::{Backend, Preview, ProfileSummary};
 use crate::tui::colour::Depth;
 use crate::tui::{self, Ending};
@@ -134,8 +134,8 @@ impl Backend for Local {
         checkpoints::steps(run.path()).unwrap_or_default()
     }
 
-    fn is_alive(&self, run: &RunDir) -> bool {
-        run.has_engine()
+    fn engine(&self, run: &RunDir) -> EngineAt {
+        run.engine()
     }
 
     fn send(&self, run: &RunDir, command: &Command) -> Result<Answer> {

@@ -4,6 +4,7 @@ use astill::cli::{Cli, Cmd, Look, Sent, out};
 use astill::local::{self, Local, PATIENCE};
 use astill::run::list::{RunState, RunSummary, list, summary};
 use astill::run::{RunDir, socket};
+use astill::tui::text::clean;
 use astill::{Error, Result, doctor, headless, profile};
 use clap::Parser;
 use serde_json::json;
@@ -101,7 +102,8 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
         let phase = s.phase.filter(|_| s.state.has_engine()).map(|p| format!(", {p}")).unwrap_or_default();
         let steps = format!("step {}/{}", s.step, s.iterations);
         let started = s.started.get(..16).unwrap_or_default().replace('T', " ");
-        out(format!("{:names$}  {:profiles$}  {started}  {}{phase}  {steps}{accuracy}", s.name, s.profile, s.state.name()))?;
+        let host = s.host.as_ref().map(|h| format!(" on {}", clean(h))).unwrap_or_default();
+        out(format!("{:names$}  {:profiles$}  {started}  {}{host}{phase}  {steps}{accuracy}", s.name, s.profile, s.state.name()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

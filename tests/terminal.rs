@@ -5,10 +5,10 @@ mod screen;
 
 use astill::Result as AstillResult;
 use astill::profile::Profile;
-use astill::run::RunDir;
 use astill::run::command::{Answer, Command as Asked};
 use astill::run::event::{CommandStatus, What};
 use astill::run::list::RunSummary;
+use astill::run::{EngineAt, RunDir};
 use astill::tui::backend::{Backend, Preview, ProfileSummary};
 use astill::tui::colour::Depth;
 use astill::tui::terminal::TerminalGuard;
@@ -73,7 +73,7 @@ fn change(terminal: &mut Terminal, key: &str, value: &str) -> Outcome {
 
 #[test]
 fn a_profile_is_started_from_the_menu_and_stopped() -> Outcome {
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let _engine = Background::of(&place, "shapes-001");
     let mut terminal = app(&place, &[])?;
     terminal.shows(&["Profiles", ">shapes", "cifar10-ipc10", "Demo: ten classes", "1800 training", "iterations of 10"])?;
@@ -101,7 +101,7 @@ fn a_profile_is_started_from_the_menu_and_stopped() -> Outcome {
 
 #[test]
 fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let _engine = Background::of(&place, "r");
     let mut terminal = shell(&place)?;
     let sets: String = LONG.iter().map(|s| format!(" --set {s}")).collect();
@@ -204,7 +204,7 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
 
 #[test]
 fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let engine = Background::start(&place, &LONG)?;
     let mut terminal = Terminal::start(place.astill(&["attach", "r"]), 200, 60)?;
     terminal.wait_for("all the charts", |s| {
@@ -245,7 +245,7 @@ fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
 
 #[test]
 fn a_terminal_that_goes_away_ends_the_app_and_not_the_run() -> Outcome {
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let _engine = Background::start(&place, &LONG)?;
     let attach = || place.astill(&["attach", "r"]);
     for mut terminal in [Terminal::start(attach(), 80, 24)?, Terminal::without_control(attach())?] {
@@ -258,7 +258,7 @@ fn a_terminal_that_goes_away_ends_the_app_and_not_the_run() -> Outcome {
 
 #[test]
 fn a_signal_gives_every_mode_of_the_terminal_back() -> Outcome {
-    let place = Place::apart()?;
+    let place = Place::new()?;
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
         let mut terminal = app(&place, &["--mouse"])?;
         terminal.shows(&[">shapes"])?;
@@ -292,7 +292,7 @@ fn a_panic_gives_every_mode_of_the_terminal_back() -> Outcome {
         guard.draw(|_| panic!("a fault in a view"))?;
         return Ok(());
     }
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let mut terminal = with_a_fault(&place, "a_panic_gives_every_mode_of_the_terminal_back")?;
     assert_eq!(terminal.ended()?.code(), Some(101));
     assert!(String::from_utf8_lossy(terminal.sent()).contains("well"));
@@ -325,8 +325,8 @@ impl Backend for Faulty {
     fn checkpoints(&self, _: &RunDir) -> Vec<u64> {
         Vec::new()
     }
-    fn is_alive(&self, _: &RunDir) -> bool {
-        false
+    fn engine(&self, _: &RunDir) -> EngineAt {
+        EngineAt::Nowhere
     }
     fn send(&self, _: &RunDir, _: &Asked) -> AstillResult<Answer> {
         panic!("a fault")
@@ -340,7 +340,7 @@ fn the_app_goes_on_after_a_panic_beside_the_screen() -> Outcome {
         tui::run(options, Faulty)?;
         return Ok(());
     }
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let mut terminal = with_a_fault(&place, "the_app_goes_on_after_a_panic_beside_the_screen")?;
     terminal.shows(&[">one", "A bug in astill"])?;
     terminal.wait_until("the terminal is taken again", |t| t.is_taken().then_some(()))?;
@@ -352,7 +352,7 @@ fn the_app_goes_on_after_a_panic_beside_the_screen() -> Outcome {
 
 #[test]
 fn the_app_is_suspended_and_comes_back() -> Outcome {
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let mut terminal = shell(&place)?;
     terminal.press("astill --data data\r")?;
     terminal.shows(&[">shapes"])?;
@@ -372,7 +372,7 @@ fn the_app_is_suspended_and_comes_back() -> Outcome {
 
 #[test]
 fn no_key_waits_for_another_one() -> Outcome {
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let mut terminal = app(&place, &[])?;
     terminal.shows(&[">shapes"])?;
     // keys that come together with a new size of the window
@@ -404,7 +404,7 @@ fn is_colour(parameters: &str) -> bool {
 
 #[test]
 fn the_selection_is_seen_with_any_number_of_colours() -> Outcome {
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let cases: [(&[(&str, &str)], &str); 5] = [
         (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], "38;2;"),
         (&[("TERM", "xterm-256color")], "38;5;"),
@@ -438,7 +438,7 @@ fn the_selection_is_seen_with_any_number_of_colours() -> Outcome {
 
 #[test]
 fn an_app_that_only_looks_asks_nothing_of_the_engine() -> Outcome {
-    let place = Place::apart()?;
+    let place = Place::new()?;
     let _engine = Background::start(&place, &LONG)?;
     let mut terminal = app(&place, &["attach", "r", "--read-only"])?;
     terminal.wait_for("steps", |s| step_shown(s).is_some() && s.contains("only looking") && !s.contains("pause"))?;

@@ -8,11 +8,12 @@
 //!     checkpoints/     what a resumed run starts from: step_00000.safetensors …
 //!     distilled/       the result: best.safetensors
 //!     edits.json       live edits, if there were any
-//!     lock             held by the engine
+//!     lock             held by the engine; while it is, and if it was killed, the name of its machine
 //! ```
 
 use crate::{Error, Result};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,10 +26,31 @@ pub struct RunDir {
 /// The right to be this run's engine; given back when dropped or when the process dies.
 #[derive(Debug)]
 pub struct EngineLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for EngineLock {
+    fn drop(&mut self) {
+        // only an engine that was killed leaves the name of its machine
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// Where the engine of a run is. Machines are told apart by their host names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineAt {
+    /// At work on this machine.
+    Here,
+    /// At work on another machine, whose locks are seen on this one.
+    Host(String),
+    /// The latest engine was on another machine and has not said that it ended: its locks may not be seen here.
+    Perhaps(String),
+    Nowhere,
 }
 
 const NAME_LENGTH: usize = 100;
+/// The longest host name that is read, in bytes; longer than Linux allows.
+const HOST_LENGTH: u64 = 256;
 /// How often, and how far apart, the lock is tried.
 const LOCK_TRIES: u32 = 10;
 const LOCK_AGAIN: Duration = Duration::from_millis(20);
@@ -120,10 +142,15 @@ impl RunDir {
     /// The right to be this run's engine. Errors: another process has it.
     pub fn lock(&self) -> Result<EngineLock> {
         let path = self.path.join("lock");
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let mut file = open.map_err(Error::io("create", &path))?;
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
-                Ok(()) => return Ok(EngineLock { _file: file }),
+                Ok(()) => {
+                    // without the name the run only looks, from other machines, like one whose engine was killed
+                    let _ = file.set_len(0).and_then(|()| file.write_all(host().as_bytes()));
+                    return Ok(EngineLock { file });
+                }
                 // perhaps only somebody who looks whether an engine is at work
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_AGAIN),
                 Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
@@ -132,10 +159,23 @@ impl RunDir {
         Err(Error::Usage(format!("{} is in the hands of another astill already: stop that one first", self.path.display())))
     }
 
-    /// Whether an engine (of this machine, at least) is at work on this run. Changes nothing.
+    /// Where the run's engine is. Changes nothing.
+    pub fn engine(&self) -> EngineAt {
+        let Ok(file) = File::open(self.path.join("lock")) else { return EngineAt::Nowhere };
+        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let mut there = String::new();
+        let named = (&file).take(HOST_LENGTH).read_to_string(&mut there).is_ok() && !there.is_empty() && there != host();
+        match (is_held, named) {
+            (true, false) => EngineAt::Here,
+            (true, true) => EngineAt::Host(there),
+            (false, true) => EngineAt::Perhaps(there),
+            (false, false) => EngineAt::Nowhere,
+        }
+    }
+
+    /// Whether an engine is at work on this run, as far as this machine can see.
     pub fn has_engine(&self) -> bool {
-        let Ok(file) = File::open(self.path.join("lock")) else { return false };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+        matches!(self.engine(), EngineAt::Here | EngineAt::Host(_))
     }
 
     pub fn profile(&self) -> PathBuf {
@@ -153,6 +193,11 @@ impl RunDir {
     pub fn log(&self) -> PathBuf {
         self.path.join("run.log")
     }
+}
+
+/// The name of this machine.
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -219,9 +264,29 @@ mod tests {
     fn one_engine_at_a_time() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let run = RunDir::create(runs.path(), "p", None)?;
+        assert_eq!(run.engine(), EngineAt::Nowhere);
         let held = run.lock()?;
         assert!(run.lock().is_err());
+        assert_eq!(run.engine(), EngineAt::Here);
         drop(held);
+        assert_eq!(run.engine(), EngineAt::Nowhere);
         run.lock().map(|_| ())
+    }
+
+    #[test]
+    fn an_engine_of_another_machine_is_told_apart() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::create(runs.path(), "p", None)?;
+        let lock = run.path().join("lock");
+        fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
+        assert_eq!(run.engine(), EngineAt::Perhaps("elsewhere".into()));
+        let held = run.lock()?;
+        assert_eq!(run.engine(), EngineAt::Here);
+        fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
+        assert_eq!(run.engine(), EngineAt::Host("elsewhere".into()));
+        drop(held);
+        fs::write(&lock, host()).map_err(Error::io("write", &lock))?;
+        assert_eq!(run.engine(), EngineAt::Nowhere, "it was killed on this machine");
+        Ok(())
     }
 }

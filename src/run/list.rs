@@ -1,7 +1,7 @@
 //! The runs in a folder, and how each stands: from the beginning and the end of its events, whatever their number.
 
-use super::RunDir;
 use super::event::{CommandStatus, Event, Labels, Phase, Split, Status, What};
+use super::{EngineAt, RunDir};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fs::{self, File};
@@ -25,6 +25,8 @@ pub enum RunState {
     Failed,
     /// Its engine is gone without a word; it can be resumed like a stopped one.
     Dead,
+    /// Its latest engine was on another machine and has not said that it ended.
+    Elsewhere,
 }
 
 /// A run in short.
@@ -35,6 +37,8 @@ pub struct RunSummary {
     pub name: String,
     pub profile: String,
     pub state: RunState,
+    /// The machine of its engine, if that is another one.
+    pub host: Option<String>,
     pub phase: Option<Phase>,
     pub step: u64,
     pub iterations: u64,
@@ -54,6 +58,7 @@ impl RunState {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Dead => "dead",
+            Self::Elsewhere => "elsewhere",
         }
     }
 
@@ -81,6 +86,7 @@ pub fn summary(run: RunDir) -> RunSummary {
         name: run.name(),
         profile: String::new(),
         state: RunState::Dead,
+        host: None,
         phase: None,
         step: 0,
         iterations: 0,
@@ -89,7 +95,7 @@ pub fn summary(run: RunDir) -> RunSummary {
         run,
     };
     // the lock first: an engine that ends meanwhile has written its end by then
-    let has_engine = summary.run.has_engine();
+    let engine = summary.run.engine();
     let (first, last) = ends_of(&summary.run.events()).unwrap_or_default();
     let (mut paused, mut ended) = (false, None);
     for event in first.into_iter().chain(last) {
@@ -118,14 +124,20 @@ pub fn summary(run: RunDir) -> RunSummary {
             _ => {}
         }
     }
-    summary.state = match (ended, has_engine) {
+    summary.state = match (ended, &engine) {
         (Some(Status::Done), _) => RunState::Done,
-        (_, true) if paused => RunState::Paused,
-        (_, true) => RunState::Running,
+        (_, EngineAt::Here | EngineAt::Host(_)) if paused => RunState::Paused,
+        (_, EngineAt::Here | EngineAt::Host(_)) => RunState::Running,
         (Some(Status::Stopped), _) => RunState::Stopped,
         (Some(Status::Failed), _) => RunState::Failed,
-        (None, false) => RunState::Dead,
+        (None, EngineAt::Perhaps(_)) => RunState::Elsewhere,
+        (None, EngineAt::Nowhere) => RunState::Dead,
     };
+    if let (RunState::Running | RunState::Paused | RunState::Elsewhere, EngineAt::Host(host) | EngineAt::Perhaps(host)) =
+        (summary.state, engine)
+    {
+        summary.host = Some(host);
+    }
     summary
 }
 
@@ -178,6 +190,8 @@ mod tests {
         run_with(runs.path(), "done", &[STARTED, &ended("done")])?;
         let resumed = run_with(runs.path(), "resumed", &[STARTED, &ended("failed"), STARTED])?;
         run_with(runs.path(), "silent", &[])?;
+        let elsewhere = run_with(runs.path(), "elsewhere", &[STARTED])?;
+        fs::write(elsewhere.path().join("lock"), "another").map_err(Error::io("write", elsewhere.path()))?;
         let _engines = (running.lock()?, paused.lock()?, resumed.lock()?);
         let states: std::collections::BTreeMap<String, RunState> = list(runs.path())?.into_iter().map(|s| (s.name, s.state)).collect();
         for (name, state) in [
@@ -188,9 +202,11 @@ mod tests {
             ("done", RunState::Done),
             ("resumed", RunState::Running),
             ("silent", RunState::Dead),
+            ("elsewhere", RunState::Elsewhere),
         ] {
             assert_eq!(states.get(name), Some(&state), "{name}");
         }
+        assert_eq!(summary(elsewhere).host.as_deref(), Some("another"));
         assert!(list(&runs.path().join("nowhere"))?.is_empty());
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The Unix socket of a running engine: where it is, and how to ask something over it.
 
-use super::RunDir;
 use super::command::{Answer, Command};
+use super::{EngineAt, RunDir};
 use crate::{Error, Result};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -12,8 +12,9 @@ use std::time::Duration;
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
 
-/// The socket of a run's engine, in a folder that only this user can enter: $XDG_RUNTIME_DIR/astill, else astill-UID in the
-/// system's folder of temporary files. The run's real path decides the name, so that any way to name a run finds it.
+/// The socket of a run's engine, in /tmp/astill-UID, which only this user can enter. The run's real path decides the name, so that
+/// any way to name a run finds it. The folder depends on no variable: $XDG_RUNTIME_DIR ends with the login that a run outlives, and
+/// batch systems give each job a $TMPDIR of its own.
 ///
 /// With `create`, the folder is made. Errors: the folder belongs to somebody else or is open to others.
 pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
@@ -33,10 +34,7 @@ pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
 }
 
 fn folder() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|p| p.is_absolute() && p.is_dir()) {
-        Some(runtime) => runtime.join("astill"),
-        None => std::env::temp_dir().join(format!("astill-{}", user())),
-    }
+    PathBuf::from(format!("/tmp/astill-{}", user()))
 }
 
 /// In a folder that others can write to, somebody could have prepared ours.
@@ -61,7 +59,15 @@ pub fn user() -> u32 {
 /// [`Error::Usage`] if no engine of this machine has the run; [`Error::File`] if it has not answered.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
     let nobody = || {
-        Error::Usage(format!("no engine of this machine is at work on {}: `astill resume {}` starts one", run.path().display(), run.name()))
+        let (path, name) = (run.path().display(), run.name());
+        Error::Usage(match run.engine() {
+            EngineAt::Host(host) => format!("the engine of {path} is at work on the machine {host}: only there can it be told anything"),
+            EngineAt::Perhaps(host) => format!(
+                "no engine of this machine is at work on {path}; the latest was on the machine {host} and has not said that it ended. \
+                 If it is gone, `astill resume {name}` starts one here"
+            ),
+            EngineAt::Here | EngineAt::Nowhere => format!("no engine is at work on {path}: `astill resume {name}` starts one"),
+        })
     };
     let path = path(run, false)?;
     let stream = UnixStream::connect(&path).map_err(|e| match e.kind() {

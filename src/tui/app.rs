@@ -9,8 +9,8 @@ use super::session::{Session, Standing};
 use super::text::clean;
 use super::theme::Theme;
 use crate::profile::Profile;
-use crate::run::RunDir;
 use crate::run::event::{CommandStatus, Event};
+use crate::run::{EngineAt, RunDir};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use jiff::tz::TimeZone;
 use ratatui::Frame;
@@ -39,7 +39,7 @@ pub enum Message {
     Started(Result<RunDir, String>),
     Resumed(RunDir, Result<(), String>),
     Events(RunDir, Batch),
-    Alive(RunDir, bool),
+    Engine(RunDir, EngineAt),
     Profile(RunDir, Result<Box<Profile>, String>),
     Checkpoints(RunDir, Vec<u64>),
     Answered(RunDir, Command, Result<Answer, String>),
@@ -202,7 +202,7 @@ impl App {
                 session.events(&batch.events, batch.restarted);
                 session.loading = (session.loading.is_some() && !batch.at_end).then_some(batch.read);
             }
-            Message::Alive(of, alive) if of == run => session.looked(alive),
+            Message::Engine(of, engine) if of == run => session.looked(engine),
             Message::Profile(of, Ok(profile)) if of == run => session.profile = Some(*profile),
             Message::Profile(of, Err(problem)) if of == run => self.desk.say(Weight::Warning, &problem),
             Message::Checkpoints(of, steps) if of == run => {
@@ -428,6 +428,7 @@ impl App {
         }
         Some(match session.standing() {
             Standing::Elsewhere => format!("Run {name} goes on, but its engine is not on this machine"),
+            Standing::Perhaps => format!("Run {name} has no engine on this machine"),
             Standing::Gone => format!("Run {name} has no engine any more; go on with it by `astill resume {name}`"),
             Standing::Said(model::State::Stopped) => format!("Run {name} is stopped; go on with it by `astill resume {name}`"),
             Standing::Said(model::State::Failed) => {
@@ -454,13 +455,20 @@ impl Desk {
         let Some(session) = &mut self.session else { return };
         if !session.is_live() {
             let why = session.why_no_engine();
-            return self.say(Weight::Warning, why);
+            return self.say(Weight::Warning, &why);
         }
         let text = format!("{command}: sent, waiting for the answer");
         session.asked.push(command.clone());
         let run = session.run.clone();
         self.effects.push(Effect::Send(run, command));
         self.say(Weight::Normal, &text);
+    }
+
+    /// Starts an engine that goes on with the run.
+    pub fn resume(&mut self) {
+        let Some(session) = &self.session else { return };
+        self.effects.push(Effect::Resume(session.run.clone()));
+        self.say(Weight::Normal, "Starting a new engine for this run ..");
     }
 
     /// Seconds since the last event, if that is long enough to be worth saying.

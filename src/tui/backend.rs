@@ -5,7 +5,7 @@ pub use crate::run::list::{RunState, RunSummary};
 
 use crate::Result;
 use crate::profile::Profile;
-use crate::run::RunDir;
+use crate::run::{EngineAt, RunDir};
 
 /// A profile of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub trait Backend: Send + Sync + 'static {
     fn profile(&self, run: &RunDir) -> Result<Profile>;
     /// The steps whose checkpoints a run can go back to.
     fn checkpoints(&self, run: &RunDir) -> Vec<u64>;
-    /// Whether an engine is at work on this run.
-    fn is_alive(&self, run: &RunDir) -> bool;
+    /// Where the engine of this run is.
+    fn engine(&self, run: &RunDir) -> EngineAt;
     /// Sends a command and waits for the answer, not longer than a few seconds.
     fn send(&self, run: &RunDir, command: &Command) -> Result<Answer>;
 }

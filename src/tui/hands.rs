@@ -5,7 +5,7 @@ use super::backend::{Backend, Command};
 use super::events_file::EventsFile;
 use super::picture::Picture;
 use super::terminal::is_hung_up;
-use crate::run::RunDir;
+use crate::run::{EngineAt, RunDir};
 use crate::{Error, Result};
 use crossterm::event::{self, Event as Input};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -140,7 +140,7 @@ fn follow<B: Backend>(
     messages: &UnboundedSender<Message>,
 ) {
     let mut file = EventsFile::open(run.events());
-    let (mut looks_left, mut missed, mut was_alive) = (0, false, None);
+    let (mut looks_left, mut missed, mut was) = (0, false, None);
     let (mut was_at_end, mut told) = (false, false);
     while !ended.load(Ordering::Relaxed) {
         match file.poll(BUDGET) {
@@ -167,11 +167,12 @@ fn follow<B: Backend>(
             Err(_) => {}
         }
         if looks_left == 0 {
-            let alive = backend.is_alive(run);
-            looks_left = if alive || missed { LOOKS_PER_CHECK } else { LOOKS_TO_MAKE_SURE };
-            let is_sure = alive || missed;
-            missed = !alive;
-            if is_sure && was_alive.replace(alive) != Some(alive) && messages.send(Message::Alive(run.clone(), alive)).is_err() {
+            let engine = backend.engine(run);
+            let is_sure = engine == EngineAt::Here || missed;
+            looks_left = if is_sure { LOOKS_PER_CHECK } else { LOOKS_TO_MAKE_SURE };
+            missed = engine != EngineAt::Here;
+            if is_sure && was.as_ref() != Some(&engine) && messages.send(Message::Engine(run.clone(), was.insert(engine).clone())).is_err()
+            {
                 return;
             }
         }

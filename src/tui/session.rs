@@ -6,8 +6,8 @@ use super::model::{Model, Sample, State};
 use super::picture::Picture;
 use super::screens::panel::{CHARTS, Panel};
 use crate::profile::Profile;
-use crate::run::RunDir;
 use crate::run::event::{Event, Phase};
+use crate::run::{EngineAt, RunDir};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Decoded pictures are kept up to this many bytes, but at least a few.
@@ -23,8 +23,8 @@ pub struct Session {
     pub profile: Option<Profile>,
     /// Bytes read and bytes there, as long as older events are being read.
     pub loading: Option<(u64, u64)>,
-    /// Whether an engine is at work, once somebody has looked.
-    pub alive: Option<bool>,
+    /// Where the engine is, once somebody has looked.
+    pub engine: Option<EngineAt>,
     /// Events come although no engine is at work on this machine.
     elsewhere: bool,
     /// The panel that the user chose; none: the one that fits the phase.
@@ -53,6 +53,8 @@ pub enum Standing {
     Gone,
     /// Its events go on, but the engine that writes them is none of this machine.
     Elsewhere,
+    /// Its latest engine was on another machine; nothing says whether it is at work.
+    Perhaps,
 }
 
 impl Session {
@@ -66,7 +68,7 @@ impl Session {
             model: Model::new(),
             profile: None,
             loading: Some((0, 0)),
-            alive: None,
+            engine: None,
             elsewhere: false,
             chosen: None,
             views,
@@ -82,23 +84,34 @@ impl Session {
         }
         batch.iter().for_each(|event| self.model.apply(event));
         if batch.iter().any(|e| matches!(e.what, crate::run::event::What::RunStarted { .. })) {
-            self.alive = None;
-        } else if !batch.is_empty() && self.loading.is_none() && self.alive == Some(false) {
+            self.engine = None;
+        } else if !batch.is_empty() && self.loading.is_none() && matches!(self.engine, Some(EngineAt::Nowhere | EngineAt::Perhaps(_))) {
             self.elsewhere = true;
         }
     }
 
-    /// Somebody has looked whether an engine is at work on this machine.
-    pub fn looked(&mut self, alive: bool) {
-        self.alive = Some(alive);
-        self.elsewhere &= !alive;
+    /// Somebody has looked where the engine is.
+    pub fn looked(&mut self, engine: EngineAt) {
+        self.elsewhere &= engine != EngineAt::Here;
+        self.engine = Some(engine);
     }
 
     pub fn standing(&self) -> Standing {
-        if self.model.is_live() && self.alive == Some(false) && self.loading.is_none() {
-            if self.elsewhere { Standing::Elsewhere } else { Standing::Gone }
-        } else {
-            Standing::Said(self.model.state)
+        match &self.engine {
+            _ if !self.model.is_live() || self.loading.is_some() => Standing::Said(self.model.state),
+            None | Some(EngineAt::Here) => Standing::Said(self.model.state),
+            Some(EngineAt::Host(_)) => Standing::Elsewhere,
+            Some(_) if self.elsewhere => Standing::Elsewhere,
+            Some(EngineAt::Perhaps(_)) => Standing::Perhaps,
+            Some(EngineAt::Nowhere) => Standing::Gone,
+        }
+    }
+
+    /// The machine of the engine where it is not this one, in words.
+    pub fn host(&self) -> &str {
+        match &self.engine {
+            Some(EngineAt::Host(host) | EngineAt::Perhaps(host)) => host,
+            _ => "another machine",
         }
     }
 
@@ -108,11 +121,15 @@ impl Session {
     }
 
     /// Why no command can be sent.
-    pub fn why_no_engine(&self) -> &'static str {
+    pub fn why_no_engine(&self) -> String {
         match self.standing() {
-            Standing::Elsewhere => "Its engine is on another machine: from here it can only be looked at.",
-            Standing::Said(State::Done) => "The run is done.",
-            _ => "No engine is at work on this run; Space on its screen starts one.",
+            Standing::Elsewhere => format!("Its engine is on {}: from here it can only be looked at.", self.host()),
+            Standing::Perhaps => {
+                let host = self.host();
+                format!("Its latest engine was on {host} and has not said that it ended. If it is gone, Space starts one here.")
+            }
+            Standing::Said(State::Done) => "The run is done.".into(),
+            _ => "No engine is at work on this run; Space on its screen starts one.".into(),
         }
     }
 

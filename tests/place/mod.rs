@@ -25,23 +25,12 @@ evaluate: {every: 2, repeats: 2, epochs: 8}
 /// A folder with a profile, data and runs of its own.
 pub struct Place {
     folder: TempDir,
-    /// Its own folder for sockets.
-    runtime: Option<PathBuf>,
 }
 
 impl Place {
     pub fn new() -> Result<Self, Box<dyn Error>> {
-        let place = Self { folder: TempDir::new()?, runtime: None };
+        let place = Self { folder: TempDir::new()? };
         fs::write(place.path("tiny.yaml"), TINY)?;
-        Ok(place)
-    }
-
-    /// One whose engines have their sockets in it too.
-    pub fn apart() -> Result<Self, Box<dyn Error>> {
-        let mut place = Self::new()?;
-        let runtime = place.path("run");
-        fs::create_dir(&runtime)?;
-        place.runtime = Some(runtime);
         Ok(place)
     }
 
@@ -62,7 +51,6 @@ impl Place {
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
         // one thread: the tests run beside each other, and the bits depend on the number
         command.current_dir(self.folder.path()).env("OMP_NUM_THREADS", "1").env("PATH", path);
-        self.runtime.iter().for_each(|r| _ = command.env("XDG_RUNTIME_DIR", r));
         command
     }
 

@@ -15,15 +15,23 @@ pub struct Confirm {
     title: String,
     text: String,
     /// None: there is nothing to decide.
-    then: Option<Command>,
+    then: Option<Then>,
     yes: bool,
+}
+
+/// What is done if the answer is yes.
+#[derive(Debug)]
+pub enum Then {
+    Send(Command),
+    /// A new engine is started.
+    Resume,
 }
 
 const WIDEST: u16 = 72;
 
 impl Confirm {
-    pub fn question(title: &str, text: &str, command: Command) -> Self {
-        Self { title: clean(title), text: clean(text), then: Some(command), yes: false }
+    pub fn question(title: &str, text: &str, then: Then) -> Self {
+        Self { title: clean(title), text: clean(text), then: Some(then), yes: false }
     }
 
     /// Nothing to decide.
@@ -42,8 +50,10 @@ impl Confirm {
             Action::Open => {}
             _ => return Next::Close,
         }
-        if let (true, Some(command)) = (self.yes, self.then.take()) {
-            desk.send(command);
+        match self.then.take().filter(|_| self.yes) {
+            Some(Then::Send(command)) => desk.send(command),
+            Some(Then::Resume) => desk.resume(),
+            None => {}
         }
         Next::Close
     }

@@ -85,7 +85,8 @@ fn standing(session: &Session) -> String {
     let name = match session.standing() {
         _ if session.loading.is_some() && session.model.header.is_some() => "reading its events",
         Standing::Gone => "no engine",
-        Standing::Elsewhere => "engine on another machine",
+        Standing::Elsewhere => return format!("engine on {}", clean(session.host())),
+        Standing::Perhaps => return format!("engine perhaps on {}", clean(session.host())),
         Standing::Said(State::Waiting) => "starting",
         Standing::Said(State::Running) => "running",
         Standing::Said(State::Paused) => "paused",
@@ -103,7 +104,7 @@ fn standing_style(session: &Session, look: &Look) -> Style {
         _ if session.loading.is_some() => theme.accent(),
         Standing::Said(State::Waiting) => theme.accent(),
         Standing::Said(State::Running | State::Done) => theme.good(),
-        Standing::Said(State::Paused | State::Stopping | State::Stopped) | Standing::Elsewhere => theme.warn(),
+        Standing::Said(State::Paused | State::Stopping | State::Stopped) | Standing::Elsewhere | Standing::Perhaps => theme.warn(),
         Standing::Said(State::Failed) | Standing::Gone => theme.bad(),
     }
 }

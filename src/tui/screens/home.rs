@@ -395,7 +395,8 @@ fn of_run(run: &RunSummary, settings: Option<&Result<Profile, String>>, desk: &D
     let (look, theme) = (&desk.look, &desk.look.theme);
     let mut lines = Styled::new();
     let state = if run.state.has_engine() { theme.good() } else { theme.text() };
-    item(&mut lines, cells, "State", run.state.name(), state);
+    let host = run.host.as_ref().map(|h| format!(" on {}", clean(h))).unwrap_or_default();
+    item(&mut lines, cells, "State", &format!("{}{host}", run.state.name()), state);
     item(&mut lines, cells, "Profile", &clean(&run.profile), theme.text());
     if let Some(phase) = run.phase {
         item(&mut lines, cells, "Phase", &phase.to_string(), theme.text());

@@ -11,7 +11,7 @@ pub mod run;
 pub mod samples;
 pub mod tweak;
 
-pub use confirm::Confirm;
+pub use confirm::{Confirm, Then};
 pub use help::Help;
 pub use home::Home;
 pub use log::Log;
@@ -129,7 +129,7 @@ fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place, is_base: bool
 /// Whether a key that steers has anything to steer.
 fn can_steer(desk: &Desk, binding: &keys::Binding) -> bool {
     let Some(session) = &desk.session else { return true };
-    let starts_engine = matches!(session.standing(), Standing::Gone | Standing::Said(State::Stopped | State::Failed));
+    let starts_engine = matches!(session.standing(), Standing::Gone | Standing::Perhaps | Standing::Said(State::Stopped | State::Failed));
     let can = session.is_live() || (starts_engine && binding.action == Action::Pause);
     !binding.steers || (can && !desk.look.read_only)
 }

@@ -5,7 +5,7 @@ use super::super::backend::Command;
 use super::super::keys::Action;
 use super::super::model::Weight;
 use super::super::text::{clean, number};
-use super::{Confirm, popup, put, put_row, scrolled};
+use super::{Confirm, Then, popup, put, put_row, scrolled};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -46,7 +46,11 @@ impl RollBack {
         let now = session.model.step;
         let lost = now.saturating_sub(step);
         let text = format!("The images and the student rate become those of step {step} again; {lost} steps after it are done anew.");
-        Next::Replace(Layer::Confirm(Confirm::question(&format!("Go back from step {now} to {step}?"), &text, Command::RollBack { step })))
+        Next::Replace(Layer::Confirm(Confirm::question(
+            &format!("Go back from step {now} to {step}?"),
+            &text,
+            Then::Send(Command::RollBack { step }),
+        )))
     }
 
     pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {

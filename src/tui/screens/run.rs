@@ -7,7 +7,7 @@ use super::super::model::{State, Weight};
 use super::super::session::{Session, Standing};
 use super::super::text::{clean, wrap};
 use super::panel::{self, CHARTS, Panel};
-use super::{Confirm, Log, RollBack, Samples, Tweak, frame, header, log, put, samples, weight_style};
+use super::{Confirm, Log, RollBack, Samples, Then, Tweak, frame, header, log, put, samples, weight_style};
 use crate::run::event::{Labels, What};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -138,9 +138,11 @@ fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focuse
             used += 1;
         }
     }
-    if session.standing() == Standing::Elsewhere {
-        put(buf, inner, used, session.why_no_engine(), desk.look.theme.warn());
-        used += 1;
+    if matches!(session.standing(), Standing::Elsewhere | Standing::Perhaps) {
+        for line in wrap(&clean(&session.why_no_engine()), inner.width.into()) {
+            put(buf, inner, used, &line, desk.look.theme.warn());
+            used += 1;
+        }
     }
     let rest = Rect { y: inner.y + used.min(inner.height), height: inner.height.saturating_sub(used), ..inner };
     let lines: Vec<_> = session.model.log.backwards().take(rest.height.into()).collect();
@@ -171,7 +173,7 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
         Action::RollBack => {
             if !session.is_live() {
                 let why = session.why_no_engine();
-                desk.say(Weight::Warning, why);
+                desk.say(Weight::Warning, &why);
                 return Next::Stay;
             }
             let run = session.run.clone();
@@ -181,14 +183,14 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
         Action::Stop => {
             if !session.is_live() {
                 let why = session.why_no_engine();
-                desk.say(Weight::Warning, why);
+                desk.say(Weight::Warning, &why);
                 return Next::Stay;
             }
             let text = "It writes a checkpoint first and can be resumed later.";
-            let command = Command::Stop { reason: "asked for in the app".into() };
-            return Next::Push(Layer::Confirm(Confirm::question("Stop this run?", text, command)));
+            let then = Then::Send(Command::Stop { reason: "asked for in the app".into() });
+            return Next::Push(Layer::Confirm(Confirm::question("Stop this run?", text, then)));
         }
-        Action::Pause => pause(desk),
+        Action::Pause => return pause(desk),
         Action::Checkpoint => desk.send(Command::Checkpoint),
         Action::Evaluate => desk.send(Command::Evaluate),
         Action::Ascii => desk.look.ascii_pictures = !desk.look.ascii_pictures,
@@ -225,19 +227,24 @@ pub fn click(desk: &mut Desk, column: u16, row: u16) {
 }
 
 /// Pauses, goes on, or starts a new engine where there is none.
-fn pause(desk: &mut Desk) {
-    let Some(session) = &desk.session else { return };
-    let run = session.run.clone();
+fn pause(desk: &mut Desk) -> Next {
+    let Some(session) = &desk.session else { return Next::Stay };
     match session.standing() {
         Standing::Said(State::Paused) => desk.send(Command::Resume),
         Standing::Said(State::Done) => desk.say(Weight::Normal, "The run is done."),
-        Standing::Elsewhere => desk.say(Weight::Warning, session.why_no_engine()),
-        Standing::Said(State::Stopped | State::Failed) | Standing::Gone => {
-            desk.effects.push(Effect::Resume(run));
-            desk.say(Weight::Normal, "Starting a new engine for this run ..");
+        Standing::Elsewhere => {
+            let why = session.why_no_engine();
+            desk.say(Weight::Warning, &why);
         }
+        Standing::Perhaps => {
+            let host = session.host();
+            let text = format!("The latest one was on {host} and has not said that it ended. Two at work at once would spoil the run.");
+            return Next::Push(Layer::Confirm(Confirm::question("Start an engine here?", &text, Then::Resume)));
+        }
+        Standing::Said(State::Stopped | State::Failed) | Standing::Gone => desk.resume(),
         Standing::Said(State::Waiting | State::Running | State::Stopping) => desk.send(Command::Pause),
     }
+    Next::Stay
 }
 
 fn open_samples(desk: &mut Desk) -> Next {
@@ -251,11 +258,12 @@ fn open_samples(desk: &mut Desk) -> Next {
 
 fn open_tweak(desk: &mut Desk) -> Next {
     let Some(session) = &desk.session else { return Next::Stay };
+    let tweak = Tweak::of(session);
     if session.profile.is_none() {
         let run = session.run.clone();
         desk.effects.push(Effect::Profile(run));
     }
-    Next::Push(Layer::Tweak(Tweak::default()))
+    Next::Push(Layer::Tweak(tweak))
 }
 
 fn cycle(session: &mut Session, forward: bool) {

@@ -5,15 +5,18 @@ use super::super::backend::Command;
 use super::super::keys::Action;
 use super::super::line::Line;
 use super::super::model::Weight;
+use super::super::session::Session;
 use super::super::text::{clean, pad, width, wrap};
 use super::{popup, put, put_row, scrolled, weight_style};
 use crate::profile::{Key, Profile, Range, schema};
+use crate::run::event::Phase;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-/// The cursor, the value that is being written, and the last answer.
-#[derive(Debug, Default)]
+/// The settings on offer, the cursor, the value that is being written, and the last answer.
+#[derive(Debug)]
 pub struct Tweak {
+    keys: Vec<&'static Key>,
     selected: usize,
     pub line: Option<Line>,
     answer: Option<(Weight, String)>,
@@ -22,10 +25,6 @@ pub struct Tweak {
 const COLUMNS: u16 = 100;
 const NAMES: usize = 24;
 const VALUES: usize = 12;
-
-fn live_keys() -> Vec<&'static Key> {
-    schema().iter().filter(|k| k.live).collect()
-}
 
 /// The value of a key as a profile writes it.
 fn value(profile: &Profile, key: &Key) -> String {
@@ -39,20 +38,26 @@ fn value(profile: &Profile, key: &Key) -> String {
 }
 
 impl Tweak {
+    /// Those settings of a run that can still change: the experts' only until they are trained.
+    pub fn of(session: &Session) -> Self {
+        let trains = session.model.step == 0 && matches!(session.model.phase, None | Some(Phase::Data | Phase::Experts));
+        let keys = schema().iter().filter(|k| k.live && (trains || k.section() != "expert")).collect();
+        Self { keys, selected: 0, line: None, answer: None }
+    }
+
     /// The engine has answered a change.
     pub fn answered(&mut self, weight: Weight, text: String) {
         self.answer = Some((weight, text));
     }
 
     pub fn act(&mut self, action: Action, desk: &mut Desk) -> Next {
-        let keys = live_keys();
-        let last = keys.len().saturating_sub(1);
+        let last = self.keys.len().saturating_sub(1);
         let page = usize::from(desk.size.1 / 2).max(1);
         if let Some(line) = &mut self.line {
             match action {
                 Action::Open => self.send(desk),
                 Action::Up | Action::Down => {
-                    let choices: &[&str] = match keys.get(self.selected).map(|k| k.range) {
+                    let choices: &[&str] = match self.keys.get(self.selected).map(|k| k.range) {
                         Some(Range::Switch) => &["false", "true"],
                         Some(Range::Choice(names)) => names,
                         _ => &[],
@@ -86,9 +91,10 @@ impl Tweak {
     fn edit(&mut self, desk: &mut Desk) {
         let Some(session) = &desk.session else { return };
         if !session.is_live() {
-            return desk.say(Weight::Warning, session.why_no_engine());
+            let why = session.why_no_engine();
+            return desk.say(Weight::Warning, &why);
         }
-        if let (Some(profile), Some(key)) = (&session.profile, live_keys().get(self.selected)) {
+        if let (Some(profile), Some(key)) = (&session.profile, self.keys.get(self.selected)) {
             self.line = Some(Line::new(value(profile, key)));
             self.answer = None;
         }
@@ -96,7 +102,7 @@ impl Tweak {
 
     fn edit_text(&self) -> Option<String> {
         let line = self.line.as_ref()?;
-        Some(format!("{}={}", live_keys().get(self.selected)?.path, line.text().trim()))
+        Some(format!("{}={}", self.keys.get(self.selected)?.path, line.text().trim()))
     }
 
     fn send(&mut self, desk: &mut Desk) {
@@ -117,7 +123,7 @@ impl Tweak {
         const BELOW: u16 = 6;
         let theme = &desk.look.theme;
         let session = desk.session.as_ref()?;
-        let keys = live_keys();
+        let keys = &self.keys;
         let inner = popup(buf, area, &desk.look, "Tweak: what can change while the run goes on", COLUMNS, keys.len() as u16 + BELOW + 2);
         let Some(profile) = &session.profile else {
             put(buf, inner, 0, "Reading the settings ..", theme.dim());

@@ -2,8 +2,8 @@
 
 use crate::EpochRecord;
 use crate::profile::{self, Profile};
-use crate::run::RunDir;
 use crate::run::event::{CommandStatus, Event, Headline, Labels, Perturbation, Phase, Split, Status, What};
+use crate::run::{EngineAt, RunDir};
 use crate::tui::app::{App, Batch, Effect, Look, Message};
 use crate::tui::backend::{Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary};
 use crate::tui::colour::Depth;
@@ -159,6 +159,7 @@ pub fn summary(run: &RunDir, state: RunState, step: u64) -> RunSummary {
         iterations: 100,
         started: "2026-01-01T00:00:00.000Z".into(),
         accuracy: (state == RunState::Done).then_some(64.5),
+        host: None,
     }
 }
 
@@ -209,8 +210,8 @@ impl Backend for Fake {
         vec![0, 50]
     }
 
-    fn is_alive(&self, _: &RunDir) -> bool {
-        true
+    fn engine(&self, _: &RunDir) -> EngineAt {
+        EngineAt::Here
     }
 
     fn send(&self, run: &RunDir, command: &Command) -> Result<Answer> {
@@ -294,7 +295,7 @@ impl Stage {
                     Message::Answered(run, command, answer)
                 }
                 Effect::Picture(run, sample) => Message::Picture(run, sample, Ok(picture(4, 2))),
-                Effect::Follow(run) => Message::Alive(run, true),
+                Effect::Follow(run) => Message::Engine(run, EngineAt::Here),
                 Effect::Retake => continue,
                 Effect::Suspend => {
                     self.suspended = true;

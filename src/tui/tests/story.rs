@@ -1,6 +1,7 @@
 //! Whole stories, told with keys.
 
 use super::stage::*;
+use crate::run::EngineAt;
 use crate::run::event::{CommandStatus, What};
 use crate::tui::app::{Batch, Message};
 use crate::tui::backend::{Answer, Command, RunState};
@@ -29,9 +30,8 @@ fn from_the_menu_to_the_result() {
     assert!(stage.screen().contains("paused"), "{}", stage.screen());
 
     // a change is accepted, another refused; the reason is on the screen
-    stage.keys(&["t", "Down", "Down"]);
-    let row = |stage: &Stage| stage.screen().lines().find(|l| l.contains('>') && l.contains("expert.")).map(String::from);
-    assert!(row(&stage).is_some(), "{}", stage.screen());
+    stage.keys(&["t"]);
+    assert!(!stage.screen().contains("expert."), "the experts are trained: {}", stage.screen());
     for _ in 0..20 {
         if stage.screen().contains(">distill.lr_images") {
             break;
@@ -133,7 +133,7 @@ fn an_app_that_only_looks_sends_nothing() {
 #[test]
 fn a_run_without_its_engine_gets_a_new_one() {
     let mut stage = Stage::run((80, 24), "r", a_run("r", 60));
-    stage.hear(Message::Alive(run_dir("r"), false));
+    stage.hear(Message::Engine(run_dir("r"), EngineAt::Nowhere));
     assert!(stage.screen().contains("no engine"), "{}", stage.screen());
     stage.keys(&["c"]);
     assert!(stage.fake.commands.lock().unwrap().is_empty());
@@ -149,15 +149,32 @@ fn a_run_without_its_engine_gets_a_new_one() {
 #[test]
 fn a_run_whose_events_go_on_without_an_engine_here_is_only_looked_at() {
     let mut stage = Stage::run((80, 24), "r", a_run("r", 20));
-    stage.hear(Message::Alive(run_dir("r"), false));
+    stage.hear(Message::Engine(run_dir("r"), EngineAt::Nowhere));
     assert!(stage.screen().contains("no engine") && stage.screen().contains("Space resume"), "{}", stage.screen());
     let events = events(a_run("r", 21)).split_off(a_run("r", 20).len());
     stage.hear(Message::Events(run_dir("r"), Batch { events, restarted: false, read: (2, 2), at_end: true }));
     assert!(stage.screen().contains("engine on another machine") && !stage.screen().contains("Space"), "{}", stage.screen());
     stage.keys(&["Space"]);
     assert!(stage.screen().contains("it can only be looked at") && stage.fake.resumed.lock().unwrap().is_empty(), "{}", stage.screen());
-    stage.hear(Message::Alive(run_dir("r"), true));
+    stage.hear(Message::Engine(run_dir("r"), EngineAt::Here));
     assert!(stage.screen().contains("running"), "{}", stage.screen());
+}
+
+#[test]
+fn a_run_whose_engine_may_be_on_another_machine_gets_a_new_one_only_after_a_question() {
+    let mut stage = Stage::run((80, 24), "r", a_run("r", 20));
+    stage.hear(Message::Engine(run_dir("r"), EngineAt::Perhaps("node7".into())));
+    assert!(stage.screen().contains("engine perhaps on node7") && stage.screen().contains("Space resume"), "{}", stage.screen());
+    stage.keys(&["Space"]);
+    assert!(stage.screen().contains("Start an engine here?") && stage.screen().contains("node7"), "{}", stage.screen());
+    stage.keys(&["Enter"]);
+    assert!(stage.fake.resumed.lock().unwrap().is_empty());
+    stage.keys(&["Space", "y"]);
+    assert_eq!(*stage.fake.resumed.lock().unwrap(), [run_dir("r")]);
+    // one that is seen at work there is only looked at
+    stage.hear(Message::Engine(run_dir("r"), EngineAt::Host("node7".into())));
+    stage.keys(&["Space"]);
+    assert!(stage.screen().contains("Its engine is on node7: from here it can only be looked at."), "{}", stage.screen());
 }
 
 #[test]
