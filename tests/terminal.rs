@@ -53,6 +53,10 @@ fn step_shown(screen: &str) -> Option<u64> {
 fn change(terminal: &mut Terminal, key: &str, value: &str) -> Outcome {
     let row = format!(">{key} ");
     let mut last = String::new();
+    terminal.press("g")?;
+    terminal.wait_for("the cursor on the first setting", |s| {
+        s.contains('>') && s.lines().skip_while(|l| !l.contains("Tweak")).nth(1).is_some_and(|l| l.contains('>'))
+    })?;
     terminal.wait_until(&format!("the cursor on {key}"), |t| {
         let text = t.text();
         let there = text.contains(&row);
