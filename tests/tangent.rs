@@ -72,7 +72,9 @@ fn the_gradient_and_its_derivative_are_those_of_autograd() {
         let batch = Batch { images: &p.images, labels: &p.labels, factor: FACTOR };
         let got = hand.loss_gradient(&p.theta, batch, true);
         assert_close("gradient", &got.parameters, &want.detach());
-        assert_close("logits", &got.logits, &p.net.forward(&p.theta, &p.images));
+        for logits in [got.logits, hand.logits(&p.theta, &p.images)] {
+            assert_close("logits", &logits, &p.net.forward(&p.theta, &p.images));
+        }
         for kept in [got.kept, None] {
             let (d_theta, d_images) = hand.gradient_along(&p.theta, batch, &p.direction, kept);
             assert_close("in the parameters", &d_theta, &want_along[0]);

@@ -3,7 +3,7 @@
 use super::TrainingSet;
 use super::student::step_gradient;
 use crate::data::{Augmentation, Split};
-use crate::network::{Batch, ConvNet};
+use crate::network::{Batch, ByHand, ConvNet};
 use crate::progress::{Watch, report};
 use crate::{Result, random};
 use tch::{Device, Kind, Tensor};
@@ -14,9 +14,9 @@ pub const MOMENTUM: f64 = 0.9;
 pub const WEIGHT_DECAY: f64 = 5e-4;
 /// The learning rate is multiplied by this at the half, with a fresh optimiser.
 pub const LR_DECAY: f64 = 0.1;
-/// Real images per forward pass when accuracy is measured: on the CPU few enough for their activations to stay in the caches.
-fn test_batch(device: Device) -> usize {
-    if device == Device::Cpu { 32 } else { 1024 }
+/// Real images per forward pass: on the CPU, where autograd's operations work them off, few enough to stay in the caches.
+fn test_batch(device: Device, by_hand: Option<&ByHand<'_>>) -> usize {
+    if device == Device::Cpu && by_hand.is_none() { 32 } else { 1024 }
 }
 
 /// Trains a fresh network on `set` alone and returns its parameters (P).
@@ -58,27 +58,32 @@ pub fn train(net: &ConvNet, set: &TrainingSet<'_>, epochs: usize, seed: u64, ind
 pub fn accuracy(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_>) -> Result<f64> {
     let total = split.len() as u64;
     let mut correct = Tensor::zeros([], (Kind::Int64, theta.device()));
-    let rows: Vec<i64> = (0..split.len() as i64).collect();
-    let batch = test_batch(theta.device());
-    for (b, rows) in (0..).zip(rows.chunks(batch)) {
-        report(watch, "images", b * batch as u64, total)?;
-        let (x, y) = split.batch(rows);
-        correct += tch::no_grad(|| net.forward(theta, &x).argmax(1, false).eq_tensor(&y).sum(Kind::Int64));
-    }
+    in_batches(net, theta, split, watch, |logits, labels| correct += logits.argmax(1, false).eq_tensor(labels).sum(Kind::Int64))?;
     Ok(100. * correct.int64_value(&[]) as f64 / total.max(1) as f64)
 }
 
 /// Logits (N, K) of all images of `split`, f32 on the CPU.
 pub fn logits(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_>) -> Result<Tensor> {
-    let total = split.len() as u64;
-    let rows: Vec<i64> = (0..split.len() as i64).collect();
     let mut parts = Vec::new();
-    let batch = test_batch(theta.device());
-    for (b, rows) in (0..).zip(rows.chunks(batch)) {
-        report(watch, "images", b * batch as u64, total)?;
-        parts.push(tch::no_grad(|| net.forward(theta, &split.batch(rows).0)).to_device(Device::Cpu));
-    }
+    in_batches(net, theta, split, watch, |logits, _| parts.push(logits.to_device(Device::Cpu)))?;
     Ok(Tensor::cat(&parts, 0))
+}
+
+/// Gives `each` the logits (n, K) and the labels (n) of all images of `split`, batch after batch.
+fn in_batches(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_>, mut each: impl FnMut(&Tensor, &Tensor)) -> Result<()> {
+    let rows: Vec<i64> = (0..split.len() as i64).collect();
+    let by_hand = rows.first().and_then(|_| net.by_hand(&split.batch(&rows[..1]).0));
+    let batch = test_batch(theta.device(), by_hand.as_ref());
+    for (b, chunk) in (0..).zip(rows.chunks(batch)) {
+        report(watch, "images", b * batch as u64, rows.len() as u64)?;
+        let (images, labels) = split.batch(chunk);
+        let logits = tch::no_grad(|| match &by_hand {
+            Some(hand) => hand.logits(theta, &images),
+            None => net.forward(theta, &images),
+        });
+        each(&logits, &labels);
+    }
+    Ok(())
 }
 
 /// Mean and sample standard deviation (n − 1; 0 for a single value) of accuracies in per cent.

@@ -264,6 +264,22 @@ impl ByHand<'_> {
         LossGradient { parameters, logits: Tensor::cat(&logits, 0), kept: keep.then_some(KeptPass(kept)) }
     }
 
+    /// `images` (N, C, H, W) → logits (N, K).
+    pub fn logits(&self, theta: &Tensor, images: &Tensor) -> Tensor {
+        let no_labels = Tensor::zeros([images.size()[0]], (Kind::Int64, Device::Cpu));
+        let shared = self.shared(theta, Batch { images, labels: &no_labels, factor: 0. }, None);
+        let mut logits = Vec::new();
+        let work = |shared: &Shared, piece| {
+            let (images, _) = shared.piece(piece);
+            match images.kind() {
+                Kind::Double => forward::<f64>(&shared.layers, &images, |_, _, _| ()).1,
+                _ => forward::<f32>(&shared.layers, &images, |_, _, _| ()).1,
+            }
+        };
+        in_pieces(&self.workers, images.size()[0], || shared.share(), work, |piece| logits.push(piece));
+        Tensor::cat(&logits, 0)
+    }
+
     /// The derivatives of g · `direction` (P) in the parameters (P) and in the images (N, C, H, W), where g is the
     /// [`ByHand::loss_gradient`] of the same arguments; `kept` is what that left, or `None` to work it out again.
     pub fn gradient_along(&self, theta: &Tensor, batch: Batch<'_>, direction: &Tensor, kept: Option<KeptPass>) -> (Tensor, Tensor) {
@@ -377,24 +393,31 @@ struct First {
     d_images: Option<Tensor>,
 }
 
+/// Forward through all layers, for one piece: the last block's output (N, C, H, W) and the logits (N, K).
+///
+/// `each` gets of every block its input, the normalised planes and their 1/s.
+fn forward<T: Real>(layers: &Layers, images: &Tensor, mut each: impl FnMut(&Tensor, Tensor, Vec<T>)) -> (Tensor, Tensor) {
+    let mut a = images.shallow_clone();
+    for (d, block) in layers.blocks.iter().enumerate() {
+        let mut n = convolve(&a, &block.weight, block.padding(d)); // z at first
+        let planes = Planes::of(&n);
+        let mut below = planes.pooled().empty(T::KIND);
+        let scales = planes::forward::<T>(planes, block.affine(), values_mut(&mut n), values_mut(&mut below));
+        each(&a, n, scales);
+        a = below;
+    }
+    let logits = a.flatten(1, -1).linear(&layers.weight, Some(&layers.bias));
+    (a, logits)
+}
+
 /// Forward and backward through all layers, for one piece.
 fn first_order<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, wanted: Wanted) -> First {
-    let mut inputs = vec![images.shallow_clone()];
-    let mut normalised = Vec::new();
-    for (d, block) in layers.blocks.iter().enumerate() {
-        let mut n = convolve(&inputs[inputs.len() - 1], &block.weight, block.padding(d)); // z at first
-        let planes = Planes::of(&n);
-        let mut a = planes.pooled().empty(T::KIND);
-        let scales = planes::forward::<T>(planes, block.affine(), values_mut(&mut n), values_mut(&mut a));
+    let (mut inputs, mut normalised) = (Vec::new(), Vec::new());
+    let (output, logits) = forward::<T>(layers, images, |input, n, scales| {
+        inputs.extend((wanted == Wanted::Parameters).then(|| input.shallow_clone()));
         normalised.push((n, Tensor::from_slice(&scales)));
-        if wanted != Wanted::Parameters {
-            inputs.clear();
-        }
-        inputs.push(a);
-    }
-    let output = inputs.pop().unwrap_or_default();
+    });
     let features = output.flatten(1, -1); // (N, features)
-    let logits = features.linear(&layers.weight, Some(&layers.bias));
     let probabilities = logits.softmax(1, None::<Kind>);
     let d_logits = loss.gradient(&logits, &probabilities);
     let mut parts: Parts = Vec::new(); // last first
