@@ -1,7 +1,7 @@
 //! Convolutions of stride 1 on batches of images, and their gradients.
 
 use std::ffi::{CStr, c_char};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
 unsafe extern "C" {
@@ -29,6 +29,13 @@ pub(super) fn input_gradient(d_output: &Tensor, input: &Tensor, weight: &Tensor,
 
 /// The gradient in the weight (C', C, 3, 3), summed over the batch; of `weight` only the shape counts.
 pub(super) fn weight_gradient(d_output: &Tensor, input: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
+    /// Of an image. As a matrix product, because libtorch first brings all of `d_output` into another order.
+    const FEW_CHANNELS: i64 = 4;
+    if input.size()[1] <= FEW_CHANNELS {
+        let columns = input.im2col([3, 3], [1, 1], [padding, padding], [1, 1]); // (N, C · 9, H' · W')
+        let each = d_output.flatten(2, -1).bmm(&columns.transpose(1, 2));
+        return each.sum_dim_intlist([0i64].as_slice(), false, None::<Kind>).view_as(weight);
+    }
     let mut d_weight = std::ptr::null_mut();
     backward(d_output, input, weight, padding, std::ptr::null_mut(), &mut d_weight);
     unsafe { Tensor::from_ptr(d_weight) }

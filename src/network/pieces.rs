@@ -1,9 +1,9 @@
-//! A batch worked off in pieces: few enough images for their activations to stay in the caches, a thread of its own for every piece.
+//! A batch worked off in pieces: few enough images for their activations to stay in the caches, several pieces at a time.
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::BTreeMap;
-use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// Images of a piece, at most. Measured: convolutions are as fast per image as for any more, and everything else is faster.
 const PIECE: i64 = 5;
@@ -28,20 +28,41 @@ fn pieces(n: i64) -> i64 {
 /// While it lives, libtorch's operations on this thread take one: OpenMP's threads wait for the next operation in a loop, which takes
 /// the processor from the workers.
 #[derive(Debug)]
-pub(super) struct Workers(i32);
+pub(super) struct Workers {
+    threads: i32,
+    /// None for a single thread, and where the system has no more threads to give.
+    pool: Option<Arc<ThreadPool>>,
+}
+
+/// The threads of the latest workers: libraries keep memory for every thread, which would be made anew for every batch.
+static POOL: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
 
 impl Workers {
     pub fn new() -> Self {
         let threads = tch::get_num_threads();
         tch::set_num_threads(1);
-        Self(threads)
+        Self { threads, pool: (threads > 1).then(|| pool(threads as usize)).flatten() }
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        tch::set_num_threads(self.0);
+        tch::set_num_threads(self.threads);
     }
+}
+
+fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
+    let mut latest = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    if latest.as_ref().is_none_or(|pool| pool.current_num_threads() != threads) {
+        let one_each = |_| {
+            // libtorch sets a new thread's number when it is first asked for, and would do so after us
+            tch::get_num_threads();
+            tch::set_num_threads(1);
+        };
+        let name = |i| format!("piece {i}");
+        *latest = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).start_handler(one_each).build().ok().map(Arc::new);
+    }
+    latest.clone()
 }
 
 /// Does `work(shared, piece)` for all pieces of `n` images, and hands the results to `collect`, in order.
@@ -60,30 +81,27 @@ pub(super) fn in_pieces<S: Send, R: Send>(
         let (from, to) = (n * i / pieces, n * (i + 1) / pieces);
         tch::no_grad(|| work(shared, Piece { index: i as usize, from, length: to - from }))
     };
-    let threads = i64::from(workers.0).min(pieces);
-    if threads <= 1 {
+    let threads = i64::from(workers.threads).min(pieces);
+    let Some(pool) = workers.pool.as_ref().filter(|_| threads > 1) else {
         let shared = share();
         return (0..pieces).for_each(|i| collect(piece(&shared, i)));
-    }
+    };
     let next = AtomicI64::new(0);
     let (send, receive) = mpsc::channel();
-    std::thread::scope(|scope| {
+    // a panic of a worker goes on here
+    pool.in_place_scope(|scope| {
         let (piece, next) = (&piece, &next);
-        let worker = |_| {
+        for _ in 0..threads {
             let (shared, send) = (share(), send.clone());
-            scope.spawn(move || {
-                // libtorch sets a new thread's number when it is first asked for, and would do so after us
-                tch::get_num_threads();
-                tch::set_num_threads(1);
+            scope.spawn(move |_| {
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     if i >= pieces || send.send((i, piece(&shared, i))).is_err() {
                         break;
                     }
                 }
-            })
-        };
-        let workers: Vec<_> = (0..threads).map(worker).collect();
+            });
+        }
         drop(send);
         let (mut early, mut due) = (BTreeMap::new(), 0);
         for (i, result) in receive {
@@ -92,10 +110,6 @@ pub(super) fn in_pieces<S: Send, R: Send>(
                 collect(result);
                 due += 1;
             }
-        }
-        for worker in workers {
-            // a panic goes on with its own message
-            worker.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
     });
 }

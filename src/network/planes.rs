@@ -254,7 +254,9 @@ pass! {
             let (a, a_dot) = planes.pooled().both(pair, layout, plane);
             pool(planes.width, [n], a, |[n]| relu(gamma * n + beta));
             pool(planes.width, [n, z_dot], a_dot, |[n, n_dot]| {
-                if is_on(gamma * n + beta) { gamma_dot * n + gamma * n_dot + beta_dot } else { T::of(0.) }
+                // worked out in any case: what is chosen afterwards needs no jump, so that the loop runs in vectors
+                let v_dot = gamma_dot * n + gamma * n_dot + beta_dot;
+                if is_on(gamma * n + beta) { v_dot } else { T::of(0.) }
             });
         }
         s_dots
