@@ -126,11 +126,11 @@ impl Case {
             loss_factor: if balance { balance_factor(start_epoch, whole("max_start_epoch")?) } else { 1. },
         };
         let steps: Vec<Step> = (0..order.size()[0]).map(|i| Step { rows: order.get(i), augmentation: None }).collect();
-        let mut rollout = student.unroll(&start, &steps, &mut || Ok(()))?;
+        let mut rollout = student.unroll(&start, &steps, &mut |_| Ok(()))?;
         let targets: Vec<Tensor> = (1..=expert_epochs).map(|j| expert.get((start_epoch + j) as i64)).collect();
         let intermediate: Intermediate = self.name("intermediate", "sum")?;
         let matching = matching_loss(&rollout.points, &targets, intermediate);
-        let gradient = student.adjoint(&mut rollout, &steps, &matching.derivatives, &mut || Ok(()))?;
+        let gradient = student.adjoint(&mut rollout, &steps, &matching.derivatives, &mut |_| Ok(()))?;
         let middle = match matching.intermediate.as_slice() {
             [] => Tensor::zeros([0], (self.kind, x.device())),
             ratios => Tensor::stack(ratios, 0),
