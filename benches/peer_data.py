@@ -20,7 +20,7 @@ def read(files):
         with open(os.path.join(folder, name), "rb") as file:
             raw.append(torch.frombuffer(bytearray(file.read()), dtype=torch.uint8).view(-1, 3073))
     raw = torch.cat(raw)
-    return raw[:, 1:].reshape(-1, 3, 32, 32).float() / 255, raw[:, 0].long()
+    return raw[:, 1:].reshape(-1, 3, 32, 32).float().div_(255), raw[:, 0].long()
 
 
 def whitening(x):

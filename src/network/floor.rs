@@ -138,3 +138,23 @@ impl Convolutions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Activation, Norm};
+    use tch::{Device, Kind};
+
+    #[test]
+    fn every_way_can_be_done_for_colour_and_grey_images_of_any_side_and_network() {
+        for (channels, size, pixels, norm, n) in
+            [(3, 16, 16, Norm::Instance, 7), (3, 19, 19, Norm::Instance, 1), (1, 32, 28, Norm::Instance, 6), (3, 16, 16, Norm::Layer, 7)]
+        {
+            let net = ConvNet::new(channels, 5, 4, 2, size, norm, Activation::Relu, Pooling::Avg).expect("fits");
+            let work = net.convolutions(&Tensor::zeros([n, channels, pixels, pixels], (Kind::Float, Device::Cpu)));
+            for way in [Way::Forward, Way::Back { kept: true }, Way::Back { kept: false }] {
+                work.run(way);
+            }
+        }
+    }
+}
