@@ -12,8 +12,8 @@ use serde::Serialize;
 use std::time::Instant;
 use tch::{Device, Tensor};
 
-/// So often a step's convolutions are timed, after once that is not.
-const FLOOR_TIMES: usize = 5;
+/// So many steps' convolutions are timed, at most, after one's that are not.
+const FLOOR_STEPS: usize = 20;
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
@@ -120,14 +120,13 @@ fn convolutions(net: &ConvNet, images: &Tensor, settings: &Settings, kept: usize
         if times == 0 {
             return 0.;
         }
-        let once = |_| {
-            let begin = Instant::now();
-            work.run(way);
-            device::synchronize(device);
-            begin.elapsed().as_secs_f64()
-        };
-        let mut seconds: Vec<f64> = (0..=FLOOR_TIMES).map(once).collect();
-        median(&mut seconds[1..]) * times as f64
+        work.run(way);
+        device::synchronize(device);
+        // one after the other, as in an iteration, so that whatever else the machine does falls on both alike
+        let (timed, begin) = (times.min(FLOOR_STEPS), Instant::now());
+        (0..timed).for_each(|_| work.run(way));
+        device::synchronize(device);
+        begin.elapsed().as_secs_f64() * times as f64 / timed as f64
     };
     let all = of(Way::Forward, steps.len()) + of(Way::Back { kept: true }, kept) + of(Way::Back { kept: false }, steps.len() - kept);
     // the last of the steps that share a permutation may have fewer images
