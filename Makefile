@@ -6,7 +6,7 @@ CARGO ?= cargo
 cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
 target = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build test lint golden help
+.PHONY: run build test lint golden bench help
 
 run: build ## the menu of profiles; without a terminal, the demo: distil the built-in data set "shapes"
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(target)/release/astill; else exec $(target)/release/astill run shapes; fi
@@ -24,6 +24,9 @@ lint: ## formatting and clippy, without warnings
 
 golden: ## every case of the folder ASTILL_GOLDEN (default tests/golden) through the library, in float64 and float32
 	@$(cargo) test --release --test golden every_golden_case -- --nocapture
+
+bench: build ## astill and plain PyTorch in turn: times, memory and their ratios (BENCH="--only NAME --smoke …", BENCH_PAIRS, PYTHON)
+	@LIBTORCH="$$(scripts/libtorch)" benches/compare $(BENCH)
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile

@@ -1,12 +1,12 @@
-//! Compiles the one libtorch call that tch does not offer, and puts the folder of libtorch's libraries into the binary (rpath), so
+//! Compiles the libtorch calls that tch does not offer, and puts the folder of libtorch's libraries into the binary (rpath), so
 //! that it starts from anywhere without environment variables.
 
 use std::path::Path;
 
-const SOURCE: &str = "../src/network/convolution.cpp";
+const SOURCES: [&str; 2] = ["../src/network/convolution.cpp", "../src/engine/device.cpp"];
 
 fn main() {
-    println!("cargo:rerun-if-changed={SOURCE}");
+    SOURCES.iter().for_each(|source| println!("cargo:rerun-if-changed={source}"));
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     if let Ok(libtorch) = std::env::var("LIBTORCH") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch}/lib");
@@ -20,7 +20,7 @@ fn main() {
             .warnings(false)
             .include(libtorch.join("include"))
             .define("_GLIBCXX_USE_CXX11_ABI", "1")
-            .file(SOURCE)
-            .compile("astill_convolution");
+            .files(SOURCES)
+            .compile("astill_libtorch");
     }
 }

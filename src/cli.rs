@@ -3,10 +3,12 @@
 use crate::profile::{self, Loaded};
 use crate::run::command::Command;
 use crate::{Error, Result};
+use bench::{Measured, StudentOptions, Timed};
 use clap::{Args, Parser, Subcommand};
-use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
+
+pub mod bench;
 
 /// Distils an image data set into a few synthetic images per class.
 ///
@@ -106,38 +108,15 @@ pub enum Cmd {
         #[arg(long)]
         json: bool,
     },
-    /// Time one iteration on random data
+    /// Time the work on this machine, on random data
     #[command(args_conflicts_with_subcommands = true)]
     Bench {
         /// What to time [default: student]
         #[command(subcommand)]
         what: Option<Timed>,
         #[command(flatten)]
-        student: StudentBench,
+        student: Measured<StudentOptions>,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Timed {
-    /// Time an iteration of distillation
-    Student(StudentBench),
-    /// Time a step of an expert
-    Expert {
-        #[command(flatten)]
-        options: ExpertOptions,
-        /// As JSON on stdout
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct StudentBench {
-    #[command(flatten)]
-    pub options: StudentOptions,
-    /// As JSON on stdout
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -220,68 +199,6 @@ impl From<Sent> for Command {
             Sent::Set { edit } => Self::Set { edit },
         }
     }
-}
-
-/// What is timed. Batch 0 means all synthetic images.
-#[derive(Debug, Clone, Serialize, Args)]
-pub struct StudentOptions {
-    /// Synthetic images per class
-    #[arg(long, default_value_t = 1)]
-    pub ipc: usize,
-    /// Student steps of an iteration
-    #[arg(long, default_value_t = 20)]
-    pub syn_steps: usize,
-    /// Channels of every layer
-    #[arg(long, default_value_t = 128)]
-    pub width: i64,
-    /// Pixels of a side of an image
-    #[arg(long, default_value_t = 32)]
-    pub size: i64,
-    /// Blocks of the network
-    #[arg(long, default_value_t = 3)]
-    pub depth: usize,
-    #[arg(long, default_value_t = 10)]
-    pub classes: usize,
-    /// Synthetic images of a student step; 0 for all
-    #[arg(long, default_value_t = 0)]
-    pub batch: usize,
-    /// Timed iterations, after one that is not
-    #[arg(long, default_value_t = 5)]
-    pub iterations: u64,
-    /// Threads inside libtorch's operations
-    #[arg(long, default_value_t = 2)]
-    pub threads: i32,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-}
-
-/// What is timed of an expert.
-#[derive(Debug, Clone, Serialize, Args)]
-pub struct ExpertOptions {
-    /// Images of a step
-    #[arg(long, default_value_t = 256)]
-    pub batch: usize,
-    /// Channels of every layer
-    #[arg(long, default_value_t = 128)]
-    pub width: i64,
-    /// Pixels of a side of an image
-    #[arg(long, default_value_t = 32)]
-    pub size: i64,
-    /// Blocks of the network
-    #[arg(long, default_value_t = 3)]
-    pub depth: usize,
-    #[arg(long, default_value_t = 10)]
-    pub classes: usize,
-    /// Timed steps, after one that is not
-    #[arg(long, default_value_t = 5)]
-    pub steps: u64,
-    /// Threads inside libtorch's operations
-    #[arg(long, default_value_t = 2)]
-    pub threads: i32,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
 }
 
 impl ProfileArgs {

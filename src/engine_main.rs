@@ -1,6 +1,7 @@
 //! The program `astill-engine`: what `astill` hands on because it needs libtorch. Arguments → one call into the library each.
 
-use astill::cli::{Cli, Cmd, ProfileArgs, RunArgs, Timed, data_folder, out};
+use astill::cli::bench::{Measured, StudentOptions, Timed};
+use astill::cli::{Cli, Cmd, ProfileArgs, RunArgs, data_folder, out};
 use astill::headless::{self, Reporter};
 use astill::profile::{self, Loaded};
 use astill::run::command::Command;
@@ -67,26 +68,54 @@ fn run(cli: Cli) -> Result<ExitCode> {
             out(json!(Findings::look()))?;
             Ok(ExitCode::SUCCESS)
         }
-        Cmd::Bench { what: Some(Timed::Expert { options, json }), .. } => {
-            let report = bench::expert(options.clone())?;
-            let (seconds, images, memory) = (report.seconds_per_step, report.images_per_second, report.peak_rss_mib);
-            let steps = report.options.steps;
-            let text = format!("{seconds} s a step (median of {steps}), {images} images/s, peak memory {memory} MiB");
-            measured(json!(report), text, *json)
-        }
-        Cmd::Bench { what: Some(Timed::Student(student)), .. } | Cmd::Bench { what: None, student } => {
-            let report = bench::student(student.options.clone())?;
-            let (median, least, memory) = (report.seconds_per_iteration, report.seconds_min, report.peak_rss_mib);
-            let iterations = report.options.iterations;
-            let text = format!("{median} s an iteration (median of {iterations}, least {least}), peak memory {memory} MiB");
-            measured(json!(report), text, student.json)
-        }
+        Cmd::Bench { what, student } => timed(what.as_ref(), student, &data()?),
         Cmd::Profiles { .. } | Cmd::List { .. } | Cmd::Send { .. } | Cmd::Attach { .. } => Err(start_astill()),
     }
 }
 
 fn start_astill() -> Error {
     Error::Usage("this is the engine of astill: start astill instead".into())
+}
+
+/// Measures, and says what came out.
+fn timed(what: Option<&Timed>, student: &Measured<StudentOptions>, data: &Path) -> Result<ExitCode> {
+    match what {
+        None => timed_student(student),
+        Some(Timed::Student(student)) => timed_student(student),
+        Some(Timed::Expert(Measured { options, json })) => {
+            let report = bench::expert(options.clone())?;
+            let bench::ExpertReport { options, seconds_per_step, images_per_second, peak } = &report;
+            let text = format!("{seconds_per_step} s a step (median of {}), {images_per_second} images/s, {peak}", options.steps);
+            measured(json!(report), text, *json)
+        }
+        Some(Timed::Evaluate(Measured { options, json })) => {
+            let report = bench::evaluate(options.clone())?;
+            let bench::EvaluateReport { options, seconds, train_s, test_s, peak } = &report;
+            let text = format!("{seconds} s for {} networks: training {train_s}, testing {test_s}; {peak}", options.repeats);
+            measured(json!(report), text, *json)
+        }
+        Some(Timed::Data(Measured { options, json })) => {
+            let report = bench::data(options.clone(), data)?;
+            let bench::DataReport { train, test, seconds, load_s, zca_s, peak, again_s, .. } = &report;
+            let text = format!(
+                "{seconds} s for {train} training and {test} test images: loading {load_s}, whitening {zca_s}; with a cache {again_s}; {peak}"
+            );
+            measured(json!(report), text, *json)
+        }
+    }
+}
+
+fn timed_student(Measured { options, json }: &Measured<StudentOptions>) -> Result<ExitCode> {
+    let report = bench::student(options.clone())?;
+    let bench::StudentReport { seconds_per_iteration, seconds_min, peak, phases, convolution_floor_s, floor_ratio, .. } = &report;
+    let bench::Phases { forward, adjoint, augmentation, update } = phases;
+    let text = format!(
+        "{seconds_per_iteration} s an iteration (median of {}, least {seconds_min}), {peak}\n\
+         forward {forward}, adjoint {adjoint}, augmentation {augmentation}, update {update}; \
+         {floor_ratio} times what its convolutions take alone, {convolution_floor_s} s",
+        report.options.iterations
+    );
+    measured(json!(report), text, *json)
 }
 
 /// Prints what was measured, as JSON or for people.

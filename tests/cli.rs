@@ -205,6 +205,9 @@ fn wrong_use_is_refused_before_anything_is_created() -> Outcome {
         &["bench", "--depth", "9"],
         &["bench", "--threads", "0"],
         &["bench", "expert", "--batch", "0"],
+        &["bench", "evaluate", "--epochs", "0"],
+        // there is no CIFAR-10 here
+        &["bench", "data"],
         &["frobnicate"],
     ] {
         let output = place.run(arguments)?;
@@ -238,6 +241,13 @@ fn bench_reports_the_keys_that_other_programs_report() -> Outcome {
     ] {
         assert!(!report[key].is_null(), "no {key} in {report}");
     }
+    let phases = report["phases"].as_object().ok_or("no phases")?;
+    assert!(phases.keys().eq(["forward", "adjoint", "augmentation", "update"]), "{report}");
+    let sum: f64 = phases.values().filter_map(serde_json::Value::as_f64).sum();
+    // every time is rounded to a tenth of a millisecond
+    assert!(sum > 0. && sum <= report["seconds_per_iteration"].as_f64().ok_or("no number")? + 3e-4, "{report}");
+    assert_eq!(report["kept_steps"], 2, "{report}");
+    assert!(report["convolution_floor_s"].is_number() && report["floor_ratio"].as_f64() > Some(0.), "{report}");
     Ok(())
 }
 
@@ -252,5 +262,19 @@ fn bench_times_an_expert_too() -> Outcome {
     for key in keys.into_iter().chain(["seconds_per_step", "images_per_second", "peak_rss_mib"]) {
         assert!(!report[key].is_null(), "no {key} in {report}");
     }
+    Ok(())
+}
+
+#[test]
+fn bench_times_an_evaluation() -> Outcome {
+    let place = Place::new()?;
+    let sizes = ["--width", "8", "--size", "16", "--depth", "2", "--epochs", "2", "--repeats", "2", "--test", "40", "--json"];
+    let output = place.run(&[&["bench", "evaluate"], &sizes[..]].concat())?;
+    assert_status(&output, 0);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!((&report["ipc"], &report["epochs"], &report["repeats"], &report["test"]), (&1.into(), &2.into(), &2.into(), &40.into()));
+    let seconds = |key: &str| report[key].as_f64().ok_or_else(|| format!("no {key} in {report}"));
+    assert!((seconds("train_s")? + seconds("test_s")? - seconds("seconds")?).abs() < 3e-4, "{report}");
+    assert!(seconds("peak_rss_mib")? > 0.);
     Ok(())
 }

@@ -2,17 +2,18 @@
 //!
 //! A case is a safetensors file with inputs and outputs in float64 (indices int64) and its settings as JSON under the metadata
 //! key `case`; it passes if ‖got − want‖ / ‖want‖ < 1e-8 in float64 and < 2e-3 in float32. The folder is ASTILL_GOLDEN, or
-//! tests/golden.
+//! tests/golden; the device ASTILL_DEVICE (cuda:0), or the CPU.
 
 use astill_engine::data::{Zca, augment};
 use astill_engine::distill::expert::{expert_gradient, expert_loss, gradient_penalty};
 use astill_engine::distill::perturb::perturb;
 use astill_engine::distill::{Intermediate, Path, Recipe, Step, Student, TrainingSet, balance_factor, matching_loss};
+use astill_engine::engine::device;
 use astill_engine::network::{Activation, ConvNet, Norm, Pooling};
 use astill_engine::tensor_file::TensorFile;
 use serde_json::Value;
 use std::path::PathBuf;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -21,13 +22,14 @@ struct Case {
     file: TensorFile,
     settings: Value,
     kind: Kind,
+    device: Device,
     /// The largest relative difference so far, and of what.
     worst: (f64, String),
 }
 
 impl Case {
     fn tensor(&self, name: &str) -> Result<Tensor, Failure> {
-        let t = self.file.tensor(name)?;
+        let t = self.file.tensor(name)?.to_device(self.device);
         Ok(if t.kind() == Kind::Double { t.to_kind(self.kind) } else { t })
     }
 
@@ -43,7 +45,7 @@ impl Case {
 
     fn expect(&mut self, name: &str, got: &Tensor) -> Result<(), Failure> {
         let want = self.file.tensor(name)?.to_kind(Kind::Double);
-        let got = got.detach().to_kind(Kind::Double);
+        let got = got.detach().to_device(Device::Cpu).to_kind(Kind::Double);
         if got.numel() != want.numel() {
             return Err(format!("{name}: {} numbers, expected {}", got.numel(), want.numel()).into());
         }
@@ -126,11 +128,11 @@ impl Case {
             loss_factor: if balance { balance_factor(start_epoch, whole("max_start_epoch")?) } else { 1. },
         };
         let steps: Vec<Step> = (0..order.size()[0]).map(|i| Step { rows: order.get(i), augmentation: None }).collect();
-        let mut rollout = student.unroll(&start, &steps, &mut || Ok(()))?;
+        let mut rollout = student.unroll(&start, &steps, &mut |_| Ok(()))?;
         let targets: Vec<Tensor> = (1..=expert_epochs).map(|j| expert.get((start_epoch + j) as i64)).collect();
         let intermediate: Intermediate = self.name("intermediate", "sum")?;
         let matching = matching_loss(&rollout.points, &targets, intermediate);
-        let gradient = student.adjoint(&mut rollout, &steps, &matching.derivatives, &mut || Ok(()))?;
+        let gradient = student.adjoint(&mut rollout, &steps, &matching.derivatives, &mut |_| Ok(()))?;
         let middle = match matching.intermediate.as_slice() {
             [] => Tensor::zeros([0], (self.kind, x.device())),
             ratios => Tensor::stack(ratios, 0),
@@ -191,16 +193,16 @@ impl Case {
 }
 
 /// One case in one precision: the worst relative difference, and of what.
-fn check(path: &std::path::Path, kind: Kind) -> Result<(f64, String), Failure> {
+fn check(path: &std::path::Path, kind: Kind, device: Device) -> Result<(f64, String), Failure> {
     let file = TensorFile::open(path)?;
     let settings = serde_json::from_str(file.metadata("case")?)?;
-    let mut case = Case { file, settings, kind, worst: (0., String::new()) };
+    let mut case = Case { file, settings, kind, device, worst: (0., String::new()) };
     case.run()?;
     Ok(case.worst)
 }
 
 /// All cases of a folder, with a line each on stdout; how many there are and how many failed.
-fn check_folder(folder: &std::path::Path) -> Result<(usize, usize), Failure> {
+fn check_folder(folder: &std::path::Path, device: Device) -> Result<(usize, usize), Failure> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(|e| format!("{}: {e}", folder.display()))?
         .map(|entry| entry.map(|e| e.path()))
@@ -210,7 +212,7 @@ fn check_folder(folder: &std::path::Path) -> Result<(usize, usize), Failure> {
     let mut failed = 0;
     for path in &files {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let results = [("float64", Kind::Double), ("float32", Kind::Float)].map(|(label, kind)| match check(path, kind) {
+        let results = [("float64", Kind::Double), ("float32", Kind::Float)].map(|(label, kind)| match check(path, kind, device) {
             Ok((worst, name)) => (true, format!("{label} {worst:.1e} ({name})")),
             Err(e) => (false, format!("{label} {e}")),
         });
@@ -226,7 +228,8 @@ fn every_golden_case_comes_out() -> Result<(), Failure> {
     let folder = std::env::var_os("ASTILL_GOLDEN").map_or_else(|| PathBuf::from("tests/golden"), PathBuf::from);
     // a relative one is meant from the top of the project, where `make` stands
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder);
-    let (cases, failed) = check_folder(&folder)?;
+    let device = std::env::var("ASTILL_DEVICE").map_or(Ok(Device::Cpu), |name| device::choose(&name))?;
+    let (cases, failed) = check_folder(&folder, device)?;
     assert!(cases > 0, "there is no case (*.safetensors) in {}", folder.display());
     assert_eq!(failed, 0, "{failed} of {cases} golden cases failed");
     Ok(())
@@ -238,7 +241,7 @@ fn an_unknown_kind_of_case_fails() -> Result<(), Failure> {
     let path = folder.path().join("strange.safetensors");
     let x = Tensor::from_slice(&[1f64]);
     astill_engine::tensor_file::write(&path, &[("x", &x)], Some(("case", r#"{"kind": "strange"}"#.into())))?;
-    assert_eq!(check_folder(folder.path())?, (1, 1));
-    assert_eq!(check_folder(tempfile::tempdir()?.path())?, (0, 0));
+    assert_eq!(check_folder(folder.path(), Device::Cpu)?, (1, 1));
+    assert_eq!(check_folder(tempfile::tempdir()?.path(), Device::Cpu)?, (0, 0));
     Ok(())
 }

@@ -42,6 +42,12 @@ impl Split {
         Self { images, labels, device_labels, channels }
     }
 
+    /// Of images that are normalised already, f32 (n, 3, size, size), and a label each.
+    pub fn of_normalised(images: Tensor, labels: Vec<i64>) -> Self {
+        let device_labels = Tensor::from_slice(&labels).to_device(images.device());
+        Self { images, labels, device_labels, channels: None }
+    }
+
     /// How many images.
     pub fn len(&self) -> usize {
         self.labels.len()

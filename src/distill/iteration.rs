@@ -1,7 +1,7 @@
 //! Student alignment: one iteration of distillation, from its random draws to the gradient of the synthetic images.
 
 use super::perturb::{self, PerturbationStatistics};
-use super::{Gradient, Intermediate, Step, Student, TrainingSet, balance_factor, matching_loss, to_vec};
+use super::{Between, Gradient, Intermediate, Part, Step, Student, TrainingSet, balance_factor, matching_loss, to_vec};
 use crate::data::Augmentation;
 use crate::network::ConvNet;
 use crate::progress::{Watch, report};
@@ -96,6 +96,26 @@ pub fn align(
     draw: &Draw,
     watch: &mut Watch<'_>,
 ) -> Result<Outcome> {
+    let (mut done, total) = (0, 2 * draw.steps.len() as u64);
+    align_by_parts(net, checkpoints, set, settings, draw, &mut |part| match part {
+        Part::Step => {
+            done += 1;
+            report(watch, "student steps", done - 1, total)
+        }
+        _ => Ok(()),
+    })
+}
+
+/// [`align`], telling every part of it.
+pub fn align_by_parts(
+    net: &ConvNet,
+    checkpoints: &[Tensor],
+    set: &TrainingSet<'_>,
+    settings: &Settings,
+    draw: &Draw,
+    between: &mut Between<'_>,
+) -> Result<Outcome> {
+    between(Part::Update)?;
     let expert = &checkpoints[0];
     let start = match settings.perturbation {
         0. => expert.shallow_clone(),
@@ -103,14 +123,9 @@ pub fn align(
     };
     let loss_factor = if settings.balance { balance_factor(draw.start_epoch, settings.max_start_epoch) } else { 1. };
     let student = Student { net, set, momentum: settings.momentum, loss_factor };
-    let (mut done, total) = (0, 2 * draw.steps.len() as u64);
-    let mut between = || {
-        done += 1;
-        report(watch, "student steps", done - 1, total)
-    };
-    let mut rollout = student.unroll(&start, &draw.steps, &mut between)?;
+    let mut rollout = student.unroll(&start, &draw.steps, between)?;
     let matching = matching_loss(&rollout.points, &checkpoints[1..], settings.intermediate);
-    let Gradient { images: gradient, lr: lr_gradient } = student.adjoint(&mut rollout, &draw.steps, &matching.derivatives, &mut between)?;
+    let Gradient { images: gradient, lr: lr_gradient } = student.adjoint(&mut rollout, &draw.steps, &matching.derivatives, between)?;
 
     let mut scalars = vec![&matching.total, &matching.final_ratio, &matching.reach, &matching.alignment, &lr_gradient];
     scalars.extend(&matching.intermediate);

@@ -26,6 +26,24 @@ pub struct Student<'a> {
     pub loss_factor: f64,
 }
 
+/// What is done next in an iteration, told to whoever lets it go on: the trainer stops between steps, the benchmark takes the times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The next student step, forwards or backwards; at first with vectors (P) alone.
+    Step,
+    /// The augmentation, or its gradient.
+    Augmentation,
+    /// The gradient of a student step.
+    Forward,
+    /// The way back through a student step; whether the passes of the way forward were `kept`.
+    Adjoint { kept: bool },
+    /// Vectors (P).
+    Update,
+}
+
+/// Called before every [`Part`]; ends the work where it answers with an error.
+pub type Between<'a> = dyn FnMut(Part) -> Result<()> + 'a;
+
 /// The student's path: θ_0 … θ_N and the velocities v_0 … v_N−1, all flat vectors (P) without a graph.
 #[derive(Debug)]
 pub struct Rollout {
@@ -68,19 +86,21 @@ impl Rollout {
 impl Student<'_> {
     /// Trains from `start` (P): v_0 = g_0, v_i = μ v_i−1 + g_i, θ_i+1 = θ_i − α v_i.
     ///
-    /// `between` is called before every step and may end the rollout with an error.
-    pub fn unroll(&self, start: &Tensor, steps: &[Step], between: &mut dyn FnMut() -> Result<()>) -> Result<Rollout> {
+    /// `between` may end the rollout with an error.
+    pub fn unroll(&self, start: &Tensor, steps: &[Step], between: &mut Between<'_>) -> Result<Rollout> {
         let mut rollout = Rollout::reserve(start, steps.len());
         rollout.points[0].copy_(start);
         let by_hand = self.net.by_hand(self.set.images);
         let vectors = (2 * steps.len() + 1) * start.numel() * start.kind().elt_size_in_bytes();
         let room = ROLLOUT_BYTES.saturating_sub(vectors);
         for (i, step) in steps.iter().enumerate() {
-            between()?;
+            between(Part::Step)?;
             let theta = rollout.points[i].detach();
+            between(Part::Augmentation)?;
             let images = augmented(&self.set.images.index_select(0, &step.rows), step);
             let labels = self.set.labels.index_select(0, &step.rows);
             let batch = Batch { images: &images, labels: &labels, factor: self.loss_factor };
+            between(Part::Forward)?;
             // the way back begins at the last steps, and frees them one by one
             let keep = |hand: &ByHand<'_>| (steps.len() - i) * hand.kept_bytes(&images) <= room;
             let g = match by_hand.as_ref().filter(|hand| keep(hand)) {
@@ -91,6 +111,7 @@ impl Student<'_> {
                 }
                 None => step_gradient(self.net, by_hand.as_ref(), &theta, batch),
             };
+            between(Part::Update)?;
             let v = match i.checked_sub(1) {
                 Some(before) => &rollout.velocities[before] * self.momentum + g,
                 None => g,
@@ -112,7 +133,7 @@ impl Student<'_> {
         rollout: &mut Rollout,
         steps: &[Step],
         derivatives: &[(usize, Tensor)],
-        between: &mut dyn FnMut() -> Result<()>,
+        between: &mut Between<'_>,
     ) -> Result<Gradient> {
         let add_direct = |lambda: &mut Tensor, point: usize| {
             for (_, derivative) in derivatives.iter().filter(|(i, _)| *i == point) {
@@ -126,18 +147,21 @@ impl Student<'_> {
         let mut d_images = self.set.images.zeros_like();
         let mut d_lr = Tensor::zeros([], (lambda.kind(), lambda.device()));
         for (i, step) in steps.iter().enumerate().rev() {
-            between()?;
+            between(Part::Step)?;
             d_lr -= lambda.dot(&rollout.velocities[i]);
             nu -= &lambda * self.set.lr;
 
+            between(Part::Augmentation)?;
             let theta = rollout.points[i].detach();
             let batch = self.set.images.index_select(0, &step.rows).detach().set_requires_grad(step.augmentation.is_some());
             let seen = augmented(&batch, step);
             let input = seen.detach();
             let labels = self.set.labels.index_select(0, &step.rows);
+            let kept = rollout.kept[i].take();
+            between(Part::Adjoint { kept: kept.is_some() })?;
             let (d_theta, d_input) = if let Some(hand) = &by_hand {
                 let batch = Batch { images: &input, labels: &labels, factor: self.loss_factor };
-                hand.gradient_along(&theta, batch, &nu, rollout.kept[i].take())
+                hand.gradient_along(&theta, batch, &nu, kept)
             } else {
                 let (theta, input) = (theta.set_requires_grad(true), input.set_requires_grad(true));
                 let batch = Batch { images: &input, labels: &labels, factor: self.loss_factor };
@@ -145,6 +169,7 @@ impl Student<'_> {
                 let [d_input, d_theta] = gradient(&s, [&input, &theta], false);
                 (d_theta, d_input)
             };
+            between(Part::Augmentation)?;
             let d_batch = match step.augmentation {
                 // the augmentation is differentiated on its own, outside the step's double backward
                 Some(_) => {
@@ -153,6 +178,7 @@ impl Student<'_> {
                 }
                 None => d_input,
             };
+            between(Part::Update)?;
             let _ = d_images.index_add_(0, &step.rows, &d_batch);
             lambda += d_theta;
             add_direct(&mut lambda, i);

@@ -70,6 +70,18 @@ pub fn synchronize(device: Device) {
     }
 }
 
+unsafe extern "C" {
+    fn astill_peak_device_bytes(device: i64) -> i64;
+}
+
+/// The most memory that tensors have taken on a GPU so far, in MiB; none for the CPU.
+pub fn peak_device_mib(device: Device) -> Option<u64> {
+    match device {
+        Device::Cuda(n) => u64::try_from(unsafe { astill_peak_device_bytes(n as i64) }).ok().map(|bytes| bytes >> 20),
+        _ => None,
+    }
+}
+
 /// Resident memory of this process in MiB; 0 where the system does not say.
 pub fn resident_mib() -> u64 {
     status_kib("VmRSS:") / 1024

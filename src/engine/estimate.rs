@@ -150,10 +150,10 @@ impl Rates {
 
         let per_image = |seconds: f64, steps: usize| seconds / (n * steps) as f64;
         let both = timed(on, || {
-            let mut rollout = student.unroll(&theta, &steps, &mut || Ok(()))?;
-            student.adjoint(&mut rollout, &steps, &[(STEPS, theta.shallow_clone())], &mut || Ok(())).map(|_| ())
+            let mut rollout = student.unroll(&theta, &steps, &mut |_| Ok(()))?;
+            student.adjoint(&mut rollout, &steps, &[(STEPS, theta.shallow_clone())], &mut |_| Ok(())).map(|_| ())
         })?;
-        let forth = timed(on, || student.unroll(&theta, &steps, &mut || Ok(())).map(|_| ()))?;
+        let forth = timed(on, || student.unroll(&theta, &steps, &mut |_| Ok(())).map(|_| ()))?;
         let expert = timed(on, || {
             expert_gradient(&net, &theta, &images, &images, &labels, 0, &recipe);
             Ok(())

@@ -2,10 +2,12 @@
 
 mod convnet;
 mod convolution;
+mod floor;
 mod pieces;
 mod planes;
 mod tangent;
 
 pub use crate::profile::{Activation, Norm, Pooling};
 pub use convnet::ConvNet;
+pub use floor::{Convolutions, Way};
 pub use tangent::{Batch, ByHand, KeptPass, LossGradient};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// Images of a piece, at most. Measured: convolutions are as fast per image as for any more, and everything else is faster.
-const PIECE: i64 = 5;
+pub(super) const PIECE: i64 = 5;
 
 /// Some of the images of a batch.
 #[derive(Debug, Clone, Copy)]
