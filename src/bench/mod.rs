@@ -49,6 +49,7 @@ impl std::fmt::Display for Peak {
 /// Sets libtorch's threads and finds the device.
 fn prepare(machine: &MachineOptions) -> Result<Device> {
     let device = device::choose(&machine.device)?;
+    device::allow_tf32(machine.tf32);
     set_threads(machine.threads)?;
     Ok(device)
 }

@@ -50,6 +50,9 @@ pub struct MachineOptions {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: String,
+    /// On a GPU, round the factors of products to TF32
+    #[arg(long)]
+    pub tf32: bool,
 }
 
 /// An iteration of distillation.

@@ -14,7 +14,7 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`. Errors: another word, a GPU that is not there.
+/// `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a GPU computes exactly until [`allow_tf32`]. Errors: another word, a GPU that is not there.
 ///
 /// Must come before any other use of libtorch, because its CUDA part registers itself when it is loaded.
 pub fn choose(name: &str) -> Result<Device> {
@@ -29,7 +29,10 @@ pub fn choose(name: &str) -> Result<Device> {
     let problem = load_cuda().err();
     let count = if problem.is_none() { Cuda::device_count() } else { 0 };
     match () {
-        () if (index as i64) < count => Ok(Device::Cuda(index)),
+        () if (index as i64) < count => {
+            allow_tf32(false);
+            Ok(Device::Cuda(index))
+        }
         () if name == "auto" => Ok(Device::Cpu),
         () => {
             let why = problem.unwrap_or_else(|| format!("libtorch sees {count} CUDA devices"));
@@ -71,7 +74,14 @@ pub fn synchronize(device: Device) {
 }
 
 unsafe extern "C" {
+    fn astill_allow_tf32(allowed: bool);
     fn astill_peak_device_bytes(device: i64) -> i64;
+}
+
+/// Whether a GPU may round the factors of its products from 23 to 10 bits of mantissa (TF32), which is faster. libtorch would allow it
+/// for convolutions; this program asks for it or does without.
+pub fn allow_tf32(allowed: bool) {
+    unsafe { astill_allow_tf32(allowed) };
 }
 
 /// The most memory that tensors have taken on a GPU so far, in MiB; none for the CPU.

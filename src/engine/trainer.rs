@@ -76,6 +76,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     let begin = Instant::now();
     // set even where it is libtorch's own choice: setting it also ends MKL's own choice, and a resumed run must not differ
     tch::set_num_threads(plan.threads.map_or_else(tch::get_num_threads, |t| t as i32));
+    device::allow_tf32(plan.profile.network.tf32);
     let (saved, passed_over) = State::load(plan.run.path(), plan.device)?;
     let profile = &plan.profile;
     control.record(What::RunStarted {

@@ -159,6 +159,8 @@ static KEYS: &[Key] = &[
         "Normalisation after every convolution; `group` has 4 groups.", AST),
     Key::new("network.activation", Range::Choice(&["relu", "leaky_relu", "sigmoid"]), "relu", "Non-linearity of every block.", AST),
     Key::new("network.pooling", Range::Choice(&["avg", "max", "none"]), "avg", "2×2 pooling that ends every block and halves the side.", AST),
+    Key::new("network.tf32", Range::Switch, "false",
+        "On a GPU: round the factors of products from 23 to 10 bits of mantissa (TF32), which is faster and less exact. No effect on the CPU.", OURS),
 
     Key::new("expert.count", whole(1, 10_000), "100", "Expert networks to train on the real images.", AST).unit("networks"),
     Key::new("expert.epochs", whole(1, 10_000), "50", "Length of every expert's training (E); a checkpoint is kept after each epoch.", AST).unit("epochs"),

@@ -40,6 +40,8 @@ pub struct Network {
     pub norm: Norm,
     pub activation: Activation,
     pub pooling: Pooling,
+    /// On a GPU, factors of products are rounded to TF32.
+    pub tf32: bool,
 }
 
 /// The kinds of network that can be distilled with.
@@ -128,7 +130,15 @@ impl Profile {
 
 impl Default for Network {
     fn default() -> Self {
-        Self { kind: NetworkKind::Convnet, width: 128, depth: 3, norm: Norm::Instance, activation: Activation::Relu, pooling: Pooling::Avg }
+        Self {
+            kind: NetworkKind::Convnet,
+            width: 128,
+            depth: 3,
+            norm: Norm::Instance,
+            activation: Activation::Relu,
+            pooling: Pooling::Avg,
+            tf32: false,
+        }
     }
 }
 
