@@ -17,7 +17,9 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let opened = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path);
     regular(opened.map_err(|e| match e.raw_os_error() {
-        Some(libc::ELOOP) => io::Error::new(ErrorKind::InvalidInput, "it is a link, and a run writes only to files of its own; remove the link"),
+        Some(libc::ELOOP) => {
+            io::Error::new(ErrorKind::InvalidInput, "it is a link, and a run writes only to files of its own; remove the link")
+        }
         _ => e,
     })?)
 }

@@ -87,13 +87,7 @@ impl Listing {
 
     /// The images at `size` × `size` pixels, from the cache or decoded. Those that cannot be read are an error or, as `unreadable` says,
     /// left out of the listing too; both name the first and say how many they are. Without them nothing is kept in the cache.
-    pub fn read(
-        &mut self,
-        size: usize,
-        unreadable: Unreadable,
-        cache: &Path,
-        watch: &mut Watch<'_>,
-    ) -> Result<(Pixels, Option<String>)> {
+    pub fn read(&mut self, size: usize, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<(Pixels, Option<String>)> {
         let path = cache.join(format!("images-{}.safetensors", self.key(size)?));
         if let Some(pixels) = cache::read_pixels(&path, [self.train.len(), self.test.len()], size) {
             return Ok((pixels, None));

@@ -70,13 +70,7 @@ impl Source {
 
     /// All images at `size` × `size` pixels. Those that cannot be read are an error or, as `unreadable` says, left out, and their labels
     /// with them; then it is said which.
-    pub fn read(
-        &mut self,
-        size: i64,
-        unreadable: Unreadable,
-        cache: &Path,
-        watch: &mut Watch<'_>,
-    ) -> Result<(Pixels, Option<String>)> {
+    pub fn read(&mut self, size: i64, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<(Pixels, Option<String>)> {
         let pixels = match self {
             Self::Shapes(labels) => shapes::draw(labels, size as usize, watch)?,
             Self::Cifar(files) => {
