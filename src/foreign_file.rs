@@ -29,7 +29,10 @@ pub fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(largest + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > largest {
-        true => Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {largest} bytes, which it never is as written"))),
+        true => Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            format!("it is larger than {largest} bytes, so it is not what it should be; bring it back from a copy"),
+        )),
         false => Ok(bytes),
     }
 }
@@ -60,7 +63,10 @@ pub fn for_each_line(file: &File, longest: usize, mut take: impl FnMut(&[u8])) -
 fn regular(file: File) -> io::Result<File> {
     match file.metadata()?.is_file() {
         true => Ok(file),
-        false => Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file")),
+        false => Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is no regular file but a pipe, a device or a folder; put the file itself there",
+        )),
     }
 }
 

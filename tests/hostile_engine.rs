@@ -308,9 +308,9 @@ fn tensors() -> Outcome {
     for (number, seed) in seeds.iter().enumerate() {
         // no header that lies about an absurd size gives a tensor of that size
         let read = parse(seed);
-        assert_eq!(read, [2, 8, 10].contains(&number), "seed {number}");
+        assert_eq!(read, [2, 6, 8, 10].contains(&number), "seed {number}");
     }
-    let valid = [2, 8, 10].map(|n: usize| seeds[n].clone()).into();
+    let valid = [2, 6, 8, 10].map(|n: usize| seeds[n].clone()).into();
     let mut rest = Inputs::new(seeds);
     let mut turn = 0;
     try_many("safetensors (any)", valid, |input| {

@@ -72,7 +72,7 @@ impl Inputs {
             return self.noise(length);
         }
         let mut input = self.seed();
-        for _ in 0..=self.below(4) {
+        for _ in 0..=self.below(4).min(self.below(4)) {
             self.spoil(&mut input);
         }
         input
