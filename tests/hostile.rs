@@ -52,7 +52,7 @@ fn a_profile_that_grows_in_the_reading_is_refused_at_once() {
     let deeper: String = (0..1400).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
     let bombs = [
         format!("a0: &a0 lol\n{laughs}"),
-        format!("a: &a [*a]\nb: *a\n"),
+        "a: &a [*a]\nb: *a\n".to_string(),
         fill("["),
         fill("{a: "),
         fill("- "),

@@ -41,9 +41,11 @@ impl Decoder {
 
     fn image(&self, file: &[u8]) -> image::ImageResult<DynamicImage> {
         let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
-        if reader.format() == Some(ImageFormat::Jpeg) && is_cut_off(file) {
+        match reader.format() {
             // the decoder would make up what is missing
-            return Err(std::io::Error::other("the file is cut off").into());
+            Some(ImageFormat::Jpeg) if is_cut_off(file) => return Err(std::io::Error::other("the file is cut off").into()),
+            Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
+            _ => return Err(std::io::Error::other("it is neither a PNG nor a JPEG").into()),
         }
         let mut limits = Limits::default();
         limits.max_image_width = Some(LARGEST_SIDE);
