@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// Signals within this time are one request to stop.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
+/// Of a log that is larger, the last words are not looked for.
+const LARGEST_LOG: u64 = 64 << 20;
 /// How long to wait before looking again whether an engine that was started is at work.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -222,7 +224,7 @@ fn detached(run: &RunDir, profile: &str, device: Option<&str>, data: Option<&Pat
     let mut engine = command.spawn().map_err(Error::io("start", &own))?;
     while written() == before {
         if let Some(status) = engine.try_wait().map_err(Error::io("wait for", &own))? {
-            let text = std::fs::read_to_string(run.log()).unwrap_or_default();
+            let text = foreign_file::read_text(&run.log(), LARGEST_LOG).unwrap_or_default();
             let last = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it has left no word").trim_start_matches("astill: ");
             let message = format!("the engine ended at once ({status}): {last}");
             return Err(if status.code() == Some(2) { Error::Usage(message) } else { Error::file(run.log(), message) });

@@ -12,7 +12,7 @@ use astill::run::{History, RunDir, list, socket};
 use astill::tui::events_file::EventsFile;
 use astill::tui::model::Model;
 use astill::tui::picture::Picture;
-use inputs::try_many;
+use inputs::{folder, try_many};
 use place::{Background, Outcome, Place, assert_status, in_full, row, stop_at, text, wait_until};
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -116,7 +116,7 @@ fn edits_of_settings() {
 /// Whatever is in the record of a run, the app and `astill list` read it and go on.
 #[test]
 fn records_of_runs() -> Outcome {
-    let folder = tempfile::tempdir()?;
+    let folder = folder()?;
     let run = run_in(folder.path())?;
     let newer = r#"{"seq":14,"time":"later","kind":"teleported","to":[1,{"x":null}]}"#;
     let mut seeds: Vec<Vec<u8>> = EVENTS.lines().map(|l| format!("{l}\n").into()).collect();
@@ -144,7 +144,7 @@ fn records_of_runs() -> Outcome {
 
 #[test]
 fn kinds_and_fields_of_a_newer_version_are_passed_over() -> Outcome {
-    let folder = tempfile::tempdir()?;
+    let folder = folder()?;
     let run = run_in(folder.path())?;
     let warning = r#"{"seq":2,"time":"2026-01-01T00:00:02Z","kind":"warning","message":"seen","colour":"red","deep":{"er":[1]}}"#;
     let first = EVENTS.lines().next().unwrap_or_default();
@@ -171,7 +171,7 @@ fn a_gigabyte_without_a_line_end_is_not_kept_in_memory() -> Outcome {
         assert!(output.status.success(), "{}", text(&output.stderr));
         return Ok(());
     }
-    let folder = tempfile::tempdir()?;
+    let folder = folder()?;
     let run = run_in(folder.path())?;
     let size: u64 = if in_full() { 1 << 30 } else { 128 << 20 };
     let lines: Vec<&str> = EVENTS.lines().collect();
@@ -224,7 +224,7 @@ fn commands_and_answers() {
 
 #[test]
 fn lists_of_edits() -> Outcome {
-    let folder = tempfile::tempdir()?;
+    let folder = folder()?;
     let (run, profile) = (run_in(folder.path())?, Profile::new(Kind::Shapes));
     let seeds = [
         r#"[{"at": {"expert": {"expert": 0, "epoch": 2}}, "set": "expert.lr=0.03"}, {"at": {"step": 3}, "set": "distill.lr_images=30"}]"#,
@@ -243,7 +243,7 @@ fn lists_of_edits() -> Outcome {
 
 #[test]
 fn pictures() -> Outcome {
-    let folder = tempfile::tempdir()?;
+    let folder = folder()?;
     let path = folder.path().join("p.png");
     let mut seeds = Vec::new();
     for image in [
@@ -285,7 +285,7 @@ fn fix_header(png: &mut [u8]) {
 
 #[test]
 fn names_of_runs_and_of_their_files_stay_in_their_folder() -> Outcome {
-    let folder = tempfile::tempdir()?;
+    let folder = folder()?;
     let (runs, outside) = (folder.path().join("runs"), folder.path().join("outside"));
     fs::create_dir(&outside)?;
     fs::write(outside.join("secret.png"), "secret")?;
@@ -569,7 +569,7 @@ fn a_second_engine_is_refused_until_the_first_is_gone_however_it_went() -> Outco
             let said = text(&refused.stderr);
             assert!(said.contains("in the hands of another astill") && said.contains("astill attach"), "{said}");
         }
-        let events = place.events("r").or_else(|_| events_of(&place))?;
+        let events = events_of(&place)?;
         let process = events.iter().rev().find_map(id).ok_or("no process")?;
         assert_eq!(unsafe { libc::kill(i32::try_from(process)?, libc::SIGKILL) }, 0);
         let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;

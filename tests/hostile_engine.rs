@@ -12,7 +12,7 @@ use astill_engine::engine::checkpoint::State;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
 use image::{DynamicImage, ImageFormat, RgbImage};
-use inputs::{Inputs, count, tell, try_many};
+use inputs::{Inputs, count, folder, tell, try_many};
 use serde_json::json;
 use std::error::Error;
 use std::fs;
@@ -22,7 +22,6 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tch::{Device, Kind as Numbers, Tensor};
-use tempfile::TempDir;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -63,7 +62,7 @@ fn cifar10(folder: &Path) {
 
 #[test]
 fn cifar_files() -> Outcome {
-    let home = TempDir::new()?;
+    let home = folder()?;
     cifar10(home.path());
     for (file, name) in [("data_batch_2.bin", "CIFAR images"), ("batches.meta.txt", "CIFAR names of classes")] {
         let path = home.path().join(file);
@@ -92,7 +91,7 @@ fn cifar_files() -> Outcome {
 
 #[test]
 fn cifar_100_files() -> Outcome {
-    let home = TempDir::new()?;
+    let home = folder()?;
     let records: Vec<u8> = (0..100u8).flat_map(|fine| [vec![fine / 5, fine], vec![fine; 3072]].concat()).collect();
     write(&home.path().join("train.bin"), &records);
     write(&home.path().join("test.bin"), &records[..3074]);
@@ -119,7 +118,7 @@ fn tiny_imagenet(folder: &Path) {
 
 #[test]
 fn texts_of_tiny_imagenet() -> Outcome {
-    let home = TempDir::new()?;
+    let home = folder()?;
     tiny_imagenet(home.path());
     for file in ["wnids.txt", "words.txt", "val/val_annotations.txt"] {
         let path = home.path().join(file);
@@ -162,7 +161,7 @@ const PALETTE: &[u8] = include_bytes!("inputs/palette.png");
 
 #[test]
 fn image_files() -> Outcome {
-    let home = TempDir::new()?;
+    let home = folder()?;
     image_folder(home.path());
     let rgba = image::RgbaImage::from_fn(9, 7, |x, y| image::Rgba([x as u8 * 20, y as u8 * 30, 9, x as u8 * 25]));
     let deep = image::ImageBuffer::from_fn(9, 7, |x, y| image::Luma([(x * 7000 + y) as u16]));
@@ -202,7 +201,7 @@ fn image_files() -> Outcome {
 
 #[test]
 fn the_colours_of_cmyk_and_palette_images_are_kept() -> Outcome {
-    let home = TempDir::new()?;
+    let home = folder()?;
     image_folder(home.path());
     write(&home.path().join("train/a/cmyk.png"), CMYK);
     write(&home.path().join("train/a/palette.png"), PALETTE);
@@ -222,7 +221,7 @@ fn the_colours_of_cmyk_and_palette_images_are_kept() -> Outcome {
 /// What a header promises and a file of a few hundred bytes cannot hold.
 #[test]
 fn images_that_lie_about_their_size_are_refused() -> Outcome {
-    let home = TempDir::new()?;
+    let home = folder()?;
     image_folder(home.path());
     let mut png = encoded(pattern(16), ImageFormat::Png);
     png[16..24].copy_from_slice(&[0, 0, 0xEA, 0x60, 0, 0, 0xEA, 0x60]);
@@ -293,7 +292,7 @@ fn tensor_files(whole: Vec<u8>) -> Vec<Vec<u8>> {
 
 #[test]
 fn tensors() -> Outcome {
-    let home = TempDir::new()?;
+    let home = folder()?;
     let path = home.path().join("t.safetensors");
     let (t, u) = (Tensor::from_slice(&[1f32, 2., 3., 4.]).view([2, 2]), Tensor::from_slice(&[7i64]));
     tensor_file::write(&path, &[("t", &t), ("u", &u)], Some(("note", "text".into())))?;
@@ -322,7 +321,7 @@ fn tensors() -> Outcome {
 
 #[test]
 fn checkpoints() -> Outcome {
-    let run = TempDir::new()?;
+    let run = folder()?;
     fs::create_dir(run.path().join("checkpoints"))?;
     let image = || Tensor::zeros([2, 3, 2, 2], (Numbers::Float, Device::Cpu));
     let numbers = json!({
@@ -343,7 +342,7 @@ fn checkpoints() -> Outcome {
 
 #[test]
 fn trajectories() -> Outcome {
-    let root = TempDir::new()?;
+    let root = folder()?;
     let store = Store::new(root.path(), &json!({}), 1);
     store.create(&json!({}))?;
     let theta = || Tensor::from_slice(&[1f32, 2., 3.]);
@@ -370,7 +369,7 @@ fn trajectories() -> Outcome {
 /// A damaged cache costs time only: what is loaded is the same.
 #[test]
 fn caches() -> Outcome {
-    let home = TempDir::new()?;
+    let home = folder()?;
     image_folder(home.path());
     let request = Request { zca: true, ..request(Kind::ImageFolder, home.path(), 2) };
     let fingerprint = request.load(&mut go_on)?.fingerprint;

@@ -4,6 +4,7 @@
 use super::place::{in_full, row};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// How many inputs every parser gets in `make faults`, and in `make test`.
 const FULL: u64 = 100_000;
@@ -25,6 +26,11 @@ const NUMBERS: [&str; 12] = [
     "-9223372036854775808",
     "99999999999999999999999999999999999999999",
 ];
+
+/// A folder for files that are written a hundred thousand times: in memory, where the system has a folder for that.
+pub fn folder() -> std::io::Result<TempDir> {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())
+}
 
 /// Makes inputs from `seeds`.
 pub struct Inputs {
