@@ -314,7 +314,7 @@ fn tensors() -> Outcome {
     let mut turn = 0;
     try_many("safetensors (any)", valid, |input| {
         turn += 1;
-        if turn > 3 && turn % 2 == 0 { parse(&rest.next()) } else { parse(input) }
+        if turn > 4 && turn % 2 == 0 { parse(&rest.next()) } else { parse(input) }
     });
     Ok(())
 }
