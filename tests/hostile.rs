@@ -159,6 +159,23 @@ fn kinds_and_fields_of_a_newer_version_are_passed_over() -> Outcome {
     Ok(())
 }
 
+/// `astill list` of a run that somebody made to steer the terminal of who looks.
+#[test]
+fn a_record_cannot_steer_the_terminal() -> Outcome {
+    let place = Place::new()?;
+    let run = run_in(&place.path("runs"))?;
+    let escape = r"\u001b[2J\u009b1m";
+    fs::write(run.events(), EVENTS.replace("shapes", escape).replace("2026-01-01T00:00:00", escape))?;
+    fs::create_dir(place.path("runs/\u{1b}[2J"))?;
+    fs::copy(run.profile(), place.path("runs/\u{1b}[2J/profile.yaml"))?;
+    for arguments in [&["list"][..], &["attach", "nowhere"], &["send", "r", "pause"]] {
+        let said = place.run(arguments)?;
+        let said = text(&said.stdout) + &text(&said.stderr);
+        assert!(!said.is_empty() && !said.contains(['\u{1b}', '\u{9b}']), "{arguments:?}: {said:?}");
+    }
+    Ok(())
+}
+
 /// A gigabyte without a line end is passed over by everything that reads a record, without being kept.
 #[test]
 fn a_gigabyte_without_a_line_end_is_not_kept_in_memory() -> Outcome {
