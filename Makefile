@@ -6,7 +6,7 @@ CARGO ?= cargo
 cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
 target = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build test lint golden bench help
+.PHONY: run build test lint golden bench faults fuzz help
 
 run: build ## the menu of profiles; without a terminal, the demo: distil the built-in data set "shapes"
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(target)/release/astill; else exec $(target)/release/astill run shapes; fi
@@ -27,6 +27,18 @@ golden: ## every case of the folder ASTILL_GOLDEN (default tests/golden) through
 
 bench: build ## astill and plain PyTorch in turn: times, memory and their ratios (BENCH="--only NAME --smoke …", BENCH_PAIRS, PYTHON)
 	@LIBTORCH="$$(scripts/libtorch)" benches/compare $(BENCH)
+
+faults: build ## every fault of docs/reliability.md injected in full, and a table of what came of it (some minutes)
+	@export ASTILL_FAULTS=full ASTILL_FAULTS_TABLE="$(abspath $(target))/faults.txt"; rm -f "$$ASTILL_FAULTS_TABLE"; \
+	$(cargo) test --release --no-fail-fast --test faults --test hostile --test hostile_engine -- --nocapture --test-threads=1; \
+	status=$$?; printf '\n%-58s | %8s | %-30s | %s\n' fault tried 'lost work' outcome; cat "$$ASTILL_FAULTS_TABLE"; exit $$status
+
+fuzz: ## cargo-fuzz on every parser of astill, FUZZ_SECONDS (60) each; with a nightly Rust and cargo-fuzz
+	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs a nightly Rust and cargo-fuzz: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; \
+	echo "(make faults tries the same parsers without them)" >&2; exit 1; }
+	@for parser in $$($(CARGO) +nightly fuzz list); do mkdir -p fuzz/corpus/$$parser; \
+	seeds=fuzz/seeds/$$parser; test -d $$seeds || seeds=profiles; echo "$$parser:"; \
+	$(CARGO) +nightly fuzz run $$parser fuzz/corpus/$$parser $$seeds -- -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -max_len=16384 -verbosity=0 -print_final_stats=1 || exit 1; done
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile

@@ -3,12 +3,12 @@
 use astill::cli::bench::{Measured, StudentOptions, Timed};
 use astill::cli::{Cli, Cmd, ProfileArgs, RunArgs, data_folder, out};
 use astill::headless::{self, Reporter};
-use astill::profile::{self, Loaded};
+use astill::profile::Loaded;
 use astill::run::command::Command;
 use astill::run::event::What;
 use astill::run::text::duration;
 use astill::run::{EngineAt, EngineLock, History, RunDir};
-use astill::{Error, Result, atomic_file};
+use astill::{Error, Result, atomic_file, foreign_file};
 use astill_engine::engine::doctor::Findings;
 use astill_engine::engine::estimate::Estimate;
 use astill_engine::engine::{self, Engine, Plan, Request, TRAINER_THREAD, device};
@@ -17,6 +17,7 @@ use clap::Parser;
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::fs::OpenOptions;
 use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -27,6 +28,8 @@ use std::time::{Duration, Instant};
 
 /// Signals within this time are one request to stop.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
+/// Of a log that is larger, the last words are not looked for.
+const LARGEST_LOG: u64 = 64 << 20;
 /// How long to wait before looking again whether an engine that was started is at work.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -195,9 +198,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
 }
 
 fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> Result<ExitCode> {
-    let path = run.profile();
-    let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-    let profile = profile::Profile::from_resolved(&text, &path)?;
+    let profile = run.read_profile()?;
     if let (EngineAt::Perhaps(host), false) = (run.engine(), matches!(how, How::Engine { .. })) {
         headless::say(format!(
             "astill: the latest engine of this run was on the machine {host} and has not said that it ended; if it is still at work, stop \
@@ -238,7 +239,7 @@ fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> 
 /// work, and prints the run's path.
 fn detached(run: &RunDir, profile: &str, device: Option<&str>, data: Option<&Path>) -> Result<ExitCode> {
     let own = std::env::current_exe().map_err(Error::io("find", "/proc/self/exe"))?;
-    let log = || std::fs::OpenOptions::new().create(true).append(true).open(run.log()).map_err(Error::io("open", run.log()));
+    let log = || foreign_file::open_own(&run.log(), OpenOptions::new().create(true).append(true)).map_err(Error::io("open", run.log()));
     let path = std::path::absolute(run.path()).map_err(Error::io("find", run.path()))?;
     let mut command = std::process::Command::new(&own);
     command.arg("resume").arg(&path).arg("--engine-of").arg(profile);
@@ -252,7 +253,7 @@ fn detached(run: &RunDir, profile: &str, device: Option<&str>, data: Option<&Pat
     let mut engine = command.spawn().map_err(Error::io("start", &own))?;
     while written() == before {
         if let Some(status) = engine.try_wait().map_err(Error::io("wait for", &own))? {
-            let text = std::fs::read_to_string(run.log()).unwrap_or_default();
+            let text = foreign_file::read_text(&run.log(), LARGEST_LOG).unwrap_or_default();
             let last = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it has left no word").trim_start_matches("astill: ");
             let message = format!("the engine ended at once ({status}): {last}");
             return Err(if status.code() == Some(2) { Error::Usage(message) } else { Error::file(run.log(), message) });

@@ -36,7 +36,12 @@ pub fn table(what: &What) -> Option<String> {
 
 /// A line on stderr; a reader that has gone away is not an error.
 pub fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", harmless(&text.to_string()));
+}
+
+/// `text` without what would move the cursor or change the terminal: names of files and of classes may come from anybody.
+pub fn harmless(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "?")
 }
 
 /// Tells the events of a run on stderr.
@@ -83,7 +88,7 @@ impl Reporter {
             Some(bar) => match what {
                 What::Progress { done, total, .. } => self.position(bar, *done, *total, text),
                 What::DistillStep { step, .. } => self.position(bar, *step, self.iterations, text),
-                _ => bar.println(text),
+                _ => bar.println(harmless(&text)),
             },
             None => {
                 let repeated = matches!(what, What::Progress { .. } | What::DistillStep { .. });
@@ -115,7 +120,7 @@ impl Reporter {
     fn position(&self, bar: &ProgressBar, done: u64, total: u64, message: String) {
         bar.set_length(total);
         bar.set_position(done);
-        bar.set_message(message);
+        bar.set_message(harmless(&message));
     }
 
     /// "1.3 it/s, 2 min 10 s left" after `step` steps.

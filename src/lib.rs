@@ -6,6 +6,7 @@ pub mod cli;
 pub mod doctor;
 mod epoch_record;
 pub mod error;
+pub mod foreign_file;
 pub mod headless;
 mod json;
 pub mod local;

@@ -125,9 +125,7 @@ impl Backend for Local {
     }
 
     fn profile(&self, run: &RunDir) -> Result<Profile> {
-        let path = run.profile();
-        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        Edits::read(run)?.apply(&Profile::from_resolved(&text, &path)?, Place::Step(u64::MAX))
+        Edits::read(run)?.apply(&run.read_profile()?, Place::Step(u64::MAX))
     }
 
     fn checkpoints(&self, run: &RunDir) -> Vec<u64> {

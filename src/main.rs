@@ -4,7 +4,7 @@ use astill::cli::{Cli, Cmd, Look, Sent, out};
 use astill::local::{self, Local, PATIENCE};
 use astill::run::list::{RunState, RunSummary, list, summary};
 use astill::run::{RunDir, socket};
-use astill::tui::text::clean;
+use astill::tui::text::{clean, fit};
 use astill::{Error, Result, doctor, headless, profile};
 use clap::Parser;
 use serde_json::json;
@@ -95,15 +95,18 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
     if found.is_empty() {
         headless::say(format!("no runs in {} (--runs DIR looks elsewhere)", runs.display()));
     }
-    let width = |column: fn(&RunSummary) -> usize| found.iter().map(column).max().unwrap_or(0);
-    let (names, profiles) = (width(|s| s.name.len()), width(|s| s.profile.len()));
+    // a run may come from anybody
+    let shown = |text: &str| fit(&clean(text), 60);
+    let width = |column: fn(&RunSummary) -> &str| found.iter().map(|s| shown(column(s)).len()).max().unwrap_or(0);
+    let (names, profiles) = (width(|s| &s.name), width(|s| &s.profile));
     for s in &found {
+        let (name, profile) = (shown(&s.name), shown(&s.profile));
         let accuracy = s.accuracy.map(|a| format!("  {a:.1} %")).unwrap_or_default();
         let phase = s.phase.filter(|_| s.state.has_engine()).map(|p| format!(", {p}")).unwrap_or_default();
         let steps = format!("step {}/{}", s.step, s.iterations);
-        let started = s.started.get(..16).unwrap_or_default().replace('T', " ");
+        let started = clean(s.started.get(..16).unwrap_or_default()).replace('T', " ");
         let host = s.host.as_ref().map(|h| format!(" on {}", clean(h))).unwrap_or_default();
-        out(format!("{:names$}  {:profiles$}  {started}  {}{host}{phase}  {steps}{accuracy}", s.name, s.profile, s.state.name()))?;
+        out(format!("{name:names$}  {profile:profiles$}  {started}  {}{host}{phase}  {steps}{accuracy}", s.state.name()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

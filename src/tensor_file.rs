@@ -1,12 +1,11 @@
 //! Safetensors files: written atomically, read through a memory map.
 
 use crate::atomic_file::write_atomically;
-use crate::{Error, Result};
+use crate::{Error, Result, foreign_file};
 use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
@@ -60,7 +59,7 @@ impl TensorFile {
     /// Opens and checks the header; the tensors stay on disk. The file must not be changed in place while it is open
     /// (this program only ever replaces whole files).
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let file = foreign_file::open(path).map_err(Error::io("open", path))?;
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("read", path))?;
         let broken = |e: safetensors::SafeTensorError| Error::file(path, format!("not a whole safetensors file: {e}"));
         let (header, info) = SafeTensors::read_metadata(&map).map_err(broken)?;
@@ -89,7 +88,7 @@ impl TensorFile {
 
     /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Result<Vec<i64>> {
-        Ok(self.entry(name)?.1.iter().map(|d| *d as i64).collect())
+        Ok(self.entry(name)?.1.iter().map(|d| i64::try_from(*d).unwrap_or(i64::MAX)).collect())
     }
 
     /// A copy of a tensor, on the CPU.
@@ -115,8 +114,9 @@ impl TensorFile {
 
     fn copy(&self, dtype: Dtype, bytes: &[u8], shape: &[usize]) -> Result<Tensor> {
         let kind = kind(dtype).ok_or_else(|| Error::file(&self.path, format!("holds {dtype:?} numbers, which are not read")))?;
-        let shape: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
-        Ok(Tensor::from_data_size(bytes, &shape, kind))
+        let absurd = || Error::file(&self.path, format!("holds a tensor of the shape {shape:?}, which cannot be"));
+        let shape = shape.iter().map(|d| i64::try_from(*d)).collect::<Result<Vec<i64>, _>>().map_err(|_| absurd())?;
+        Tensor::f_from_data_size(bytes, &shape, kind).map_err(|_| absurd())
     }
 }
 

@@ -4,11 +4,11 @@
 
 use super::Zca;
 use super::source::Pixels;
-use crate::atomic_file;
+use crate::{atomic_file, foreign_file};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
@@ -57,7 +57,7 @@ fn read<const N: usize, T>(
     expected: &[(&str, Dtype, Vec<usize>); N],
     make: impl FnOnce([&[u8]; N]) -> Option<T>,
 ) -> Option<T> {
-    let file = File::open(path).ok()?;
+    let file = foreign_file::open(path).ok()?;
     // SAFETY: caches are written to another name and then moved into place, so no program of this kind changes a mapped one.
     let map = unsafe { memmap2::Mmap::map(&file) }.ok()?;
     let checksum = SafeTensors::read_metadata(&map).ok()?.1.metadata().as_ref()?.get(CHECKSUM)?.clone();

@@ -5,14 +5,16 @@
 
 use super::source::{Labels, Pixels, missing};
 use crate::progress::{Watch, report};
-use crate::{Error, Result};
-use std::fs::{self, File};
+use crate::{Error, Result, foreign_file};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// The side of every image, in pixels.
 pub const SIDE: usize = 32;
 const PIXELS: usize = 3 * SIDE * SIDE;
+/// Ten times as many as the largest official file has.
+const MOST_RECORDS: u64 = 500_000;
+const LARGEST_NAMES: u64 = 1 << 20;
 
 /// What the two releases differ in.
 #[derive(Debug)]
@@ -123,8 +125,8 @@ impl Files {
 
     fn append_pixels(&self, file: &str, pixels: &mut Vec<u8>) -> Result<()> {
         let path = self.folder.join(file);
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
         let (record, start) = self.layout.record();
+        let bytes = foreign_file::read(&path, MOST_RECORDS * record as u64).map_err(Error::io("read", &path))?;
         for record in bytes.chunks_exact(record) {
             pixels.extend_from_slice(&record[start..]);
         }
@@ -133,7 +135,7 @@ impl Files {
 }
 
 fn read_names(path: &Path, classes: usize) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let text = foreign_file::read_text(path, LARGEST_NAMES).map_err(Error::io("read", path))?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     match names.len() == classes {
         true => Ok(names),
@@ -143,7 +145,7 @@ fn read_names(path: &Path, classes: usize) -> Result<Vec<String>> {
 
 /// The label of every record; the pixels are skipped over.
 fn read_labels(path: &Path, layout: &Layout) -> Result<Vec<i64>> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
+    let file = foreign_file::open(path).map_err(Error::io("open", path))?;
     let length = file.metadata().map_err(Error::io("read", path))?.len();
     let (record, _) = layout.record();
     if length == 0 || length % record as u64 != 0 {
@@ -153,6 +155,12 @@ fn read_labels(path: &Path, layout: &Layout) -> Result<Vec<i64>> {
                 "expected whole records of {record} bytes, found {length} bytes: the file is cut off or no {} file; get it again",
                 layout.name
             ),
+        ));
+    }
+    if length / record as u64 > MOST_RECORDS {
+        return Err(Error::file(
+            path,
+            format!("expected at most {MOST_RECORDS} records, found {length} bytes: no {} file; get it again", layout.name),
         ));
     }
     (0..length / record as u64)

@@ -1,16 +1,24 @@
 //! Image files in a folder per class: `train/CLASS/*` and `test/CLASS/*` or else `val/CLASS/*`.
 
 use super::source::{Labels, Pixels, missing};
-use super::{cache, decode};
+use super::{Unreadable, cache, decode};
 use crate::progress::{Watch, report};
 use crate::{Error, Result};
 use rayon::prelude::*;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 /// How many unreadable images an error names.
 const NAMED: usize = 5;
+
+/// A file, relative to the root, that is no image, and why.
+#[derive(Debug)]
+struct Flaw {
+    file: PathBuf,
+    problem: String,
+}
 
 /// The image files of a data set, with their labels.
 #[derive(Debug)]
@@ -73,17 +81,38 @@ impl Listing {
         &self.labels
     }
 
-    /// The images at `size` × `size` pixels, from the cache or decoded.
-    ///
-    /// [`Error::File`] names the first of the images that cannot be read and says how many they are.
-    pub fn read(&self, size: usize, cache: &Path, watch: &mut Watch<'_>) -> Result<Pixels> {
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The images at `size` × `size` pixels, from the cache or decoded. Those that cannot be read are an error or, as `unreadable` says,
+    /// left out of the listing too; both name the first and say how many they are. Without them nothing is kept in the cache.
+    pub fn read(&mut self, size: usize, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<(Pixels, Option<String>)> {
         let path = cache.join(format!("images-{}.safetensors", self.key(size)?));
         if let Some(pixels) = cache::read_pixels(&path, [self.train.len(), self.test.len()], size) {
-            return Ok(pixels);
+            return Ok((pixels, None));
         }
-        let pixels = self.decode(size, watch)?;
-        cache::write_pixels(&path, &pixels, size);
-        Ok(pixels)
+        let (mut pixels, flaws) = self.decode(size, watch)?;
+        if flaws.is_empty() {
+            cache::write_pixels(&path, &pixels, size);
+            return Ok((pixels, None));
+        }
+        let (count, total) = (flaws.len(), self.train.len() + self.test.len());
+        let named = flaws.iter().take(NAMED).map(|f| format!("{} ({})", f.file.display(), f.problem)).collect::<Vec<_>>().join(", ");
+        let more = if count > NAMED { ", …" } else { "" };
+        let found = format!("{count} of {total} images cannot be read: {named}{more}");
+        match unreadable {
+            Unreadable::Refuse => {
+                let remedy = "replace or remove them, or go on without them by dataset.unreadable: skip";
+                Err(Error::file(&self.root, format!("{found}; {remedy}")))
+            }
+            Unreadable::Skip => {
+                let flawed: HashSet<PathBuf> = flaws.into_iter().map(|f| f.file).collect();
+                leave_out(&flawed, &mut self.train, &mut self.labels.train, &mut pixels.train);
+                leave_out(&flawed, &mut self.test, &mut self.labels.test, &mut pixels.test);
+                Ok((pixels, Some(format!("{}: {found}; the run goes on without them", self.root.display()))))
+            }
+        }
     }
 
     /// Changes with the folder, the name, length and time of any file, and the size.
@@ -107,7 +136,9 @@ impl Listing {
         Ok(key.finalize().to_hex()[..32].to_owned())
     }
 
-    fn decode(&self, size: usize, watch: &mut Watch<'_>) -> Result<Pixels> {
+    /// All pixels, those of images that cannot be read being anything.
+    fn decode(&self, size: usize, watch: &mut Watch<'_>) -> Result<(Pixels, Vec<Flaw>)> {
+        let decoder = decode::Decoder::default();
         let image = 3 * size * size;
         let mut pixels = Pixels { train: vec![0; self.train.len() * image], test: vec![0; self.test.len() * image] };
         let (mut done, total) = (0, (self.train.len() + self.test.len()) as u64);
@@ -116,22 +147,33 @@ impl Listing {
             for (files, pixels) in files.chunks(decode::CHUNK).zip(pixels.chunks_mut(decode::CHUNK * image)) {
                 report(watch, "images read", done, total)?;
                 let problems = files.par_iter().zip(pixels.par_chunks_exact_mut(image)).filter_map(|(file, pixels)| {
-                    let problem = decode::decode(&self.root.join(file), size, pixels).err()?;
-                    Some(format!("{} ({problem})", file.display()))
+                    let problem = decoder.decode(&self.root.join(file), size, pixels).err()?;
+                    Some(Flaw { file: file.clone(), problem })
                 });
                 unreadable.extend(problems.collect::<Vec<_>>());
                 done += files.len() as u64;
             }
         }
         report(watch, "images read", done, total)?;
-        if unreadable.is_empty() {
-            return Ok(pixels);
-        }
-        let named = unreadable.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = if unreadable.len() > NAMED { ", …" } else { "" };
-        let problem = format!("{} of {total} images cannot be read: {named}{more}; replace or remove them", unreadable.len());
-        Err(Error::file(&self.root, problem))
+        Ok((pixels, unreadable))
     }
+}
+
+/// Takes the images of `flawed` files out of a split, of which every image has equally many bytes of pixels.
+fn leave_out(flawed: &HashSet<PathBuf>, files: &mut Vec<PathBuf>, labels: &mut Vec<i64>, pixels: &mut Vec<u8>) {
+    let image = pixels.len().checked_div(files.len()).unwrap_or(0);
+    let mut kept = 0;
+    for index in 0..files.len() {
+        if !flawed.contains(&files[index]) {
+            files.swap(kept, index);
+            labels.swap(kept, index);
+            pixels.copy_within(index * image..(index + 1) * image, kept * image);
+            kept += 1;
+        }
+    }
+    files.truncate(kept);
+    labels.truncate(kept);
+    pixels.truncate(kept * image);
 }
 
 /// `folder` if it holds a folder `name`, or else the only one of its sub-folders that does.

@@ -15,7 +15,7 @@ mod split;
 mod tiny_imagenet;
 mod zca;
 
-pub use crate::profile::Kind;
+pub use crate::profile::{Kind, Unreadable};
 pub use augment::Augmentation;
 pub use normalisation::Normalisation;
 pub use split::Split;
@@ -23,7 +23,7 @@ pub use zca::Zca;
 
 use crate::progress::{Watch, report};
 use crate::{Error, Result};
-use source::{Pixels, Source};
+use source::{Labels, Pixels, Source};
 use split::{Plan, per_class, to_unit};
 use std::path::PathBuf;
 use tch::{Device, Tensor};
@@ -48,6 +48,8 @@ pub struct Request {
     pub zca: bool,
     /// Draws which images the limit keeps and which are held out.
     pub seed: u64,
+    /// What to do about image files that cannot be read.
+    pub unreadable: Unreadable,
     /// The folder of decoded images and fitted whitenings. It is made when needed; one that cannot be written costs time only.
     pub cache: PathBuf,
 }
@@ -76,10 +78,12 @@ pub struct Dataset {
     pub normalisation: Normalisation,
     /// BLAKE3 (hexadecimal) of size, labels and decoded pixels of the *whole* training set, before limit and held-out share.
     pub fingerprint: String,
+    /// Says which images could not be read and were left out, if there were any.
+    pub left_out: Option<String>,
 }
 
 impl Request {
-    /// Looks without decoding an image and without creating anything.
+    /// Looks without decoding an image and without creating anything; so images that will not be readable are counted.
     ///
     /// [`Error::Usage`] if files are missing (it says which, where, and how to get them) or the limit is below the number of classes;
     /// [`Error::File`] if one is not what it should be.
@@ -99,9 +103,12 @@ impl Request {
     /// Reads, splits and normalises. Errors as [`Request::inspect`]; [`Error::File`] for images that cannot be read;
     /// [`Error::Interrupted`] if `watch` asks to stop.
     pub fn load(&self, watch: &mut Watch<'_>) -> Result<Dataset> {
-        let (source, plan) = self.plan()?;
+        let (mut source, mut plan) = self.plan()?;
+        let (Pixels { train, test }, left_out) = source.read(self.size, self.unreadable, &self.cache, watch)?;
         let labels = source.labels();
-        let Pixels { train, test } = source.read(self.size, &self.cache, watch)?;
+        if left_out.is_some() {
+            plan = self.plan_for(labels)?;
+        }
         let fingerprint = fingerprint(self.size, &labels.train, &train);
 
         let (all, test) = (self.tensor(train)?, self.tensor(test)?);
@@ -120,6 +127,7 @@ impl Request {
             test: Split::new(test, labels.test.clone(), &normalisation),
             normalisation,
             fingerprint,
+            left_out,
         })
     }
 
@@ -128,9 +136,12 @@ impl Request {
             return Err(Error::Usage(format!("dataset.size is {}, expected a number of pixels", self.size)));
         }
         let source = Source::find(self.kind, &self.folder)?;
-        let labels = source.labels();
-        let plan = Plan::new(&labels.train, labels.classes.len(), self.train_limit, self.validation, self.seed)?;
+        let plan = self.plan_for(source.labels())?;
         Ok((source, plan))
+    }
+
+    fn plan_for(&self, labels: &Labels) -> Result<Plan> {
+        Plan::new(&labels.train, labels.classes.len(), self.train_limit, self.validation, self.seed)
     }
 
     /// u8 (n, 3, size, size) of planar bytes.

@@ -1,7 +1,7 @@
 //! Where images come from: one layout of files, opened.
 
 use super::image_folder::Listing;
-use super::{Kind, cifar, decode, shapes, tiny_imagenet};
+use super::{Kind, Unreadable, cifar, decode, shapes, tiny_imagenet};
 use crate::progress::Watch;
 use crate::{Error, Result};
 use std::path::Path;
@@ -39,7 +39,13 @@ impl Source {
             Kind::TinyImagenet => Self::Folder(tiny_imagenet::find(folder)?),
             Kind::ImageFolder => Self::Folder(Listing::find(folder)?),
         };
-        let labels = source.labels();
+        source.check(folder)?;
+        Ok(source)
+    }
+
+    /// That there are two classes, training images of each, and test images.
+    fn check(&self, folder: &Path) -> Result<()> {
+        let labels = self.labels();
         let problem = match labels.classes.len() {
             0 | 1 => Some(format!("expected at least two classes, found {}", labels.classes.len())),
             _ if labels.test.is_empty() => Some("expected test images, found none".to_owned()),
@@ -50,7 +56,7 @@ impl Source {
         };
         match problem {
             Some(problem) => Err(Error::file(folder, format!("{problem}; complete the data set or set dataset.path to another one"))),
-            None => Ok(source),
+            None => Ok(()),
         }
     }
 
@@ -62,19 +68,26 @@ impl Source {
         }
     }
 
-    /// All images at `size` × `size` pixels.
-    pub fn read(&self, size: i64, cache: &Path, watch: &mut Watch<'_>) -> Result<Pixels> {
-        match self {
-            Self::Shapes(labels) => shapes::draw(labels, size as usize, watch),
+    /// All images at `size` × `size` pixels. Those that cannot be read are an error or, as `unreadable` says, left out, and their labels
+    /// with them; then it is said which.
+    pub fn read(&mut self, size: i64, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<(Pixels, Option<String>)> {
+        let pixels = match self {
+            Self::Shapes(labels) => shapes::draw(labels, size as usize, watch)?,
             Self::Cifar(files) => {
                 let pixels = files.read(watch)?;
-                Ok(Pixels {
+                Pixels {
                     train: decode::resize_all(pixels.train, cifar::SIDE, size as usize, watch)?,
                     test: decode::resize_all(pixels.test, cifar::SIDE, size as usize, watch)?,
-                })
+                }
             }
-            Self::Folder(listing) => listing.read(size as usize, cache, watch),
-        }
+            Self::Folder(listing) => {
+                let (pixels, left_out) = listing.read(size as usize, unreadable, cache, watch)?;
+                let root = listing.root().to_path_buf();
+                left_out.iter().try_for_each(|_| self.check(&root))?;
+                return Ok((pixels, left_out));
+            }
+        };
+        Ok((pixels, None))
     }
 }
 

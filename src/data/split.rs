@@ -62,6 +62,11 @@ impl Split {
         &self.labels
     }
 
+    /// How many images there are of each of `classes` classes.
+    pub fn per_class(&self, classes: usize) -> Vec<usize> {
+        per_class(self.labels.iter().copied(), classes)
+    }
+
     /// The rows whose label is `class`, ascending.
     pub fn rows_of(&self, class: i64) -> Vec<i64> {
         (0i64..).zip(&self.labels).filter(|(_, label)| **label == class).map(|(row, _)| row).collect()

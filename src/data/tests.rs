@@ -14,7 +14,17 @@ fn go_on(_: Progress<'_>) -> ControlFlow<()> {
 
 fn request(kind: Kind, folder: &Path, size: i64) -> Request {
     let cache = folder.join(".cache");
-    Request { kind, folder: folder.to_path_buf(), size, train_limit: None, validation: 0.0, zca: false, seed: 0, cache }
+    Request {
+        kind,
+        folder: folder.to_path_buf(),
+        size,
+        train_limit: None,
+        validation: 0.0,
+        zca: false,
+        seed: 0,
+        unreadable: Unreadable::Refuse,
+        cache,
+    }
 }
 
 fn write(path: &Path, bytes: impl AsRef<[u8]>) {

@@ -4,13 +4,14 @@
 
 use super::image_folder::{Listing, images};
 use super::source::missing;
-use crate::{Error, Result};
+use crate::{Error, Result, foreign_file};
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const FOLDER: &str = "tiny-imagenet-200";
 const URL: &str = "http://cs231n.stanford.edu/tiny-imagenet-200.zip";
+/// words.txt, the largest of the texts, has 3 MB.
+const LARGEST_TEXT: u64 = 64 << 20;
 const FILES: [&str; 4] = ["wnids.txt", "train", "val/images", "val/val_annotations.txt"];
 
 /// Lists the images in `folder` or in the official folder below it. Classes are in the order of wnids.txt and have the first name that
@@ -32,6 +33,9 @@ pub fn find(folder: &Path) -> Result<Listing> {
         ));
     }
     let ids: Vec<String> = read(&root.join("wnids.txt"))?.split_whitespace().map(str::to_owned).collect();
+    if let Some(odd) = ids.iter().find(|id| !is_name(id)) {
+        return Err(Error::file(root.join("wnids.txt"), format!("expected class ids, found {odd:?}; get the file again")));
+    }
     let labels: HashMap<&str, i64> = ids.iter().map(String::as_str).zip(0..).collect();
     let mut train = Vec::new();
     for (label, id) in (0i64..).zip(&ids) {
@@ -53,12 +57,20 @@ fn annotated(root: &Path, labels: &HashMap<&str, i64>) -> Result<Vec<(PathBuf, i
             let (Some(file), Some(id)) = (fields.next(), fields.next()) else {
                 return Err(Error::file(&path, format!("expected a file and a class id, found \"{line}\" in line {number}")));
             };
+            if !is_name(file.trim()) {
+                return Err(Error::file(&path, format!("expected the name of a file in val/images, found {file:?} in line {number}")));
+            }
             match labels.get(id.trim()) {
                 Some(&label) => Ok((Path::new("val/images").join(file.trim()), label)),
                 None => Err(Error::file(&path, format!("expected a class id of wnids.txt, found \"{id}\" in line {number}"))),
             }
         })
         .collect()
+}
+
+/// Whether it names something right in a folder: no path that leads elsewhere.
+fn is_name(text: &str) -> bool {
+    matches!(Path::new(text).components().collect::<Vec<_>>().as_slice(), [Component::Normal(only)] if *only == text)
 }
 
 /// A readable name per class id. Where two classes share their first name (there are two cranes in ImageNet), the id tells them apart.
@@ -76,5 +88,5 @@ fn names(root: &Path, ids: &[String]) -> Result<Vec<String>> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(Error::io("read", path))
+    foreign_file::read_text(path, LARGEST_TEXT).map_err(Error::io("read", path))
 }

@@ -134,7 +134,8 @@ impl Control {
 
     /// Answers what has been asked meanwhile. [`Error::Interrupted`] if that was to stop.
     pub fn check(&mut self) -> Result<()> {
-        while let Ok(request) = self.requests.try_recv() {
+        // those that wait now: who asks again and again must not keep the run from going on
+        for request in self.requests.try_iter().take(self.requests.len()).collect::<Vec<_>>() {
             self.serve(request)?;
         }
         self.go_on()

@@ -1,6 +1,6 @@
 //! The engine: one trainer thread that owns libtorch, typed commands in, typed events out, the run directory beside it.
 
-mod checkpoint;
+pub mod checkpoint;
 mod control;
 pub mod device;
 mod distillation;

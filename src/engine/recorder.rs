@@ -1,11 +1,11 @@
 //! The engine's voice: every event goes to `events.jsonl`, a line for people to `run.log`, and to whoever listens in this process.
 
-use super::event::{Event, What};
+use super::event::{Event, LONGEST_LINE, What};
 use crate::run::RunDir;
-use crate::{Error, Result};
+use crate::{Error, Result, foreign_file};
 use crossbeam_channel::Sender;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ impl Recorder {
             self.events.write_all(b"\n").map_err(Error::io("write", &self.events_path))?;
         }
         self.events.write_all(&line).map_err(Error::io("write", &self.events_path))?;
-        (self.torn, self.next) = (false, self.next + 1);
+        (self.torn, self.next) = (false, self.next.saturating_add(1));
         let is_progress = matches!(event.what, What::Progress { .. });
         if let Some(text) = super::text::line(&event.what).filter(|_| !is_progress) {
             // the log is for people; losing a line of it must not end a run
@@ -63,28 +63,23 @@ impl Recorder {
 }
 
 fn append(path: &Path) -> Result<File> {
-    OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("open", path))
+    foreign_file::open_own(path, OpenOptions::new().create(true).append(true)).map_err(Error::io("open", path))
 }
 
 /// The number that follows the last event of a file; 0 if there is none. Ends a torn last line.
 fn next_seq(path: &Path) -> Result<u64> {
-    let file = match OpenOptions::new().read(true).append(true).open(path) {
+    let mut file = match foreign_file::open_own(path, OpenOptions::new().append(true)) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(0),
         Err(e) => return Err(Error::io("open", path)(e)),
     };
-    let mut reader = BufReader::new(file);
-    let (mut next, mut line) = (0, Vec::new());
-    loop {
-        line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(Error::io("read", path))? == 0 {
-            break;
+    let mut next = 0;
+    let take = |line: &[u8]| {
+        if let Ok(event) = serde_json::from_slice::<Seq>(line) {
+            next = event.seq.saturating_add(1);
         }
-        if let Ok(event) = serde_json::from_slice::<Seq>(&line) {
-            next = event.seq + 1;
-        }
-    }
-    let mut file = reader.into_inner();
+    };
+    foreign_file::for_each_line(&file, LONGEST_LINE, take).map_err(Error::io("read", path))?;
     let mut last = [b'\n'];
     if file.seek(SeekFrom::End(-1)).is_ok() {
         file.read_exact(&mut last).map_err(Error::io("read", path))?;

@@ -6,14 +6,15 @@ use crate::run::{RunDir, socket};
 use crate::{Error, Result};
 use crossbeam_channel::{Sender, bounded};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-/// More connections than this at a time are turned away.
+/// Of more connections than this at a time, the one is closed that has been silent the longest.
 const CONNECTIONS: usize = 64;
 /// A connection that is silent for this long, or does not take its answer, is closed.
 const IDLE: Duration = Duration::from_secs(60);
@@ -47,36 +48,101 @@ pub fn serve(run: &RunDir, requests: Sender<Request>) -> Result<Server> {
     Ok(server)
 }
 
+/// A process that talks with this engine.
+#[derive(Debug)]
+struct Connection {
+    stream: UnixStream,
+    /// When it came, or had its last answer; none while the trainer has a command of it.
+    silent_since: Mutex<Option<Instant>>,
+}
+
+/// The connections that there are.
+#[derive(Debug, Default)]
+struct Connections {
+    open: Mutex<Vec<Arc<Connection>>>,
+}
+
+impl Connections {
+    /// Takes a connection in. Where there are too many, the one that has been silent the longest has to go, so that a program that
+    /// connects and says nothing keeps nobody out; none if all wait for the trainer.
+    fn admit(&self, stream: UnixStream) -> std::result::Result<Arc<Connection>, UnixStream> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= CONNECTIONS {
+            let silent = open.iter().enumerate().filter_map(|(place, c)| Some((c.silent_since()?, place)));
+            let Some((_, place)) = silent.min() else { return Err(stream) };
+            let last = open.swap_remove(place);
+            turn_away(&last.stream, "closed, because there are too many connections and this one was silent the longest: ask again");
+            let _ = last.stream.shutdown(Shutdown::Both);
+        }
+        let connection = Arc::new(Connection { stream, silent_since: Mutex::new(Some(Instant::now())) });
+        open.push(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// Whether a command of this connection may go to the trainer: not if it was closed meanwhile, and so told that it was not heard.
+    fn begin(&self, connection: &Arc<Connection>) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = open.iter().any(|c| Arc::ptr_eq(c, connection));
+        if is_open {
+            connection.set_silent_since(None);
+        }
+        is_open
+    }
+
+    fn remove(&self, connection: &Arc<Connection>) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|c| !Arc::ptr_eq(c, connection));
+    }
+}
+
+impl Connection {
+    fn silent_since(&self) -> Option<Instant> {
+        *self.silent_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_silent_since(&self, since: Option<Instant>) {
+        *self.silent_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
 fn accept(listener: &UnixListener, requests: &Sender<Request>) {
-    let places = Arc::new(());
+    let connections = Arc::new(Connections::default());
     for stream in listener.incoming() {
         let Ok(stream) = stream else {
             // out of file descriptors, say: the connections that there are will end
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        let refusal = if !is_same_user(&stream) {
-            Some("this run belongs to another user")
-        } else if Arc::strong_count(&places) > CONNECTIONS {
-            Some("too many connections at a time")
-        } else {
-            None
-        };
-        if let Some(reason) = refusal {
-            let _ = stream.set_nonblocking(true).and_then(|()| reply(&stream, &Answer::rejected(reason)));
+        if !is_same_user(&stream) {
+            turn_away(&stream, "this run belongs to another user");
             continue;
         }
-        let (place, requests) = (Arc::clone(&places), requests.clone());
-        // without a thread the connection is closed, and its other end says so
-        let _ = std::thread::Builder::new().name("connection".into()).spawn(move || {
-            let _ = talk(&stream, &requests);
-            drop(place);
+        let connection = match connections.admit(stream) {
+            Ok(connection) => connection,
+            Err(stream) => {
+                turn_away(&stream, "too many commands wait for the engine already: ask again when it has answered them");
+                continue;
+            }
+        };
+        let (all, own, requests) = (Arc::clone(&connections), Arc::clone(&connection), requests.clone());
+        let talking = std::thread::Builder::new().name("connection".into()).spawn(move || {
+            let _ = talk(&own, &all, &requests);
+            all.remove(&own);
         });
+        // without a thread the connection is closed, and its other end says so
+        if talking.is_err() {
+            connections.remove(&connection);
+        }
     }
 }
 
+/// Says why nobody listens, without waiting for somebody who may not read.
+fn turn_away(stream: &UnixStream, reason: &str) {
+    let _ = stream.set_nonblocking(true).and_then(|()| reply(stream, &Answer::rejected(reason)));
+}
+
 /// Answers line after line until the other end closes, is silent too long, or sends a line that is too long.
-fn talk(stream: &UnixStream, requests: &Sender<Request>) -> std::io::Result<()> {
+fn talk(connection: &Arc<Connection>, connections: &Connections, requests: &Sender<Request>) -> std::io::Result<()> {
+    let stream = &connection.stream;
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(IDLE))?;
     let mut reader = BufReader::new(stream);
@@ -97,9 +163,14 @@ fn talk(stream: &UnixStream, requests: &Sender<Request>) -> std::io::Result<()> 
                 continue;
             }
         };
+        if !connections.begin(connection) {
+            return Ok(());
+        }
         let (answer_in, answer) = bounded(1);
         let sent = requests.send(Request { command, answer: Some(answer_in) });
-        match sent.ok().and_then(|()| answer.recv().ok()) {
+        let answer = sent.ok().and_then(|()| answer.recv().ok());
+        connection.set_silent_since(Some(Instant::now()));
+        match answer {
             Some(answer) => reply(stream, &answer)?,
             None => return reply(stream, &Answer::rejected("the run has ended")),
         }

@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
+/// More than any machine has; a record that names more is not to be believed.
+const MOST_THREADS: i64 = 4096;
+
 /// A run that is to be started or resumed.
 #[derive(Debug)]
 pub struct Plan {
@@ -56,6 +59,7 @@ pub fn data_request(profile: &Profile, folder: &Path, data: &Path) -> data::Requ
         validation: set.validation,
         zca: set.zca,
         seed: profile.seed,
+        unreadable: set.unreadable,
         cache: data.join("cache"),
     }
 }
@@ -75,7 +79,7 @@ pub fn network(profile: &Profile, classes: usize) -> Result<ConvNet> {
 pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     let begin = Instant::now();
     // set even where it is libtorch's own choice: setting it also ends MKL's own choice, and a resumed run must not differ
-    tch::set_num_threads(plan.threads.map_or_else(tch::get_num_threads, |t| t as i32));
+    tch::set_num_threads(plan.threads.map_or_else(tch::get_num_threads, |t| t.clamp(1, MOST_THREADS) as i32));
     device::allow_tf32(plan.profile.network.tf32);
     let (saved, passed_over) = State::load(plan.run.path(), plan.device)?;
     let profile = &plan.profile;
@@ -104,8 +108,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     let net = network(profile, dataset.classes.len())?;
 
     phase(Phase::Experts, Stage::Experts { next: Place::Expert { expert: 0, epoch: 0 } }, control)?;
-    let counts = (0..dataset.classes.len()).map(|c| dataset.train.rows_of(c as i64).len()).collect();
-    control.set_classes(dataset.classes.clone(), counts);
+    control.set_classes(dataset.classes.clone(), dataset.train.per_class(dataset.classes.len()));
     let training = Training { net: &net, dataset: &dataset, profile, data: &plan.data, device: plan.device };
     let experts = training.experts(control)?;
     distillation::memory(control)?;
@@ -192,6 +195,11 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
     dataset.validation.to_device(plan.device);
     dataset.test.to_device(plan.device);
     dataset.normalisation = dataset.normalisation.to_device(plan.device);
+    if let Some(left_out) = &dataset.left_out {
+        control.warn(left_out)?;
+        // the counts that the profile was checked against were those of the files
+        plan.profile.check_classes(&dataset.classes, &dataset.train.per_class(dataset.classes.len()), "dataset.unreadable=skip")?;
+    }
     control.record(What::Dataset {
         classes: dataset.classes.clone(),
         train: dataset.train.len() as u64,

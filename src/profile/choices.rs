@@ -18,6 +18,16 @@ pub enum Kind {
     ImageFolder,
 }
 
+/// What to do about images that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unreadable {
+    /// End with an error that counts them and names the first.
+    Refuse,
+    /// Go on without them, with a warning that says the same.
+    Skip,
+}
+
 /// The normalisation after every convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

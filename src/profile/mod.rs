@@ -19,7 +19,7 @@ mod tests;
 mod yaml;
 
 pub use builtin::{Builtin, builtin};
-pub use choices::{Activation, Init, Intermediate, Kind, Norm, Pooling};
+pub use choices::{Activation, Init, Intermediate, Kind, Norm, Pooling, Unreadable};
 pub use load::{Loaded, load};
 pub use problem::{Place, Problem, Source, problems_text};
 pub use schema::{Key, Range, key, schema};

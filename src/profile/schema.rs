@@ -150,6 +150,8 @@ static KEYS: &[Key] = &[
         "Share of the training images held out to choose the best iteration by.", OURS),
     Key::new("dataset.zca", Range::Switch, "true",
         "Whiten the images (ZCA, eps 0.1); false: subtract the mean and divide by the deviation of each channel.", "AST, CIFAR-10"),
+    Key::new("dataset.unreadable", Range::Choice(&["refuse", "skip"]), "refuse",
+        "What to do about image files that cannot be read: end with an error, or go on without them; both count them and name the first.", OURS),
 
     Key::new("network.kind", Range::Choice(&["convnet"]), "convnet", "The network of experts and students.", AST),
     Key::new("network.width", whole(1, 4096), "128", "Channels of every convolution.", AST).unit("channels"),

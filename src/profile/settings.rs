@@ -1,6 +1,6 @@
 //! The settings of a run, typed. What each one means, its unit, range and source stand in [`schema()`](super::schema()).
 
-use super::choices::{Activation, Init, Intermediate, Kind, Norm, Pooling};
+use super::choices::{Activation, Init, Intermediate, Kind, Norm, Pooling, Unreadable};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;
@@ -29,6 +29,7 @@ pub struct Dataset {
     /// The share of the training images held out, 0 to 0.5.
     pub validation: f64,
     pub zca: bool,
+    pub unreadable: Unreadable,
 }
 
 /// The network of experts and students.
@@ -118,7 +119,7 @@ impl Profile {
     /// The defaults of every key for a data set of this kind.
     pub fn new(kind: Kind) -> Self {
         Self {
-            dataset: Dataset { kind, path: None, size: 32, train_limit: None, validation: 0.1, zca: true },
+            dataset: Dataset { kind, path: None, size: 32, train_limit: None, validation: 0.1, zca: true, unreadable: Unreadable::Refuse },
             network: Network::default(),
             expert: Expert::default(),
             distill: Distill::default(),

@@ -11,10 +11,11 @@
 //!     lock             held by the engine; while it is, and if it was killed, the name of its machine
 //! ```
 
-use crate::{Error, Result};
+use crate::profile::Profile;
+use crate::{Error, Result, foreign_file};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 /// An existing run directory.
@@ -51,6 +52,8 @@ pub enum EngineAt {
 const NAME_LENGTH: usize = 100;
 /// The longest host name that is read, in bytes; longer than Linux allows.
 const HOST_LENGTH: u64 = 256;
+/// A profile is a page of text.
+const LARGEST_PROFILE: u64 = 1 << 20;
 /// How often, and how far apart, the lock is tried.
 const LOCK_TRIES: u32 = 10;
 const LOCK_AGAIN: Duration = Duration::from_millis(20);
@@ -142,8 +145,7 @@ impl RunDir {
     /// The right to be this run's engine. Errors: another process has it.
     pub fn lock(&self) -> Result<EngineLock> {
         let path = self.path.join("lock");
-        let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-        let mut file = open.map_err(Error::io("create", &path))?;
+        let mut file = foreign_file::open_own(&path, OpenOptions::new().write(true).create(true)).map_err(Error::io("open", &path))?;
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
                 Ok(()) => {
@@ -156,12 +158,15 @@ impl RunDir {
                 Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }
         }
-        Err(Error::Usage(format!("{} is in the hands of another astill already: stop that one first", self.path.display())))
+        let path = self.path.display();
+        Err(Error::Usage(format!(
+            "{path} is in the hands of another astill already: watch it with `astill attach {path}`, or end it first with `astill send {path} stop`"
+        )))
     }
 
     /// Where the run's engine is. Changes nothing.
     pub fn engine(&self) -> EngineAt {
-        let Ok(file) = File::open(self.path.join("lock")) else { return EngineAt::Nowhere };
+        let Ok(file) = foreign_file::open(&self.path.join("lock")) else { return EngineAt::Nowhere };
         let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
         let mut there = String::new();
         let named = (&file).take(HOST_LENGTH).read_to_string(&mut there).is_ok() && !there.is_empty() && there != host();
@@ -180,6 +185,29 @@ impl RunDir {
 
     pub fn profile(&self) -> PathBuf {
         self.path.join("profile.yaml")
+    }
+
+    /// The profile of the run, as it was begun with. Errors: it cannot be read, or is refused like any profile.
+    pub fn read_profile(&self) -> Result<Profile> {
+        let path = self.profile();
+        let text = foreign_file::read_text(&path, LARGEST_PROFILE).map_err(Error::io("read", &path))?;
+        Profile::from_resolved(&text, &path)
+    }
+
+    /// The path of a file that the record of the run names, which must lie in the run's folder: a record may come from anybody.
+    ///
+    /// Errors: an absolute path or `..`, a link that leads out of the folder, anything else than a regular file.
+    pub fn own_file(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        if !Path::new(name).components().all(|c| matches!(c, Component::Normal(_))) {
+            return Err(Error::file(&self.path, format!("the record names the file {name:?}, expected one in the folder of the run")));
+        }
+        let (found, folder) = (path.canonicalize(), self.path.canonicalize());
+        let (found, folder) = (found.map_err(Error::io("find", &path))?, folder.map_err(Error::io("find", &self.path))?);
+        match found.starts_with(folder) && found.is_file() {
+            true => Ok(found),
+            false => Err(Error::file(path, "leads out of the folder of the run or is no regular file, so it is left alone")),
+        }
     }
 
     pub fn events(&self) -> PathBuf {

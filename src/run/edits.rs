@@ -3,9 +3,9 @@
 use super::RunDir;
 use crate::atomic_file::write_atomically;
 use crate::profile::Profile;
-use crate::{Error, Result};
+use crate::{Error, Result, foreign_file};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A place between two steps of a run. Experts come before distillation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Edit {
     pub set: String,
 }
 
+/// A thousand edits take some hundred kilobytes.
+const LARGEST: u64 = 16 << 20;
+
 /// The key of "section.key=value".
 pub fn key_of(set: &str) -> &str {
     set.split('=').next().unwrap_or_default().trim()
@@ -41,8 +44,8 @@ impl Edits {
     /// Those of a run; none if it has no such file.
     pub fn read(run: &RunDir) -> Result<Self> {
         let file = run.edits();
-        let edits = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| Error::file(&file, format!("not a list of edits: {e}")))?,
+        let edits = match foreign_file::read(&file, LARGEST) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| unreadable(&file, &e))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(Error::io("read", &file)(e)),
         };
@@ -88,6 +91,11 @@ impl Edits {
         let text = serde_json::to_string_pretty(&self.edits).map_err(|e| Error::file(&self.file, e.to_string()))?;
         write_atomically(&self.file, text.as_bytes())
     }
+}
+
+fn unreadable(file: &Path, flaw: &serde_json::Error) -> Error {
+    let remedy = "bring it back from a copy, or remove it to go on with the settings of profile.yaml; nothing else of the run is touched";
+    Error::file(file, format!("not a list of edits: {flaw}; {remedy}"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use crate::json::{real, reals};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// A line that is longer is no event, and is not kept in memory.
+pub const LONGEST_LINE: usize = 16 << 20;
+
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {

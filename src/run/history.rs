@@ -1,9 +1,8 @@
 //! What the events of a run say to whoever goes on with it.
 
 use super::event::{Event, Status, What};
-use crate::{Error, Result};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use crate::run::event::LONGEST_LINE;
+use crate::{Error, Result, foreign_file};
 use std::path::{Path, PathBuf};
 
 /// How a run was first started, and how it ended if it did: what a resumed run needs to know from its events.
@@ -23,11 +22,10 @@ pub struct History {
 impl History {
     /// Reads `events.jsonl`; lines that are not events are passed over.
     pub fn read(events: &Path) -> Result<Self> {
-        let file = File::open(events).map_err(Error::io("open", events))?;
+        let file = foreign_file::open(events).map_err(Error::io("open", events))?;
         let mut history = Self::default();
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line.map_err(Error::io("read", events))?;
-            let Ok(event) = serde_json::from_slice::<Event>(&line) else { continue };
+        let take = |line: &[u8]| {
+            let Ok(event) = serde_json::from_slice::<Event>(line) else { return };
             history.done = None;
             match event.what {
                 What::RunStarted { device, threads, profile, data, folder, .. } if history.device.is_none() => {
@@ -37,7 +35,8 @@ impl History {
                 What::RunFinished { status: Status::Done, .. } => history.done = Some(event.what),
                 _ => {}
             }
-        }
+        };
+        foreign_file::for_each_line(&file, LONGEST_LINE, take).map_err(Error::io("read", events))?;
         Ok(history)
     }
 }

@@ -2,9 +2,9 @@
 
 use super::event::{CommandStatus, Event, Labels, Phase, Split, Status, What};
 use super::{EngineAt, RunDir};
-use crate::{Error, Result};
+use crate::{Error, Result, foreign_file};
 use serde::Serialize;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -143,13 +143,13 @@ pub fn summary(run: RunDir) -> RunSummary {
 
 /// The first event, and those in the last [`TAIL`] bytes that come after it.
 fn ends_of(path: &Path) -> std::io::Result<(Vec<Event>, Vec<Event>)> {
-    let mut file = File::open(path)?;
+    let mut file = foreign_file::open(path)?;
     let mut first = Vec::new();
     let from = BufReader::new((&file).take(HEAD)).read_until(b'\n', &mut first)? as u64;
     let start = file.metadata()?.len().saturating_sub(TAIL).max(from);
     file.seek(SeekFrom::Start(start))?;
     let mut rest = Vec::new();
-    file.read_to_end(&mut rest)?;
+    file.take(TAIL).read_to_end(&mut rest)?;
     // a line that the tail begins in the middle of is no event, and neither is a torn last one
     let events = |bytes: &[u8]| bytes.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect();
     Ok((events(&first), events(&rest)))

@@ -2,14 +2,12 @@
 
 mod parse;
 
-use crate::run::event::Event;
+use crate::foreign_file;
+use crate::run::event::{Event, LONGEST_LINE};
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
-
-/// A line that is longer is no event, and is not kept in memory.
-const LONGEST_LINE: usize = 16 << 20;
 
 /// So many bytes from the beginning tell one file from another: the first event has the name of the run and the time in them.
 const HEAD: usize = 256;
@@ -108,7 +106,7 @@ impl EventsFile {
             None => false,
         };
         if !known {
-            let file = match File::open(&self.path) {
+            let file = match foreign_file::open(&self.path) {
                 Ok(file) => file,
                 Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
                 Err(e) => return Err(e),

@@ -100,7 +100,7 @@ impl<B: Backend> Hands<B> {
                 }
             }
             Effect::Picture(run, sample) => self.beside(move || {
-                let picture = Picture::open(&run.path().join(&sample.file)).map_err(|e| e.to_string());
+                let picture = run.own_file(&sample.file).and_then(|p| Picture::open(&p)).map_err(|e| e.to_string());
                 Message::Picture(run, sample, picture)
             }),
             // about the terminal itself, which the loop has

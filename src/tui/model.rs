@@ -9,6 +9,9 @@ use crate::EpochRecord;
 use crate::run::event::{CommandStatus, Event, Headline, Labels, Phase, Split, Status, What};
 use std::collections::{BTreeMap, VecDeque};
 
+/// More curves of one kind than any profile makes are not kept.
+const MOST_CURVES: usize = 1000;
+
 /// Steps that the rate is the mean of.
 const RECENT: usize = 30;
 
@@ -178,7 +181,7 @@ impl Model {
             What::RunStarted { run, profile, seed, device, threads, version, process, step, iterations, .. } => {
                 let (run, profile, device, version) = (run.clone(), profile.clone(), device.clone(), version.clone());
                 self.header = Some(Header { run, profile, seed: *seed, device, threads: *threads, version, process: *process });
-                self.rewind(step + 1);
+                self.rewind(step.saturating_add(1));
                 self.iterations = *iterations;
                 (self.state, self.phase, self.finished) = (State::Running, None, None);
                 self.recent.clear();
@@ -232,7 +235,7 @@ impl Model {
                     "stop" if accepted => self.state = State::Stopping,
                     name if accepted && name.starts_with("roll_back") => {
                         if let Some(step) = to.as_ref().and_then(serde_json::Value::as_u64) {
-                            self.rewind(step + 1);
+                            self.rewind(step.saturating_add(1));
                         }
                     }
                     _ => {}
@@ -339,7 +342,7 @@ impl Work {
 
 impl Expert {
     fn push(&mut self, epoch: u64, record: &EpochRecord) {
-        let x = (epoch + 1) as f64;
+        let x = epoch as f64 + 1.;
         self.step_length.push(x, record.step_length);
         self.test_accuracy.push(x, record.test_accuracy);
         for (series, value) in [(&mut self.turn, record.turn), (&mut self.curvature, record.curvature)] {
@@ -403,6 +406,7 @@ pub fn unix_seconds(time: &str) -> Option<f64> {
 }
 
 fn push_each(series: &mut Vec<Series>, x: f64, values: &[f64]) {
+    let values = &values[..values.len().min(MOST_CURVES)];
     if series.len() < values.len() {
         series.resize_with(values.len(), Series::new);
     }

@@ -1,6 +1,11 @@
 //! A folder for whole runs of a tiny profile, and the program started in it.
 #![allow(dead_code)] // each test program uses a part
 
+mod table;
+
+#[allow(unused_imports)]
+pub use table::{in_full, row};
+
 use astill::run::RunDir;
 use astill::run::event::{Event, What};
 use std::error::Error;

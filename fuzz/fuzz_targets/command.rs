@@ -1,0 +1,9 @@
+#![no_main]
+//! What goes over the socket: to the engine.
+
+use astill::run::command::Command;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = serde_json::from_slice::<Command>(bytes).map(|said| said.to_string());
+});

@@ -1,0 +1,18 @@
+#![no_main]
+//! The live edits of a run, and the profile with them.
+
+use astill::profile::{Kind, Profile};
+use astill::run::RunDir;
+use astill::run::edits::{Edits, Place};
+use libfuzzer_sys::fuzz_target;
+use std::fs;
+use std::sync::LazyLock;
+use tempfile::TempDir;
+
+static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a folder"));
+
+fuzz_target!(|bytes: &[u8]| {
+    let run = RunDir::at(FOLDER.path());
+    fs::write(run.edits(), bytes).expect("is written");
+    let _ = Edits::read(&run).and_then(|e| e.apply(&Profile::new(Kind::Shapes), Place::Step(u64::MAX))).map_err(|e| e.to_string());
+});
