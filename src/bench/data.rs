@@ -2,7 +2,7 @@
 
 use super::{Peak, at_least_one, rounded, set_threads};
 use crate::cli::bench::DataOptions;
-use crate::data::{Kind, Request};
+use crate::data::{Kind, Request, Unreadable};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -40,6 +40,7 @@ pub fn data(options: DataOptions, data: &Path) -> Result<DataReport> {
         size: 32,
         train_limit: Some(options.train_limit),
         validation: 0.,
+        unreadable: Unreadable::Refuse,
         zca: true,
         seed: 0,
         cache: cache.path().to_path_buf(),
