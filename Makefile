@@ -6,7 +6,7 @@ CARGO ?= cargo
 cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
 target = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build test lint golden help
+.PHONY: run build test lint golden faults help
 
 run: build ## the menu of profiles; without a terminal, the demo: distil the built-in data set "shapes"
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(target)/release/astill; else exec $(target)/release/astill run shapes; fi
@@ -24,6 +24,11 @@ lint: ## formatting and clippy, without warnings
 
 golden: ## every case of the folder ASTILL_GOLDEN (default tests/golden) through the library, in float64 and float32
 	@$(cargo) test --release --test golden every_golden_case -- --nocapture
+
+faults: build ## every fault of docs/reliability.md injected in full, and a table of what came of it (some minutes)
+	@export ASTILL_FAULTS=full ASTILL_FAULTS_TABLE="$(abspath $(target))/faults.txt"; rm -f "$$ASTILL_FAULTS_TABLE"; \
+	$(cargo) test --release --no-fail-fast --test faults $(if $(wildcard tests/hostile.rs),--test hostile) -- --nocapture --test-threads=1; \
+	status=$$?; printf '\n%-58s | %8s | %-30s | %s\n' fault tried 'lost work' outcome; cat "$$ASTILL_FAULTS_TABLE"; exit $$status
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
