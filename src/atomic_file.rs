@@ -4,12 +4,28 @@ use crate::{Error, Result};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
+
+/// Names of files that are being written begin with this.
+const PART: &str = ".part-";
+
+/// Removes what programs that were killed while they wrote a file have left in `folder`: only what is older than `age`, where
+/// another one may be writing.
+pub fn remove_left_over(folder: &Path, age: Duration) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_old = || entry.metadata().and_then(|m| m.modified()).is_ok_and(|t| t.elapsed().unwrap_or_default() >= age);
+        if entry.file_name().as_encoded_bytes().starts_with(PART.as_bytes()) && is_old() {
+            // it takes room, and does no other harm
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
 
 /// Writes `bytes` to `path` so that the file is either the old one or the whole new one, whatever happens.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mode = std::fs::Permissions::from_mode(0o666); // less the user's umask, like any file
-    let mut file = tempfile::Builder::new().prefix(".part-").permissions(mode).tempfile_in(folder).map_err(Error::io("write", path))?;
+    let mut file = tempfile::Builder::new().prefix(PART).permissions(mode).tempfile_in(folder).map_err(Error::io("write", path))?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
     file.as_file().sync_all().map_err(Error::io("write", path))?;
     file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;

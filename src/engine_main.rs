@@ -31,6 +31,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
     device::keep_freed_memory();
+    // a limit on the size of files is met by an error, like a full disk
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let cli = Cli::parse();
     std::panic::set_hook(Box::new(|info| {
         // a panic of the trainer comes back as an error with the run's record; any other is a fault of this program
@@ -161,7 +163,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     }
     let folder = engine::data_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
-    let plan = Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None };
+    let plan = Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None, attended: std::io::stderr().is_terminal() };
     foreground(plan, lock, Some(Reporter::new(std::io::stderr().is_terminal())))
 }
 
@@ -200,7 +202,8 @@ fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> 
             (data, folder)
         }
     };
-    let plan = Plan { run: run.clone(), profile_name: name, profile, data, folder, device, threads: history.threads };
+    let attended = matches!(how, How::Engine { .. }) || std::io::stderr().is_terminal();
+    let plan = Plan { run: run.clone(), profile_name: name, profile, data, folder, device, threads: history.threads, attended };
     let reporter = matches!(how, How::Foreground).then(|| Reporter::new(std::io::stderr().is_terminal()));
     foreground(plan, lock, reporter)
 }

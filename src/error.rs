@@ -26,6 +26,13 @@ pub enum Error {
     /// libtorch refused an operation or ran out of memory.
     #[error("libtorch failed while {doing}: {message}")]
     Libtorch { doing: String, message: String },
+    /// There was not enough memory, on the host or on the device; the message is libtorch's.
+    #[error(
+        "out of memory: {0}. Nothing before the last checkpoint, or the last epoch of an expert, is lost. Where distillation needs too \
+         much, a smaller distill.batch helps, also on this run: resume it with --detach, and `astill send RUN set distill.batch=…`. Else \
+         start a new run with a smaller expert.batch, network.width or distill.ipc; distill.syn_steps costs time, not memory"
+    )]
+    Memory(String),
     /// The caller asked to stop; everything up to the last finished step is safe.
     #[error("stopped")]
     Interrupted,

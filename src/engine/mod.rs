@@ -16,6 +16,7 @@ mod trainer;
 pub use control::Request;
 pub use trainer::{Plan, data_folder, data_request, network};
 
+use crate::atomic_file::remove_left_over;
 use crate::run::event::{Event, Status, What};
 use crate::run::{event, text};
 use crate::{Error, Result};
@@ -24,10 +25,13 @@ use crossbeam_channel::{Receiver, Sender};
 use recorder::Recorder;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The name of the thread that owns libtorch; a panic in it becomes an [`Error::Libtorch`].
 pub const TRAINER_THREAD: &str = "trainer";
+
+/// What libtorch says when there is not enough memory, on the host or on the device.
+const OUT_OF_MEMORY: [&str; 4] = ["can't allocate memory", "not enough memory", "out of memory", "bad_alloc"];
 
 /// A running engine. Dropping it leaves the trainer running until it ends by itself.
 #[derive(Debug)]
@@ -39,12 +43,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts, or goes on with, the run of `plan`.
+    /// Starts, or goes on with, the run of `plan`, whose lock the caller holds.
     pub fn start(plan: Plan) -> Result<Self> {
+        for folder in ["", "samples", "checkpoints", "distilled"] {
+            remove_left_over(&plan.run.path().join(folder), Duration::ZERO);
+        }
         let (event_in, events) = crossbeam_channel::unbounded();
         let (requests, request_out) = crossbeam_channel::unbounded();
         let recorder = Recorder::open(&plan.run, event_in)?;
-        let control = Control::new(&plan.run, &plan.profile, recorder, request_out)?;
+        let control = Control::new(&plan.run, &plan.profile, plan.attended, recorder, request_out)?;
         let trainer = std::thread::Builder::new()
             .name(TRAINER_THREAD.into())
             .spawn(move || drive(plan, control))
@@ -88,7 +95,11 @@ fn drive(plan: Plan, mut control: Control) -> Result<()> {
 
 fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {
     let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
-    Error::Libtorch { doing: "computing".into(), message: libtorch_message(text.unwrap_or("no message")) }
+    let message = libtorch_message(text.unwrap_or("no message"));
+    if OUT_OF_MEMORY.iter().any(|sign| message.contains(sign)) {
+        return Error::Memory(message);
+    }
+    Error::Libtorch { doing: "computing".into(), message }
 }
 
 /// The sentence of a libtorch exception, without the stack of C++ calls and the wrapping of the Rust binding.
