@@ -1,5 +1,7 @@
 //! The program `astill-engine`: what `astill` hands on because it needs libtorch. Arguments → one call into the library each.
 
+mod memory;
+
 use astill::cli::{Cli, Cmd, ProfileArgs, RunArgs, Timed, data_folder, out};
 use astill::headless::{self, Reporter};
 use astill::profile::{self, Loaded};
@@ -28,6 +30,9 @@ use std::time::{Duration, Instant};
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 /// How long to wait before looking again whether an engine that was started is at work.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+#[global_allocator]
+static MEMORY: memory::Memory = memory::Memory;
 
 fn main() -> ExitCode {
     device::keep_freed_memory();

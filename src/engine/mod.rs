@@ -105,7 +105,10 @@ fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {
 /// The sentence of a libtorch exception, without the stack of C++ calls and the wrapping of the Rust binding.
 fn libtorch_message(text: &str) -> String {
     let inner = text.split_once("Torch(\"").map_or(text, |(_, rest)| rest);
-    inner.split("\\n").next().unwrap_or(inner).trim_end_matches("\")").to_string()
+    let line = inner.split("\\n").next().unwrap_or(inner).lines().next().unwrap_or_default();
+    // where in libtorch's sources it was noticed
+    let line = line.strip_prefix("[enforce fail at").and_then(|l| l.split_once("err == 0. ")).map_or(line, |(_, rest)| rest);
+    line.trim_end_matches("\")").to_string()
 }
 
 #[cfg(test)]
@@ -116,6 +119,10 @@ mod tests {
     fn a_libtorch_panic_reads_as_one_sentence() {
         let text = r#"called `Result::unwrap()` on an `Err` value: Torch("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)\nException raised from meta at x.cpp:1\nframe #0")"#;
         assert_eq!(libtorch_message(text), "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)");
-        assert_eq!(libtorch_message("plain"), "plain");
+        assert_eq!(libtorch_message("plain\nException raised"), "plain");
+        let text = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.";
+        let error = panic_error(Box::new(text));
+        assert!(error.to_string().starts_with("out of memory: DefaultCPUAllocator: can't allocate memory"), "{error}");
+        assert!(matches!(error, Error::Memory(_)));
     }
 }

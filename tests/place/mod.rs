@@ -1,11 +1,16 @@
 //! A folder for whole runs of a tiny profile, and the program started in it.
 #![allow(dead_code)] // each test program uses a part
 
+mod table;
+
+#[allow(unused_imports)]
+pub use table::{in_full, row};
+
 use astill::run::RunDir;
 use astill::run::event::{Event, What};
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -172,21 +177,5 @@ pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<
         }
         std::thread::yield_now();
         std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Whether every fault is to be tried (`make faults`), and not a few of each.
-pub fn in_full() -> bool {
-    std::env::var_os("ASTILL_FAULTS").is_some_and(|v| v == "full")
-}
-
-/// Tells one line of the table of faults: which, how often it was tried, what was lost at most, how it ended. `make faults`
-/// gathers the lines in the file that ASTILL_FAULTS_TABLE names.
-pub fn row(fault: &str, tried: u64, lost: &str, outcome: &str) {
-    let line = format!("{fault:<58} | {tried:>8} | {lost:<30} | {outcome}\n");
-    print!("{line}");
-    if let Some(table) = std::env::var_os("ASTILL_FAULTS_TABLE") {
-        let file = fs::OpenOptions::new().create(true).append(true).open(table);
-        file.and_then(|mut f| f.write_all(line.as_bytes())).expect("the table can be written");
     }
 }
