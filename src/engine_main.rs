@@ -168,7 +168,8 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     }
     let folder = engine::data_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
-    let plan = Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None, attended: std::io::stderr().is_terminal() };
+    let plan =
+        Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None, attended: std::io::stderr().is_terminal() };
     foreground(plan, lock, Some(Reporter::new(std::io::stderr().is_terminal())))
 }
 

@@ -100,9 +100,10 @@ impl TensorFile {
     /// As [`Self::open`], for a file of [`write_sealed`]; reads all of it once, to find damage before anything is used.
     pub fn open_sealed(path: &Path) -> Result<Self> {
         let file = Self::open(path)?;
-        let (_, shape, seal) = file.entries.get(SEAL).ok_or_else(|| {
-            Error::file(path, "has no checksum: a version of astill before checksums wrote it, or it is damaged")
-        })?;
+        let (_, shape, seal) = file
+            .entries
+            .get(SEAL)
+            .ok_or_else(|| Error::file(path, "has no checksum: a version of astill before checksums wrote it, or it is damaged"))?;
         if *shape != [blake3::OUT_LEN] || seal.len() != blake3::OUT_LEN {
             return Err(Error::file(path, "is damaged: what should be its checksum is none"));
         }

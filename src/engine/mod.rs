@@ -120,7 +120,8 @@ mod tests {
         let text = r#"called `Result::unwrap()` on an `Err` value: Torch("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)\nException raised from meta at x.cpp:1\nframe #0")"#;
         assert_eq!(libtorch_message(text), "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)");
         assert_eq!(libtorch_message("plain\nException raised"), "plain");
-        let text = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.";
+        let text =
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.";
         let error = panic_error(Box::new(text));
         assert!(error.to_string().starts_with("out of memory: DefaultCPUAllocator: can't allocate memory"), "{error}");
         assert!(matches!(error, Error::Memory(_)));

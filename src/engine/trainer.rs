@@ -193,6 +193,9 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
     let mut watch = control.watch("", Duration::ZERO);
     let mut dataset = request.load(&mut watch)?;
     drop(watch);
+    if let Some(path) = &dataset.damaged_cache {
+        control.warn(format!("{} was damaged; it has been made again, with the same numbers", path.display()))?;
+    }
     dataset.train.to_device(plan.device);
     dataset.validation.to_device(plan.device);
     dataset.test.to_device(plan.device);

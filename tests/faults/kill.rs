@@ -17,7 +17,7 @@ const PHASES: [Phase; 5] = [Phase::Data, Phase::Experts, Phase::Init, Phase::Dis
 
 /// When the engine is killed.
 #[derive(Debug, Clone)]
-enum Moment {
+pub enum Moment {
     /// So many milliseconds after an event of a phase: 0 is the first, that of the phase itself.
     After { phase: Phase, event: usize, delay: u64 },
     /// As soon as a file is being written in this folder of the place, for the time number `nth` from 0.
@@ -25,10 +25,10 @@ enum Moment {
 }
 
 /// Numbers that are the same in every run of the tests (SplitMix64).
-struct Draws(u64);
+pub struct Draws(pub u64);
 
 impl Draws {
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -37,7 +37,7 @@ impl Draws {
 }
 
 /// Files that are being written, or that a killed program has left half written, anywhere below `folder`.
-fn half_written(folder: &Path) -> Vec<String> {
+pub fn half_written(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -50,7 +50,7 @@ fn half_written(folder: &Path) -> Vec<String> {
     found
 }
 
-fn arguments() -> Vec<&'static str> {
+pub fn arguments() -> Vec<&'static str> {
     let mut arguments = vec!["run", "tiny.yaml", "--headless", "--name", "r"];
     SETS.iter().for_each(|s| arguments.extend(["--set", s]));
     arguments
@@ -64,14 +64,10 @@ fn whereabouts(events: &[Event]) -> Option<(Phase, usize)> {
 }
 
 /// Starts an engine and kills it at `moment`; the phase that it was in. None if it had ended before.
-fn kill_at(place: &Place, arguments: &[&str], moment: &Moment) -> Result<Option<Phase>, Box<dyn Error>> {
-    let before = place.events("r").map_or(0, |e| e.len() as u64);
+pub fn kill_at(place: &Place, arguments: &[&str], moment: &Moment) -> Result<Option<Phase>, Box<dyn Error>> {
+    let before = seen(place).last().map_or(0, |e| e.seq + 1);
     let mut engine = place.astill(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    // a last line that is being written is no event yet
-    let new = |place: &Place| -> Vec<Event> {
-        let text = fs::read_to_string(place.path("runs/r/events.jsonl")).unwrap_or_default();
-        text.lines().filter_map(|l| serde_json::from_str(l).ok()).filter(|e: &Event| e.seq >= before).collect()
-    };
+    let new = |place: &Place| -> Vec<Event> { seen(place).into_iter().filter(|e| e.seq >= before).collect() };
     let mut written: Vec<String> = Vec::new();
     loop {
         if engine.try_wait()?.is_some() {
@@ -121,7 +117,8 @@ impl Tally {
             *self.phases.entry(phase as u8).or_default() += 1;
             self.in_writing += u64::from(!half_written(&place.path("")).is_empty());
         }
-        let done = last_step_of_all(&place);
+        let steps = |e: Event| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None };
+        let done = seen(&place).into_iter().filter_map(steps).last().unwrap_or(0);
         let ended = place.run(&["resume", "r"])?;
         assert!(ended.status.success(), "{moments:?}: {}", text(&ended.stderr));
         assert!(place.distilled("r")? == want, "other bytes after {moments:?}");
@@ -137,11 +134,10 @@ impl Tally {
     }
 }
 
-/// The latest step, also where the last line is torn.
-fn last_step_of_all(place: &Place) -> u64 {
+/// The events so far; a last line that is not whole is none yet.
+fn seen(place: &Place) -> Vec<Event> {
     let text = fs::read_to_string(place.path("runs/r/events.jsonl")).unwrap_or_default();
-    let steps = text.lines().filter_map(|l| serde_json::from_str::<Event>(l).ok());
-    steps.filter_map(|e| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None }).last().unwrap_or(0)
+    text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
 
 #[test]
