@@ -105,12 +105,17 @@ impl Control {
     /// Writes an event.
     pub fn record(&mut self, what: What) -> Result<()> {
         self.recorder.take(what)?;
-        if self.waiting.is_some() {
-            // something is waited for already; what cannot be written now is written then
+        if self.waiting.is_some() || self.stopping.is_some() {
+            // what cannot be written now is written when the wait is over, or as the last thing
             let _ = self.recorder.flush();
             return Ok(());
         }
         self.until_written(|control| control.recorder.flush())
+    }
+
+    /// Writes the events that could not be written yet.
+    pub fn flush(&mut self) -> Result<()> {
+        self.recorder.flush()
     }
 
     /// Does `write`, which writes files. While the system refuses that (the disk is full or read-only, the folder is gone), the run

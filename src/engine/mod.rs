@@ -88,9 +88,15 @@ fn drive(plan: Plan, mut control: Control) -> Result<()> {
         file: None,
         seconds: begin.elapsed().as_secs_f64(),
     };
-    // the error itself is what matters if even this cannot be written
-    let _ = control.record(finished);
-    Err(error)
+    let recorded = control.record(finished).and_then(|()| control.flush());
+    Err(match (error, recorded) {
+        (Error::Interrupted, Err(problem)) => {
+            let problem = format!("stopped, with everything safe but the latest events, which are missing in the record: {problem}");
+            Error::file(plan.run.path(), problem)
+        }
+        // the error itself is what matters, if even this cannot be written
+        (error, _) => error,
+    })
 }
 
 fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {

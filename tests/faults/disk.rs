@@ -78,7 +78,6 @@ fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
     engine.accepts(&["stop"], "");
     let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
     wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
-    assert!(fs::read_to_string(place.path("runs/r/run.log"))?.contains("there is no checkpoint of it"));
     assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
     row("stopped while it could not write", 1, "back to the last checkpoint", "said; ends at once; resumed");
     Ok(())
