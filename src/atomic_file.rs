@@ -1,7 +1,7 @@
 //! Files that are replaced as a whole.
 
 use crate::{Error, Result};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -25,9 +25,29 @@ pub fn remove_left_over(folder: &Path, age: Duration) {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mode = std::fs::Permissions::from_mode(0o666); // less the user's umask, like any file
-    let mut file = tempfile::Builder::new().prefix(PART).permissions(mode).tempfile_in(folder).map_err(Error::io("write", path))?;
+    let mut file =
+        tempfile::Builder::new().prefix(PART).permissions(mode).tempfile_in(folder).map_err(plain).map_err(Error::io("write", path))?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
     file.as_file().sync_all().map_err(Error::io("write", path))?;
     file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
     Ok(())
+}
+
+/// The system's own error, without the name of a file that is another one every time.
+fn plain(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|e| e.source()).and_then(|e| e.downcast_ref::<io::Error>());
+    inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_failure_reads_the_same_every_time() {
+        let missing = Path::new("/nowhere/at/all/file");
+        let errors = [(); 2].map(|()| write_atomically(missing, b"x").map_err(|e| e.to_string()));
+        assert_eq!(errors[0], Err("cannot write /nowhere/at/all/file: No such file or directory (os error 2)".into()));
+        assert_eq!(errors[0], errors[1]);
+    }
 }
