@@ -13,6 +13,7 @@ use astill::{Error, Result, atomic_file};
 use astill_engine::engine::doctor::Findings;
 use astill_engine::engine::estimate::Estimate;
 use astill_engine::engine::{self, Engine, Plan, Request, TRAINER_THREAD, device};
+use astill_engine::network::PIECE_THREAD;
 use astill_engine::{bench, data};
 use clap::Parser;
 use serde_json::json;
@@ -41,7 +42,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     std::panic::set_hook(Box::new(|info| {
         // a panic of the trainer comes back as an error with the run's record; any other is a fault of this program
-        if std::thread::current().name() != Some(TRAINER_THREAD) {
+        let is_trainers = |name: &str| name == TRAINER_THREAD || name.starts_with(PIECE_THREAD);
+        if !std::thread::current().name().is_some_and(is_trainers) {
             headless::say(format!("astill: a fault in the program itself, please report it: {info}"));
         }
     }));

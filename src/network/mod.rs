@@ -8,4 +8,5 @@ mod tangent;
 
 pub use crate::profile::{Activation, Norm, Pooling};
 pub use convnet::ConvNet;
+pub use pieces::PIECE_THREAD;
 pub use tangent::{Batch, ByHand, KeptPass, LossGradient};

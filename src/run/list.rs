@@ -138,8 +138,10 @@ pub fn summary(run: RunDir) -> RunSummary {
         (None, EngineAt::Perhaps(_)) => RunState::Elsewhere,
         (None, EngineAt::Nowhere) => RunState::Dead,
     };
-    if let (RunState::Running | RunState::Paused | RunState::Waiting | RunState::Elsewhere, EngineAt::Host(host) | EngineAt::Perhaps(host)) =
-        (summary.state, engine)
+    if let (
+        RunState::Running | RunState::Paused | RunState::Waiting | RunState::Elsewhere,
+        EngineAt::Host(host) | EngineAt::Perhaps(host),
+    ) = (summary.state, engine)
     {
         summary.host = Some(host);
     }
