@@ -50,6 +50,11 @@ impl Error {
         Self::File { path: path.as_ref().to_path_buf(), problem: problem.into() }
     }
 
+    /// Whether the system had no memory to give.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Memory(_)) || matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory)
+    }
+
     /// The exit status of a program that ends with this error: 2 for wrong usage or profile, otherwise 1.
     pub fn exit_status(&self) -> u8 {
         match self {

@@ -121,14 +121,15 @@ impl Store {
     /// Where an interrupted training of expert `index` stands, none if it has not begun; and what is wrong with the file of the
     /// next epoch, if there is one.
     ///
-    /// Epochs count up to the first that is missing or damaged.
-    pub fn partial(&self, index: u64) -> (Option<Partial>, Option<Error>) {
+    /// Epochs count up to the first that is missing or damaged. Errors: a file that may well be whole cannot be read now.
+    pub fn partial(&self, index: u64) -> Result<(Option<Partial>, Option<Error>)> {
         let mut partial: Option<Partial> = None;
         for epoch in 0..=self.epochs {
             let (expert, record) = match self.epoch(index, epoch) {
                 Ok(Some(epoch)) => epoch,
                 Ok(None) => break,
-                Err(problem) => return (partial, Some(problem)),
+                Err(problem @ Error::File { .. }) => return Ok((partial, Some(problem))),
+                Err(error) => return Err(error),
             };
             let theta = expert.theta.shallow_clone();
             match (&mut partial, record) {
@@ -141,7 +142,7 @@ impl Store {
                 (Some(_), None) => break,
             }
         }
-        (partial, None)
+        Ok((partial, None))
     }
 
     fn epoch(&self, index: u64, epoch: usize) -> Result<Option<(Expert, Option<EpochRecord>)>> {
@@ -239,10 +240,10 @@ mod tests {
         let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let (settings, store) = (json!({}), Store::new(root.path(), &json!({}), 2));
         store.create(&settings)?;
-        assert!(store.partial(0).0.is_none() && store.finished(0)?.is_none());
+        assert!(store.partial(0)?.0.is_none() && store.finished(0)?.is_none());
         store.save_epoch(0, 0, &expert(1.), None)?;
         store.save_epoch(0, 1, &expert(2.), Some(&record(0.5)))?;
-        let partial = store.partial(0).0.ok_or(Error::Interrupted)?;
+        let partial = store.partial(0)?.0.ok_or(Error::Interrupted)?;
         assert_eq!((partial.points.len(), partial.epochs.as_slice()), (2, [record(0.5)].as_slice()));
         assert!(partial.expert.theta.equal(&expert(2.).theta));
 
@@ -250,7 +251,7 @@ mod tests {
         let mut bytes = fs::read(&damaged).map_err(Error::io("read", &damaged))?;
         bytes.iter_mut().last().into_iter().for_each(|b| *b ^= 1);
         fs::write(&damaged, bytes).map_err(Error::io("write", &damaged))?;
-        let (partial, problem) = store.partial(0);
+        let (partial, problem) = store.partial(0)?;
         assert!(partial.is_some_and(|p| p.points.len() == 1) && problem.is_some_and(|p| p.to_string().contains("epoch_001")));
 
         let points = [expert(1.).theta, expert(2.).theta, expert(3.).theta];
@@ -258,7 +259,7 @@ mod tests {
         let done = store.finished(0)?.ok_or(Error::Interrupted)?;
         assert!(done.checkpoint(1)?.equal(&points[1]) && done.last()?.equal(&points[2]));
         assert_eq!(done.epochs(), [record(0.5), record(0.25)]);
-        assert!(store.partial(0).0.is_none());
+        assert!(store.partial(0)?.0.is_none());
         drop(done);
         fs::write(store.file(0), b"torn").map_err(Error::io("write", store.file(0)))?;
         assert!(matches!(store.finished(0), Err(Error::File { .. })));

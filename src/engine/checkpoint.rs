@@ -105,7 +105,7 @@ impl State {
 
     /// The newest state below `run` that is undamaged, or none if the run has not come that far; and what is wrong with every newer
     /// file, which is set aside as `….damaged`. An older state costs some steps, never the result. Errors: there are files, and none
-    /// can be used; then they all stay.
+    /// can be used, or one cannot be read now; then they all stay.
     pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<Error>)> {
         let (mut problems, mut damaged) = (Vec::new(), Vec::<PathBuf>::new());
         for (_, path) in files(run)?.into_iter().rev() {
@@ -117,10 +117,12 @@ impl State {
                     }
                     return Ok((Some(state), problems));
                 }
-                Err(problem) => {
-                    damaged.extend(matches!(problem, Error::File { .. }).then_some(path));
+                Err(problem @ Error::File { .. }) => {
+                    damaged.push(path);
                     problems.push(problem);
                 }
+                // it may well be whole
+                Err(error) => return Err(error),
             }
         }
         match problems.first() {

@@ -125,7 +125,7 @@ impl Control {
     pub fn until_written<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         loop {
             match write(self) {
-                Err(error @ Error::Io { .. }) if self.stopping.is_none() => self.wait(error.to_string())?,
+                Err(error @ Error::Io { .. }) if self.stopping.is_none() && !error.is_out_of_memory() => self.wait(error.to_string())?,
                 Err(error) => return Err(error),
                 Ok(done) => {
                     if self.waiting.take().is_some() {

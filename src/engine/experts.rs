@@ -180,7 +180,7 @@ impl Training<'_> {
 
     /// Trains expert `index` to its end. If its settings change on the way, it moves to the shelf of an expert with these changes.
     fn train(&self, index: u64, mut here: Shelf, control: &mut Control) -> Result<Shelf> {
-        let (begun, damaged) = here.store.partial(index);
+        let (begun, damaged) = here.store.partial(index)?;
         if let Some(problem) = damaged {
             control.warn(format!("{problem}; the training of expert {} goes on from before it, to the same numbers", index + 1))?;
         }

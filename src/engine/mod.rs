@@ -72,6 +72,8 @@ fn drive(plan: Plan, mut control: Control) -> Result<()> {
     let error = match result {
         Ok(()) => return Ok(()),
         Err(Error::Interrupted) => control.take_failure().unwrap_or(Error::Interrupted),
+        // a file that there was no memory to look into
+        Err(error @ Error::Io { .. }) if error.is_out_of_memory() => Error::Memory(error.to_string()),
         Err(error) => error,
     };
     let (status, reason) = match &error {

@@ -70,7 +70,7 @@ fn a_matching_loss_far_above_1_is_warned_of_once() -> Outcome {
 fn too_little_memory_is_said_with_what_to_change() -> Outcome {
     let place = Place::new()?;
     let (mut ended, mut tried) = (0, 0);
-    let limits: Vec<u64> = if in_full() { (8..28).map(|i| i * 50).collect() } else { vec![900] };
+    let limits: Vec<u64> = if in_full() { (9..24).map(|i| i * 50).collect() } else { vec![900] };
     for mib in limits {
         let name = format!("m{mib}");
         let mut command = place.astill(&arguments(&name, &["network.width=1024", "expert.epochs=3"]));
