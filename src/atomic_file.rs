@@ -1,8 +1,9 @@
 //! Files that are replaced as a whole.
 
 use crate::{Error, Result};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,19 +25,22 @@ pub fn remove_left_over(folder: &Path, age: Duration) {
 /// Writes `bytes` to `path` so that the file is either the old one or the whole new one, whatever happens.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mode = std::fs::Permissions::from_mode(0o666); // less the user's umask, like any file
-    let mut file =
-        tempfile::Builder::new().prefix(PART).permissions(mode).tempfile_in(folder).map_err(plain).map_err(Error::io("write", path))?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
+    // the system's own error, without the name of a file that is another one every time
+    let mut refused = None;
+    let mode = 0o666; // less the user's umask, like any file
+    let create = |path: &Path| {
+        let created = File::options().write(true).create_new(true).mode(mode).open(path);
+        created.inspect_err(|e| refused = e.raw_os_error())
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(PART)
+        .make_in(folder, create)
+        .map_err(|e| refused.map_or(e, io::Error::from_raw_os_error))
+        .map_err(Error::io("write", path))?;
+    file.as_file_mut().write_all(bytes).map_err(Error::io("write", path))?;
     file.as_file().sync_all().map_err(Error::io("write", path))?;
     file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
     Ok(())
-}
-
-/// The system's own error, without the name of a file that is another one every time.
-fn plain(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|e| e.source()).and_then(|e| e.downcast_ref::<io::Error>());
-    inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
 }
 
 #[cfg(test)]
