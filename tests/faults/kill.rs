@@ -118,7 +118,7 @@ impl Tally {
             self.in_writing += u64::from(!half_written(&place.path("")).is_empty());
         }
         let steps = |e: Event| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None };
-        let done = seen(&place).into_iter().filter_map(steps).last().unwrap_or(0);
+        let done = seen(&place).into_iter().filter_map(steps).next_back().unwrap_or(0);
         let ended = place.run(&["resume", "r"])?;
         assert!(ended.status.success(), "{moments:?}: {}", text(&ended.stderr));
         assert!(place.distilled("r")? == want, "other bytes after {moments:?}");
