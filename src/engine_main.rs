@@ -1,5 +1,7 @@
 //! The program `astill-engine`: what `astill` hands on because it needs libtorch. Arguments → one call into the library each.
 
+mod memory;
+
 use astill::cli::bench::{Measured, StudentOptions, Timed};
 use astill::cli::{Cli, Cmd, ProfileArgs, RunArgs, data_folder, out};
 use astill::headless::{self, Reporter};
@@ -12,6 +14,7 @@ use astill::{Error, Result, atomic_file, foreign_file};
 use astill_engine::engine::doctor::Findings;
 use astill_engine::engine::estimate::Estimate;
 use astill_engine::engine::{self, Engine, Plan, Request, TRAINER_THREAD, device};
+use astill_engine::network::PIECE_THREAD;
 use astill_engine::{bench, data};
 use clap::Parser;
 use serde_json::json;
@@ -33,12 +36,18 @@ const LARGEST_LOG: u64 = 64 << 20;
 /// How long to wait before looking again whether an engine that was started is at work.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+#[global_allocator]
+static MEMORY: memory::Memory = memory::Memory;
+
 fn main() -> ExitCode {
     device::keep_freed_memory();
+    // a limit on the size of files is met by an error, like a full disk
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let cli = Cli::parse();
     std::panic::set_hook(Box::new(|info| {
         // a panic of the trainer comes back as an error with the run's record; any other is a fault of this program
-        if std::thread::current().name() != Some(TRAINER_THREAD) {
+        let is_trainers = |name: &str| name == TRAINER_THREAD || name.starts_with(PIECE_THREAD);
+        if !std::thread::current().name().is_some_and(is_trainers) {
             headless::say(format!("astill: a fault in the program itself, please report it: {info}"));
         }
     }));
@@ -193,7 +202,8 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     }
     let folder = engine::data_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
-    let plan = Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None };
+    let plan =
+        Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None, attended: std::io::stderr().is_terminal() };
     foreground(plan, lock, Some(Reporter::new(std::io::stderr().is_terminal())))
 }
 
@@ -230,7 +240,8 @@ fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> 
             (data, folder)
         }
     };
-    let plan = Plan { run: run.clone(), profile_name: name, profile, data, folder, device, threads: history.threads };
+    let attended = matches!(how, How::Engine { .. }) || std::io::stderr().is_terminal();
+    let plan = Plan { run: run.clone(), profile_name: name, profile, data, folder, device, threads: history.threads, attended };
     let reporter = matches!(how, How::Foreground).then(|| Reporter::new(std::io::stderr().is_terminal()));
     foreground(plan, lock, reporter)
 }

@@ -26,6 +26,13 @@ pub enum Error {
     /// libtorch refused an operation or ran out of memory.
     #[error("libtorch failed while {doing}: {message}")]
     Libtorch { doing: String, message: String },
+    /// There was not enough memory, on the host or on the device; the message is libtorch's.
+    #[error(
+        "out of memory: {0}. Nothing before the last checkpoint, or the last epoch of an expert, is lost. Where distillation needs too \
+         much, a smaller distill.batch helps, also on this run: resume it with --detach, and `astill send RUN set distill.batch=…`. Else \
+         start a new run with a smaller expert.batch, network.width or distill.ipc; distill.syn_steps costs time, not memory"
+    )]
+    Memory(String),
     /// The caller asked to stop; everything up to the last finished step is safe.
     #[error("stopped")]
     Interrupted,
@@ -41,6 +48,11 @@ impl Error {
     /// A file whose content is not what it should be; `problem` says what was expected and what was found.
     pub fn file(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
         Self::File { path: path.as_ref().to_path_buf(), problem: problem.into() }
+    }
+
+    /// Whether the system had no memory to give.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Memory(_)) || matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory)
     }
 
     /// The exit status of a program that ends with this error: 2 for wrong usage or profile, otherwise 1.

@@ -2,7 +2,7 @@
 //! but regular files is opened: a pipe would make the program wait for ever, a device has no end.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -43,7 +43,7 @@ pub fn read_text(path: &Path, largest: u64) -> io::Result<String> {
 }
 
 /// Calls `take` with every line, without its end; one of more than `longest` bytes is passed over without being kept in memory.
-pub fn for_each_line(file: &File, longest: usize, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+pub fn for_each_line(file: impl Read, longest: usize, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     loop {
@@ -58,6 +58,25 @@ pub fn for_each_line(file: &File, longest: usize, mut take: impl FnMut(&[u8])) -
             reader.skip_until(b'\n')?;
         }
     }
+}
+
+/// The bytes of a file up to its last line end, which the next read begins at the start of.
+pub fn whole_lines(mut file: &File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut block = [0; 1 << 16];
+    while end > 0 {
+        let from = end.saturating_sub(block.len() as u64);
+        let part = &mut block[..(end - from) as usize];
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(part)?;
+        if let Some(at) = part.iter().rposition(|b| *b == b'\n') {
+            end = from + at as u64 + 1;
+            break;
+        }
+        end = from;
+    }
+    file.rewind()?;
+    Ok(end)
 }
 
 fn regular(file: File) -> io::Result<File> {
@@ -107,6 +126,10 @@ mod tests {
         assert_eq!(lines(&format!("{}\nx", "y".repeat(100_000)))?, ["x"]);
         assert_eq!(lines("1234")?, ["1234"]);
         assert_eq!(lines("12345")?, Vec::<String>::new());
+        for (text, whole) in [("", 0), ("torn", 0), ("a\n", 2), ("a\nb", 2), (&format!("a\n{}", "y".repeat(100_000)), 2)] {
+            fs::write(&path, text)?;
+            assert_eq!(whole_lines(&open(&path)?)?, whole);
+        }
         Ok(())
     }
 }

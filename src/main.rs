@@ -39,7 +39,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Some(Cmd::Resume { run, headless: false, detach: false, engine_of: None, device }) if on_terminal() => {
             let run = find(run)?;
-            if !matches!(summary(run.clone()).state, RunState::Done | RunState::Running | RunState::Paused) {
+            let state = summary(run.clone()).state;
+            if state != RunState::Done && !state.has_engine() {
                 local.go_on(&run, device.as_deref())?;
             }
             show(&local, &cli.look, false, Some(run))

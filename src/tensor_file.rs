@@ -9,10 +9,38 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
+/// The tensor of a sealed file that holds the BLAKE3 hash of the whole file, as it is with zeros in this place.
+const SEAL: &str = "blake3";
+
 /// Writes named tensors, and at most one text under `metadata`'s key, atomically. The same content gives the same bytes.
 ///
 /// Only one metadata entry is taken because the format stores a map without an order.
 pub fn write(path: &Path, tensors: &[(&str, &Tensor)], metadata: Option<(&str, String)>) -> Result<()> {
+    write_atomically(path, &bytes(path, tensors, metadata)?)
+}
+
+/// As [`write`], with a checksum of every byte. [`TensorFile::open_sealed`] reads it.
+pub fn write_sealed(path: &Path, tensors: &[(&str, &Tensor)], metadata: (&str, String)) -> Result<()> {
+    let zeros = Tensor::zeros([blake3::OUT_LEN as i64], (Kind::Uint8, Device::Cpu));
+    let mut tensors = tensors.to_vec();
+    tensors.push((SEAL, &zeros));
+    let sealed = seal(bytes(path, &tensors, Some(metadata))?).ok_or_else(|| Error::file(path, "has no place for a checksum"))?;
+    write_atomically(path, &sealed)
+}
+
+/// A safetensors file with its checksum; none if the file has no place for one.
+pub fn seal(mut file: Vec<u8>) -> Option<Vec<u8>> {
+    let (header, info) = SafeTensors::read_metadata(&file).ok()?;
+    let (from, to) = info.info(SEAL)?.data_offsets;
+    let place = 8 + header + from..8 + header + to;
+    file.get_mut(place.clone()).filter(|seal| seal.len() == blake3::OUT_LEN)?.fill(0);
+    let hash = blake3::hash(&file);
+    file[place].copy_from_slice(hash.as_bytes());
+    Some(file)
+}
+
+/// A file's content.
+fn bytes(path: &Path, tensors: &[(&str, &Tensor)], metadata: Option<(&str, String)>) -> Result<Vec<u8>> {
     let mut stored = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let dtype = dtype(tensor.kind()).ok_or_else(|| Error::file(path, format!("cannot store {:?} numbers", tensor.kind())))?;
@@ -27,8 +55,7 @@ pub fn write(path: &Path, tensors: &[(&str, &Tensor)], metadata: Option<(&str, S
         .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
     let metadata = metadata.map(|(key, text)| HashMap::from([(key.to_string(), text)]));
-    let bytes = views.and_then(|views| safetensors::serialize(views, metadata)).map_err(|e| Error::file(path, e.to_string()))?;
-    write_atomically(path, &bytes)
+    views.and_then(|views| safetensors::serialize(views, metadata)).map_err(|e| Error::file(path, e.to_string()))
 }
 
 fn dtype(kind: Kind) -> Option<Dtype> {
@@ -74,6 +101,24 @@ impl TensorFile {
             .collect();
         let metadata = info.metadata().clone().unwrap_or_default();
         Ok(Self { path: path.to_path_buf(), map, metadata, entries })
+    }
+
+    /// As [`Self::open`], for a file of [`write_sealed`]; reads all of it once, to find damage before anything is used.
+    pub fn open_sealed(path: &Path) -> Result<Self> {
+        let file = Self::open(path)?;
+        let (_, shape, seal) = file
+            .entries
+            .get(SEAL)
+            .ok_or_else(|| Error::file(path, "has no checksum: a version of astill before checksums wrote it, or it is damaged"))?;
+        if *shape != [blake3::OUT_LEN] || seal.len() != blake3::OUT_LEN {
+            return Err(Error::file(path, "is damaged: what should be its checksum is none"));
+        }
+        let mut hash = blake3::Hasher::new();
+        hash.update(&file.map[..seal.start]).update(&[0; blake3::OUT_LEN]).update(&file.map[seal.end..]);
+        if hash.finalize().as_bytes().as_slice() != &file.map[seal.clone()] {
+            return Err(Error::file(path, "is damaged: its checksum is that of other content"));
+        }
+        Ok(file)
     }
 
     /// The text stored under `key`.
@@ -136,6 +181,25 @@ mod tests {
         assert!(file.row("t", 1)?.equal(&t.get(1)));
         assert!(file.row("t", 3).is_err() && file.tensor("u").is_err());
         assert_eq!((file.metadata("note")?, file.shape("t")?), ("text", vec![3, 2]));
+        Ok(())
+    }
+
+    #[test]
+    fn a_bit_that_is_flipped_anywhere_in_a_sealed_file_is_noticed() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let path = folder.path().join("t.safetensors");
+        let tensors = [("t", &Tensor::from_slice(&[1f32, 2., 3.])), ("z", &Tensor::from_slice(&[4u8]))];
+        write_sealed(&path, &tensors, ("note", "text".into()))?;
+        assert!(TensorFile::open_sealed(&path)?.tensor("t")?.equal(tensors[0].1));
+        let mut bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        for bit in 0..8 * bytes.len() {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bytes).map_err(Error::io("write", &path))?;
+            assert!(TensorFile::open_sealed(&path).is_err(), "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        write(&path, &tensors, None)?;
+        assert!(TensorFile::open_sealed(&path).is_err_and(|e| e.to_string().contains("no checksum")));
         Ok(())
     }
 

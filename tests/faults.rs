@@ -1,4 +1,15 @@
 //! Faults injected from outside: the engine killed at any moment, damaged files, a disk that is full or gone, numbers that explode,
-//! too little memory, long runs. `make faults` tries all of it, `make test` a few of each.
+//! too little memory, long runs. `make faults` tries all of it, `make test` a few of each. docs/reliability.md says what each promises.
 
 mod place;
+
+#[path = "faults/damage.rs"]
+mod damage;
+#[path = "faults/disk.rs"]
+mod disk;
+#[path = "faults/kill.rs"]
+mod kill;
+#[path = "faults/long.rs"]
+mod long;
+#[path = "faults/numbers.rs"]
+mod numbers;

@@ -10,10 +10,14 @@ use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 use tch::{Kind, Tensor};
 
 /// The metadata key of the BLAKE3 of all tensors' bytes, in the order in which they are asked for.
 const CHECKSUM: &str = "blake3";
+
+/// Nobody takes as long to write a file; one that is not finished after this time is left over from a program that was killed.
+const LEFT_OVER: Duration = Duration::from_secs(24 * 3600);
 
 /// `images` are the numbers of training and test images.
 pub fn read_pixels(path: &Path, images: [usize; 2], size: usize) -> Option<Pixels> {
@@ -82,6 +86,7 @@ fn write(path: &Path, entries: &[(&str, Dtype, Vec<usize>, &[u8])]) {
     let Ok(views) = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>() else { return };
     if let Some(folder) = path.parent() {
         let _ = fs::create_dir_all(folder);
+        atomic_file::remove_left_over(folder, LEFT_OVER);
     }
     if let Ok(bytes) = safetensors::serialize(views, Some(metadata)) {
         let _ = atomic_file::write_atomically(path, &bytes);

@@ -80,6 +80,8 @@ pub struct Dataset {
     pub fingerprint: String,
     /// Says which images could not be read and were left out, if there were any.
     pub left_out: Option<String>,
+    /// The cache of the whitening, if it was damaged and has been made again.
+    pub damaged_cache: Option<PathBuf>,
 }
 
 impl Request {
@@ -115,9 +117,12 @@ impl Request {
         let rows = |rows: &[i64]| all.index_select(0, &Tensor::from_slice(rows));
         let (train, validation) = (rows(&plan.train), rows(&plan.validation));
         drop(all);
-        let normalisation = match self.zca {
-            true => Normalisation::Zca(self.whitening(&train, &plan.train, &fingerprint, watch)?),
-            false => Normalisation::of_channels(&train),
+        let (normalisation, damaged_cache) = match self.zca {
+            true => {
+                let (zca, damaged) = self.whitening(&train, &plan.train, &fingerprint, watch)?;
+                (Normalisation::Zca(zca), damaged)
+            }
+            false => (Normalisation::of_channels(&train), None),
         };
         Ok(Dataset {
             classes: labels.classes.clone(),
@@ -128,6 +133,7 @@ impl Request {
             normalisation,
             fingerprint,
             left_out,
+            damaged_cache,
         })
     }
 
@@ -153,8 +159,8 @@ impl Request {
     }
 
     /// The whitening of the training images `train` (u8), which are the rows `rows` of the set with this fingerprint: from the cache, or
-    /// fitted.
-    fn whitening(&self, train: &Tensor, rows: &[i64], fingerprint: &str, watch: &mut Watch<'_>) -> Result<Zca> {
+    /// fitted; and the cache's file if it was damaged.
+    fn whitening(&self, train: &Tensor, rows: &[i64], fingerprint: &str, watch: &mut Watch<'_>) -> Result<(Zca, Option<PathBuf>)> {
         let mut key = blake3::Hasher::new_derive_key("astill zca 1");
         key.update(fingerprint.as_bytes());
         key.update(&ZCA_EPS.to_le_bytes());
@@ -164,8 +170,9 @@ impl Request {
         let path = self.cache.join(format!("zca-{}.safetensors", &key.finalize().to_hex()[..32]));
         let pixels = 3 * self.size * self.size;
         if let Some(zca) = cache::read_zca(&path, pixels) {
-            return Ok(zca);
+            return Ok((zca, None));
         }
+        let is_damaged = path.exists();
         // f32 halves time and memory; on CIFAR-10 the transform differs from that of f64 by 5e-5 (relative norm), as eps dwarfs the error.
         let mut covariance = Covariance::new(pixels, tch::Kind::Float, Device::Cpu);
         let (mut done, total) = (0, rows.len() as u64);
@@ -177,7 +184,7 @@ impl Request {
         report(watch, "images whitened", done, total)?;
         let zca = covariance.whitening(ZCA_EPS);
         cache::write_zca(&path, &zca);
-        Ok(zca)
+        Ok((zca, is_damaged.then_some(path)))
     }
 }
 

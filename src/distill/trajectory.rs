@@ -9,11 +9,13 @@
 
 use super::expert::Expert;
 use crate::EpochRecord;
-use crate::atomic_file::write_atomically;
+use crate::atomic_file::{remove_left_over, write_atomically};
 use crate::tensor_file::{self, TensorFile};
 use crate::{Error, Result};
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tch::Tensor;
 
 /// Changes when the meaning of a setting or the training itself changes, so that older trajectories are not taken for new ones.
@@ -25,6 +27,15 @@ pub struct Store {
     folder: PathBuf,
     key: String,
     epochs: usize,
+}
+
+/// What was opened; none if there is no such file.
+fn unless_missing(opened: Result<TensorFile>) -> Result<Option<TensorFile>> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A finished expert: θ*_0 … θ*_E, memory-mapped.
@@ -84,27 +95,42 @@ impl Store {
         let path = self.folder.join("lock");
         let file = File::create(&path).map_err(Error::io("create", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(TrainingLock { _file: file })),
+            Ok(()) => {
+                remove_left_over(&self.folder, Duration::ZERO);
+                Ok(Some(TrainingLock { _file: file }))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(e)) => Err(Error::io("lock", &path)(e)),
         }
     }
 
-    /// A finished expert; none if it has yet to be trained. A file that is not a whole trajectory counts as not trained.
-    pub fn finished(&self, index: u64) -> Option<Trajectory> {
-        let file = TensorFile::open(&self.file(index)).ok()?;
-        let shape = file.shape("trajectory").ok()?;
-        let epochs: Vec<EpochRecord> = serde_json::from_str(file.metadata("epochs").ok()?).ok()?;
-        (shape.len() == 2 && shape[0] == self.epochs as i64 + 1 && epochs.len() == self.epochs).then_some(Trajectory { file, epochs })
+    /// A finished expert; none if it has yet to be trained. All of its file is read, so that damage is found now, when it can be
+    /// trained again, and not in the middle of distillation. [`Error::File`] for a file that is damaged, or no trajectory.
+    pub fn finished(&self, index: u64) -> Result<Option<Trajectory>> {
+        let path = self.file(index);
+        let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else { return Ok(None) };
+        let shape = file.shape("trajectory")?;
+        let epochs: Vec<EpochRecord> =
+            serde_json::from_str(file.metadata("epochs")?).map_err(|e| Error::file(&path, format!("is no trajectory: {e}")))?;
+        if shape.len() != 2 || shape[0] != self.epochs as i64 + 1 || epochs.len() != self.epochs {
+            return Err(Error::file(&path, format!("is no trajectory of {} epochs", self.epochs)));
+        }
+        Ok(Some(Trajectory { file, epochs }))
     }
 
-    /// Where an interrupted training of expert `index` stands; none if it has not begun.
+    /// Where an interrupted training of expert `index` stands, none if it has not begun; and what is wrong with the file of the
+    /// next epoch, if there is one.
     ///
-    /// Epochs count up to the first that is missing or not whole.
-    pub fn partial(&self, index: u64) -> Option<Partial> {
+    /// Epochs count up to the first that is missing or damaged. Errors: a file that may well be whole cannot be read now.
+    pub fn partial(&self, index: u64) -> Result<(Option<Partial>, Option<Error>)> {
         let mut partial: Option<Partial> = None;
         for epoch in 0..=self.epochs {
-            let Some((expert, record)) = self.epoch(index, epoch) else { break };
+            let (expert, record) = match self.epoch(index, epoch) {
+                Ok(Some(epoch)) => epoch,
+                Ok(None) => break,
+                Err(problem @ Error::File { .. }) => return Ok((partial, Some(problem))),
+                Err(error) => return Err(error),
+            };
             let theta = expert.theta.shallow_clone();
             match (&mut partial, record) {
                 (None, _) => partial = Some(Partial { expert, points: vec![theta], epochs: Vec::new() }),
@@ -116,14 +142,15 @@ impl Store {
                 (Some(_), None) => break,
             }
         }
-        partial
+        Ok((partial, None))
     }
 
-    fn epoch(&self, index: u64, epoch: usize) -> Option<(Expert, Option<EpochRecord>)> {
-        let file = TensorFile::open(&self.epoch_file(index, epoch)).ok()?;
-        let velocity = if file.contains("velocity") { Some(file.tensor("velocity").ok()?) } else { None };
-        let record = serde_json::from_str(file.metadata("epoch").ok()?).ok()?;
-        Some((Expert { theta: file.tensor("theta").ok()?, velocity }, record))
+    fn epoch(&self, index: u64, epoch: usize) -> Result<Option<(Expert, Option<EpochRecord>)>> {
+        let path = self.epoch_file(index, epoch);
+        let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else { return Ok(None) };
+        let velocity = if file.contains("velocity") { Some(file.tensor("velocity")?) } else { None };
+        let record = serde_json::from_str(file.metadata("epoch")?).map_err(|e| Error::file(&path, format!("is no epoch: {e}")))?;
+        Ok(Some((Expert { theta: file.tensor("theta")?, velocity }, record)))
     }
 
     /// Keeps an expert after `epoch` epochs (0: its initialisation, without a record). The tensors are copied.
@@ -133,14 +160,14 @@ impl Store {
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let mut tensors = vec![("theta", &expert.theta)];
         tensors.extend(expert.velocity.as_ref().map(|v| ("velocity", v)));
-        tensor_file::write(&path, &tensors, Some(("epoch", serde_json::json!(record).to_string())))
+        tensor_file::write_sealed(&path, &tensors, ("epoch", serde_json::json!(record).to_string()))
     }
 
     /// Turns a completely trained expert into its final file.
     pub fn finish(&self, index: u64, points: &[Tensor], epochs: &[EpochRecord]) -> Result<()> {
         let trajectory = Tensor::stack(points, 0);
         let records = serde_json::json!(epochs).to_string();
-        tensor_file::write(&self.file(index), &[("trajectory", &trajectory)], Some(("epochs", records)))?;
+        tensor_file::write_sealed(&self.file(index), &[("trajectory", &trajectory)], ("epochs", records))?;
         let folder = self.partial_folder(index);
         match fs::remove_dir_all(&folder) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &folder)(e)),
@@ -213,19 +240,29 @@ mod tests {
         let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let (settings, store) = (json!({}), Store::new(root.path(), &json!({}), 2));
         store.create(&settings)?;
-        assert!(store.partial(0).is_none() && store.finished(0).is_none());
+        assert!(store.partial(0)?.0.is_none() && store.finished(0)?.is_none());
         store.save_epoch(0, 0, &expert(1.), None)?;
         store.save_epoch(0, 1, &expert(2.), Some(&record(0.5)))?;
-        let partial = store.partial(0).ok_or(Error::Interrupted)?;
+        let partial = store.partial(0)?.0.ok_or(Error::Interrupted)?;
         assert_eq!((partial.points.len(), partial.epochs.as_slice()), (2, [record(0.5)].as_slice()));
         assert!(partial.expert.theta.equal(&expert(2.).theta));
 
+        let damaged = store.epoch_file(0, 1);
+        let mut bytes = fs::read(&damaged).map_err(Error::io("read", &damaged))?;
+        bytes.iter_mut().last().into_iter().for_each(|b| *b ^= 1);
+        fs::write(&damaged, bytes).map_err(Error::io("write", &damaged))?;
+        let (partial, problem) = store.partial(0)?;
+        assert!(partial.is_some_and(|p| p.points.len() == 1) && problem.is_some_and(|p| p.to_string().contains("epoch_001")));
+
         let points = [expert(1.).theta, expert(2.).theta, expert(3.).theta];
         store.finish(0, &points, &[record(0.5), record(0.25)])?;
-        let done = store.finished(0).ok_or(Error::Interrupted)?;
+        let done = store.finished(0)?.ok_or(Error::Interrupted)?;
         assert!(done.checkpoint(1)?.equal(&points[1]) && done.last()?.equal(&points[2]));
         assert_eq!(done.epochs(), [record(0.5), record(0.25)]);
-        assert!(store.partial(0).is_none());
+        assert!(store.partial(0)?.0.is_none());
+        drop(done);
+        fs::write(store.file(0), b"torn").map_err(Error::io("write", store.file(0)))?;
+        assert!(matches!(store.finished(0), Err(Error::File { .. })));
         Ok(())
     }
 

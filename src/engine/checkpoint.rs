@@ -9,6 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 
+/// Changes when a checkpoint comes to hold something else, so that none is misunderstood.
+const VERSION: u32 = 2;
 /// How many of the newest checkpoints are kept.
 const KEPT: usize = 3;
 /// How many checkpoints of the last evaluated steps are kept besides, and that of the best step.
@@ -47,6 +49,19 @@ pub struct Numbers {
     pub representative_rows: Vec<Vec<i64>>,
 }
 
+/// What a checkpoint holds besides tensors.
+#[derive(Serialize, Deserialize)]
+struct Saved<N> {
+    version: u32,
+    numbers: N,
+}
+
+/// The part of it that is the same in every format.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// The step that is best so far on the validation share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Best {
@@ -77,8 +92,9 @@ impl State {
             ("start", &self.start),
             ("best_images", &self.best_images),
         ];
-        let numbers = serde_json::to_string(&self.numbers).map_err(|e| Error::file(run.join(&file), e.to_string()))?;
-        tensor_file::write(&run.join(&file), &tensors, Some(("state", numbers)))?;
+        let state = serde_json::to_string(&Saved { version: VERSION, numbers: &self.numbers });
+        let state = state.map_err(|e| Error::file(run.join(&file), e.to_string()))?;
+        tensor_file::write_sealed(&run.join(&file), &tensors, ("state", state))?;
         let all = files(run)?;
         let others: Vec<&PathBuf> = all.iter().rev().filter(|(step, _)| !self.numbers.is_kept(*step)).map(|(_, path)| path).collect();
         for path in others.into_iter().skip(KEPT) {
@@ -87,21 +103,36 @@ impl State {
         Ok(file)
     }
 
-    /// The newest state below `run` that is whole, or none if the run has not come that far; and a warning for every newer file
-    /// that cannot be read. An older state costs some steps, never the result. Errors: there are files, and none can be read.
-    pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<String>)> {
-        let mut passed_over = Vec::new();
-        for (_, path) in files(run)?.iter().rev() {
-            match Self::read(path, device) {
-                Ok(state) => return Ok((Some(state), passed_over)),
-                Err(error) => passed_over.push(format!("passing over a checkpoint that cannot be read: {error}")),
+    /// The newest state below `run` that is undamaged, or none if the run has not come that far; and what is wrong with every newer
+    /// file, which is set aside as `….damaged`. An older state costs some steps, never the result. Errors: there are files, and none
+    /// can be used, or one cannot be read now; then they all stay.
+    pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<Error>)> {
+        let (mut problems, mut damaged) = (Vec::new(), Vec::<PathBuf>::new());
+        for (_, path) in files(run)?.into_iter().rev() {
+            match Self::read(&path, device) {
+                Ok(state) => {
+                    for path in damaged {
+                        // one that stays where it is is passed over once more the next time
+                        let _ = fs::rename(&path, path.with_extension("safetensors.damaged"));
+                    }
+                    return Ok((Some(state), problems));
+                }
+                Err(problem @ Error::File { .. }) => {
+                    damaged.push(path);
+                    problems.push(problem);
+                }
+                // it may well be whole
+                Err(error) => return Err(error),
             }
         }
-        match passed_over.last() {
-            None => Ok((None, passed_over)),
-            Some(_) => Err(Error::file(
+        match problems.first() {
+            None => Ok((None, problems)),
+            Some(newest) => Err(Error::file(
                 run.join("checkpoints"),
-                "holds checkpoints, but none can be read; bring one back from a copy, or remove them to begin at the experts again",
+                format!(
+                    "holds checkpoints, but none that can be used. The newest: {newest}. Bring one back from a copy; or remove them all \
+                     to distil from the beginning, with the experts that are there"
+                ),
             )),
         }
     }
@@ -112,8 +143,15 @@ impl State {
     }
 
     fn read(path: &Path, device: Device) -> Result<Self> {
-        let file = TensorFile::open(path)?;
-        let numbers = serde_json::from_str(file.metadata("state")?).map_err(|e| Error::file(path, e.to_string()))?;
+        let file = TensorFile::open_sealed(path)?;
+        let text = file.metadata("state")?;
+        let broken = |e: serde_json::Error| Error::file(path, format!("is no checkpoint: {e}"));
+        let Version { version } = serde_json::from_str(text).map_err(broken)?;
+        if version != VERSION {
+            let problem = format!("is of format {version}, and this version of astill reads format {VERSION}; another version wrote it");
+            return Err(Error::file(path, problem));
+        }
+        let Saved::<Numbers> { numbers, .. } = serde_json::from_str(text).map_err(broken)?;
         let tensor = |name| Ok(file.tensor(name)?.to_device(device));
         Ok(Self {
             numbers,
@@ -167,7 +205,9 @@ mod tests {
         fs::write(&newest, b"torn").map_err(Error::io("write", &newest))?;
         let (back, warnings) = State::load(run.path(), Device::Cpu)?;
         let back = back.ok_or(Error::Interrupted)?;
-        assert!(warnings.len() == 1 && warnings[0].contains("step_100000"));
+        assert!(warnings.len() == 1 && warnings[0].to_string().contains("step_100000"));
+        // set aside, so that it is not taken for one of those to keep
+        assert!(!newest.exists() && files(run.path())?.len() == KEPT - 1);
         assert_eq!(back.numbers, state(99_999).numbers);
         assert!(back.images.equal(&state(99_999).images));
         Ok(())

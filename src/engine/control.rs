@@ -8,7 +8,7 @@ use crate::run::command::{Answer, Command};
 use crate::run::edits::{Edit, Edits, Place, key_of};
 use crate::run::{RunDir, checkpoints};
 use crate::{Error, Result};
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -48,6 +48,9 @@ pub enum Wanted {
     RollBack { step: u64 },
 }
 
+/// How long to wait before trying again what could not be written.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
 /// The trainer's side of the channels.
 #[derive(Debug)]
 pub struct Control {
@@ -64,6 +67,10 @@ pub struct Control {
     resumed: Option<u64>,
     wanted: VecDeque<Wanted>,
     paused: bool,
+    /// Why the run waits, if it does because something cannot be written.
+    waiting: Option<String>,
+    /// Somebody can answer when the run pauses by itself.
+    attended: bool,
     /// Something is being done that was asked for, so a pause waits until it is done.
     serving: bool,
     stopping: Option<String>,
@@ -71,8 +78,9 @@ pub struct Control {
 }
 
 impl Control {
-    /// For the run of `profile`. Errors: its edits cannot be read, or do not fit the profile.
-    pub fn new(run: &RunDir, profile: &Profile, recorder: Recorder, requests: Receiver<Request>) -> Result<Self> {
+    /// For the run of `profile`; `attended` if somebody can answer when it pauses by itself. Errors: its edits cannot be read, or
+    /// do not fit the profile.
+    pub fn new(run: &RunDir, profile: &Profile, attended: bool, recorder: Recorder, requests: Receiver<Request>) -> Result<Self> {
         let edits = Edits::read(run)?;
         edits.apply(profile, Place::Step(u64::MAX))?;
         Ok(Self {
@@ -86,6 +94,8 @@ impl Control {
             resumed: None,
             wanted: VecDeque::new(),
             paused: false,
+            waiting: None,
+            attended,
             serving: false,
             stopping: None,
             failure: None,
@@ -94,12 +104,70 @@ impl Control {
 
     /// Writes an event.
     pub fn record(&mut self, what: What) -> Result<()> {
-        self.recorder.record(what)
+        self.recorder.take(what)?;
+        if self.waiting.is_some() || self.stopping.is_some() {
+            // what cannot be written now is written when the wait is over, or as the last thing
+            let _ = self.recorder.flush();
+            return Ok(());
+        }
+        self.until_written(|control| control.recorder.flush())
+    }
+
+    /// Writes the events that could not be written yet.
+    pub fn flush(&mut self) -> Result<()> {
+        self.recorder.flush()
+    }
+
+    /// Does `write`, which writes files. While the system refuses that (the disk is full or read-only, the folder is gone), the run
+    /// waits here, tries again now and then, and answers commands.
+    ///
+    /// [`Error::Interrupted`] if it is asked to stop meanwhile. Nothing is waited for once it was: then the system's error comes back.
+    pub fn until_written<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        loop {
+            match write(self) {
+                Err(error @ Error::Io { .. }) if self.stopping.is_none() && !error.is_out_of_memory() => self.wait(error.to_string())?,
+                Err(error) => return Err(error),
+                Ok(done) => {
+                    if self.waiting.take().is_some() {
+                        self.record(What::Waiting { reason: None })?;
+                    }
+                    return Ok(done);
+                }
+            }
+        }
+    }
+
+    /// Waits a little, for the reason given, and answers commands meanwhile.
+    fn wait(&mut self, reason: String) -> Result<()> {
+        if self.waiting.replace(reason.clone()).as_ref() != Some(&reason) {
+            self.record(What::Waiting { reason: Some(reason) })?;
+        }
+        let until = Instant::now() + TRY_AGAIN;
+        loop {
+            match self.requests.recv_deadline(until) {
+                Ok(request) => self.serve(request)?,
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Interrupted),
+            }
+            self.go_on()?;
+        }
     }
 
     /// Writes a warning for the user.
     pub fn warn(&mut self, message: impl Into<String>) -> Result<()> {
         self.record(What::Warning { message: message.into() })
+    }
+
+    /// Training has left the finite numbers, as `problem` says with what to do. The run pauses, so that somebody can do it; where
+    /// nobody is there who could, that is its end.
+    pub fn diverged(&mut self, problem: String) -> Result<()> {
+        if !self.attended {
+            return Err(Error::Diverged(problem));
+        }
+        self.warn(problem)?;
+        self.paused = true;
+        let (command, reason) = (Command::Pause.to_string(), Some("the run paused by itself".into()));
+        self.record(What::Command { command, status: CommandStatus::Accepted, reason, from: None, to: None })
     }
 
     /// Says where the run is now.
@@ -129,7 +197,7 @@ impl Control {
 
     /// The run goes back to `step`: later edits hold from there on.
     pub fn move_edits_back_to(&mut self, step: u64) -> Result<()> {
-        self.edits.move_back_to(Place::Step(step))
+        self.until_written(|control| control.edits.move_back_to(Place::Step(step)))
     }
 
     /// Answers what has been asked meanwhile. [`Error::Interrupted`] if that was to stop.
@@ -193,6 +261,14 @@ impl Control {
     }
 
     fn answer(&mut self, command: &Command) -> Result<Answer> {
+        let answer = self.decide(command)?;
+        // accepted, but it may take a while
+        let reason = self.waiting.as_ref().filter(|_| answer.is_accepted() && answer.to.is_none());
+        let reason = reason.map(|why| format!("the run waits: {why}"));
+        Ok(Answer { reason: answer.reason.or(reason), ..answer })
+    }
+
+    fn decide(&mut self, command: &Command) -> Result<Answer> {
         Ok(match command {
             Command::Pause if self.paused => Answer::rejected("the run is paused already"),
             Command::Resume if !self.paused => Answer::rejected("the run is not paused"),

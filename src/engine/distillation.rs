@@ -5,6 +5,7 @@ use super::control::{Control, Stage, Wanted};
 use super::evaluation::{Evaluator, Occasion};
 use super::event::{Labels, Perturbation, Split, What};
 use super::{device, picture};
+use crate::Result;
 use crate::data::Dataset;
 use crate::distill::TrainingSet;
 use crate::distill::evaluate::mean_std;
@@ -14,7 +15,7 @@ use crate::network::ConvNet;
 use crate::profile::Distill;
 use crate::run::edits::{Place, key_of};
 use crate::run::{RunDir, checkpoints};
-use crate::{Error, Result};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
@@ -22,8 +23,11 @@ use tch::{Device, Tensor};
 const MOMENTUM: f64 = 0.5;
 /// One update may shrink the student rate to this share of itself, so that it stays positive.
 const MOST_SHRINKING: f64 = 0.5;
-/// The run fails after this many updates in a row that are not finite.
-const NOT_FINITE_IN_A_ROW: u32 = 20;
+/// The run pauses, or fails where nobody is there, after this many updates in a row that are not finite.
+const NOT_FINITE_IN_A_ROW: u64 = 20;
+/// It warns, once, when the median matching loss of the latest so many steps is above so much; 1 is a student that has not moved.
+const LATEST: usize = 20;
+const FAR_TOO_MUCH: f64 = 10.;
 /// A checkpoint at least this often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
 /// About as many pictures in a run, besides those of evaluations.
@@ -64,7 +68,7 @@ impl Settings {
 impl Distillation<'_> {
     /// Goes on from `state` to the last iteration. When it is stopped, `state` is that after the last whole step.
     pub fn run(&self, state: &mut State, control: &mut Control) -> Result<()> {
-        let (mut last_checkpoint, mut not_finite) = (Instant::now(), 0);
+        let (mut last_checkpoint, mut not_finite, mut losses) = (Instant::now(), 0, Some(VecDeque::new()));
         loop {
             if self.between_steps(state, control)? {
                 last_checkpoint = Instant::now();
@@ -85,16 +89,22 @@ impl Distillation<'_> {
                 return Ok(());
             }
             control.enter(Stage::Distill { done: step, next: Place::Step(step + 1) });
-            let finite = self.step(&profile.distill, state, control)?;
-            not_finite = if finite { 0 } else { not_finite + 1 };
+            let loss = self.step(&profile.distill, state, control)?;
+            not_finite = if loss.is_some() { 0 } else { not_finite + 1 };
             if not_finite == NOT_FINITE_IN_A_ROW {
-                return Err(Error::Diverged(format!(
-                    "{NOT_FINITE_IN_A_ROW} updates in a row were not finite, up to step {}: the student diverges. Lower \
-                     distill.lr_student or distill.lr_images and start again",
-                    state.numbers.step
-                )));
+                self.checkpoint(state, control)?;
+                (last_checkpoint, not_finite) = (Instant::now(), 0);
+                control.diverged(self.way_out(state.numbers.step)?)?;
             }
             let step = state.numbers.step;
+            if losses.as_mut().zip(loss).is_some_and(|(losses, loss)| is_far_too_much(losses, loss)) {
+                losses = None;
+                control.warn(format!(
+                    "step {step}: over the latest {LATEST} steps the matching loss was mostly above {FAR_TOO_MUCH}, so the student ends \
+                     much farther from the expert than it starts. If it does not come down, lower distill.lr_student or distill.lr_images{}",
+                    self.earlier(step)?
+                ))?;
+            }
             if step.is_multiple_of(iterations.div_ceil(PICTURES)) || is_evaluated(step) {
                 self.samples(state, control)?;
             }
@@ -141,7 +151,7 @@ impl Distillation<'_> {
         };
         // the newest checkpoints first: a run that is killed in between goes on from one that is still there
         control.move_edits_back_to(step)?;
-        checkpoints::remove_after(self.run.path(), step)?;
+        control.until_written(|_| checkpoints::remove_after(self.run.path(), step))?;
         self.samples(state, control)
     }
 
@@ -155,8 +165,30 @@ impl Distillation<'_> {
         Ok(())
     }
 
-    /// One iteration and the update of images and student rate; false if the update was not finite and left out.
-    fn step(&self, distill: &Distill, state: &mut State, control: &mut Control) -> Result<bool> {
+    /// What to do after so many updates that were left out, the last at `step`.
+    fn way_out(&self, step: u64) -> Result<String> {
+        let (first, run) = (step + 1 - NOT_FINITE_IN_A_ROW, self.run.name());
+        Ok(format!(
+            "{NOT_FINITE_IN_A_ROW} updates in a row were not finite, so the images are those of step {}: the student diverges. There is a \
+             checkpoint of step {step}. With an engine at work (`astill resume {run} --detach` starts one) lower distill.lr_student or \
+             distill.lr_images{}, then `astill send {run} resume`",
+            first - 1,
+            self.earlier(first - 1)?
+        ))
+    }
+
+    /// Where the run could go back to from before `step`, in words; nothing if it cannot.
+    fn earlier(&self, step: u64) -> Result<String> {
+        let steps = checkpoints::steps(self.run.path()).unwrap_or_default();
+        let commands = format!("(`astill send {} set distill.lr_images=…`", self.run.name());
+        Ok(match steps.iter().rev().find(|s| **s <= step) {
+            Some(good) => format!(" {commands}), or go back first (`roll-back {good}`)"),
+            None => format!(" {commands})"),
+        })
+    }
+
+    /// One iteration and the update of images and student rate. The matching loss; none if the update was not finite and left out.
+    fn step(&self, distill: &Distill, state: &mut State, control: &mut Control) -> Result<Option<f64>> {
         let begin = Instant::now();
         let settings = Settings::of(distill);
         let index = state.numbers.step;
@@ -196,7 +228,7 @@ impl Distillation<'_> {
             image_gradient: outcome.image_gradient,
             seconds: begin.elapsed().as_secs_f64(),
         })?;
-        Ok(finite)
+        Ok(finite.then_some(outcome.matching_loss))
     }
 
     /// SGD with momentum on the images and on the student rate, which stays positive.
@@ -255,16 +287,26 @@ impl Distillation<'_> {
         let step = state.numbers.step;
         let file = format!("samples/step_{step:05}.png");
         let pixels = self.dataset.normalisation.invert(&state.images);
-        picture::save(&self.run.path().join(&file), &pixels, self.net.classes())?;
+        control.until_written(|_| picture::save(&self.run.path().join(&file), &pixels, self.net.classes()))?;
         control.record(What::Samples { step, file })
     }
 
     /// Writes a checkpoint, and how much memory is in use.
     pub fn checkpoint(&self, state: &State, control: &mut Control) -> Result<()> {
-        let file = state.save(self.run.path())?;
+        let file = control.until_written(|_| state.save(self.run.path()))?;
         control.record(What::Checkpoint { step: state.numbers.step, file })?;
         memory(control)
     }
+}
+
+/// Takes another matching loss; true if the median of the latest is far too much.
+fn is_far_too_much(losses: &mut VecDeque<f64>, loss: f64) -> bool {
+    losses.push_back(loss);
+    if losses.len() > LATEST {
+        losses.pop_front();
+    }
+    let above = losses.iter().filter(|l| **l > FAR_TOO_MUCH).count();
+    losses.len() == LATEST && above > LATEST / 2
 }
 
 /// Says that the run is between two steps.
@@ -276,4 +318,19 @@ fn stand(state: &State, control: &mut Control) {
 /// Records how much memory is in use.
 pub fn memory(control: &mut Control) -> Result<()> {
     control.record(What::Memory { host_mib: device::resident_mib(), device_mib: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_far_too_much_when_most_of_the_latest_are() {
+        let mut losses = VecDeque::new();
+        assert!((0..LATEST * 2).all(|i| !is_far_too_much(&mut losses, if i % 2 == 0 { 1e6 } else { 0.9 })), "every other one");
+        let seen = (0..LATEST).position(|_| is_far_too_much(&mut losses, 11.));
+        assert_eq!(seen, Some(1), "the first takes the place of one as large, the second makes it more than half");
+        let mut losses = VecDeque::new();
+        assert!((1..LATEST).all(|_| !is_far_too_much(&mut losses, 11.)), "too few to say");
+    }
 }

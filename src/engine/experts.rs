@@ -97,10 +97,21 @@ impl Training<'_> {
             control.enter(Stage::Experts { next: Place::Expert { expert: index, epoch: 0 } });
             control.hold()?;
             let mut here = self.shelf(index, shelf.take(), control)?;
-            let mut trained_here = false;
-            while here.store.finished(index).is_none() {
+            let (mut trained_here, mut told) = (false, None);
+            let expert = loop {
+                match here.store.finished(index) {
+                    Ok(Some(expert)) => break expert,
+                    Ok(None) => {}
+                    Err(problem @ Error::File { .. }) => {
+                        let message = format!("{problem}; expert {} is trained again, to the same numbers", index + 1);
+                        if told.replace(message.clone()) != Some(message.clone()) {
+                            control.warn(message)?;
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
                 if here.lock.is_none() {
-                    here.store.create(&self.settings(&here.course))?;
+                    self.create(&here, control)?;
                     here.lock = lock_or_wait(&here.store, index, control)?;
                     // settings may have changed while another process was waited for
                     here = self.shelf(index, Some(here), control)?;
@@ -108,11 +119,7 @@ impl Training<'_> {
                 }
                 here = self.train(index, here, control)?;
                 trained_here = true;
-            }
-            let expert = here
-                .store
-                .finished(index)
-                .ok_or_else(|| Error::file(here.store.folder(), format!("expert {} was removed while it was in use", index + 1)))?;
+            };
             if !trained_here {
                 let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
                 control.record(What::ExpertFound { expert: index, store, epochs })?;
@@ -133,6 +140,11 @@ impl Training<'_> {
                 Shelf { course, store, lock: None }
             }
         })
+    }
+
+    /// Makes the folder of a shelf.
+    fn create(&self, shelf: &Shelf, control: &mut Control) -> Result<()> {
+        control.until_written(|_| shelf.store.create(&self.settings(&shelf.course)))
     }
 
     /// Every setting that shapes an expert, and nothing else: how many there are does not.
@@ -168,11 +180,15 @@ impl Training<'_> {
 
     /// Trains expert `index` to its end. If its settings change on the way, it moves to the shelf of an expert with these changes.
     fn train(&self, index: u64, mut here: Shelf, control: &mut Control) -> Result<Shelf> {
-        let begun = match here.store.partial(index) {
+        let (begun, damaged) = here.store.partial(index)?;
+        if let Some(problem) = damaged {
+            control.warn(format!("{problem}; the training of expert {} goes on from before it, to the same numbers", index + 1))?;
+        }
+        let begun = match begun {
             Some(partial) => partial,
             None => {
                 let expert = Expert::new(self.net, self.profile.seed, index);
-                here.store.save_epoch(index, 0, &expert, None)?;
+                control.until_written(|_| here.store.save_epoch(index, 0, &expert, None))?;
                 let points = vec![expert.theta.copy()];
                 Partial { expert, points, epochs: Vec::new() }
             }
@@ -195,7 +211,7 @@ impl Training<'_> {
                     // what has been trained so far is not of an expert with these settings
                     return Ok(here);
                 }
-                here.store.create(&self.settings(&here.course))?;
+                self.create(&here, control)?;
                 here.lock = lock_or_wait(&here.store, index, control)?;
                 if here.lock.is_none() {
                     return Ok(here);
@@ -204,17 +220,25 @@ impl Training<'_> {
                 for (e, theta) in points.iter().enumerate().rev() {
                     let velocity = state.velocity.as_ref().filter(|_| e == epoch).map(Tensor::shallow_clone);
                     let kept = Expert { theta: theta.shallow_clone(), velocity };
-                    here.store.save_epoch(index, e, &kept, e.checked_sub(1).map(|e| &epochs[e]))?;
+                    let record = e.checked_sub(1).map(|e| &epochs[e]);
+                    control.until_written(|_| here.store.save_epoch(index, e, &kept, record))?;
                 }
             }
             control.enter(Stage::Experts { next: place(epoch + 1) });
-            let record = self.train_epoch(&here.course.recipe(epoch), &mut state, index, epoch, &mut path, control)?;
-            here.store.save_epoch(index, epoch + 1, &state, Some(&record))?;
+            let record = match self.train_epoch(&here.course.recipe(epoch), &mut state, index, epoch, &mut path, control) {
+                Err(Error::Diverged(problem)) => {
+                    control.diverged(problem)?;
+                    // once it goes on, from the last epoch that was kept
+                    return Ok(here);
+                }
+                trained => trained?,
+            };
+            control.until_written(|_| here.store.save_epoch(index, epoch + 1, &state, Some(&record)))?;
             // a copy: on the CPU the tensor itself would be the live parameters
             points.push(state.theta.to_device(Device::Cpu).copy());
             epochs.push(record);
         }
-        here.store.finish(index, &points, &epochs)?;
+        control.until_written(|_| here.store.finish(index, &points, &epochs))?;
         Ok(here)
     }
 
@@ -249,8 +273,9 @@ impl Training<'_> {
         let seconds = begin.elapsed().as_secs_f64();
         if !(record.train_loss.is_finite() && record.step_length.is_finite()) {
             return Err(Error::Diverged(format!(
-                "expert {} is no longer finite after epoch {}: its training diverged. Lower expert.lr (now {}) or \
-                 expert.gradient_penalty (now {}); nothing of this epoch was kept",
+                "expert {} is no longer finite after epoch {}: its training diverged. Nothing of this epoch was \
+                 kept. Lower expert.lr (now {}) or expert.gradient_penalty (now {}): in a new run, or on this one with an engine at work \
+                 (`astill send RUN set expert.lr=…`, then `astill send RUN resume`)",
                 index + 1,
                 epoch + 1,
                 recipe.lr,
@@ -267,10 +292,10 @@ fn lock_or_wait(store: &Store, index: u64, control: &mut Control) -> Result<Opti
     let mut told = false;
     loop {
         control.hold()?;
-        if let Some(lock) = store.try_lock()? {
+        if let Some(lock) = control.until_written(|_| store.try_lock())? {
             return Ok(Some(lock));
         }
-        if store.finished(index).is_some() {
+        if store.finished(index).is_ok_and(|e| e.is_some()) {
             return Ok(None);
         }
         if !told {

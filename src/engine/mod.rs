@@ -16,6 +16,7 @@ mod trainer;
 pub use control::Request;
 pub use trainer::{Plan, data_folder, data_request, network};
 
+use crate::atomic_file::remove_left_over;
 use crate::run::event::{Event, Status, What};
 use crate::run::{event, text};
 use crate::{Error, Result};
@@ -24,10 +25,13 @@ use crossbeam_channel::{Receiver, Sender};
 use recorder::Recorder;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The name of the thread that owns libtorch; a panic in it becomes an [`Error::Libtorch`].
 pub const TRAINER_THREAD: &str = "trainer";
+
+/// What libtorch says when there is not enough memory, on the host or on the device.
+const OUT_OF_MEMORY: [&str; 4] = ["can't allocate memory", "not enough memory", "out of memory", "bad_alloc"];
 
 /// A running engine. Dropping it leaves the trainer running until it ends by itself.
 #[derive(Debug)]
@@ -39,12 +43,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts, or goes on with, the run of `plan`.
+    /// Starts, or goes on with, the run of `plan`, whose lock the caller holds.
     pub fn start(plan: Plan) -> Result<Self> {
+        for folder in ["", "samples", "checkpoints", "distilled"] {
+            remove_left_over(&plan.run.path().join(folder), Duration::ZERO);
+        }
         let (event_in, events) = crossbeam_channel::unbounded();
         let (requests, request_out) = crossbeam_channel::unbounded();
         let recorder = Recorder::open(&plan.run, event_in)?;
-        let control = Control::new(&plan.run, &plan.profile, recorder, request_out)?;
+        let control = Control::new(&plan.run, &plan.profile, plan.attended, recorder, request_out)?;
         let trainer = std::thread::Builder::new()
             .name(TRAINER_THREAD.into())
             .spawn(move || drive(plan, control))
@@ -65,6 +72,8 @@ fn drive(plan: Plan, mut control: Control) -> Result<()> {
     let error = match result {
         Ok(()) => return Ok(()),
         Err(Error::Interrupted) => control.take_failure().unwrap_or(Error::Interrupted),
+        // a file that there was no memory to look into
+        Err(error @ Error::Io { .. }) if error.is_out_of_memory() => Error::Memory(error.to_string()),
         Err(error) => error,
     };
     let (status, reason) = match &error {
@@ -81,20 +90,33 @@ fn drive(plan: Plan, mut control: Control) -> Result<()> {
         file: None,
         seconds: begin.elapsed().as_secs_f64(),
     };
-    // the error itself is what matters if even this cannot be written
-    let _ = control.record(finished);
-    Err(error)
+    let recorded = control.record(finished).and_then(|()| control.flush());
+    Err(match (error, recorded) {
+        (Error::Interrupted, Err(problem)) => {
+            let problem = format!("stopped, with everything safe but the latest events, which are missing in the record: {problem}");
+            Error::file(plan.run.path(), problem)
+        }
+        // the error itself is what matters, if even this cannot be written
+        (error, _) => error,
+    })
 }
 
 fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {
     let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
-    Error::Libtorch { doing: "computing".into(), message: libtorch_message(text.unwrap_or("no message")) }
+    let message = libtorch_message(text.unwrap_or("no message"));
+    if OUT_OF_MEMORY.iter().any(|sign| message.contains(sign)) {
+        return Error::Memory(message);
+    }
+    Error::Libtorch { doing: "computing".into(), message }
 }
 
 /// The sentence of a libtorch exception, without the stack of C++ calls and the wrapping of the Rust binding.
 fn libtorch_message(text: &str) -> String {
     let inner = text.split_once("Torch(\"").map_or(text, |(_, rest)| rest);
-    inner.split("\\n").next().unwrap_or(inner).trim_end_matches("\")").to_string()
+    let line = inner.split("\\n").next().unwrap_or(inner).lines().next().unwrap_or_default();
+    // where in libtorch's sources it was noticed
+    let line = line.strip_prefix("[enforce fail at").and_then(|l| l.split_once("err == 0. ")).map_or(line, |(_, rest)| rest);
+    line.trim_end_matches("\")").to_string()
 }
 
 #[cfg(test)]
@@ -105,6 +127,11 @@ mod tests {
     fn a_libtorch_panic_reads_as_one_sentence() {
         let text = r#"called `Result::unwrap()` on an `Err` value: Torch("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)\nException raised from meta at x.cpp:1\nframe #0")"#;
         assert_eq!(libtorch_message(text), "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)");
-        assert_eq!(libtorch_message("plain"), "plain");
+        assert_eq!(libtorch_message("plain\nException raised"), "plain");
+        let text =
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.";
+        let error = panic_error(Box::new(text));
+        assert!(error.to_string().starts_with("out of memory: DefaultCPUAllocator: can't allocate memory"), "{error}");
+        assert!(matches!(error, Error::Memory(_)));
     }
 }

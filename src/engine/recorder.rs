@@ -4,8 +4,10 @@ use super::event::{Event, LONGEST_LINE, What};
 use crate::run::RunDir;
 use crate::{Error, Result, foreign_file};
 use crossbeam_channel::Sender;
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,25 +20,29 @@ pub struct Recorder {
     events: File,
     log: File,
     events_path: std::path::PathBuf,
-    next: u64,
-    /// Whether the last line may not be whole, because writing it failed.
+    /// Bytes of the whole lines in `events`.
+    length: u64,
+    /// Whether more may be in it, because writing failed.
     torn: bool,
+    /// Lines that are still to be written.
+    unwritten: VecDeque<Vec<u8>>,
+    next: u64,
     last_progress: Option<Instant>,
     listener: Sender<Event>,
 }
 
 impl Recorder {
-    /// Goes on after the events that are there already. A torn last line, as a killed engine leaves it, is closed with a
-    /// line end so that it stays one bad line.
+    /// Goes on after the events that are there already. A torn last line, as a killed engine leaves it, is cut off.
     pub fn open(run: &RunDir, listener: Sender<Event>) -> Result<Self> {
         let events_path = run.events();
-        let next = next_seq(&events_path)?;
         let events = append(&events_path)?;
-        Ok(Self { events, log: append(&run.log())?, events_path, next, torn: false, last_progress: None, listener })
+        let (next, length) = whole_lines(&events).map_err(Error::io("read", &events_path))?;
+        let (log, unwritten) = (append(&run.log())?, VecDeque::new());
+        Ok(Self { events, log, events_path, length, torn: true, unwritten, next, last_progress: None, listener })
     }
 
-    /// Writes an event and passes it on; never waits for a listener.
-    pub fn record(&mut self, what: What) -> Result<()> {
+    /// Takes an event and passes it on, never waiting for a listener. It is in the file after the next [`Self::flush`].
+    pub fn take(&mut self, what: What) -> Result<()> {
         if let What::Progress { done, total, .. } = &what {
             if self.last_progress.is_some_and(|t| t.elapsed() < PROGRESS_EVERY) && done < total {
                 return Ok(());
@@ -46,11 +52,8 @@ impl Recorder {
         let event = Event { seq: self.next, time: now(), what };
         let mut line = serde_json::to_vec(&event).map_err(|e| Error::file(&self.events_path, e.to_string()))?;
         line.push(b'\n');
-        if std::mem::replace(&mut self.torn, true) {
-            self.events.write_all(b"\n").map_err(Error::io("write", &self.events_path))?;
-        }
-        self.events.write_all(&line).map_err(Error::io("write", &self.events_path))?;
-        (self.torn, self.next) = (false, self.next.saturating_add(1));
+        self.unwritten.push_back(line);
+        self.next = self.next.saturating_add(1);
         let is_progress = matches!(event.what, What::Progress { .. });
         if let Some(text) = super::text::line(&event.what).filter(|_| !is_progress) {
             // the log is for people; losing a line of it must not end a run
@@ -60,34 +63,58 @@ impl Recorder {
         let _ = self.listener.send(event);
         Ok(())
     }
+
+    /// Writes the events that are not in the file yet. After an error they are kept for the next time, and no part of a line stays.
+    pub fn flush(&mut self) -> Result<()> {
+        while let Some(line) = self.unwritten.pop_front() {
+            if let Err(error) = self.append(&line) {
+                self.unwritten.push_front(line);
+                // if not now, then before the next line
+                let _ = self.cut();
+                return Err(Error::io("write", &self.events_path)(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, line: &[u8]) -> std::io::Result<()> {
+        if self.events.metadata().is_ok_and(|m| m.nlink() == 0) {
+            // somebody removed it: what is written there is lost
+            self.events = foreign_file::open_own(&self.events_path, OpenOptions::new().create(true).append(true))?;
+            (self.length, self.torn) = (self.events.metadata()?.len(), false);
+        }
+        self.cut()?;
+        self.torn = true;
+        self.events.write_all(line)?;
+        (self.torn, self.length) = (false, self.length + line.len() as u64);
+        Ok(())
+    }
+
+    /// Removes a part of a line at the end.
+    fn cut(&mut self) -> std::io::Result<()> {
+        if self.torn {
+            self.events.set_len(self.length)?;
+            self.torn = false;
+        }
+        Ok(())
+    }
 }
 
 fn append(path: &Path) -> Result<File> {
     foreign_file::open_own(path, OpenOptions::new().create(true).append(true)).map_err(Error::io("open", path))
 }
 
-/// The number that follows the last event of a file; 0 if there is none. Ends a torn last line.
-fn next_seq(path: &Path) -> Result<u64> {
-    let mut file = match foreign_file::open_own(path, OpenOptions::new().append(true)) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(e) => return Err(Error::io("open", path)(e)),
-    };
+/// The number that follows the last event of a file, 0 if there is none, and the bytes of its whole lines.
+fn whole_lines(file: &File) -> std::io::Result<(u64, u64)> {
+    let length = foreign_file::whole_lines(file)?;
     let mut next = 0;
     let take = |line: &[u8]| {
         if let Ok(event) = serde_json::from_slice::<Seq>(line) {
             next = event.seq.saturating_add(1);
         }
     };
-    foreign_file::for_each_line(&file, LONGEST_LINE, take).map_err(Error::io("read", path))?;
-    let mut last = [b'\n'];
-    if file.seek(SeekFrom::End(-1)).is_ok() {
-        file.read_exact(&mut last).map_err(Error::io("read", path))?;
-    }
-    if last != *b"\n" {
-        file.write_all(b"\n").map_err(Error::io("write", path))?;
-    }
-    Ok(next)
+    foreign_file::for_each_line(file.take(length), LONGEST_LINE, take)?;
+    Ok((next, length))
 }
 
 #[derive(serde::Deserialize)]
@@ -104,22 +131,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbering_goes_on_after_a_torn_line() -> Result<()> {
+    fn numbering_goes_on_and_a_torn_line_is_cut_off() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let run = RunDir::create(runs.path(), "p", None)?;
         let (tx, rx) = crossbeam_channel::unbounded();
-        let warn = |text: &str| What::Warning { message: text.into() };
-        {
-            let mut recorder = Recorder::open(&run, tx.clone())?;
-            recorder.record(warn("a"))?;
-            recorder.record(warn("b"))?;
-        }
+        let record = |recorder: &mut Recorder, text: &str| {
+            recorder.take(What::Warning { message: text.into() })?;
+            recorder.flush()
+        };
+        let mut recorder = Recorder::open(&run, tx.clone())?;
+        record(&mut recorder, "a")?;
+        record(&mut recorder, "b")?;
         append(&run.events())?.write_all(br#"{"seq":2,"ti"#).map_err(Error::io("write", run.events()))?;
-        Recorder::open(&run, tx)?.record(warn("c"))?;
-        assert_eq!(rx.try_iter().map(|e| e.seq).collect::<Vec<_>>(), [0, 1, 2]);
+        record(&mut Recorder::open(&run, tx.clone())?, "c")?;
+        // a file that was removed is begun again, with the numbers that follow
+        let mut recorder = Recorder::open(&run, tx)?;
+        std::fs::remove_file(run.events()).map_err(Error::io("remove", run.events()))?;
+        record(&mut recorder, "d")?;
+        assert_eq!(rx.try_iter().map(|e| e.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
         let text = std::fs::read_to_string(run.events()).map_err(Error::io("read", run.events()))?;
-        assert_eq!(text.lines().filter_map(|l| serde_json::from_str::<Event>(l).ok()).count(), 3);
-        assert_eq!(text.lines().count(), 4);
+        assert_eq!(text.lines().map(|l| serde_json::from_str::<Event>(l).map(|e| e.seq).ok()).collect::<Vec<_>>(), [Some(3)]);
         Ok(())
     }
 }

@@ -36,6 +36,8 @@ pub struct Plan {
     pub device: Device,
     /// Intra-op threads; libtorch's own choice if none.
     pub threads: Option<i64>,
+    /// Somebody can answer when the run pauses by itself: it is not a batch job.
+    pub attended: bool,
 }
 
 /// The folder of a profile's data set, with `data` as the folder of data sets.
@@ -81,7 +83,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     // set even where it is libtorch's own choice: setting it also ends MKL's own choice, and a resumed run must not differ
     tch::set_num_threads(plan.threads.map_or_else(tch::get_num_threads, |t| t.clamp(1, MOST_THREADS) as i32));
     device::allow_tf32(plan.profile.network.tf32);
-    let (saved, passed_over) = State::load(plan.run.path(), plan.device)?;
+    let (saved, damaged) = State::load(plan.run.path(), plan.device)?;
     let profile = &plan.profile;
     control.record(What::RunStarted {
         run: plan.run.name(),
@@ -99,8 +101,9 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     if let Some(state) = &saved {
         control.resume_at(state.numbers.step);
     }
-    for message in passed_over {
-        control.warn(message)?;
+    for problem in damaged {
+        let step = saved.as_ref().map_or(0, |s| s.numbers.step);
+        control.warn(format!("{problem}; the run goes on from step {step}, nothing else is lost"))?;
     }
 
     phase(Phase::Data, Stage::Data, control)?;
@@ -159,7 +162,10 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     phase(Phase::Distill, Stage::Distill { done, next: Place::Step(done) }, control)?;
     let distilled = distillation.run(&mut state, control);
     if let Err(Error::Interrupted) = distilled {
-        distillation.checkpoint(&state, control)?;
+        distillation.checkpoint(&state, control).map_err(|e| {
+            let problem = format!("stopped after step {}, but there is no checkpoint of it: {e}", state.numbers.step);
+            Error::file(plan.run.path(), format!("{problem}; `astill resume` goes on from the last one that could be written"))
+        })?;
     }
     distilled?;
 
@@ -191,6 +197,9 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
     let mut watch = control.watch("", Duration::ZERO);
     let mut dataset = request.load(&mut watch)?;
     drop(watch);
+    if let Some(path) = &dataset.damaged_cache {
+        control.warn(format!("{} was damaged; it has been made again, with the same numbers", path.display()))?;
+    }
     dataset.train.to_device(plan.device);
     dataset.validation.to_device(plan.device);
     dataset.test.to_device(plan.device);
@@ -316,7 +325,7 @@ fn save_distilled(
     labels: &Tensor,
     state: &State,
     paper_style_max: Option<f64>,
-    control: &Control,
+    control: &mut Control,
 ) -> Result<String> {
     let best = state.numbers.best.as_ref();
     let lr = Tensor::from_slice(&[best.map_or(state.numbers.student_lr, |b| b.student_lr)]);
@@ -340,6 +349,7 @@ fn save_distilled(
         "paper_style_max": paper_style_max,
     });
     let file = "distilled/best.safetensors";
-    tensor_file::write(&plan.run.path().join(file), &tensors, Some(("astill", settings.to_string())))?;
+    let settings = settings.to_string();
+    control.until_written(|_| tensor_file::write(&plan.run.path().join(file), &tensors, Some(("astill", settings.clone()))))?;
     Ok(file.into())
 }

@@ -10,4 +10,5 @@ mod tangent;
 pub use crate::profile::{Activation, Norm, Pooling};
 pub use convnet::ConvNet;
 pub use floor::{Convolutions, Way};
+pub use pieces::PIECE_THREAD;
 pub use tangent::{Batch, ByHand, KeptPass, LossGradient};

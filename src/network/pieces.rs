@@ -23,6 +23,9 @@ fn pieces(n: i64) -> i64 {
     (n + PIECE - 1) / PIECE
 }
 
+/// The beginning of the names of threads that work on pieces; a panic in one goes on in the thread that waits for it.
+pub const PIECE_THREAD: &str = "piece";
+
 /// Threads for the pieces of batches: as many as libtorch's operations took when this was made.
 ///
 /// While it lives, libtorch's operations on this thread take one: OpenMP's threads wait for the next operation in a loop, which takes
@@ -59,7 +62,7 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
             tch::get_num_threads();
             tch::set_num_threads(1);
         };
-        let name = |i| format!("piece {i}");
+        let name = |i| format!("{PIECE_THREAD} {i}");
         *latest = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).start_handler(one_each).build().ok().map(Arc::new);
     }
     latest.clone()

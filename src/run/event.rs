@@ -135,6 +135,10 @@ pub enum What {
     Warning {
         message: String,
     },
+    /// The run waits because something cannot be written, for the reason given; without one, it goes on.
+    Waiting {
+        reason: Option<String>,
+    },
     /// The engine ended.
     RunFinished {
         status: Status,

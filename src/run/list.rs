@@ -19,6 +19,8 @@ const HEAD: u64 = 1 << 16;
 pub enum RunState {
     Running,
     Paused,
+    /// Something cannot be written, a full disk say; it goes on by itself once that can be.
+    Waiting,
     /// Stopped on request, after a checkpoint.
     Stopped,
     Done,
@@ -54,6 +56,7 @@ impl RunState {
         match self {
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Waiting => "waiting for the disk",
             Self::Stopped => "stopped",
             Self::Done => "done",
             Self::Failed => "failed",
@@ -64,7 +67,7 @@ impl RunState {
 
     /// Whether an engine is at work on it.
     pub fn has_engine(self) -> bool {
-        matches!(self, Self::Running | Self::Paused)
+        matches!(self, Self::Running | Self::Paused | Self::Waiting)
     }
 }
 
@@ -97,7 +100,7 @@ pub fn summary(run: RunDir) -> RunSummary {
     // the lock first: an engine that ends meanwhile has written its end by then
     let engine = summary.run.engine();
     let (first, last) = ends_of(&summary.run.events()).unwrap_or_default();
-    let (mut paused, mut ended) = (false, None);
+    let (mut paused, mut waiting, mut ended) = (false, false, None);
     for event in first.into_iter().chain(last) {
         if summary.started.is_empty() {
             summary.started.clone_from(&event.time);
@@ -105,7 +108,7 @@ pub fn summary(run: RunDir) -> RunSummary {
         match event.what {
             What::RunStarted { profile, step, iterations, .. } => {
                 (summary.profile, summary.step, summary.iterations) = (profile, step, iterations);
-                (paused, ended) = (false, None);
+                (paused, waiting, ended) = (false, false, None);
             }
             What::Phase { name } => summary.phase = Some(name),
             What::ExpertEpoch { .. } => summary.phase = Some(Phase::Experts),
@@ -117,6 +120,7 @@ pub fn summary(run: RunDir) -> RunSummary {
                 c if c.starts_with("roll_back") => summary.step = to.and_then(|v| v.as_u64()).unwrap_or(summary.step),
                 _ => {}
             },
+            What::Waiting { reason } => waiting = reason.is_some(),
             What::RunFinished { status, results, .. } => {
                 ended = Some(status);
                 summary.accuracy = results.iter().find(|r| r.labels == Labels::Distilled).map(|r| r.mean).or(summary.accuracy);
@@ -126,6 +130,7 @@ pub fn summary(run: RunDir) -> RunSummary {
     }
     summary.state = match (ended, &engine) {
         (Some(Status::Done), _) => RunState::Done,
+        (_, EngineAt::Here | EngineAt::Host(_)) if waiting => RunState::Waiting,
         (_, EngineAt::Here | EngineAt::Host(_)) if paused => RunState::Paused,
         (_, EngineAt::Here | EngineAt::Host(_)) => RunState::Running,
         (Some(Status::Stopped), _) => RunState::Stopped,
@@ -133,8 +138,10 @@ pub fn summary(run: RunDir) -> RunSummary {
         (None, EngineAt::Perhaps(_)) => RunState::Elsewhere,
         (None, EngineAt::Nowhere) => RunState::Dead,
     };
-    if let (RunState::Running | RunState::Paused | RunState::Elsewhere, EngineAt::Host(host) | EngineAt::Perhaps(host)) =
-        (summary.state, engine)
+    if let (
+        RunState::Running | RunState::Paused | RunState::Waiting | RunState::Elsewhere,
+        EngineAt::Host(host) | EngineAt::Perhaps(host),
+    ) = (summary.state, engine)
     {
         summary.host = Some(host);
     }
@@ -188,16 +195,18 @@ mod tests {
         let paused = run_with(runs.path(), "paused", &[STARTED, pause, rejected])?;
         run_with(runs.path(), "stopped", &[STARTED, &ended("stopped")])?;
         run_with(runs.path(), "done", &[STARTED, &ended("done")])?;
+        let waiting = run_with(runs.path(), "waiting", &[STARTED, pause, r#""kind":"waiting","reason":"the disk is full""#])?;
         let resumed = run_with(runs.path(), "resumed", &[STARTED, &ended("failed"), STARTED])?;
         run_with(runs.path(), "silent", &[])?;
         let elsewhere = run_with(runs.path(), "elsewhere", &[STARTED])?;
         fs::write(elsewhere.path().join("lock"), "another").map_err(Error::io("write", elsewhere.path()))?;
-        let _engines = (running.lock()?, paused.lock()?, resumed.lock()?);
+        let _engines = (running.lock()?, paused.lock()?, waiting.lock()?, resumed.lock()?);
         let states: std::collections::BTreeMap<String, RunState> = list(runs.path())?.into_iter().map(|s| (s.name, s.state)).collect();
         for (name, state) in [
             ("dead", RunState::Dead),
             ("running", RunState::Running),
             ("paused", RunState::Paused),
+            ("waiting", RunState::Waiting),
             ("stopped", RunState::Stopped),
             ("done", RunState::Done),
             ("resumed", RunState::Running),

@@ -46,6 +46,10 @@ pub fn line(what: &What) -> Option<String> {
             format!("memory: {host_mib} MiB{}", device_mib.map(|d| format!(", {d} MiB on the device")).unwrap_or_default())
         }
         What::Warning { message } => format!("warning: {message}"),
+        What::Waiting { reason: Some(reason) } => {
+            format!("waiting: {reason}. Nothing is lost; the run goes on by itself once that can be written, and can be stopped meanwhile")
+        }
+        What::Waiting { reason: None } => "going on: everything could be written".into(),
         What::RunFinished { status, reason, seconds, .. } => {
             format!("{status} after {}{}", duration(*seconds), reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())
         }

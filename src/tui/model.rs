@@ -37,6 +37,8 @@ pub struct Model {
     pub checkpoints: Vec<Sample>,
     pub commands: Vec<Asked>,
     pub warnings: u64,
+    /// The engine waits because something cannot be written.
+    pub is_waiting: bool,
     pub host_mib: Option<u64>,
     pub device_mib: Option<u64>,
     /// The event that ended the latest engine.
@@ -184,6 +186,7 @@ impl Model {
                 self.rewind(step.saturating_add(1));
                 self.iterations = *iterations;
                 (self.state, self.phase, self.finished) = (State::Running, None, None);
+                self.is_waiting = false;
                 self.recent.clear();
             }
             What::Phase { name } => self.phase = Some(*name),
@@ -252,7 +255,9 @@ impl Model {
             }
             What::Memory { host_mib, device_mib } => (self.host_mib, self.device_mib) = (Some(*host_mib), *device_mib),
             What::Warning { .. } => self.warnings += 1,
+            What::Waiting { reason } => self.is_waiting = reason.is_some(),
             What::RunFinished { status, .. } => {
+                self.is_waiting = false;
                 self.state = match status {
                     Status::Done => State::Done,
                     Status::Stopped => State::Stopped,

@@ -67,7 +67,7 @@ impl Log {
             }
             What::Progress { .. } | What::Memory { .. } => return,
             What::Command { .. } => Weight::Command,
-            What::Warning { .. } => Weight::Warning,
+            What::Warning { .. } | What::Waiting { reason: Some(_) } => Weight::Warning,
             What::Evaluation { .. } => Weight::Result,
             What::RunFinished { status: Status::Failed, .. } => Weight::Failure,
             What::RunFinished { .. } => Weight::Result,

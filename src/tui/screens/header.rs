@@ -88,6 +88,7 @@ fn standing(session: &Session) -> String {
         Standing::Elsewhere => return format!("engine on {}", clean(session.host())),
         Standing::Perhaps => return format!("engine perhaps on {}", clean(session.host())),
         Standing::Said(State::Waiting) => "starting",
+        Standing::Said(State::Running | State::Paused) if session.model.is_waiting => "waiting for the disk",
         Standing::Said(State::Running) => "running",
         Standing::Said(State::Paused) => "paused",
         Standing::Said(State::Stopping) => "stopping",
@@ -103,6 +104,7 @@ fn standing_style(session: &Session, look: &Look) -> Style {
     match session.standing() {
         _ if session.loading.is_some() => theme.accent(),
         Standing::Said(State::Waiting) => theme.accent(),
+        Standing::Said(State::Running | State::Paused) if session.model.is_waiting => theme.bad(),
         Standing::Said(State::Running | State::Done) => theme.good(),
         Standing::Said(State::Paused | State::Stopping | State::Stopped) | Standing::Elsewhere | Standing::Perhaps => theme.warn(),
         Standing::Said(State::Failed) | Standing::Gone => theme.bad(),

@@ -1,0 +1,142 @@
+//! Files that are damaged: noticed, told, and done without.
+
+use super::kill::{Draws, Moment, arguments, kill_at};
+use crate::place::{Outcome, Place, assert_status, in_full, row, text};
+use astill::run::event::{Phase, What};
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const IN_HEADER: usize = 803;
+
+/// Ways to damage a file of so many bytes: a bit flipped somewhere, cut off, empty.
+fn damages(length: u64, draws: &mut Draws) -> Vec<(String, Damage)> {
+    let (flips, end) = (if in_full() { 10 } else { 1 }, 8 * length as usize);
+    let mut bits: Vec<usize> = (0..flips).map(|_| draws.below(end)).collect();
+    let mut all = Vec::new();
+    if in_full() {
+        all.extend([("cut off".to_string(), Damage::Cut(length / 2)), ("empty".into(), Damage::Cut(0))]);
+        bits.extend([IN_HEADER, end - 1]);
+    }
+    all.extend(bits.into_iter().map(|bit| (format!("bit {bit} flipped"), Damage::Flip(bit))));
+    all
+}
+
+enum Damage {
+    Cut(u64),
+    Flip(usize),
+}
+
+impl Damage {
+    fn make(&self, path: &Path) -> Outcome {
+        let mut bytes = fs::read(path)?;
+        match self {
+            Self::Cut(length) => bytes.truncate(*length as usize),
+            Self::Flip(bit) => bytes[bit / 8] ^= 1 << (bit % 8),
+        }
+        Ok(fs::write(path, bytes)?)
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Outcome {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+fn newest(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)?.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
+    files.sort();
+    files.retain(|p| p.extension().is_some_and(|e| e == "safetensors"));
+    files.pop().ok_or_else(|| "no file".into())
+}
+
+fn warnings(place: &Place, run: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    let warning = |what: What| if let What::Warning { message } = what { Some(message) } else { None };
+    Ok(place.events(run)?.into_iter().filter_map(|e| warning(e.what)).collect())
+}
+
+fn reference() -> Result<(Place, Vec<u8>), Box<dyn Error>> {
+    let whole = Place::new()?;
+    assert_status(&whole.run(&arguments())?, 0);
+    let want = whole.distilled("r")?;
+    Ok((whole, want))
+}
+
+#[test]
+fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
+    let (whole, want) = reference()?;
+    let mut draws = Draws(5);
+
+    // the newest checkpoint of a run that was killed; the one before it is used
+    let place = Place::new()?;
+    let moment = Moment::After { phase: Phase::Distill, event: 19, delay: 0 };
+    kill_at(&place, &arguments(), &moment)?.ok_or("not killed")?;
+    let length = fs::metadata(newest(&place.path("runs/r/checkpoints"))?)?.len();
+    let mut lost = 0;
+    let ways = damages(length, &mut draws);
+    for (i, (name, damage)) in ways.iter().enumerate() {
+        let run = format!("t{i}");
+        copy(&place.path("runs/r"), &place.path("runs").join(&run))?;
+        let file = newest(&place.path("runs").join(&run).join("checkpoints"))?;
+        damage.make(&file)?;
+        assert_status(&place.run(&["resume", &run])?, 0);
+        assert!(place.distilled(&run)? == want, "other bytes with a checkpoint {name}");
+        let told = warnings(&place, &run)?;
+        let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        assert!(told.iter().any(|w| w.contains(&file) && w.contains("goes on from step")), "{name}: {told:?}");
+        lost = lost.max(4);
+    }
+    row("checkpoint damaged", ways.len() as u64, &format!("{lost} steps, the next checkpoint"), "told; the same bytes");
+
+    // all of them: nothing is touched, and it is said what to do
+    copy(&place.path("runs/r"), &place.path("runs/all"))?;
+    for entry in fs::read_dir(place.path("runs/all/checkpoints"))?.flatten() {
+        Damage::Flip(9000).make(&entry.path())?;
+    }
+    let refused = place.run(&["resume", "all"])?;
+    assert_status(&refused, 1);
+    assert!(text(&refused.stderr).contains("none that can be used"), "{}", text(&refused.stderr));
+    assert_eq!(fs::read_dir(place.path("runs/all/checkpoints"))?.count(), fs::read_dir(place.path("runs/r/checkpoints"))?.count());
+    row("all checkpoints damaged", 1, "nothing is touched", "refused, with what to do");
+
+    // a finished expert, and the cache of the whitening
+    let store = fs::read_dir(whole.path("data/trajectories"))?.flatten().next().ok_or("no store")?.path();
+    let cache = newest(&whole.path("data/cache"))?;
+    for (file, what, kind) in [(store.join("expert_001.safetensors"), "trained again", "expert"), (cache, "made again", "cache")] {
+        let mut ways = damages(fs::metadata(&file)?.len(), &mut draws);
+        if kind == "cache" {
+            // its checksum is of the numbers; the rest need only describe them
+            ways.retain(|(_, damage)| !matches!(damage, Damage::Flip(IN_HEADER)));
+        }
+        for (i, (name, damage)) in ways.iter().enumerate() {
+            let run = format!("{kind}{i}");
+            damage.make(&file)?;
+            let arguments = arguments().into_iter().map(|a| if a == "r" { run.as_str() } else { a }).collect::<Vec<_>>();
+            assert_status(&whole.run(&arguments)?, 0);
+            assert!(whole.distilled(&run)? == want, "other bytes with the {kind} {name}");
+            let told = warnings(&whole, &run)?;
+            assert!(told.iter().any(|w| w.contains(what)), "{kind} {name}: {told:?}");
+        }
+        row(&format!("{kind} in the data folder damaged"), ways.len() as u64, "its computing", "told; the same bytes");
+    }
+
+    // an epoch of an expert in training
+    let place = Place::new()?;
+    kill_at(&place, &arguments(), &Moment::After { phase: Phase::Experts, event: 3, delay: 0 })?.ok_or("not killed")?;
+    let store = fs::read_dir(place.path("data/trajectories"))?.flatten().next().ok_or("no store")?.path();
+    let partial = fs::read_dir(store)?.flatten().map(|e| e.path()).find(|p| p.is_dir()).ok_or("no expert in training")?;
+    Damage::Flip(draws.below(8 * fs::metadata(newest(&partial)?)?.len() as usize)).make(&newest(&partial)?)?;
+    assert_status(&place.run(&["resume", "r"])?, 0);
+    assert!(place.distilled("r")? == want);
+    assert!(warnings(&place, "r")?.iter().any(|w| w.contains("goes on from before it")));
+    row("epoch of an expert in training damaged", 1, "one epoch", "told; the same bytes");
+    Ok(())
+}
