@@ -35,6 +35,8 @@ const ONE_REQUEST: Duration = Duration::from_secs(1);
 const LARGEST_LOG: u64 = 64 << 20;
 /// How long to wait before looking again whether an engine that was started is at work.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// An engine that has not written its first event for so long cannot, on a full disk say, and goes on waiting by itself.
+const SILENT: Duration = Duration::from_secs(20);
 
 #[global_allocator]
 static MEMORY: memory::Memory = memory::Memory;
@@ -262,7 +264,12 @@ fn detached(run: &RunDir, profile: &str, device: Option<&str>, data: Option<&Pat
     let written = || std::fs::metadata(run.events()).map_or(0, |m| m.len());
     let before = written();
     let mut engine = command.spawn().map_err(Error::io("start", &own))?;
-    while written() == before {
+    let begin = Instant::now();
+    while written() <= before {
+        if begin.elapsed() > SILENT && run.has_engine() {
+            headless::say(format!("the engine is at work but has written nothing yet; {} may say why", run.log().display()));
+            break;
+        }
         if let Some(status) = engine.try_wait().map_err(Error::io("wait for", &own))? {
             let text = foreign_file::read_text(&run.log(), LARGEST_LOG).unwrap_or_default();
             let last = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it has left no word").trim_start_matches("astill: ");

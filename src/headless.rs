@@ -145,6 +145,11 @@ mod tests {
     use crate::run::event::Labels;
 
     #[test]
+    fn what_is_said_leaves_the_terminal_alone() {
+        assert_eq!(harmless("a\u{1b}[2Jb\u{9b}c\rd\te\nf"), "a?[2Jb?c?d?e\nf");
+    }
+
+    #[test]
     fn the_table_names_every_set() {
         let result = |labels, mean| Headline { network: "convnet".into(), labels, mean, std: 0.5, values: vec![mean; 5] };
         let finished = What::RunFinished {

@@ -5,8 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 /// Where less than this cannot be had, nothing can be done any more. Who asks for more may have a way out.
 const SMALL: usize = 64 << 20;
-const MESSAGE: &[u8] = b"astill: out of memory. Nothing before the last checkpoint, or the last epoch of an expert, is lost: give it more \
-memory, or make the run smaller (distill.batch, expert.batch, network.width, distill.ipc), and go on with `astill resume`\n";
+const MESSAGE: &[u8] = b"astill: out of memory. Of a run, nothing before the last checkpoint, or the last epoch of an expert, is lost: \
+with more memory, go on with `astill resume`; else start a new run with a smaller distill.batch, expert.batch, network.width or distill.ipc\n";
 
 /// The system's allocator, with such an end.
 #[derive(Debug)]

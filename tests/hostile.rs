@@ -399,10 +399,27 @@ fn a_run_whose_files_are_pipes_devices_or_links_is_neither_waited_for_nor_writte
         fs::remove_file(&path)?;
         kept.iter().try_for_each(|bytes| fs::write(&path, bytes))?;
     }
+    // folders that lead elsewhere
+    let other = place.path("other");
+    fs::create_dir(&other)?;
+    for file in [".part-x", "step_00000.safetensors", "best.safetensors"] {
+        fs::write(other.join(file), "mine")?;
+    }
+    let folders = ["samples", "checkpoints", "distilled"];
+    for folder in folders {
+        let path = place.path("runs/r").join(folder);
+        let kept = place.path("kept");
+        fs::rename(&path, &kept)?;
+        symlink(&other, &path)?;
+        refused(folder)?;
+        assert_eq!(fs::read_dir(&other)?.count(), 3, "{folder}");
+        fs::remove_file(&path)?;
+        fs::rename(&kept, &path)?;
+    }
     assert_status(&place.run(&["resume", "r"])?, 0);
     row(
-        "a run with links, devices, pipes for files",
-        3 * files.len() as u64,
+        "a run with links, devices, pipes for files and folders",
+        (3 * files.len() + folders.len()) as u64,
         "none",
         "refused with a reason, nothing waits or is overwritten",
     );

@@ -59,11 +59,32 @@ impl Decoder {
     }
 }
 
-/// Whether a JPEG lacks the marker of its end behind that of its last scan.
+/// Whether a JPEG ends before the marker of its end. What follows that marker is none of the picture's.
 fn is_cut_off(jpeg: &[u8]) -> bool {
-    let marker = |second: u8| move |pair: &[u8]| pair == [0xFF, second];
-    let scan = jpeg.windows(2).rposition(marker(0xDA));
-    scan.is_some_and(|at| !jpeg[at..].windows(2).any(marker(0xD9)))
+    const START: u8 = 0xD8;
+    const END: u8 = 0xD9;
+    const SCAN: u8 = 0xDA;
+    let mut at = 0;
+    while at + 1 < jpeg.len() {
+        match [jpeg[at], jpeg[at + 1]] {
+            [0xFF, END] => return false,
+            // a segment without content, and what may stand before a marker
+            [0xFF, START | 0x01 | 0xD0..=0xD7] => at += 2,
+            [0xFF, 0xFF] => at += 1,
+            [0xFF, kind] if at + 3 < jpeg.len() => {
+                at += 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+                if kind == SCAN {
+                    // coded data, in which FF is followed by 00, or by the marker of a restart
+                    let next = jpeg.get(at..).unwrap_or_default().windows(2);
+                    let next = next.into_iter().position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7));
+                    at += next.unwrap_or(jpeg.len());
+                }
+            }
+            // the decoder will say what this is
+            _ => return jpeg.len() <= at + 3,
+        }
+    }
+    true
 }
 
 /// Planar images of side `from` at side `to`; as they are if the two are equal.
@@ -125,5 +146,29 @@ fn write_planar(image: &RgbImage, planar: &mut [u8]) {
         for (channel, value) in pixel.0.into_iter().enumerate() {
             planar[channel * plane + at] = value;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jpeg_is_cut_off_before_its_end_and_not_by_what_follows_it() -> image::ImageResult<()> {
+        let noise = RgbImage::from_fn(40, 40, |x, y| image::Rgb([(x * 91 + y * 57) as u8, (x * y) as u8, (x * 13) as u8]));
+        let mut jpeg = Cursor::new(Vec::new());
+        noise.write_to(&mut jpeg, ImageFormat::Jpeg)?;
+        let jpeg = jpeg.into_inner();
+        assert!(!is_cut_off(&jpeg));
+        for length in 2..jpeg.len() {
+            assert!(is_cut_off(&jpeg[..length]), "{length} of {}", jpeg.len());
+        }
+        // the film of a photo in motion, a comment that looks like a scan
+        for tail in [&[0xFF, 0xDA, 0x00, 0x04][..], &[0; 9], &[0xFF; 9], &jpeg[..jpeg.len() / 2]] {
+            assert!(!is_cut_off(&[&jpeg, tail].concat()), "{tail:?}");
+        }
+        let comment = [&jpeg[..2], &[0xFF, 0xFE, 0x00, 0x06, 0xFF, 0xD9, 0xFF, 0xDA], &jpeg[2..]].concat();
+        assert!(!is_cut_off(&comment) && is_cut_off(&comment[..comment.len() - 2]));
+        Ok(())
     }
 }

@@ -96,8 +96,10 @@ impl State {
         let state = state.map_err(|e| Error::file(run.join(&file), e.to_string()))?;
         tensor_file::write_sealed(&run.join(&file), &tensors, ("state", state))?;
         let all = files(run)?;
-        let others: Vec<&PathBuf> = all.iter().rev().filter(|(step, _)| !self.numbers.is_kept(*step)).map(|(_, path)| path).collect();
-        for path in others.into_iter().skip(KEPT) {
+        // newer ones are of steps that this state went back from
+        let (newer, older): (Vec<_>, Vec<_>) = all.iter().rev().partition(|(step, _)| *step > self.numbers.step);
+        let others = older.into_iter().filter(|(step, _)| !self.numbers.is_kept(*step)).skip(KEPT);
+        for (_, path) in newer.into_iter().chain(others) {
             fs::remove_file(path).map_err(Error::io("remove", path))?;
         }
         Ok(file)
@@ -105,7 +107,7 @@ impl State {
 
     /// The newest state below `run` that is undamaged, or none if the run has not come that far; and what is wrong with every newer
     /// file, which is set aside as `….damaged`. An older state costs some steps, never the result. Errors: there are files, and none
-    /// can be used, or one cannot be read now; then they all stay.
+    /// can be used, or one cannot be read now, or another version wrote it; then they all stay.
     pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<Error>)> {
         let (mut problems, mut damaged) = (Vec::new(), Vec::<PathBuf>::new());
         for (_, path) in files(run)?.into_iter().rev() {
@@ -148,8 +150,11 @@ impl State {
         let broken = |e: serde_json::Error| Error::file(path, format!("is no checkpoint: {e}"));
         let Version { version } = serde_json::from_str(text).map_err(broken)?;
         if version != VERSION {
-            let problem = format!("is of format {version}, and this version of astill reads format {VERSION}; another version wrote it");
-            return Err(Error::file(path, problem));
+            return Err(Error::Usage(format!(
+                "{}: expected format {VERSION}, found format {version}, which another version of astill writes: go on with that one, or \
+                 move the file away to go on from an earlier checkpoint",
+                path.display()
+            )));
         }
         let Saved::<Numbers> { numbers, .. } = serde_json::from_str(text).map_err(broken)?;
         let tensor = |name| Ok(file.tensor(name)?.to_device(device));
@@ -210,6 +215,32 @@ mod tests {
         assert!(!newest.exists() && files(run.path())?.len() == KEPT - 1);
         assert_eq!(back.numbers, state(99_999).numbers);
         assert!(back.images.equal(&state(99_999).images));
+        Ok(())
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_format_is_refused_and_stays() -> Result<()> {
+        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
+        state(1).save(run.path())?;
+        let newer = run.path().join(file_name(2));
+        let text = serde_json::json!({ "version": VERSION + 1, "something": "else" }).to_string();
+        tensor_file::write_sealed(&newer, &[("images", &state(2).images)], ("state", text))?;
+        let refused = State::load(run.path(), Device::Cpu).map(|_| ()).map_err(|e| (e.exit_status(), e.to_string()));
+        assert!(refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 3")));
+        assert_eq!(files(run.path())?.len(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn a_state_that_went_back_takes_the_place_of_later_ones() -> Result<()> {
+        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
+        for step in [1, 2, 3, 4, 5] {
+            state(step).save(run.path())?;
+        }
+        state(2).save(run.path())?;
+        assert_eq!(files(run.path())?.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [2]);
         Ok(())
     }
 }

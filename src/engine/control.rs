@@ -69,6 +69,8 @@ pub struct Control {
     paused: bool,
     /// Why the run waits, if it does because something cannot be written.
     waiting: Option<String>,
+    /// Why something was not written when the run was asked to stop.
+    lost: Option<String>,
     /// Somebody can answer when the run pauses by itself.
     attended: bool,
     /// Something is being done that was asked for, so a pause waits until it is done.
@@ -95,6 +97,7 @@ impl Control {
             wanted: VecDeque::new(),
             paused: false,
             waiting: None,
+            lost: None,
             attended,
             serving: false,
             stopping: None,
@@ -110,7 +113,7 @@ impl Control {
             let _ = self.recorder.flush();
             return Ok(());
         }
-        self.until_written(|control| control.recorder.flush())
+        self.insist(|control| control.recorder.flush())
     }
 
     /// Writes the events that could not be written yet.
@@ -122,7 +125,25 @@ impl Control {
     /// waits here, tries again now and then, and answers commands.
     ///
     /// [`Error::Interrupted`] if it is asked to stop meanwhile. Nothing is waited for once it was: then the system's error comes back.
-    pub fn until_written<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+    pub fn until_written<T>(&mut self, write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        let written = self.insist(write);
+        if let Err(Error::Interrupted) = written {
+            self.lost = self.waiting.clone();
+        }
+        written
+    }
+
+    /// Says that everything has been written after all, a checkpoint say.
+    pub fn is_safe(&mut self) {
+        self.lost = None;
+    }
+
+    /// Why work was lost when the run stopped, if it was.
+    pub fn take_lost(&mut self) -> Option<String> {
+        self.lost.take()
+    }
+
+    fn insist<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         loop {
             match write(self) {
                 Err(error @ Error::Io { .. }) if self.stopping.is_none() && !error.is_out_of_memory() => self.wait(error.to_string())?,

@@ -70,8 +70,14 @@ impl Distillation<'_> {
     pub fn run(&self, state: &mut State, control: &mut Control) -> Result<()> {
         let (mut last_checkpoint, mut not_finite, mut losses) = (Instant::now(), 0, Some(VecDeque::new()));
         loop {
+            let before = state.numbers.step;
             if self.between_steps(state, control)? {
                 last_checkpoint = Instant::now();
+            }
+            if state.numbers.step < before {
+                // gone back: those steps have not been
+                not_finite = 0;
+                losses.iter_mut().for_each(VecDeque::clear);
             }
             let profile = control.profile_at(Place::Step(state.numbers.step))?;
             let (step, iterations) = (state.numbers.step, profile.distill.iterations as u64);
@@ -239,7 +245,7 @@ impl Distillation<'_> {
         numbers.lr_velocity = numbers.lr_velocity * MOMENTUM + outcome.lr_gradient;
         let (before, after) = (numbers.student_lr, numbers.student_lr - distill.lr_lr * numbers.lr_velocity);
         let least = before * MOST_SHRINKING;
-        numbers.student_lr = after.max(least);
+        numbers.student_lr = positive(before, after);
         if after < least {
             numbers.lr_velocity = 0.;
             let step = numbers.step;
@@ -299,6 +305,11 @@ impl Distillation<'_> {
     }
 }
 
+/// The student rate after an update from `before` to `after`, of which it takes at most a share.
+fn positive(before: f64, after: f64) -> f64 {
+    after.max(before * MOST_SHRINKING)
+}
+
 /// Takes another matching loss; true if the median of the latest is far too much.
 fn is_far_too_much(losses: &mut VecDeque<f64>, loss: f64) -> bool {
     losses.push_back(loss);
@@ -323,6 +334,15 @@ pub fn memory(control: &mut Control) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_student_rate_stays_above_zero() {
+        for after in [-1., 0., 1e-9, f64::NEG_INFINITY, f64::NAN] {
+            let rate = (0..20).fold(0.01, |rate, _| positive(rate, after));
+            assert!(rate > 0., "{after}: {rate}");
+        }
+        assert_eq!((positive(0.01, 0.02), positive(0.01, 0.009), positive(0.01, 0.001)), (0.02, 0.009, 0.005));
+    }
 
     #[test]
     fn losses_are_far_too_much_when_most_of_the_latest_are() {

@@ -18,7 +18,7 @@ pub use trainer::{Plan, data_folder, data_request, network};
 
 use crate::atomic_file::remove_left_over;
 use crate::run::event::{Event, Status, What};
-use crate::run::{event, text};
+use crate::run::{self, event, text};
 use crate::{Error, Result};
 use control::Control;
 use crossbeam_channel::{Receiver, Sender};
@@ -47,7 +47,8 @@ pub struct Engine {
 impl Engine {
     /// Starts, or goes on with, the run of `plan`, whose lock the caller holds.
     pub fn start(plan: Plan) -> Result<Self> {
-        for folder in ["", "samples", "checkpoints", "distilled"] {
+        plan.run.check_folders()?;
+        for folder in [""].into_iter().chain(run::FOLDERS) {
             remove_left_over(&plan.run.path().join(folder), Duration::ZERO);
         }
         let (event_in, events) = crossbeam_channel::unbounded();
@@ -73,7 +74,17 @@ fn drive(plan: Plan, mut control: Control) -> Result<()> {
     let result = catch_unwind(AssertUnwindSafe(|| trainer::run(&plan, &mut control))).unwrap_or_else(|p| Err(panic_error(p)));
     let error = match result {
         Ok(()) => return Ok(()),
-        Err(Error::Interrupted) => control.take_failure().unwrap_or(Error::Interrupted),
+        Err(Error::Interrupted) => match (control.take_failure(), control.take_lost()) {
+            (Some(failure), _) => failure,
+            (None, Some(reason)) => Error::file(
+                plan.run.path(),
+                format!(
+                    "stopped while it could not write ({reason}): what was done since the last checkpoint, or since the last epoch of an \
+                     expert that was kept, may be lost. `astill resume` goes on from there"
+                ),
+            ),
+            (None, None) => Error::Interrupted,
+        },
         // a file that there was no memory to look into
         Err(error @ Error::Io { .. }) if error.is_out_of_memory() => Error::Memory(error.to_string()),
         Err(error) => error,

@@ -12,8 +12,8 @@ use crate::distill::trajectory::Trajectory;
 use crate::distill::{Init, TrainingSet, evaluate, representatives};
 use crate::network::ConvNet;
 use crate::profile::{EvalNetwork, Profile};
-use crate::run::RunDir;
 use crate::run::edits::Place;
+use crate::run::{RunDir, checkpoints};
 use crate::{Error, Result, random, tensor_file};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -163,9 +163,14 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     let distilled = distillation.run(&mut state, control);
     if let Err(Error::Interrupted) = distilled {
         distillation.checkpoint(&state, control).map_err(|e| {
-            let problem = format!("stopped after step {}, but there is no checkpoint of it: {e}", state.numbers.step);
+            let step = state.numbers.step;
+            // one of before an evaluation may be there
+            let kept = checkpoints::steps(plan.run.path()).is_ok_and(|steps| steps.contains(&step));
+            let what = if kept { "what was done since its checkpoint is not kept" } else { "there is no checkpoint of it" };
+            let problem = format!("stopped after step {step}, but {what}: {e}");
             Error::file(plan.run.path(), format!("{problem}; `astill resume` goes on from the last one that could be written"))
         })?;
+        control.is_safe();
     }
     distilled?;
 

@@ -49,6 +49,9 @@ pub enum EngineAt {
     Nowhere,
 }
 
+/// The folders of a run.
+pub const FOLDERS: [&str; 3] = ["samples", "checkpoints", "distilled"];
+
 const NAME_LENGTH: usize = 100;
 /// The longest host name that is read, in bytes; longer than Linux allows.
 const HOST_LENGTH: u64 = 256;
@@ -87,11 +90,22 @@ impl RunDir {
     }
 
     fn with_folders(path: PathBuf) -> Result<Self> {
-        for folder in ["samples", "checkpoints", "distilled"] {
+        for folder in FOLDERS {
             let folder = path.join(folder);
             fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
         }
         Ok(Self { path })
+    }
+
+    /// Errors: one of the run's folders is a link, behind which anything of the user's could be changed, or no folder at all.
+    pub fn check_folders(&self) -> Result<()> {
+        for folder in FOLDERS {
+            let path = self.path.join(folder);
+            if path.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
+                return Err(Error::file(path, "is a link or no folder, and a run writes only to folders of its own; put a folder there"));
+            }
+        }
+        Ok(())
     }
 
     /// The run in this folder; none if it holds no run.

@@ -1,7 +1,7 @@
 //! A disk that is full, read-only, gone or slow: the run waits, and goes on.
 
 use super::kill::{arguments, half_written};
-use crate::place::{Background, Outcome, PATIENCE, Place, assert_status, in_full, last_step, row, text, wait_until};
+use crate::place::{Background, Outcome, PATIENCE, Place, assert_status, epochs_trained, in_full, last_step, row, text, wait_until};
 use astill::run::RunDir;
 use astill::run::event::{Event, What};
 use std::error::Error;
@@ -80,6 +80,25 @@ fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
     wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
     assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
     row("stopped while it could not write", 1, "back to the last checkpoint", "said; ends at once; resumed");
+    Ok(())
+}
+
+#[test]
+fn a_stop_while_an_expert_cannot_be_kept_says_that_work_is_lost() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &["expert.epochs=10000", "expert.count=1"])?;
+    wait_until("an epoch", || epochs_trained(&place.events("r").ok()?).checked_sub(2))?;
+    // an event may be written, an expert may not
+    let events = place.path("runs/r/events.jsonl");
+    limit_files(process_of(&place.events("r")?)?, Some(fs::metadata(&events)?.len() + 5000))?;
+    engine.wait_for("it waits", 0, is_waiting)?;
+    engine.accepts(&["stop"], "");
+    let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
+    wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
+    let said = fs::read_to_string(run.log())?;
+    assert!(said.contains("stopped while it could not write") && said.contains("may be lost"), "{said}");
+    assert!(text(&place.run(&["list"])?.stdout).contains("failed"));
+    row("stopped while an expert could not be kept", 1, "the last epoch", "said; ends at once");
     Ok(())
 }
 

@@ -5,8 +5,7 @@ use crate::run::event::Event;
 use inputs::{Inputs, count};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-#[path = "../../../tests/inputs/mod.rs"]
-#[allow(dead_code)]
+#[path = "../../../tests/inputs/generator.rs"]
 mod inputs;
 #[path = "../../../tests/place/table.rs"]
 mod place;
