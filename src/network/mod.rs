@@ -1,5 +1,6 @@
 //! Networks over one flat parameter vector, and the derivatives of the common one by hand.
 
+mod by_hand;
 mod convnet;
 mod convolution;
 mod floor;
@@ -8,7 +9,7 @@ mod planes;
 mod tangent;
 
 pub use crate::profile::{Activation, Norm, Pooling};
+pub use by_hand::{Batch, ByHand, KeptPass, LossGradient};
 pub use convnet::ConvNet;
 pub use floor::{Convolutions, Way};
 pub use pieces::PIECE_THREAD;
-pub use tangent::{Batch, ByHand, KeptPass, LossGradient};

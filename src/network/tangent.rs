@@ -1,21 +1,19 @@
-//! The gradient of a ConvNet's loss, and its derivative along a direction, by hand: exact, without a graph, fused between the
-//! convolutions. For instance norm, relu and average pooling on the CPU; every other network is left to libtorch's autograd.
+//! The gradient of a ConvNet's loss, and its derivative along a direction, by hand, for some images: exact, without a graph,
+//! fused between the convolutions. For instance norm, relu and average pooling on the CPU.
 //!
 //! With g = ∂l/∂θ and a direction u of θ, d(g · u)/dθ and d(g · u)/dx are the derivatives of ∂l/∂θ and ∂l/∂x along θ + t u, and with
 //! a direction h of the images, d(∂l/∂x · h)/dθ is the derivative of ∂l/∂θ along x + t h. Source: Pearlmutter 1994 (R-operator). A block
 //! takes 3 convolutions for the gradient and, beside the 2 that its forward and backward pass take again, 6 for the first kind of
 //! derivative: z_dot is one convolution of [a, a_dot] with [w_dot, w], the gradients in its input and weight one each of [d_z_dot, d_z].
 
+use super::ConvNet;
 use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
-use super::pieces::{Piece, Workers, in_pieces};
 use super::planes::{self, Affine, Layout, Planes, Real, values, values_mut};
-use super::{Activation, ConvNet, Norm, Pooling};
-use std::sync::{Mutex, PoisonError};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// The parameters of a ConvNet, or a direction of them, as views of a flat vector.
 #[derive(Debug)]
-struct Layers {
+pub(super) struct Layers {
     blocks: Vec<Block>,
     /// (K, features) and (K).
     weight: Tensor,
@@ -33,7 +31,7 @@ struct Block {
 
 /// What is differentiated: a sum over the images of a piece.
 #[derive(Debug)]
-enum Loss {
+pub(super) enum Loss {
     /// `scale` times the cross-entropy.
     CrossEntropy { labels: Tensor, scale: f64 },
     /// All logits.
@@ -42,7 +40,7 @@ enum Loss {
 
 /// What a forward and backward pass leaves for the derivative along a direction.
 #[derive(Debug)]
-struct Pass {
+pub(super) struct Pass {
     blocks: Vec<Kept>,
     /// Softmax of the logits (N, K).
     probabilities: Tensor,
@@ -62,14 +60,14 @@ struct Kept {
 
 /// What moves.
 #[derive(Debug)]
-enum Direction {
+pub(super) enum Direction {
     Parameters(Moving),
     /// (N, C, H, W).
     Images(Tensor),
 }
 
 #[derive(Debug)]
-struct Moving {
+pub(super) struct Moving {
     dot: Layers,
     /// Per block [w_dot, w] (C', 2 C, 3, 3).
     forward: Vec<Tensor>,
@@ -78,10 +76,10 @@ struct Moving {
 }
 
 /// One gradient per part of the flat vector, in its order; none where it is 0.
-type Parts = Vec<Option<Tensor>>;
+pub(super) type Parts = Vec<Option<Tensor>>;
 
 impl Layers {
-    fn of(net: &ConvNet, flat: &Tensor) -> Self {
+    pub fn of(net: &ConvNet, flat: &Tensor) -> Self {
         let mut parts = net.unflatten(&flat.detach()).into_iter();
         let mut next = || parts.next().unwrap_or_default();
         let block = |_| {
@@ -92,7 +90,7 @@ impl Layers {
         Self { blocks, weight: next(), bias: next() }
     }
 
-    fn share(&self) -> Self {
+    pub fn share(&self) -> Self {
         let [weight, bias] = [&self.weight, &self.bias].map(Tensor::shallow_clone);
         Self { blocks: self.blocks.iter().map(Block::share).collect(), weight, bias }
     }
@@ -115,7 +113,7 @@ impl Block {
 }
 
 impl Moving {
-    fn new(layers: &Layers, dot: Layers) -> Self {
+    pub fn new(layers: &Layers, dot: Layers) -> Self {
         let joined = |dim, dot_first: bool| {
             let join = |(b, b_dot): (&Block, &Block)| {
                 let (w, w_dot) = (&b.weight, &b_dot.weight);
@@ -134,7 +132,7 @@ impl Moving {
 }
 
 impl Direction {
-    fn share(&self) -> Self {
+    pub fn share(&self) -> Self {
         match self {
             Direction::Parameters(moving) => Direction::Parameters(moving.share()),
             Direction::Images(dot) => Direction::Images(dot.shallow_clone()),
@@ -166,217 +164,9 @@ impl Loss {
     }
 }
 
-/// What the pieces of a batch share, copied for every thread.
-struct Shared {
-    layers: Layers,
-    images: Tensor,
-    labels: Tensor,
-    direction: Option<Direction>,
-    scale: f64,
-}
-
-impl Shared {
-    fn share(&self) -> Self {
-        let [images, labels] = [&self.images, &self.labels].map(Tensor::shallow_clone);
-        Self { layers: self.layers.share(), images, labels, direction: self.direction.as_ref().map(Direction::share), scale: self.scale }
-    }
-
-    /// The images of a piece, and what is differentiated for them.
-    fn piece(&self, piece: Piece) -> (Tensor, Loss) {
-        let labels = self.labels.narrow(0, piece.from, piece.length);
-        (self.images.narrow(0, piece.from, piece.length), Loss::CrossEntropy { labels, scale: self.scale })
-    }
-}
-
-/// Adds gradients up in the parts of a flat vector.
-fn add(sum: &mut [Tensor], parts: Parts) {
-    for (sum, part) in sum.iter_mut().zip(parts) {
-        if let Some(part) = part {
-            *sum += part.view_as(sum);
-        }
-    }
-}
-
-/// A batch and what is differentiated: `factor` · mean cross-entropy.
-#[derive(Debug, Clone, Copy)]
-pub struct Batch<'a> {
-    /// (N, C, H, W).
-    pub images: &'a Tensor,
-    /// i64 (N).
-    pub labels: &'a Tensor,
-    pub factor: f64,
-}
-
-/// The forward and backward passes of one batch, kept for [`ByHand::gradient_along`].
-#[derive(Debug)]
-pub struct KeptPass(Vec<Pass>);
-
-/// The gradient of a batch.
-#[derive(Debug)]
-pub struct LossGradient {
-    /// (P).
-    pub parameters: Tensor,
-    /// (N, K).
-    pub logits: Tensor,
-    pub kept: Option<KeptPass>,
-}
-
-/// The derivatives of a network by hand. While it lives, libtorch's operations on its thread take one thread: the others are for the
-/// pieces of its batches.
-#[derive(Debug)]
-pub struct ByHand<'a> {
-    net: &'a ConvNet,
-    workers: Workers,
-}
-
-impl ConvNet {
-    /// The derivatives of this network by hand, if they are known for `images` like these.
-    pub fn by_hand(&self, images: &Tensor) -> Option<ByHand<'_>> {
-        let kind = matches!(images.kind(), Kind::Float | Kind::Double);
-        let layers = self.norm == Norm::Instance && self.activation == Activation::Relu && self.pooling == Pooling::Avg;
-        (images.device() == Device::Cpu && kind && layers && self.depth > 0).then(|| ByHand { net: self, workers: Workers::new() })
-    }
-}
-
-impl ByHand<'_> {
-    /// The gradient of `batch` in the parameters `theta` (P).
-    ///
-    /// With `keep`, its passes are kept for the derivative of the gradient, in [`ByHand::kept_bytes`].
-    pub fn loss_gradient(&self, theta: &Tensor, batch: Batch<'_>, keep: bool) -> LossGradient {
-        let shared = self.shared(theta, batch, None);
-        let parameters = theta.zeros_like();
-        let mut sum = self.net.unflatten(&parameters);
-        let (mut logits, mut kept) = (Vec::new(), Vec::new());
-        let work = |shared: &Shared, piece| {
-            let (images, loss) = shared.piece(piece);
-            let first = match images.kind() {
-                Kind::Double => first_order::<f64>(&shared.layers, &images, &loss, Wanted::Parameters),
-                _ => first_order::<f32>(&shared.layers, &images, &loss, Wanted::Parameters),
-            };
-            (first.parts, first.logits, keep.then_some(first.pass))
-        };
-        let collect = |(parts, piece, pass): (Parts, Tensor, Option<Pass>)| {
-            add(&mut sum, parts);
-            logits.push(piece);
-            kept.extend(pass);
-        };
-        in_pieces(&self.workers, batch.images.size()[0], || shared.share(), work, collect);
-        LossGradient { parameters, logits: Tensor::cat(&logits, 0), kept: keep.then_some(KeptPass(kept)) }
-    }
-
-    /// `images` (N, C, H, W) → logits (N, K).
-    pub fn logits(&self, theta: &Tensor, images: &Tensor) -> Tensor {
-        let no_labels = Tensor::zeros([images.size()[0]], (Kind::Int64, Device::Cpu));
-        let shared = self.shared(theta, Batch { images, labels: &no_labels, factor: 0. }, None);
-        let mut logits = Vec::new();
-        let work = |shared: &Shared, piece| {
-            let (images, _) = shared.piece(piece);
-            match images.kind() {
-                Kind::Double => forward::<f64>(&shared.layers, &images, |_, _, _| ()).1,
-                _ => forward::<f32>(&shared.layers, &images, |_, _, _| ()).1,
-            }
-        };
-        in_pieces(&self.workers, images.size()[0], || shared.share(), work, |piece| logits.push(piece));
-        Tensor::cat(&logits, 0)
-    }
-
-    /// The derivatives of g · `direction` (P) in the parameters (P) and in the images (N, C, H, W), where g is the
-    /// [`ByHand::loss_gradient`] of the same arguments; `kept` is what that left, or `None` to work it out again.
-    pub fn gradient_along(&self, theta: &Tensor, batch: Batch<'_>, direction: &Tensor, kept: Option<KeptPass>) -> (Tensor, Tensor) {
-        let shared = self.shared(theta, batch, Some(direction));
-        let parameters = theta.zeros_like();
-        let mut sum = self.net.unflatten(&parameters);
-        let mut d_images = Vec::new();
-        let kept: Mutex<Vec<_>> = Mutex::new(kept.map_or_else(Vec::new, |k| k.0.into_iter().map(Some).collect()));
-        let work = |shared: &Shared, piece: Piece| {
-            let (images, loss) = shared.piece(piece);
-            let pass = kept.lock().unwrap_or_else(PoisonError::into_inner).get_mut(piece.index).and_then(Option::take);
-            match images.kind() {
-                Kind::Double => piece_along::<f64>(&shared.layers, &images, &loss, pass, shared.direction.as_ref()),
-                _ => piece_along::<f32>(&shared.layers, &images, &loss, pass, shared.direction.as_ref()),
-            }
-        };
-        let collect = |(parts, piece): (Parts, Option<Tensor>)| {
-            add(&mut sum, parts);
-            d_images.extend(piece);
-        };
-        in_pieces(&self.workers, batch.images.size()[0], || shared.share(), work, collect);
-        (parameters, Tensor::cat(&d_images, 0))
-    }
-
-    /// For the images' gradient g = ∂ Σ_k f_k/∂x of the sum of all logits: a function P(g), summed over the images, and its gradient in
-    /// the parameters (P).
-    ///
-    /// `function` gets g (n, C, H, W) of some of the images and returns P(g) (scalar) and h = ∂P/∂g: d(g · h)/dθ with h fixed is the
-    /// gradient of P in θ.
-    pub fn input_gradient_along(
-        &self,
-        theta: &Tensor,
-        images: &Tensor,
-        function: &(dyn Fn(&Tensor) -> (Tensor, Tensor) + Sync),
-    ) -> (Tensor, Tensor) {
-        let no_labels = Tensor::zeros([images.size()[0]], (Kind::Int64, Device::Cpu));
-        let shared = self.shared(theta, Batch { images, labels: &no_labels, factor: 0. }, None);
-        let parameters = theta.zeros_like();
-        let mut sum = self.net.unflatten(&parameters);
-        let mut total = Tensor::zeros([], (theta.kind(), Device::Cpu));
-        let work = |shared: &Shared, piece| {
-            let (images, _) = shared.piece(piece);
-            match images.kind() {
-                Kind::Double => piece_input_along::<f64>(&shared.layers, &images, function),
-                _ => piece_input_along::<f32>(&shared.layers, &images, function),
-            }
-        };
-        let collect = |(value, parts): (Tensor, Parts)| {
-            total += value;
-            add(&mut sum, parts);
-        };
-        in_pieces(&self.workers, images.size()[0], || shared.share(), work, collect);
-        (total, parameters)
-    }
-
-    fn shared(&self, theta: &Tensor, batch: Batch<'_>, direction: Option<&Tensor>) -> Shared {
-        let layers = Layers::of(self.net, theta);
-        let direction = direction.map(|u| Direction::Parameters(Moving::new(&layers, Layers::of(self.net, u))));
-        let scale = batch.factor / batch.images.size()[0] as f64;
-        Shared { layers, images: batch.images.detach().contiguous(), labels: batch.labels.shallow_clone(), direction, scale }
-    }
-
-    /// The memory that a kept pass of images (N, C, H, W) takes, nearly.
-    pub fn kept_bytes(&self, images: &Tensor) -> usize {
-        let size = images.size();
-        let padding = if size[1] == 1 { 3 } else { 1 };
-        let (mut side, mut values) = (size[2] + 2 * padding - 2, 0);
-        for _ in 0..self.net.depth {
-            values += side * side + (side / 2) * (side / 2);
-            side /= 2;
-        }
-        (size[0] * self.net.width * values) as usize * if images.kind() == Kind::Double { 8 } else { 4 }
-    }
-}
-
-/// [`along`], after a first-order pass where none was kept.
-fn piece_along<T: Real>(
-    layers: &Layers,
-    images: &Tensor,
-    loss: &Loss,
-    kept: Option<Pass>,
-    direction: Option<&Direction>,
-) -> (Parts, Option<Tensor>) {
-    let pass = kept.unwrap_or_else(|| first_order::<T>(layers, images, loss, Wanted::Nothing).pass);
-    direction.map_or_else(Default::default, |direction| along::<T>(layers, images, loss, &pass, direction))
-}
-
-/// P(g) and its gradient in the parameters, for one piece.
-fn piece_input_along<T: Real>(layers: &Layers, images: &Tensor, function: &dyn Fn(&Tensor) -> (Tensor, Tensor)) -> (Tensor, Parts) {
-    let first = first_order::<T>(layers, images, &Loss::Logits, Wanted::Images);
-    let (value, h) = function(&first.d_images.unwrap_or_default());
-    (value, along::<T>(layers, images, &Loss::Logits, &first.pass, &Direction::Images(h)).0)
-}
-
 /// Which gradients a first-order pass works out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Parameters,
     Images,
     /// Only what is kept for a derivative.
@@ -385,18 +175,18 @@ enum Wanted {
 
 /// What a first-order pass found.
 #[derive(Debug)]
-struct First {
-    pass: Pass,
+pub(super) struct First {
+    pub pass: Pass,
     /// (N, K).
-    logits: Tensor,
-    parts: Parts,
-    d_images: Option<Tensor>,
+    pub logits: Tensor,
+    pub parts: Parts,
+    pub d_images: Option<Tensor>,
 }
 
 /// Forward through all layers, for one piece: the last block's output (N, C, H, W) and the logits (N, K).
 ///
 /// `each` gets of every block its input, the normalised planes and their 1/s.
-fn forward<T: Real>(layers: &Layers, images: &Tensor, mut each: impl FnMut(&Tensor, Tensor, Vec<T>)) -> (Tensor, Tensor) {
+pub(super) fn forward<T: Real>(layers: &Layers, images: &Tensor, mut each: impl FnMut(&Tensor, Tensor, Vec<T>)) -> (Tensor, Tensor) {
     let mut a = images.shallow_clone();
     for (d, block) in layers.blocks.iter().enumerate() {
         let mut n = convolve(&a, &block.weight, block.padding(d)); // z at first
@@ -411,7 +201,7 @@ fn forward<T: Real>(layers: &Layers, images: &Tensor, mut each: impl FnMut(&Tens
 }
 
 /// Forward and backward through all layers, for one piece.
-fn first_order<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, wanted: Wanted) -> First {
+pub(super) fn first_order<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, wanted: Wanted) -> First {
     let (mut inputs, mut normalised) = (Vec::new(), Vec::new());
     let (output, logits) = forward::<T>(layers, images, |input, n, scales| {
         inputs.extend((wanted == Wanted::Parameters).then(|| input.shallow_clone()));
@@ -456,7 +246,7 @@ fn first_order<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, wanted: W
 }
 
 /// The derivative of the parameters' gradient along `direction`, and, where the parameters move, that of the images', for one piece.
-fn along<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, pass: &Pass, direction: &Direction) -> (Parts, Option<Tensor>) {
+pub(super) fn along<T: Real>(layers: &Layers, images: &Tensor, loss: &Loss, pass: &Pass, direction: &Direction) -> (Parts, Option<Tensor>) {
     let zeros = vec![T::of(0.); layers.blocks.first().map_or(0, |b| b.gamma.numel())];
     let still = Affine { gamma: &zeros, beta: &zeros };
     let affine_dot = |d: usize| match direction {
