@@ -33,12 +33,10 @@ faults: build ## every fault of docs/reliability.md injected in full, and a tabl
 	$(cargo) test --release --no-fail-fast --test faults --test hostile --test hostile_engine -- --nocapture --test-threads=1; \
 	status=$$?; printf '\n%-58s | %8s | %-30s | %s\n' fault tried 'lost work' outcome; cat "$$ASTILL_FAULTS_TABLE"; exit $$status
 
-fuzz: ## cargo-fuzz on every parser of astill, FUZZ_SECONDS (60) each; with a nightly Rust and cargo-fuzz
+fuzz: ## cargo-fuzz on every parser, FUZZ_SECONDS (60) each; with a nightly Rust and cargo-fuzz
 	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs a nightly Rust and cargo-fuzz: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; \
 	echo "(make faults tries the same parsers without them)" >&2; exit 1; }
-	@for parser in $$($(CARGO) +nightly fuzz list); do mkdir -p fuzz/corpus/$$parser; \
-	seeds=fuzz/seeds/$$parser; test -d $$seeds || seeds=profiles; echo "$$parser:"; \
-	$(CARGO) +nightly fuzz run $$parser fuzz/corpus/$$parser $$seeds -- -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -max_len=16384 -verbosity=0 -print_final_stats=1 || exit 1; done
+	@LIBTORCH="$$(scripts/libtorch)" scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod data;
 pub mod distill;
 pub mod engine;
+pub mod memory;
 pub mod network;
 pub mod progress;
 pub mod random;

@@ -1,7 +1,5 @@
 //! The program `astill-engine`: what `astill` hands on because it needs libtorch. Arguments → one call into the library each.
 
-mod memory;
-
 use astill::cli::bench::{Measured, StudentOptions, Timed};
 use astill::cli::{Cli, Cmd, ProfileArgs, RunArgs, data_folder, out};
 use astill::headless::{self, Reporter};
@@ -15,7 +13,7 @@ use astill_engine::engine::doctor::Findings;
 use astill_engine::engine::estimate::Estimate;
 use astill_engine::engine::{self, Engine, Plan, Request, TRAINER_THREAD, device};
 use astill_engine::network::PIECE_THREAD;
-use astill_engine::{bench, data};
+use astill_engine::{bench, data, memory};
 use clap::Parser;
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -42,7 +40,7 @@ const SILENT: Duration = Duration::from_secs(20);
 static MEMORY: memory::Memory = memory::Memory;
 
 fn main() -> ExitCode {
-    device::keep_freed_memory();
+    memory::keep_freed();
     // a limit on the size of files is met by an error, like a full disk
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let cli = Cli::parse();

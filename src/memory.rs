@@ -1,4 +1,4 @@
-//! The end of memory. libtorch throws when it gets none, and the run's record says so; what Rust itself asks for is small and comes
+//! How memory is kept, and the end of it. libtorch throws when it gets none, and the run's record says so; what Rust itself asks for is small and comes
 //! without a way to fail, so there the program says it and ends, instead of aborting with a dump.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -7,6 +7,25 @@ use std::alloc::{GlobalAlloc, Layout, System};
 const SMALL: usize = 64 << 20;
 const MESSAGE: &[u8] = b"astill: out of memory. Of a run, nothing before the last checkpoint, or the last epoch of an expert, is lost: \
 with more memory, go on with `astill resume`; else start a new run with a smaller distill.batch, expert.batch, network.width or distill.ipc\n";
+
+/// Makes glibc keep freed blocks, large ones too, instead of giving every one back to the kernel: half of a training step on the CPU
+/// is page faults otherwise. To be called first thing in `main`.
+pub fn keep_freed() {
+    const BIG: libc::c_int = 1 << 30;
+    // SAFETY: numbers for the allocator
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, BIG);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, BIG);
+    }
+}
+
+/// Gives the kernel all freed blocks once: for after something large that does not come again.
+pub fn return_freed() {
+    // SAFETY: it touches memory that nobody has
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
 
 /// The system's allocator, with such an end.
 #[derive(Debug)]

@@ -40,7 +40,9 @@ fn profiles() {
     ];
     let mut seeds: Vec<Vec<u8>> = seeds.map(|s| s.into()).into();
     seeds.push(Profile::new(Kind::TinyImagenet).to_yaml().into());
-    try_many("profile (YAML)", seeds, |input| Profile::from_resolved(&String::from_utf8_lossy(input), Path::new("profile.yaml")).is_ok());
+    try_many("profile (YAML)", seeds, Vec::new(), |input| {
+        Profile::from_resolved(&String::from_utf8_lossy(input), Path::new("profile.yaml")).is_ok()
+    });
 }
 
 /// What multiplies, nests or repeats itself, up to the largest file that is read.
@@ -105,7 +107,7 @@ fn a_profile_that_grows_in_the_reading_is_refused_at_once() {
 fn edits_of_settings() {
     let profile = Profile::new(Kind::Shapes);
     let seeds = ["distill.lr_images=30", "distill.lr_lr = 1.0e-6", "evaluate.every=900", "distill.batch=null", "distill.intermediate=ramp"];
-    try_many("a setting (--set, live edits)", seeds.map(|s| s.into()).into(), |input| {
+    try_many("a setting (--set, live edits)", seeds.map(|s| s.into()).into(), Vec::new(), |input| {
         let edit = String::from_utf8_lossy(input).into_owned();
         // what a new run takes, a running one may not; both must only say so
         let started = profile::load("shapes", std::slice::from_ref(&edit)).is_ok();
@@ -123,7 +125,7 @@ fn records_of_runs() -> Outcome {
     seeds.push(EVENTS.into());
     seeds.push(format!("{}\n{newer}\n", EVENTS.lines().next().unwrap_or_default()).into());
     let mut model = Model::new();
-    try_many("events.jsonl (app, list, resume)", seeds, |input| {
+    try_many("events.jsonl (app, list, resume)", seeds, Vec::new(), |input| {
         fs::write(run.events(), input).expect("is written");
         let events = EventsFile::open(run.events()).poll(usize::MAX / 2).expect("is read");
         // as they come, and all of them one after another
@@ -229,12 +231,12 @@ fn commands_and_answers() {
         r#"{"command":"roll_back","step":40}"#,
         r#"{"command":"set","edit":"distill.lr_images=30"}"#,
     ];
-    try_many("a command on the socket", commands.map(|s| s.into()).into(), |input| {
+    try_many("a command on the socket", commands.map(|s| s.into()).into(), Vec::new(), |input| {
         serde_json::from_slice::<Command>(input).map(|c| c.to_string()).is_ok()
     });
     let answers =
         [r#"{"status":"accepted","reason":null,"from":1.0,"to":[1,{"a":2}]}"#, r#"{"status":"rejected","reason":"it is paused"}"#];
-    try_many("an answer on the socket", answers.map(|s| s.into()).into(), |input| {
+    try_many("an answer on the socket", answers.map(|s| s.into()).into(), Vec::new(), |input| {
         serde_json::from_slice::<Answer>(input).map(|a| a.to_string()).is_ok()
     });
 }
@@ -248,7 +250,7 @@ fn lists_of_edits() -> Outcome {
         r#"[{"at":{"step":18446744073709551615},"set":"evaluate.every = 7"}]"#,
         "[]",
     ];
-    try_many("edits.json", seeds.map(|s| s.into()).into(), |input| {
+    try_many("edits.json", seeds.map(|s| s.into()).into(), Vec::new(), |input| {
         fs::write(run.edits(), input).expect("is written");
         Edits::read(&run).and_then(|e| e.apply(&profile, EditPlace::Step(u64::MAX))).is_ok()
     });
@@ -278,7 +280,7 @@ fn pictures() -> Outcome {
     fs::write(&path, &bomb)?;
     let refused = Picture::open(&path).expect_err("too large").to_string();
     assert!(refused.contains("limit") || refused.contains("large"), "{refused}");
-    try_many("a picture of samples (PNG)", seeds, |input| {
+    try_many("a picture of samples (PNG)", seeds, Vec::new(), |input| {
         // with a right checksum of the header, so that more than that is reached
         let mut input = input.to_vec();
         fix_header(&mut input);
@@ -308,7 +310,7 @@ fn names_of_runs_and_of_their_files_stay_in_their_folder() -> Outcome {
     fs::write(outside.join("secret.png"), "secret")?;
     let seeds = ["mine", "shapes-001", "a.b_c-9", "A", "..", "../x", "a/b", "/tmp/x", ".hidden", "-rf", "a\nb", "ä"];
     let valid = seeds[..4].iter().map(|s| s.as_bytes().to_vec()).collect();
-    try_many("a name of a run", valid, |input| {
+    try_many("a name of a run", valid, Vec::new(), |input| {
         let name = String::from_utf8_lossy(input);
         let Ok(run) = RunDir::create(&runs, "p", Some(&name)) else { return false };
         assert_eq!(run.path().parent(), Some(runs.as_path()), "{name:?}");

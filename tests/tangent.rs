@@ -2,7 +2,7 @@
 
 use astill_engine::distill::Recipe;
 use astill_engine::distill::expert::{expert_gradient, expert_loss};
-use astill_engine::network::{Activation, Batch, ConvNet, Norm, Pooling};
+use astill_engine::network::{Activation, Batch, ConvNet, KeptPass, Norm, Pooling};
 use astill_engine::random;
 use tch::{Device, Kind, Tensor};
 
@@ -70,12 +70,15 @@ fn the_gradient_and_its_derivative_are_those_of_autograd() {
         let want_along = Tensor::run_backward(&[want.dot(&p.direction)], &[&theta, &images], false, false);
 
         let batch = Batch { images: &p.images, labels: &p.labels, factor: FACTOR };
-        let got = hand.loss_gradient(&p.theta, batch, true);
+        let got = hand.loss_gradient(&p.theta, batch, usize::MAX);
         assert_close("gradient", &got.parameters, &want.detach());
         for logits in [got.logits, hand.logits(&p.theta, &p.images)] {
             assert_close("logits", &logits, &p.net.forward(&p.theta, &p.images));
         }
-        for kept in [got.kept, None] {
+        let some = hand.loss_gradient(&p.theta, batch, hand.kept_bytes(&p.images) / 2).kept;
+        let images = |kept: &Option<KeptPass>| kept.as_ref().map_or(0, |kept| kept.images);
+        assert_eq!(images(&got.kept), p.images.size()[0]);
+        for kept in [got.kept, some, None] {
             let (d_theta, d_images) = hand.gradient_along(&p.theta, batch, &p.direction, kept);
             assert_close("in the parameters", &d_theta, &want_along[0]);
             assert_close("in the images", &d_images, &want_along[1]);
@@ -109,7 +112,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let with = |threads: i32| {
         tch::set_num_threads(threads);
         let hand = p.net.by_hand(&images).expect("known");
-        let gradient = hand.loss_gradient(&theta, batch, false).parameters;
+        let gradient = hand.loss_gradient(&theta, batch, 0).parameters;
         let along = hand.gradient_along(&theta, batch, &direction, None);
         drop(hand);
         assert_eq!(tch::get_num_threads(), threads);
@@ -128,7 +131,7 @@ fn an_image_that_is_not_a_number_makes_the_gradient_so() {
     let _ = p.images.get(1).fill_(f64::NAN);
     let batch = Batch { images: &p.images, labels: &p.labels, factor: FACTOR };
     let hand = p.net.by_hand(&p.images).expect("known");
-    assert!(hand.loss_gradient(&p.theta, batch, false).parameters.isnan().any().int64_value(&[]) == 1);
+    assert!(hand.loss_gradient(&p.theta, batch, 0).parameters.isnan().any().int64_value(&[]) == 1);
 }
 
 #[test]

@@ -26,8 +26,8 @@ pub(super) struct Stopwatch {
     device: Device,
     now: Option<(Part, Instant)>,
     phases: Phases,
-    /// Ways back through a step whose passes were kept.
-    pub kept: usize,
+    /// Images of student steps whose passes were kept for the way back.
+    pub kept: i64,
 }
 
 impl Stopwatch {
@@ -38,7 +38,9 @@ impl Stopwatch {
 
     pub fn enter(&mut self, part: Part) {
         let now = self.lap();
-        self.kept += usize::from(part == Part::Adjoint { kept: true });
+        if let Part::Adjoint { kept } = part {
+            self.kept += kept;
+        }
         self.now = Some((part, now));
     }
 

@@ -27,8 +27,8 @@ pub struct StudentReport {
     pub peak: Peak,
     /// Of an iteration in the middle of the times; on a GPU, of another one, which waits for the device at every part.
     pub phases: Phases,
-    /// Student steps whose passes were kept for the way back.
-    pub kept_steps: usize,
+    /// Student steps whose passes were kept for the way back; a part of one is a step of whose images so many were.
+    pub kept_steps: f64,
     /// The time that the convolutions of an iteration take alone.
     pub convolution_floor_s: f64,
     /// An iteration's time over that.
@@ -39,7 +39,8 @@ pub struct StudentReport {
 struct Lap {
     seconds: f64,
     phases: Phases,
-    kept: usize,
+    /// Images.
+    kept: i64,
 }
 
 /// Times iterations with momentum 0.9, augmentation, two expert epochs and intermediate matching.
@@ -95,6 +96,7 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
     let peak = Peak::on(device);
     let middle = laps.swap_remove((laps.len() - 1) / 2);
     let Lap { phases, kept, .. } = if in_parts { middle } else { iteration(0, true)? };
+    let kept = kept as f64 / settings.batch.map_or(n, |b| b.min(n)) as f64;
     let floor = convolutions(&net, &images, &settings, kept, device);
     let median = median(&mut seconds);
     Ok(StudentReport {
@@ -102,7 +104,7 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         seconds_min: rounded(seconds[0]),
         peak,
         phases,
-        kept_steps: kept,
+        kept_steps: (kept * 100.).round() / 100.,
         convolution_floor_s: rounded(floor),
         floor_ratio: (median / floor * 1e3).round() / 1e3,
         options,
@@ -110,25 +112,26 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
 }
 
 /// Seconds that the convolutions of an iteration take alone, of which so many steps have `kept` their passes.
-fn convolutions(net: &ConvNet, images: &Tensor, settings: &Settings, kept: usize, device: Device) -> f64 {
+fn convolutions(net: &ConvNet, images: &Tensor, settings: &Settings, kept: f64, device: Device) -> f64 {
     let steps = Draw::new(settings, net, 0, 0, 1, images).steps;
     let rows = |i: usize| steps[i].rows.size()[0];
     let seen: i64 = (0..steps.len()).map(rows).sum();
     let batch = images.narrow(0, 0, rows(0));
     let work = net.convolutions(&batch);
-    let of = |way: Way, times: usize| {
-        if times == 0 {
+    let of = |way: Way, times: f64| {
+        if times <= 0. {
             return 0.;
         }
         work.run(way);
         device::synchronize(device);
         // one after the other, as in an iteration, so that whatever else the machine does falls on both alike
-        let (timed, begin) = (times.min(FLOOR_STEPS), Instant::now());
+        let (timed, begin) = ((times.ceil() as usize).min(FLOOR_STEPS), Instant::now());
         (0..timed).for_each(|_| work.run(way));
         device::synchronize(device);
-        begin.elapsed().as_secs_f64() * times as f64 / timed as f64
+        begin.elapsed().as_secs_f64() * times / timed as f64
     };
-    let all = of(Way::Forward, steps.len()) + of(Way::Back { kept: true }, kept) + of(Way::Back { kept: false }, steps.len() - kept);
+    let count = steps.len() as f64;
+    let all = of(Way::Forward, count) + of(Way::Back { kept: true }, kept) + of(Way::Back { kept: false }, count - kept);
     // the last of the steps that share a permutation may have fewer images
     all * seen as f64 / (rows(0) * steps.len() as i64) as f64
 }

@@ -22,7 +22,7 @@ pub use split::Split;
 pub use zca::Zca;
 
 use crate::progress::{Watch, report};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use source::{Labels, Pixels, Source};
 use split::{Plan, per_class, to_unit};
 use std::path::PathBuf;
@@ -117,6 +117,7 @@ impl Request {
         let rows = |rows: &[i64]| all.index_select(0, &Tensor::from_slice(rows));
         let (train, validation) = (rows(&plan.train), rows(&plan.validation));
         drop(all);
+        memory::return_freed();
         let (normalisation, damaged_cache) = match self.zca {
             true => {
                 let (zca, damaged) = self.whitening(&train, &plan.train, &fingerprint, watch)?;
@@ -124,17 +125,12 @@ impl Request {
             }
             false => (Normalisation::of_channels(&train), None),
         };
-        Ok(Dataset {
-            classes: labels.classes.clone(),
-            size: self.size,
-            train: Split::new(train, labels_of(&labels.train, &plan.train).collect(), &normalisation),
-            validation: Split::new(validation, labels_of(&labels.train, &plan.validation).collect(), &normalisation),
-            test: Split::new(test, labels.test.clone(), &normalisation),
-            normalisation,
-            fingerprint,
-            left_out,
-            damaged_cache,
-        })
+        let train = Split::new(train, labels_of(&labels.train, &plan.train).collect(), &normalisation);
+        let validation = Split::new(validation, labels_of(&labels.train, &plan.validation).collect(), &normalisation);
+        let test = Split::new(test, labels.test.clone(), &normalisation);
+        memory::return_freed();
+        let classes = labels.classes.clone();
+        Ok(Dataset { classes, size: self.size, train, validation, test, normalisation, fingerprint, left_out, damaged_cache })
     }
 
     fn plan(&self) -> Result<(Source, Plan)> {

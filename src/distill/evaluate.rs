@@ -3,7 +3,7 @@
 use super::TrainingSet;
 use super::student::step_gradient;
 use crate::data::{Augmentation, Split};
-use crate::network::{Batch, ByHand, ConvNet};
+use crate::network::{Batch, ConvNet};
 use crate::progress::{Watch, report};
 use crate::{Result, random};
 use tch::{Device, Kind, Tensor};
@@ -15,8 +15,8 @@ pub const WEIGHT_DECAY: f64 = 5e-4;
 /// The learning rate is multiplied by this at the half, with a fresh optimiser.
 pub const LR_DECAY: f64 = 0.1;
 /// Real images per forward pass: on the CPU, where autograd's operations work them off, few enough to stay in the caches.
-fn test_batch(device: Device, by_hand: Option<&ByHand<'_>>) -> usize {
-    if device == Device::Cpu && by_hand.is_none() { 32 } else { 1024 }
+pub fn test_batch(device: Device, by_hand: bool) -> usize {
+    if device == Device::Cpu && !by_hand { 32 } else { 1024 }
 }
 
 /// Trains a fresh network on `set` alone and returns its parameters (P).
@@ -73,7 +73,7 @@ pub fn logits(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_
 fn in_batches(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_>, mut each: impl FnMut(&Tensor, &Tensor)) -> Result<()> {
     let rows: Vec<i64> = (0..split.len() as i64).collect();
     let by_hand = rows.first().and_then(|_| net.by_hand(&split.batch(&rows[..1]).0));
-    let batch = test_batch(theta.device(), by_hand.as_ref());
+    let batch = test_batch(theta.device(), by_hand.is_some());
     for (b, chunk) in (0..).zip(rows.chunks(batch)) {
         report(watch, "images", b * batch as u64, rows.len() as u64)?;
         let (images, labels) = split.batch(chunk);

@@ -35,8 +35,8 @@ pub enum Part {
     Augmentation,
     /// The gradient of a student step.
     Forward,
-    /// The way back through a student step; whether the passes of the way forward were `kept`.
-    Adjoint { kept: bool },
+    /// The way back through a student step; of how many of its images the passes of the way forward were `kept`.
+    Adjoint { kept: i64 },
     /// Vectors (P).
     Update,
 }
@@ -66,14 +66,29 @@ pub struct Gradient {
     pub lr: Tensor,
 }
 
+/// The vectors (P) of a path of N steps.
+pub fn vectors(syn_steps: usize) -> usize {
+    2 * syn_steps + 1
+}
+
+/// The bytes that the vectors of N steps, of so many bytes each, leave for passes.
+pub fn room_for_passes(syn_steps: usize, vector: usize) -> usize {
+    ROLLOUT_BYTES.saturating_sub(vectors(syn_steps) * vector)
+}
+
 impl Rollout {
+    /// Lets the passes go that were kept: the way back works all of them out again.
+    pub fn forget(&mut self) {
+        self.kept.iter_mut().for_each(|kept| *kept = None);
+    }
+
     /// Room for N steps from `start`, as views of one block: vectors that stay, allocated between large ones that go, would leave
     /// holes in the heap that add up with N.
     fn reserve(start: &Tensor, syn_steps: usize) -> Self {
         const ALIGNED: i64 = 64;
         let parameters = start.size()[0];
         let row = (parameters + ALIGNED - 1) / ALIGNED * ALIGNED;
-        let block = Tensor::empty([2 * syn_steps as i64 + 1, row], (start.kind(), start.device())).narrow(1, 0, parameters);
+        let block = Tensor::empty([vectors(syn_steps) as i64, row], (start.kind(), start.device())).narrow(1, 0, parameters);
         let views = |from: usize, to: usize| (from..to).map(|i| block.get(i as i64)).collect();
         Self {
             points: views(0, syn_steps + 1),
@@ -91,8 +106,7 @@ impl Student<'_> {
         let mut rollout = Rollout::reserve(start, steps.len());
         rollout.points[0].copy_(start);
         let by_hand = self.net.by_hand(self.set.images);
-        let vectors = (2 * steps.len() + 1) * start.numel() * start.kind().elt_size_in_bytes();
-        let room = ROLLOUT_BYTES.saturating_sub(vectors);
+        let room = room_for_passes(steps.len(), start.numel() * start.kind().elt_size_in_bytes());
         for (i, step) in steps.iter().enumerate() {
             between(Part::Step)?;
             let theta = rollout.points[i].detach();
@@ -101,15 +115,15 @@ impl Student<'_> {
             let labels = self.set.labels.index_select(0, &step.rows);
             let batch = Batch { images: &images, labels: &labels, factor: self.loss_factor };
             between(Part::Forward)?;
-            // the way back begins at the last steps, and frees them one by one
-            let keep = |hand: &ByHand<'_>| (steps.len() - i) * hand.kept_bytes(&images) <= room;
-            let g = match by_hand.as_ref().filter(|hand| keep(hand)) {
+            let g = match &by_hand {
                 Some(hand) => {
-                    let LossGradient { parameters, kept, .. } = hand.loss_gradient(&theta, batch, true);
+                    // the way back begins at the last steps, and frees them one by one
+                    let room = room.saturating_sub((steps.len() - 1 - i) * hand.kept_bytes(&images));
+                    let LossGradient { parameters, kept, .. } = hand.loss_gradient(&theta, batch, room);
                     rollout.kept[i] = kept;
                     parameters
                 }
-                None => step_gradient(self.net, by_hand.as_ref(), &theta, batch),
+                None => step_gradient(self.net, None, &theta, batch),
             };
             between(Part::Update)?;
             let v = match i.checked_sub(1) {
@@ -158,7 +172,7 @@ impl Student<'_> {
             let input = seen.detach();
             let labels = self.set.labels.index_select(0, &step.rows);
             let kept = rollout.kept[i].take();
-            between(Part::Adjoint { kept: kept.is_some() })?;
+            between(Part::Adjoint { kept: kept.as_ref().map_or(0, |kept| kept.images) })?;
             let (d_theta, d_input) = if let Some(hand) = &by_hand {
                 let batch = Batch { images: &input, labels: &labels, factor: self.loss_factor };
                 hand.gradient_along(&theta, batch, &nu, kept)
@@ -191,7 +205,7 @@ impl Student<'_> {
 /// g = ∂/∂θ (P) of factor · mean cross-entropy of a batch.
 pub(super) fn step_gradient(net: &ConvNet, by_hand: Option<&ByHand<'_>>, theta: &Tensor, batch: Batch<'_>) -> Tensor {
     match by_hand {
-        Some(hand) => hand.loss_gradient(theta, batch, false).parameters,
+        Some(hand) => hand.loss_gradient(theta, batch, 0).parameters,
         None => graph_gradient(net, &theta.detach().set_requires_grad(true), batch, false),
     }
 }

@@ -4,16 +4,6 @@ use crate::{Error, Result};
 use std::ffi::CStr;
 use tch::{Cuda, Device};
 
-/// Makes glibc keep big blocks instead of giving every one back to the kernel: half of a training step on the CPU is
-/// page faults otherwise. To be called first thing in `main`.
-pub fn keep_freed_memory() {
-    const BIG: libc::c_int = 1 << 30;
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, BIG);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, BIG);
-    }
-}
-
 /// `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a GPU computes exactly until [`allow_tf32`]. Errors: another word, a GPU that is not there.
 ///
 /// Must come before any other use of libtorch, because its CUDA part registers itself when it is loaded.

@@ -1,8 +1,9 @@
 //! How long a profile takes and how much memory, before it is started: its steps are timed on a few images and counted.
 
 use crate::data::{Augmentation, Inventory};
-use crate::distill::expert::expert_gradient;
-use crate::distill::{Recipe, Step, Student, TrainingSet};
+use crate::distill::evaluate::test_batch;
+use crate::distill::expert::{CPU_PIECE, expert_gradient};
+use crate::distill::{Recipe, Step, Student, TrainingSet, room_for_passes, vectors};
 use crate::engine::{device, network};
 use crate::profile::Profile;
 use crate::{Result, random};
@@ -10,15 +11,18 @@ use serde::Serialize;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
-/// Images times pixels times channels of a step that is timed: about a tenth of a second on a CPU.
+/// Images times pixels times channels of a step that is timed, at most: about a tenth of a second on a CPU.
 const TIMED: f64 = 20. * 32. * 32. * 128.;
-/// Every step is timed so often, after one that is not; the least counts.
-const TIMES: usize = 2;
+/// The same on a GPU, which is not full with less.
+const TIMED_ON_GPU: f64 = 256. * 32. * 32. * 128.;
+/// Every step is timed so often, after one that is not, and until so many seconds have gone.
+const TIMES: usize = 3;
+const SECONDS: f64 = 0.15;
 /// Student steps that are timed together.
 const STEPS: usize = 2;
 const MIB: f64 = (1 << 20) as f64;
 /// Eigenvalues and products of an n × n matrix take about so many n³ multiplications, as long as those of a product would.
-const EIGEN: f64 = 60.;
+const EIGEN: f64 = 9.;
 
 /// An estimate, for a run that finds no experts in the store and no fitted whitening.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,8 +51,11 @@ pub struct Estimate {
 struct Rates {
     /// A student step forward, which is also a step of an evaluation.
     gradient: f64,
-    /// A student step back.
+    /// A student step back, and what comes to that where the passes of the way forward were not kept.
     adjoint: f64,
+    again: f64,
+    /// Bytes of the passes of a student step, per image; none where autograd does it, which keeps none.
+    pass: Option<f64>,
     expert: f64,
     /// A forward pass alone.
     forward: f64,
@@ -57,22 +64,25 @@ struct Rates {
 }
 
 impl Estimate {
-    /// For `profile` on `device`, with data as in `inventory`. Takes some tenths of a second on the device.
+    /// For `profile` on `device`, with data as in `inventory`. Takes a second or two on the device.
     pub fn measure(profile: &Profile, inventory: &Inventory, on: Device) -> Result<Self> {
         let count = |split: &[usize]| split.iter().sum::<usize>() as f64;
         let (train, validation, test) = (count(&inventory.train), count(&inventory.validation), count(&inventory.test));
         let classes = inventory.classes.len();
         let net = network(profile, classes)?;
-        let rates = Rates::measure(profile, classes, on)?;
         let (distill, expert, evaluation) = (&profile.distill, &profile.expert, &profile.evaluate);
         let pixels = (3 * profile.dataset.size * profile.dataset.size) as f64;
         let synthetic = (classes * distill.ipc) as f64;
         let batch = distill.batch.map_or(synthetic, |b| (b as f64).min(synthetic));
+        let rates = Rates::measure(profile, classes, batch as usize, on)?;
 
         let whitening = if profile.dataset.zca { (2. * train + validation + test + EIGEN * pixels) * pixels * pixels } else { 0. };
         let data_seconds = whitening * rates.product;
         let experts_seconds = (expert.count * expert.epochs) as f64 * (train * rates.expert + test * rates.forward);
-        let iteration_seconds = distill.syn_steps as f64 * batch * (rates.gradient + rates.adjoint);
+        let (steps, vector) = (distill.syn_steps as f64, net.parameters() as usize * 4);
+        let pass = rates.pass.map(|pass| pass * batch);
+        let kept_steps = pass.map_or(0., |pass| room_for_passes(distill.syn_steps, vector) as f64 / pass).min(steps);
+        let iteration_seconds = batch * (steps * (rates.gradient + rates.adjoint) + (steps - kept_steps) * rates.again);
         let distill_seconds = distill.iterations as f64 * iteration_seconds;
         let networks = (evaluation.repeats * evaluation.networks.len()) as f64;
         let training = networks * evaluation.epochs as f64 * synthetic * rates.gradient;
@@ -82,21 +92,27 @@ impl Estimate {
             + on_the_way * networks * validation * rates.forward
             + train * rates.forward;
 
-        let parameters = net.parameters() as f64 * 4.;
         let of_image = if profile.dataset.zca { 4. } else { 1. } * pixels;
         let images = (train + validation + test) * of_image;
         // decoded, and once more while they are split; covariance, transform and inverse
         let loading = (train + validation + test) * pixels * 2. + if profile.dataset.zca { 4. * pixels * pixels * 4. } else { 0. };
-        let rollout = (2 * distill.syn_steps + distill.expert_epochs + 12) as f64 * parameters;
+        // besides the path: the expert's points, the derivatives, the gradients
+        let vectors = (vectors(distill.syn_steps) + distill.expert_epochs + 12) as f64 * vector as f64;
+        let side = |block: usize| (profile.dataset.size >> block) as f64;
+        let outputs: f64 = (0..profile.network.depth).map(|block| profile.network.width as f64 * side(block).powi(2)).sum();
+        let graph = |images: f64| images * outputs * 4. * GRAPH;
         let workspace = device::peak_resident_mib() as f64;
         let (host_mib, device_mib, free_mib) = match on {
-            Device::Cpu => (workspace + (loading.max(rollout) + images) / MIB, None, device::free_host_mib()),
-            _ => {
-                let side = |block: usize| (profile.dataset.size >> block) as f64;
-                let outputs: f64 = (0..profile.network.depth).map(|block| profile.network.width as f64 * side(block).powi(2)).sum();
-                let activations = batch * outputs * 4. * GRAPH;
-                (workspace + loading / MIB, Some((images + rollout + activations) / MIB), None)
+            Device::Cpu => {
+                let steps = match pass {
+                    Some(pass) => vectors + kept_steps * pass,
+                    None => (vectors + graph(batch)).max(graph((expert.batch as f64).min(CPU_PIECE as f64))),
+                };
+                // a batch of real images, and where they are kept as bytes, what they go through to become numbers
+                let tested = test_batch(on, pass.is_some()) as f64 * pixels * 4. * if profile.dataset.zca { 1. } else { 5. };
+                (workspace + (loading.max(steps).max(tested) + images) / MIB, None, device::free_host_mib())
             }
+            _ => (workspace + loading / MIB, Some((images + vectors + graph(batch)) / MIB), None),
         };
         Ok(Self {
             device: device::name(on),
@@ -124,54 +140,71 @@ impl Estimate {
 }
 
 impl Rates {
-    fn measure(profile: &Profile, classes: usize, on: Device) -> Result<Self> {
+    /// With student steps on so many images of `classes`, or as many as do not take long.
+    fn measure(profile: &Profile, classes: usize, batch: usize, on: Device) -> Result<Self> {
         let net = network(profile, classes)?;
         let size = profile.dataset.size;
-        let n = (TIMED / (size * size * profile.network.width) as f64).round().clamp(2., 256.) as usize;
+        let timed_values = if on == Device::Cpu { TIMED } else { TIMED_ON_GPU };
+        let most = (timed_values / (size * size * profile.network.width) as f64).round().clamp(2., 256.) as usize;
         let mut rng = random::generator(0, "estimate", &[]);
         let theta = net.init(&mut rng).to_device(on);
-        let images = random::normal(&mut rng, n * 3 * (size * size) as usize).view([n as i64, 3, size, size]).to_device(on);
-        let labels = Tensor::zeros([n as i64], (Kind::Int64, on));
-        let set = TrainingSet { images: &images, labels: &labels, lr: 0.01 };
+        let images = random::normal(&mut rng, most * 3 * (size * size) as usize).view([most as i64, 3, size, size]).to_device(on);
+        let labels = Tensor::zeros([most as i64], (Kind::Int64, on));
+        let some = |n: usize| (images.narrow(0, 0, n as i64), labels.narrow(0, 0, n as i64));
+
+        let n = most.min(batch.max(1));
+        let (synthetic, synthetic_labels) = some(n);
+        let set = TrainingSet { images: &synthetic, labels: &synthetic_labels, lr: 0.01 };
         let student = Student { net: &net, set: &set, momentum: 0.9, loss_factor: 1. };
         let steps: Vec<Step> = (0..STEPS)
             .map(|_| Step { rows: Tensor::arange(n as i64, (Kind::Int64, on)), augmentation: Some(Augmentation::draw(&mut rng, n, size)) })
             .collect();
+        let there_and_back = |keep: bool| {
+            let mut rollout = student.unroll(&theta, &steps, &mut |_| Ok(()))?;
+            if !keep {
+                rollout.forget();
+            }
+            student.adjoint(&mut rollout, &steps, &[(STEPS, theta.shallow_clone())], &mut |_| Ok(())).map(|_| ())
+        };
+        let per_image = |seconds: f64| seconds / (n * STEPS) as f64;
+        let gradient = per_image(timed(on, || student.unroll(&theta, &steps, &mut |_| Ok(())).map(|_| ()))?);
+        let kept = per_image(timed(on, || there_and_back(true))?);
+        let not_kept = per_image(timed(on, || there_and_back(false))?);
+
+        let m = most.min(profile.expert.batch);
         let recipe = Recipe {
             epochs: 1,
-            batch: n,
+            batch: m,
             lr: 0.01,
             momentum: 0.9,
             weight_decay: 0.,
             clipping: true,
             gradient_penalty: profile.expert.gradient_penalty,
         };
-        let square = Tensor::zeros([SIDE, SIDE], (Kind::Float, on));
-
-        let per_image = |seconds: f64, steps: usize| seconds / (n * steps) as f64;
-        let both = timed(on, || {
-            let mut rollout = student.unroll(&theta, &steps, &mut |_| Ok(()))?;
-            student.adjoint(&mut rollout, &steps, &[(STEPS, theta.shallow_clone())], &mut |_| Ok(())).map(|_| ())
-        })?;
-        let forth = timed(on, || student.unroll(&theta, &steps, &mut |_| Ok(())).map(|_| ()))?;
+        let (real, real_labels) = some(m);
         let expert = timed(on, || {
-            expert_gradient(&net, &theta, &images, &images, &labels, 0, &recipe);
+            expert_gradient(&net, &theta, &real, &real, &real_labels, 0, &recipe);
             Ok(())
         })?;
         let forward = timed(on, || {
-            let _ = tch::no_grad(|| net.forward(&theta, &images));
+            let _ = match net.by_hand(&images) {
+                Some(hand) => hand.logits(&theta, &images),
+                None => tch::no_grad(|| net.forward(&theta, &images)),
+            };
             Ok(())
         })?;
+        let square = Tensor::zeros([SIDE, SIDE], (Kind::Float, on));
         let product = timed(on, || {
             let _ = square.matmul(&square);
             Ok(())
         })?;
-        let gradient = per_image(forth, STEPS);
         Ok(Self {
             gradient,
-            adjoint: (per_image(both, STEPS) - gradient).max(0.),
-            expert: per_image(expert, 1),
-            forward: per_image(forward, 1),
+            adjoint: (kept - gradient).max(0.),
+            again: (not_kept - kept).max(0.),
+            pass: net.by_hand(&synthetic).map(|hand| hand.kept_bytes(&synthetic) as f64 / n as f64),
+            expert: expert / m as f64,
+            forward: forward / most as f64,
             product: product / (SIDE as f64).powi(3),
         })
     }
@@ -183,16 +216,17 @@ const SIDE: i64 = 512;
 /// 32 × 32 at width 128 and depth 3.
 const GRAPH: f64 = 16.;
 
-/// The least wall time of some.
+/// The median wall time of some.
 fn timed(on: Device, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     work()?;
-    let mut least = f64::INFINITY;
-    for _ in 0..TIMES {
+    let (mut times, since) = (Vec::new(), Instant::now());
+    while times.len() < TIMES || since.elapsed().as_secs_f64() < SECONDS {
         device::synchronize(on);
         let begin = Instant::now();
         work()?;
         device::synchronize(on);
-        least = least.min(begin.elapsed().as_secs_f64());
+        times.push(begin.elapsed().as_secs_f64());
     }
-    Ok(least)
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
 }

@@ -1,7 +1,7 @@
 //! The derivatives by hand of whole batches: worked off in pieces, whose results are added up. For instance norm, relu and average
 //! pooling on the CPU; every other network is left to libtorch's autograd.
 
-use super::pieces::{Piece, Workers, in_pieces};
+use super::pieces::{Piece, Workers, in_pieces, pieces};
 use super::planes::Real;
 use super::tangent::{Direction, Layers, Loss, Moving, Parts, Pass, Wanted, along, first_order, forward};
 use super::{Activation, ConvNet, Norm, Pooling};
@@ -49,9 +49,13 @@ pub struct Batch<'a> {
     pub factor: f64,
 }
 
-/// The forward and backward passes of one batch, kept for [`ByHand::gradient_along`].
+/// The forward and backward passes of the first images of a batch, kept for [`ByHand::gradient_along`].
 #[derive(Debug)]
-pub struct KeptPass(Vec<Pass>);
+pub struct KeptPass {
+    pieces: Vec<Pass>,
+    /// How many images that are.
+    pub images: i64,
+}
 
 /// The gradient of a batch.
 #[derive(Debug)]
@@ -83,27 +87,33 @@ impl ConvNet {
 impl ByHand<'_> {
     /// The gradient of `batch` in the parameters `theta` (P).
     ///
-    /// With `keep`, its passes are kept for the derivative of the gradient, in [`ByHand::kept_bytes`].
-    pub fn loss_gradient(&self, theta: &Tensor, batch: Batch<'_>, keep: bool) -> LossGradient {
+    /// As many of its passes as fit into `room` bytes are kept for the derivative of the gradient; for all, that takes
+    /// [`ByHand::kept_bytes`].
+    pub fn loss_gradient(&self, theta: &Tensor, batch: Batch<'_>, room: usize) -> LossGradient {
+        let (n, all) = (batch.images.size()[0], self.kept_bytes(batch.images));
+        let keep = room.min(all) * pieces(n) as usize / all.max(1);
         let shared = self.shared(theta, batch, None);
         let parameters = theta.zeros_like();
         let mut sum = self.net.unflatten(&parameters);
-        let (mut logits, mut kept) = (Vec::new(), Vec::new());
-        let work = |shared: &Shared, piece| {
+        let (mut logits, mut kept) = (Vec::new(), KeptPass { pieces: Vec::new(), images: 0 });
+        let work = |shared: &Shared, piece: Piece| {
             let (images, loss) = shared.piece(piece);
             let first = match images.kind() {
                 Kind::Double => first_order::<f64>(&shared.layers, &images, &loss, Wanted::Parameters),
                 _ => first_order::<f32>(&shared.layers, &images, &loss, Wanted::Parameters),
             };
-            (first.parts, first.logits, keep.then_some(first.pass))
+            (first.parts, first.logits, (piece.index < keep).then_some((first.pass, piece.length)))
         };
-        let collect = |(parts, piece, pass): (Parts, Tensor, Option<Pass>)| {
+        let collect = |(parts, piece, pass): (Parts, Tensor, Option<(Pass, i64)>)| {
             add(&mut sum, parts);
             logits.push(piece);
-            kept.extend(pass);
+            if let Some((pass, images)) = pass {
+                kept.pieces.push(pass);
+                kept.images += images;
+            }
         };
-        in_pieces(&self.workers, batch.images.size()[0], || shared.share(), work, collect);
-        LossGradient { parameters, logits: Tensor::cat(&logits, 0), kept: keep.then_some(KeptPass(kept)) }
+        in_pieces(&self.workers, n, || shared.share(), work, collect);
+        LossGradient { parameters, logits: Tensor::cat(&logits, 0), kept: Some(kept).filter(|kept| kept.images > 0) }
     }
 
     /// `images` (N, C, H, W) → logits (N, K).
@@ -123,13 +133,13 @@ impl ByHand<'_> {
     }
 
     /// The derivatives of g · `direction` (P) in the parameters (P) and in the images (N, C, H, W), where g is the
-    /// [`ByHand::loss_gradient`] of the same arguments; `kept` is what that left, or `None` to work it out again.
+    /// [`ByHand::loss_gradient`] of the same arguments; `kept` is what that left; the rest is worked out again.
     pub fn gradient_along(&self, theta: &Tensor, batch: Batch<'_>, direction: &Tensor, kept: Option<KeptPass>) -> (Tensor, Tensor) {
         let shared = self.shared(theta, batch, Some(direction));
         let parameters = theta.zeros_like();
         let mut sum = self.net.unflatten(&parameters);
         let mut d_images = Vec::new();
-        let kept: Mutex<Vec<_>> = Mutex::new(kept.map_or_else(Vec::new, |k| k.0.into_iter().map(Some).collect()));
+        let kept: Mutex<Vec<_>> = Mutex::new(kept.map_or_else(Vec::new, |k| k.pieces.into_iter().map(Some).collect()));
         let work = |shared: &Shared, piece: Piece| {
             let (images, loss) = shared.piece(piece);
             let pass = kept.lock().unwrap_or_else(PoisonError::into_inner).get_mut(piece.index).and_then(Option::take);
@@ -184,7 +194,7 @@ impl ByHand<'_> {
         Shared { layers, images: batch.images.detach().contiguous(), labels: batch.labels.shallow_clone(), direction, scale }
     }
 
-    /// The memory that a kept pass of images (N, C, H, W) takes, nearly.
+    /// The memory that the passes of images (N, C, H, W) take if all are kept, nearly.
     pub fn kept_bytes(&self, images: &Tensor) -> usize {
         let size = images.size();
         let padding = if size[1] == 1 { 3 } else { 1 };

@@ -19,7 +19,7 @@ pub(super) struct Piece {
 }
 
 /// The number of pieces of `n` images.
-fn pieces(n: i64) -> i64 {
+pub(super) fn pieces(n: i64) -> i64 {
     (n + PIECE - 1) / PIECE
 }
 

@@ -17,11 +17,12 @@ pub fn folder() -> std::io::Result<TempDir> {
     TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())
 }
 
-/// Gives `parse` many inputs. It says whether it took one; a panic, or an input that takes too long, fails the test.
-pub fn try_many(parser: &str, seeds: Vec<Vec<u8>>, mut parse: impl FnMut(&[u8]) -> bool) {
-    let taken = seeds.iter().filter(|s| parse(s)).count();
-    assert_eq!(taken, seeds.len(), "{parser}: inputs that are valid must be taken");
-    let mut inputs = Inputs::new(seeds);
+/// Gives `parse` many inputs, made of those that it must take and of odd ones. It says whether it took one; a panic, or an input that
+/// takes too long, fails the test.
+pub fn try_many(parser: &str, valid: Vec<Vec<u8>>, odd: Vec<Vec<u8>>, mut parse: impl FnMut(&[u8]) -> bool) {
+    let taken = valid.iter().filter(|s| parse(s)).count();
+    assert_eq!(taken, valid.len(), "{parser}: inputs that are valid must be taken");
+    let mut inputs = Inputs::new([valid, odd].concat());
     let (mut taken, mut longest) = (0, Duration::ZERO);
     for number in 0..count() {
         let input = inputs.next();

@@ -1,0 +1,33 @@
+//! What the fuzz targets of the engine's parsers share.
+
+#[path = "../../tests/engine_parsers/mod.rs"]
+pub mod engine_parsers;
+
+use engine_parsers::Parser;
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// Puts the inputs that `parser` begins with into the corpus, which is the first folder of the command line: written by the program
+/// itself, they are never of an old format.
+pub fn begin(parser: &Parser) {
+    let corpus = env::args_os().skip(1).map(PathBuf::from).find(|argument| argument.is_dir());
+    for (number, seed) in parser.valid.iter().chain(&parser.odd).enumerate() {
+        corpus.iter().for_each(|corpus| fs::write(corpus.join(format!("begin-{number}")), seed).expect("the corpus can be written"));
+    }
+}
+
+/// The fuzz target of a parser of the engine.
+#[macro_export]
+macro_rules! fuzz_engine {
+    ($parser:ident) => {
+        thread_local! {
+            static PARSER: std::cell::RefCell<$crate::engine_parsers::Parser> = std::cell::RefCell::new($crate::engine_parsers::$parser());
+        }
+        libfuzzer_sys::fuzz_target!(
+            init: PARSER.with_borrow(|parser| $crate::begin(parser)),
+            |bytes: &[u8]| {
+                PARSER.with_borrow_mut(|parser| (parser.parse)(bytes));
+            }
+        );
+    };
+}
