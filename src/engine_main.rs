@@ -194,8 +194,11 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, _) = checked(&args.profile, data)?;
     let device = device::choose(&args.device)?;
     let run = RunDir::create(runs, &loaded.name, args.name.as_deref())?;
-    let lock = run.lock()?;
-    atomic_file::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
+    let begun = run.lock().and_then(|lock| {
+        atomic_file::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
+        Ok(lock)
+    });
+    let lock = begun.inspect_err(|_| run.remove_unborn())?;
     if args.detach {
         drop(lock);
         return detached(&run, &loaded.name, Some(&device::name(device)), Some(data));

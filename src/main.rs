@@ -40,7 +40,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Resume { run, headless: false, detach: false, engine_of: None, device }) if on_terminal() => {
             let run = find(run)?;
             let state = summary(run.clone()).state;
-            if state != RunState::Done && !state.has_engine() {
+            // where an engine may be at work elsewhere, the app says so and asks
+            if !matches!(state, RunState::Done | RunState::Elsewhere) && !state.has_engine() {
                 local.go_on(&run, device.as_deref())?;
             }
             show(&local, &cli.look, false, Some(run))

@@ -1,6 +1,6 @@
 //! Image files in a folder per class: `train/CLASS/*` and `test/CLASS/*` or else `val/CLASS/*`.
 
-use super::source::{Labels, Pixels, missing};
+use super::source::{Found, Labels, Pixels, missing};
 use super::{Unreadable, cache, decode};
 use crate::progress::{Watch, report};
 use crate::{Error, Result};
@@ -87,15 +87,16 @@ impl Listing {
 
     /// The images at `size` × `size` pixels, from the cache or decoded. Those that cannot be read are an error or, as `unreadable` says,
     /// left out of the listing too; both name the first and say how many they are. Without them nothing is kept in the cache.
-    pub fn read(&mut self, size: usize, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<(Pixels, Option<String>)> {
+    pub fn read(&mut self, size: usize, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<Found> {
         let path = cache.join(format!("images-{}.safetensors", self.key(size)?));
         if let Some(pixels) = cache::read_pixels(&path, [self.train.len(), self.test.len()], size) {
-            return Ok((pixels, None));
+            return Ok(pixels.into());
         }
+        let damaged_cache = path.exists().then(|| path.clone());
         let (mut pixels, flaws) = self.decode(size, watch)?;
         if flaws.is_empty() {
             cache::write_pixels(&path, &pixels, size);
-            return Ok((pixels, None));
+            return Ok(Found { pixels, left_out: None, damaged_cache });
         }
         let (count, total) = (flaws.len(), self.train.len() + self.test.len());
         let named = flaws.iter().take(NAMED).map(|f| format!("{} ({})", f.file.display(), f.problem)).collect::<Vec<_>>().join(", ");
@@ -110,7 +111,8 @@ impl Listing {
                 let flawed: HashSet<PathBuf> = flaws.into_iter().map(|f| f.file).collect();
                 leave_out(&flawed, &mut self.train, &mut self.labels.train, &mut pixels.train);
                 leave_out(&flawed, &mut self.test, &mut self.labels.test, &mut pixels.test);
-                Ok((pixels, Some(format!("{}: {found}; the run goes on without them", self.root.display()))))
+                let left_out = Some(format!("{}: {found}; the run goes on without them", self.root.display()));
+                Ok(Found { pixels, left_out, damaged_cache })
             }
         }
     }

@@ -18,12 +18,12 @@ mod zca;
 pub use crate::profile::{Kind, Unreadable};
 pub use augment::Augmentation;
 pub use normalisation::Normalisation;
-pub use split::Split;
+pub use split::{CHUNK as WHITENED_AT_ONCE, Split};
 pub use zca::Zca;
 
 use crate::progress::{Watch, report};
 use crate::{Error, Result, memory};
-use source::{Labels, Pixels, Source};
+use source::{Found, Labels, Pixels, Source};
 use split::{Plan, per_class, to_unit};
 use std::path::PathBuf;
 use tch::{Device, Tensor};
@@ -62,6 +62,8 @@ pub struct Inventory {
     pub train: Vec<usize>,
     pub validation: Vec<usize>,
     pub test: Vec<usize>,
+    /// Training images that the files hold, before the limit: all of them are read.
+    pub stored: usize,
 }
 
 /// A data set in memory, on the CPU.
@@ -80,8 +82,8 @@ pub struct Dataset {
     pub fingerprint: String,
     /// Says which images could not be read and were left out, if there were any.
     pub left_out: Option<String>,
-    /// The cache of the whitening, if it was damaged and has been made again.
-    pub damaged_cache: Option<PathBuf>,
+    /// Caches that were damaged and have been made again.
+    pub damaged_caches: Vec<PathBuf>,
 }
 
 impl Request {
@@ -99,6 +101,7 @@ impl Request {
             train: of_rows(&plan.train),
             validation: of_rows(&plan.validation),
             test: per_class(labels.test.iter().copied(), classes),
+            stored: labels.train.len(),
         })
     }
 
@@ -106,7 +109,8 @@ impl Request {
     /// [`Error::Interrupted`] if `watch` asks to stop.
     pub fn load(&self, watch: &mut Watch<'_>) -> Result<Dataset> {
         let (mut source, mut plan) = self.plan()?;
-        let (Pixels { train, test }, left_out) = source.read(self.size, self.unreadable, &self.cache, watch)?;
+        let Found { pixels: Pixels { train, test }, left_out, damaged_cache } =
+            source.read(self.size, self.unreadable, &self.cache, watch)?;
         let labels = source.labels();
         if left_out.is_some() {
             plan = self.plan_for(labels)?;
@@ -118,9 +122,10 @@ impl Request {
         let (train, validation) = (rows(&plan.train), rows(&plan.validation));
         drop(all);
         memory::return_freed();
-        let (normalisation, damaged_cache) = match self.zca {
+        let (normalisation, damaged_whitening) = match self.zca {
             true => {
                 let (zca, damaged) = self.whitening(&train, &plan.train, &fingerprint, watch)?;
+                memory::return_freed();
                 (Normalisation::Zca(zca), damaged)
             }
             false => (Normalisation::of_channels(&train), None),
@@ -130,7 +135,8 @@ impl Request {
         let test = Split::new(test, labels.test.clone(), &normalisation);
         memory::return_freed();
         let classes = labels.classes.clone();
-        Ok(Dataset { classes, size: self.size, train, validation, test, normalisation, fingerprint, left_out, damaged_cache })
+        let damaged_caches = damaged_cache.into_iter().chain(damaged_whitening).collect();
+        Ok(Dataset { classes, size: self.size, train, validation, test, normalisation, fingerprint, left_out, damaged_caches })
     }
 
     fn plan(&self) -> Result<(Source, Plan)> {
@@ -172,7 +178,7 @@ impl Request {
         // f32 halves time and memory; on CIFAR-10 the transform differs from that of f64 by 5e-5 (relative norm), as eps dwarfs the error.
         let mut covariance = Covariance::new(pixels, tch::Kind::Float, Device::Cpu);
         let (mut done, total) = (0, rows.len() as u64);
-        for chunk in train.split(2500, 0) {
+        for chunk in train.split(WHITENED_AT_ONCE, 0) {
             report(watch, "images whitened", done, total)?;
             covariance.add(&to_unit(&chunk));
             done += chunk.size()[0] as u64;

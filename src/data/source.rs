@@ -4,7 +4,7 @@ use super::image_folder::Listing;
 use super::{Kind, Unreadable, cifar, decode, shapes, tiny_imagenet};
 use crate::progress::Watch;
 use crate::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The classes of a data set and the label of every image of it; each label is below the number of classes.
 #[derive(Debug)]
@@ -19,6 +19,22 @@ pub struct Labels {
 pub struct Pixels {
     pub train: Vec<u8>,
     pub test: Vec<u8>,
+}
+
+/// What was read, and what there is to say of it.
+#[derive(Debug)]
+pub struct Found {
+    pub pixels: Pixels,
+    /// Says which images could not be read and were left out, if there were any.
+    pub left_out: Option<String>,
+    /// The cache of the pixels, if it was damaged and has been made again.
+    pub damaged_cache: Option<PathBuf>,
+}
+
+impl From<Pixels> for Found {
+    fn from(pixels: Pixels) -> Self {
+        Self { pixels, left_out: None, damaged_cache: None }
+    }
 }
 
 /// A data set whose files are there and whose labels are known.
@@ -70,24 +86,21 @@ impl Source {
 
     /// All images at `size` × `size` pixels. Those that cannot be read are an error or, as `unreadable` says, left out, and their labels
     /// with them; then it is said which.
-    pub fn read(&mut self, size: i64, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<(Pixels, Option<String>)> {
-        let pixels = match self {
-            Self::Shapes(labels) => shapes::draw(labels, size as usize, watch)?,
+    pub fn read(&mut self, size: i64, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<Found> {
+        Ok(match self {
+            Self::Shapes(labels) => shapes::draw(labels, size as usize, watch)?.into(),
             Self::Cifar(files) => {
-                let pixels = files.read(watch)?;
-                Pixels {
-                    train: decode::resize_all(pixels.train, cifar::SIDE, size as usize, watch)?,
-                    test: decode::resize_all(pixels.test, cifar::SIDE, size as usize, watch)?,
-                }
+                let Pixels { train, test } = files.read(watch)?;
+                let train = decode::resize_all(train, cifar::SIDE, size as usize, watch)?;
+                Pixels { train, test: decode::resize_all(test, cifar::SIDE, size as usize, watch)? }.into()
             }
             Self::Folder(listing) => {
-                let (pixels, left_out) = listing.read(size as usize, unreadable, cache, watch)?;
+                let found = listing.read(size as usize, unreadable, cache, watch)?;
                 let root = listing.root().to_path_buf();
-                left_out.iter().try_for_each(|_| self.check(&root))?;
-                return Ok((pixels, left_out));
+                found.left_out.iter().try_for_each(|_| self.check(&root))?;
+                found
             }
-        };
-        Ok((pixels, None))
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 /// How many images are whitened at a time.
-const CHUNK: i64 = 2500;
+pub const CHUNK: i64 = 2500;
 
 /// Labelled images, ready to be taken in batches.
 #[derive(Debug)]

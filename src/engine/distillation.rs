@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Best, Measured, State};
 use super::control::{Control, Stage, Wanted};
+use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Sign};
 use super::evaluation::{Evaluator, Occasion};
 use super::event::{Labels, Perturbation, Split, What};
 use super::{device, picture};
@@ -15,7 +16,6 @@ use crate::network::ConvNet;
 use crate::profile::Distill;
 use crate::run::edits::{Place, key_of};
 use crate::run::{RunDir, checkpoints};
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
@@ -23,11 +23,6 @@ use tch::{Device, Tensor};
 const MOMENTUM: f64 = 0.5;
 /// One update may shrink the student rate to this share of itself, so that it stays positive.
 const MOST_SHRINKING: f64 = 0.5;
-/// The run pauses, or fails where nobody is there, after this many updates in a row that are not finite.
-const NOT_FINITE_IN_A_ROW: u64 = 20;
-/// It warns, once, when the median matching loss of the latest so many steps is above so much; 1 is a student that has not moved.
-const LATEST: usize = 20;
-const FAR_TOO_MUCH: f64 = 10.;
 /// A checkpoint at least this often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
 /// About as many pictures in a run, besides those of evaluations.
@@ -68,16 +63,14 @@ impl Settings {
 impl Distillation<'_> {
     /// Goes on from `state` to the last iteration. When it is stopped, `state` is that after the last whole step.
     pub fn run(&self, state: &mut State, control: &mut Control) -> Result<()> {
-        let (mut last_checkpoint, mut not_finite, mut losses) = (Instant::now(), 0, Some(VecDeque::new()));
+        let (mut last_checkpoint, mut divergence) = (Instant::now(), Divergence::default());
         loop {
             let before = state.numbers.step;
             if self.between_steps(state, control)? {
                 last_checkpoint = Instant::now();
             }
             if state.numbers.step < before {
-                // gone back: those steps have not been
-                not_finite = 0;
-                losses.iter_mut().for_each(VecDeque::clear);
+                divergence.go_back();
             }
             let profile = control.profile_at(Place::Step(state.numbers.step))?;
             let (step, iterations) = (state.numbers.step, profile.distill.iterations as u64);
@@ -96,20 +89,19 @@ impl Distillation<'_> {
             }
             control.enter(Stage::Distill { done: step, next: Place::Step(step + 1) });
             let loss = self.step(&profile.distill, state, control)?;
-            not_finite = if loss.is_some() { 0 } else { not_finite + 1 };
-            if not_finite == NOT_FINITE_IN_A_ROW {
-                self.checkpoint(state, control)?;
-                (last_checkpoint, not_finite) = (Instant::now(), 0);
-                control.diverged(self.way_out(state.numbers.step)?)?;
-            }
             let step = state.numbers.step;
-            if losses.as_mut().zip(loss).is_some_and(|(losses, loss)| is_far_too_much(losses, loss)) {
-                losses = None;
-                control.warn(format!(
-                    "step {step}: over the latest {LATEST} steps the matching loss was mostly above {FAR_TOO_MUCH}, so the student ends \
+            match divergence.take(loss) {
+                Sign::NotFinite => {
+                    self.checkpoint(state, control)?;
+                    last_checkpoint = Instant::now();
+                    control.diverged(self.way_out(step)?)?;
+                }
+                Sign::TooLarge => control.warn(format!(
+                    "step {step}: over the latest {LATEST} steps the matching loss was mostly above {FAR_TOO_LARGE}, so the student ends \
                      much farther from the expert than it starts. If it does not come down, lower distill.lr_student or distill.lr_images{}",
                     self.earlier(step)?
-                ))?;
+                ))?,
+                Sign::None => (),
             }
             if step.is_multiple_of(iterations.div_ceil(PICTURES)) || is_evaluated(step) {
                 self.samples(state, control)?;
@@ -310,16 +302,6 @@ fn positive(before: f64, after: f64) -> f64 {
     after.max(before * MOST_SHRINKING)
 }
 
-/// Takes another matching loss; true if the median of the latest is far too much.
-fn is_far_too_much(losses: &mut VecDeque<f64>, loss: f64) -> bool {
-    losses.push_back(loss);
-    if losses.len() > LATEST {
-        losses.pop_front();
-    }
-    let above = losses.iter().filter(|l| **l > FAR_TOO_MUCH).count();
-    losses.len() == LATEST && above > LATEST / 2
-}
-
 /// Says that the run is between two steps.
 fn stand(state: &State, control: &mut Control) {
     let done = state.numbers.step;
@@ -342,15 +324,5 @@ mod tests {
             assert!(rate > 0., "{after}: {rate}");
         }
         assert_eq!((positive(0.01, 0.02), positive(0.01, 0.009), positive(0.01, 0.001)), (0.02, 0.009, 0.005));
-    }
-
-    #[test]
-    fn losses_are_far_too_much_when_most_of_the_latest_are() {
-        let mut losses = VecDeque::new();
-        assert!((0..LATEST * 2).all(|i| !is_far_too_much(&mut losses, if i % 2 == 0 { 1e6 } else { 0.9 })), "every other one");
-        let seen = (0..LATEST).position(|_| is_far_too_much(&mut losses, 11.));
-        assert_eq!(seen, Some(1), "the first takes the place of one as large, the second makes it more than half");
-        let mut losses = VecDeque::new();
-        assert!((1..LATEST).all(|_| !is_far_too_much(&mut losses, 11.)), "too few to say");
     }
 }

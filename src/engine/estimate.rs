@@ -1,6 +1,6 @@
 //! How long a profile takes and how much memory, before it is started: its steps are timed on a few images and counted.
 
-use crate::data::{Augmentation, Inventory};
+use crate::data::{Augmentation, Inventory, WHITENED_AT_ONCE};
 use crate::distill::evaluate::test_batch;
 use crate::distill::expert::{CPU_PIECE, expert_gradient};
 use crate::distill::{Recipe, Step, Student, TrainingSet, room_for_passes, vectors};
@@ -92,10 +92,18 @@ impl Estimate {
             + on_the_way * networks * validation * rates.forward
             + train * rates.forward;
 
-        let of_image = if profile.dataset.zca { 4. } else { 1. } * pixels;
-        let images = (train + validation + test) * of_image;
         // decoded, and once more while they are split; covariance, transform and inverse
-        let loading = (train + validation + test) * pixels * 2. + if profile.dataset.zca { 4. * pixels * pixels * 4. } else { 0. };
+        let bytes = (train + validation + test) * pixels;
+        let (images, loading) = if profile.dataset.zca {
+            // mean and covariance of some images, and its eigenvectors, work space, and what is made of them; then the images
+            // themselves beside their bytes
+            let (some, square) = (train.min(WHITENED_AT_ONCE as f64) * pixels * 4., pixels * pixels * 4.);
+            (4. * bytes + 3. * square, bytes + (5. * some + 7. * square).max(4. * bytes + 3. * square))
+        } else {
+            (bytes, bytes)
+        };
+        // as they come from the files, and copied into a tensor
+        let loading = loading.max(2. * (inventory.stored as f64 + test) * pixels);
         // besides the path: the expert's points, the derivatives, the gradients
         let vectors = (vectors(distill.syn_steps) + distill.expert_epochs + 12) as f64 * vector as f64;
         let side = |block: usize| (profile.dataset.size >> block) as f64;
@@ -110,7 +118,7 @@ impl Estimate {
                 };
                 // a batch of real images, and where they are kept as bytes, what they go through to become numbers
                 let tested = test_batch(on, pass.is_some()) as f64 * pixels * 4. * if profile.dataset.zca { 1. } else { 5. };
-                (workspace + (loading.max(steps).max(tested) + images) / MIB, None, device::free_host_mib())
+                (workspace + loading.max(images + steps.max(tested)) / MIB, None, device::free_host_mib())
             }
             _ => (workspace + loading / MIB, Some((images + vectors + graph(batch)) / MIB), None),
         };

@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod control;
 pub mod device;
 mod distillation;
+mod divergence;
 pub mod doctor;
 pub mod estimate;
 mod evaluation;

@@ -202,7 +202,7 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
     let mut watch = control.watch("", Duration::ZERO);
     let mut dataset = request.load(&mut watch)?;
     drop(watch);
-    if let Some(path) = &dataset.damaged_cache {
+    for path in &dataset.damaged_caches {
         control.warn(format!("{} was damaged; it has been made again, with the same numbers", path.display()))?;
     }
     dataset.train.to_device(plan.device);

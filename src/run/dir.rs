@@ -83,18 +83,30 @@ impl RunDir {
             }
         }
         let name = name.unwrap_or(profile);
+        if Self::open(&runs.join(name)).is_none() {
+            return Err(Error::Usage(format!(
+                "there is something called \"{name}\" in {} already that is no run (perhaps a start that was killed at once): choose another \
+                 --name, or move it away",
+                runs.display()
+            )));
+        }
         Err(Error::Usage(format!(
             "there is a run \"{name}\" in {} already: choose another --name, or go on with it by `astill resume {name}`",
             runs.display()
         )))
     }
 
+    /// Removes what [`RunDir::create`] made, for a run that could not be begun.
+    pub fn remove_unborn(&self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+
     fn with_folders(path: PathBuf) -> Result<Self> {
-        for folder in FOLDERS {
-            let folder = path.join(folder);
-            fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
-        }
-        Ok(Self { path })
+        let run = Self { path };
+        let made =
+            FOLDERS.map(|folder| run.path.join(folder)).into_iter().try_for_each(|f| fs::create_dir(&f).map_err(Error::io("create", f)));
+        made.inspect_err(|_| run.remove_unborn())?;
+        Ok(run)
     }
 
     /// Errors: one of the run's folders is a link, behind which anything of the user's could be changed, or no folder at all.

@@ -268,7 +268,7 @@ pub fn expert_in_training() -> Parser {
     of_sealed_file("an expert in training", root, &partial, move |_| store.partial(1).is_ok_and(|(partial, _)| partial.is_some()))
 }
 
-/// A damaged cache costs time only: what is loaded is the same.
+/// A damaged cache costs time only: what is loaded is the same, and it is told.
 fn cache(of: &'static str) -> Parser {
     let home = home();
     image_folder(home.path());
@@ -280,10 +280,15 @@ fn cache(of: &'static str) -> Parser {
         .collect();
     assert_eq!(files.len(), 2, "images and whitening: {files:?}");
     let file = files.iter().find(|file| file.starts_with(&format!("cache/{of}-"))).expect("its cache");
+    let path = home.path().join(file);
     of_file(&format!("cache of {of}"), home, file, move |_| {
-        let same = request.load(&mut go_on).is_ok_and(|d| d.fingerprint == fingerprint);
-        assert!(same, "what a damaged cache leads to");
-        same
+        let content = || fs::read(&path).expect("a cache");
+        let before = content();
+        let dataset = request.load(&mut go_on).expect("is loaded");
+        assert_eq!(dataset.fingerprint, fingerprint);
+        let is_taken = content() == before;
+        assert_eq!(dataset.damaged_caches, if is_taken { vec![] } else { vec![path.clone()] });
+        is_taken
     })
 }
 

@@ -7,6 +7,7 @@ use astill::run::event::{Event, What};
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -80,6 +81,31 @@ fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
     wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
     assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
     row("stopped while it could not write", 1, "back to the last checkpoint", "said; ends at once; resumed");
+    Ok(())
+}
+
+#[test]
+fn a_run_that_cannot_be_begun_leaves_nothing_behind() -> Outcome {
+    let place = Place::new()?;
+    let begin = ["run", "tiny.yaml", "--name", "r"];
+    let mut command = place.astill(&begin);
+    let nothing = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+    let no_files = move || match unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &nothing) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    // SAFETY: one system call
+    unsafe { command.pre_exec(no_files) };
+    let output = command.output()?;
+    assert_status(&output, 1);
+    assert!(text(&output.stderr).contains("File too large"), "{}", text(&output.stderr));
+    assert!(!place.path("runs/r").exists());
+    // what a start leaves that was killed in between
+    fs::create_dir_all(place.path("runs/r/samples"))?;
+    let output = place.run(&begin)?;
+    assert_status(&output, 2);
+    assert!(text(&output.stderr).contains("that is no run"), "{}", text(&output.stderr));
+    row("no room to begin a run", 1, "nothing", "refused; no folder is left");
     Ok(())
 }
 

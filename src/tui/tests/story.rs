@@ -178,6 +178,20 @@ fn a_run_whose_engine_may_be_on_another_machine_gets_a_new_one_only_after_a_ques
 }
 
 #[test]
+fn a_run_that_waits_for_the_disk_says_so_until_it_goes_on() {
+    let waits = What::Waiting { reason: Some("cannot write runs/r/checkpoints: No space left on device".into()) };
+    let mut life = [a_run("r", 20), vec![waits]].concat();
+    let mut stage = Stage::run((80, 24), "r", life.clone());
+    assert!(stage.screen().contains("waiting for the disk"), "{}", stage.screen());
+    assert!(stage.screen().contains("No space left on device"), "{}", stage.screen());
+    // it can be asked to stop meanwhile
+    assert!(stage.screen().contains("x stop"), "{}", stage.screen());
+    life.push(What::Waiting { reason: None });
+    stage.tell(life);
+    assert!(stage.screen().contains("running") && !stage.screen().contains("waiting for the disk"), "{}", stage.screen());
+}
+
+#[test]
 fn the_footer_says_what_a_key_does_as_things_are() {
     let mut stage = Stage::run((80, 24), "r", a_run("r", 20));
     assert!(stage.screen().contains("Space pause") && stage.screen().contains("x stop"), "{}", stage.screen());

@@ -1,0 +1,106 @@
+//! Whether a student diverges, as the losses of its steps tell.
+
+use std::collections::VecDeque;
+
+/// So many updates in a row that are not finite are too many.
+pub const NOT_FINITE_IN_A_ROW: u64 = 20;
+/// Losses are far too large where the median of the latest so many is above so much; 1 is a student that has not moved.
+pub const LATEST: usize = 20;
+pub const FAR_TOO_LARGE: f64 = 10.;
+
+/// What the latest steps say together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// Nothing, or what has been said already.
+    None,
+    /// [`NOT_FINITE_IN_A_ROW`] updates were not finite.
+    NotFinite,
+    /// Matching losses are far too large. Said once.
+    TooLarge,
+}
+
+/// The steps of an engine.
+#[derive(Debug, Default)]
+pub struct Divergence {
+    not_finite: u64,
+    losses: VecDeque<f64>,
+    /// Whether it was said that losses are too large.
+    is_said: bool,
+}
+
+impl Divergence {
+    /// Takes the matching loss of the next step; none if its update was not finite.
+    pub fn take(&mut self, loss: Option<f64>) -> Sign {
+        let Some(loss) = loss else {
+            self.not_finite += 1;
+            if self.not_finite == NOT_FINITE_IN_A_ROW {
+                self.not_finite = 0;
+                return Sign::NotFinite;
+            }
+            return Sign::None;
+        };
+        self.not_finite = 0;
+        self.losses.push_back(loss);
+        if self.losses.len() > LATEST {
+            self.losses.pop_front();
+        }
+        let above = self.losses.iter().filter(|l| **l > FAR_TOO_LARGE).count();
+        if self.is_said || self.losses.len() < LATEST || above <= LATEST / 2 {
+            return Sign::None;
+        }
+        self.is_said = true;
+        Sign::TooLarge
+    }
+
+    /// The run has gone back: the latest steps have not been.
+    pub fn go_back(&mut self) {
+        self.not_finite = 0;
+        self.losses.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn takes(divergence: &mut Divergence, losses: impl IntoIterator<Item = Option<f64>>) -> Vec<Sign> {
+        losses.into_iter().map(|loss| divergence.take(loss)).collect()
+    }
+
+    #[test]
+    fn losses_are_far_too_large_when_most_of_the_latest_are_which_is_said_once() {
+        let mut divergence = Divergence::default();
+        let every_other = (0..LATEST * 2).map(|i| Some(if i % 2 == 0 { 1e6 } else { 0.9 }));
+        assert!(takes(&mut divergence, every_other).iter().all(|s| *s == Sign::None));
+        let said = takes(&mut divergence, [Some(11.); LATEST * 3]);
+        // the first takes the place of one as large, the second makes it more than half
+        assert_eq!(said.iter().position(|s| *s == Sign::TooLarge), Some(1));
+        assert_eq!(said.iter().filter(|s| **s == Sign::TooLarge).count(), 1);
+        assert!(takes(&mut Divergence::default(), [Some(11.); LATEST - 1]).iter().all(|s| *s == Sign::None), "too few to say");
+    }
+
+    #[test]
+    fn updates_that_are_not_finite_are_too_many_in_a_row_only() {
+        let mut divergence = Divergence::default();
+        let all_but_one = vec![None; NOT_FINITE_IN_A_ROW as usize - 1];
+        assert!(
+            takes(&mut divergence, [all_but_one.clone(), vec![Some(1.)], all_but_one.clone()].concat()).iter().all(|s| *s == Sign::None)
+        );
+        assert_eq!(divergence.take(None), Sign::NotFinite);
+        // and again, where nothing was done about it
+        assert!(takes(&mut divergence, all_but_one).iter().all(|s| *s == Sign::None));
+        assert_eq!(divergence.take(None), Sign::NotFinite);
+    }
+
+    #[test]
+    fn steps_that_were_gone_back_over_do_not_count() {
+        let mut divergence = Divergence::default();
+        takes(&mut divergence, vec![None; NOT_FINITE_IN_A_ROW as usize - 1]);
+        divergence.go_back();
+        assert_eq!(divergence.take(None), Sign::None);
+        divergence.go_back();
+        takes(&mut divergence, [Some(11.); LATEST - 1]);
+        divergence.go_back();
+        assert_eq!(divergence.take(Some(11.)), Sign::None);
+    }
+}
