@@ -1,10 +1,10 @@
-//! How memory is kept, and the end of it. libtorch throws when it gets none, and the run's record says so; what Rust itself asks for is small and comes
-//! without a way to fail, so there the program says it and ends, instead of aborting with a dump.
+//! How memory is kept, and the end of it. libtorch throws when it gets none, and the run's record says so; what Rust itself asks for comes
+//! without a way to fail, so there the program says it and ends, instead of aborting.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Where less than this cannot be had, nothing can be done any more. Who asks for more may have a way out.
-const SMALL: usize = 64 << 20;
+/// Nothing of this program is as large: who asks for more was told so by a file, and refuses that file.
+const ABSURD: usize = 1 << 40;
 const MESSAGE: &[u8] = b"astill: out of memory. Of a run, nothing before the last checkpoint, or the last epoch of an expert, is lost: \
 with more memory, go on with `astill resume`; else start a new run with a smaller distill.batch, expert.batch, network.width or distill.ipc\n";
 
@@ -32,7 +32,7 @@ pub fn return_freed() {
 pub struct Memory;
 
 fn checked(block: *mut u8, size: usize) -> *mut u8 {
-    if block.is_null() && size < SMALL {
+    if block.is_null() && size < ABSURD {
         // neither call takes memory
         unsafe {
             libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len());
