@@ -36,7 +36,7 @@ faults: build ## every fault of docs/reliability.md injected in full, and a tabl
 fuzz: ## cargo-fuzz on every parser, FUZZ_SECONDS (60) each; with a nightly Rust and cargo-fuzz
 	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs a nightly Rust and cargo-fuzz: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; \
 	echo "(make faults tries the same parsers without them)" >&2; exit 1; }
-	@LIBTORCH="$$(scripts/libtorch)" scripts/fuzz $(or $(FUZZ_SECONDS),60)
+	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile

@@ -45,7 +45,8 @@ class Estimates:
     def phases(self):
         """Data, an expert's epoch, evaluations of one network."""
         epochs = 10 if self.smoke else 1000
-        settings = dict(distill__iterations=1, expert__count=1, expert__epochs=4, evaluate__repeats=1, evaluate__epochs=epochs)
+        settings = dict(dataset__validation=0, distill__iterations=1, expert__count=1, expert__epochs=4, evaluate__repeats=1,
+                        evaluate__epochs=epochs)
         estimate = self.expected("cifar10-ipc1", **settings)
         step = self.measured("expert", "--batch", "256", "--steps", "3")
         evaluation = self.measured("evaluate", "--ipc", "1", "--epochs", str(epochs))
@@ -65,7 +66,8 @@ class Estimates:
         with tempfile.TemporaryDirectory() as folder:
             settings = {key.replace("__", "."): value for key, value in settings.items()}
             words = [self.astill, "run", *self.arguments(profile, settings), "--runs", folder, "--name", "run"]
-            child = subprocess.Popen(words, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            child = subprocess.Popen(words, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.PIPE)
             said = child.stderr.read().decode()
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)

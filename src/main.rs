@@ -40,9 +40,18 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Resume { run, headless: false, detach: false, engine_of: None, device }) if on_terminal() => {
             let run = find(run)?;
             let state = summary(run.clone()).state;
-            // where an engine may be at work elsewhere, the app says so and asks
-            if !matches!(state, RunState::Done | RunState::Elsewhere) && !state.has_engine() {
-                local.go_on(&run, device.as_deref())?;
+            match (state, device) {
+                // the app says where it may be, and Space asks before it starts another
+                (RunState::Elsewhere, None) | (RunState::Done, _) => {}
+                (RunState::Elsewhere, Some(device)) => {
+                    return Err(Error::Usage(format!(
+                        "the latest engine of this run was on another machine and has not said that it ended; if it is gone, start one here \
+                         by `astill resume {} --device {device} --detach`",
+                        run.name()
+                    )));
+                }
+                _ if state.has_engine() => {}
+                _ => local.go_on(&run, device.as_deref())?,
             }
             show(&local, &cli.look, false, Some(run))
         }

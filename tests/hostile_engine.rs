@@ -178,7 +178,7 @@ fn trajectories() {
     try_out(engine_parsers::expert_in_training());
 }
 
-/// A damaged cache costs time only: what is loaded is the same.
+/// A damaged cache costs time only: what is loaded is the same, and it is told.
 #[test]
 fn caches() {
     try_out(engine_parsers::cache_of_images());

@@ -75,9 +75,13 @@ fn the_gradient_and_its_derivative_are_those_of_autograd() {
         for logits in [got.logits, hand.logits(&p.theta, &p.images)] {
             assert_close("logits", &logits, &p.net.forward(&p.theta, &p.images));
         }
-        let some = hand.loss_gradient(&p.theta, batch, hand.kept_bytes(&p.images) / 2).kept;
+        let (n, room) = (p.images.size()[0], hand.kept_bytes(&p.images) / 2);
+        let some = hand.loss_gradient(&p.theta, batch, room).kept;
         let images = |kept: &Option<KeptPass>| kept.as_ref().map_or(0, |kept| kept.images);
-        assert_eq!(images(&got.kept), p.images.size()[0]);
+        assert_eq!((images(&got.kept), images(&hand.loss_gradient(&p.theta, batch, 0).kept)), (n, 0));
+        // by pieces of five images
+        assert_eq!(images(&some) > 0, n > 5);
+        assert!(images(&some) as usize * hand.kept_bytes(&p.images.narrow(0, 0, 1)) <= room);
         for kept in [got.kept, some, None] {
             let (d_theta, d_images) = hand.gradient_along(&p.theta, batch, &p.direction, kept);
             assert_close("in the parameters", &d_theta, &want_along[0]);

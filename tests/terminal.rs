@@ -248,6 +248,35 @@ fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
 }
 
 #[test]
+fn a_run_whose_engine_may_be_elsewhere_is_gone_on_with_only_after_a_question() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &LONG)?;
+    let begun = engine.wait_for("an engine", 0, |w| matches!(w, What::RunStarted { .. }))?;
+    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
+    let What::RunStarted { process, .. } = begun.what else { return Err("another event".into()) };
+    assert!(place.command("kill").args(["-9", &process.to_string()]).status()?.success());
+    let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
+    place::wait_until("the engine is gone", || (!run.has_engine()).then_some(()))?;
+    std::fs::write(place.path("runs/r/lock"), "node7")?;
+
+    let mut terminal = app(&place, &["resume", "r", "--device", "cpu"])?;
+    assert_eq!(terminal.ended()?.code(), Some(2));
+    terminal.shows(&["was on another machine", "--detach"])?;
+
+    let mut terminal = app(&place, &["resume", "r"])?;
+    terminal.shows(&["engine perhaps on node7"])?;
+    assert!(!run.has_engine());
+    terminal.press(" ")?;
+    terminal.shows(&["Start an engine here?"])?;
+    terminal.press("y")?;
+    let stopped = last_step(&place, "r");
+    terminal.wait_for("a new engine's steps", |s| step_shown(s).is_some_and(|n| n > stopped) && s.contains("running"))?;
+    terminal.press("q")?;
+    assert_eq!(terminal.ended()?.code(), Some(0));
+    Ok(())
+}
+
+#[test]
 fn a_terminal_that_goes_away_ends_the_app_and_not_the_run() -> Outcome {
     let place = Place::new()?;
     let _engine = Background::start(&place, &LONG)?;

@@ -96,28 +96,29 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
     let peak = Peak::on(device);
     let middle = laps.swap_remove((laps.len() - 1) / 2);
     let Lap { phases, kept, .. } = if in_parts { middle } else { iteration(0, true)? };
-    let kept = kept as f64 / settings.batch.map_or(n, |b| b.min(n)) as f64;
-    let floor = convolutions(&net, &images, &settings, kept, device);
+    let steps = Draw::new(&settings, &net, 0, 0, 1, &images).steps;
+    let seen: i64 = steps.iter().map(|step| step.rows.size()[0]).sum();
+    let kept_steps = kept as f64 / seen as f64 * steps.len() as f64;
+    let batch = images.narrow(0, 0, steps[0].rows.size()[0]);
+    // the last of the steps that share a permutation may have fewer images
+    let size = seen as f64 / (batch.size()[0] * steps.len() as i64) as f64;
+    let floor = size * convolutions(&net, &batch, steps.len() as f64, kept_steps, device);
     let median = median(&mut seconds);
     Ok(StudentReport {
         seconds_per_iteration: rounded(median),
         seconds_min: rounded(seconds[0]),
         peak,
         phases,
-        kept_steps: (kept * 100.).round() / 100.,
+        kept_steps: (kept_steps * 100.).round() / 100.,
         convolution_floor_s: rounded(floor),
         floor_ratio: (median / floor * 1e3).round() / 1e3,
         options,
     })
 }
 
-/// Seconds that the convolutions of an iteration take alone, of which so many steps have `kept` their passes.
-fn convolutions(net: &ConvNet, images: &Tensor, settings: &Settings, kept: f64, device: Device) -> f64 {
-    let steps = Draw::new(settings, net, 0, 0, 1, images).steps;
-    let rows = |i: usize| steps[i].rows.size()[0];
-    let seen: i64 = (0..steps.len()).map(rows).sum();
-    let batch = images.narrow(0, 0, rows(0));
-    let work = net.convolutions(&batch);
+/// Seconds that the convolutions of so many steps on batches like `batch` take alone, of which some have `kept` their passes.
+fn convolutions(net: &ConvNet, batch: &Tensor, steps: f64, kept: f64, device: Device) -> f64 {
+    let work = net.convolutions(batch);
     let of = |way: Way, times: f64| {
         if times <= 0. {
             return 0.;
@@ -130,8 +131,5 @@ fn convolutions(net: &ConvNet, images: &Tensor, settings: &Settings, kept: f64, 
         device::synchronize(device);
         begin.elapsed().as_secs_f64() * times / timed as f64
     };
-    let count = steps.len() as f64;
-    let all = of(Way::Forward, count) + of(Way::Back { kept: true }, kept) + of(Way::Back { kept: false }, count - kept);
-    // the last of the steps that share a permutation may have fewer images
-    all * seen as f64 / (rows(0) * steps.len() as i64) as f64
+    of(Way::Forward, steps) + of(Way::Back { kept: true }, kept) + of(Way::Back { kept: false }, steps - kept)
 }

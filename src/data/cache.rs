@@ -27,10 +27,11 @@ pub fn read_pixels(path: &Path, images: [usize; 2], size: usize) -> Option<Pixel
     })
 }
 
-pub fn write_pixels(path: &Path, pixels: &Pixels, size: usize) {
+/// Whether it could be written.
+pub fn write_pixels(path: &Path, pixels: &Pixels, size: usize) -> bool {
     let shape = |bytes: &[u8]| vec![bytes.len() / (3 * size * size), 3, size, size];
     let entry = |name, bytes| (name, Dtype::U8, shape(bytes), bytes);
-    write(path, &[entry("train", &pixels.train), entry("test", &pixels.test)]);
+    write(path, &[entry("train", &pixels.train), entry("test", &pixels.test)])
 }
 
 /// Of images of `pixels` numbers each.
@@ -43,7 +44,8 @@ pub fn read_zca(path: &Path, pixels: i64) -> Option<Zca> {
     })
 }
 
-pub fn write_zca(path: &Path, zca: &Zca) {
+/// Whether it could be written.
+pub fn write_zca(path: &Path, zca: &Zca) -> bool {
     let bytes = |tensor: &Tensor| {
         let mut bytes = vec![0; 4 * tensor.numel()];
         tensor.contiguous().copy_data_u8(&mut bytes, tensor.numel());
@@ -52,7 +54,7 @@ pub fn write_zca(path: &Path, zca: &Zca) {
     let d = zca.mean.numel();
     let (mean, transform, inverse) = (bytes(&zca.mean), bytes(&zca.transform), bytes(&zca.inverse));
     let entries = [("mean", 1, &mean), ("transform", d, &transform), ("inverse", d, &inverse)];
-    write(path, &entries.map(|(name, rows, bytes)| (name, Dtype::F32, vec![rows, d], bytes.as_slice())));
+    write(path, &entries.map(|(name, rows, bytes)| (name, Dtype::F32, vec![rows, d], bytes.as_slice())))
 }
 
 /// What `make` makes of the bytes of these tensors; `None` if the file does not hold exactly them, undamaged.
@@ -80,17 +82,15 @@ fn read<const N: usize, T>(
     make(parts)
 }
 
-fn write(path: &Path, entries: &[(&str, Dtype, Vec<usize>, &[u8])]) {
+fn write(path: &Path, entries: &[(&str, Dtype, Vec<usize>, &[u8])]) -> bool {
     let metadata = HashMap::from([(CHECKSUM.to_owned(), checksum_of(entries.iter().map(|entry| entry.3)))]);
     let views = entries.iter().map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)));
-    let Ok(views) = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>() else { return };
+    let Ok(views) = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>() else { return false };
     if let Some(folder) = path.parent() {
         let _ = fs::create_dir_all(folder);
         atomic_file::remove_left_over(folder, LEFT_OVER);
     }
-    if let Ok(bytes) = safetensors::serialize(views, Some(metadata)) {
-        let _ = atomic_file::write_atomically(path, &bytes);
-    }
+    safetensors::serialize(views, Some(metadata)).is_ok_and(|bytes| atomic_file::write_atomically(path, &bytes).is_ok())
 }
 
 fn checksum_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {

@@ -95,8 +95,8 @@ impl Listing {
         let damaged_cache = path.exists().then(|| path.clone());
         let (mut pixels, flaws) = self.decode(size, watch)?;
         if flaws.is_empty() {
-            cache::write_pixels(&path, &pixels, size);
-            return Ok(Found { pixels, left_out: None, damaged_cache });
+            let is_written = cache::write_pixels(&path, &pixels, size);
+            return Ok(Found { pixels, left_out: None, damaged_cache: damaged_cache.filter(|_| is_written) });
         }
         let (count, total) = (flaws.len(), self.train.len() + self.test.len());
         let named = flaws.iter().take(NAMED).map(|f| format!("{} ({})", f.file.display(), f.problem)).collect::<Vec<_>>().join(", ");
@@ -112,7 +112,7 @@ impl Listing {
                 leave_out(&flawed, &mut self.train, &mut self.labels.train, &mut pixels.train);
                 leave_out(&flawed, &mut self.test, &mut self.labels.test, &mut pixels.test);
                 let left_out = Some(format!("{}: {found}; the run goes on without them", self.root.display()));
-                Ok(Found { pixels, left_out, damaged_cache })
+                Ok(Found { pixels, left_out, damaged_cache: None })
             }
         }
     }

@@ -18,7 +18,7 @@ mod zca;
 pub use crate::profile::{Kind, Unreadable};
 pub use augment::Augmentation;
 pub use normalisation::Normalisation;
-pub use split::{CHUNK as WHITENED_AT_ONCE, Split};
+pub use split::{Split, WHITENED_AT_ONCE};
 pub use zca::Zca;
 
 use crate::progress::{Watch, report};
@@ -161,7 +161,7 @@ impl Request {
     }
 
     /// The whitening of the training images `train` (u8), which are the rows `rows` of the set with this fingerprint: from the cache, or
-    /// fitted; and the cache's file if it was damaged.
+    /// fitted; and the cache's file if it was damaged and has been made again.
     fn whitening(&self, train: &Tensor, rows: &[i64], fingerprint: &str, watch: &mut Watch<'_>) -> Result<(Zca, Option<PathBuf>)> {
         let mut key = blake3::Hasher::new_derive_key("astill zca 1");
         key.update(fingerprint.as_bytes());
@@ -185,8 +185,8 @@ impl Request {
         }
         report(watch, "images whitened", done, total)?;
         let zca = covariance.whitening(ZCA_EPS);
-        cache::write_zca(&path, &zca);
-        Ok((zca, is_damaged.then_some(path)))
+        let is_written = cache::write_zca(&path, &zca);
+        Ok((zca, (is_damaged && is_written).then_some(path)))
     }
 }
 

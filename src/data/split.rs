@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
 /// How many images are whitened at a time.
-pub const CHUNK: i64 = 2500;
+pub const WHITENED_AT_ONCE: i64 = 2500;
 
 /// Labelled images, ready to be taken in batches.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ impl Split {
             Normalisation::Zca(zca) => {
                 let whitened = Tensor::empty(pixels.size(), (Kind::Float, pixels.device()));
                 let n = pixels.size()[0];
-                for first in (0..n).step_by(CHUNK as usize) {
-                    let length = CHUNK.min(n - first);
+                for first in (0..n).step_by(WHITENED_AT_ONCE as usize) {
+                    let length = WHITENED_AT_ONCE.min(n - first);
                     whitened.narrow(0, first, length).copy_(&zca.apply(&to_unit(&pixels.narrow(0, first, length))));
                 }
                 (whitened, None)

@@ -38,12 +38,15 @@ impl Zca {
     }
 }
 
+/// Rows of the covariance that are worked out together.
+const BLOCK: i64 = 512;
+
 /// Mean and covariance of images that come in parts, so that a whole training set is never held as floating-point numbers.
 pub(super) struct Covariance {
     count: i64,
     /// (1, D)
     mean: Tensor,
-    /// (D, D), the sum over images of (x − mean)ᵀ(x − mean).
+    /// (D, D), the sum over images of (x − mean)ᵀ(x − mean), which is symmetric: only blocks with a part below the diagonal are right.
     scatter: Tensor,
 }
 
@@ -62,7 +65,12 @@ impl Covariance {
         let difference = mean - &self.mean;
         let (before, after) = (self.count as f64, (self.count + n) as f64);
         let parts = Tensor::cat(&[centred, &difference * (before * n as f64 / after).sqrt()], 0); // (N+1,D)
-        let _ = self.scatter.addmm_(&parts.tr(), &parts);
+        let pixels = parts.size()[1];
+        for first in (0..pixels).step_by(BLOCK as usize) {
+            let length = BLOCK.min(pixels - first);
+            let (rows, columns) = (parts.narrow(1, first, length), parts.narrow(1, 0, first + length));
+            let _ = self.scatter.narrow(0, first, length).narrow(1, 0, first + length).addmm_(&rows.tr(), &columns);
+        }
         self.mean += difference * (n as f64 / after);
         self.count += n;
     }
@@ -70,7 +78,7 @@ impl Covariance {
     /// The whitening of the images added so far; `eps` is added to every eigenvalue.
     pub fn whitening(self, eps: f64) -> Zca {
         let covariance = self.scatter / (self.count - 1).max(1) as f64;
-        let (eigenvalues, vectors) = covariance.linalg_eigh("L");
+        let (eigenvalues, vectors) = covariance.linalg_eigh("L"); // looks at nothing above the diagonal
         let spread = (eigenvalues.clamp_min(0.0) + eps).sqrt();
         let transform = (&vectors / &spread).matmul(&vectors.tr());
         let inverse = (&vectors * &spread).matmul(&vectors.tr());

@@ -18,7 +18,7 @@ pub use expert::{Expert, Recipe};
 pub use matching::{Matching, intermediate_steps, matching_loss};
 pub use representative::{kmeans, representatives};
 pub use smoothness::{Path, Smoothness};
-pub use student::{Between, Gradient, Part, Rollout, Step, Student, room_for_passes, vectors};
+pub use student::{Between, Gradient, Part, Rollout, Step, Student, path_vectors, room_for_passes};
 
 use tch::{Device, Kind, Tensor};
 

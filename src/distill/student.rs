@@ -54,7 +54,7 @@ pub struct Rollout {
 }
 
 /// Memory that a rollout fills where it can: what its points and velocities leave keeps passes of the last steps. So much lets small
-/// steps go back without going forward again, and more steps do not take more memory.
+/// steps go back without going forward again, and more steps do not take more memory until their vectors alone do.
 const ROLLOUT_BYTES: usize = 256 << 20;
 
 /// The derivative of a loss of the student's points.
@@ -66,14 +66,14 @@ pub struct Gradient {
     pub lr: Tensor,
 }
 
-/// The vectors (P) of a path of N steps.
-pub fn vectors(syn_steps: usize) -> usize {
+/// How many vectors (P) the path of N steps has.
+pub fn path_vectors(syn_steps: usize) -> usize {
     2 * syn_steps + 1
 }
 
 /// The bytes that the vectors of N steps, of so many bytes each, leave for passes.
-pub fn room_for_passes(syn_steps: usize, vector: usize) -> usize {
-    ROLLOUT_BYTES.saturating_sub(vectors(syn_steps) * vector)
+pub fn room_for_passes(syn_steps: usize, vector_bytes: usize) -> usize {
+    ROLLOUT_BYTES.saturating_sub(path_vectors(syn_steps) * vector_bytes)
 }
 
 impl Rollout {
@@ -88,7 +88,7 @@ impl Rollout {
         const ALIGNED: i64 = 64;
         let parameters = start.size()[0];
         let row = (parameters + ALIGNED - 1) / ALIGNED * ALIGNED;
-        let block = Tensor::empty([vectors(syn_steps) as i64, row], (start.kind(), start.device())).narrow(1, 0, parameters);
+        let block = Tensor::empty([path_vectors(syn_steps) as i64, row], (start.kind(), start.device())).narrow(1, 0, parameters);
         let views = |from: usize, to: usize| (from..to).map(|i| block.get(i as i64)).collect();
         Self {
             points: views(0, syn_steps + 1),
@@ -118,7 +118,8 @@ impl Student<'_> {
             let g = match &by_hand {
                 Some(hand) => {
                     // the way back begins at the last steps, and frees them one by one
-                    let room = room.saturating_sub((steps.len() - 1 - i) * hand.kept_bytes(&images));
+                    let later: i64 = steps[i + 1..].iter().map(|step| step.rows.size()[0]).sum();
+                    let room = room.saturating_sub(later as usize * hand.kept_bytes(&images.narrow(0, 0, 1)));
                     let LossGradient { parameters, kept, .. } = hand.loss_gradient(&theta, batch, room);
                     rollout.kept[i] = kept;
                     parameters

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 /// So many updates in a row that are not finite are too many.
 pub const NOT_FINITE_IN_A_ROW: u64 = 20;
-/// Losses are far too large where the median of the latest so many is above so much; 1 is a student that has not moved.
+/// How many of the latest losses are looked at.
 pub const LATEST: usize = 20;
+/// A matching loss that is far too large, where the median is; 1 is a student that has not moved.
 pub const FAR_TOO_LARGE: f64 = 10.;
 
 /// What the latest steps say together.

@@ -1,28 +1,22 @@
 //! How long a profile takes and how much memory, before it is started: its steps are timed on a few images and counted.
 
-use crate::data::{Augmentation, Inventory, WHITENED_AT_ONCE};
+use crate::Result;
+use crate::data::{Inventory, WHITENED_AT_ONCE};
 use crate::distill::evaluate::test_batch;
-use crate::distill::expert::{CPU_PIECE, expert_gradient};
-use crate::distill::{Recipe, Step, Student, TrainingSet, room_for_passes, vectors};
+use crate::distill::expert::CPU_PIECE;
+use crate::distill::{path_vectors, room_for_passes};
+use crate::engine::rates::Rates;
 use crate::engine::{device, network};
 use crate::profile::Profile;
-use crate::{Result, random};
 use serde::Serialize;
-use std::time::Instant;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
-/// Images times pixels times channels of a step that is timed, at most: about a tenth of a second on a CPU.
-const TIMED: f64 = 20. * 32. * 32. * 128.;
-/// The same on a GPU, which is not full with less.
-const TIMED_ON_GPU: f64 = 256. * 32. * 32. * 128.;
-/// Every step is timed so often, after one that is not, and until so many seconds have gone.
-const TIMES: usize = 3;
-const SECONDS: f64 = 0.15;
-/// Student steps that are timed together.
-const STEPS: usize = 2;
 const MIB: f64 = (1 << 20) as f64;
 /// Eigenvalues and products of an n × n matrix take about so many n³ multiplications, as long as those of a product would.
 const EIGEN: f64 = 9.;
+/// Memory of a step that autograd takes back, as a multiple of its convolutions' outputs: 1.15 GB were seen for 100 images of
+/// 32 × 32 at width 128 and depth 3.
+const GRAPH: f64 = 16.;
 
 /// An estimate, for a run that finds no experts in the store and no fitted whitening.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,80 +41,152 @@ pub struct Estimate {
     pub free_mib: Option<f64>,
 }
 
-/// What is measured: seconds per image.
-struct Rates {
-    /// A student step forward, which is also a step of an evaluation.
-    gradient: f64,
-    /// A student step back, and what comes to that where the passes of the way forward were not kept.
-    adjoint: f64,
-    again: f64,
-    /// Bytes of the passes of a student step, per image; none where autograd does it, which keeps none.
-    pass: Option<f64>,
-    expert: f64,
-    /// A forward pass alone.
-    forward: f64,
-    /// A multiplication and addition of a matrix product.
-    product: f64,
+/// The sizes that times and memory follow from.
+struct Sizes<'a> {
+    profile: &'a Profile,
+    /// Real images: used, and in the files of the training set.
+    train: f64,
+    validation: f64,
+    test: f64,
+    stored: f64,
+    /// Numbers of an image.
+    pixels: f64,
+    /// Synthetic images; those of a step, at most and in the mean.
+    synthetic: f64,
+    batch: f64,
+    mean_batch: f64,
+    /// Bytes of a vector of parameters.
+    vector: usize,
+}
+
+impl<'a> Sizes<'a> {
+    fn of(profile: &'a Profile, inventory: &Inventory) -> Result<Self> {
+        let count = |split: &[usize]| split.iter().sum::<usize>() as f64;
+        let classes = inventory.classes.len();
+        let synthetic = (classes * profile.distill.ipc) as f64;
+        let batch = profile.distill.batch.map_or(synthetic, |b| (b as f64).min(synthetic));
+        Ok(Self {
+            profile,
+            train: count(&inventory.train),
+            validation: count(&inventory.validation),
+            test: count(&inventory.test),
+            stored: inventory.stored as f64,
+            pixels: (3 * profile.dataset.size * profile.dataset.size) as f64,
+            synthetic,
+            batch,
+            // the last of the steps that share a permutation has what is left
+            mean_batch: synthetic / (synthetic / batch).ceil(),
+            vector: network(profile, classes)?.parameters() as usize * 4,
+        })
+    }
+
+    fn data_seconds(&self, rates: &Rates) -> f64 {
+        let Self { train, validation, test, pixels, .. } = self;
+        // the whitening of every image, and a little more than half of the covariance of the training images
+        let multiplications = (1.6 * train + validation + test + EIGEN * pixels) * pixels * pixels;
+        if self.profile.dataset.zca { multiplications * rates.product } else { 0. }
+    }
+
+    fn experts_seconds(&self, rates: &Rates) -> f64 {
+        let epochs = (self.profile.expert.count * self.profile.expert.epochs) as f64;
+        epochs * (self.train * rates.expert + self.test * rates.forward)
+    }
+
+    fn iteration_seconds(&self, rates: &Rates) -> f64 {
+        let steps = self.profile.distill.syn_steps as f64;
+        self.mean_batch * (steps * (rates.gradient + rates.adjoint) + (steps - self.kept_steps(rates)) * rates.again)
+    }
+
+    fn evaluate_seconds(&self, rates: &Rates) -> f64 {
+        let (distill, evaluate) = (&self.profile.distill, &self.profile.evaluate);
+        let networks = (evaluate.repeats * evaluate.networks.len()) as f64;
+        let training = networks * evaluate.epochs as f64 * self.synthetic * rates.gradient;
+        // the baselines before and those on the way, and the three of the result, which the validation share is not asked for
+        let on_the_way = 2. + distill.iterations.div_ceil(evaluate.every) as f64;
+        (on_the_way + 3.) * (training + networks * self.test * rates.forward)
+            + on_the_way * networks * self.validation * rates.forward
+            + self.train * rates.forward
+    }
+
+    /// Bytes of the passes of a student step; none where none are kept.
+    fn pass(&self, rates: &Rates) -> Option<f64> {
+        rates.pass.map(|of_image| of_image * self.mean_batch)
+    }
+
+    /// How many student steps keep their passes.
+    fn kept_steps(&self, rates: &Rates) -> f64 {
+        let steps = self.profile.distill.syn_steps;
+        self.pass(rates).map_or(0., |pass| (room_for_passes(steps, self.vector) as f64 / pass).min(steps as f64))
+    }
+
+    /// Bytes of all real images as they are kept, and the most that loading them takes.
+    fn images(&self) -> (f64, f64) {
+        let bytes = (self.train + self.validation + self.test) * self.pixels;
+        // as they come from the files, and copied into a tensor
+        let read = 2. * (self.stored + self.test) * self.pixels;
+        if !self.profile.dataset.zca {
+            return (bytes, read.max(bytes));
+        }
+        let (some, square) = (self.train.min(WHITENED_AT_ONCE as f64) * self.pixels * 4., self.pixels * self.pixels * 4.);
+        // some images and their covariance, its eigenvectors, work space, and what is made of them
+        let fit = bytes + 5. * some + 7. * square;
+        // the images beside their bytes; mean, transform and inverse
+        let kept = 4. * bytes + 3. * square;
+        (kept, read.max(fit).max(bytes + kept))
+    }
+
+    /// Bytes of the vectors of an iteration: besides the path, the expert's points, the derivatives, the gradients.
+    fn vectors(&self) -> f64 {
+        let distill = &self.profile.distill;
+        (path_vectors(distill.syn_steps) + distill.expert_epochs + 12) as f64 * self.vector as f64
+    }
+
+    /// Numbers that the first block's convolution, or all of them, give for an image.
+    fn outputs(&self) -> (f64, f64) {
+        let network = &self.profile.network;
+        let of = |block: usize| network.width as f64 * ((self.profile.dataset.size >> block) as f64).powi(2);
+        (of(0), (0..network.depth).map(of).sum())
+    }
+
+    /// Bytes of a step on so many images that autograd takes back.
+    fn graph(&self, images: f64) -> f64 {
+        images * self.outputs().1 * 4. * GRAPH
+    }
+
+    /// The most resident memory on the CPU, in bytes, besides what the program takes.
+    fn host_bytes(&self, rates: &Rates) -> f64 {
+        let (images, loading) = self.images();
+        let pass = self.pass(rates);
+        let steps = match pass {
+            Some(pass) => self.vectors() + self.kept_steps(rates) * pass,
+            None => (self.vectors() + self.graph(self.batch)).max(self.graph((self.profile.expert.batch as f64).min(CPU_PIECE as f64))),
+        };
+        // a batch of real images, and where they are kept as bytes, what they go through to become numbers
+        let tested = test_batch(Device::Cpu, pass.is_some()) as f64 * self.pixels * 4. * if self.profile.dataset.zca { 1. } else { 5. };
+        loading.max(images + steps.max(tested))
+    }
+
+    /// The same on the GPU `on`.
+    fn device_bytes(&self, on: Device) -> f64 {
+        // what goes into an operation, what comes out, and one more
+        let tested = test_batch(on, false) as f64 * self.outputs().0 * 4. * 3.;
+        self.images().0 + (self.vectors() + self.graph(self.batch)).max(self.graph(self.profile.expert.batch as f64)).max(tested)
+    }
 }
 
 impl Estimate {
     /// For `profile` on `device`, with data as in `inventory`. Takes a second or two on the device.
     pub fn measure(profile: &Profile, inventory: &Inventory, on: Device) -> Result<Self> {
-        let count = |split: &[usize]| split.iter().sum::<usize>() as f64;
-        let (train, validation, test) = (count(&inventory.train), count(&inventory.validation), count(&inventory.test));
-        let classes = inventory.classes.len();
-        let net = network(profile, classes)?;
-        let (distill, expert, evaluation) = (&profile.distill, &profile.expert, &profile.evaluate);
-        let pixels = (3 * profile.dataset.size * profile.dataset.size) as f64;
-        let synthetic = (classes * distill.ipc) as f64;
-        let batch = distill.batch.map_or(synthetic, |b| (b as f64).min(synthetic));
-        let rates = Rates::measure(profile, classes, batch as usize, on)?;
-
-        let whitening = if profile.dataset.zca { (2. * train + validation + test + EIGEN * pixels) * pixels * pixels } else { 0. };
-        let data_seconds = whitening * rates.product;
-        let experts_seconds = (expert.count * expert.epochs) as f64 * (train * rates.expert + test * rates.forward);
-        let (steps, vector) = (distill.syn_steps as f64, net.parameters() as usize * 4);
-        let pass = rates.pass.map(|pass| pass * batch);
-        let kept_steps = pass.map_or(0., |pass| room_for_passes(distill.syn_steps, vector) as f64 / pass).min(steps);
-        let iteration_seconds = batch * (steps * (rates.gradient + rates.adjoint) + (steps - kept_steps) * rates.again);
-        let distill_seconds = distill.iterations as f64 * iteration_seconds;
-        let networks = (evaluation.repeats * evaluation.networks.len()) as f64;
-        let training = networks * evaluation.epochs as f64 * synthetic * rates.gradient;
-        // the baselines before, those on the way, and the three of the headline without a validation share
-        let on_the_way = 2. + distill.iterations.div_ceil(evaluation.every) as f64;
-        let evaluate_seconds = (on_the_way + 3.) * (training + networks * test * rates.forward)
-            + on_the_way * networks * validation * rates.forward
-            + train * rates.forward;
-
-        // decoded, and once more while they are split; covariance, transform and inverse
-        let bytes = (train + validation + test) * pixels;
-        let (images, loading) = if profile.dataset.zca {
-            // mean and covariance of some images, and its eigenvectors, work space, and what is made of them; then the images
-            // themselves beside their bytes
-            let (some, square) = (train.min(WHITENED_AT_ONCE as f64) * pixels * 4., pixels * pixels * 4.);
-            (4. * bytes + 3. * square, bytes + (5. * some + 7. * square).max(4. * bytes + 3. * square))
-        } else {
-            (bytes, bytes)
-        };
-        // as they come from the files, and copied into a tensor
-        let loading = loading.max(2. * (inventory.stored as f64 + test) * pixels);
-        // besides the path: the expert's points, the derivatives, the gradients
-        let vectors = (vectors(distill.syn_steps) + distill.expert_epochs + 12) as f64 * vector as f64;
-        let side = |block: usize| (profile.dataset.size >> block) as f64;
-        let outputs: f64 = (0..profile.network.depth).map(|block| profile.network.width as f64 * side(block).powi(2)).sum();
-        let graph = |images: f64| images * outputs * 4. * GRAPH;
-        let workspace = device::peak_resident_mib() as f64;
+        let sizes = Sizes::of(profile, inventory)?;
+        let rates = Rates::measure(profile, inventory.classes.len(), sizes.mean_batch as usize, on)?;
+        let (data_seconds, experts_seconds) = (sizes.data_seconds(&rates), sizes.experts_seconds(&rates));
+        let (iteration_seconds, evaluate_seconds) = (sizes.iteration_seconds(&rates), sizes.evaluate_seconds(&rates));
+        let distill_seconds = profile.distill.iterations as f64 * iteration_seconds;
+        // that of the program, with what was measured
+        let own = device::peak_resident_mib() as f64;
         let (host_mib, device_mib, free_mib) = match on {
-            Device::Cpu => {
-                let steps = match pass {
-                    Some(pass) => vectors + kept_steps * pass,
-                    None => (vectors + graph(batch)).max(graph((expert.batch as f64).min(CPU_PIECE as f64))),
-                };
-                // a batch of real images, and where they are kept as bytes, what they go through to become numbers
-                let tested = test_batch(on, pass.is_some()) as f64 * pixels * 4. * if profile.dataset.zca { 1. } else { 5. };
-                (workspace + loading.max(images + steps.max(tested)) / MIB, None, device::free_host_mib())
-            }
-            _ => (workspace + loading / MIB, Some((images + vectors + graph(batch)) / MIB), None),
+            Device::Cpu => (own + sizes.host_bytes(&rates) / MIB, None, device::free_host_mib()),
+            _ => (own + sizes.images().1 / MIB, Some(sizes.device_bytes(on) / MIB), None),
         };
         Ok(Self {
             device: device::name(on),
@@ -145,96 +211,4 @@ impl Estimate {
             self.memory_mib, self.device
         ))
     }
-}
-
-impl Rates {
-    /// With student steps on so many images of `classes`, or as many as do not take long.
-    fn measure(profile: &Profile, classes: usize, batch: usize, on: Device) -> Result<Self> {
-        let net = network(profile, classes)?;
-        let size = profile.dataset.size;
-        let timed_values = if on == Device::Cpu { TIMED } else { TIMED_ON_GPU };
-        let most = (timed_values / (size * size * profile.network.width) as f64).round().clamp(2., 256.) as usize;
-        let mut rng = random::generator(0, "estimate", &[]);
-        let theta = net.init(&mut rng).to_device(on);
-        let images = random::normal(&mut rng, most * 3 * (size * size) as usize).view([most as i64, 3, size, size]).to_device(on);
-        let labels = Tensor::zeros([most as i64], (Kind::Int64, on));
-        let some = |n: usize| (images.narrow(0, 0, n as i64), labels.narrow(0, 0, n as i64));
-
-        let n = most.min(batch.max(1));
-        let (synthetic, synthetic_labels) = some(n);
-        let set = TrainingSet { images: &synthetic, labels: &synthetic_labels, lr: 0.01 };
-        let student = Student { net: &net, set: &set, momentum: 0.9, loss_factor: 1. };
-        let steps: Vec<Step> = (0..STEPS)
-            .map(|_| Step { rows: Tensor::arange(n as i64, (Kind::Int64, on)), augmentation: Some(Augmentation::draw(&mut rng, n, size)) })
-            .collect();
-        let there_and_back = |keep: bool| {
-            let mut rollout = student.unroll(&theta, &steps, &mut |_| Ok(()))?;
-            if !keep {
-                rollout.forget();
-            }
-            student.adjoint(&mut rollout, &steps, &[(STEPS, theta.shallow_clone())], &mut |_| Ok(())).map(|_| ())
-        };
-        let per_image = |seconds: f64| seconds / (n * STEPS) as f64;
-        let gradient = per_image(timed(on, || student.unroll(&theta, &steps, &mut |_| Ok(())).map(|_| ()))?);
-        let kept = per_image(timed(on, || there_and_back(true))?);
-        let not_kept = per_image(timed(on, || there_and_back(false))?);
-
-        let m = most.min(profile.expert.batch);
-        let recipe = Recipe {
-            epochs: 1,
-            batch: m,
-            lr: 0.01,
-            momentum: 0.9,
-            weight_decay: 0.,
-            clipping: true,
-            gradient_penalty: profile.expert.gradient_penalty,
-        };
-        let (real, real_labels) = some(m);
-        let expert = timed(on, || {
-            expert_gradient(&net, &theta, &real, &real, &real_labels, 0, &recipe);
-            Ok(())
-        })?;
-        let forward = timed(on, || {
-            let _ = match net.by_hand(&images) {
-                Some(hand) => hand.logits(&theta, &images),
-                None => tch::no_grad(|| net.forward(&theta, &images)),
-            };
-            Ok(())
-        })?;
-        let square = Tensor::zeros([SIDE, SIDE], (Kind::Float, on));
-        let product = timed(on, || {
-            let _ = square.matmul(&square);
-            Ok(())
-        })?;
-        Ok(Self {
-            gradient,
-            adjoint: (kept - gradient).max(0.),
-            again: (not_kept - kept).max(0.),
-            pass: net.by_hand(&synthetic).map(|hand| hand.kept_bytes(&synthetic) as f64 / n as f64),
-            expert: expert / m as f64,
-            forward: forward / most as f64,
-            product: product / (SIDE as f64).powi(3),
-        })
-    }
-}
-
-/// Side of the matrices whose product is timed.
-const SIDE: i64 = 512;
-/// Memory of a step that autograd takes back, as a multiple of its convolutions' outputs: 1.15 GB were seen for 100 images of
-/// 32 × 32 at width 128 and depth 3.
-const GRAPH: f64 = 16.;
-
-/// The median wall time of some.
-fn timed(on: Device, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-    work()?;
-    let (mut times, since) = (Vec::new(), Instant::now());
-    while times.len() < TIMES || since.elapsed().as_secs_f64() < SECONDS {
-        device::synchronize(on);
-        let begin = Instant::now();
-        work()?;
-        device::synchronize(on);
-        times.push(begin.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
 }

@@ -10,6 +10,7 @@ pub mod estimate;
 mod evaluation;
 mod experts;
 mod picture;
+mod rates;
 mod recorder;
 pub mod socket;
 mod trainer;

@@ -64,6 +64,7 @@ pub struct LossGradient {
     pub parameters: Tensor,
     /// (N, K).
     pub logits: Tensor,
+    /// None if there was no room for a piece.
     pub kept: Option<KeptPass>,
 }
 

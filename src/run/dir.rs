@@ -96,9 +96,12 @@ impl RunDir {
         )))
     }
 
-    /// Removes what [`RunDir::create`] made, for a run that could not be begun.
+    /// Removes what [`RunDir::create`] made, for a run that could not be begun. Anything else in it stays, and so does the folder then.
     pub fn remove_unborn(&self) {
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = fs::remove_file(self.profile());
+        let _ = fs::remove_file(self.path.join("lock"));
+        FOLDERS.iter().for_each(|folder| _ = fs::remove_dir(self.path.join(folder)));
+        let _ = fs::remove_dir(&self.path);
     }
 
     fn with_folders(path: PathBuf) -> Result<Self> {

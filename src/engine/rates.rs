@@ -1,0 +1,127 @@
+//! What the steps of a run take on this device, measured on a few images.
+
+use crate::data::Augmentation;
+use crate::distill::expert::expert_gradient;
+use crate::distill::{Recipe, Step, Student, TrainingSet};
+use crate::engine::{device, network};
+use crate::profile::Profile;
+use crate::{Result, random};
+use std::time::Instant;
+use tch::{Device, Kind, Tensor};
+
+/// Images times pixels times channels of a step that is timed, at most: about a tenth of a second on a CPU.
+const TIMED: f64 = 20. * 32. * 32. * 128.;
+/// The same on a GPU, which is not full with less.
+const TIMED_ON_GPU: f64 = 256. * 32. * 32. * 128.;
+/// Every step is timed so often, after one that is not, and until so many seconds have gone.
+const TIMES: usize = 3;
+const SECONDS: f64 = 0.15;
+/// Student steps that are timed together.
+const STEPS: usize = 2;
+/// Side of the matrices whose product is timed.
+const SIDE: i64 = 512;
+
+/// What an image takes: seconds, where nothing else is said.
+#[derive(Debug)]
+pub(super) struct Rates {
+    /// A student step forward, which is also a step of an evaluation.
+    pub gradient: f64,
+    /// A student step back.
+    pub adjoint: f64,
+    /// What comes to that where the passes of the way forward were not kept.
+    pub again: f64,
+    /// Bytes of the passes of a student step; none where autograd does it, which keeps none.
+    pub pass: Option<f64>,
+    /// An expert's step, with its penalty.
+    pub expert: f64,
+    /// A forward pass alone.
+    pub forward: f64,
+    /// Not of an image: a multiplication and addition of a matrix product.
+    pub product: f64,
+}
+
+impl Rates {
+    /// Of `profile`, with student steps on `batch` images of so many classes, or as many as do not take long.
+    pub fn measure(profile: &Profile, classes: usize, batch: usize, on: Device) -> Result<Self> {
+        let net = network(profile, classes)?;
+        let size = profile.dataset.size;
+        let timed_values = if on == Device::Cpu { TIMED } else { TIMED_ON_GPU };
+        let most = (timed_values / (size * size * profile.network.width) as f64).round().clamp(2., 256.) as usize;
+        let mut rng = random::generator(0, "estimate", &[]);
+        let theta = net.init(&mut rng).to_device(on);
+        let images = random::normal(&mut rng, most * 3 * (size * size) as usize).view([most as i64, 3, size, size]).to_device(on);
+        let labels = Tensor::zeros([most as i64], (Kind::Int64, on));
+        let some = |n: usize| (images.narrow(0, 0, n as i64), labels.narrow(0, 0, n as i64));
+
+        let n = most.min(batch.max(1));
+        let (synthetic, synthetic_labels) = some(n);
+        let set = TrainingSet { images: &synthetic, labels: &synthetic_labels, lr: 0.01 };
+        let student = Student { net: &net, set: &set, momentum: 0.9, loss_factor: 1. };
+        let steps: Vec<Step> = (0..STEPS)
+            .map(|_| Step { rows: Tensor::arange(n as i64, (Kind::Int64, on)), augmentation: Some(Augmentation::draw(&mut rng, n, size)) })
+            .collect();
+        let there_and_back = |keep: bool| {
+            let mut rollout = student.unroll(&theta, &steps, &mut |_| Ok(()))?;
+            if !keep {
+                rollout.forget();
+            }
+            student.adjoint(&mut rollout, &steps, &[(STEPS, theta.shallow_clone())], &mut |_| Ok(())).map(|_| ())
+        };
+        let per_image = |seconds: f64| seconds / (n * STEPS) as f64;
+        let gradient = per_image(timed(on, || student.unroll(&theta, &steps, &mut |_| Ok(())).map(|_| ()))?);
+        let kept = per_image(timed(on, || there_and_back(true))?);
+        let not_kept = per_image(timed(on, || there_and_back(false))?);
+
+        let m = most.min(profile.expert.batch);
+        let recipe = Recipe {
+            epochs: 1,
+            batch: m,
+            lr: 0.01,
+            momentum: 0.9,
+            weight_decay: 0.,
+            clipping: true,
+            gradient_penalty: profile.expert.gradient_penalty,
+        };
+        let (real, real_labels) = some(m);
+        let expert = timed(on, || {
+            expert_gradient(&net, &theta, &real, &real, &real_labels, 0, &recipe);
+            Ok(())
+        })?;
+        let forward = timed(on, || {
+            let _ = match net.by_hand(&images) {
+                Some(hand) => hand.logits(&theta, &images),
+                None => tch::no_grad(|| net.forward(&theta, &images)),
+            };
+            Ok(())
+        })?;
+        let square = Tensor::zeros([SIDE, SIDE], (Kind::Float, on));
+        let product = timed(on, || {
+            let _ = square.matmul(&square);
+            Ok(())
+        })?;
+        Ok(Self {
+            gradient,
+            adjoint: (kept - gradient).max(0.),
+            again: (not_kept - kept).max(0.),
+            pass: net.by_hand(&synthetic).map(|hand| hand.kept_bytes(&synthetic) as f64 / n as f64),
+            expert: expert / m as f64,
+            forward: forward / most as f64,
+            product: product / (SIDE as f64).powi(3),
+        })
+    }
+}
+
+/// The median wall time of some.
+fn timed(on: Device, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+    work()?;
+    let (mut times, since) = (Vec::new(), Instant::now());
+    while times.len() < TIMES || since.elapsed().as_secs_f64() < SECONDS {
+        device::synchronize(on);
+        let begin = Instant::now();
+        work()?;
+        device::synchronize(on);
+        times.push(begin.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}
