@@ -29,10 +29,10 @@ pub struct Store {
     epochs: usize,
 }
 
-/// What was opened; none if there is no such file.
-fn unless_missing(opened: Result<TensorFile>) -> Result<Option<TensorFile>> {
-    match opened {
-        Ok(file) => Ok(Some(file)),
+/// What was opened or removed; none if there is no such file.
+fn unless_missing<T>(done: Result<T>) -> Result<Option<T>> {
+    match done {
+        Ok(found) => Ok(Some(found)),
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -169,10 +169,12 @@ impl Store {
         let records = serde_json::json!(epochs).to_string();
         tensor_file::write_sealed(&self.file(index), &[("trajectory", &trajectory)], ("epochs", records))?;
         let folder = self.partial_folder(index);
-        match fs::remove_dir_all(&folder) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &folder)(e)),
-            _ => Ok(()),
-        }
+        unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
+    }
+
+    /// Removes what a process that was killed while it finished expert `index` has left, where that is allowed.
+    pub fn tidy(&self, index: u64) {
+        let _ = fs::remove_dir_all(self.partial_folder(index));
     }
 
     fn file(&self, index: u64) -> PathBuf {
@@ -257,9 +259,12 @@ mod tests {
         let points = [expert(1.).theta, expert(2.).theta, expert(3.).theta];
         store.finish(0, &points, &[record(0.5), record(0.25)])?;
         let done = store.finished(0)?.ok_or(Error::Interrupted)?;
+        assert!(!store.partial_folder(0).exists());
+        store.save_epoch(0, 0, &expert(1.), None)?;
+        store.tidy(0);
+        assert!(!store.partial_folder(0).exists());
         assert!(done.checkpoint(1)?.equal(&points[1]) && done.last()?.equal(&points[2]));
         assert_eq!(done.epochs(), [record(0.5), record(0.25)]);
-        assert!(store.partial(0)?.0.is_none());
         drop(done);
         fs::write(store.file(0), b"torn").map_err(Error::io("write", store.file(0)))?;
         assert!(matches!(store.finished(0), Err(Error::File { .. })));

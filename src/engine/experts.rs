@@ -121,6 +121,7 @@ impl Training<'_> {
                 trained_here = true;
             };
             if !trained_here {
+                here.store.tidy(index);
                 let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
                 control.record(What::ExpertFound { expert: index, store, epochs })?;
             }

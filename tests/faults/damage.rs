@@ -1,6 +1,6 @@
 //! Files that are damaged: noticed, told, and done without.
 
-use super::kill::{Draws, Moment, arguments, kill_at};
+use super::kill::{Draws, Moment, arguments, killed};
 use crate::place::{Outcome, Place, assert_status, in_full, row, text};
 use astill::run::event::{Phase, What};
 use std::error::Error;
@@ -58,6 +58,13 @@ fn newest(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
     files.pop().ok_or_else(|| "no file".into())
 }
 
+/// The folder of an expert in training, not of one that is finished.
+fn in_training(place: &Place) -> Option<PathBuf> {
+    let store = fs::read_dir(place.path("data/trajectories")).ok()?.flatten().next()?.path();
+    let folders = fs::read_dir(store).ok()?.flatten().map(|e| e.path());
+    folders.into_iter().find(|p| p.is_dir() && !p.with_extension("safetensors").exists())
+}
+
 fn warnings(place: &Place, run: &str) -> Result<Vec<String>, Box<dyn Error>> {
     let warning = |what: What| if let What::Warning { message } = what { Some(message) } else { None };
     Ok(place.events(run)?.into_iter().filter_map(|e| warning(e.what)).collect())
@@ -76,10 +83,9 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
     let mut draws = Draws(5);
 
     // the newest checkpoint of a run that was killed; the one before it is used
-    let place = Place::new()?;
     let moment = Moment::After { phase: Phase::Distill, event: 19, delay: 0 };
-    kill_at(&place, &arguments(), &moment)?.ok_or("not killed")?;
-    let length = fs::metadata(newest(&place.path("runs/r/checkpoints"))?)?.len();
+    let (place, checkpoint) = killed(&moment, |place| newest(&place.path("runs/r/checkpoints")).ok())?;
+    let length = fs::metadata(checkpoint)?.len();
     let mut lost = 0;
     let ways = damages(length, &mut draws);
     for (i, (name, damage)) in ways.iter().enumerate() {
@@ -129,11 +135,9 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
     }
 
     // an epoch of an expert in training
-    let place = Place::new()?;
-    kill_at(&place, &arguments(), &Moment::After { phase: Phase::Experts, event: 3, delay: 0 })?.ok_or("not killed")?;
-    let store = fs::read_dir(place.path("data/trajectories"))?.flatten().next().ok_or("no store")?.path();
-    let partial = fs::read_dir(store)?.flatten().map(|e| e.path()).find(|p| p.is_dir()).ok_or("no expert in training")?;
-    Damage::Flip(draws.below(8 * fs::metadata(newest(&partial)?)?.len() as usize)).make(&newest(&partial)?)?;
+    let moment = Moment::After { phase: Phase::Experts, event: 2, delay: 0 };
+    let (place, epoch) = killed(&moment, |place| newest(&in_training(place)?).ok())?;
+    Damage::Flip(draws.below(8 * fs::metadata(&epoch)?.len() as usize)).make(&epoch)?;
     assert_status(&place.run(&["resume", "r"])?, 0);
     assert!(place.distilled("r")? == want);
     assert!(warnings(&place, "r")?.iter().any(|w| w.contains("goes on from before it")));
