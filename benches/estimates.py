@@ -31,6 +31,9 @@ class Estimates:
         network = ["--width", "8"] if self.smoke and kind != "data" else []
         return self.said("bench", kind, "--threads", self.threads, *network, *options)
 
+    def width(self, width):
+        return SMALL["network.width"] if self.smoke else width
+
     def row(self, what, unit, expected, measured):
         digits = 2 if measured < 10 else 0
         print(f"{what:<44}{expected:>10.{digits}f}{measured:>10.{digits}f} {unit:<4}{expected / measured:>8.2f}", flush=True)
@@ -88,5 +91,6 @@ class Estimates:
         self.iteration(10)
         self.phases()
         self.run("run of shapes", "shapes", **(dict(distill__iterations=2, evaluate__epochs=5) if self.smoke else {}))
-        self.run("run of CIFAR-10, width 16, 4 epochs, ipc 1", "cifar10-ipc1", network__width=16, expert__count=1, expert__epochs=4,
+        width = self.width(16)
+        self.run(f"run of CIFAR-10, width {width}, 4 epochs, ipc 1", "cifar10-ipc1", network__width=width, expert__count=1, expert__epochs=4,
                  distill__iterations=20, distill__syn_steps=20, evaluate__repeats=1, evaluate__epochs=2 if self.smoke else 100)

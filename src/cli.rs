@@ -1,6 +1,7 @@
 //! The command line. `astill` and its engine read the same arguments: the one does what needs no libtorch and hands the rest on.
 
 use crate::profile::{self, Loaded};
+use crate::run::USUAL_RUNS;
 use crate::run::command::Command;
 use crate::{Error, Result};
 use bench::{Measured, StudentOptions, Timed};
@@ -20,7 +21,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Where runs are
-    #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
+    #[arg(long, global = true, value_name = "DIR", default_value = USUAL_RUNS)]
     pub runs: PathBuf,
     #[command(flatten)]
     pub look: Look,

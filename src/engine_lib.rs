@@ -11,5 +11,5 @@ pub mod progress;
 pub mod random;
 pub mod tensor_file;
 
-use astill::{EpochRecord, atomic_file, cli, foreign_file, profile, run};
+use astill::{EpochRecord, atomic_file, cli, error, foreign_file, profile, run};
 pub use astill::{Error, Result};

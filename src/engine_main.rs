@@ -141,18 +141,19 @@ fn measured(report: serde_json::Value, text: String, json: bool) -> Result<ExitC
 }
 
 /// Checks a profile against its data set, without creating anything.
-fn checked(args: &ProfileArgs, data: &Path) -> Result<(Loaded, data::Inventory)> {
+fn checked(args: &ProfileArgs, data: &Path) -> Result<(Loaded, data::Request, data::Inventory)> {
     let loaded = args.load()?;
     let folder = engine::data_folder(&loaded.profile, data);
     // nothing has been created yet, so a broken data set is a wrong use, like a missing one
-    let inventory = engine::data_request(&loaded.profile, &folder, data).inspect().map_err(|e| Error::Usage(e.to_string()))?;
+    let request = engine::data_request(&loaded.profile, &folder, data);
+    let inventory = request.inspect().map_err(|e| Error::Usage(e.to_string()))?;
     loaded.check_classes(&inventory.classes, &inventory.train)?;
-    Ok((loaded, inventory))
+    Ok((loaded, request, inventory))
 }
 
 fn check(args: &ProfileArgs, device: &str, as_json: bool, data: &Path) -> Result<ExitCode> {
-    let (loaded, inventory) = checked(args, data)?;
-    let estimate = Estimate::measure(&loaded.profile, &inventory, device::choose(device)?)?;
+    let (loaded, request, inventory) = checked(args, data)?;
+    let estimate = Estimate::measure(&loaded.profile, &inventory, request.seconds_to_decode()?, device::choose(device)?)?;
     let count = |split: &[usize]| split.iter().sum::<usize>();
     let (train, validation, test) = (count(&inventory.train), count(&inventory.validation), count(&inventory.test));
     if as_json {
@@ -191,7 +192,7 @@ enum How {
 }
 
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
-    let (loaded, _) = checked(&args.profile, data)?;
+    let (loaded, ..) = checked(&args.profile, data)?;
     let device = device::choose(&args.device)?;
     let run = RunDir::create(runs, &loaded.name, args.name.as_deref())?;
     let begun = run.lock().and_then(|lock| {
@@ -201,13 +202,22 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let lock = begun.inspect_err(|_| run.remove_unborn())?;
     if args.detach {
         drop(lock);
-        return detached(&run, &loaded.name, Some(&device::name(device)), Some(data));
+        let started = detached(&run, &loaded.name, Some(&device::name(device)), Some(data));
+        return started.inspect_err(|_| run.remove_unborn());
     }
     let folder = engine::data_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
-    let plan =
-        Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None, attended: std::io::stderr().is_terminal() };
-    foreground(plan, lock, Some(Reporter::new(std::io::stderr().is_terminal())))
+    let plan = Plan {
+        run: run.clone(),
+        profile_name,
+        profile: loaded.profile,
+        data,
+        folder,
+        device,
+        threads: None,
+        attended: std::io::stderr().is_terminal(),
+    };
+    foreground(plan, lock, Some(Reporter::new(std::io::stderr().is_terminal()))).inspect_err(|_| run.remove_unborn())
 }
 
 fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> Result<ExitCode> {
@@ -275,7 +285,7 @@ fn detached(run: &RunDir, profile: &str, device: Option<&str>, data: Option<&Pat
             let text = foreign_file::read_text(&run.log(), LARGEST_LOG).unwrap_or_default();
             let last = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it has left no word").trim_start_matches("astill: ");
             let message = format!("the engine ended at once ({status}): {last}");
-            return Err(if status.code() == Some(2) { Error::Usage(message) } else { Error::file(run.log(), message) });
+            return Err(if status.code() == Some(2) { Error::Usage(message) } else { Error::file(run.path(), message) });
         }
         std::thread::sleep(LOOK_AGAIN);
     }
@@ -332,7 +342,7 @@ fn foreground(plan: Plan, _lock: EngineLock, mut reporter: Option<Reporter>) -> 
         }
         Err(Error::Interrupted) => {
             if reporter.is_some() {
-                headless::say(format!("go on with: astill resume {}", run.path().display()));
+                headless::say(format!("go on with: astill resume {}", run.reference()));
             }
             // who asks over the socket asks for what SIGTERM does
             let signal = Some(caught.load(Ordering::SeqCst)).filter(|s| *s > 0).unwrap_or(SIGTERM);

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 /// The result of everything in this library that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The settings that take memory.
+pub const SMALLER: &str = "distill.batch, expert.batch, network.width, distill.ipc or, where the network is wide, distill.syn_steps";
+
 /// What can go wrong. Each message says what was expected, what was found, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,8 +32,8 @@ pub enum Error {
     /// There was not enough memory, on the host or on the device; the message is libtorch's.
     #[error(
         "out of memory: {0}. Nothing before the last checkpoint, or the last epoch of an expert, is lost. Where distillation needs too \
-         much, a smaller distill.batch helps, also on this run: resume it with --detach, and `astill send RUN set distill.batch=…`. Else \
-         start a new run with a smaller expert.batch, network.width or distill.ipc; distill.syn_steps costs time, not memory"
+         much, a smaller distill.batch may help, also on this run: resume it with --detach, and `astill send RUN set distill.batch=…`. \
+         Else start a new run with a smaller {SMALLER}"
     )]
     Memory(String),
     /// The caller asked to stop; everything up to the last finished step is safe.

@@ -39,15 +39,16 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Some(Cmd::Resume { run, headless: false, detach: false, engine_of: None, device }) if on_terminal() => {
             let run = find(run)?;
-            let state = summary(run.clone()).state;
+            let RunSummary { state, host, .. } = summary(run.clone());
             match (state, device) {
                 // the app says where it may be, and Space asks before it starts another
                 (RunState::Elsewhere, None) | (RunState::Done, _) => {}
                 (RunState::Elsewhere, Some(device)) => {
                     return Err(Error::Usage(format!(
-                        "the latest engine of this run was on another machine and has not said that it ended; if it is gone, start one here \
+                        "the latest engine of this run was on the machine {} and has not said that it ended; if it is gone, start one here \
                          by `astill resume {} --device {device} --detach`",
-                        run.name()
+                        host.unwrap_or_default(),
+                        run.reference()
                     )));
                 }
                 _ if state.has_engine() => {}

@@ -1,12 +1,13 @@
-//! How memory is kept, and the end of it. libtorch throws when it gets none, and the run's record says so; what Rust itself asks for comes
-//! without a way to fail, so there the program says it and ends, instead of aborting.
+//! How memory is kept, and the end of it. libtorch throws when it gets none, and the run's record says so. Most of what Rust itself asks
+//! for comes without a way to fail, so there the program says it and ends, instead of aborting; what could fail orderly ends the same way.
 
+use crate::error::SMALLER;
 use std::alloc::{GlobalAlloc, Layout, System};
 
 /// Nothing of this program is as large: who asks for more was told so by a file, and refuses that file.
 const ABSURD: usize = 1 << 40;
 const MESSAGE: &[u8] = b"astill: out of memory. Of a run, nothing before the last checkpoint, or the last epoch of an expert, is lost: \
-with more memory, go on with `astill resume`; else start a new run with a smaller distill.batch, expert.batch, network.width or distill.ipc\n";
+with more memory, go on with `astill resume`; else start a new run with a smaller ";
 
 /// Makes glibc keep freed blocks, large ones too, instead of giving every one back to the kernel: half of a training step on the CPU
 /// is page faults otherwise. To be called first thing in `main`.
@@ -33,9 +34,11 @@ pub struct Memory;
 
 fn checked(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() && size < ABSURD {
-        // neither call takes memory
+        // none of these calls takes memory
         unsafe {
-            libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len());
+            for part in [MESSAGE, SMALLER.as_bytes(), b"\n"] {
+                libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len());
+            }
             libc::_exit(1);
         }
     }

@@ -3,7 +3,7 @@
 mod place;
 
 use astill::run::event::What;
-use place::{Outcome, Place, assert_status, epochs_trained, stop_at, text};
+use place::{Outcome, Place, assert_status, epochs_trained, stopped, text};
 use safetensors::SafeTensors;
 use std::collections::BTreeSet;
 use std::fs;
@@ -92,9 +92,7 @@ fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
     let want = whole.distilled("r")?;
 
     for phase in ["data", "experts", "init", "distill", "evaluate"] {
-        let place = Place::new()?;
-        let status = stop_at(&place, &[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat(), &format!("phase {phase}"))?;
-        assert_eq!(status, Some(143), "stopped in {phase}");
+        let place = stopped(Place::new, &[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat(), &format!("phase {phase}"))?;
         let events = place.events("r")?;
         assert!(events.iter().any(|e| matches!(&e.what, What::Command { command, .. } if command == "stop")));
         assert!(!place.path("runs/r/distilled/best.safetensors").exists());
@@ -110,8 +108,7 @@ fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
 
 #[test]
 fn experts_that_were_interrupted_are_not_trained_again() -> Outcome {
-    let place = Place::new()?;
-    assert_eq!(stop_at(&place, &["run", "tiny.yaml", "--name", "r"], "expert 1 epoch 2")?, Some(143));
+    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r"], "expert 1 epoch 2")?;
     let before = epochs_trained(&place.events("r")?);
     assert!(before >= 2);
     assert_status(&place.run(&["resume", "r"])?, 0);
@@ -121,8 +118,7 @@ fn experts_that_were_interrupted_are_not_trained_again() -> Outcome {
 
 #[test]
 fn one_engine_has_a_run_at_a_time() -> Outcome {
-    let place = Place::new()?;
-    assert_eq!(stop_at(&place, &["run", "tiny.yaml", "--name", "r"], "phase experts")?, Some(143));
+    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r"], "phase experts")?;
     let lock = fs::File::create(place.path("runs/r/lock"))?;
     lock.lock()?;
     let refused = place.run(&["resume", "r"])?;

@@ -5,7 +5,7 @@ mod place;
 use astill::run::command::{Answer, LONGEST_LINE};
 use astill::run::event::{CommandStatus, What};
 use astill::run::{RunDir, socket};
-use place::{Background, Outcome, Place, assert_status, stop_at, text};
+use place::{Background, Outcome, Place, assert_status, stopped, text};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -24,7 +24,9 @@ fn last_step(place: &Place) -> Result<u64, Box<dyn std::error::Error>> {
 #[test]
 fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewhere() -> Outcome {
     let place = Place::new()?;
-    let engine = Background::start(&place, &["distill.iterations=1000000", "evaluate.every=1000000", "evaluate.repeats=1"])?;
+    // experts for a second or two
+    let sets = ["distill.iterations=1000000", "evaluate.every=1000000", "evaluate.repeats=1", "expert.epochs=50"];
+    let engine = Background::start(&place, &sets)?;
     // as soon as it runs, before there are images
     engine.accepts(&["pause"], "");
     engine.rejects(&["pause"], "paused already");
@@ -86,8 +88,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
 
 #[test]
 fn runs_are_listed_with_their_state_and_one_without_an_engine_says_so() -> Outcome {
-    let place = Place::new()?;
-    assert_eq!(stop_at(&place, &["run", "tiny.yaml", "--name", "one"], "phase experts")?, Some(143));
+    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "one"], "phase experts")?;
     let listed = place.run(&["list", "--json"])?;
     assert_status(&listed, 0);
     let runs: serde_json::Value = serde_json::from_slice(&listed.stdout)?;
@@ -100,8 +101,7 @@ fn runs_are_listed_with_their_state_and_one_without_an_engine_says_so() -> Outco
 
 #[test]
 fn an_edit_of_a_resumed_run_holds_from_its_checkpoint_on() -> Outcome {
-    let place = Place::new()?;
-    assert_eq!(stop_at(&place, &["run", "tiny.yaml", "--name", "r", "--set", "distill.iterations=100000"], "step 2:")?, Some(143));
+    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r", "--set", "distill.iterations=100000"], "step 2:")?;
     let done = place::last_step(&place, "r");
     assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
     let engine = Background::of(&place, "r");
@@ -121,12 +121,12 @@ fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
                     {"at": {"step": 3}, "set": "distill.lr_images=30"}, {"at": {"step": 4}, "set": "distill.lr_student = 0.02"}]"#;
     let run = ["run", "tiny.yaml", "--name", "r"];
     let begun = |sign: &str| -> Result<Place, Box<dyn std::error::Error>> {
-        let place = Place::new()?;
-        assert_eq!(stop_at(&place, &run, "phase data")?, Some(143));
-        fs::write(place.path("runs/r/edits.json"), edits)?;
-        if !sign.is_empty() {
-            assert_eq!(stop_at(&place, &["resume", "r"], sign)?, Some(143), "stopped at {sign}");
-        }
+        let edited = || {
+            let place = stopped(Place::new, &run, "phase data")?;
+            fs::write(place.path("runs/r/edits.json"), edits)?;
+            Ok(place)
+        };
+        let place = if sign.is_empty() { edited()? } else { stopped(edited, &["resume", "r"], sign)? };
         assert_status(&place.run(&["resume", "r"])?, 0);
         Ok(place)
     };

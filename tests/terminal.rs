@@ -261,7 +261,7 @@ fn a_run_whose_engine_may_be_elsewhere_is_gone_on_with_only_after_a_question() -
 
     let mut terminal = app(&place, &["resume", "r", "--device", "cpu"])?;
     assert_eq!(terminal.ended()?.code(), Some(2));
-    terminal.shows(&["was on another machine", "--detach"])?;
+    terminal.shows(&["was on the machine node7", "`astill resume r --device cpu --detach`"])?;
 
     let mut terminal = app(&place, &["resume", "r"])?;
     terminal.shows(&["engine perhaps on node7"])?;

@@ -16,6 +16,11 @@ use tch::{Kind, Tensor};
 /// The metadata key of the BLAKE3 of all tensors' bytes, in the order in which they are asked for.
 const CHECKSUM: &str = "blake3";
 
+/// Removes what programs that were killed while they wrote into `folder` have left there.
+pub fn tidy(folder: &Path) {
+    atomic_file::remove_left_over(folder, LEFT_OVER);
+}
+
 /// Nobody takes as long to write a file; one that is not finished after this time is left over from a program that was killed.
 const LEFT_OVER: Duration = Duration::from_secs(24 * 3600);
 
@@ -88,7 +93,6 @@ fn write(path: &Path, entries: &[(&str, Dtype, Vec<usize>, &[u8])]) -> bool {
     let Ok(views) = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>() else { return false };
     if let Some(folder) = path.parent() {
         let _ = fs::create_dir_all(folder);
-        atomic_file::remove_left_over(folder, LEFT_OVER);
     }
     safetensors::serialize(views, Some(metadata)).is_ok_and(|bytes| atomic_file::write_atomically(path, &bytes).is_ok())
 }

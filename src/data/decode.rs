@@ -17,7 +17,7 @@ const LARGEST_SIDE: u32 = 32_768;
 const LARGEST_BYTES: u64 = 512 << 20;
 /// And larger files, which are read whole.
 const LARGEST_FILE: u64 = 256 << 20;
-/// Of images that take more than this only one is decoded at a time: many processors must not fill the memory together.
+/// Of files and images that take more than this only one is worked on at a time: many processors must not fill the memory together.
 const LARGE: u64 = 32 << 20;
 
 /// Decodes image files, on several threads.
@@ -33,30 +33,38 @@ impl Decoder {
     /// Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent ones lie over black. An orientation in the metadata is
     /// ignored, as other training programs do.
     pub fn decode(&self, path: &Path, size: usize, planar: &mut [u8]) -> std::result::Result<(), String> {
+        // held until nothing of the image is left but its square
+        let mut alone = std::fs::metadata(path).is_ok_and(|file| file.len() > LARGE).then(|| self.large.lock());
         let file = foreign_file::read(path, LARGEST_FILE).map_err(|error| error.to_string())?;
-        let image = self.image(&file).map_err(|error| error.to_string())?;
-        write_planar(&square(over_black(image), size as u32), planar);
+        let decoder = decoder(&file).map_err(|error| error.to_string())?;
+        if alone.is_none() && decoder.total_bytes() > LARGE {
+            alone = Some(self.large.lock());
+        }
+        let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+        let square = square(over_black(image), size as u32);
+        drop(alone);
+        write_planar(&square, planar);
         Ok(())
     }
+}
 
-    fn image(&self, file: &[u8]) -> image::ImageResult<DynamicImage> {
-        let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
-        match reader.format() {
-            // the decoder would make up what is missing
-            Some(ImageFormat::Jpeg) if is_cut_off(file) => return Err(std::io::Error::other("the file is cut off").into()),
-            Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
-            _ => return Err(std::io::Error::other("it is neither a PNG nor a JPEG").into()),
-        }
-        let mut limits = Limits::default();
-        limits.max_image_width = Some(LARGEST_SIDE);
-        limits.max_image_height = Some(LARGEST_SIDE);
-        limits.max_alloc = Some(LARGEST_BYTES);
-        reader.limits(limits.clone());
-        let decoder = reader.into_decoder()?;
-        limits.reserve(decoder.total_bytes())?;
-        let _one_at_a_time = (decoder.total_bytes() > LARGE).then(|| self.large.lock());
-        DynamicImage::from_decoder(decoder)
+/// Looks at the header of an image, and refuses what is no image or too large.
+fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
+    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
+    match reader.format() {
+        // the decoder would make up what is missing
+        Some(ImageFormat::Jpeg) if is_cut_off(file) => return Err(std::io::Error::other("the file is cut off").into()),
+        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
+        _ => return Err(std::io::Error::other("it is neither a PNG nor a JPEG").into()),
     }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LARGEST_SIDE);
+    limits.max_image_height = Some(LARGEST_SIDE);
+    limits.max_alloc = Some(LARGEST_BYTES);
+    reader.limits(limits.clone());
+    let decoder = reader.into_decoder()?;
+    limits.reserve(decoder.total_bytes())?;
+    Ok(decoder)
 }
 
 /// Whether a JPEG ends before the marker of its end. What follows that marker is none of the picture's.

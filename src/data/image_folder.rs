@@ -8,10 +8,15 @@ use rayon::prelude::*;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// How many unreadable images an error names.
 const NAMED: usize = 5;
+
+/// To know how long decoding takes, at most so many images are decoded, some at a time, until it has taken long enough.
+const SAMPLED: usize = 512;
+const SAMPLED_AT_ONCE: usize = 64;
+const LONG_ENOUGH: Duration = Duration::from_millis(200);
 
 /// A file, relative to the root, that is no image, and why.
 #[derive(Debug)]
@@ -89,10 +94,10 @@ impl Listing {
     /// left out of the listing too; both name the first and say how many they are. Without them nothing is kept in the cache.
     pub fn read(&mut self, size: usize, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<Found> {
         let path = cache.join(format!("images-{}.safetensors", self.key(size)?));
+        let damaged_cache = path.exists().then(|| path.clone());
         if let Some(pixels) = cache::read_pixels(&path, [self.train.len(), self.test.len()], size) {
             return Ok(pixels.into());
         }
-        let damaged_cache = path.exists().then(|| path.clone());
         let (mut pixels, flaws) = self.decode(size, watch)?;
         if flaws.is_empty() {
             let is_written = cache::write_pixels(&path, &pixels, size);
@@ -115,6 +120,25 @@ impl Listing {
                 Ok(Found { pixels, left_out, damaged_cache: None })
             }
         }
+    }
+
+    /// How many seconds the decoding of all images takes, as some of them take it now. Those that cannot be read count like others.
+    pub fn seconds_to_decode(&self, size: usize) -> f64 {
+        let files: Vec<&PathBuf> = self.train.iter().chain(&self.test).collect();
+        let sample: Vec<&PathBuf> = files.iter().step_by(files.len().div_ceil(SAMPLED).max(1)).copied().collect();
+        let decoder = decode::Decoder::default();
+        let (mut done, begin) = (0, Instant::now());
+        for some in sample.chunks(SAMPLED_AT_ONCE) {
+            some.par_iter().for_each(|file| {
+                // whether it is an image is not asked here
+                let _ = decoder.decode(&self.root.join(file), size, &mut vec![0; 3 * size * size]);
+            });
+            done += some.len();
+            if begin.elapsed() > LONG_ENOUGH {
+                break;
+            }
+        }
+        begin.elapsed().as_secs_f64() * files.len() as f64 / done.max(1) as f64
     }
 
     /// Changes with the folder, the name, length and time of any file, and the size.

@@ -84,6 +84,11 @@ impl Source {
         }
     }
 
+    /// How many seconds the decoding of image files takes: about none where there are none.
+    pub fn seconds_to_decode(&self, size: i64) -> f64 {
+        if let Self::Folder(listing) = self { listing.seconds_to_decode(size as usize) } else { 0. }
+    }
+
     /// All images at `size` × `size` pixels. Those that cannot be read are an error or, as `unreadable` says, left out, and their labels
     /// with them; then it is said which.
     pub fn read(&mut self, size: i64, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<Found> {

@@ -46,7 +46,8 @@ pub(super) struct Covariance {
     count: i64,
     /// (1, D)
     mean: Tensor,
-    /// (D, D), the sum over images of (x − mean)ᵀ(x − mean), which is symmetric: only blocks with a part below the diagonal are right.
+    /// (D, D), the sum over images of (x − mean)ᵀ(x − mean), which is symmetric: what lies in blocks wholly above
+    /// the diagonal stays 0 and is never read.
     scatter: Tensor,
 }
 
@@ -108,6 +109,17 @@ mod tests {
                 assert!(error < tolerance, "{want} in {kind:?}: {error:e}");
             }
         }
+    }
+
+    #[test]
+    fn the_lower_half_of_several_blocks_is_that_of_the_whole_product() {
+        let x = Tensor::rand([6, 3, 20, 20], (Kind::Double, Device::Cpu));
+        let mut covariance = Covariance::new(1200, Kind::Double, Device::Cpu);
+        x.split(4, 0).iter().for_each(|part| covariance.add(part));
+        let flat = x.flatten(1, -1);
+        let centred = &flat - flat.mean_dim(0i64, true, None);
+        let whole = centred.tr().matmul(&centred);
+        assert!(1200 > 2 * BLOCK && error(&covariance.scatter.tril(0), &whole.tril(0)) < 1e-14);
     }
 
     #[test]

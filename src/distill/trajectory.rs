@@ -172,9 +172,14 @@ impl Store {
         unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
     }
 
-    /// Removes what a process that was killed while it finished expert `index` has left, where that is allowed.
+    /// Removes what a process that was killed while it finished expert `index` has left, unless somebody is training here.
     pub fn tidy(&self, index: u64) {
-        let _ = fs::remove_dir_all(self.partial_folder(index));
+        let folder = self.partial_folder(index);
+        if folder.exists()
+            && let Ok(Some(_lock)) = self.try_lock()
+        {
+            let _ = fs::remove_dir_all(folder);
+        }
     }
 
     fn file(&self, index: u64) -> PathBuf {

@@ -50,6 +50,8 @@ pub enum Wanted {
 
 /// How long to wait before trying again what could not be written.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
+/// While a run cannot write, it records no more commands than about this many.
+const MOST_UNWRITTEN: usize = 10_000;
 
 /// The trainer's side of the channels.
 #[derive(Debug)]
@@ -164,14 +166,16 @@ impl Control {
             self.record(What::Waiting { reason: Some(reason) })?;
         }
         let until = Instant::now() + TRY_AGAIN;
-        loop {
+        // looked at here, too: who asks again and again must not keep the run from trying
+        while Instant::now() < until {
             match self.requests.recv_deadline(until) {
                 Ok(request) => self.serve(request)?,
-                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::Interrupted),
             }
             self.go_on()?;
         }
+        Ok(())
     }
 
     /// Writes a warning for the user.
@@ -264,9 +268,14 @@ impl Control {
 
     /// Answers one request, and records it.
     fn serve(&mut self, request: Request) -> Result<()> {
-        let repeated = matches!(request.command, Command::Stop { .. }) && self.stopping.is_some();
-        let answer = self.answer(&request.command).unwrap_or_else(|error| Answer::rejected(error.to_string()));
-        if !repeated {
+        let is_stop = matches!(request.command, Command::Stop { .. });
+        let repeated = is_stop && self.stopping.is_some();
+        let is_too_much = !is_stop && self.recorder.unwritten() > MOST_UNWRITTEN;
+        let answer = match is_too_much {
+            true => Answer::rejected("the run cannot write, and too many commands wait to be recorded already; make room, and ask again"),
+            false => self.answer(&request.command).unwrap_or_else(|error| Answer::rejected(error.to_string())),
+        };
+        if !repeated && !is_too_much {
             let Answer { status, reason, from, to } = answer.clone();
             let reason = match &request.command {
                 Command::Stop { reason } if status == CommandStatus::Accepted => Some(reason.clone()),

@@ -165,7 +165,7 @@ impl Distillation<'_> {
 
     /// What to do after so many updates that were left out, the last at `step`.
     fn way_out(&self, step: u64) -> Result<String> {
-        let (first, run) = (step + 1 - NOT_FINITE_IN_A_ROW, self.run.name());
+        let (first, run) = (step + 1 - NOT_FINITE_IN_A_ROW, self.run.reference());
         Ok(format!(
             "{NOT_FINITE_IN_A_ROW} updates in a row were not finite, so the images are those of step {}: the student diverges. There is a \
              checkpoint of step {step}. With an engine at work (`astill resume {run} --detach` starts one) lower distill.lr_student or \

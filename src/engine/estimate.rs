@@ -7,6 +7,7 @@ use crate::distill::expert::CPU_PIECE;
 use crate::distill::{path_vectors, room_for_passes};
 use crate::engine::rates::Rates;
 use crate::engine::{device, network};
+use crate::error::SMALLER;
 use crate::profile::Profile;
 use serde::Serialize;
 use tch::Device;
@@ -18,7 +19,7 @@ const EIGEN: f64 = 9.;
 /// 32 × 32 at width 128 and depth 3.
 const GRAPH: f64 = 16.;
 
-/// An estimate, for a run that finds no experts in the store and no fitted whitening.
+/// An estimate, for a run that finds no experts in the store, no fitted whitening and no decoded images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
     /// "cpu", "cuda:0".
@@ -80,6 +81,7 @@ impl<'a> Sizes<'a> {
         })
     }
 
+    /// Of whitening.
     fn data_seconds(&self, rates: &Rates) -> f64 {
         let Self { train, validation, test, pixels, .. } = self;
         // the whitening of every image, and a little more than half of the covariance of the training images
@@ -175,11 +177,12 @@ impl<'a> Sizes<'a> {
 }
 
 impl Estimate {
-    /// For `profile` on `device`, with data as in `inventory`. Takes a second or two on the device.
-    pub fn measure(profile: &Profile, inventory: &Inventory, on: Device) -> Result<Self> {
+    /// For `profile` on `device`, with data as in `inventory`, whose decoding takes so many seconds. Takes a second or two on the device.
+    pub fn measure(profile: &Profile, inventory: &Inventory, seconds_to_decode: f64, on: Device) -> Result<Self> {
+        device::allow_tf32(profile.network.tf32);
         let sizes = Sizes::of(profile, inventory)?;
         let rates = Rates::measure(profile, inventory.classes.len(), sizes.mean_batch as usize, on)?;
-        let (data_seconds, experts_seconds) = (sizes.data_seconds(&rates), sizes.experts_seconds(&rates));
+        let (data_seconds, experts_seconds) = (seconds_to_decode + sizes.data_seconds(&rates), sizes.experts_seconds(&rates));
         let (iteration_seconds, evaluate_seconds) = (sizes.iteration_seconds(&rates), sizes.evaluate_seconds(&rates));
         let distill_seconds = profile.distill.iterations as f64 * iteration_seconds;
         // that of the program, with what was measured
@@ -203,11 +206,12 @@ impl Estimate {
         })
     }
 
-    /// What to say where the memory that is free is not enough.
+    /// What to say where the memory that is free is not enough; nothing is said of a GPU's, of which the free part is not known.
     pub fn warning(&self) -> Option<String> {
         let free = self.free_mib.filter(|free| *free < self.memory_mib)?;
         Some(format!(
-            "it needs about {:.0} MiB on {}, where {free:.0} MiB are free: lower distill.batch, distill.syn_steps or dataset.train_limit",
+            "it needs about {:.0} MiB on {}, where {free:.0} MiB are free: lower {SMALLER}; \
+             or dataset.train_limit",
             self.memory_mib, self.device
         ))
     }

@@ -117,8 +117,7 @@ impl Training<'_> {
                     here = self.shelf(index, Some(here), control)?;
                     continue;
                 }
-                here = self.train(index, here, control)?;
-                trained_here = true;
+                (here, trained_here) = self.train(index, here, control)?;
             };
             if !trained_here {
                 here.store.tidy(index);
@@ -179,8 +178,9 @@ impl Training<'_> {
         settings
     }
 
-    /// Trains expert `index` to its end. If its settings change on the way, it moves to the shelf of an expert with these changes.
-    fn train(&self, index: u64, mut here: Shelf, control: &mut Control) -> Result<Shelf> {
+    /// Trains expert `index` to its end, and says whether it came there: not if it has to be looked for, or begun, once more. If its
+    /// settings change on the way, it moves to the shelf of an expert with these changes.
+    fn train(&self, index: u64, mut here: Shelf, control: &mut Control) -> Result<(Shelf, bool)> {
         let (begun, damaged) = here.store.partial(index)?;
         if let Some(problem) = damaged {
             control.warn(format!("{problem}; the training of expert {} goes on from before it, to the same numbers", index + 1))?;
@@ -210,12 +210,12 @@ impl Training<'_> {
                 here = self.shelf(index, None, control)?;
                 if !here.course.begins_as(&before.course, epoch) {
                     // what has been trained so far is not of an expert with these settings
-                    return Ok(here);
+                    return Ok((here, false));
                 }
                 self.create(&here, control)?;
                 here.lock = lock_or_wait(&here.store, index, control)?;
-                if here.lock.is_none() {
-                    return Ok(here);
+                if here.lock.is_none() || !matches!(here.store.finished(index), Ok(None)) {
+                    return Ok((here, false));
                 }
                 // the first point last: without it the others count for nothing, should this be cut off
                 for (e, theta) in points.iter().enumerate().rev() {
@@ -230,7 +230,7 @@ impl Training<'_> {
                 Err(Error::Diverged(problem)) => {
                     control.diverged(problem)?;
                     // once it goes on, from the last epoch that was kept
-                    return Ok(here);
+                    return Ok((here, false));
                 }
                 trained => trained?,
             };
@@ -240,7 +240,7 @@ impl Training<'_> {
             epochs.push(record);
         }
         control.until_written(|_| here.store.finish(index, &points, &epochs))?;
-        Ok(here)
+        Ok((here, true))
     }
 
     fn train_epoch(

@@ -77,6 +77,11 @@ impl Recorder {
         Ok(())
     }
 
+    /// How many events are not in the file yet.
+    pub fn unwritten(&self) -> usize {
+        self.unwritten.len()
+    }
+
     fn append(&mut self, line: &[u8]) -> std::io::Result<()> {
         if self.events.metadata().is_ok_and(|m| m.nlink() == 0) {
             // somebody removed it: what is written there is lost

@@ -203,7 +203,7 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
     let mut dataset = request.load(&mut watch)?;
     drop(watch);
     for path in &dataset.damaged_caches {
-        control.warn(format!("{} was damaged; it has been made again, with the same numbers", path.display()))?;
+        control.warn(format!("{} was damaged; it has been made again from the same images", path.display()))?;
     }
     dataset.train.to_device(plan.device);
     dataset.validation.to_device(plan.device);

@@ -57,6 +57,9 @@ const NAME_LENGTH: usize = 100;
 const HOST_LENGTH: u64 = 256;
 /// A profile is a page of text.
 const LARGEST_PROFILE: u64 = 1 << 20;
+/// The folder of runs where nothing else is said.
+pub const USUAL_RUNS: &str = "runs";
+
 /// How often, and how far apart, the lock is tried.
 const LOCK_TRIES: u32 = 10;
 const LOCK_AGAIN: Duration = Duration::from_millis(20);
@@ -91,15 +94,23 @@ impl RunDir {
             )));
         }
         Err(Error::Usage(format!(
-            "there is a run \"{name}\" in {} already: choose another --name, or go on with it by `astill resume {name}`",
-            runs.display()
+            "there is a run \"{name}\" in {} already: choose another --name, or go on with it by `astill resume {}`",
+            runs.display(),
+            Self::at(runs.join(name)).reference()
         )))
     }
 
-    /// Removes what [`RunDir::create`] made, for a run that could not be begun. Anything else in it stays, and so does the folder then.
+    /// Removes a run that could not be begun: one of which no event was recorded and that has kept nothing. Any other stays as it is,
+    /// and so does what is not of a run.
     pub fn remove_unborn(&self) {
-        let _ = fs::remove_file(self.profile());
-        let _ = fs::remove_file(self.path.join("lock"));
+        let is_empty = |folder: &str| fs::read_dir(self.path.join(folder)).is_ok_and(|mut entries| entries.next().is_none());
+        let is_missing = |folder: &str| !self.path.join(folder).exists();
+        if fs::metadata(self.events()).is_ok_and(|events| events.len() > 0) || !FOLDERS.iter().all(|f| is_missing(f) || is_empty(f)) {
+            return;
+        }
+        for file in [self.profile(), self.path.join("lock"), self.events(), self.log()] {
+            let _ = fs::remove_file(file);
+        }
         FOLDERS.iter().for_each(|folder| _ = fs::remove_dir(self.path.join(folder)));
         let _ = fs::remove_dir(&self.path);
     }
@@ -171,6 +182,13 @@ impl RunDir {
         self.path.canonicalize().unwrap_or_else(|_| self.path.clone()).file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
+    /// What a command calls this run from here: its name if it is in the folder of runs that commands look in by themselves, else its path.
+    pub fn reference(&self) -> String {
+        let folder = |path: &Path| path.canonicalize().ok();
+        let is_usual = self.path.parent().and_then(folder).is_some_and(|parent| Some(parent) == folder(Path::new(USUAL_RUNS)));
+        if is_usual { self.name() } else { self.path.display().to_string() }
+    }
+
     /// The right to be this run's engine. Errors: another process has it.
     pub fn lock(&self) -> Result<EngineLock> {
         let path = self.path.join("lock");
@@ -187,9 +205,9 @@ impl RunDir {
                 Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }
         }
-        let path = self.path.display();
+        let (path, it) = (self.path.display(), self.reference());
         Err(Error::Usage(format!(
-            "{path} is in the hands of another astill already: watch it with `astill attach {path}`, or end it first with `astill send {path} stop`"
+            "{path} is in the hands of another astill already: watch it with `astill attach {it}`, or end it first with `astill send {it} stop`"
         )))
     }
 
@@ -287,6 +305,30 @@ fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::checkpoints;
+
+    #[test]
+    fn a_run_that_was_not_begun_is_removed_and_any_other_stays() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let write = |path: PathBuf, text: &str| fs::write(&path, text).map_err(Error::io("write", &path));
+        let unborn = |name: &str| -> Result<RunDir> {
+            let run = RunDir::create(runs.path(), "p", Some(name))?;
+            [(run.profile(), "{}"), (run.log(), "astill: no"), (run.events(), "")].into_iter().try_for_each(|(p, t)| write(p, t))?;
+            Ok(run)
+        };
+        let run = unborn("a")?;
+        drop(run.lock()?);
+        run.remove_unborn();
+        assert!(!run.path().exists());
+        let (recorded, kept) = (unborn("b")?, unborn("c")?);
+        write(recorded.events(), "{}\n")?;
+        write(kept.path().join(checkpoints::file_name(3)), "")?;
+        for run in [recorded, kept] {
+            run.remove_unborn();
+            assert!(run.profile().exists() && run.log().exists() && run.events().exists());
+        }
+        Ok(())
+    }
 
     #[test]
     fn names_are_counted_up_and_taken_ones_refused() -> Result<()> {

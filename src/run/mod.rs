@@ -10,5 +10,5 @@ pub mod list;
 pub mod socket;
 pub mod text;
 
-pub use dir::{EngineAt, EngineLock, FOLDERS, RunDir};
+pub use dir::{EngineAt, EngineLock, FOLDERS, RunDir, USUAL_RUNS};
 pub use history::History;

@@ -59,14 +59,14 @@ pub fn user() -> u32 {
 /// [`Error::Usage`] if no engine of this machine has the run; [`Error::File`] if it has not answered.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
     let nobody = || {
-        let (path, name) = (run.path().display(), run.name());
+        let (path, it) = (run.path().display(), run.reference());
         Error::Usage(match run.engine() {
             EngineAt::Host(host) => format!("the engine of {path} is at work on the machine {host}: only there can it be told anything"),
             EngineAt::Perhaps(host) => format!(
                 "no engine of this machine is at work on {path}; the latest was on the machine {host} and has not said that it ended. \
-                 If it is gone, `astill resume {name}` starts one here"
+                 If it is gone, `astill resume {it} --detach` starts one here"
             ),
-            EngineAt::Here | EngineAt::Nowhere => format!("no engine is at work on {path}: `astill resume {name}` starts one"),
+            EngineAt::Here | EngineAt::Nowhere => format!("no engine is at work on {path}: `astill resume {it}` starts one"),
         })
     };
     let path = path(run, false)?;

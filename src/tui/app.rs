@@ -422,15 +422,21 @@ impl App {
     /// What to say after leaving.
     pub fn ending(&self) -> Option<String> {
         let session = self.desk.session.as_ref()?;
-        let name = clean(&session.run.name());
+        let (name, it) = (clean(&session.run.name()), clean(&session.run.reference()));
         if let Some(table) = session.model.finished.as_ref().and_then(crate::headless::table) {
             return Some(format!("Run {name} is done.\n\n{table}"));
         }
         Some(match session.standing() {
             Standing::Elsewhere => format!("Run {name} goes on, but its engine is not on this machine"),
-            Standing::Perhaps => format!("Run {name} has no engine on this machine"),
-            Standing::Gone => format!("Run {name} has no engine any more; go on with it by `astill resume {name}`"),
-            Standing::Said(model::State::Stopped) => format!("Run {name} is stopped; go on with it by `astill resume {name}`"),
+            Standing::Perhaps => {
+                let host = clean(session.host());
+                format!(
+                    "Run {name} has no engine on this machine; its latest was on {host} and has not said that it ended. If it is gone, go on \
+                     with the run by `astill resume {it} --detach`"
+                )
+            }
+            Standing::Gone => format!("Run {name} has no engine any more; go on with it by `astill resume {it}`"),
+            Standing::Said(model::State::Stopped) => format!("Run {name} is stopped; go on with it by `astill resume {it}`"),
             Standing::Said(model::State::Failed) => {
                 let why = match &session.model.finished {
                     Some(crate::run::event::What::RunFinished { reason: Some(reason), .. }) => reason.as_str(),
@@ -438,8 +444,8 @@ impl App {
                 };
                 format!("Run {name} failed: {why}")
             }
-            Standing::Said(model::State::Paused) => format!("Run {name} is paused; look again with `astill attach {name}`"),
-            Standing::Said(_) => format!("Run {name} goes on; look again with `astill attach {name}`"),
+            Standing::Said(model::State::Paused) => format!("Run {name} is paused; look again with `astill attach {it}`"),
+            Standing::Said(_) => format!("Run {name} goes on; look again with `astill attach {it}`"),
         })
     }
 }

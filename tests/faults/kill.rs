@@ -1,6 +1,6 @@
 //! SIGKILL at any moment: the resumed run ends in the same bytes.
 
-use crate::place::{Outcome, Place, assert_status, in_full, last_step, row, text};
+use crate::place::{Outcome, Place, TRIES, assert_status, in_full, last_step, row, text};
 use astill::run::event::{Event, Phase, What};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,8 +13,6 @@ use std::time::Duration;
 
 /// Long enough in the short phases to be hit there.
 const SETS: [&str; 3] = ["distill.iterations=12", "evaluate.every=4", "evaluate.epochs=30"];
-/// How often a kill that came too late is tried again.
-const TRIES: usize = 20;
 const PHASES: [Phase; 5] = [Phase::Data, Phase::Experts, Phase::Init, Phase::Distill, Phase::Evaluate];
 
 /// When the engine is killed.

@@ -148,7 +148,7 @@ impl Drop for Background<'_> {
 }
 
 /// Runs `arguments` and sends SIGTERM as soon as a line on stderr contains `sign`.
-pub fn stop_at(place: &Place, arguments: &[&str], sign: &str) -> Result<Option<i32>, Box<dyn Error>> {
+fn stop_at(place: &Place, arguments: &[&str], sign: &str) -> Result<Option<i32>, Box<dyn Error>> {
     let mut child = place.astill(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(child.stderr.take().ok_or("no stderr")?).lines();
     for line in lines.by_ref() {
@@ -161,6 +161,25 @@ pub fn stop_at(place: &Place, arguments: &[&str], sign: &str) -> Result<Option<i
     lines.for_each(drop);
     Ok(child.wait()?.code())
 }
+
+/// A place in which a program was stopped at a sign: on a machine with other work the signal may come when all is done, and then it
+/// is tried again in another place.
+pub fn stopped(begin: impl Fn() -> Result<Place, Box<dyn Error>>, arguments: &[&str], sign: &str) -> Result<Place, Box<dyn Error>> {
+    for _ in 0..TRIES {
+        let place = begin()?;
+        match stop_at(&place, arguments, sign)? {
+            Some(0) => {}
+            status => {
+                assert_eq!(status, Some(143), "stopped at {sign}");
+                return Ok(place);
+            }
+        }
+    }
+    Err(format!("{sign} was over {TRIES} times").into())
+}
+
+/// How often a signal that came too late is tried again.
+pub const TRIES: usize = 20;
 
 /// How long anything is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);

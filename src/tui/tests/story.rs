@@ -63,7 +63,7 @@ fn from_the_menu_to_the_result() {
     assert!(!stage.left);
     stage.keys(&["q"]);
     assert!(stage.left);
-    assert_eq!(stage.app.ending().unwrap(), "Run shapes-001 goes on; look again with `astill attach shapes-001`");
+    assert_eq!(stage.app.ending().unwrap(), "Run shapes-001 goes on; look again with `astill attach /runs/shapes-001`");
 
     // attached again, to the end
     let mut stage = Stage::run((80, 24), "shapes-001", a_run("shapes-001", 100));
