@@ -153,7 +153,9 @@ fn checked(args: &ProfileArgs, data: &Path) -> Result<(Loaded, data::Request, da
 
 fn check(args: &ProfileArgs, device: &str, as_json: bool, data: &Path) -> Result<ExitCode> {
     let (loaded, request, inventory) = checked(args, data)?;
-    let estimate = Estimate::measure(&loaded.profile, &inventory, request.seconds_to_decode()?, device::choose(device)?)?;
+    let mut estimate = Estimate::measure(&loaded.profile, &inventory, device::choose(device)?)?;
+    // afterwards: the memory that it takes is none of what the run needs at the same time
+    estimate.add_data_seconds(request.seconds_to_decode()?);
     let count = |split: &[usize]| split.iter().sum::<usize>();
     let (train, validation, test) = (count(&inventory.train), count(&inventory.validation), count(&inventory.test));
     if as_json {
@@ -202,22 +204,13 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let lock = begun.inspect_err(|_| run.remove_unborn())?;
     if args.detach {
         drop(lock);
-        let started = detached(&run, &loaded.name, Some(&device::name(device)), Some(data));
-        return started.inspect_err(|_| run.remove_unborn());
+        return detached(&run, &loaded.name, Some(&device::name(device)), Some(data));
     }
     let folder = engine::data_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
-    let plan = Plan {
-        run: run.clone(),
-        profile_name,
-        profile: loaded.profile,
-        data,
-        folder,
-        device,
-        threads: None,
-        attended: std::io::stderr().is_terminal(),
-    };
-    foreground(plan, lock, Some(Reporter::new(std::io::stderr().is_terminal()))).inspect_err(|_| run.remove_unborn())
+    let plan =
+        Plan { run, profile_name, profile: loaded.profile, data, folder, device, threads: None, attended: std::io::stderr().is_terminal() };
+    foreground(plan, lock, Some(Reporter::new(std::io::stderr().is_terminal())))
 }
 
 fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> Result<ExitCode> {
@@ -285,7 +278,7 @@ fn detached(run: &RunDir, profile: &str, device: Option<&str>, data: Option<&Pat
             let text = foreign_file::read_text(&run.log(), LARGEST_LOG).unwrap_or_default();
             let last = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it has left no word").trim_start_matches("astill: ");
             let message = format!("the engine ended at once ({status}): {last}");
-            return Err(if status.code() == Some(2) { Error::Usage(message) } else { Error::file(run.path(), message) });
+            return Err(if status.code() == Some(2) { Error::Usage(message) } else { Error::file(run.log(), message) });
         }
         std::thread::sleep(LOOK_AGAIN);
     }

@@ -92,7 +92,11 @@ fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
     let want = whole.distilled("r")?;
 
     for phase in ["data", "experts", "init", "distill", "evaluate"] {
-        let place = stopped(Place::new, &[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat(), &format!("phase {phase}"))?;
+        let place = stopped(Place::new, &[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat(), &format!("phase {phase}"), |place| {
+            let events = place.events("r").unwrap_or_default();
+            let latest = events.iter().rev().find_map(|e| if let What::Phase { name } = e.what { Some(name) } else { None });
+            latest.is_some_and(|name| name.to_string() == phase)
+        })?;
         let events = place.events("r")?;
         assert!(events.iter().any(|e| matches!(&e.what, What::Command { command, .. } if command == "stop")));
         assert!(!place.path("runs/r/distilled/best.safetensors").exists());
@@ -108,7 +112,9 @@ fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
 
 #[test]
 fn experts_that_were_interrupted_are_not_trained_again() -> Outcome {
-    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r"], "expert 1 epoch 2")?;
+    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r"], "expert 1 epoch 2", |place| {
+        place.events("r").is_ok_and(|events| epochs_trained(&events) < 6)
+    })?;
     let before = epochs_trained(&place.events("r")?);
     assert!(before >= 2);
     assert_status(&place.run(&["resume", "r"])?, 0);
@@ -118,7 +124,7 @@ fn experts_that_were_interrupted_are_not_trained_again() -> Outcome {
 
 #[test]
 fn one_engine_has_a_run_at_a_time() -> Outcome {
-    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r"], "phase experts")?;
+    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r"], "phase experts", |_| true)?;
     let lock = fs::File::create(place.path("runs/r/lock"))?;
     lock.lock()?;
     let refused = place.run(&["resume", "r"])?;

@@ -88,7 +88,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
 
 #[test]
 fn runs_are_listed_with_their_state_and_one_without_an_engine_says_so() -> Outcome {
-    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "one"], "phase experts")?;
+    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "one"], "phase experts", |_| true)?;
     let listed = place.run(&["list", "--json"])?;
     assert_status(&listed, 0);
     let runs: serde_json::Value = serde_json::from_slice(&listed.stdout)?;
@@ -101,7 +101,7 @@ fn runs_are_listed_with_their_state_and_one_without_an_engine_says_so() -> Outco
 
 #[test]
 fn an_edit_of_a_resumed_run_holds_from_its_checkpoint_on() -> Outcome {
-    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r", "--set", "distill.iterations=100000"], "step 2:")?;
+    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r", "--set", "distill.iterations=100000"], "step 2:", |_| true)?;
     let done = place::last_step(&place, "r");
     assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
     let engine = Background::of(&place, "r");
@@ -122,11 +122,11 @@ fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
     let run = ["run", "tiny.yaml", "--name", "r"];
     let begun = |sign: &str| -> Result<Place, Box<dyn std::error::Error>> {
         let edited = || {
-            let place = stopped(Place::new, &run, "phase data")?;
+            let place = stopped(Place::new, &run, "phase data", |place| !place.path("data/trajectories").exists())?;
             fs::write(place.path("runs/r/edits.json"), edits)?;
             Ok(place)
         };
-        let place = if sign.is_empty() { edited()? } else { stopped(edited, &["resume", "r"], sign)? };
+        let place = if sign.is_empty() { edited()? } else { stopped(edited, &["resume", "r"], sign, |_| true)? };
         assert_status(&place.run(&["resume", "r"])?, 0);
         Ok(place)
     };

@@ -41,6 +41,7 @@ impl Decoder {
             alone = Some(self.large.lock());
         }
         let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+        drop(file);
         let square = square(over_black(image), size as u32);
         drop(alone);
         write_planar(&square, planar);
@@ -60,11 +61,14 @@ fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
-    limits.max_alloc = Some(LARGEST_BYTES);
-    reader.limits(limits.clone());
+    // for what is read here; the picture itself comes later, and is larger
+    limits.max_alloc = Some(LARGE);
+    reader.limits(limits);
     let decoder = reader.into_decoder()?;
-    limits.reserve(decoder.total_bytes())?;
-    Ok(decoder)
+    match decoder.total_bytes() {
+        0..=LARGEST_BYTES => Ok(decoder),
+        bytes => Err(std::io::Error::other(format!("it takes {} MiB when decoded, more than {}", bytes >> 20, LARGEST_BYTES >> 20)).into()),
+    }
 }
 
 /// Whether a JPEG ends before the marker of its end. What follows that marker is none of the picture's.

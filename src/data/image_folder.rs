@@ -13,9 +13,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 /// How many unreadable images an error names.
 const NAMED: usize = 5;
 
-/// To know how long decoding takes, at most so many images are decoded, some at a time, until it has taken long enough.
+/// To know how long decoding takes, at most so many images are decoded, until it has taken long enough.
 const SAMPLED: usize = 512;
-const SAMPLED_AT_ONCE: usize = 64;
 const LONG_ENOUGH: Duration = Duration::from_millis(200);
 
 /// A file, relative to the root, that is no image, and why.
@@ -128,7 +127,7 @@ impl Listing {
         let sample: Vec<&PathBuf> = files.iter().step_by(files.len().div_ceil(SAMPLED).max(1)).copied().collect();
         let decoder = decode::Decoder::default();
         let (mut done, begin) = (0, Instant::now());
-        for some in sample.chunks(SAMPLED_AT_ONCE) {
+        for some in sample.chunks(4 * rayon::current_num_threads()) {
             some.par_iter().for_each(|file| {
                 // whether it is an image is not asked here
                 let _ = decoder.decode(&self.root.join(file), size, &mut vec![0; 3 * size * size]);

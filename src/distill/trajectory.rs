@@ -172,13 +172,15 @@ impl Store {
         unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
     }
 
-    /// Removes what a process that was killed while it finished expert `index` has left, unless somebody is training here.
-    pub fn tidy(&self, index: u64) {
+    /// Removes what a process that was killed while it finished expert `index` has left, unless another one than the caller, who may
+    /// hold `lock`, is training here.
+    pub fn tidy(&self, index: u64, lock: Option<&TrainingLock>) {
         let folder = self.partial_folder(index);
-        if folder.exists()
-            && let Ok(Some(_lock)) = self.try_lock()
-        {
-            let _ = fs::remove_dir_all(folder);
+        if folder.exists() {
+            let taken = if lock.is_none() { self.try_lock().ok().flatten() } else { None };
+            if lock.or(taken.as_ref()).is_some() {
+                let _ = fs::remove_dir_all(folder);
+            }
         }
     }
 
@@ -265,9 +267,16 @@ mod tests {
         store.finish(0, &points, &[record(0.5), record(0.25)])?;
         let done = store.finished(0)?.ok_or(Error::Interrupted)?;
         assert!(!store.partial_folder(0).exists());
-        store.save_epoch(0, 0, &expert(1.), None)?;
-        store.tidy(0);
-        assert!(!store.partial_folder(0).exists());
+        for is_held in [false, true] {
+            store.save_epoch(0, 0, &expert(1.), None)?;
+            let lock = store.try_lock()?;
+            store.tidy(0, None);
+            assert!(store.partial_folder(0).exists(), "somebody is training");
+            store.tidy(0, lock.as_ref().filter(|_| is_held));
+            drop(lock);
+            store.tidy(0, None);
+            assert!(!store.partial_folder(0).exists());
+        }
         assert!(done.checkpoint(1)?.equal(&points[1]) && done.last()?.equal(&points[2]));
         assert_eq!(done.epochs(), [record(0.5), record(0.25)]);
         drop(done);

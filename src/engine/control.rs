@@ -110,6 +110,10 @@ impl Control {
     /// Writes an event.
     pub fn record(&mut self, what: What) -> Result<()> {
         self.recorder.take(what)?;
+        self.write_events()
+    }
+
+    fn write_events(&mut self) -> Result<()> {
         if self.waiting.is_some() || self.stopping.is_some() {
             // what cannot be written now is written when the wait is over, or as the last thing
             let _ = self.recorder.flush();
@@ -281,13 +285,15 @@ impl Control {
                 Command::Stop { reason } if status == CommandStatus::Accepted => Some(reason.clone()),
                 _ => reason,
             };
-            self.record(What::Command { command: request.command.to_string(), status, reason, from, to })?;
+            self.recorder.take(What::Command { command: request.command.to_string(), status, reason, from, to })?;
+            // before the answer, where it can be; but the answer must not wait for the disk
+            let _ = self.recorder.flush();
         }
         if let Some(asker) = request.answer {
             // who does not wait for the answer any more needs none
             let _ = asker.send(answer);
         }
-        Ok(())
+        self.write_events()
     }
 
     fn answer(&mut self, command: &Command) -> Result<Answer> {

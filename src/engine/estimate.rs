@@ -177,12 +177,12 @@ impl<'a> Sizes<'a> {
 }
 
 impl Estimate {
-    /// For `profile` on `device`, with data as in `inventory`, whose decoding takes so many seconds. Takes a second or two on the device.
-    pub fn measure(profile: &Profile, inventory: &Inventory, seconds_to_decode: f64, on: Device) -> Result<Self> {
+    /// For `profile` on `device`, with data as in `inventory`, without the decoding of image files. Takes a second or two on the device.
+    pub fn measure(profile: &Profile, inventory: &Inventory, on: Device) -> Result<Self> {
         device::allow_tf32(profile.network.tf32);
         let sizes = Sizes::of(profile, inventory)?;
         let rates = Rates::measure(profile, inventory.classes.len(), sizes.mean_batch as usize, on)?;
-        let (data_seconds, experts_seconds) = (seconds_to_decode + sizes.data_seconds(&rates), sizes.experts_seconds(&rates));
+        let (data_seconds, experts_seconds) = (sizes.data_seconds(&rates), sizes.experts_seconds(&rates));
         let (iteration_seconds, evaluate_seconds) = (sizes.iteration_seconds(&rates), sizes.evaluate_seconds(&rates));
         let distill_seconds = profile.distill.iterations as f64 * iteration_seconds;
         // that of the program, with what was measured
@@ -204,6 +204,12 @@ impl Estimate {
             memory_mib: device_mib.unwrap_or(host_mib),
             free_mib,
         })
+    }
+
+    /// Adds what the data takes besides.
+    pub fn add_data_seconds(&mut self, seconds: f64) {
+        self.data_seconds += seconds;
+        self.seconds += seconds;
     }
 
     /// What to say where the memory that is free is not enough; nothing is said of a GPU's, of which the free part is not known.

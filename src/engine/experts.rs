@@ -120,7 +120,7 @@ impl Training<'_> {
                 (here, trained_here) = self.train(index, here, control)?;
             };
             if !trained_here {
-                here.store.tidy(index);
+                here.store.tidy(index, here.lock.as_ref());
                 let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
                 control.record(What::ExpertFound { expert: index, store, epochs })?;
             }
@@ -214,7 +214,7 @@ impl Training<'_> {
                 }
                 self.create(&here, control)?;
                 here.lock = lock_or_wait(&here.store, index, control)?;
-                if here.lock.is_none() || !matches!(here.store.finished(index), Ok(None)) {
+                if here.lock.is_none() || matches!(here.store.finished(index), Ok(Some(_))) {
                     return Ok((here, false));
                 }
                 // the first point last: without it the others count for nothing, should this be cut off

@@ -100,17 +100,10 @@ impl RunDir {
         )))
     }
 
-    /// Removes a run that could not be begun: one of which no event was recorded and that has kept nothing. Any other stays as it is,
-    /// and so does what is not of a run.
+    /// Removes what [`RunDir::create`] made, for a run that could not be begun. Anything else in it stays, and so does the folder then.
     pub fn remove_unborn(&self) {
-        let is_empty = |folder: &str| fs::read_dir(self.path.join(folder)).is_ok_and(|mut entries| entries.next().is_none());
-        let is_missing = |folder: &str| !self.path.join(folder).exists();
-        if fs::metadata(self.events()).is_ok_and(|events| events.len() > 0) || !FOLDERS.iter().all(|f| is_missing(f) || is_empty(f)) {
-            return;
-        }
-        for file in [self.profile(), self.path.join("lock"), self.events(), self.log()] {
-            let _ = fs::remove_file(file);
-        }
+        let _ = fs::remove_file(self.profile());
+        let _ = fs::remove_file(self.path.join("lock"));
         FOLDERS.iter().for_each(|folder| _ = fs::remove_dir(self.path.join(folder)));
         let _ = fs::remove_dir(&self.path);
     }
@@ -186,7 +179,8 @@ impl RunDir {
     pub fn reference(&self) -> String {
         let folder = |path: &Path| path.canonicalize().ok();
         let is_usual = self.path.parent().and_then(folder).is_some_and(|parent| Some(parent) == folder(Path::new(USUAL_RUNS)));
-        if is_usual { self.name() } else { self.path.display().to_string() }
+        let usual = self.path.file_name().filter(|_| is_usual);
+        usual.unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 
     /// The right to be this run's engine. Errors: another process has it.
@@ -305,30 +299,6 @@ fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::checkpoints;
-
-    #[test]
-    fn a_run_that_was_not_begun_is_removed_and_any_other_stays() -> Result<()> {
-        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let write = |path: PathBuf, text: &str| fs::write(&path, text).map_err(Error::io("write", &path));
-        let unborn = |name: &str| -> Result<RunDir> {
-            let run = RunDir::create(runs.path(), "p", Some(name))?;
-            [(run.profile(), "{}"), (run.log(), "astill: no"), (run.events(), "")].into_iter().try_for_each(|(p, t)| write(p, t))?;
-            Ok(run)
-        };
-        let run = unborn("a")?;
-        drop(run.lock()?);
-        run.remove_unborn();
-        assert!(!run.path().exists());
-        let (recorded, kept) = (unborn("b")?, unborn("c")?);
-        write(recorded.events(), "{}\n")?;
-        write(kept.path().join(checkpoints::file_name(3)), "")?;
-        for run in [recorded, kept] {
-            run.remove_unborn();
-            assert!(run.profile().exists() && run.log().exists() && run.events().exists());
-        }
-        Ok(())
-    }
 
     #[test]
     fn names_are_counted_up_and_taken_ones_refused() -> Result<()> {

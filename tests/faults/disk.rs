@@ -2,11 +2,12 @@
 
 use super::kill::{arguments, half_written};
 use crate::place::{Background, Outcome, PATIENCE, Place, assert_status, epochs_trained, in_full, last_step, row, text, wait_until};
-use astill::run::RunDir;
 use astill::run::event::{Event, What};
+use astill::run::{RunDir, socket};
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -85,6 +86,38 @@ fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
 }
 
 #[test]
+fn a_run_that_cannot_write_bears_any_number_of_commands() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &ENDLESS)?;
+    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
+    let process = process_of(&place.events("r")?)?;
+    limit_files(process, Some(1000))?;
+    let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
+    let mut stream = UnixStream::connect(socket::path(&run, false)?)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut answers = BufReader::new(stream.try_clone()?).lines();
+    let (mut refused, mut asked) = (0, 0);
+    while refused < 100 && asked < 20_000 {
+        stream.write_all(&b"{\"command\":\"resume\"}\n".repeat(100))?;
+        asked += 100;
+        for answer in answers.by_ref().take(100) {
+            refused += u64::from(answer?.contains("too many commands"));
+        }
+    }
+    assert!(refused >= 100 && asked < 12_000, "{refused} of {asked} refused");
+    // somebody asks and asks, and yet it goes on once it can
+    limit_files(process, None)?;
+    let before = last_step(&place, "r");
+    wait_until("it goes on", || {
+        stream.write_all(&b"{\"command\":\"resume\"}\n".repeat(10)).ok()?;
+        answers.by_ref().take(10).for_each(drop);
+        (last_step(&place, "r") > before + 2).then_some(())
+    })?;
+    row("asked without a pause while it cannot write", asked, "nothing", "refused after 10,000; goes on");
+    Ok(())
+}
+
+#[test]
 fn a_run_that_cannot_be_begun_leaves_nothing_behind() -> Outcome {
     let place = Place::new()?;
     let begin = ["run", "tiny.yaml", "--name", "r"];
@@ -112,8 +145,8 @@ fn a_run_that_cannot_be_begun_leaves_nothing_behind() -> Outcome {
 #[test]
 fn a_stop_while_an_expert_cannot_be_kept_says_that_work_is_lost() -> Outcome {
     let place = Place::new()?;
-    // 800 KB an epoch
-    let engine = Background::start(&place, &["expert.epochs=10000", "expert.count=1", "network.width=64"])?;
+    // more than a megabyte an epoch
+    let engine = Background::start(&place, &["expert.epochs=10000", "expert.count=1", "network.width=128"])?;
     wait_until("an epoch", || epochs_trained(&place.events("r").ok()?).checked_sub(2))?;
     // an event may be written, an expert may not
     limit_files(process_of(&place.events("r")?)?, Some(200_000))?;
