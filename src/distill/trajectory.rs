@@ -273,6 +273,7 @@ mod tests {
             store.tidy(0, None);
             assert!(store.partial_folder(0).exists(), "somebody is training");
             store.tidy(0, lock.as_ref().filter(|_| is_held));
+            assert_eq!(store.partial_folder(0).exists(), !is_held);
             drop(lock);
             store.tidy(0, None);
             assert!(!store.partial_folder(0).exists());
