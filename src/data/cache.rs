@@ -16,13 +16,13 @@ use tch::{Kind, Tensor};
 /// The metadata key of the BLAKE3 of all tensors' bytes, in the order in which they are asked for.
 const CHECKSUM: &str = "blake3";
 
+/// Nobody takes as long to write a file; one that is not finished after this time is left over from a program that was killed.
+const LEFT_OVER: Duration = Duration::from_secs(24 * 3600);
+
 /// Removes what programs that were killed while they wrote into `folder` have left there.
 pub fn tidy(folder: &Path) {
     atomic_file::remove_left_over(folder, LEFT_OVER);
 }
-
-/// Nobody takes as long to write a file; one that is not finished after this time is left over from a program that was killed.
-const LEFT_OVER: Duration = Duration::from_secs(24 * 3600);
 
 /// `images` are the numbers of training and test images.
 pub fn read_pixels(path: &Path, images: [usize; 2], size: usize) -> Option<Pixels> {

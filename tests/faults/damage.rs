@@ -1,9 +1,9 @@
 //! Files that are damaged: noticed, told, and done without.
 
-use super::kill::{Draws, Moment, arguments, killed};
+use super::kill::{Draws, Moment, arguments, killed, went_on_from};
 use crate::place::{Outcome, Place, assert_status, in_full, row, text};
 use astill::run::checkpoints;
-use astill::run::event::{Event, Phase, What};
+use astill::run::event::{Phase, What};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,17 +70,6 @@ fn in_training(place: &Place) -> Option<PathBuf> {
     folders.into_iter().find(|p| p.is_dir() && !p.with_extension("safetensors").exists())
 }
 
-/// The step that the name of a checkpoint tells.
-fn step_of(checkpoint: &str) -> Result<u64, Box<dyn Error>> {
-    Ok(checkpoint.chars().filter(char::is_ascii_digit).collect::<String>().parse()?)
-}
-
-/// The step from which the latest engine of a run went on.
-fn went_on_from(place: &Place, run: &str) -> Result<u64, Box<dyn Error>> {
-    let begun = |e: Event| if let What::RunStarted { step, .. } = e.what { Some(step) } else { None };
-    place.events(run)?.into_iter().filter_map(begun).next_back().ok_or_else(|| "never begun".into())
-}
-
 fn warnings(place: &Place, run: &str) -> Result<Vec<String>, Box<dyn Error>> {
     let warning = |what: What| if let What::Warning { message } = what { Some(message) } else { None };
     Ok(place.events(run)?.into_iter().filter_map(|e| warning(e.what)).collect())
@@ -105,7 +94,7 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         let is_done = events.iter().any(|e| matches!(e.what, What::RunFinished { .. }));
         (!is_done && kept.len() > 1).then(|| newest(&place.path("runs/r/checkpoints")).ok())?
     })?;
-    let length = fs::metadata(checkpoint)?.len();
+    let (length, kept) = (fs::metadata(checkpoint)?.len(), checkpoints::steps(&place.path("runs/r"))?);
     let mut lost = 0;
     let ways = damages(length, &mut draws);
     for (i, (name, damage)) in ways.iter().enumerate() {
@@ -118,7 +107,8 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         let told = warnings(&place, &run)?;
         let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         assert!(told.iter().any(|w| w.contains(&file) && w.contains("goes on from step")), "{name}: {told:?}");
-        lost = lost.max(step_of(&file)? - went_on_from(&place, &run)?);
+        let from = went_on_from(&place.events(&run)?).ok_or("never begun")?;
+        lost = lost.max(kept.last().ok_or("no checkpoint")? - from);
     }
     row("checkpoint damaged", ways.len() as u64, &format!("{lost} steps, the next checkpoint"), "told; the same bytes");
 

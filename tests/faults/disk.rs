@@ -44,12 +44,18 @@ fn goes_on(what: &What) -> bool {
     matches!(what, What::Waiting { reason: None })
 }
 
+/// A run that distils without an end, and its engine's process.
+fn distilling(place: &Place) -> Result<(Background<'_>, u32), Box<dyn Error>> {
+    let engine = Background::start(place, &ENDLESS)?;
+    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
+    let process = process_of(&place.events("r")?)?;
+    Ok((engine, process))
+}
+
 #[test]
 fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
     let place = Place::new()?;
-    let engine = Background::start(&place, &ENDLESS)?;
-    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
-    let process = process_of(&place.events("r")?)?;
+    let (engine, process) = distilling(&place)?;
     let events = place.path("runs/r/events.jsonl");
     for round in 0..2 {
         // in the middle of an event
@@ -88,9 +94,7 @@ fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
 #[test]
 fn a_run_that_cannot_write_bears_any_number_of_commands() -> Outcome {
     let place = Place::new()?;
-    let engine = Background::start(&place, &ENDLESS)?;
-    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
-    let process = process_of(&place.events("r")?)?;
+    let (_engine, process) = distilling(&place)?;
     limit_files(process, Some(1000))?;
     let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
     let mut stream = UnixStream::connect(socket::path(&run, false)?)?;

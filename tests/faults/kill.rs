@@ -96,6 +96,11 @@ pub fn kill_at(place: &Place, arguments: &[&str], moment: &Moment) -> Result<Opt
     Ok((!ended).then_some(hit))
 }
 
+/// The step from which the latest engine of a run went on.
+pub fn went_on_from(events: &[Event]) -> Option<u64> {
+    events.iter().rev().find_map(|e| if let What::RunStarted { step, .. } = e.what { Some(step) } else { None })
+}
+
 /// A place whose run was killed at `moment` and is as the test `wants` it: on a machine with other work a kill may come too late,
 /// and another run is killed then.
 pub fn killed<T>(moment: &Moment, wants: impl Fn(&Place) -> Option<T>) -> Result<(Place, T), Box<dyn Error>> {
@@ -150,8 +155,7 @@ impl Tally {
         assert!(events.iter().map(|e| e.seq).eq(0..events.len() as u64), "events are missing after {moments:?}");
         let left = [half_written(&place.path("runs")), half_written(&place.path("data/trajectories"))].concat();
         assert!(left.is_empty(), "{left:?} left after {moments:?}");
-        let from = events.iter().rev().find_map(|e| if let What::RunStarted { step, .. } = e.what { Some(step) } else { None });
-        self.steps_lost = self.steps_lost.max(done.saturating_sub(from.unwrap_or(0)));
+        self.steps_lost = self.steps_lost.max(done.saturating_sub(went_on_from(&events).unwrap_or(0)));
         self.runs += 1;
         Ok(())
     }
