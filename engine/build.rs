@@ -1,12 +1,14 @@
-//! Compiles the libtorch calls that tch does not offer, and puts the folder of libtorch's libraries into the binary (rpath), so
-//! that it starts from anywhere without environment variables.
+//! Compiles the libtorch calls that tch does not offer, and puts the folder of libtorch's libraries
+//! into the binary (rpath), so that it starts from anywhere without environment variables.
 
 use std::path::Path;
 
 const SOURCES: [&str; 2] = ["../src/network/convolution.cpp", "../src/engine/device.cpp"];
 
 fn main() {
-    SOURCES.iter().for_each(|source| println!("cargo:rerun-if-changed={source}"));
+    SOURCES
+        .iter()
+        .for_each(|source| println!("cargo:rerun-if-changed={source}"));
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     if let Ok(libtorch) = std::env::var("LIBTORCH") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch}/lib");

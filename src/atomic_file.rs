@@ -10,26 +10,44 @@ use std::time::Duration;
 /// Names of files that are being written begin with this.
 const PART: &str = ".part-";
 
-/// Removes what programs that were killed while they wrote a file have left in `folder`: only what is older than `age`, where
-/// another one may be writing.
+/// Removes what programs that were killed while they wrote a file have left in `folder`: only what
+/// is older than `age`, where another one may be writing.
 pub fn remove_left_over(folder: &Path, age: Duration) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_old = || entry.metadata().and_then(|m| m.modified()).is_ok_and(|t| t.elapsed().unwrap_or_default() >= age);
-        if entry.file_name().as_encoded_bytes().starts_with(PART.as_bytes()) && is_old() {
+        let is_old = || {
+            entry
+                .metadata()
+                .and_then(|m| m.modified())
+                .is_ok_and(|t| t.elapsed().unwrap_or_default() >= age)
+        };
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(PART.as_bytes())
+            && is_old()
+        {
             // it takes room, and does no other harm
             let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-/// Writes `bytes` to `path` so that the file is either the old one or the whole new one, whatever happens.
+/// Writes `bytes` to `path` so that the file is either the old one or the whole new one, whatever
+/// happens.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     // the system's own error, without the name of a file that is another one every time
     let mut refused = None;
     let mode = 0o666; // less the user's umask, like any file
     let create = |path: &Path| {
-        let created = File::options().write(true).create_new(true).mode(mode).open(path);
+        let created = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path);
         created.inspect_err(|e| refused = e.raw_os_error())
     };
     let mut file = tempfile::Builder::new()
@@ -37,9 +55,14 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         .make_in(folder, create)
         .map_err(|e| refused.map_or(e, io::Error::from_raw_os_error))
         .map_err(Error::io("write", path))?;
-    file.as_file_mut().write_all(bytes).map_err(Error::io("write", path))?;
-    file.as_file().sync_all().map_err(Error::io("write", path))?;
-    file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
+    file.as_file_mut()
+        .write_all(bytes)
+        .map_err(Error::io("write", path))?;
+    file.as_file()
+        .sync_all()
+        .map_err(Error::io("write", path))?;
+    file.persist(path)
+        .map_err(|e| Error::io("write", path)(e.error))?;
     Ok(())
 }
 
@@ -51,7 +74,10 @@ mod tests {
     fn the_same_failure_reads_the_same_every_time() {
         let missing = Path::new("/nowhere/at/all/file");
         let errors = [(); 2].map(|()| write_atomically(missing, b"x").map_err(|e| e.to_string()));
-        assert_eq!(errors[0], Err("cannot write /nowhere/at/all/file: No such file or directory (os error 2)".into()));
+        assert_eq!(
+            errors[0],
+            Err("cannot write /nowhere/at/all/file: No such file or directory (os error 2)".into())
+        );
         assert_eq!(errors[0], errors[1]);
     }
 }

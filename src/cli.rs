@@ -1,4 +1,5 @@
-//! The command line. `astill` and its engine read the same arguments: the one does what needs no libtorch and hands the rest on.
+//! The command line. `astill` and its engine read the same arguments: the one does what needs no
+//! libtorch and hands the rest on.
 
 use crate::profile::{self, Loaded};
 use crate::run::USUAL_RUNS;
@@ -13,7 +14,8 @@ pub mod bench;
 
 /// Distils an image data set into a few synthetic images per class.
 ///
-/// The method is AST (alignment with smooth and high-quality expert trajectories, arXiv 2310.10541).
+/// The method is AST (alignment with smooth and high-quality expert trajectories, arXiv
+/// 2310.10541).
 #[derive(Debug, Parser)]
 #[command(name = "astill", version, propagate_version = true)]
 pub struct Cli {
@@ -153,7 +155,13 @@ pub struct RunArgs {
 impl RunArgs {
     /// These arguments once more, for another process, without how it is to be run.
     pub fn to_arguments(&self) -> Vec<String> {
-        let Self { profile: ProfileArgs { profile, set, seed }, name, device, headless: _, detach: _ } = self;
+        let Self {
+            profile: ProfileArgs { profile, set, seed },
+            name,
+            device,
+            headless: _,
+            detach: _,
+        } = self;
         let mut arguments = vec![profile.clone(), format!("--device={device}")];
         arguments.extend(set.iter().map(|s| format!("--set={s}")));
         arguments.extend(seed.iter().map(|s| format!("--seed={s}")));
@@ -195,7 +203,9 @@ impl From<Sent> for Command {
             Sent::Resume => Self::Resume,
             Sent::Checkpoint => Self::Checkpoint,
             Sent::Evaluate => Self::Evaluate,
-            Sent::Stop => Self::Stop { reason: "astill send".into() },
+            Sent::Stop => Self::Stop {
+                reason: "astill send".into(),
+            },
             Sent::RollBack { step } => Self::RollBack { step },
             Sent::Set { edit } => Self::Set { edit },
         }
@@ -211,15 +221,28 @@ impl ProfileArgs {
     }
 }
 
-/// Where data sets and trajectories are: --data, else $XDG_DATA_HOME/astill, else ~/.local/share/astill.
+/// Where data sets and trajectories are: --data, else $XDG_DATA_HOME/astill, else
+/// ~/.local/share/astill.
 pub fn data_folder(given: Option<PathBuf>) -> Result<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
     given
-        .or_else(|| set("XDG_DATA_HOME").filter(|p| p.is_absolute()).map(|p| p.join("astill")))
+        .or_else(|| {
+            set("XDG_DATA_HOME")
+                .filter(|p| p.is_absolute())
+                .map(|p| p.join("astill"))
+        })
         .or_else(|| set("HOME").map(|p| p.join(".local/share/astill")))
         .map(|p| std::path::absolute(&p).unwrap_or(p))
         .ok_or_else(|| {
-            Error::Usage("neither XDG_DATA_HOME nor HOME is set: say where data sets and trajectories go with --data DIR".into())
+            Error::Usage(
+                "neither XDG_DATA_HOME nor HOME is set: say where data sets and trajectories go \
+                 with --data DIR"
+                    .into(),
+            )
         })
 }
 
@@ -227,7 +250,9 @@ pub fn data_folder(given: Option<PathBuf>) -> Result<PathBuf> {
 pub fn out(text: impl std::fmt::Display) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write to", "stdout")(e)),
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("write to", "stdout")(e))
+        }
         _ => Ok(()),
     }
 }

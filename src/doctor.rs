@@ -16,7 +16,8 @@ pub fn tell(here: &Local, look: &Look, as_json: bool) -> Result<bool> {
     let depth = Depth::detect(look.color.as_deref(), &env)?;
     let size = ratatui::crossterm::terminal::size().ok();
     let data = data_folder(here.data.clone())?;
-    let folders = [("data", data), ("runs", here.runs.clone())].map(|(name, path)| (name, can_write(&path), path));
+    let folders = [("data", data), ("runs", here.runs.clone())]
+        .map(|(name, path)| (name, can_write(&path), path));
     let is_well = engine.is_ok() && folders.iter().all(|(_, can, _)| can.is_ok());
     if as_json {
         let folders: Vec<Value> = folders
@@ -39,30 +40,68 @@ pub fn tell(here: &Local, look: &Look, as_json: bool) -> Result<bool> {
         }))?;
         return Ok(is_well);
     }
-    let line = |good: bool, name: &str, text: String| out(format!("{}  {name:9} {text}", if good { "ok" } else { "!!" }));
+    let line = |good: bool, name: &str, text: String| {
+        out(format!(
+            "{}  {name:9} {text}",
+            if good { "ok" } else { "!!" }
+        ))
+    };
     line(true, "astill", env!("CARGO_PKG_VERSION").into())?;
     match &engine {
         Ok(found) => {
             let text = |key: &str| found[key].as_str().unwrap_or("unknown").to_string();
-            line(true, "libtorch", format!("{} in {}", text("libtorch"), text("folder")))?;
-            let devices: Vec<&str> = found["devices"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let free = found["free_host_mib"].as_f64().map(|f| format!(", {f:.0} MiB of memory free")).unwrap_or_default();
-            line(true, "devices", format!("{} with {} threads{free}", devices.join(", "), found["threads"]))?;
+            line(
+                true,
+                "libtorch",
+                format!("{} in {}", text("libtorch"), text("folder")),
+            )?;
+            let devices: Vec<&str> = found["devices"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            let free = found["free_host_mib"]
+                .as_f64()
+                .map(|f| format!(", {f:.0} MiB of memory free"))
+                .unwrap_or_default();
+            line(
+                true,
+                "devices",
+                format!(
+                    "{} with {} threads{free}",
+                    devices.join(", "),
+                    found["threads"]
+                ),
+            )?;
             if let Some(why) = found["no_gpu"].as_str() {
                 line(true, "gpu", format!("none: {why}"))?;
             }
         }
         Err(error) => line(false, "libtorch", error.to_string())?,
     }
-    let size = size.map_or("unknown size".into(), |(columns, rows)| format!("{columns} x {rows}"));
+    let size = size.map_or("unknown size".into(), |(columns, rows)| {
+        format!("{columns} x {rows}")
+    });
     let colours = match depth {
         Depth::Never => "no colours",
         Depth::Ansi16 => "16 colours",
         Depth::Ansi256 => "256 colours",
         Depth::TrueColor => "all colours",
     };
-    let terminal = if std::io::stdout().is_terminal() { size } else { "stdout is none".into() };
-    line(true, "terminal", format!("{}, {terminal}, {colours}", env("TERM").unwrap_or_else(|| "TERM is not set".into())))?;
+    let terminal = if std::io::stdout().is_terminal() {
+        size
+    } else {
+        "stdout is none".into()
+    };
+    line(
+        true,
+        "terminal",
+        format!(
+            "{}, {terminal}, {colours}",
+            env("TERM").unwrap_or_else(|| "TERM is not set".into())
+        ),
+    )?;
     for (name, can, path) in folders {
         match can {
             Ok(()) => line(true, name, path.display().to_string())?,
@@ -75,17 +114,33 @@ pub fn tell(here: &Local, look: &Look, as_json: bool) -> Result<bool> {
 /// What the engine says of itself; an error if it does not start.
 fn engine() -> Result<Value> {
     let engine = local::engine()?;
-    let output = Command::new(&engine).arg("doctor").output().map_err(Error::io("start", &engine))?;
+    let output = Command::new(&engine)
+        .arg("doctor")
+        .output()
+        .map_err(Error::io("start", &engine))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::file(&engine, format!("does not start: {}. Build it again with `make build`", text.trim())));
+        return Err(Error::file(
+            &engine,
+            format!(
+                "does not start: {}. Build it again with `make build`",
+                text.trim()
+            ),
+        ));
     }
-    serde_json::from_slice(&output.stdout).map_err(|e| Error::file(&engine, format!("its answer cannot be read: {e}")))
+    serde_json::from_slice(&output.stdout)
+        .map_err(|e| Error::file(&engine, format!("its answer cannot be read: {e}")))
 }
 
-/// Whether files can be made in a folder, or in the nearest one above it that is there. Leaves nothing behind.
+/// Whether files can be made in a folder, or in the nearest one above it that is there. Leaves
+/// nothing behind.
 fn can_write(folder: &Path) -> Result<()> {
     let absolute: PathBuf = std::path::absolute(folder).map_err(Error::io("find", folder))?;
-    let there = absolute.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
-    tempfile::tempfile_in(there).map(|_| ()).map_err(Error::io("write in", there))
+    let there = absolute
+        .ancestors()
+        .find(|p| p.exists())
+        .unwrap_or(Path::new("/"));
+    tempfile::tempfile_in(there)
+        .map(|_| ())
+        .map_err(Error::io("write in", there))
 }

@@ -1,5 +1,5 @@
-//! The part of astill that computes, on libtorch: data, networks, the method, the engine. It builds on the package `astill`, which
-//! has profiles and runs.
+//! The part of astill that computes, on libtorch: data, networks, the method, the engine. It builds
+//! on the package `astill`, which has profiles and runs.
 
 pub mod bench;
 pub mod data;

@@ -1,25 +1,38 @@
-//! Files that somebody else may have made: a run that was copied here, a data set, a profile. They are read with a bound, and nothing
-//! but regular files is opened: a pipe would make the program wait for ever, a device has no end.
+//! Files that somebody else may have made: a run that was copied here, a data set, a profile. They
+//! are read with a bound, and nothing but regular files is opened: a pipe would make the program
+//! wait for ever, a device has no end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Opens a regular file, by way of links too. Errors: as the system's, and anything else than a regular file.
+/// Opens a regular file, by way of links too. Errors: as the system's, and anything else than a
+/// regular file.
 pub fn open(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?)
+    regular(
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)?,
+    )
 }
 
-/// Opens a file of a run for reading and writing, and creates it where `options` say so; what is in it stays.
+/// Opens a file of a run for reading and writing, and creates it where `options` say so; what is in
+/// it stays.
 ///
-/// Errors: as the system's, anything else than a regular file, and a link, behind which anything of the user's could be changed.
+/// Errors: as the system's, anything else than a regular file, and a link, behind which anything of
+/// the user's could be changed.
 pub fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let opened = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path);
+    let opened = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
+        .open(path);
     regular(opened.map_err(|e| match e.raw_os_error() {
-        Some(libc::ELOOP) => {
-            io::Error::new(ErrorKind::InvalidInput, "it is a link, and a run writes only to files of its own; remove the link")
-        }
+        Some(libc::ELOOP) => io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is a link, and a run writes only to files of its own; remove the link",
+        ),
         _ => e,
     })?)
 }
@@ -31,7 +44,10 @@ pub fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     match bytes.len() as u64 > largest {
         true => Err(io::Error::new(
             ErrorKind::FileTooLarge,
-            format!("it is larger than {largest} bytes, so it is not what it should be; bring it back from a copy"),
+            format!(
+                "it is larger than {largest} bytes, so it is not what it should be; bring it back \
+                 from a copy"
+            ),
         )),
         false => Ok(bytes),
     }
@@ -39,16 +55,27 @@ pub fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
 
 /// As [`read`], for UTF-8 text.
 pub fn read_text(path: &Path, largest: u64) -> io::Result<String> {
-    String::from_utf8(read(path, largest)?).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
+    String::from_utf8(read(path, largest)?)
+        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
-/// Calls `take` with every line, without its end; one of more than `longest` bytes is passed over without being kept in memory.
-pub fn for_each_line(file: impl Read, longest: usize, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+/// Calls `take` with every line, without its end; one of more than `longest` bytes is passed over
+/// without being kept in memory.
+pub fn for_each_line(
+    file: impl Read,
+    longest: usize,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<()> {
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     loop {
         line.clear();
-        if reader.by_ref().take(longest as u64 + 1).read_until(b'\n', &mut line)? == 0 {
+        if reader
+            .by_ref()
+            .take(longest as u64 + 1)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
             return Ok(());
         }
         let is_whole = line.pop_if(|b| *b == b'\n').is_some();
@@ -102,12 +129,22 @@ mod tests {
         std::os::unix::fs::symlink("file", path("link"))?;
         let pipe = std::ffi::CString::new(path("pipe").into_os_string().into_encoded_bytes())?;
         assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
-        for refused in [path("pipe"), "/dev/zero".into(), folder.path().into(), path("none")] {
+        for refused in [
+            path("pipe"),
+            "/dev/zero".into(),
+            folder.path().into(),
+            path("none"),
+        ] {
             assert!(read(&refused, 9).is_err(), "{}", refused.display());
         }
         assert_eq!(read(&path("link"), 4)?, b"text");
-        assert!(read(&path("link"), 3).is_err_and(|e| e.to_string().contains("larger than 3 bytes")));
-        assert!(open_own(&path("link"), OpenOptions::new().append(true)).is_err_and(|e| e.to_string().contains("remove the link")));
+        assert!(
+            read(&path("link"), 3).is_err_and(|e| e.to_string().contains("larger than 3 bytes"))
+        );
+        assert!(
+            open_own(&path("link"), OpenOptions::new().append(true))
+                .is_err_and(|e| e.to_string().contains("remove the link"))
+        );
         assert!(open_own(&path("pipe"), OpenOptions::new().append(true)).is_err());
         Ok(())
     }
@@ -119,14 +156,22 @@ mod tests {
         let lines = |text: &str| {
             fs::write(&path, text)?;
             let mut found = Vec::new();
-            for_each_line(&open(&path)?, 4, |l| found.push(String::from_utf8_lossy(l).into_owned()))?;
+            for_each_line(&open(&path)?, 4, |l| {
+                found.push(String::from_utf8_lossy(l).into_owned())
+            })?;
             io::Result::Ok(found)
         };
         assert_eq!(lines("a\n\n1234\n12345\nb")?, ["a", "", "1234", "b"]);
         assert_eq!(lines(&format!("{}\nx", "y".repeat(100_000)))?, ["x"]);
         assert_eq!(lines("1234")?, ["1234"]);
         assert_eq!(lines("12345")?, Vec::<String>::new());
-        for (text, whole) in [("", 0), ("torn", 0), ("a\n", 2), ("a\nb", 2), (&format!("a\n{}", "y".repeat(100_000)), 2)] {
+        for (text, whole) in [
+            ("", 0),
+            ("torn", 0),
+            ("a\n", 2),
+            ("a\nb", 2),
+            (&format!("a\n{}", "y".repeat(100_000)), 2),
+        ] {
             fs::write(&path, text)?;
             assert_eq!(whole_lines(&open(&path)?)?, whole);
         }

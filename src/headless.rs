@@ -1,4 +1,5 @@
-//! A run without a screen: its events as lines, or as a progress bar where there is a terminal, and the table at the end.
+//! A run without a screen: its events as lines, or as a progress bar where there is a terminal, and
+//! the table at the end.
 
 use crate::run::event::{Event, Headline, Status, What};
 use crate::run::text::{duration, line};
@@ -11,21 +12,43 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// The result of a finished run as a table for people; none for an event that is not one.
 pub fn table(what: &What) -> Option<String> {
-    let What::RunFinished { status: Status::Done, best_step, best_validation, results, paper_style_max, file, .. } = what else {
+    let What::RunFinished {
+        status: Status::Done,
+        best_step,
+        best_validation,
+        results,
+        paper_style_max,
+        file,
+        ..
+    } = what
+    else {
         return None;
     };
     let networks = results.first().map_or(0, |r| r.values.len());
-    let mut text = format!("Test accuracy of {networks} fresh networks that saw only these images, mean ± std:\n");
-    for Headline { network, labels, mean, std, .. } in results {
+    let mut text = format!(
+        "Test accuracy of {networks} fresh networks that saw only these images, mean ± std:\n"
+    );
+    for Headline {
+        network,
+        labels,
+        mean,
+        std,
+        ..
+    } in results
+    {
         let labels = labels.to_string();
         text += &format!("  {labels:<16} {network:<10} {mean:5.1} ± {std:.1} %\n");
     }
     if let Some(step) = best_step {
-        let why = best_validation.map_or("the last one".into(), |v| format!("chosen for its {v:.1} % on the validation share"));
+        let why = best_validation.map_or("the last one".into(), |v| {
+            format!("chosen for its {v:.1} % on the validation share")
+        });
         text += &format!("Distilled images of step {step}, {why}.\n");
     }
     if let Some(max) = paper_style_max {
-        text += &format!("Highest test accuracy on the way, which published tables report: {max:.1} %.\n");
+        text += &format!(
+            "Highest test accuracy on the way, which published tables report: {max:.1} %.\n"
+        );
     }
     if let Some(file) = file {
         text += &format!("The distilled set: {file}\n");
@@ -39,7 +62,8 @@ pub fn say(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{}", harmless(&text.to_string()));
 }
 
-/// `text` without what would move the cursor or change the terminal: names of files and of classes may come from anybody.
+/// `text` without what would move the cursor or change the terminal: names of files and of classes
+/// may come from anybody.
 pub fn harmless(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', "?")
 }
@@ -61,10 +85,18 @@ impl Reporter {
     /// With `terminal`, a progress bar; otherwise plain lines.
     pub fn new(terminal: bool) -> Self {
         let bar = terminal.then(|| {
-            let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}\n{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}\n{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(1).with_style(style)
         });
-        Self { bar, iterations: 0, steps: 0, step_seconds: 0., last_line: None, work: None }
+        Self {
+            bar,
+            iterations: 0,
+            steps: 0,
+            step_seconds: 0.,
+            last_line: None,
+            work: None,
+        }
     }
 
     /// Tells one event.
@@ -92,8 +124,10 @@ impl Reporter {
             },
             None => {
                 let repeated = matches!(what, What::Progress { .. } | What::DistillStep { .. });
-                let is_last = matches!(what, What::DistillStep { step, .. } if *step == self.iterations);
-                if repeated && !is_last && self.last_line.is_some_and(|t| t.elapsed() < LINE_EVERY) {
+                let is_last =
+                    matches!(what, What::DistillStep { step, .. } if *step == self.iterations);
+                if repeated && !is_last && self.last_line.is_some_and(|t| t.elapsed() < LINE_EVERY)
+                {
                     return;
                 }
                 if repeated {
@@ -106,14 +140,23 @@ impl Reporter {
 
     /// "expert 1, epoch 2: batches 3/16, 12.0 s left".
     fn progress(&mut self, what: &str, done: u64, total: u64) -> String {
-        let begun = self.work.as_ref().filter(|(name, _, from)| name == what && *from <= done).map(|(_, begin, from)| (*begin, *from));
+        let begun = self
+            .work
+            .as_ref()
+            .filter(|(name, _, from)| name == what && *from <= done)
+            .map(|(_, begin, from)| (*begin, *from));
         let (begin, from) = begun.unwrap_or_else(|| {
             let begin = (Instant::now(), done);
             self.work = Some((what.to_string(), begin.0, begin.1));
             begin
         });
-        let left = begin.elapsed().as_secs_f64() / (done - from).max(1) as f64 * total.saturating_sub(done) as f64;
-        let left = if done > from { format!(", {} left", duration(left)) } else { String::new() };
+        let left = begin.elapsed().as_secs_f64() / (done - from).max(1) as f64
+            * total.saturating_sub(done) as f64;
+        let left = if done > from {
+            format!(", {} left", duration(left))
+        } else {
+            String::new()
+        };
         format!("{what} {done}/{total}{left}")
     }
 
@@ -127,7 +170,11 @@ impl Reporter {
     fn rate(&self, step: u64) -> String {
         let seconds = self.step_seconds / self.steps.max(1) as f64;
         let left = duration(seconds * self.iterations.saturating_sub(step) as f64);
-        let rate = if seconds < 1. { format!("{:.1} it/s", 1. / seconds.max(1e-9)) } else { format!("{seconds:.1} s/it") };
+        let rate = if seconds < 1. {
+            format!("{:.1} it/s", 1. / seconds.max(1e-9))
+        } else {
+            format!("{seconds:.1} s/it")
+        };
         format!("{step}/{} at {rate}, {left} left", self.iterations)
     }
 
@@ -151,20 +198,40 @@ mod tests {
 
     #[test]
     fn the_table_names_every_set() {
-        let result = |labels, mean| Headline { network: "convnet".into(), labels, mean, std: 0.5, values: vec![mean; 5] };
+        let result = |labels, mean| Headline {
+            network: "convnet".into(),
+            labels,
+            mean,
+            std: 0.5,
+            values: vec![mean; 5],
+        };
         let finished = What::RunFinished {
             status: Status::Done,
             reason: None,
             best_step: Some(100),
             best_validation: Some(33.),
-            results: vec![result(Labels::Distilled, 34.5), result(Labels::Random, 16.1)],
+            results: vec![
+                result(Labels::Distilled, 34.5),
+                result(Labels::Random, 16.1),
+            ],
             paper_style_max: Some(35.),
             file: Some("distilled/best.safetensors".into()),
             seconds: 1.,
         };
         let text = table(&finished).expect("done");
-        assert!(text.contains("distilled        convnet     34.5 ± 0.5 %"), "{text}");
-        assert!(text.contains("random           convnet     16.1 ± 0.5 %"), "{text}");
-        assert!(table(&What::Warning { message: String::new() }).is_none());
+        assert!(
+            text.contains("distilled        convnet     34.5 ± 0.5 %"),
+            "{text}"
+        );
+        assert!(
+            text.contains("random           convnet     16.1 ± 0.5 %"),
+            "{text}"
+        );
+        assert!(
+            table(&What::Warning {
+                message: String::new()
+            })
+            .is_none()
+        );
     }
 }

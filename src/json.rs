@@ -9,5 +9,8 @@ pub fn real<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
 
 /// For `deserialize_with`: a list of numbers, with NaN for null.
 pub fn reals<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<f64>, D::Error> {
-    Ok(Vec::<Option<f64>>::deserialize(d)?.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect())
+    Ok(Vec::<Option<f64>>::deserialize(d)?
+        .into_iter()
+        .map(|v| v.unwrap_or(f64::NAN))
+        .collect())
 }

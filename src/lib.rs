@@ -1,5 +1,6 @@
-//! What astill is without libtorch: profiles, runs seen from outside, and what shows them. The program `astill` is this; the engine
-//! (`engine_lib.rs`, the package in `engine/`) builds on it and adds the method.
+//! What astill is without libtorch: profiles, runs seen from outside, and what shows them. The
+//! program `astill` is this; the engine (`engine_lib.rs`, the package in `engine/`) builds on it
+//! and adds the method.
 
 pub mod atomic_file;
 pub mod cli;

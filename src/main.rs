@@ -1,4 +1,5 @@
-//! The program `astill`: what needs no libtorch is done here, and the engine beside it does the rest.
+//! The program `astill`: what needs no libtorch is done here, and the engine beside it does the
+//! rest.
 
 use astill::cli::{Cli, Cmd, Look, Sent, out};
 use astill::local::{self, Local, PATIENCE};
@@ -22,22 +23,38 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
-    let local = Local { runs: cli.runs.clone(), data: cli.data.clone() };
+    let local = Local {
+        runs: cli.runs.clone(),
+        data: cli.data.clone(),
+    };
     let find = |run: &str| RunDir::find(&cli.runs, run);
     let on_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     match &cli.command {
         None if on_terminal() => show(&local, &cli.look, false, None),
-        None => Err(Error::Usage("the menu needs a terminal; without one: `astill run PROFILE`, `astill --help`".into())),
+        None => Err(Error::Usage(
+            "the menu needs a terminal; without one: `astill run PROFILE`, `astill --help`".into(),
+        )),
         Some(Cmd::Attach { run, .. }) if !on_terminal() => {
             let log = find(run)?.log();
-            Err(Error::Usage(format!("looking at a run needs a terminal; without one: `tail -f {}`", log.display())))
+            Err(Error::Usage(format!(
+                "looking at a run needs a terminal; without one: `tail -f {}`",
+                log.display()
+            )))
         }
-        Some(Cmd::Attach { run, read_only }) => show(&local, &cli.look, *read_only, Some(find(run)?)),
+        Some(Cmd::Attach { run, read_only }) => {
+            show(&local, &cli.look, *read_only, Some(find(run)?))
+        }
         Some(Cmd::Run(args)) if !args.headless && !args.detach && on_terminal() => {
             let run = local.start(args.to_arguments())?;
             show(&local, &cli.look, false, Some(run))
         }
-        Some(Cmd::Resume { run, headless: false, detach: false, engine_of: None, device }) if on_terminal() => {
+        Some(Cmd::Resume {
+            run,
+            headless: false,
+            detach: false,
+            engine_of: None,
+            device,
+        }) if on_terminal() => {
             let run = find(run)?;
             let RunSummary { state, host, .. } = summary(run.clone());
             match (state, device) {
@@ -45,8 +62,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
                 (RunState::Elsewhere, None) | (RunState::Done, _) => {}
                 (RunState::Elsewhere, Some(device)) => {
                     return Err(Error::Usage(format!(
-                        "the latest engine of this run was on the machine {} and has not said that it ended; if it is gone, start one here \
-                         by `astill resume {} --device {device} --detach`",
+                        "the latest engine of this run was on the machine {} and has not said that \
+                         it ended; if it is gone, start one here by `astill resume {} --device \
+                         {device} --detach`",
                         host.unwrap_or_default(),
                         run.reference()
                     )));
@@ -58,12 +76,18 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Some(Cmd::Doctor { json }) => {
             let is_well = doctor::tell(&local, &cli.look, *json)?;
-            Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if is_well {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
         Some(Cmd::Profiles { json }) => profiles(*json),
         Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
         Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
-        Some(Cmd::Run(_) | Cmd::Resume { .. } | Cmd::Check { .. } | Cmd::Bench { .. }) => Err(become_engine()),
+        Some(Cmd::Run(_) | Cmd::Resume { .. } | Cmd::Check { .. } | Cmd::Bench { .. }) => {
+            Err(become_engine())
+        }
     }
 }
 
@@ -73,13 +97,19 @@ fn show(local: &Local, look: &Look, read_only: bool, open: Option<RunDir>) -> Re
     if let Some(message) = ending.message {
         headless::say(message);
     }
-    Ok(ending.signal.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(128_u8.saturating_add(signal as u8))))
+    Ok(ending.signal.map_or(ExitCode::SUCCESS, |signal| {
+        ExitCode::from(128_u8.saturating_add(signal as u8))
+    }))
 }
 
 /// Goes on as the engine, with the same arguments; comes back only if that cannot be started.
 fn become_engine() -> Error {
     match local::engine() {
-        Ok(engine) => Error::io("start", &engine)(Command::new(&engine).args(std::env::args_os().skip(1)).exec()),
+        Ok(engine) => Error::io("start", &engine)(
+            Command::new(&engine)
+                .args(std::env::args_os().skip(1))
+                .exec(),
+        ),
         Err(error) => error,
     }
 }
@@ -87,7 +117,9 @@ fn become_engine() -> Error {
 fn profiles(as_json: bool) -> Result<ExitCode> {
     let listed = || profile::builtin().iter().filter(|b| b.listed);
     if as_json {
-        let list: Vec<_> = listed().map(|b| json!({ "name": b.name, "description": b.description() })).collect();
+        let list: Vec<_> = listed()
+            .map(|b| json!({ "name": b.name, "description": b.description() }))
+            .collect();
         out(json!(list))?;
     } else {
         let width = listed().map(|b| b.name.len()).max().unwrap_or(0);
@@ -105,20 +137,43 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if found.is_empty() {
-        headless::say(format!("no runs in {} (--runs DIR looks elsewhere)", runs.display()));
+        headless::say(format!(
+            "no runs in {} (--runs DIR looks elsewhere)",
+            runs.display()
+        ));
     }
     // a run may come from anybody
     let shown = |text: &str| fit(&clean(text), 60);
-    let width = |column: fn(&RunSummary) -> &str| found.iter().map(|s| shown(column(s)).len()).max().unwrap_or(0);
+    let width = |column: fn(&RunSummary) -> &str| {
+        found
+            .iter()
+            .map(|s| shown(column(s)).len())
+            .max()
+            .unwrap_or(0)
+    };
     let (names, profiles) = (width(|s| &s.name), width(|s| &s.profile));
     for s in &found {
         let (name, profile) = (shown(&s.name), shown(&s.profile));
-        let accuracy = s.accuracy.map(|a| format!("  {a:.1} %")).unwrap_or_default();
-        let phase = s.phase.filter(|_| s.state.has_engine()).map(|p| format!(", {p}")).unwrap_or_default();
+        let accuracy = s
+            .accuracy
+            .map(|a| format!("  {a:.1} %"))
+            .unwrap_or_default();
+        let phase = s
+            .phase
+            .filter(|_| s.state.has_engine())
+            .map(|p| format!(", {p}"))
+            .unwrap_or_default();
         let steps = format!("step {}/{}", s.step, s.iterations);
         let started = clean(s.started.get(..16).unwrap_or_default()).replace('T', " ");
-        let host = s.host.as_ref().map(|h| format!(" on {}", clean(h))).unwrap_or_default();
-        out(format!("{name:names$}  {profile:profiles$}  {started}  {}{host}{phase}  {steps}{accuracy}", s.state.name()))?;
+        let host = s
+            .host
+            .as_ref()
+            .map(|h| format!(" on {}", clean(h)))
+            .unwrap_or_default();
+        out(format!(
+            "{name:names$}  {profile:profiles$}  {started}  {}{host}{phase}  {steps}{accuracy}",
+            s.state.name()
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -126,9 +181,15 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
 /// Asks the engine of a run and tells its answer.
 fn send(run: RunDir, what: Sent) -> Result<ExitCode> {
     let answer = match socket::send(&run, &what.into(), PATIENCE) {
-        Err(_) if summary(run.clone()).state == RunState::Done => return Err(Error::Usage(format!("run {} is done", run.name()))),
+        Err(_) if summary(run.clone()).state == RunState::Done => {
+            return Err(Error::Usage(format!("run {} is done", run.name())));
+        }
         answer => answer?,
     };
     out(&answer)?;
-    Ok(if answer.is_accepted() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if answer.is_accepted() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

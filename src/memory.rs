@@ -1,16 +1,19 @@
-//! How memory is kept, and the end of it. libtorch throws when it gets none, and the run's record says so. Most of what Rust itself asks
-//! for comes without a way to fail, so there the program says it and ends, instead of aborting; what could fail orderly ends the same way.
+//! How memory is kept, and the end of it. libtorch throws when it gets none, and the run's record
+//! says so. Most of what Rust itself asks for comes without a way to fail, so there the program
+//! says it and ends, instead of aborting; what could fail orderly ends the same way.
 
 use crate::error::SMALLER;
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Nothing of this program is as large: who asks for more was told so by a file, and refuses that file.
+/// Nothing of this program is as large: who asks for more was told so by a file, and refuses that
+/// file.
 const ABSURD: usize = 1 << 40;
-const MESSAGE: &[u8] = b"astill: out of memory. Of a run, nothing before the last checkpoint, or the last epoch of an expert, is lost: \
-with more memory, go on with `astill resume`; else start a new run with a smaller ";
+const MESSAGE: &[u8] = b"astill: out of memory. Of a run, nothing before the last checkpoint, or \
+                         the last epoch of an expert, is lost: with more memory, go on with \
+                         `astill resume`; else start a new run with a smaller ";
 
-/// Makes glibc keep freed blocks, large ones too, instead of giving every one back to the kernel: half of a training step on the CPU
-/// is page faults otherwise. To be called first thing in `main`.
+/// Makes glibc keep freed blocks, large ones too, instead of giving every one back to the kernel:
+/// half of a training step on the CPU is page faults otherwise. To be called first thing in `main`.
 pub fn keep_freed() {
     const BIG: libc::c_int = 1 << 30;
     // SAFETY: numbers for the allocator
@@ -45,7 +48,8 @@ fn checked(block: *mut u8, size: usize) -> *mut u8 {
     block
 }
 
-// SAFETY: everything is the system allocator's, and a failure either is passed on or ends the process.
+// SAFETY: everything is the system allocator's, and a failure either is passed on or ends the
+// process.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         checked(unsafe { System.alloc(layout) }, layout.size())

@@ -3,7 +3,8 @@
 use crate::{Error, Result};
 use std::ops::ControlFlow;
 
-/// How far a piece of work has come: `done` of `total` things called `what` ("images read", "batches").
+/// How far a piece of work has come: `done` of `total` things called `what` ("images read",
+/// "batches").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
     pub what: &'a str,

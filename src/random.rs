@@ -1,15 +1,17 @@
-//! Counter-based randomness: every draw of a run comes from a generator that is seeded by what it is for.
+//! Counter-based randomness: every draw of a run comes from a generator that is seeded by what it
+//! is for.
 //!
-//! No random state is ever stored: a step that is interrupted, replayed in the backward pass, or resumed on another day
-//! asks for the generator of the same purpose and gets the same numbers, on every device.
+//! No random state is ever stored: a step that is interrupted, replayed in the backward pass, or
+//! resumed on another day asks for the generator of the same purpose and gets the same numbers, on
+//! every device.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use tch::Tensor;
 
-/// The generator of one purpose: `seed` is the run's, `purpose` names what is drawn, `index` which one of them
-/// (expert and epoch, iteration, evaluation, …).
+/// The generator of one purpose: `seed` is the run's, `purpose` names what is drawn, `index` which
+/// one of them (expert and epoch, iteration, evaluation, …).
 pub fn generator(seed: u64, purpose: &str, index: &[u64]) -> ChaCha8Rng {
     let mut hash = blake3::Hasher::new_derive_key("astill counter-based randomness");
     hash.update(&seed.to_le_bytes());
@@ -66,7 +68,11 @@ mod tests {
     fn a_generator_depends_on_seed_purpose_and_index_and_on_nothing_else() {
         let first = |seed, purpose, index: &[u64]| generator(seed, purpose, index).next_u64();
         assert_eq!(first(1, "expert", &[2, 3]), first(1, "expert", &[2, 3]));
-        for other in [first(2, "expert", &[2, 3]), first(1, "distill", &[2, 3]), first(1, "expert", &[3, 2])] {
+        for other in [
+            first(2, "expert", &[2, 3]),
+            first(1, "distill", &[2, 3]),
+            first(1, "expert", &[3, 2]),
+        ] {
             assert_ne!(first(1, "expert", &[2, 3]), other);
         }
     }

@@ -15,7 +15,8 @@ struct Problem {
     steps: Vec<Step>,
 }
 
-/// Ten steps on mini-batches out of 12 images, every augmentation drawn at least once over the seeds, in float64.
+/// Ten steps on mini-batches out of 12 images, every augmentation drawn at least once over the
+/// seeds, in float64.
 fn problem(seed: u64, norm: Norm, pooling: Pooling, size: i64, batch: usize) -> Problem {
     let net = ConvNet::new(3, 4, 8, 2, size, norm, Activation::Relu, pooling).expect("fits");
     let mut rng = random::generator(seed, "adjoint test", &[]);
@@ -27,7 +28,9 @@ fn problem(seed: u64, norm: Norm, pooling: Pooling, size: i64, batch: usize) -> 
         point = &point + random::normal(&mut rng, parameters).to_kind(Kind::Double) * 0.01;
         targets.push(point.shallow_clone());
     }
-    let images = random::normal(&mut rng, (12 * 3 * size * size) as usize).view([12, 3, size, size]).to_kind(Kind::Double);
+    let images = random::normal(&mut rng, (12 * 3 * size * size) as usize)
+        .view([12, 3, size, size])
+        .to_kind(Kind::Double);
     let labels = Tensor::from_slice(&(0..12i64).map(|i| i % 4).collect::<Vec<_>>());
     let steps = (0..10)
         .map(|_| Step {
@@ -35,7 +38,14 @@ fn problem(seed: u64, norm: Norm, pooling: Pooling, size: i64, batch: usize) -> 
             augmentation: Some(Augmentation::draw(&mut rng, batch, size)),
         })
         .collect();
-    Problem { net, start, targets, images, labels, steps }
+    Problem {
+        net,
+        start,
+        targets,
+        images,
+        labels,
+        steps,
+    }
 }
 
 const LR: f64 = 0.05;
@@ -51,8 +61,14 @@ fn full_graph(p: &Problem, intermediate: Intermediate) -> (Tensor, Tensor) {
     for step in &p.steps {
         let theta = &points[points.len() - 1];
         let batch = images.index_select(0, &step.rows);
-        let seen = step.augmentation.as_ref().map_or_else(|| batch.shallow_clone(), |a| a.apply(&batch));
-        let loss = astill_engine::distill::cross_entropy(&p.net.forward(theta, &seen), &p.labels.index_select(0, &step.rows)) * FACTOR;
+        let seen = step
+            .augmentation
+            .as_ref()
+            .map_or_else(|| batch.shallow_clone(), |a| a.apply(&batch));
+        let loss = astill_engine::distill::cross_entropy(
+            &p.net.forward(theta, &seen),
+            &p.labels.index_select(0, &step.rows),
+        ) * FACTOR;
         let g = Tensor::run_backward(&[loss], &[theta], true, true).remove(0);
         let v = match velocity {
             Some(before) => before * MOMENTUM + g,
@@ -83,13 +99,34 @@ fn the_constant_memory_gradient_is_that_of_the_full_graph() {
     ] {
         let p = problem(seed, norm, pooling, size, batch);
         let (want_images, want_lr) = full_graph(&p, intermediate);
-        let set = TrainingSet { images: &p.images, labels: &p.labels, lr: LR };
-        let student = Student { net: &p.net, set: &set, momentum: MOMENTUM, loss_factor: FACTOR };
-        let mut rollout = student.unroll(&p.start, &p.steps, &mut |_| Ok(())).expect("not stopped");
+        let set = TrainingSet {
+            images: &p.images,
+            labels: &p.labels,
+            lr: LR,
+        };
+        let student = Student {
+            net: &p.net,
+            set: &set,
+            momentum: MOMENTUM,
+            loss_factor: FACTOR,
+        };
+        let mut rollout = student
+            .unroll(&p.start, &p.steps, &mut |_| Ok(()))
+            .expect("not stopped");
         let matching = matching_loss(&rollout.points, &p.targets, intermediate);
-        let got = student.adjoint(&mut rollout, &p.steps, &matching.derivatives, &mut |_| Ok(())).expect("not stopped");
-        let (images, lr) = (relative(&got.images, &want_images), relative(&got.lr, &want_lr));
-        assert!(images < 1e-9 && lr < 1e-9, "seed {seed}: images {images:.1e}, student rate {lr:.1e}");
+        let got = student
+            .adjoint(&mut rollout, &p.steps, &matching.derivatives, &mut |_| {
+                Ok(())
+            })
+            .expect("not stopped");
+        let (images, lr) = (
+            relative(&got.images, &want_images),
+            relative(&got.lr, &want_lr),
+        );
+        assert!(
+            images < 1e-9 && lr < 1e-9,
+            "seed {seed}: images {images:.1e}, student rate {lr:.1e}"
+        );
         assert!(got.images.norm().double_value(&[]) > 0.);
         assert_eq!(got.images.device(), Device::Cpu);
     }
@@ -98,12 +135,28 @@ fn the_constant_memory_gradient_is_that_of_the_full_graph() {
 #[test]
 fn a_rollout_that_is_told_to_stop_stops() {
     let p = problem(1, Norm::Instance, Pooling::Avg, 16, 5);
-    let set = TrainingSet { images: &p.images, labels: &p.labels, lr: LR };
-    let student = Student { net: &p.net, set: &set, momentum: MOMENTUM, loss_factor: FACTOR };
+    let set = TrainingSet {
+        images: &p.images,
+        labels: &p.labels,
+        lr: LR,
+    };
+    let student = Student {
+        net: &p.net,
+        set: &set,
+        momentum: MOMENTUM,
+        loss_factor: FACTOR,
+    };
     let mut calls = 0;
     let mut stop_at_third = |part| {
         calls += usize::from(part == Part::Step);
-        if calls == 3 { Err(astill_engine::Error::Interrupted) } else { Ok(()) }
+        if calls == 3 {
+            Err(astill_engine::Error::Interrupted)
+        } else {
+            Ok(())
+        }
     };
-    assert!(matches!(student.unroll(&p.start, &p.steps, &mut stop_at_third), Err(astill_engine::Error::Interrupted)));
+    assert!(matches!(
+        student.unroll(&p.start, &p.steps, &mut stop_at_third),
+        Err(astill_engine::Error::Interrupted)
+    ));
 }

@@ -1,4 +1,5 @@
-//! The program from outside: whole runs of a tiny profile, stopping and resuming, and everything that is refused.
+//! The program from outside: whole runs of a tiny profile, stopping and resuming, and everything
+//! that is refused.
 
 mod place;
 
@@ -16,13 +17,21 @@ fn a_run_leaves_every_event_a_table_and_a_distilled_set() -> Outcome {
     assert_status(&output, 0);
     let table = text(&output.stdout);
     for labels in ["distilled", "random", "representative"] {
-        assert!(table.lines().any(|l| l.trim_start().starts_with(labels) && l.contains("±")), "{table}");
+        assert!(
+            table
+                .lines()
+                .any(|l| l.trim_start().starts_with(labels) && l.contains("±")),
+            "{table}"
+        );
     }
 
     let lines = fs::read_to_string(place.path("runs/one/events.jsonl"))?;
     let kinds: BTreeSet<String> = lines
         .lines()
-        .map(|l| serde_json::from_str::<serde_json::Value>(l).map(|v| v["kind"].as_str().unwrap_or_default().to_string()))
+        .map(|l| {
+            serde_json::from_str::<serde_json::Value>(l)
+                .map(|v| v["kind"].as_str().unwrap_or_default().to_string())
+        })
         .collect::<Result<_, _>>()?;
     for kind in [
         "run_started",
@@ -57,7 +66,8 @@ fn a_run_leaves_every_event_a_table_and_a_distilled_set() -> Outcome {
     let student_lr: [u8; 8] = set.tensor("student_lr")?.data().try_into()?;
     assert!(f64::from_le_bytes(student_lr) > 0.);
     let (_, header) = SafeTensors::read_metadata(&bytes)?;
-    let settings: serde_json::Value = serde_json::from_str(&header.metadata().as_ref().ok_or("no metadata")?["astill"])?;
+    let settings: serde_json::Value =
+        serde_json::from_str(&header.metadata().as_ref().ok_or("no metadata")?["astill"])?;
     assert_eq!(settings["profile"]["distill"]["ipc"], 2);
     assert_eq!(settings["classes"].as_array().map(Vec::len), Some(10));
     Ok(())
@@ -67,18 +77,44 @@ fn a_run_leaves_every_event_a_table_and_a_distilled_set() -> Outcome {
 fn the_same_profile_and_seed_give_the_same_bytes_and_experts_are_trained_once() -> Outcome {
     let place = Place::new()?;
     for name in ["one", "two"] {
-        assert_status(&place.run(&["run", "tiny.yaml", "--headless", "--name", name])?, 0);
+        assert_status(
+            &place.run(&["run", "tiny.yaml", "--headless", "--name", name])?,
+            0,
+        );
     }
     assert_eq!(place.distilled("one")?, place.distilled("two")?);
     assert_eq!(epochs_trained(&place.events("one")?), 6);
     assert_eq!(epochs_trained(&place.events("two")?), 0);
 
     // more experts: only the new one is trained; another way to train: all of them
-    assert_status(&place.run(&["run", "tiny.yaml", "--name", "more", "--set", "expert.count=3"])?, 0);
+    assert_status(
+        &place.run(&[
+            "run",
+            "tiny.yaml",
+            "--name",
+            "more",
+            "--set",
+            "expert.count=3",
+        ])?,
+        0,
+    );
     assert_eq!(epochs_trained(&place.events("more")?), 3);
-    assert_status(&place.run(&["run", "tiny.yaml", "--name", "other", "--set", "expert.gradient_penalty=1"])?, 0);
+    assert_status(
+        &place.run(&[
+            "run",
+            "tiny.yaml",
+            "--name",
+            "other",
+            "--set",
+            "expert.gradient_penalty=1",
+        ])?,
+        0,
+    );
     assert_eq!(epochs_trained(&place.events("other")?), 6);
-    assert_status(&place.run(&["run", "tiny.yaml", "--name", "seed", "--seed", "1"])?, 0);
+    assert_status(
+        &place.run(&["run", "tiny.yaml", "--name", "seed", "--seed", "1"])?,
+        0,
+    );
     assert_ne!(place.distilled("one")?, place.distilled("seed")?);
     Ok(())
 }
@@ -86,22 +122,50 @@ fn the_same_profile_and_seed_give_the_same_bytes_and_experts_are_trained_once() 
 #[test]
 fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
     // long enough in the short phases for the signal to arrive in them
-    let long = ["--set", "evaluate.epochs=40", "--set", "distill.iterations=30", "--set", "evaluate.every=15"];
+    let long = [
+        "--set",
+        "evaluate.epochs=40",
+        "--set",
+        "distill.iterations=30",
+        "--set",
+        "evaluate.every=15",
+    ];
     let whole = Place::new()?;
-    assert_status(&whole.run(&[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat())?, 0);
+    assert_status(
+        &whole.run(&[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat())?,
+        0,
+    );
     let want = whole.distilled("r")?;
 
     for phase in ["data", "experts", "init", "distill", "evaluate"] {
-        let place = stopped(Place::new, &[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat(), &format!("phase {phase}"), |place| {
-            let events = place.events("r").unwrap_or_default();
-            let latest = events.iter().rev().find_map(|e| if let What::Phase { name } = e.what { Some(name) } else { None });
-            latest.is_some_and(|name| name.to_string() == phase)
-        })?;
+        let place = stopped(
+            Place::new,
+            &[&["run", "tiny.yaml", "--name", "r"], &long[..]].concat(),
+            &format!("phase {phase}"),
+            |place| {
+                let events = place.events("r").unwrap_or_default();
+                let latest = events.iter().rev().find_map(|e| {
+                    if let What::Phase { name } = e.what {
+                        Some(name)
+                    } else {
+                        None
+                    }
+                });
+                latest.is_some_and(|name| name.to_string() == phase)
+            },
+        )?;
         let events = place.events("r")?;
-        assert!(events.iter().any(|e| matches!(&e.what, What::Command { command, .. } if command == "stop")));
+        assert!(
+            events
+                .iter()
+                .any(|e| matches!(&e.what, What::Command { command, .. } if command == "stop"))
+        );
         assert!(!place.path("runs/r/distilled/best.safetensors").exists());
         assert_status(&place.run(&["resume", "r"])?, 0);
-        assert!(place.distilled("r")? == want, "other bytes after a stop in {phase}");
+        assert!(
+            place.distilled("r")? == want,
+            "other bytes after a stop in {phase}"
+        );
         // a run that is done says so and does nothing
         let again = place.run(&["resume", "r"])?;
         assert_status(&again, 0);
@@ -112,9 +176,16 @@ fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
 
 #[test]
 fn experts_that_were_interrupted_are_not_trained_again() -> Outcome {
-    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r"], "expert 1 epoch 2", |place| {
-        place.events("r").is_ok_and(|events| epochs_trained(&events) < 6)
-    })?;
+    let place = stopped(
+        Place::new,
+        &["run", "tiny.yaml", "--name", "r"],
+        "expert 1 epoch 2",
+        |place| {
+            place
+                .events("r")
+                .is_ok_and(|events| epochs_trained(&events) < 6)
+        },
+    )?;
     let before = epochs_trained(&place.events("r")?);
     assert!(before >= 2);
     assert_status(&place.run(&["resume", "r"])?, 0);
@@ -124,7 +195,12 @@ fn experts_that_were_interrupted_are_not_trained_again() -> Outcome {
 
 #[test]
 fn one_engine_has_a_run_at_a_time() -> Outcome {
-    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r"], "phase experts", |_| true)?;
+    let place = stopped(
+        Place::new,
+        &["run", "tiny.yaml", "--name", "r"],
+        "phase experts",
+        |_| true,
+    )?;
     let lock = fs::File::create(place.path("runs/r/lock"))?;
     lock.lock()?;
     let refused = place.run(&["resume", "r"])?;
@@ -138,13 +214,23 @@ fn assert_refused(place: &Place, arguments: &[&str], parts: &[&str]) -> Outcome 
     for command in ["check", "run"] {
         let output = place.run(&[&[command], arguments].concat())?;
         let message = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{command} {arguments:?}: {message}");
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{command} {arguments:?}: {message}"
+        );
         for part in parts {
-            assert!(message.contains(part), "{command} {arguments:?} says {message:?}, without {part:?}");
+            assert!(
+                message.contains(part),
+                "{command} {arguments:?} says {message:?}, without {part:?}"
+            );
         }
         assert!(!message.contains("panicked") && output.stdout.is_empty());
     }
-    assert!(!place.path("runs").exists() && !place.path("data").exists(), "{arguments:?} left something behind");
+    assert!(
+        !place.path("runs").exists() && !place.path("data").exists(),
+        "{arguments:?} left something behind"
+    );
     Ok(())
 }
 
@@ -152,18 +238,38 @@ fn assert_refused(place: &Place, arguments: &[&str], parts: &[&str]) -> Outcome 
 fn settings_that_cannot_be_run_are_refused() -> Outcome {
     let place = Place::new()?;
     for (set, parts) in [
-        ("distill.lr_image=3", &["lr_image", "did you mean", "lr_images"][..]),
+        (
+            "distill.lr_image=3",
+            &["lr_image", "did you mean", "lr_images"][..],
+        ),
         ("distill.ipc=many", &["distill.ipc", "many", "whole number"]),
         ("distill.ipc=0", &["distill.ipc", "found 0", "from 1"]),
         ("distill.ipc=11", &["distill.ipc", "11", "10"]),
-        ("distill.syn_steps=1", &["distill.syn_steps", "distill.expert_epochs"]),
-        ("distill.max_start_epoch=2", &["distill.max_start_epoch", "expert.epochs"]),
+        (
+            "distill.syn_steps=1",
+            &["distill.syn_steps", "distill.expert_epochs"],
+        ),
+        (
+            "distill.max_start_epoch=2",
+            &["distill.max_start_epoch", "expert.epochs"],
+        ),
         ("distill.batch=21", &["distill.batch", "21", "20"]),
         ("expert.batch=1000", &["expert.batch", "1000"]),
         ("network.depth=5", &["network.depth", "dataset.size", "16"]),
-        ("dataset.kind=cifar10", &["cifar10", "data_batch_1.bin", "cifar-10-binary.tar.gz", "dataset.path"]),
+        (
+            "dataset.kind=cifar10",
+            &[
+                "cifar10",
+                "data_batch_1.bin",
+                "cifar-10-binary.tar.gz",
+                "dataset.path",
+            ],
+        ),
         ("expert.lr=.inf", &["expert.lr"]),
-        ("evaluate.networks=[resnet18]", &["evaluate.networks", "resnet18", "convnet"]),
+        (
+            "evaluate.networks=[resnet18]",
+            &["evaluate.networks", "resnet18", "convnet"],
+        ),
     ] {
         assert_refused(&place, &["tiny.yaml", "--set", set], parts)?;
     }
@@ -182,11 +288,23 @@ fn files_that_are_not_profiles_are_refused() -> Outcome {
         d = ["*d"; 99].join(",")
     );
     for (name, content, parts) in [
-        ("unknown.yaml", &b"dataset: {kind: shapes}\ndistil: {ipc: 1}\n"[..], &["unknown.yaml:2", "distil", "distill"][..]),
-        ("orphan.yaml", b"extends: nowhere\n", &["orphan.yaml", "nowhere"]),
+        (
+            "unknown.yaml",
+            &b"dataset: {kind: shapes}\ndistil: {ipc: 1}\n"[..],
+            &["unknown.yaml:2", "distil", "distill"][..],
+        ),
+        (
+            "orphan.yaml",
+            b"extends: nowhere\n",
+            &["orphan.yaml", "nowhere"],
+        ),
         ("circle.yaml", b"extends: circle.yaml\n", &["circle.yaml"]),
         ("bomb.yaml", bomb.as_bytes(), &["bomb.yaml"]),
-        ("latin1.yaml", b"dataset: {kind: shapes} # caf\xe9\n", &["latin1.yaml", "UTF-8"]),
+        (
+            "latin1.yaml",
+            b"dataset: {kind: shapes} # caf\xe9\n",
+            &["latin1.yaml", "UTF-8"],
+        ),
         ("empty.yaml", b"", &["empty.yaml", "empty"]),
         ("list.yaml", b"- shapes\n", &["list.yaml"]),
     ] {
@@ -213,7 +331,12 @@ fn wrong_use_is_refused_before_anything_is_created() -> Outcome {
         &["frobnicate"],
     ] {
         let output = place.run(arguments)?;
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
         assert!(!Path::new(&place.path("runs")).exists(), "{arguments:?}");
     }
     Ok(())
@@ -222,7 +345,21 @@ fn wrong_use_is_refused_before_anything_is_created() -> Outcome {
 #[test]
 fn bench_reports_the_keys_that_other_programs_report() -> Outcome {
     let place = Place::new()?;
-    let small = ["bench", "student", "--width", "8", "--size", "16", "--depth", "2", "--syn-steps", "2", "--iterations", "1", "--json"];
+    let small = [
+        "bench",
+        "student",
+        "--width",
+        "8",
+        "--size",
+        "16",
+        "--depth",
+        "2",
+        "--syn-steps",
+        "2",
+        "--iterations",
+        "1",
+        "--json",
+    ];
     let output = place.run(&small)?;
     assert_status(&output, 0);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
@@ -244,24 +381,48 @@ fn bench_reports_the_keys_that_other_programs_report() -> Outcome {
         assert!(!report[key].is_null(), "no {key} in {report}");
     }
     let phases = report["phases"].as_object().ok_or("no phases")?;
-    assert!(phases.keys().eq(["forward", "adjoint", "augmentation", "update"]), "{report}");
+    assert!(
+        phases
+            .keys()
+            .eq(["forward", "adjoint", "augmentation", "update"]),
+        "{report}"
+    );
     let sum: f64 = phases.values().filter_map(serde_json::Value::as_f64).sum();
     // every time is rounded to a tenth of a millisecond
-    assert!(sum > 0. && sum <= report["seconds_per_iteration"].as_f64().ok_or("no number")? + 3e-4, "{report}");
+    assert!(
+        sum > 0.
+            && sum
+                <= report["seconds_per_iteration"]
+                    .as_f64()
+                    .ok_or("no number")?
+                    + 3e-4,
+        "{report}"
+    );
     assert_eq!(report["kept_steps"], 2.0, "{report}");
-    assert!(report["convolution_floor_s"].is_number() && report["floor_ratio"].as_f64() > Some(0.), "{report}");
+    assert!(
+        report["convolution_floor_s"].is_number() && report["floor_ratio"].as_f64() > Some(0.),
+        "{report}"
+    );
     Ok(())
 }
 
 #[test]
 fn bench_times_an_expert_too() -> Outcome {
     let place = Place::new()?;
-    let small = ["bench", "expert", "--width", "8", "--size", "16", "--depth", "2", "--batch", "8", "--steps", "1", "--json"];
+    let small = [
+        "bench", "expert", "--width", "8", "--size", "16", "--depth", "2", "--batch", "8",
+        "--steps", "1", "--json",
+    ];
     let output = place.run(&small)?;
     assert_status(&output, 0);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let keys = ["batch", "width", "size", "depth", "classes", "steps", "threads", "device"];
-    for key in keys.into_iter().chain(["seconds_per_step", "images_per_second", "peak_rss_mib"]) {
+    let keys = [
+        "batch", "width", "size", "depth", "classes", "steps", "threads", "device",
+    ];
+    for key in keys
+        .into_iter()
+        .chain(["seconds_per_step", "images_per_second", "peak_rss_mib"])
+    {
         assert!(!report[key].is_null(), "no {key} in {report}");
     }
     Ok(())
@@ -270,13 +431,42 @@ fn bench_times_an_expert_too() -> Outcome {
 #[test]
 fn bench_times_an_evaluation() -> Outcome {
     let place = Place::new()?;
-    let sizes = ["--width", "8", "--size", "16", "--depth", "2", "--epochs", "2", "--repeats", "2", "--test", "40", "--json"];
+    let sizes = [
+        "--width",
+        "8",
+        "--size",
+        "16",
+        "--depth",
+        "2",
+        "--epochs",
+        "2",
+        "--repeats",
+        "2",
+        "--test",
+        "40",
+        "--json",
+    ];
     let output = place.run(&[&["bench", "evaluate"], &sizes[..]].concat())?;
     assert_status(&output, 0);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    assert_eq!((&report["ipc"], &report["epochs"], &report["repeats"], &report["test"]), (&1.into(), &2.into(), &2.into(), &40.into()));
-    let seconds = |key: &str| report[key].as_f64().ok_or_else(|| format!("no {key} in {report}"));
-    assert!((seconds("train_s")? + seconds("test_s")? - seconds("seconds")?).abs() < 3e-4, "{report}");
+    assert_eq!(
+        (
+            &report["ipc"],
+            &report["epochs"],
+            &report["repeats"],
+            &report["test"]
+        ),
+        (&1.into(), &2.into(), &2.into(), &40.into())
+    );
+    let seconds = |key: &str| {
+        report[key]
+            .as_f64()
+            .ok_or_else(|| format!("no {key} in {report}"))
+    };
+    assert!(
+        (seconds("train_s")? + seconds("test_s")? - seconds("seconds")?).abs() < 3e-4,
+        "{report}"
+    );
     assert!(seconds("peak_rss_mib")? > 0.);
     Ok(())
 }

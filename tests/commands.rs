@@ -1,4 +1,5 @@
-//! What can be asked of a running engine: every command accepted and rejected, over the program and over the bare socket.
+//! What can be asked of a running engine: every command accepted and rejected, over the program and
+//! over the bare socket.
 
 mod place;
 
@@ -16,8 +17,13 @@ fn is_step(what: &What) -> bool {
 }
 
 fn last_step(place: &Place) -> Result<u64, Box<dyn std::error::Error>> {
-    let mut steps =
-        place.events("r")?.into_iter().filter_map(|e| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None });
+    let mut steps = place.events("r")?.into_iter().filter_map(|e| {
+        if let What::DistillStep { step, .. } = e.what {
+            Some(step)
+        } else {
+            None
+        }
+    });
     steps.next_back().ok_or_else(|| "no step".into())
 }
 
@@ -25,7 +31,12 @@ fn last_step(place: &Place) -> Result<u64, Box<dyn std::error::Error>> {
 fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewhere() -> Outcome {
     let place = Place::new()?;
     // experts for a second or two
-    let sets = ["distill.iterations=1000000", "evaluate.every=1000000", "evaluate.repeats=1", "expert.epochs=50"];
+    let sets = [
+        "distill.iterations=1000000",
+        "evaluate.every=1000000",
+        "evaluate.repeats=1",
+        "expert.epochs=50",
+    ];
     let engine = Background::start(&place, &sets)?;
     // as soon as it runs, before there are images
     engine.accepts(&["pause"], "");
@@ -39,69 +50,149 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
 
     // paused, nothing moves
     engine.accepts(&["pause"], "");
-    let paused = engine.wait_for("the pause", 0, |w| matches!(w, What::Command { command, .. } if command == "pause"))?;
+    let paused = engine.wait_for(
+        "the pause",
+        0,
+        |w| matches!(w, What::Command { command, .. } if command == "pause"),
+    )?;
     engine.accepts(&["checkpoint"], "");
-    engine.wait_for("a checkpoint", paused.seq, |w| matches!(w, What::Checkpoint { step, .. } if *step > 0))?;
+    engine.wait_for(
+        "a checkpoint",
+        paused.seq,
+        |w| matches!(w, What::Checkpoint { step, .. } if *step > 0),
+    )?;
     let stands = last_step(&place)?;
     engine.accepts(&["evaluate"], "");
-    engine.wait_for("an evaluation", 0, |w| matches!(w, What::Evaluation { step, .. } if *step == stands))?;
+    engine.wait_for(
+        "an evaluation",
+        0,
+        |w| matches!(w, What::Evaluation { step, .. } if *step == stands),
+    )?;
     assert_eq!(last_step(&place)?, stands);
 
     // settings: the checks and messages of profiles
     engine.accepts(&["set", "distill.lr_images=30"], "10.0 → 30.0");
     engine.rejects(&["set", "distill.lr_images=-1"], "expected a number from 0");
     engine.rejects(&["set", "distill.lr_image=1"], "did you mean");
-    engine.rejects(&["set", "distill.ipc=3"], "cannot change while the run goes on");
+    engine.rejects(
+        &["set", "distill.ipc=3"],
+        "cannot change while the run goes on",
+    );
     engine.rejects(&["set", "distill.batch=21"], "larger than the set of 20");
     engine.rejects(&["set", "distill.syn_steps=1"], "distill.expert_epochs");
     engine.rejects(&["set", "expert.lr=0.1"], "the experts are trained");
     engine.accepts(&["set", "distill.lr_student=0.5"], "0.01 → 0.5");
-    for live in ["distill.lr_lr=0", "distill.momentum=0.5", "distill.perturbation=0", "distill.balance=false"] {
+    for live in [
+        "distill.lr_lr=0",
+        "distill.momentum=0.5",
+        "distill.perturbation=0",
+        "distill.balance=false",
+    ] {
         engine.accepts(&["set", live], "");
     }
-    for live in ["distill.intermediate=off", "distill.syn_steps=5", "distill.batch=7", "evaluate.every=900000"] {
+    for live in [
+        "distill.intermediate=off",
+        "distill.syn_steps=5",
+        "distill.batch=7",
+        "evaluate.every=900000",
+    ] {
         engine.accepts(&["set", live], "");
     }
 
-    engine.rejects(&["roll-back", "999999"], "there is no checkpoint of step 999999; there are 0");
+    engine.rejects(
+        &["roll-back", "999999"],
+        "there is no checkpoint of step 999999; there are 0",
+    );
     engine.accepts(&["roll-back", "0"], &format!("{stands} → 0"));
     // what is asked in the same pause is asked of the run as it is now
     engine.accepts(&["set", "distill.lr_images=20"], "30.0 → 20.0");
-    let edits: serde_json::Value = serde_json::from_slice(&fs::read(place.path("runs/r/edits.json"))?)?;
-    let places: Vec<&serde_json::Value> = edits.as_array().ok_or("no list")?.iter().map(|e| &e["at"]["step"]).collect();
+    let edits: serde_json::Value =
+        serde_json::from_slice(&fs::read(place.path("runs/r/edits.json"))?)?;
+    let places: Vec<&serde_json::Value> = edits
+        .as_array()
+        .ok_or("no list")?
+        .iter()
+        .map(|e| &e["at"]["step"])
+        .collect();
     assert!(places.iter().all(|at| **at == 0), "{places:?}");
     let seq = place.events("r")?.len() as u64;
     engine.accepts(&["resume"], "");
     let after = engine.wait_for("a step after going back", seq, is_step)?;
-    let What::DistillStep { step, student_lr, intermediate, .. } = after.what else { return Err("another event".into()) };
+    let What::DistillStep {
+        step,
+        student_lr,
+        intermediate,
+        ..
+    } = after.what
+    else {
+        return Err("another event".into());
+    };
     assert_eq!((step, student_lr, intermediate.len()), (1, 0.5, 0));
     engine.accepts(&["set", "distill.iterations=100000"], "1000000 → 100000");
-    engine.wait_for("step 2", seq, |w| matches!(w, What::DistillStep { step: 2, .. }))?;
+    engine.wait_for("step 2", seq, |w| {
+        matches!(w, What::DistillStep { step: 2, .. })
+    })?;
     engine.rejects(&["set", "distill.iterations=1"], "steps are done then");
     engine.accepts(&["stop"], "");
     engine.wait_for("the end", seq, |w| matches!(w, What::RunFinished { .. }))?;
 
-    let rejected = place.events("r")?.iter().filter(|e| matches!(&e.what, What::Command { status: CommandStatus::Rejected, .. })).count();
+    let rejected = place
+        .events("r")?
+        .iter()
+        .filter(|e| {
+            matches!(
+                &e.what,
+                What::Command {
+                    status: CommandStatus::Rejected,
+                    ..
+                }
+            )
+        })
+        .count();
     assert_eq!(rejected, 13);
     Ok(())
 }
 
 #[test]
 fn runs_are_listed_with_their_state_and_one_without_an_engine_says_so() -> Outcome {
-    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "one"], "phase experts", |_| true)?;
+    let place = stopped(
+        Place::new,
+        &["run", "tiny.yaml", "--name", "one"],
+        "phase experts",
+        |_| true,
+    )?;
     let listed = place.run(&["list", "--json"])?;
     assert_status(&listed, 0);
     let runs: serde_json::Value = serde_json::from_slice(&listed.stdout)?;
-    assert_eq!((&runs[0]["name"], &runs[0]["state"], &runs[0]["iterations"]), (&"one".into(), &"stopped".into(), &5.into()));
+    assert_eq!(
+        (&runs[0]["name"], &runs[0]["state"], &runs[0]["iterations"]),
+        (&"one".into(), &"stopped".into(), &5.into())
+    );
     let refused = place.run(&["send", "one", "pause"])?;
     assert_status(&refused, 2);
-    assert!(text(&refused.stderr).contains("astill resume one"), "{}", text(&refused.stderr));
+    assert!(
+        text(&refused.stderr).contains("astill resume one"),
+        "{}",
+        text(&refused.stderr)
+    );
     Ok(())
 }
 
 #[test]
 fn an_edit_of_a_resumed_run_holds_from_its_checkpoint_on() -> Outcome {
-    let place = stopped(Place::new, &["run", "tiny.yaml", "--name", "r", "--set", "distill.iterations=100000"], "step 2:", |_| true)?;
+    let place = stopped(
+        Place::new,
+        &[
+            "run",
+            "tiny.yaml",
+            "--name",
+            "r",
+            "--set",
+            "distill.iterations=100000",
+        ],
+        "step 2:",
+        |_| true,
+    )?;
     let done = place::last_step(&place, "r");
     assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
     let engine = Background::of(&place, "r");
@@ -109,8 +200,12 @@ fn an_edit_of_a_resumed_run_holds_from_its_checkpoint_on() -> Outcome {
     engine.rejects(&["set", "expert.lr=0.1"], "the experts are trained");
     engine.rejects(&["set", "distill.iterations=1"], "steps are done then");
     engine.accepts(&["set", "distill.lr_images=20"], "10.0 → 20.0");
-    let edits: serde_json::Value = serde_json::from_slice(&fs::read(place.path("runs/r/edits.json"))?)?;
-    assert!(edits[0]["at"]["step"].as_u64().is_some_and(|at| at >= done), "{edits}");
+    let edits: serde_json::Value =
+        serde_json::from_slice(&fs::read(place.path("runs/r/edits.json"))?)?;
+    assert!(
+        edits[0]["at"]["step"].as_u64().is_some_and(|at| at >= done),
+        "{edits}"
+    );
     Ok(())
 }
 
@@ -122,11 +217,17 @@ fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
     let run = ["run", "tiny.yaml", "--name", "r"];
     let begun = |sign: &str| -> Result<Place, Box<dyn std::error::Error>> {
         let edited = || {
-            let place = stopped(Place::new, &run, "phase data", |place| !place.path("data/trajectories").exists())?;
+            let place = stopped(Place::new, &run, "phase data", |place| {
+                !place.path("data/trajectories").exists()
+            })?;
             fs::write(place.path("runs/r/edits.json"), edits)?;
             Ok(place)
         };
-        let place = if sign.is_empty() { edited()? } else { stopped(edited, &["resume", "r"], sign, |_| true)? };
+        let place = if sign.is_empty() {
+            edited()?
+        } else {
+            stopped(edited, &["resume", "r"], sign, |_| true)?
+        };
         assert_status(&place.run(&["resume", "r"])?, 0);
         Ok(place)
     };
@@ -134,15 +235,30 @@ fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
     let want = whole.distilled("r")?;
     // the rate is learned on from the value that was set
     let rate = |at: u64| {
-        whole.events("r").ok()?.into_iter().find_map(|e| match e.what {
-            What::DistillStep { step, student_lr, .. } if step == at => Some(student_lr),
-            _ => None,
-        })
+        whole
+            .events("r")
+            .ok()?
+            .into_iter()
+            .find_map(|e| match e.what {
+                What::DistillStep {
+                    step, student_lr, ..
+                } if step == at => Some(student_lr),
+                _ => None,
+            })
     };
     let (before, after) = (rate(4).ok_or("no step 4")?, rate(5).ok_or("no step 5")?);
-    assert!((before - 0.01).abs() < 2e-3 && (after - 0.02).abs() < 2e-3, "{before}, {after}");
-    assert!(begun("expert 1 epoch 2")?.distilled("r")? == want, "other bytes after a stop among the experts");
-    assert!(begun("step 2:")?.distilled("r")? == want, "other bytes after a stop before an edit");
+    assert!(
+        (before - 0.01).abs() < 2e-3 && (after - 0.02).abs() < 2e-3,
+        "{before}, {after}"
+    );
+    assert!(
+        begun("expert 1 epoch 2")?.distilled("r")? == want,
+        "other bytes after a stop among the experts"
+    );
+    assert!(
+        begun("step 2:")?.distilled("r")? == want,
+        "other bytes after a stop before an edit"
+    );
 
     let plain = Place::new()?;
     assert_status(&plain.run(&run)?, 0);
@@ -155,11 +271,24 @@ fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
 #[test]
 fn garbage_on_the_socket_is_answered_and_the_run_goes_on() -> Outcome {
     let place = Place::new()?;
-    let engine = Background::start(&place, &["distill.iterations=1000000", "evaluate.every=1000000", "evaluate.repeats=1"])?;
+    let engine = Background::start(
+        &place,
+        &[
+            "distill.iterations=1000000",
+            "evaluate.every=1000000",
+            "evaluate.repeats=1",
+        ],
+    )?;
     let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
     let path = socket::path(&run, false)?;
     assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::metadata(path.parent().ok_or("no folder")?)?.permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        fs::metadata(path.parent().ok_or("no folder")?)?
+            .permissions()
+            .mode()
+            & 0o777,
+        0o700
+    );
 
     let ask = |bytes: &[u8]| -> Result<Vec<Answer>, Box<dyn std::error::Error>> {
         let mut stream = UnixStream::connect(&path)?;
@@ -173,9 +302,18 @@ fn garbage_on_the_socket_is_answered_and_the_run_goes_on() -> Outcome {
         }
         Ok(answers)
     };
-    for garbage in [&b"\n"[..], b"pause\n", b"{\"command\":\"explode\"}\n", b"\xff\xfe\x00\n", b"{\"command\":\"set\"}\n"] {
+    for garbage in [
+        &b"\n"[..],
+        b"pause\n",
+        b"{\"command\":\"explode\"}\n",
+        b"\xff\xfe\x00\n",
+        b"{\"command\":\"set\"}\n",
+    ] {
         let answers = ask(garbage)?;
-        assert!(matches!(answers.as_slice(), [only] if !only.is_accepted()), "{garbage:?}: {answers:?}");
+        assert!(
+            matches!(answers.as_slice(), [only] if !only.is_accepted()),
+            "{garbage:?}: {answers:?}"
+        );
     }
     assert_eq!(ask(b"{\"command\":\"pau")?, [], "half a command");
     let long = ask(&vec![b'x'; 1 << 20])?;
@@ -183,7 +321,11 @@ fn garbage_on_the_socket_is_answered_and_the_run_goes_on() -> Outcome {
     // two commands at once, beside a client that never reads
     let mut silent = UnixStream::connect(&path)?;
     silent.write_all(&b"{\"command\":\"explode\"}\n".repeat(LONGEST_LINE / 32))?;
-    assert!(ask(b"{\"command\":\"pause\"}\n{\"command\":\"resume\"}\n")?.iter().all(Answer::is_accepted));
+    assert!(
+        ask(b"{\"command\":\"pause\"}\n{\"command\":\"resume\"}\n")?
+            .iter()
+            .all(Answer::is_accepted)
+    );
     engine.wait_for("a step", 0, is_step)?;
     Ok(())
 }

@@ -14,5 +14,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a fol
 fuzz_target!(|bytes: &[u8]| {
     let run = RunDir::at(FOLDER.path());
     fs::write(run.edits(), bytes).expect("is written");
-    let _ = Edits::read(&run).and_then(|e| e.apply(&Profile::new(Kind::Shapes), Place::Step(u64::MAX))).map_err(|e| e.to_string());
+    let _ = Edits::read(&run)
+        .and_then(|e| e.apply(&Profile::new(Kind::Shapes), Place::Step(u64::MAX)))
+        .map_err(|e| e.to_string());
 });

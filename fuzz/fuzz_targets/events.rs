@@ -15,10 +15,17 @@ fuzz_target!(|bytes: &[u8]| {
     let run = RunDir::at(FOLDER.path());
     fs::write(run.events(), bytes).expect("is written");
     let mut model = Model::new();
-    for event in EventsFile::open(run.events()).poll(1 << 24).expect("is read") {
+    for event in EventsFile::open(run.events())
+        .poll(1 << 24)
+        .expect("is read")
+    {
         model.apply(&event);
     }
-    let _ = (model.seconds_left(), model.work.as_ref().and_then(|w| w.seconds_left()), model.baselines().len());
+    let _ = (
+        model.seconds_left(),
+        model.work.as_ref().and_then(|w| w.seconds_left()),
+        model.baselines().len(),
+    );
     History::read(&run.events()).expect("is read");
     list::summary(run);
 });

@@ -6,5 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let _ = profile::load("shapes", &[text.to_string()]).map_err(|e| e.to_string());
-    let _ = Profile::new(Kind::Shapes).edited(text).map_err(|e| e.to_string());
+    let _ = Profile::new(Kind::Shapes)
+        .edited(text)
+        .map_err(|e| e.to_string());
 });

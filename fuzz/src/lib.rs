@@ -7,12 +7,18 @@ use engine_parsers::Parser;
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// Puts the inputs that `parser` begins with into the corpus, which is the first folder of the command line: written by the program
-/// itself, they are never of an old format.
+/// Puts the inputs that `parser` begins with into the corpus, which is the first folder of the
+/// command line: written by the program itself, they are never of an old format.
 pub fn begin(parser: &Parser) {
-    let corpus = env::args_os().skip(1).map(PathBuf::from).find(|argument| argument.is_dir());
+    let corpus = env::args_os()
+        .skip(1)
+        .map(PathBuf::from)
+        .find(|argument| argument.is_dir());
     for (number, seed) in parser.valid.iter().chain(&parser.odd).enumerate() {
-        corpus.iter().for_each(|corpus| fs::write(corpus.join(format!("begin-{number}")), seed).expect("the corpus can be written"));
+        corpus.iter().for_each(|corpus| {
+            fs::write(corpus.join(format!("begin-{number}")), seed)
+                .expect("the corpus can be written")
+        });
     }
 }
 

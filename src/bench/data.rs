@@ -29,7 +29,8 @@ pub struct DataReport {
     pub again_s: f64,
 }
 
-/// Times loading and whitening CIFAR-10 from `data`/cifar10, with an empty cache and with that one filled.
+/// Times loading and whitening CIFAR-10 from `data`/cifar10, with an empty cache and with that one
+/// filled.
 pub fn data(options: DataOptions, data: &Path) -> Result<DataReport> {
     at_least_one(&[("train-limit", options.train_limit as i64)])?;
     set_threads(options.threads)?;
@@ -61,5 +62,14 @@ pub fn data(options: DataOptions, data: &Path) -> Result<DataReport> {
     let again_s = rounded(begin.elapsed().as_secs_f64());
     let load_s = rounded(read.unwrap_or(seconds));
     let seconds = rounded(seconds);
-    Ok(DataReport { options, train, test, seconds, load_s, zca_s: rounded(seconds - load_s), peak, again_s })
+    Ok(DataReport {
+        options,
+        train,
+        test,
+        seconds,
+        load_s,
+        zca_s: rounded(seconds - load_s),
+        peak,
+        again_s,
+    })
 }

@@ -27,12 +27,24 @@ pub struct EvaluateReport {
     pub peak: Peak,
 }
 
-/// Times the training of fresh networks on random synthetic images, as [`evaluation::train`] does it, and their test.
+/// Times the training of fresh networks on random synthetic images, as [`evaluation::train`] does
+/// it, and their test.
 pub fn evaluate(options: EvaluateOptions) -> Result<EvaluateReport> {
     let device = prepare(&options.machine)?;
     let net = network(&options.network)?;
-    let EvaluateOptions { ipc, epochs, repeats, test, .. } = options;
-    at_least_one(&[("ipc", ipc as i64), ("epochs", epochs as i64), ("repeats", repeats as i64), ("test", test as i64)])?;
+    let EvaluateOptions {
+        ipc,
+        epochs,
+        repeats,
+        test,
+        ..
+    } = options;
+    at_least_one(&[
+        ("ipc", ipc as i64),
+        ("epochs", epochs as i64),
+        ("repeats", repeats as i64),
+        ("test", test as i64),
+    ])?;
     let classes = options.network.classes;
     let mut rng = random::generator(0, "bench", &[]);
     let synthetic = images(&mut rng, ipc * classes, options.network.size).to_device(device);
@@ -40,7 +52,11 @@ pub fn evaluate(options: EvaluateOptions) -> Result<EvaluateReport> {
     let of_real = (0..test).map(|i| (i % classes) as i64).collect();
     let mut real = Split::of_normalised(images(&mut rng, test, options.network.size), of_real);
     real.to_device(device);
-    let set = TrainingSet { images: &synthetic, labels: &labels, lr: 0.01 };
+    let set = TrainingSet {
+        images: &synthetic,
+        labels: &labels,
+        lr: 0.01,
+    };
     let mut watch = |_: crate::progress::Progress<'_>| ControlFlow::Continue(());
     let mut evaluated = |index: u64, epochs: usize| -> Result<[f64; 2]> {
         let begin = Instant::now();
@@ -51,7 +67,9 @@ pub fn evaluate(options: EvaluateOptions) -> Result<EvaluateReport> {
         Ok([trained, begin.elapsed().as_secs_f64() - trained])
     };
     evaluated(0, WARM_UP.min(epochs))?;
-    let times = (1..=repeats).map(|index| evaluated(index, epochs)).collect::<Result<Vec<_>>>()?;
+    let times = (1..=repeats)
+        .map(|index| evaluated(index, epochs))
+        .collect::<Result<Vec<_>>>()?;
     let [train_s, test_s] = [0, 1].map(|part| times.iter().map(|t| t[part]).sum::<f64>());
     Ok(EvaluateReport {
         options,

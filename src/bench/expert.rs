@@ -23,13 +23,24 @@ pub struct ExpertReport {
     pub peak: Peak,
 }
 
-/// Times steps of SGD with momentum and weight decay on the cross-entropy of flipped images plus the gradient penalty.
+/// Times steps of SGD with momentum and weight decay on the cross-entropy of flipped images plus
+/// the gradient penalty.
 pub fn expert(options: ExpertOptions) -> Result<ExpertReport> {
     let device = prepare(&options.machine)?;
     let net = network(&options.network)?;
-    at_least_one(&[("batch", options.batch as i64), ("steps", options.steps as i64)])?;
-    let recipe =
-        Recipe { epochs: 50, batch: options.batch, lr: 1e-3, momentum: 0.9, weight_decay: 1e-3, clipping: true, gradient_penalty: 2. };
+    at_least_one(&[
+        ("batch", options.batch as i64),
+        ("steps", options.steps as i64),
+    ])?;
+    let recipe = Recipe {
+        epochs: 50,
+        batch: options.batch,
+        lr: 1e-3,
+        momentum: 0.9,
+        weight_decay: 1e-3,
+        clipping: true,
+        gradient_penalty: 2.,
+    };
     let mut rng = random::generator(0, "bench", &[]);
     let mut theta = net.init(&mut rng).to_device(device);
     let mut velocity = theta.zeros_like();
@@ -37,11 +48,22 @@ pub fn expert(options: ExpertOptions) -> Result<ExpertReport> {
     for _ in 0..=options.steps {
         let images = images(&mut rng, options.batch, options.network.size).to_device(device);
         let u = random::uniform(&mut rng, options.batch).to_device(device);
-        let labels: Vec<i64> = (0..options.batch).map(|_| random::below(&mut rng, options.network.classes as u64) as i64).collect();
+        let labels: Vec<i64> = (0..options.batch)
+            .map(|_| random::below(&mut rng, options.network.classes as u64) as i64)
+            .collect();
         let labels = Tensor::from_slice(&labels).to_device(device);
         device::synchronize(device);
         let begin = Instant::now();
-        let g = expert_gradient(&net, &theta, &augment::flip(&images, &u), &images, &labels, 12, &recipe).gradient;
+        let g = expert_gradient(
+            &net,
+            &theta,
+            &augment::flip(&images, &u),
+            &images,
+            &labels,
+            12,
+            &recipe,
+        )
+        .gradient;
         velocity = velocity * recipe.momentum + g + &theta * recipe.weight_decay;
         theta -= &velocity * recipe.lr;
         device::synchronize(device);
@@ -49,5 +71,10 @@ pub fn expert(options: ExpertOptions) -> Result<ExpertReport> {
     }
     let median = median(&mut seconds[1..]);
     let images_per_second = (options.batch as f64 / median * 10.).round() / 10.;
-    Ok(ExpertReport { options, seconds_per_step: rounded(median), images_per_second, peak: Peak::on(device) })
+    Ok(ExpertReport {
+        options,
+        seconds_per_step: rounded(median),
+        images_per_second,
+        peak: Peak::on(device),
+    })
 }

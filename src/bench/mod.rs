@@ -1,5 +1,6 @@
-//! What takes the time and the memory, measured alone: the numbers to compare with other programs. The options and keys are those of
-//! the programs in benches/, which do the same work in plain PyTorch.
+//! What takes the time and the memory, measured alone: the numbers to compare with other programs.
+//! The options and keys are those of the programs in benches/, which do the same work in plain
+//! PyTorch.
 
 mod data;
 mod evaluate;
@@ -35,14 +36,18 @@ pub struct Peak {
 impl Peak {
     /// So far.
     fn on(device: Device) -> Self {
-        Self { peak_rss_mib: device::peak_resident_mib(), peak_gpu_mib: device::peak_device_mib(device) }
+        Self {
+            peak_rss_mib: device::peak_resident_mib(),
+            peak_gpu_mib: device::peak_device_mib(device),
+        }
     }
 }
 
 impl std::fmt::Display for Peak {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "peak memory {} MiB", self.peak_rss_mib)?;
-        self.peak_gpu_mib.map_or(Ok(()), |gpu| write!(f, ", {gpu} MiB on the GPU"))
+        self.peak_gpu_mib
+            .map_or(Ok(()), |gpu| write!(f, ", {gpu} MiB on the GPU"))
     }
 }
 
@@ -62,10 +67,28 @@ fn set_threads(threads: i32) -> Result<()> {
 
 /// The common network.
 fn network(options: &NetworkOptions) -> Result<ConvNet> {
-    let NetworkOptions { width, size, depth, classes } = *options;
+    let NetworkOptions {
+        width,
+        size,
+        depth,
+        classes,
+    } = *options;
     at_least_one(&[("width", width), ("classes", classes as i64)])?;
-    ConvNet::new(3, classes as i64, width, depth, size, Norm::Instance, Activation::Relu, Pooling::Avg)
-        .ok_or_else(|| Error::Usage(format!("--size {size}: too small for --depth {depth}, every block halves it")))
+    ConvNet::new(
+        3,
+        classes as i64,
+        width,
+        depth,
+        size,
+        Norm::Instance,
+        Activation::Relu,
+        Pooling::Avg,
+    )
+    .ok_or_else(|| {
+        Error::Usage(format!(
+            "--size {size}: too small for --depth {depth}, every block halves it"
+        ))
+    })
 }
 
 /// `n` random images (n, 3, size, size) on the CPU.
@@ -80,7 +103,9 @@ fn labels(n: usize, classes: usize) -> Tensor {
 
 fn at_least_one(options: &[(&str, i64)]) -> Result<()> {
     match options.iter().find(|(_, value)| *value < 1) {
-        Some((name, value)) => Err(Error::Usage(format!("--{name}: found {value}, expected at least 1"))),
+        Some((name, value)) => Err(Error::Usage(format!(
+            "--{name}: found {value}, expected at least 1"
+        ))),
         None => Ok(()),
     }
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use std::time::Instant;
 use tch::Device;
 
-/// Seconds of an iteration by what is done. The draws before it and what is told of it are not in it.
+/// Seconds of an iteration by what is done. The draws before it and what is told of it are not in
+/// it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
 pub struct Phases {
     /// The gradients of the student steps.
@@ -33,7 +34,12 @@ pub(super) struct Stopwatch {
 impl Stopwatch {
     /// On a GPU it waits for the device at every part, which takes time itself.
     pub fn new(device: Device) -> Self {
-        Self { device, now: None, phases: Phases::default(), kept: 0 }
+        Self {
+            device,
+            now: None,
+            phases: Phases::default(),
+            kept: 0,
+        }
     }
 
     pub fn enter(&mut self, part: Part) {
@@ -62,8 +68,19 @@ impl Stopwatch {
     /// The times until now.
     pub fn stop(mut self) -> Phases {
         self.lap();
-        let Phases { forward, adjoint, augmentation, update } = self.phases;
-        let [forward, adjoint, augmentation, update] = [forward, adjoint, augmentation, update].map(rounded);
-        Phases { forward, adjoint, augmentation, update }
+        let Phases {
+            forward,
+            adjoint,
+            augmentation,
+            update,
+        } = self.phases;
+        let [forward, adjoint, augmentation, update] =
+            [forward, adjoint, augmentation, update].map(rounded);
+        Phases {
+            forward,
+            adjoint,
+            augmentation,
+            update,
+        }
     }
 }

@@ -25,9 +25,11 @@ pub struct StudentReport {
     pub seconds_min: f64,
     #[serde(flatten)]
     pub peak: Peak,
-    /// Of an iteration in the middle of the times; on a GPU, of another one, which waits for the device at every part.
+    /// Of an iteration in the middle of the times; on a GPU, of another one, which waits for the
+    /// device at every part.
     pub phases: Phases,
-    /// Student steps whose passes were kept for the way back; a part of one is a step of whose images so many were.
+    /// Student steps whose passes were kept for the way back; a part of one is a step of whose
+    /// images so many were.
     pub kept_steps: f64,
     /// The time that the convolutions of an iteration take alone.
     pub convolution_floor_s: f64,
@@ -47,9 +49,15 @@ struct Lap {
 pub fn student(options: StudentOptions) -> Result<StudentReport> {
     let device = prepare(&options.machine)?;
     let net = network(&options.network)?;
-    at_least_one(&[("ipc", options.ipc as i64), ("iterations", options.iterations as i64)])?;
+    at_least_one(&[
+        ("ipc", options.ipc as i64),
+        ("iterations", options.iterations as i64),
+    ])?;
     if options.syn_steps < 2 {
-        return Err(Error::Usage(format!("--syn-steps: found {}, expected at least 2", options.syn_steps)));
+        return Err(Error::Usage(format!(
+            "--syn-steps: found {}, expected at least 2",
+            options.syn_steps
+        )));
     }
     let mut rng = random::generator(0, "bench", &[]);
     let mut checkpoints = vec![net.init(&mut rng)];
@@ -58,7 +66,10 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         let next = &checkpoints[checkpoints.len() - 1] + step;
         checkpoints.push(next);
     }
-    let checkpoints: Vec<Tensor> = checkpoints.into_iter().map(|c| c.to_device(device)).collect();
+    let checkpoints: Vec<Tensor> = checkpoints
+        .into_iter()
+        .map(|c| c.to_device(device))
+        .collect();
     let n = options.ipc * options.network.classes;
     let images = images(&mut rng, n, options.network.size).to_device(device);
     let labels = labels(n, options.network.classes).to_device(device);
@@ -72,7 +83,11 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         intermediate: Intermediate::Sum,
         perturbation: 0.,
     };
-    let set = TrainingSet { images: &images, labels: &labels, lr: 0.01 };
+    let set = TrainingSet {
+        images: &images,
+        labels: &labels,
+        lr: 0.01,
+    };
     let iteration = |index: u64, in_parts: bool| -> Result<Lap> {
         device::synchronize(device);
         let begin = Instant::now();
@@ -86,16 +101,26 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         })?;
         device::synchronize(device);
         let (seconds, kept) = (begin.elapsed().as_secs_f64(), stopwatch.kept);
-        Ok(Lap { seconds, phases: stopwatch.stop(), kept })
+        Ok(Lap {
+            seconds,
+            phases: stopwatch.stop(),
+            kept,
+        })
     };
     let in_parts = device == Device::Cpu;
     iteration(0, in_parts)?;
-    let mut laps = (1..=options.iterations).map(|index| iteration(index, in_parts)).collect::<Result<Vec<_>>>()?;
+    let mut laps = (1..=options.iterations)
+        .map(|index| iteration(index, in_parts))
+        .collect::<Result<Vec<_>>>()?;
     laps.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let mut seconds: Vec<f64> = laps.iter().map(|lap| lap.seconds).collect();
     let peak = Peak::on(device);
     let middle = laps.swap_remove((laps.len() - 1) / 2);
-    let Lap { phases, kept, .. } = if in_parts { middle } else { iteration(0, true)? };
+    let Lap { phases, kept, .. } = if in_parts {
+        middle
+    } else {
+        iteration(0, true)?
+    };
     let steps = Draw::new(&settings, &net, 0, 0, 1, &images).steps;
     let seen: i64 = steps.iter().map(|step| step.rows.size()[0]).sum();
     let kept_steps = kept as f64 / seen as f64 * steps.len() as f64;
@@ -116,7 +141,8 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
     })
 }
 
-/// Seconds that the convolutions of so many steps on batches like `batch` take alone, of which some have `kept` their passes.
+/// Seconds that the convolutions of so many steps on batches like `batch` take alone, of which some
+/// have `kept` their passes.
 fn convolutions(net: &ConvNet, batch: &Tensor, steps: f64, kept: f64, device: Device) -> f64 {
     let work = net.convolutions(batch);
     let of = |way: Way, times: f64| {
@@ -125,11 +151,14 @@ fn convolutions(net: &ConvNet, batch: &Tensor, steps: f64, kept: f64, device: De
         }
         work.run(way);
         device::synchronize(device);
-        // one after the other, as in an iteration, so that whatever else the machine does falls on both alike
+        // one after the other, as in an iteration, so that whatever else the machine does falls on
+        // both alike
         let (timed, begin) = ((times.ceil() as usize).min(FLOOR_STEPS), Instant::now());
         (0..timed).for_each(|_| work.run(way));
         device::synchronize(device);
         begin.elapsed().as_secs_f64() * times / timed as f64
     };
-    of(Way::Forward, steps) + of(Way::Back { kept: true }, kept) + of(Way::Back { kept: false }, steps - kept)
+    of(Way::Forward, steps)
+        + of(Way::Back { kept: true }, kept)
+        + of(Way::Back { kept: false }, steps - kept)
 }

@@ -11,7 +11,8 @@ pub enum Timed {
     Expert(Measured<ExpertOptions>),
     /// Time the evaluation of a distilled set: fresh networks, trained on it and tested
     Evaluate(Measured<EvaluateOptions>),
-    /// Time the loading and whitening of CIFAR-10, from the folder cifar10 of the data folder (--data)
+    /// Time the loading and whitening of CIFAR-10, from the folder cifar10 of the data folder
+    /// (--data)
     Data(Measured<DataOptions>),
 }
 

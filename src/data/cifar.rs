@@ -1,7 +1,8 @@
-//! CIFAR-10 and CIFAR-100 in their official binary layout (https://www.cs.toronto.edu/~kriz/cifar.html).
+//! CIFAR-10 and CIFAR-100 in their official binary layout
+//! (https://www.cs.toronto.edu/~kriz/cifar.html).
 //!
-//! A record is one label byte (CIFAR-100: a coarse and a fine one, of which the fine one is used) and 3,072 pixel bytes: 32 × 32 red,
-//! then green, then blue, row by row.
+//! A record is one label byte (CIFAR-100: a coarse and a fine one, of which the fine one is used)
+//! and 3,072 pixel bytes: 32 × 32 red, then green, then blue, row by row.
 
 use super::source::{Labels, Pixels, missing};
 use crate::progress::{Watch, report};
@@ -35,7 +36,13 @@ pub const CIFAR10: Layout = Layout {
     name: "cifar10",
     folder: "cifar-10-batches-bin",
     url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-    train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+    train: &[
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
+        "data_batch_5.bin",
+    ],
     test: "test_batch.bin",
     names: "batches.meta.txt",
     classes: 10,
@@ -73,19 +80,34 @@ pub struct Files {
 }
 
 impl Files {
-    /// Finds the files in `folder` or in the official folder below it and reads the labels, but no pixels.
+    /// Finds the files in `folder` or in the official folder below it and reads the labels, but no
+    /// pixels.
     ///
-    /// [`Error::Usage`] if files are missing, [`Error::File`] if a file is cut off or holds a label that there is not.
+    /// [`Error::Usage`] if files are missing, [`Error::File`] if a file is cut off or holds a label
+    /// that there is not.
     pub fn find(layout: &'static Layout, folder: &Path) -> Result<Self> {
         let below = folder.join(layout.folder);
-        let absent = |folder: &Path| layout.files().filter(|file| !folder.join(file).is_file()).collect::<Vec<_>>();
+        let absent = |folder: &Path| {
+            layout
+                .files()
+                .filter(|file| !folder.join(file).is_file())
+                .collect::<Vec<_>>()
+        };
         let (here, there) = (absent(folder), absent(&below));
-        let (found, absent) = if there.len() < here.len() { (below, there) } else { (folder.to_path_buf(), here) };
+        let (found, absent) = if there.len() < here.len() {
+            (below, there)
+        } else {
+            (folder.to_path_buf(), here)
+        };
         if !absent.is_empty() {
             return Err(missing(
                 layout.name,
                 folder,
-                &format!("{} there or in its folder {}", layout.files().collect::<Vec<_>>().join(", "), layout.folder),
+                &format!(
+                    "{} there or in its folder {}",
+                    layout.files().collect::<Vec<_>>().join(", "),
+                    layout.folder
+                ),
                 &format!("{} lacks {}", found.display(), absent.join(", ")),
                 &format!("Unpack {} there", layout.url),
             ));
@@ -96,7 +118,15 @@ impl Files {
             train.extend(read_labels(&found.join(file), layout)?);
         }
         let test = read_labels(&found.join(layout.test), layout)?;
-        Ok(Self { layout, folder: found, labels: Labels { classes, train, test } })
+        Ok(Self {
+            layout,
+            folder: found,
+            labels: Labels {
+                classes,
+                train,
+                test,
+            },
+        })
     }
 
     pub fn labels(&self) -> &Labels {
@@ -117,7 +147,10 @@ impl Files {
         report(watch, "files read", total, total)?;
         for (labels, pixels) in [(&self.labels.train, &train), (&self.labels.test, &test)] {
             if pixels.len() != labels.len() * PIXELS {
-                return Err(Error::file(&self.folder, "the files changed while they were read; try again when they are complete"));
+                return Err(Error::file(
+                    &self.folder,
+                    "the files changed while they were read; try again when they are complete",
+                ));
             }
         }
         Ok(Pixels { train, test })
@@ -126,7 +159,8 @@ impl Files {
     fn append_pixels(&self, file: &str, pixels: &mut Vec<u8>) -> Result<()> {
         let path = self.folder.join(file);
         let (record, start) = self.layout.record();
-        let bytes = foreign_file::read(&path, MOST_RECORDS * record as u64).map_err(Error::io("read", &path))?;
+        let bytes = foreign_file::read(&path, MOST_RECORDS * record as u64)
+            .map_err(Error::io("read", &path))?;
         for record in bytes.chunks_exact(record) {
             pixels.extend_from_slice(&record[start..]);
         }
@@ -136,10 +170,21 @@ impl Files {
 
 fn read_names(path: &Path, classes: usize) -> Result<Vec<String>> {
     let text = foreign_file::read_text(path, LARGEST_NAMES).map_err(Error::io("read", path))?;
-    let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let names: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
     match names.len() == classes {
         true => Ok(names),
-        false => Err(Error::file(path, format!("expected {classes} class names, one a line, found {}; get the file again", names.len()))),
+        false => Err(Error::file(
+            path,
+            format!(
+                "expected {classes} class names, one a line, found {}; get the file again",
+                names.len()
+            ),
+        )),
     }
 }
 
@@ -152,7 +197,8 @@ fn read_labels(path: &Path, layout: &Layout) -> Result<Vec<i64>> {
         return Err(Error::file(
             path,
             format!(
-                "expected whole records of {record} bytes, found {length} bytes: the file is cut off or no {} file; get it again",
+                "expected whole records of {record} bytes, found {length} bytes: the file is cut \
+                 off or no {} file; get it again",
                 layout.name
             ),
         ));
@@ -160,20 +206,26 @@ fn read_labels(path: &Path, layout: &Layout) -> Result<Vec<i64>> {
     if length / record as u64 > MOST_RECORDS {
         return Err(Error::file(
             path,
-            format!("expected at most {MOST_RECORDS} records, found {length} bytes: no {} file; get it again", layout.name),
+            format!(
+                "expected at most {MOST_RECORDS} records, found {length} bytes: no {} file; get it \
+                 again",
+                layout.name
+            ),
         ));
     }
     (0..length / record as u64)
         .map(|index| {
             let mut label = [0];
             let at = index * record as u64 + layout.before_label as u64;
-            file.read_exact_at(&mut label, at).map_err(Error::io("read", path))?;
+            file.read_exact_at(&mut label, at)
+                .map_err(Error::io("read", path))?;
             match usize::from(label[0]) < layout.classes {
                 true => Ok(i64::from(label[0])),
                 false => Err(Error::file(
                     path,
                     format!(
-                        "expected labels from 0 to {}, found {} in record {index}: no {} file; get it again",
+                        "expected labels from 0 to {}, found {} in record {index}: no {} file; get \
+                         it again",
                         layout.classes - 1,
                         label[0],
                         layout.name

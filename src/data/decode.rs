@@ -17,7 +17,8 @@ const LARGEST_SIDE: u32 = 32_768;
 const LARGEST_BYTES: u64 = 512 << 20;
 /// And larger files, which are read whole.
 const LARGEST_FILE: u64 = 256 << 20;
-/// Of files and images that take more than this only one is worked on at a time: many processors must not fill the memory together.
+/// Of files and images that take more than this only one is worked on at a time: many processors
+/// must not fill the memory together.
 const LARGE: u64 = 32 << 20;
 
 /// Decodes image files, on several threads.
@@ -27,14 +28,22 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes a PNG or JPEG (known by its content, not its name) and writes its central square, `size` × `size`, into `planar`
-    /// (3·size·size bytes). The error says what is wrong with the file.
+    /// Decodes a PNG or JPEG (known by its content, not its name) and writes its central square,
+    /// `size` × `size`, into `planar` (3·size·size bytes). The error says what is wrong with the
+    /// file.
     ///
-    /// Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent ones lie over black. An orientation in the metadata is
-    /// ignored, as other training programs do.
-    pub fn decode(&self, path: &Path, size: usize, planar: &mut [u8]) -> std::result::Result<(), String> {
+    /// Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent ones lie over black. An
+    /// orientation in the metadata is ignored, as other training programs do.
+    pub fn decode(
+        &self,
+        path: &Path,
+        size: usize,
+        planar: &mut [u8],
+    ) -> std::result::Result<(), String> {
         // held until nothing of the image is left but its square
-        let mut alone = std::fs::metadata(path).is_ok_and(|file| file.len() > LARGE).then(|| self.large.lock());
+        let mut alone = std::fs::metadata(path)
+            .is_ok_and(|file| file.len() > LARGE)
+            .then(|| self.large.lock());
         let file = foreign_file::read(path, LARGEST_FILE).map_err(|error| error.to_string())?;
         let decoder = decoder(&file).map_err(|error| error.to_string())?;
         if alone.is_none() && decoder.total_bytes() > LARGE {
@@ -54,7 +63,9 @@ fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
     match reader.format() {
         // the decoder would make up what is missing
-        Some(ImageFormat::Jpeg) if is_cut_off(file) => return Err(std::io::Error::other("the file is cut off").into()),
+        Some(ImageFormat::Jpeg) if is_cut_off(file) => {
+            return Err(std::io::Error::other("the file is cut off").into());
+        }
         Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
         _ => return Err(std::io::Error::other("it is neither a PNG nor a JPEG").into()),
     }
@@ -67,11 +78,17 @@ fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
     let decoder = reader.into_decoder()?;
     match decoder.total_bytes() {
         0..=LARGEST_BYTES => Ok(decoder),
-        bytes => Err(std::io::Error::other(format!("it takes {} MiB when decoded, more than {}", bytes >> 20, LARGEST_BYTES >> 20)).into()),
+        bytes => Err(std::io::Error::other(format!(
+            "it takes {} MiB when decoded, more than {}",
+            bytes >> 20,
+            LARGEST_BYTES >> 20
+        ))
+        .into()),
     }
 }
 
-/// Whether a JPEG ends before the marker of its end. What follows that marker is none of the picture's.
+/// Whether a JPEG ends before the marker of its end. What follows that marker is none of the
+/// picture's.
 fn is_cut_off(jpeg: &[u8]) -> bool {
     const START: u8 = 0xD8;
     const END: u8 = 0xD9;
@@ -88,7 +105,9 @@ fn is_cut_off(jpeg: &[u8]) -> bool {
                 if kind == SCAN {
                     // coded data, in which FF is followed by 00, or by the marker of a restart
                     let next = jpeg.get(at..).unwrap_or_default().windows(2);
-                    let next = next.into_iter().position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7));
+                    let next = next
+                        .into_iter()
+                        .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7));
                     at += next.unwrap_or(jpeg.len());
                 }
             }
@@ -100,7 +119,12 @@ fn is_cut_off(jpeg: &[u8]) -> bool {
 }
 
 /// Planar images of side `from` at side `to`; as they are if the two are equal.
-pub fn resize_all(pixels: Vec<u8>, from: usize, to: usize, watch: &mut Watch<'_>) -> Result<Vec<u8>> {
+pub fn resize_all(
+    pixels: Vec<u8>,
+    from: usize,
+    to: usize,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<u8>> {
     if from == to {
         return Ok(pixels);
     }
@@ -108,16 +132,22 @@ pub fn resize_all(pixels: Vec<u8>, from: usize, to: usize, watch: &mut Watch<'_>
     let total = pixels.len() / source;
     let mut resized = vec![0; total * target];
     let mut done = 0;
-    for (pixels, resized) in pixels.chunks(CHUNK * source).zip(resized.chunks_mut(CHUNK * target)) {
+    for (pixels, resized) in pixels
+        .chunks(CHUNK * source)
+        .zip(resized.chunks_mut(CHUNK * target))
+    {
         report(watch, "images resized", done as u64, total as u64)?;
-        pixels.par_chunks_exact(source).zip(resized.par_chunks_exact_mut(target)).for_each(|(pixels, resized)| {
-            let plane = from * from;
-            let image = RgbImage::from_fn(from as u32, from as u32, |x, y| {
-                let at = y as usize * from + x as usize;
-                image::Rgb([pixels[at], pixels[plane + at], pixels[2 * plane + at]])
+        pixels
+            .par_chunks_exact(source)
+            .zip(resized.par_chunks_exact_mut(target))
+            .for_each(|(pixels, resized)| {
+                let plane = from * from;
+                let image = RgbImage::from_fn(from as u32, from as u32, |x, y| {
+                    let at = y as usize * from + x as usize;
+                    image::Rgb([pixels[at], pixels[plane + at], pixels[2 * plane + at]])
+                });
+                write_planar(&square(image, to as u32), resized);
             });
-            write_planar(&square(image, to as u32), resized);
-        });
         done += pixels.len() / source;
     }
     report(watch, "images resized", done as u64, total as u64)?;
@@ -136,14 +166,16 @@ fn over_black(image: DynamicImage) -> RgbImage {
     })
 }
 
-/// The central square at `size` × `size`. Cutting before scaling gives the same picture as scaling the shorter side to `size` and
-/// cutting then, but never needs more memory than the image, however long it is.
+/// The central square at `size` × `size`. Cutting before scaling gives the same picture as scaling
+/// the shorter side to `size` and cutting then, but never needs more memory than the image, however
+/// long it is.
 fn square(image: RgbImage, size: u32) -> RgbImage {
     let (width, height) = image.dimensions();
     let side = width.min(height);
     let image = match width == height {
         true => image,
-        false => imageops::crop_imm(&image, (width - side) / 2, (height - side) / 2, side, side).to_image(),
+        false => imageops::crop_imm(&image, (width - side) / 2, (height - side) / 2, side, side)
+            .to_image(),
     };
     match side == size {
         true => image,
@@ -167,7 +199,9 @@ mod tests {
 
     #[test]
     fn a_jpeg_is_cut_off_before_its_end_and_not_by_what_follows_it() -> image::ImageResult<()> {
-        let noise = RgbImage::from_fn(40, 40, |x, y| image::Rgb([(x * 91 + y * 57) as u8, (x * y) as u8, (x * 13) as u8]));
+        let noise = RgbImage::from_fn(40, 40, |x, y| {
+            image::Rgb([(x * 91 + y * 57) as u8, (x * y) as u8, (x * 13) as u8])
+        });
         let mut jpeg = Cursor::new(Vec::new());
         noise.write_to(&mut jpeg, ImageFormat::Jpeg)?;
         let jpeg = jpeg.into_inner();
@@ -176,10 +210,20 @@ mod tests {
             assert!(is_cut_off(&jpeg[..length]), "{length} of {}", jpeg.len());
         }
         // the film of a photo in motion, a comment that looks like a scan
-        for tail in [&[0xFF, 0xDA, 0x00, 0x04][..], &[0; 9], &[0xFF; 9], &jpeg[..jpeg.len() / 2]] {
+        for tail in [
+            &[0xFF, 0xDA, 0x00, 0x04][..],
+            &[0; 9],
+            &[0xFF; 9],
+            &jpeg[..jpeg.len() / 2],
+        ] {
             assert!(!is_cut_off(&[&jpeg, tail].concat()), "{tail:?}");
         }
-        let comment = [&jpeg[..2], &[0xFF, 0xFE, 0x00, 0x06, 0xFF, 0xD9, 0xFF, 0xDA], &jpeg[2..]].concat();
+        let comment = [
+            &jpeg[..2],
+            &[0xFF, 0xFE, 0x00, 0x06, 0xFF, 0xD9, 0xFF, 0xDA],
+            &jpeg[2..],
+        ]
+        .concat();
         assert!(!is_cut_off(&comment) && is_cut_off(&comment[..comment.len() - 2]));
         Ok(())
     }

@@ -3,10 +3,12 @@
 use super::Zca;
 use tch::{Device, Kind, Tensor};
 
-/// A deviation below one grey level is noise: dividing by less would blow up a channel that is the same everywhere.
+/// A deviation below one grey level is noise: dividing by less would blow up a channel that is the
+/// same everywhere.
 const SMALLEST_STD: f64 = 1.0 / 255.0;
 
-/// How pixels in [0, 1] become images for a network. Fitted on training images; the same for every split.
+/// How pixels in [0, 1] become images for a network. Fitted on training images; the same for every
+/// split.
 #[derive(Debug)]
 pub enum Normalisation {
     /// (x − mean) / std per channel, over all training pixels; both f32 (C).
@@ -16,7 +18,8 @@ pub enum Normalisation {
 }
 
 impl Normalisation {
-    /// Mean and standard deviation (over all pixels, divided by their number) of `images`, u8 (N, C, H, W).
+    /// Mean and standard deviation (over all pixels, divided by their number) of `images`, u8 (N,
+    /// C, H, W).
     pub(super) fn of_channels(images: &Tensor) -> Self {
         let size = images.size();
         let (channels, count) = (size[1], (size[0] * size[2] * size[3]) as f64);
@@ -25,13 +28,17 @@ impl Normalisation {
         for chunk in images.split(1000, 0) {
             let chunk = chunk.to_kind(Kind::Double);
             sum += chunk.sum_dim_intlist(&[0i64, 2, 3][..], false, None);
-            squares += chunk.square().sum_dim_intlist(&[0i64, 2, 3][..], false, None);
+            squares += chunk
+                .square()
+                .sum_dim_intlist(&[0i64, 2, 3][..], false, None);
         }
         let mean = sum / count;
         let variance = (squares / count - mean.square()).clamp_min(0.0);
         Self::Channels {
             mean: (mean / 255.0).to_kind(Kind::Float),
-            std: (variance.sqrt() / 255.0).clamp_min(SMALLEST_STD).to_kind(Kind::Float),
+            std: (variance.sqrt() / 255.0)
+                .clamp_min(SMALLEST_STD)
+                .to_kind(Kind::Float),
         }
     }
 
@@ -55,7 +62,10 @@ impl Normalisation {
     /// A copy whose tensors are on `device` (they are shared if they are there already).
     pub fn to_device(&self, device: Device) -> Self {
         match self {
-            Self::Channels { mean, std } => Self::Channels { mean: mean.to_device(device), std: std.to_device(device) },
+            Self::Channels { mean, std } => Self::Channels {
+                mean: mean.to_device(device),
+                std: std.to_device(device),
+            },
             Self::Zca(zca) => Self::Zca(zca.to_device(device)),
         }
     }
@@ -79,16 +89,23 @@ mod tests {
     fn inverting_gives_the_pixels_back() {
         let pixels = pixels();
         let bytes = (&pixels * 255.0).round().to_kind(Kind::Uint8);
-        for normalisation in [Normalisation::of_channels(&bytes), Normalisation::Zca(Zca::fit(&pixels, 0.1))] {
+        for normalisation in [
+            Normalisation::of_channels(&bytes),
+            Normalisation::Zca(Zca::fit(&pixels, 0.1)),
+        ] {
             let back = normalisation.invert(&normalisation.apply(&pixels));
-            assert!((back - &pixels).abs().max().double_value(&[]) < 1e-5, "{normalisation:?}");
+            assert!(
+                (back - &pixels).abs().max().double_value(&[]) < 1e-5,
+                "{normalisation:?}"
+            );
         }
     }
 
     #[test]
     fn normalised_channels_have_mean_0_and_deviation_1() {
         let bytes = (pixels() * 255.0).round().to_kind(Kind::Uint8);
-        let images = Normalisation::of_channels(&bytes).apply(&(bytes.to_kind(Kind::Float) / 255.0));
+        let images =
+            Normalisation::of_channels(&bytes).apply(&(bytes.to_kind(Kind::Float) / 255.0));
         let (std, mean) = images.std_mean_dim(&[0i64, 2, 3][..], false, false);
         assert!(mean.abs().max().double_value(&[]) < 1e-5);
         assert!((std - 1.0).abs().max().double_value(&[]) < 1e-5);

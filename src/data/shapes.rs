@@ -1,7 +1,8 @@
 //! Ten classes of drawn shapes: a data set that needs no files, to try everything on.
 //!
-//! Every picture has its own place, size, turn, colours, background, clutter and noise, so that one picture of a class says little about
-//! the next. They come from a fixed seed: the data set is the same in every run.
+//! Every picture has its own place, size, turn, colours, background, clutter and noise, so that one
+//! picture of a class says little about the next. They come from a fixed seed: the data set is the
+//! same in every run.
 
 use super::source::{Labels, Pixels};
 use crate::Result;
@@ -18,7 +19,18 @@ const SEED: u64 = 10_541;
 const TRAIN: usize = 6000;
 const TEST: usize = 1000;
 
-const CLASSES: [&str; 10] = ["disc", "ring", "square", "triangle", "cross", "star", "stripes", "checkerboard", "crescent", "arrow"];
+const CLASSES: [&str; 10] = [
+    "disc",
+    "ring",
+    "square",
+    "triangle",
+    "cross",
+    "star",
+    "stripes",
+    "checkerboard",
+    "crescent",
+    "arrow",
+];
 
 /// Shapes are light on a dark background: each part of a colour is drawn in one of these ranges.
 const DARK: (f32, f32) = (0.0, 0.5);
@@ -32,28 +44,48 @@ const CHUNK: usize = 1000;
 /// The classes and labels; image i is of class i mod 10.
 pub fn labels() -> Labels {
     let of = |n: usize| (0..n).map(|index| (index % CLASSES.len()) as i64).collect();
-    Labels { classes: CLASSES.map(str::to_owned).to_vec(), train: of(TRAIN), test: of(TEST) }
+    Labels {
+        classes: CLASSES.map(str::to_owned).to_vec(),
+        train: of(TRAIN),
+        test: of(TEST),
+    }
 }
 
-/// The pictures that `labels` are for, `size` × `size` pixels. [`crate::Error::Interrupted`] if `watch` asks to stop.
+/// The pictures that `labels` are for, `size` × `size` pixels. [`crate::Error::Interrupted`] if
+/// `watch` asks to stop.
 pub fn draw(labels: &Labels, size: usize, watch: &mut Watch<'_>) -> Result<Pixels> {
     let image = 3 * size * size;
     let total = (labels.train.len() + labels.test.len()) as u64;
     let mut done = 0;
     let mut part = |labels: &[i64], split: u64| -> Result<Vec<u8>> {
         let mut pixels = vec![0; labels.len() * image];
-        for (chunk, (labels, pixels)) in labels.chunks(CHUNK).zip(pixels.chunks_mut(CHUNK * image)).enumerate() {
+        for (chunk, (labels, pixels)) in labels
+            .chunks(CHUNK)
+            .zip(pixels.chunks_mut(CHUNK * image))
+            .enumerate()
+        {
             report(watch, "images drawn", done, total)?;
-            let pictures = labels.par_iter().zip(pixels.par_chunks_exact_mut(image)).enumerate();
+            let pictures = labels
+                .par_iter()
+                .zip(pixels.par_chunks_exact_mut(image))
+                .enumerate();
             pictures.for_each(|(index, (&label, pixels))| {
                 let index = (chunk * CHUNK + index) as u64;
-                picture(label, size, &mut generator(SEED, "shapes", &[split, index]), pixels);
+                picture(
+                    label,
+                    size,
+                    &mut generator(SEED, "shapes", &[split, index]),
+                    pixels,
+                );
             });
             done += labels.len() as u64;
         }
         Ok(pixels)
     };
-    let pixels = Pixels { train: part(&labels.train, 0)?, test: part(&labels.test, 1)? };
+    let pixels = Pixels {
+        train: part(&labels.train, 0)?,
+        test: part(&labels.test, 1)?,
+    };
     report(watch, "images drawn", done, total)?;
     Ok(pixels)
 }
@@ -61,19 +93,25 @@ pub fn draw(labels: &Labels, size: usize, watch: &mut Watch<'_>) -> Result<Pixel
 type Point = [f32; 2];
 type Colour = [f32; 3];
 
-/// One picture of class `label`, planar. Lengths are in halves of the side: the picture is [−1, 1]².
+/// One picture of class `label`, planar. Lengths are in halves of the side: the picture is [−1,
+/// 1]².
 fn picture(label: i64, size: usize, rng: &mut ChaCha8Rng, pixels: &mut [u8]) {
     let shape = Shape::new(label, rng);
     let background = Paint::new(rng, DARK, 0.6);
     let foreground = Paint::new(rng, LIGHT, 0.3);
-    let clutter: Vec<Blob> = (0..rng.random_range(1..=3)).map(|_| Blob::new(rng)).collect();
+    let clutter: Vec<Blob> = (0..rng.random_range(1..=3))
+        .map(|_| Blob::new(rng))
+        .collect();
     let noise = between(rng, 0.02, 0.08);
 
     let pixel = 2.0 / size as f32;
     let plane = size * size;
     for row in 0..size {
         for column in 0..size {
-            let p = [(column as f32 + 0.5) * pixel - 1.0, (row as f32 + 0.5) * pixel - 1.0];
+            let p = [
+                (column as f32 + 0.5) * pixel - 1.0,
+                (row as f32 + 0.5) * pixel - 1.0,
+            ];
             let mut colour = background.at(p);
             for blob in &clutter {
                 colour = mix(colour, blob.colour, coverage(blob.distance(p), pixel));
@@ -81,7 +119,8 @@ fn picture(label: i64, size: usize, rng: &mut ChaCha8Rng, pixels: &mut [u8]) {
             colour = mix(colour, foreground.at(p), coverage(shape.distance(p), pixel));
             for (channel, value) in colour.into_iter().enumerate() {
                 let grain: f32 = StandardNormal.sample(rng);
-                pixels[channel * plane + row * size + column] = ((value + noise * grain).clamp(0.0, 1.0) * 255.0).round() as u8;
+                pixels[channel * plane + row * size + column] =
+                    ((value + noise * grain).clamp(0.0, 1.0) * 255.0).round() as u8;
             }
         }
     }
@@ -103,7 +142,8 @@ struct Paint {
 }
 
 impl Paint {
-    /// Colours whose three parts lie in `low` … `high`, changing across the picture by the share `change`.
+    /// Colours whose three parts lie in `low` … `high`, changing across the picture by the share
+    /// `change`.
     fn new(rng: &mut ChaCha8Rng, (low, high): (f32, f32), change: f32) -> Self {
         let angle = between(rng, 0.0, TAU);
         let turn = between(rng, 0.0, TAU);
@@ -136,7 +176,11 @@ struct Blob {
 impl Blob {
     fn new(rng: &mut ChaCha8Rng) -> Self {
         let centre = [between(rng, -1.0, 1.0), between(rng, -1.0, 1.0)];
-        Self { centre, radius: between(rng, 0.06, 0.16), colour: colour(rng, DARK.0, LIGHT.1) }
+        Self {
+            centre,
+            radius: between(rng, 0.06, 0.16),
+            colour: colour(rng, DARK.0, LIGHT.1),
+        }
     }
 
     fn distance(&self, p: Point) -> f32 {
@@ -184,14 +228,24 @@ impl Shape {
         let reach = 0.7 * (1.0 - radius);
         let centre = [between(rng, -reach, reach), between(rng, -reach, reach)];
         let turn = between(rng, -TURN, TURN);
-        Self { outline, centre, radius, turn: [turn.cos(), turn.sin()] }
+        Self {
+            outline,
+            centre,
+            radius,
+            turn: [turn.cos(), turn.sin()],
+        }
     }
 
     /// The signed distance of `p` to the edge, negative inside.
     fn distance(&self, p: Point) -> f32 {
-        let [x, y] = [(p[0] - self.centre[0]) / self.radius, (p[1] - self.centre[1]) / self.radius];
+        let [x, y] = [
+            (p[0] - self.centre[0]) / self.radius,
+            (p[1] - self.centre[1]) / self.radius,
+        ];
         let [cos, sin] = self.turn;
-        self.outline.distance([cos * x + sin * y, cos * y - sin * x]) * self.radius
+        self.outline
+            .distance([cos * x + sin * y, cos * y - sin * x])
+            * self.radius
     }
 }
 
@@ -204,8 +258,13 @@ impl Outline {
             Self::Stripes(width) => (length(p) - 1.0).max(to_stripe(p[0], *width)),
             Self::Checkerboard(width) => {
                 let (x, y) = (to_stripe(p[0], *width), to_stripe(p[1], *width));
-                // A field is set where exactly one of the two stripes is: the sign of −x·y, as a distance.
-                let field = if (x < 0.0) != (y < 0.0) { -x.abs().min(y.abs()) } else { x.abs().min(y.abs()) };
+                // A field is set where exactly one of the two stripes is: the sign of −x·y, as a
+                // distance.
+                let field = if (x < 0.0) != (y < 0.0) {
+                    -x.abs().min(y.abs())
+                } else {
+                    x.abs().min(y.abs())
+                };
                 (p[0].abs().max(p[1].abs()) - 0.85).max(field)
             }
             Self::Crescent(moved) => (length(p) - 0.95).max(0.8 - length([p[0] - moved, p[1]])),
@@ -232,11 +291,21 @@ fn regular(corners: usize, even: f32, odd: f32) -> Vec<Point> {
 fn cross(half: f32) -> Vec<Point> {
     let corner = [[1.0, half], [half, half], [half, 1.0]];
     // The same three corners, turned by quarters.
-    (0..4).flat_map(|quarter| corner.map(|[x, y]| [[x, y], [-y, x], [-x, -y], [y, -x]][quarter])).collect()
+    (0..4)
+        .flat_map(|quarter| corner.map(|[x, y]| [[x, y], [-y, x], [-x, -y], [y, -x]][quarter]))
+        .collect()
 }
 
 fn arrow(half: f32) -> Vec<Point> {
-    vec![[1.0, 0.0], [0.1, 0.7], [0.1, half], [-1.0, half], [-1.0, -half], [0.1, -half], [0.1, -0.7]]
+    vec![
+        [1.0, 0.0],
+        [0.1, 0.7],
+        [0.1, half],
+        [-1.0, half],
+        [-1.0, -half],
+        [0.1, -half],
+        [0.1, -0.7],
+    ]
 }
 
 /// The signed distance to a polygon, negative inside (even-odd rule).
@@ -260,7 +329,11 @@ fn between(rng: &mut ChaCha8Rng, low: f32, high: f32) -> f32 {
 }
 
 fn colour(rng: &mut ChaCha8Rng, low: f32, high: f32) -> Colour {
-    [between(rng, low, high), between(rng, low, high), between(rng, low, high)]
+    [
+        between(rng, low, high),
+        between(rng, low, high),
+        between(rng, low, high),
+    ]
 }
 
 fn mix(a: Colour, b: Colour, share: f32) -> Colour {
@@ -281,7 +354,11 @@ mod tests {
     use std::ops::ControlFlow;
 
     fn few() -> Labels {
-        Labels { classes: Vec::new(), train: (0..10).collect(), test: (0..10).collect() }
+        Labels {
+            classes: Vec::new(),
+            train: (0..10).collect(),
+            test: (0..10).collect(),
+        }
     }
 
     #[test]
@@ -289,7 +366,11 @@ mod tests {
         let draw = || draw(&few(), 16, &mut |_| ControlFlow::Continue(())).unwrap();
         let (once, again) = (draw(), draw());
         assert_eq!((&once.train, &once.test), (&again.train, &again.test));
-        let pictures: std::collections::HashSet<&[u8]> = once.train.chunks(768).chain(once.test.chunks(768)).collect();
+        let pictures: std::collections::HashSet<&[u8]> = once
+            .train
+            .chunks(768)
+            .chain(once.test.chunks(768))
+            .collect();
         assert_eq!(pictures.len(), 20);
     }
 
@@ -298,9 +379,16 @@ mod tests {
         for label in 0..10 {
             for index in 0..20 {
                 let shape = Shape::new(label, &mut generator(1, "shape", &[index]));
-                let inside = (0..1024).filter(|at| shape.distance([(at % 32) as f32 / 16.0 - 1.0, (at / 32) as f32 / 16.0 - 1.0]) < 0.0);
+                let inside = (0..1024).filter(|at| {
+                    shape.distance([(at % 32) as f32 / 16.0 - 1.0, (at / 32) as f32 / 16.0 - 1.0])
+                        < 0.0
+                });
                 let share = inside.count() as f32 / 1024.0;
-                assert!((0.02..0.6).contains(&share), "{} {index}: {share}", CLASSES[label as usize]);
+                assert!(
+                    (0.02..0.6).contains(&share),
+                    "{} {index}: {share}",
+                    CLASSES[label as usize]
+                );
             }
         }
     }

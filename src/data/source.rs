@@ -6,7 +6,8 @@ use crate::progress::Watch;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// The classes of a data set and the label of every image of it; each label is below the number of classes.
+/// The classes of a data set and the label of every image of it; each label is below the number of
+/// classes.
 #[derive(Debug)]
 pub struct Labels {
     pub classes: Vec<String>,
@@ -33,7 +34,11 @@ pub struct Found {
 
 impl From<Pixels> for Found {
     fn from(pixels: Pixels) -> Self {
-        Self { pixels, left_out: None, damaged_cache: None }
+        Self {
+            pixels,
+            left_out: None,
+            damaged_cache: None,
+        }
     }
 }
 
@@ -63,15 +68,23 @@ impl Source {
     fn check(&self, folder: &Path) -> Result<()> {
         let labels = self.labels();
         let problem = match labels.classes.len() {
-            0 | 1 => Some(format!("expected at least two classes, found {}", labels.classes.len())),
+            0 | 1 => Some(format!(
+                "expected at least two classes, found {}",
+                labels.classes.len()
+            )),
             _ if labels.test.is_empty() => Some("expected test images, found none".to_owned()),
             _ => (0i64..)
                 .zip(&labels.classes)
                 .find(|(label, _)| !labels.train.contains(label))
-                .map(|(_, class)| format!("expected training images of every class, found none of \"{class}\"")),
+                .map(|(_, class)| {
+                    format!("expected training images of every class, found none of \"{class}\"")
+                }),
         };
         match problem {
-            Some(problem) => Err(Error::file(folder, format!("{problem}; complete the data set or set dataset.path to another one"))),
+            Some(problem) => Err(Error::file(
+                folder,
+                format!("{problem}; complete the data set or set dataset.path to another one"),
+            )),
             None => Ok(()),
         }
     }
@@ -86,18 +99,32 @@ impl Source {
 
     /// How many seconds the decoding of image files takes: about none where there are none.
     pub fn seconds_to_decode(&self, size: i64) -> f64 {
-        if let Self::Folder(listing) = self { listing.seconds_to_decode(size as usize) } else { 0. }
+        if let Self::Folder(listing) = self {
+            listing.seconds_to_decode(size as usize)
+        } else {
+            0.
+        }
     }
 
-    /// All images at `size` × `size` pixels. Those that cannot be read are an error or, as `unreadable` says, left out, and their labels
-    /// with them; then it is said which.
-    pub fn read(&mut self, size: i64, unreadable: Unreadable, cache: &Path, watch: &mut Watch<'_>) -> Result<Found> {
+    /// All images at `size` × `size` pixels. Those that cannot be read are an error or, as
+    /// `unreadable` says, left out, and their labels with them; then it is said which.
+    pub fn read(
+        &mut self,
+        size: i64,
+        unreadable: Unreadable,
+        cache: &Path,
+        watch: &mut Watch<'_>,
+    ) -> Result<Found> {
         Ok(match self {
             Self::Shapes(labels) => shapes::draw(labels, size as usize, watch)?.into(),
             Self::Cifar(files) => {
                 let Pixels { train, test } = files.read(watch)?;
                 let train = decode::resize_all(train, cifar::SIDE, size as usize, watch)?;
-                Pixels { train, test: decode::resize_all(test, cifar::SIDE, size as usize, watch)? }.into()
+                Pixels {
+                    train,
+                    test: decode::resize_all(test, cifar::SIDE, size as usize, watch)?,
+                }
+                .into()
             }
             Self::Folder(listing) => {
                 let found = listing.read(size as usize, unreadable, cache, watch)?;
@@ -114,7 +141,8 @@ impl Source {
 /// `expected` names the files, `found` says what is there instead, `remedy` how to get them.
 pub fn missing(name: &str, folder: &Path, expected: &str, found: &str, remedy: &str) -> Error {
     Error::Usage(format!(
-        "the data set {name} is not in {}: expected {expected}; {found}. {remedy}, or set dataset.path to the folder that holds it",
+        "the data set {name} is not in {}: expected {expected}; {found}. {remedy}, or set \
+         dataset.path to the folder that holds it",
         folder.display()
     ))
 }

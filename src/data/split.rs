@@ -11,7 +11,8 @@ pub const WHITENED_AT_ONCE: i64 = 2500;
 /// Labelled images, ready to be taken in batches.
 #[derive(Debug)]
 pub struct Split {
-    /// (n, 3, size, size): u8 pixels where `channels` normalises them, otherwise f32 and normalised already.
+    /// (n, 3, size, size): u8 pixels where `channels` normalises them, otherwise f32 and normalised
+    /// already.
     images: Tensor,
     labels: Vec<i64>,
     /// (n), the same on the device.
@@ -20,8 +21,8 @@ pub struct Split {
 }
 
 impl Split {
-    /// Of u8 pixels (n, 3, size, size) and a label each. Whitening is done here, once; normalising channels by every batch, which
-    /// keeps the images at a quarter of the memory.
+    /// Of u8 pixels (n, 3, size, size) and a label each. Whitening is done here, once; normalising
+    /// channels by every batch, which keeps the images at a quarter of the memory.
     pub(super) fn new(pixels: Tensor, labels: Vec<i64>, normalisation: &Normalisation) -> Self {
         let device_labels = Tensor::from_slice(&labels).to_device(pixels.device());
         let (images, channels) = match normalisation {
@@ -34,18 +35,30 @@ impl Split {
                 let n = pixels.size()[0];
                 for first in (0..n).step_by(WHITENED_AT_ONCE as usize) {
                     let length = WHITENED_AT_ONCE.min(n - first);
-                    whitened.narrow(0, first, length).copy_(&zca.apply(&to_unit(&pixels.narrow(0, first, length))));
+                    whitened
+                        .narrow(0, first, length)
+                        .copy_(&zca.apply(&to_unit(&pixels.narrow(0, first, length))));
                 }
                 (whitened, None)
             }
         };
-        Self { images, labels, device_labels, channels }
+        Self {
+            images,
+            labels,
+            device_labels,
+            channels,
+        }
     }
 
     /// Of images that are normalised already, f32 (n, 3, size, size), and a label each.
     pub fn of_normalised(images: Tensor, labels: Vec<i64>) -> Self {
         let device_labels = Tensor::from_slice(&labels).to_device(images.device());
-        Self { images, labels, device_labels, channels: None }
+        Self {
+            images,
+            labels,
+            device_labels,
+            channels: None,
+        }
     }
 
     /// How many images.
@@ -69,11 +82,15 @@ impl Split {
 
     /// The rows whose label is `class`, ascending.
     pub fn rows_of(&self, class: i64) -> Vec<i64> {
-        (0i64..).zip(&self.labels).filter(|(_, label)| **label == class).map(|(row, _)| row).collect()
+        (0i64..)
+            .zip(&self.labels)
+            .filter(|(_, label)| **label == class)
+            .map(|(row, _)| row)
+            .collect()
     }
 
-    /// Normalised images, f32 (n, 3, size, size), and labels, i64 (n), of these rows, on the split's device. Every row must be one of
-    /// the split's.
+    /// Normalised images, f32 (n, 3, size, size), and labels, i64 (n), of these rows, on the
+    /// split's device. Every row must be one of the split's.
     pub fn batch(&self, rows: &[i64]) -> (Tensor, Tensor) {
         let rows = Tensor::from_slice(rows).to_device(self.images.device());
         let images = self.images.index_select(0, &rows);
@@ -88,7 +105,10 @@ impl Split {
     pub fn to_device(&mut self, device: Device) {
         self.images = self.images.to_device(device);
         self.device_labels = self.device_labels.to_device(device);
-        self.channels = self.channels.as_ref().map(|channels| channels.to_device(device));
+        self.channels = self
+            .channels
+            .as_ref()
+            .map(|channels| channels.to_device(device));
     }
 }
 
@@ -114,17 +134,25 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Keeps at most `limit` images, as equally many of each class as the set allows, and then holds out the share `validation` of each
-    /// class: n · validation rounded, at least one image of two. Both are drawn with `seed`.
+    /// Keeps at most `limit` images, as equally many of each class as the set allows, and then
+    /// holds out the share `validation` of each class: n · validation rounded, at least one image
+    /// of two. Both are drawn with `seed`.
     ///
     /// [`Error::Usage`] if the limit leaves a class without an image.
-    pub fn new(labels: &[i64], classes: usize, limit: Option<usize>, validation: f64, seed: u64) -> Result<Self> {
+    pub fn new(
+        labels: &[i64],
+        classes: usize,
+        limit: Option<usize>,
+        validation: f64,
+        seed: u64,
+    ) -> Result<Self> {
         let counts = per_class(labels.iter().copied(), classes);
         let quotas = match limit {
             Some(limit) if limit < classes => {
                 return Err(Error::Usage(format!(
-                    "dataset.train_limit is {limit}, but the data set has {classes} classes and needs at least one image of each: \
-                     set it to {classes} or more, or to null for all images"
+                    "dataset.train_limit is {limit}, but the data set has {classes} classes and \
+                     needs at least one image of each: set it to {classes} or more, or to null for \
+                     all images"
                 )));
             }
             Some(limit) => quotas(&counts, limit),
@@ -134,7 +162,10 @@ impl Plan {
         for (row, label) in (0i64..).zip(labels) {
             of_class[*label as usize].push(row);
         }
-        let mut plan = Self { train: Vec::new(), validation: Vec::new() };
+        let mut plan = Self {
+            train: Vec::new(),
+            validation: Vec::new(),
+        };
         for (class, (rows, quota)) in (0u64..).zip(of_class.into_iter().zip(quotas)) {
             let (kept, _) = choose(rows, quota, seed, "train_limit", class);
             let held_out = held_out(kept.len(), validation);
@@ -148,7 +179,8 @@ impl Plan {
     }
 }
 
-/// How many of each class to keep for `limit` images in all: small classes whole, what they leave to the others.
+/// How many of each class to keep for `limit` images in all: small classes whole, what they leave
+/// to the others.
 fn quotas(counts: &[usize], limit: usize) -> Vec<usize> {
     let mut by_size: Vec<usize> = (0..counts.len()).collect();
     by_size.sort_by_key(|&class| counts[class]);
@@ -170,12 +202,24 @@ fn held_out(n: usize, share: f64) -> usize {
 }
 
 /// `count` of `rows`, drawn at random, and the others; both in the order of `rows`.
-fn choose(rows: Vec<i64>, count: usize, seed: u64, purpose: &str, class: u64) -> (Vec<i64>, Vec<i64>) {
+fn choose(
+    rows: Vec<i64>,
+    count: usize,
+    seed: u64,
+    purpose: &str,
+    class: u64,
+) -> (Vec<i64>, Vec<i64>) {
     let mut chosen = vec![false; rows.len()];
-    for index in permutation(&mut generator(seed, purpose, &[class]), rows.len()).into_iter().take(count) {
+    for index in permutation(&mut generator(seed, purpose, &[class]), rows.len())
+        .into_iter()
+        .take(count)
+    {
         chosen[index as usize] = true;
     }
-    let (chosen, others): (Vec<_>, Vec<_>) = rows.into_iter().zip(chosen).partition(|(_, chosen)| *chosen);
+    let (chosen, others): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .zip(chosen)
+        .partition(|(_, chosen)| *chosen);
     let rows = |pairs: Vec<(i64, bool)>| pairs.into_iter().map(|(row, _)| row).collect();
     (rows(chosen), rows(others))
 }
@@ -185,10 +229,14 @@ mod tests {
     use super::*;
 
     fn plan(counts: &[usize], limit: Option<usize>, validation: f64) -> (Vec<usize>, Vec<usize>) {
-        let labels: Vec<i64> = (0i64..).zip(counts).flat_map(|(class, &n)| vec![class; n]).collect();
+        let labels: Vec<i64> = (0i64..)
+            .zip(counts)
+            .flat_map(|(class, &n)| vec![class; n])
+            .collect();
         let plan = Plan::new(&labels, counts.len(), limit, validation, 5).unwrap();
         assert!(plan.train.iter().all(|row| !plan.validation.contains(row)));
-        let count = |rows: &[i64]| per_class(rows.iter().map(|&row| labels[row as usize]), counts.len());
+        let count =
+            |rows: &[i64]| per_class(rows.iter().map(|&row| labels[row as usize]), counts.len());
         (count(&plan.train), count(&plan.validation))
     }
 
@@ -196,13 +244,19 @@ mod tests {
     fn a_limit_is_shared_equally_and_small_classes_leave_theirs_to_the_others() {
         assert_eq!(plan(&[10, 10, 10], Some(9), 0.0).0, [3, 3, 3]);
         assert_eq!(plan(&[2, 10, 10], Some(12), 0.0).0, [2, 5, 5]);
-        assert_eq!(plan(&[10, 10, 10], Some(11), 0.0).0.iter().sum::<usize>(), 11);
+        assert_eq!(
+            plan(&[10, 10, 10], Some(11), 0.0).0.iter().sum::<usize>(),
+            11
+        );
         assert_eq!(plan(&[3, 3], Some(100), 0.0).0, [3, 3]);
     }
 
     #[test]
     fn the_held_out_share_is_rounded_per_class_and_never_takes_the_last_image() {
-        assert_eq!(plan(&[10, 5, 2, 1], None, 0.1), (vec![9, 4, 1, 1], vec![1, 1, 1, 0]));
+        assert_eq!(
+            plan(&[10, 5, 2, 1], None, 0.1),
+            (vec![9, 4, 1, 1], vec![1, 1, 1, 0])
+        );
         assert_eq!(plan(&[10, 3], None, 0.99).0, [1, 1]);
         assert_eq!(plan(&[10, 3], None, 0.0).1, [0, 0]);
     }
@@ -210,7 +264,10 @@ mod tests {
     #[test]
     fn a_limit_below_the_number_of_classes_is_wrong_usage() {
         let error = Plan::new(&[0, 1, 2], 3, Some(2), 0.0, 0).unwrap_err();
-        assert!(matches!(&error, Error::Usage(text) if text.contains("3 classes")), "{error}");
+        assert!(
+            matches!(&error, Error::Usage(text) if text.contains("3 classes")),
+            "{error}"
+        );
     }
 
     #[test]

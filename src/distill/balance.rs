@@ -1,11 +1,17 @@
 //! Balanced inner-loop loss: late starts count more, early ones less.
 
-/// The factor of the student's cross-entropy for a start at epoch t of U{0 … T⁺ − 1}; logarithms to base 5.
+/// The factor of the student's cross-entropy for a start at epoch t of U{0 … T⁺ − 1}; logarithms to
+/// base 5.
 ///
-/// With h = ⌊T⁺/2⌋: log₅(t − h + 8) from h on, 1 / log₅(h − t + 8) before it. Source: arXiv 2310.10541, balanced inner-loop loss.
+/// With h = ⌊T⁺/2⌋: log₅(t − h + 8) from h on, 1 / log₅(h − t + 8) before it. Source: arXiv
+/// 2310.10541, balanced inner-loop loss.
 pub fn balance_factor(start_epoch: usize, max_start_epoch: usize) -> f64 {
     let half = max_start_epoch / 2;
-    if start_epoch >= half { ((start_epoch - half + 8) as f64).log(5.) } else { 1. / ((half - start_epoch + 8) as f64).log(5.) }
+    if start_epoch >= half {
+        ((start_epoch - half + 8) as f64).log(5.)
+    } else {
+        1. / ((half - start_epoch + 8) as f64).log(5.)
+    }
 }
 
 #[cfg(test)]

@@ -14,16 +14,29 @@ pub const MOMENTUM: f64 = 0.9;
 pub const WEIGHT_DECAY: f64 = 5e-4;
 /// The learning rate is multiplied by this at the half, with a fresh optimiser.
 pub const LR_DECAY: f64 = 0.1;
-/// Real images per forward pass: on the CPU, where autograd's operations work them off, few enough to stay in the caches.
+/// Real images per forward pass: on the CPU, where autograd's operations work them off, few enough
+/// to stay in the caches.
 pub fn test_batch(device: Device, by_hand: bool) -> usize {
-    if device == Device::Cpu && !by_hand { 32 } else { 1024 }
+    if device == Device::Cpu && !by_hand {
+        32
+    } else {
+        1024
+    }
 }
 
 /// Trains a fresh network on `set` alone and returns its parameters (P).
 ///
-/// SGD with [`MOMENTUM`] and [`WEIGHT_DECAY`], DSA, `epochs` epochs. `index` names the network: the same index gives the same
-/// initialisation, order and augmentation. Source: evaluation protocol of DC, DSA and MTT.
-pub fn train(net: &ConvNet, set: &TrainingSet<'_>, epochs: usize, seed: u64, index: &[u64], watch: &mut Watch<'_>) -> Result<Tensor> {
+/// SGD with [`MOMENTUM`] and [`WEIGHT_DECAY`], DSA, `epochs` epochs. `index` names the network: the
+/// same index gives the same initialisation, order and augmentation. Source: evaluation protocol of
+/// DC, DSA and MTT.
+pub fn train(
+    net: &ConvNet,
+    set: &TrainingSet<'_>,
+    epochs: usize,
+    seed: u64,
+    index: &[u64],
+    watch: &mut Watch<'_>,
+) -> Result<Tensor> {
     let device = set.images.device();
     let (n, side) = (set.images.size()[0] as usize, set.images.size()[3]);
     let mut rng = random::generator(seed, "evaluation", index);
@@ -35,13 +48,27 @@ pub fn train(net: &ConvNet, set: &TrainingSet<'_>, epochs: usize, seed: u64, ind
         if epoch == epochs / 2 {
             velocity = None;
         }
-        let lr = if epoch < epochs / 2 { set.lr } else { set.lr * LR_DECAY };
+        let lr = if epoch < epochs / 2 {
+            set.lr
+        } else {
+            set.lr * LR_DECAY
+        };
         for rows in random::permutation(&mut rng, n).chunks(BATCH) {
             let rows = Tensor::from_slice(rows).to_device(device);
             let batch = set.images.index_select(0, &rows);
-            let augmented = Augmentation::draw(&mut rng, batch.size()[0] as usize, side).apply(&batch);
+            let augmented =
+                Augmentation::draw(&mut rng, batch.size()[0] as usize, side).apply(&batch);
             let labels = set.labels.index_select(0, &rows);
-            let g = step_gradient(net, by_hand.as_ref(), &theta, Batch { images: &augmented, labels: &labels, factor: 1. });
+            let g = step_gradient(
+                net,
+                by_hand.as_ref(),
+                &theta,
+                Batch {
+                    images: &augmented,
+                    labels: &labels,
+                    factor: 1.,
+                },
+            );
             let g = g + &theta * WEIGHT_DECAY;
             let v = match velocity {
                 Some(before) => before * MOMENTUM + g,
@@ -55,24 +82,46 @@ pub fn train(net: &ConvNet, set: &TrainingSet<'_>, epochs: usize, seed: u64, ind
 }
 
 /// The share of `split` that the network with parameters `theta` (P) labels correctly, in per cent.
-pub fn accuracy(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_>) -> Result<f64> {
+pub fn accuracy(
+    net: &ConvNet,
+    theta: &Tensor,
+    split: &Split,
+    watch: &mut Watch<'_>,
+) -> Result<f64> {
     let total = split.len() as u64;
     let mut correct = Tensor::zeros([], (Kind::Int64, theta.device()));
-    in_batches(net, theta, split, watch, |logits, labels| correct += logits.argmax(1, false).eq_tensor(labels).sum(Kind::Int64))?;
+    in_batches(net, theta, split, watch, |logits, labels| {
+        correct += logits.argmax(1, false).eq_tensor(labels).sum(Kind::Int64)
+    })?;
     Ok(100. * correct.int64_value(&[]) as f64 / total.max(1) as f64)
 }
 
 /// Logits (N, K) of all images of `split`, f32 on the CPU.
-pub fn logits(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_>) -> Result<Tensor> {
+pub fn logits(
+    net: &ConvNet,
+    theta: &Tensor,
+    split: &Split,
+    watch: &mut Watch<'_>,
+) -> Result<Tensor> {
     let mut parts = Vec::new();
-    in_batches(net, theta, split, watch, |logits, _| parts.push(logits.to_device(Device::Cpu)))?;
+    in_batches(net, theta, split, watch, |logits, _| {
+        parts.push(logits.to_device(Device::Cpu))
+    })?;
     Ok(Tensor::cat(&parts, 0))
 }
 
 /// Gives `each` the logits (n, K) and the labels (n) of all images of `split`, batch after batch.
-fn in_batches(net: &ConvNet, theta: &Tensor, split: &Split, watch: &mut Watch<'_>, mut each: impl FnMut(&Tensor, &Tensor)) -> Result<()> {
+fn in_batches(
+    net: &ConvNet,
+    theta: &Tensor,
+    split: &Split,
+    watch: &mut Watch<'_>,
+    mut each: impl FnMut(&Tensor, &Tensor),
+) -> Result<()> {
     let rows: Vec<i64> = (0..split.len() as i64).collect();
-    let by_hand = rows.first().and_then(|_| net.by_hand(&split.batch(&rows[..1]).0));
+    let by_hand = rows
+        .first()
+        .and_then(|_| net.by_hand(&split.batch(&rows[..1]).0));
     let batch = test_batch(theta.device(), by_hand.is_some());
     for (b, chunk) in (0..).zip(rows.chunks(batch)) {
         report(watch, "images", b * batch as u64, rows.len() as u64)?;
@@ -91,5 +140,12 @@ pub fn mean_std(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n.max(1.);
     let square: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-    (mean, if n > 1. { (square / (n - 1.)).sqrt() } else { 0. })
+    (
+        mean,
+        if n > 1. {
+            (square / (n - 1.)).sqrt()
+        } else {
+            0.
+        },
+    )
 }

@@ -1,4 +1,5 @@
-//! Smooth, high-quality experts: SGD on the real data with the clipping loss and the gradient penalty.
+//! Smooth, high-quality experts: SGD on the real data with the clipping loss and the gradient
+//! penalty.
 
 use super::student::gradient;
 use crate::data::{Augmentation, Split};
@@ -22,8 +23,9 @@ pub struct Recipe {
     pub gradient_penalty: f64,
 }
 
-/// On the CPU a batch is worked off in pieces of this many images, whose activations stay in the caches (measured: 1.8 times as
-/// fast as 256 at once). The gradient of a mean over the batch is the sum of those of the pieces, each weighted by its share.
+/// On the CPU a batch is worked off in pieces of this many images, whose activations stay in the
+/// caches (measured: 1.8 times as fast as 256 at once). The gradient of a mean over the batch is
+/// the sum of those of the pieces, each weighted by its share.
 pub const CPU_PIECE: i64 = 32;
 
 /// The learning rate is multiplied by this once, after epoch index E/2 + 1, with a fresh optimiser.
@@ -32,7 +34,11 @@ pub const LR_DECAY: f64 = 0.6;
 impl Recipe {
     /// The learning rate of epoch index `epoch` (from 0).
     pub fn lr_at(&self, epoch: usize) -> f64 {
-        if epoch > self.decay_epoch() { self.lr * LR_DECAY } else { self.lr }
+        if epoch > self.decay_epoch() {
+            self.lr * LR_DECAY
+        } else {
+            self.lr
+        }
     }
 
     /// The epoch index after which the learning rate falls and the momentum restarts.
@@ -41,15 +47,17 @@ impl Recipe {
     }
 }
 
-/// Clipping loss: the factor of the cross-entropy in epoch index e is 0.5 + 0.05 e for e < 10, then 1.
-/// Source: arXiv 2310.10541.
+/// Clipping loss: the factor of the cross-entropy in epoch index e is 0.5 + 0.05 e for e < 10, then
+/// 1. Source: arXiv 2310.10541.
 pub fn clip_factor(epoch: usize) -> f64 {
     (0.5 + 0.05 * epoch as f64).min(1.)
 }
 
-/// λ · mean over batch and pixels of (‖∂ Σ_k f_k(x)/∂x‖₂ over channels − 1)², differentiable in `theta`.
+/// λ · mean over batch and pixels of (‖∂ Σ_k f_k(x)/∂x‖₂ over channels − 1)², differentiable in
+/// `theta`.
 ///
-/// `images` (N, C, H, W) are the un-augmented ones. Source: arXiv 2310.10541; gradient penalty of WGAN-GP.
+/// `images` (N, C, H, W) are the un-augmented ones. Source: arXiv 2310.10541; gradient penalty of
+/// WGAN-GP.
 pub fn gradient_penalty(net: &ConvNet, theta: &Tensor, images: &Tensor, weight: f64) -> Tensor {
     let x = images.detach().set_requires_grad(true);
     let [g] = gradient(&net.forward(theta, &x).sum(None), [&x], true); // (N, C, H, W)
@@ -70,7 +78,8 @@ pub struct ExpertLoss {
     pub logits: Tensor,
 }
 
-/// The loss of one batch in epoch index `epoch`: clipped cross-entropy of the augmented images plus the gradient penalty.
+/// The loss of one batch in epoch index `epoch`: clipped cross-entropy of the augmented images plus
+/// the gradient penalty.
 pub fn expert_loss(
     net: &ConvNet,
     theta: &Tensor,
@@ -82,7 +91,11 @@ pub fn expert_loss(
 ) -> ExpertLoss {
     let logits = net.forward(theta, augmented);
     let cross_entropy = super::cross_entropy(&logits, labels);
-    let clipped = if recipe.clipping { &cross_entropy * clip_factor(epoch) } else { cross_entropy.shallow_clone() };
+    let clipped = if recipe.clipping {
+        &cross_entropy * clip_factor(epoch)
+    } else {
+        cross_entropy.shallow_clone()
+    };
     let (total, penalty) = match recipe.gradient_penalty {
         0. => (clipped, cross_entropy.zeros_like()),
         weight => {
@@ -90,7 +103,12 @@ pub fn expert_loss(
             (clipped + &penalty, penalty)
         }
     };
-    ExpertLoss { total, cross_entropy, penalty, logits }
+    ExpertLoss {
+        total,
+        cross_entropy,
+        penalty,
+        logits,
+    }
 }
 
 /// The gradient of an expert's loss on one batch, and what is told of it.
@@ -117,24 +135,49 @@ pub fn expert_gradient(
     recipe: &Recipe,
 ) -> ExpertGradient {
     if let Some(hand) = net.by_hand(images) {
-        let factor = if recipe.clipping { clip_factor(epoch) } else { 1. };
-        let LossGradient { parameters, logits, .. } = hand.loss_gradient(theta, Batch { images: augmented, labels, factor }, 0);
+        let factor = if recipe.clipping {
+            clip_factor(epoch)
+        } else {
+            1.
+        };
+        let LossGradient {
+            parameters, logits, ..
+        } = hand.loss_gradient(
+            theta,
+            Batch {
+                images: augmented,
+                labels,
+                factor,
+            },
+            0,
+        );
         let cross_entropy = super::cross_entropy(&logits, labels);
         let (penalty, gradient) = match recipe.gradient_penalty {
             0. => (cross_entropy.zeros_like(), parameters),
             weight => {
                 let pixels = (images.numel() as i64 / images.size()[1]) as f64;
-                let (penalty, d) = hand.input_gradient_along(theta, images, &|g| penalty_of(g, weight / pixels));
+                let (penalty, d) =
+                    hand.input_gradient_along(theta, images, &|g| penalty_of(g, weight / pixels));
                 (penalty, parameters + d)
             }
         };
-        return ExpertGradient { gradient, cross_entropy, penalty, logits };
+        return ExpertGradient {
+            gradient,
+            cross_entropy,
+            penalty,
+            logits,
+        };
     }
     let point = theta.detach().set_requires_grad(true);
     let n = images.size()[0];
-    let piece = if images.device() == Device::Cpu { CPU_PIECE } else { n };
+    let piece = if images.device() == Device::Cpu {
+        CPU_PIECE
+    } else {
+        n
+    };
     let mut gradient = theta.zeros_like();
-    let [mut cross_entropy, mut penalty] = [0, 1].map(|_| Tensor::zeros([], (theta.kind(), theta.device())));
+    let [mut cross_entropy, mut penalty] =
+        [0, 1].map(|_| Tensor::zeros([], (theta.kind(), theta.device())));
     let mut logits = Vec::new();
     for from in (0..n).step_by(piece.max(1) as usize) {
         let length = piece.min(n - from);
@@ -147,10 +190,16 @@ pub fn expert_gradient(
         penalty += loss.penalty.detach() * share;
         logits.push(loss.logits.detach());
     }
-    ExpertGradient { gradient, cross_entropy, penalty, logits: Tensor::cat(&logits, 0) }
+    ExpertGradient {
+        gradient,
+        cross_entropy,
+        penalty,
+        logits: Tensor::cat(&logits, 0),
+    }
 }
 
-/// Σ w (‖g‖ − 1)² over the pixels of g (n, C, H, W), and its gradient 2 w (‖g‖ − 1) g / ‖g‖, which counts as 0 where g is 0.
+/// Σ w (‖g‖ − 1)² over the pixels of g (n, C, H, W), and its gradient 2 w (‖g‖ − 1) g / ‖g‖, which
+/// counts as 0 where g is 0.
 fn penalty_of(g: &Tensor, w: f64) -> (Tensor, Tensor) {
     let norm = g.norm_scalaropt_dim(2, [1], true); // (n, 1, H, W)
     let above = &norm - 1.;
@@ -189,28 +238,57 @@ pub struct EpochMeans {
 impl Expert {
     /// The fresh network number `index`, on the CPU.
     pub fn new(net: &ConvNet, seed: u64, index: u64) -> Self {
-        Self { theta: net.init(&mut random::generator(seed, "expert initialisation", &[index])), velocity: None }
+        Self {
+            theta: net.init(&mut random::generator(
+                seed,
+                "expert initialisation",
+                &[index],
+            )),
+            velocity: None,
+        }
     }
 
     /// Trains one epoch on `train`: SGD with momentum and weight decay over a random
     /// permutation cut into batches, one DSA draw each.
     ///
     /// On an interruption the expert is as before the epoch.
-    pub fn train_epoch(&mut self, net: &ConvNet, recipe: &Recipe, train: &Split, turn: Turn, watch: &mut Watch<'_>) -> Result<EpochMeans> {
+    pub fn train_epoch(
+        &mut self,
+        net: &ConvNet,
+        recipe: &Recipe,
+        train: &Split,
+        turn: Turn,
+        watch: &mut Watch<'_>,
+    ) -> Result<EpochMeans> {
         let epoch = turn.epoch;
-        let order = random::permutation(&mut random::generator(turn.seed, "expert order", &[turn.expert, epoch as u64]), train.len());
+        let order = random::permutation(
+            &mut random::generator(turn.seed, "expert order", &[turn.expert, epoch as u64]),
+            train.len(),
+        );
         let batches = order.len().div_ceil(recipe.batch) as u64;
-        let (mut theta, mut velocity) = (self.theta.detach(), self.velocity.as_ref().map(Tensor::shallow_clone));
+        let (mut theta, mut velocity) = (
+            self.theta.detach(),
+            self.velocity.as_ref().map(Tensor::shallow_clone),
+        );
         let mut sums = Tensor::zeros([3], (Kind::Double, theta.device()));
         for (b, rows) in (0..).zip(order.chunks(recipe.batch)) {
             report(watch, "batches", b, batches)?;
             let (x, y) = train.batch(rows);
-            let mut rng = random::generator(turn.seed, "expert augmentation", &[turn.expert, epoch as u64, b]);
+            let mut rng = random::generator(
+                turn.seed,
+                "expert augmentation",
+                &[turn.expert, epoch as u64, b],
+            );
             let augmented = Augmentation::draw(&mut rng, rows.len(), x.size()[3]).apply(&x);
-            let ExpertGradient { gradient: mut g, cross_entropy, penalty, logits } =
-                expert_gradient(net, &theta, &augmented, &x, &y, epoch, recipe);
+            let ExpertGradient {
+                gradient: mut g,
+                cross_entropy,
+                penalty,
+                logits,
+            } = expert_gradient(net, &theta, &augmented, &x, &y, epoch, recipe);
             let correct = logits.argmax(1, false).eq_tensor(&y).sum(Kind::Double);
-            let [loss, penalty] = [cross_entropy, penalty].map(|t| t.to_kind(Kind::Double) * rows.len() as f64);
+            let [loss, penalty] =
+                [cross_entropy, penalty].map(|t| t.to_kind(Kind::Double) * rows.len() as f64);
             sums += Tensor::stack(&[loss, correct, penalty], 0);
             if recipe.weight_decay > 0. {
                 g += &theta * recipe.weight_decay;
@@ -223,9 +301,17 @@ impl Expert {
             velocity = Some(v);
         }
         self.theta = theta;
-        self.velocity = if epoch == recipe.decay_epoch() { None } else { velocity };
+        self.velocity = if epoch == recipe.decay_epoch() {
+            None
+        } else {
+            velocity
+        };
         let means = super::to_vec(&(sums / order.len().max(1) as f64));
-        Ok(EpochMeans { loss: means[0], accuracy: 100. * means[1], gradient_penalty: means[2] })
+        Ok(EpochMeans {
+            loss: means[0],
+            accuracy: 100. * means[1],
+            gradient_penalty: means[2],
+        })
     }
 }
 
@@ -243,7 +329,15 @@ mod tests {
 
     #[test]
     fn the_learning_rate_falls_once_after_the_middle() {
-        let recipe = Recipe { epochs: 10, batch: 1, lr: 1., momentum: 0.9, weight_decay: 0., clipping: true, gradient_penalty: 2. };
+        let recipe = Recipe {
+            epochs: 10,
+            batch: 1,
+            lr: 1.,
+            momentum: 0.9,
+            weight_decay: 0.,
+            clipping: true,
+            gradient_penalty: 2.,
+        };
         let rates: Vec<f64> = (0..10).map(|e| recipe.lr_at(e)).collect();
         assert_eq!(rates, [1., 1., 1., 1., 1., 1., 1., 0.6, 0.6, 0.6]);
     }

@@ -1,7 +1,11 @@
-//! Student alignment: one iteration of distillation, from its random draws to the gradient of the synthetic images.
+//! Student alignment: one iteration of distillation, from its random draws to the gradient of the
+//! synthetic images.
 
 use super::perturb::{self, PerturbationStatistics};
-use super::{Between, Gradient, Intermediate, Part, Step, Student, TrainingSet, balance_factor, matching_loss, to_vec};
+use super::{
+    Between, Gradient, Intermediate, Part, Step, Student, TrainingSet, balance_factor,
+    matching_loss, to_vec,
+};
 use crate::data::Augmentation;
 use crate::network::ConvNet;
 use crate::progress::{Watch, report};
@@ -40,8 +44,16 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// The draw of iteration `index` of a run with `seed`, for synthetic `images` (n, C, H, W), on their device.
-    pub fn new(settings: &Settings, net: &ConvNet, seed: u64, index: u64, experts: u64, images: &Tensor) -> Self {
+    /// The draw of iteration `index` of a run with `seed`, for synthetic `images` (n, C, H, W), on
+    /// their device.
+    pub fn new(
+        settings: &Settings,
+        net: &ConvNet,
+        seed: u64,
+        index: u64,
+        experts: u64,
+        images: &Tensor,
+    ) -> Self {
         let (n, side, device) = (images.size()[0] as usize, images.size()[3], images.device());
         let mut rng = random::generator(seed, "distill", &[index]);
         let expert = random::below(&mut rng, experts);
@@ -55,7 +67,10 @@ impl Draw {
                 }
                 let rows: Vec<i64> = left.drain(..batch.min(left.len())).collect();
                 let augmentation = Some(Augmentation::draw(&mut rng, rows.len(), side));
-                Step { rows: Tensor::from_slice(&rows).to_device(device), augmentation }
+                Step {
+                    rows: Tensor::from_slice(&rows).to_device(device),
+                    augmentation,
+                }
             })
             .collect();
         let noise = if settings.perturbation > 0. {
@@ -63,7 +78,12 @@ impl Draw {
         } else {
             Tensor::zeros([net.parameters()], (Kind::Float, Device::Cpu))
         };
-        Self { expert, start_epoch, noise: noise.to_device(device), steps }
+        Self {
+            expert,
+            start_epoch,
+            noise: noise.to_device(device),
+            steps,
+        }
     }
 }
 
@@ -87,7 +107,9 @@ pub struct Outcome {
 
 /// One iteration: perturb the start, train the student, compare, and go back through all its steps.
 ///
-/// `checkpoints` are θ*_t … θ*_{t+M} (M + 1 flat vectors); `set` the synthetic images with their labels and α. All tensors on one device and of one kind. `watch` hears of every student step, forwards and backwards.
+/// `checkpoints` are θ*_t … θ*_{t+M} (M + 1 flat vectors); `set` the synthetic images with their
+/// labels and α. All tensors on one device and of one kind. `watch` hears of every student step,
+/// forwards and backwards.
 pub fn align(
     net: &ConvNet,
     checkpoints: &[Tensor],
@@ -97,13 +119,20 @@ pub fn align(
     watch: &mut Watch<'_>,
 ) -> Result<Outcome> {
     let (mut done, total) = (0, 2 * draw.steps.len() as u64);
-    align_by_parts(net, checkpoints, set, settings, draw, &mut |part| match part {
-        Part::Step => {
-            done += 1;
-            report(watch, "student steps", done - 1, total)
-        }
-        _ => Ok(()),
-    })
+    align_by_parts(
+        net,
+        checkpoints,
+        set,
+        settings,
+        draw,
+        &mut |part| match part {
+            Part::Step => {
+                done += 1;
+                report(watch, "student steps", done - 1, total)
+            }
+            _ => Ok(()),
+        },
+    )
 }
 
 /// [`align`], telling every part of it.
@@ -121,13 +150,31 @@ pub fn align_by_parts(
         0. => expert.shallow_clone(),
         strength => perturb::perturb(net, expert, &draw.noise, strength),
     };
-    let loss_factor = if settings.balance { balance_factor(draw.start_epoch, settings.max_start_epoch) } else { 1. };
-    let student = Student { net, set, momentum: settings.momentum, loss_factor };
+    let loss_factor = if settings.balance {
+        balance_factor(draw.start_epoch, settings.max_start_epoch)
+    } else {
+        1.
+    };
+    let student = Student {
+        net,
+        set,
+        momentum: settings.momentum,
+        loss_factor,
+    };
     let mut rollout = student.unroll(&start, &draw.steps, between)?;
     let matching = matching_loss(&rollout.points, &checkpoints[1..], settings.intermediate);
-    let Gradient { images: gradient, lr: lr_gradient } = student.adjoint(&mut rollout, &draw.steps, &matching.derivatives, between)?;
+    let Gradient {
+        images: gradient,
+        lr: lr_gradient,
+    } = student.adjoint(&mut rollout, &draw.steps, &matching.derivatives, between)?;
 
-    let mut scalars = vec![&matching.total, &matching.final_ratio, &matching.reach, &matching.alignment, &lr_gradient];
+    let mut scalars = vec![
+        &matching.total,
+        &matching.final_ratio,
+        &matching.reach,
+        &matching.alignment,
+        &lr_gradient,
+    ];
     scalars.extend(&matching.intermediate);
     let norm = gradient.norm();
     scalars.push(&norm);
@@ -153,7 +200,8 @@ mod tests {
 
     #[test]
     fn batches_are_cut_from_permutations_that_are_used_up() {
-        let net = ConvNet::new(3, 2, 4, 1, 8, Norm::None, Activation::Relu, Pooling::Avg).expect("fits");
+        let net =
+            ConvNet::new(3, 2, 4, 1, 8, Norm::None, Activation::Relu, Pooling::Avg).expect("fits");
         let settings = Settings {
             syn_steps: 6,
             expert_epochs: 1,
@@ -164,9 +212,19 @@ mod tests {
             intermediate: Intermediate::Off,
             perturbation: 0.,
         };
-        let draw = Draw::new(&settings, &net, 1, 5, 2, &Tensor::zeros([10, 3, 8, 8], (Kind::Float, Device::Cpu)));
+        let draw = Draw::new(
+            &settings,
+            &net,
+            1,
+            5,
+            2,
+            &Tensor::zeros([10, 3, 8, 8], (Kind::Float, Device::Cpu)),
+        );
         let rows: Vec<Vec<f64>> = draw.steps.iter().map(|s| to_vec(&s.rows)).collect();
-        assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2, 4, 4, 2]);
+        assert_eq!(
+            rows.iter().map(Vec::len).collect::<Vec<_>>(),
+            [4, 4, 2, 4, 4, 2]
+        );
         for set in [rows[..3].concat(), rows[3..].concat()] {
             let mut sorted = set;
             sorted.sort_by(f64::total_cmp);

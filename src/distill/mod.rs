@@ -1,5 +1,6 @@
-//! The method, a file per idea, in the paper's order: experts and how smooth they are, what the synthetic images start from,
-//! one student alignment with its exact gradient, evaluation. It takes tensors and numbers and knows nothing of runs.
+//! The method, a file per idea, in the paper's order: experts and how smooth they are, what the
+//! synthetic images start from, one student alignment with its exact gradient, evaluation. It takes
+//! tensors and numbers and knows nothing of runs.
 
 mod balance;
 pub mod evaluate;
@@ -35,13 +36,19 @@ pub struct TrainingSet<'a> {
 
 /// The numbers of a tensor, in order; waits for the device.
 pub fn to_vec(t: &Tensor) -> Vec<f64> {
-    let t = t.detach().to_device(Device::Cpu).to_kind(Kind::Double).contiguous().flatten(0, -1);
+    let t = t
+        .detach()
+        .to_device(Device::Cpu)
+        .to_kind(Kind::Double)
+        .contiguous()
+        .flatten(0, -1);
     let mut values = vec![0.; t.numel()];
     t.copy_data(&mut values, t.numel());
     values
 }
 
-/// Mean cross-entropy (scalar) of logits (N, K) with labels i64 (N), in the precision of the logits.
+/// Mean cross-entropy (scalar) of logits (N, K) with labels i64 (N), in the precision of the
+/// logits.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
     // not `cross_entropy_for_logits`: that computes in f32 whatever it is given
     logits.cross_entropy_loss(labels, None::<Tensor>, tch::Reduction::Mean, -100, 0.)

@@ -14,8 +14,8 @@ pub struct PerturbationStatistics {
 
 /// Every convolution weight w becomes w + a · (d / ‖d‖_F) ⊙ w; all else stays.
 ///
-/// `theta` and `noise` are flat vectors (P), `noise` standard normal (only its convolution parts are used), `strength` is a ≥ 0.
-/// Source: arXiv 2310.10541, weight perturbation.
+/// `theta` and `noise` are flat vectors (P), `noise` standard normal (only its convolution parts
+/// are used), `strength` is a ≥ 0. Source: arXiv 2310.10541, weight perturbation.
 pub fn perturb(net: &ConvNet, theta: &Tensor, noise: &Tensor, strength: f64) -> Tensor {
     let moved: Vec<Tensor> = net
         .unflatten(theta)
@@ -41,7 +41,10 @@ pub fn statistics(net: &ConvNet, theta: &Tensor, moved: &Tensor) -> Perturbation
         }
     }
     let mut numbers = super::to_vec(&Tensor::stack(&all, 0).to_kind(Kind::Double)).into_iter();
-    PerturbationStatistics { relative: numbers.next().unwrap_or(0.), per_layer: numbers.collect() }
+    PerturbationStatistics {
+        relative: numbers.next().unwrap_or(0.),
+        per_layer: numbers.collect(),
+    }
 }
 
 #[cfg(test)]
@@ -52,17 +55,34 @@ mod tests {
 
     #[test]
     fn only_convolution_weights_move_and_by_the_size_of_the_noise() {
-        let net = ConvNet::new(3, 10, 8, 2, 16, Norm::Instance, Activation::Relu, Pooling::Avg).expect("fits");
+        let net = ConvNet::new(
+            3,
+            10,
+            8,
+            2,
+            16,
+            Norm::Instance,
+            Activation::Relu,
+            Pooling::Avg,
+        )
+        .expect("fits");
         let mut rng = random::generator(0, "test", &[]);
         let theta = net.init(&mut rng);
         let noise = random::normal(&mut rng, net.parameters() as usize);
         let moved = perturb(&net, &theta, &noise, 1.0);
-        for ((a, b), is_conv) in net.unflatten(&theta).iter().zip(net.unflatten(&moved)).zip(net.conv_weights()) {
+        for ((a, b), is_conv) in net
+            .unflatten(&theta)
+            .iter()
+            .zip(net.unflatten(&moved))
+            .zip(net.conv_weights())
+        {
             assert_eq!(a.equal(&b), !is_conv);
         }
         let statistics = statistics(&net, &theta, &moved);
         assert_eq!(statistics.per_layer.len(), 2);
-        assert!(statistics.relative > 0. && statistics.per_layer.iter().all(|r| *r > 0. && *r < 1.));
+        assert!(
+            statistics.relative > 0. && statistics.per_layer.iter().all(|r| *r > 0. && *r < 1.)
+        );
         assert!(perturb(&net, &theta, &noise, 0.0).equal(&theta));
     }
 }

@@ -11,23 +11,38 @@ const MAX_ITERATIONS: usize = 100;
 
 /// The rows of `ipc` real images for every class, class after class, none twice.
 ///
-/// `logits` (N, D) are those of real images under one trained expert, `rows_of_class` the rows of each class. Per class:
-/// k-means with k = `ipc`, then for each centre the nearest image that is not taken yet. A class with fewer than `ipc`
-/// images gives all it has. Source: arXiv 2310.10541, representative initialisation.
-pub fn representatives(logits: &Tensor, rows_of_class: &[Vec<i64>], ipc: usize, seed: u64) -> Vec<Vec<i64>> {
+/// `logits` (N, D) are those of real images under one trained expert, `rows_of_class` the rows of
+/// each class. Per class: k-means with k = `ipc`, then for each centre the nearest image that is
+/// not taken yet. A class with fewer than `ipc` images gives all it has. Source: arXiv 2310.10541,
+/// representative initialisation.
+pub fn representatives(
+    logits: &Tensor,
+    rows_of_class: &[Vec<i64>],
+    ipc: usize,
+    seed: u64,
+) -> Vec<Vec<i64>> {
     let dimensions = logits.size().get(1).map_or(0, |d| *d as usize);
     let values = super::to_vec(logits);
     rows_of_class
         .par_iter()
         .enumerate()
         .map(|(class, rows)| {
-            let points: Vec<&[f64]> = rows.iter().map(|r| &values[*r as usize * dimensions..][..dimensions]).collect();
-            let centres = kmeans(&points, ipc, &mut random::generator(seed, "k-means", &[class as u64]));
+            let points: Vec<&[f64]> = rows
+                .iter()
+                .map(|r| &values[*r as usize * dimensions..][..dimensions])
+                .collect();
+            let centres = kmeans(
+                &points,
+                ipc,
+                &mut random::generator(seed, "k-means", &[class as u64]),
+            );
             let mut free: Vec<usize> = (0..points.len()).collect();
             let mut chosen = Vec::with_capacity(ipc);
             for centre in &centres {
-                let nearest = (0..free.len())
-                    .min_by(|a, b| square_distance(points[free[*a]], centre).total_cmp(&square_distance(points[free[*b]], centre)));
+                let nearest = (0..free.len()).min_by(|a, b| {
+                    square_distance(points[free[*a]], centre)
+                        .total_cmp(&square_distance(points[free[*b]], centre))
+                });
                 chosen.extend(nearest.map(|i| rows[free.swap_remove(i)]));
             }
             chosen
@@ -35,14 +50,18 @@ pub fn representatives(logits: &Tensor, rows_of_class: &[Vec<i64>], ipc: usize, 
         .collect()
 }
 
-/// k-means: k-means++ seeding, then Lloyd's iterations until no point changes its centre. At most `points.len()` centres.
+/// k-means: k-means++ seeding, then Lloyd's iterations until no point changes its centre. At most
+/// `points.len()` centres.
 ///
 /// A centre that loses all its points moves to the point that is farthest from its own centre.
 pub fn kmeans(points: &[&[f64]], k: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
     let mut centres = seed_centres(points, k.min(points.len()), rng);
     let mut nearest = vec![usize::MAX; points.len()];
     for _ in 0..MAX_ITERATIONS {
-        let now: Vec<usize> = points.iter().map(|p| nearest_centre(p, &centres).0).collect();
+        let now: Vec<usize> = points
+            .iter()
+            .map(|p| nearest_centre(p, &centres).0)
+            .collect();
         if now == nearest {
             break;
         }
@@ -56,7 +75,11 @@ pub fn kmeans(points: &[&[f64]], k: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>
         for (c, (sum, count)) in sums.into_iter().zip(counts).enumerate() {
             if count > 0 {
                 centres[c] = sum.into_iter().map(|s| s / count as f64).collect();
-            } else if let Some(far) = points.iter().max_by(|a, b| nearest_centre(a, &centres).1.total_cmp(&nearest_centre(b, &centres).1)) {
+            } else if let Some(far) = points.iter().max_by(|a, b| {
+                nearest_centre(a, &centres)
+                    .1
+                    .total_cmp(&nearest_centre(b, &centres).1)
+            }) {
                 centres[c] = far.to_vec();
             }
         }
@@ -64,7 +87,8 @@ pub fn kmeans(points: &[&[f64]], k: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>
     centres
 }
 
-/// k-means++: every further centre is a point drawn with probability proportional to its squared distance from the nearest one.
+/// k-means++: every further centre is a point drawn with probability proportional to its squared
+/// distance from the nearest one.
 fn seed_centres(points: &[&[f64]], k: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
     let mut centres: Vec<Vec<f64>> = Vec::with_capacity(k);
     let mut distance = vec![f64::INFINITY; points.len()];
@@ -91,7 +115,12 @@ fn seed_centres(points: &[&[f64]], k: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f6
 }
 
 fn nearest_centre(point: &[f64], centres: &[Vec<f64>]) -> (usize, f64) {
-    centres.iter().map(|c| square_distance(point, c)).enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.))
+    centres
+        .iter()
+        .map(|c| square_distance(point, c))
+        .enumerate()
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .unwrap_or((0, 0.))
 }
 
 fn square_distance(a: &[f64], b: &[f64]) -> f64 {
@@ -103,7 +132,14 @@ mod tests {
     use super::*;
 
     fn clusters() -> Vec<[f64; 2]> {
-        (0..60).map(|i| [f64::from(i % 3) * 10. + f64::from(i) * 0.01, f64::from(i % 3) * -5.]).collect()
+        (0..60)
+            .map(|i| {
+                [
+                    f64::from(i % 3) * 10. + f64::from(i) * 0.01,
+                    f64::from(i % 3) * -5.,
+                ]
+            })
+            .collect()
     }
 
     #[test]

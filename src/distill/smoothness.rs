@@ -2,12 +2,14 @@
 
 use tch::{Kind, Tensor};
 
-/// What one more point says about the smoothness of the path so far. Lengths are Euclidean, in parameter space.
+/// What one more point says about the smoothness of the path so far. Lengths are Euclidean, in
+/// parameter space.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Smoothness {
     /// ‖θ_e+1 − θ_e‖.
     pub step_length: f64,
-    /// Cosine of the angle between this step and the one before; 1 is straight on. None for the first step.
+    /// Cosine of the angle between this step and the one before; 1 is straight on. None for the
+    /// first step.
     pub turn: Option<f64>,
     /// ‖θ_e+2 − 2 θ_e+1 + θ_e‖. None for the first step.
     pub curvature: Option<f64>,
@@ -15,7 +17,8 @@ pub struct Smoothness {
     pub tortuosity: f64,
 }
 
-/// A path in parameter space that is measured point by point; keeps three vectors, whatever its length.
+/// A path in parameter space that is measured point by point; keeps three vectors, whatever its
+/// length.
 #[derive(Debug)]
 pub struct Path {
     start: Tensor,
@@ -28,7 +31,12 @@ impl Path {
     /// A path that begins at `start` (P).
     pub fn new(start: &Tensor) -> Self {
         let start = start.to_kind(Kind::Double).copy();
-        Self { last: start.shallow_clone(), start, last_step: None, length: 0. }
+        Self {
+            last: start.shallow_clone(),
+            start,
+            last_step: None,
+            length: 0.,
+        }
     }
 
     /// The path goes on to `point` (P); computed in float64.
@@ -41,11 +49,19 @@ impl Path {
             let product = before.dot(&step).double_value(&[]);
             product / (norm(before) * step_length).max(1e-8)
         });
-        let curvature = self.last_step.as_ref().map(|before| norm(&(&step - before)));
+        let curvature = self
+            .last_step
+            .as_ref()
+            .map(|before| norm(&(&step - before)));
         let distance = norm(&(&point - &self.start));
         self.last = point;
         self.last_step = Some(step);
-        Smoothness { step_length, turn, curvature, tortuosity: self.length / distance.max(f64::MIN_POSITIVE) }
+        Smoothness {
+            step_length,
+            turn,
+            curvature,
+            tortuosity: self.length / distance.max(f64::MIN_POSITIVE),
+        }
     }
 }
 

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tch::Tensor;
 
-/// Changes when the meaning of a setting or the training itself changes, so that older trajectories are not taken for new ones.
+/// Changes when the meaning of a setting or the training itself changes, so that older trajectories
+/// are not taken for new ones.
 const VERSION: u32 = 2;
 
 /// The folder of all experts that were trained under the same settings.
@@ -54,19 +55,24 @@ pub struct Partial {
     pub epochs: Vec<EpochRecord>,
 }
 
-/// Proof that this process trains the experts of a store; given back when dropped or when the process dies.
+/// Proof that this process trains the experts of a store; given back when dropped or when the
+/// process dies.
 #[derive(Debug)]
 pub struct TrainingLock {
     _file: File,
 }
 
 impl Store {
-    /// The store under `root` for experts of `epochs` epochs whose training is described by `settings`: every setting that
-    /// shapes an expert, and nothing else. Nothing is created yet.
+    /// The store under `root` for experts of `epochs` epochs whose training is described by
+    /// `settings`: every setting that shapes an expert, and nothing else. Nothing is created yet.
     pub fn new(root: &Path, settings: &serde_json::Value, epochs: usize) -> Self {
         let text = serde_json::json!({ "version": VERSION, "settings": settings }).to_string();
         let key = blake3::hash(text.as_bytes()).to_hex()[..16].to_string();
-        Self { folder: root.join("trajectories").join(&key), key, epochs }
+        Self {
+            folder: root.join("trajectories").join(&key),
+            key,
+            epochs,
+        }
     }
 
     /// The key: 16 hexadecimal digits.
@@ -82,7 +88,8 @@ impl Store {
     /// Creates the folder with its readable manifest.
     pub fn create(&self, settings: &serde_json::Value) -> Result<()> {
         fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
-        let manifest = serde_json::json!({ "version": VERSION, "key": self.key, "settings": settings });
+        let manifest =
+            serde_json::json!({ "version": VERSION, "key": self.key, "settings": settings });
         let path = self.folder.join("manifest.json");
         match fs::exists(&path) {
             Ok(true) => Ok(()),
@@ -104,24 +111,31 @@ impl Store {
         }
     }
 
-    /// A finished expert; none if it has yet to be trained. All of its file is read, so that damage is found now, when it can be
-    /// trained again, and not in the middle of distillation. [`Error::File`] for a file that is damaged, or no trajectory.
+    /// A finished expert; none if it has yet to be trained. All of its file is read, so that damage
+    /// is found now, when it can be trained again, and not in the middle of distillation.
+    /// [`Error::File`] for a file that is damaged, or no trajectory.
     pub fn finished(&self, index: u64) -> Result<Option<Trajectory>> {
         let path = self.file(index);
-        let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else { return Ok(None) };
+        let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else {
+            return Ok(None);
+        };
         let shape = file.shape("trajectory")?;
-        let epochs: Vec<EpochRecord> =
-            serde_json::from_str(file.metadata("epochs")?).map_err(|e| Error::file(&path, format!("is no trajectory: {e}")))?;
+        let epochs: Vec<EpochRecord> = serde_json::from_str(file.metadata("epochs")?)
+            .map_err(|e| Error::file(&path, format!("is no trajectory: {e}")))?;
         if shape.len() != 2 || shape[0] != self.epochs as i64 + 1 || epochs.len() != self.epochs {
-            return Err(Error::file(&path, format!("is no trajectory of {} epochs", self.epochs)));
+            return Err(Error::file(
+                &path,
+                format!("is no trajectory of {} epochs", self.epochs),
+            ));
         }
         Ok(Some(Trajectory { file, epochs }))
     }
 
-    /// Where an interrupted training of expert `index` stands, none if it has not begun; and what is wrong with the file of the
-    /// next epoch, if there is one.
+    /// Where an interrupted training of expert `index` stands, none if it has not begun; and what
+    /// is wrong with the file of the next epoch, if there is one.
     ///
-    /// Epochs count up to the first that is missing or damaged. Errors: a file that may well be whole cannot be read now.
+    /// Epochs count up to the first that is missing or damaged. Errors: a file that may well be
+    /// whole cannot be read now.
     pub fn partial(&self, index: u64) -> Result<(Option<Partial>, Option<Error>)> {
         let mut partial: Option<Partial> = None;
         for epoch in 0..=self.epochs {
@@ -133,7 +147,13 @@ impl Store {
             };
             let theta = expert.theta.shallow_clone();
             match (&mut partial, record) {
-                (None, _) => partial = Some(Partial { expert, points: vec![theta], epochs: Vec::new() }),
+                (None, _) => {
+                    partial = Some(Partial {
+                        expert,
+                        points: vec![theta],
+                        epochs: Vec::new(),
+                    })
+                }
                 (Some(partial), Some(record)) => {
                     partial.expert = expert;
                     partial.points.push(theta);
@@ -147,37 +167,69 @@ impl Store {
 
     fn epoch(&self, index: u64, epoch: usize) -> Result<Option<(Expert, Option<EpochRecord>)>> {
         let path = self.epoch_file(index, epoch);
-        let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else { return Ok(None) };
-        let velocity = if file.contains("velocity") { Some(file.tensor("velocity")?) } else { None };
-        let record = serde_json::from_str(file.metadata("epoch")?).map_err(|e| Error::file(&path, format!("is no epoch: {e}")))?;
-        Ok(Some((Expert { theta: file.tensor("theta")?, velocity }, record)))
+        let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else {
+            return Ok(None);
+        };
+        let velocity = if file.contains("velocity") {
+            Some(file.tensor("velocity")?)
+        } else {
+            None
+        };
+        let record = serde_json::from_str(file.metadata("epoch")?)
+            .map_err(|e| Error::file(&path, format!("is no epoch: {e}")))?;
+        Ok(Some((
+            Expert {
+                theta: file.tensor("theta")?,
+                velocity,
+            },
+            record,
+        )))
     }
 
-    /// Keeps an expert after `epoch` epochs (0: its initialisation, without a record). The tensors are copied.
-    pub fn save_epoch(&self, index: u64, epoch: usize, expert: &Expert, record: Option<&EpochRecord>) -> Result<()> {
+    /// Keeps an expert after `epoch` epochs (0: its initialisation, without a record). The tensors
+    /// are copied.
+    pub fn save_epoch(
+        &self,
+        index: u64,
+        epoch: usize,
+        expert: &Expert,
+        record: Option<&EpochRecord>,
+    ) -> Result<()> {
         let path = self.epoch_file(index, epoch);
         let folder = self.partial_folder(index);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let mut tensors = vec![("theta", &expert.theta)];
         tensors.extend(expert.velocity.as_ref().map(|v| ("velocity", v)));
-        tensor_file::write_sealed(&path, &tensors, ("epoch", serde_json::json!(record).to_string()))
+        tensor_file::write_sealed(
+            &path,
+            &tensors,
+            ("epoch", serde_json::json!(record).to_string()),
+        )
     }
 
     /// Turns a completely trained expert into its final file.
     pub fn finish(&self, index: u64, points: &[Tensor], epochs: &[EpochRecord]) -> Result<()> {
         let trajectory = Tensor::stack(points, 0);
         let records = serde_json::json!(epochs).to_string();
-        tensor_file::write_sealed(&self.file(index), &[("trajectory", &trajectory)], ("epochs", records))?;
+        tensor_file::write_sealed(
+            &self.file(index),
+            &[("trajectory", &trajectory)],
+            ("epochs", records),
+        )?;
         let folder = self.partial_folder(index);
         unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
     }
 
-    /// Removes what a process that was killed while it finished expert `index` has left, unless another one than the caller, who may
-    /// hold `lock`, is training here.
+    /// Removes what a process that was killed while it finished expert `index` has left, unless
+    /// another one than the caller, who may hold `lock`, is training here.
     pub fn tidy(&self, index: u64, lock: Option<&TrainingLock>) {
         let folder = self.partial_folder(index);
         if folder.exists() {
-            let taken = if lock.is_none() { self.try_lock().ok().flatten() } else { None };
+            let taken = if lock.is_none() {
+                self.try_lock().ok().flatten()
+            } else {
+                None
+            };
             if lock.or(taken.as_ref()).is_some() {
                 let _ = fs::remove_dir_all(folder);
             }
@@ -193,7 +245,8 @@ impl Store {
     }
 
     fn epoch_file(&self, index: u64, epoch: usize) -> PathBuf {
-        self.partial_folder(index).join(format!("epoch_{epoch:03}.safetensors"))
+        self.partial_folder(index)
+            .join(format!("epoch_{epoch:03}.safetensors"))
     }
 }
 
@@ -234,12 +287,19 @@ mod tests {
     }
 
     fn expert(value: f32) -> Expert {
-        Expert { theta: Tensor::from_slice(&[value, 0.]), velocity: Some(Tensor::from_slice(&[0f32, value])) }
+        Expert {
+            theta: Tensor::from_slice(&[value, 0.]),
+            velocity: Some(Tensor::from_slice(&[0f32, value])),
+        }
     }
 
     #[test]
     fn every_setting_is_in_the_key() {
-        let key = |penalty: f64| Store::new(Path::new("x"), &json!({ "gradient_penalty": penalty }), 2).key().to_string();
+        let key = |penalty: f64| {
+            Store::new(Path::new("x"), &json!({ "gradient_penalty": penalty }), 2)
+                .key()
+                .to_string()
+        };
         assert_eq!(key(2.0), key(2.0));
         assert_ne!(key(2.0), key(1.0));
     }
@@ -253,7 +313,10 @@ mod tests {
         store.save_epoch(0, 0, &expert(1.), None)?;
         store.save_epoch(0, 1, &expert(2.), Some(&record(0.5)))?;
         let partial = store.partial(0)?.0.ok_or(Error::Interrupted)?;
-        assert_eq!((partial.points.len(), partial.epochs.as_slice()), (2, [record(0.5)].as_slice()));
+        assert_eq!(
+            (partial.points.len(), partial.epochs.as_slice()),
+            (2, [record(0.5)].as_slice())
+        );
         assert!(partial.expert.theta.equal(&expert(2.).theta));
 
         let damaged = store.epoch_file(0, 1);
@@ -261,7 +324,10 @@ mod tests {
         bytes.iter_mut().last().into_iter().for_each(|b| *b ^= 1);
         fs::write(&damaged, bytes).map_err(Error::io("write", &damaged))?;
         let (partial, problem) = store.partial(0)?;
-        assert!(partial.is_some_and(|p| p.points.len() == 1) && problem.is_some_and(|p| p.to_string().contains("epoch_001")));
+        assert!(
+            partial.is_some_and(|p| p.points.len() == 1)
+                && problem.is_some_and(|p| p.to_string().contains("epoch_001"))
+        );
 
         let points = [expert(1.).theta, expert(2.).theta, expert(3.).theta];
         store.finish(0, &points, &[record(0.5), record(0.25)])?;

@@ -16,8 +16,8 @@ const KEPT: usize = 3;
 /// How many checkpoints of the last evaluated steps are kept besides, and that of the best step.
 const KEPT_EVALUATED: usize = 5;
 
-/// Everything that the rest of a run depends on besides its profile. Random numbers need no state: each draw is seeded by
-/// what it is for.
+/// Everything that the rest of a run depends on besides its profile. Random numbers need no state:
+/// each draw is seeded by what it is for.
 #[derive(Debug)]
 pub struct State {
     pub numbers: Numbers,
@@ -82,8 +82,8 @@ pub struct Measured {
 }
 
 impl State {
-    /// Writes the state below `run` as `checkpoints/step_NNNNN.safetensors` and removes all but the newest few. Returns the
-    /// path relative to `run`.
+    /// Writes the state below `run` as `checkpoints/step_NNNNN.safetensors` and removes all but the
+    /// newest few. Returns the path relative to `run`.
     pub fn save(&self, run: &Path) -> Result<String> {
         let file = file_name(self.numbers.step);
         let tensors = [
@@ -92,22 +92,32 @@ impl State {
             ("start", &self.start),
             ("best_images", &self.best_images),
         ];
-        let state = serde_json::to_string(&Saved { version: VERSION, numbers: &self.numbers });
+        let state = serde_json::to_string(&Saved {
+            version: VERSION,
+            numbers: &self.numbers,
+        });
         let state = state.map_err(|e| Error::file(run.join(&file), e.to_string()))?;
         tensor_file::write_sealed(&run.join(&file), &tensors, ("state", state))?;
         let all = files(run)?;
         // newer ones are of steps that this state went back from
-        let (newer, older): (Vec<_>, Vec<_>) = all.iter().rev().partition(|(step, _)| *step > self.numbers.step);
-        let others = older.into_iter().filter(|(step, _)| !self.numbers.is_kept(*step)).skip(KEPT);
+        let (newer, older): (Vec<_>, Vec<_>) = all
+            .iter()
+            .rev()
+            .partition(|(step, _)| *step > self.numbers.step);
+        let others = older
+            .into_iter()
+            .filter(|(step, _)| !self.numbers.is_kept(*step))
+            .skip(KEPT);
         for (_, path) in newer.into_iter().chain(others) {
             fs::remove_file(path).map_err(Error::io("remove", path))?;
         }
         Ok(file)
     }
 
-    /// The newest state below `run` that is undamaged, or none if the run has not come that far; and what is wrong with every newer
-    /// file, which is set aside as `….damaged`. An older state costs some steps, never the result. Errors: there are files, and none
-    /// can be used, or one cannot be read now, or another version wrote it; then they all stay.
+    /// The newest state below `run` that is undamaged, or none if the run has not come that far;
+    /// and what is wrong with every newer file, which is set aside as `….damaged`. An older state
+    /// costs some steps, never the result. Errors: there are files, and none can be used, or one
+    /// cannot be read now, or another version wrote it; then they all stay.
     pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<Error>)> {
         let (mut problems, mut damaged) = (Vec::new(), Vec::<PathBuf>::new());
         for (_, path) in files(run)?.into_iter().rev() {
@@ -132,8 +142,9 @@ impl State {
             Some(newest) => Err(Error::file(
                 run.join("checkpoints"),
                 format!(
-                    "holds checkpoints, but none that can be used. The newest: {newest}. Bring one back from a copy; or remove them all \
-                     to distil from the beginning, with the experts that are there"
+                    "holds checkpoints, but none that can be used. The newest: {newest}. Bring one \
+                     back from a copy; or remove them all to distil from the beginning, with the \
+                     experts that are there"
                 ),
             )),
         }
@@ -151,8 +162,9 @@ impl State {
         let Version { version } = serde_json::from_str(text).map_err(broken)?;
         if version != VERSION {
             return Err(Error::Usage(format!(
-                "{}: expected format {VERSION}, found format {version}, which another version of astill writes: go on with that one, or \
-                 move the file away to go on from an earlier checkpoint",
+                "{}: expected format {VERSION}, found format {version}, which another version of \
+                 astill writes: go on with that one, or move the file away to go on from an \
+                 earlier checkpoint",
                 path.display()
             )));
         }
@@ -169,11 +181,17 @@ impl State {
 }
 
 impl Numbers {
-    /// Whether the checkpoint of `step` stays, besides the newest few: those of the last evaluations do, to roll back to.
+    /// Whether the checkpoint of `step` stays, besides the newest few: those of the last
+    /// evaluations do, to roll back to.
     fn is_kept(&self, step: u64) -> bool {
         let mut evaluated: Vec<u64> = self.evaluations.iter().map(|m| m.step).collect();
         evaluated.dedup();
-        self.best.as_ref().is_some_and(|b| b.step == step) || evaluated.iter().rev().take(KEPT_EVALUATED).any(|s| *s == step)
+        self.best.as_ref().is_some_and(|b| b.step == step)
+            || evaluated
+                .iter()
+                .rev()
+                .take(KEPT_EVALUATED)
+                .any(|s| *s == step)
     }
 }
 
@@ -194,7 +212,13 @@ mod tests {
             representative_rows: vec![vec![2]],
         };
         let t = || Tensor::from_slice(&[step as f32]);
-        State { numbers, images: t(), image_velocity: t(), start: t(), best_images: t() }
+        State {
+            numbers,
+            images: t(),
+            image_velocity: t(),
+            start: t(),
+            best_images: t(),
+        }
     }
 
     #[test]
@@ -226,8 +250,12 @@ mod tests {
         let newer = run.path().join(file_name(2));
         let text = serde_json::json!({ "version": VERSION + 1, "something": "else" }).to_string();
         tensor_file::write_sealed(&newer, &[("images", &state(2).images)], ("state", text))?;
-        let refused = State::load(run.path(), Device::Cpu).map(|_| ()).map_err(|e| (e.exit_status(), e.to_string()));
-        assert!(refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 3")));
+        let refused = State::load(run.path(), Device::Cpu)
+            .map(|_| ())
+            .map_err(|e| (e.exit_status(), e.to_string()));
+        assert!(
+            refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 3"))
+        );
         assert_eq!(files(run.path())?.len(), 2);
         Ok(())
     }
@@ -240,7 +268,13 @@ mod tests {
             state(step).save(run.path())?;
         }
         state(2).save(run.path())?;
-        assert_eq!(files(run.path())?.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            files(run.path())?
+                .iter()
+                .map(|(step, _)| *step)
+                .collect::<Vec<_>>(),
+            [2]
+        );
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! What connects the trainer with the rest of the program: it records what happens, and answers and keeps what is asked of it.
+//! What connects the trainer with the rest of the program: it records what happens, and answers and
+//! keeps what is asked of it.
 
 use super::event::{CommandStatus, What};
 use super::recorder::Recorder;
@@ -31,7 +32,8 @@ pub enum Stage {
         next: Place,
     },
     Init,
-    /// In, or before, a step of distillation, `done` of them being done; `next` is the place after it.
+    /// In, or before, a step of distillation, `done` of them being done; `next` is the place after
+    /// it.
     Distill {
         done: u64,
         next: Place,
@@ -82,9 +84,15 @@ pub struct Control {
 }
 
 impl Control {
-    /// For the run of `profile`; `attended` if somebody can answer when it pauses by itself. Errors: its edits cannot be read, or
-    /// do not fit the profile.
-    pub fn new(run: &RunDir, profile: &Profile, attended: bool, recorder: Recorder, requests: Receiver<Request>) -> Result<Self> {
+    /// For the run of `profile`; `attended` if somebody can answer when it pauses by itself.
+    /// Errors: its edits cannot be read, or do not fit the profile.
+    pub fn new(
+        run: &RunDir,
+        profile: &Profile,
+        attended: bool,
+        recorder: Recorder,
+        requests: Receiver<Request>,
+    ) -> Result<Self> {
         let edits = Edits::read(run)?;
         edits.apply(profile, Place::Step(u64::MAX))?;
         Ok(Self {
@@ -127,10 +135,12 @@ impl Control {
         self.recorder.flush()
     }
 
-    /// Does `write`, which writes files. While the system refuses that (the disk is full or read-only, the folder is gone), the run
-    /// waits here, tries again now and then, and answers commands.
+    /// Does `write`, which writes files. While the system refuses that (the disk is full or
+    /// read-only, the folder is gone), the run waits here, tries again now and then, and answers
+    /// commands.
     ///
-    /// [`Error::Interrupted`] if it is asked to stop meanwhile. Nothing is waited for once it was: then the system's error comes back.
+    /// [`Error::Interrupted`] if it is asked to stop meanwhile. Nothing is waited for once it was:
+    /// then the system's error comes back.
     pub fn until_written<T>(&mut self, write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         let written = self.insist(write);
         if let Err(Error::Interrupted) = written {
@@ -152,7 +162,11 @@ impl Control {
     fn insist<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         loop {
             match write(self) {
-                Err(error @ Error::Io { .. }) if self.stopping.is_none() && !error.is_out_of_memory() => self.wait(error.to_string())?,
+                Err(error @ Error::Io { .. })
+                    if self.stopping.is_none() && !error.is_out_of_memory() =>
+                {
+                    self.wait(error.to_string())?
+                }
                 Err(error) => return Err(error),
                 Ok(done) => {
                     if self.waiting.take().is_some() {
@@ -167,7 +181,9 @@ impl Control {
     /// Waits a little, for the reason given, and answers commands meanwhile.
     fn wait(&mut self, reason: String) -> Result<()> {
         if self.waiting.replace(reason.clone()).as_ref() != Some(&reason) {
-            self.record(What::Waiting { reason: Some(reason) })?;
+            self.record(What::Waiting {
+                reason: Some(reason),
+            })?;
         }
         let until = Instant::now() + TRY_AGAIN;
         // looked at here, too: who asks again and again must not keep the run from trying
@@ -184,19 +200,30 @@ impl Control {
 
     /// Writes a warning for the user.
     pub fn warn(&mut self, message: impl Into<String>) -> Result<()> {
-        self.record(What::Warning { message: message.into() })
+        self.record(What::Warning {
+            message: message.into(),
+        })
     }
 
-    /// Training has left the finite numbers, as `problem` says with what to do. The run pauses, so that somebody can do it; where
-    /// nobody is there who could, that is its end.
+    /// Training has left the finite numbers, as `problem` says with what to do. The run pauses, so
+    /// that somebody can do it; where nobody is there who could, that is its end.
     pub fn diverged(&mut self, problem: String) -> Result<()> {
         if !self.attended {
             return Err(Error::Diverged(problem));
         }
         self.warn(problem)?;
         self.paused = true;
-        let (command, reason) = (Command::Pause.to_string(), Some("the run paused by itself".into()));
-        self.record(What::Command { command, status: CommandStatus::Accepted, reason, from: None, to: None })
+        let (command, reason) = (
+            Command::Pause.to_string(),
+            Some("the run paused by itself".into()),
+        );
+        self.record(What::Command {
+            command,
+            status: CommandStatus::Accepted,
+            reason,
+            from: None,
+            to: None,
+        })
     }
 
     /// Says where the run is now.
@@ -204,7 +231,8 @@ impl Control {
         self.stage = stage;
     }
 
-    /// Says that the run goes on from the checkpoint of `step`: what comes before distillation is only looked up.
+    /// Says that the run goes on from the checkpoint of `step`: what comes before distillation is
+    /// only looked up.
     pub fn resume_at(&mut self, step: u64) {
         self.resumed = Some(step);
     }
@@ -232,13 +260,19 @@ impl Control {
     /// Answers what has been asked meanwhile. [`Error::Interrupted`] if that was to stop.
     pub fn check(&mut self) -> Result<()> {
         // those that wait now: who asks again and again must not keep the run from going on
-        for request in self.requests.try_iter().take(self.requests.len()).collect::<Vec<_>>() {
+        for request in self
+            .requests
+            .try_iter()
+            .take(self.requests.len())
+            .collect::<Vec<_>>()
+        {
             self.serve(request)?;
         }
         self.go_on()
     }
 
-    /// As [`Self::check`]; while the run is paused, waits for the next command, without using the processor.
+    /// As [`Self::check`]; while the run is paused, waits for the next command, without using the
+    /// processor.
     pub fn hold(&mut self) -> Result<()> {
         self.check()?;
         while self.paused && !self.serving {
@@ -259,15 +293,19 @@ impl Control {
         self.paused
     }
 
-    /// The next thing that was asked to be done between two steps of distillation. Until there is none left, a pause does not
-    /// hold: what is asked in a pause is done in it.
+    /// The next thing that was asked to be done between two steps of distillation. Until there is
+    /// none left, a pause does not hold: what is asked in a pause is done in it.
     pub fn next_wanted(&mut self) -> Option<Wanted> {
         self.serving = !self.wanted.is_empty();
         self.wanted.pop_front()
     }
 
     fn go_on(&self) -> Result<()> {
-        if self.stopping.is_some() { Err(Error::Interrupted) } else { Ok(()) }
+        if self.stopping.is_some() {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 
     /// Answers one request, and records it.
@@ -276,16 +314,34 @@ impl Control {
         let repeated = is_stop && self.stopping.is_some();
         let is_too_much = !is_stop && self.recorder.unwritten() > MOST_UNWRITTEN;
         let answer = match is_too_much {
-            true => Answer::rejected("the run cannot write, and too many commands wait to be recorded already; make room, and ask again"),
-            false => self.answer(&request.command).unwrap_or_else(|error| Answer::rejected(error.to_string())),
+            true => Answer::rejected(
+                "the run cannot write, and too many commands wait to be recorded already; make \
+                 room, and ask again",
+            ),
+            false => self
+                .answer(&request.command)
+                .unwrap_or_else(|error| Answer::rejected(error.to_string())),
         };
         if !repeated && !is_too_much {
-            let Answer { status, reason, from, to } = answer.clone();
+            let Answer {
+                status,
+                reason,
+                from,
+                to,
+            } = answer.clone();
             let reason = match &request.command {
-                Command::Stop { reason } if status == CommandStatus::Accepted => Some(reason.clone()),
+                Command::Stop { reason } if status == CommandStatus::Accepted => {
+                    Some(reason.clone())
+                }
                 _ => reason,
             };
-            self.recorder.take(What::Command { command: request.command.to_string(), status, reason, from, to })?;
+            self.recorder.take(What::Command {
+                command: request.command.to_string(),
+                status,
+                reason,
+                from,
+                to,
+            })?;
             // before the answer, where it can be; but the answer must not wait for the disk
             let _ = self.recorder.flush();
         }
@@ -299,9 +355,15 @@ impl Control {
     fn answer(&mut self, command: &Command) -> Result<Answer> {
         let answer = self.decide(command)?;
         // accepted, but it may take a while
-        let reason = self.waiting.as_ref().filter(|_| answer.is_accepted() && answer.to.is_none());
+        let reason = self
+            .waiting
+            .as_ref()
+            .filter(|_| answer.is_accepted() && answer.to.is_none());
         let reason = reason.map(|why| format!("the run waits: {why}"));
-        Ok(Answer { reason: answer.reason.or(reason), ..answer })
+        Ok(Answer {
+            reason: answer.reason.or(reason),
+            ..answer
+        })
     }
 
     fn decide(&mut self, command: &Command) -> Result<Answer> {
@@ -329,20 +391,28 @@ impl Control {
                 self.wanted.push_back(wanted);
                 return Answer::accepted();
             }
-            Stage::Evaluate => "all steps are done, and what is there has been kept: the result is on its way",
+            Stage::Evaluate => {
+                "all steps are done, and what is there has been kept: the result is on its way"
+            }
             Stage::Data | Stage::Experts { .. } | Stage::Init => {
-                "there are no synthetic images yet; ask again in the phase distill (experts are kept after every epoch)"
+                "there are no synthetic images yet; ask again in the phase distill (experts are \
+                 kept after every epoch)"
             }
         };
         Answer::rejected(reason)
     }
 
     fn roll_back(&mut self, step: u64) -> Result<Answer> {
-        let Stage::Distill { done, .. } = self.stage else { return Ok(self.want(Wanted::RollBack { step })) };
+        let Stage::Distill { done, .. } = self.stage else {
+            return Ok(self.want(Wanted::RollBack { step }));
+        };
         let steps = checkpoints::steps(self.run.path())?;
         if !steps.contains(&step) {
             let there: Vec<String> = steps.iter().map(u64::to_string).collect();
-            return Ok(Answer::rejected(format!("there is no checkpoint of step {step}; there are {}", there.join(", "))));
+            return Ok(Answer::rejected(format!(
+                "there is no checkpoint of step {step}; there are {}",
+                there.join(", ")
+            )));
         }
         self.wanted.push_back(Wanted::RollBack { step });
         Ok(Answer::changed(done, step))
@@ -356,38 +426,64 @@ impl Control {
         let is_of_experts = profile::key(path).is_some_and(|k| k.section() == "expert");
         let late = "the experts are trained; a key of theirs can change only in the phase experts";
         let at = match (self.stage, self.resumed) {
-            (Stage::Evaluate, _) => return Ok(Answer::rejected("all steps are done: nothing that can be set has an effect any more")),
-            (Stage::Init | Stage::Distill { .. }, _) | (_, Some(_)) if is_of_experts => return Ok(Answer::rejected(late)),
+            (Stage::Evaluate, _) => {
+                return Ok(Answer::rejected(
+                    "all steps are done: nothing that can be set has an effect any more",
+                ));
+            }
+            (Stage::Init | Stage::Distill { .. }, _) | (_, Some(_)) if is_of_experts => {
+                return Ok(Answer::rejected(late));
+            }
             (Stage::Distill { next, .. }, _) => next,
             (_, Some(step)) => Place::Step(step),
             (Stage::Data, None) if is_of_experts => {
-                return Ok(Answer::rejected("which experts are there already is not known yet; ask again in the phase experts"));
+                return Ok(Answer::rejected(
+                    "which experts are there already is not known yet; ask again in the phase \
+                     experts",
+                ));
             }
-            (Stage::Data, None) => Place::Expert { expert: 0, epoch: 0 },
-            (Stage::Experts { next }, None) if is_of_experts && !self.is_before_an_epoch(next) => return Ok(Answer::rejected(late)),
+            (Stage::Data, None) => Place::Expert {
+                expert: 0,
+                epoch: 0,
+            },
+            (Stage::Experts { next }, None) if is_of_experts && !self.is_before_an_epoch(next) => {
+                return Ok(Answer::rejected(late));
+            }
             (Stage::Experts { next }, None) => next,
             (Stage::Init, None) => Place::Step(0),
         };
         if let Place::Step(step) = at
             && (after.distill.iterations as u64) < step
         {
-            return Ok(Answer::rejected(format!("{step} steps are done then; expected that or more")));
+            return Ok(Answer::rejected(format!(
+                "{step} steps are done then; expected that or more"
+            )));
         }
         if let Some((names, train)) = &self.classes {
             after.check_classes(names, train, edit)?;
         }
-        self.edits.push(Edit { at, set: edit.to_string() })?;
-        Ok(Answer::changed(value_of(&before, path), value_of(&after, path)))
+        self.edits.push(Edit {
+            at,
+            set: edit.to_string(),
+        })?;
+        Ok(Answer::changed(
+            value_of(&before, path),
+            value_of(&after, path),
+        ))
     }
 
     /// Whether an expert has an epoch left at, or after, this place.
     fn is_before_an_epoch(&self, place: Place) -> bool {
-        let (count, epochs) = (self.profile.expert.count as u64, self.profile.expert.epochs as u64);
+        let (count, epochs) = (
+            self.profile.expert.count as u64,
+            self.profile.expert.epochs as u64,
+        );
         matches!(place, Place::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
     }
 
-    /// For long work: passes its progress on as events, under `label`, once it has taken longer than `patience`, waits where it
-    /// is while the run is paused, and stops it when a command asks to.
+    /// For long work: passes its progress on as events, under `label`, once it has taken longer
+    /// than `patience`, waits where it is while the run is paused, and stops it when a command asks
+    /// to.
     pub fn watch<'a>(&'a mut self, label: &'a str, patience: Duration) -> Box<Watch<'a>> {
         self.watch_and(Self::hold, label, patience)
     }
@@ -397,13 +493,22 @@ impl Control {
         self.watch_and(Self::check, label, patience)
     }
 
-    fn watch_and<'a>(&'a mut self, hear: fn(&mut Self) -> Result<()>, label: &'a str, patience: Duration) -> Box<Watch<'a>> {
+    fn watch_and<'a>(
+        &'a mut self,
+        hear: fn(&mut Self) -> Result<()>,
+        label: &'a str,
+        patience: Duration,
+    ) -> Box<Watch<'a>> {
         let begin = Instant::now();
         Box::new(move |progress: Progress<'_>| {
             let heard = hear(self);
             let told = if heard.is_ok() && begin.elapsed() >= patience {
                 let what = format!("{label}{}", progress.what);
-                self.record(What::Progress { what, done: progress.done, total: progress.total })
+                self.record(What::Progress {
+                    what,
+                    done: progress.done,
+                    total: progress.total,
+                })
             } else {
                 Ok(())
             };
@@ -433,5 +538,8 @@ impl Control {
 /// The value of the key "section.name" as a profile holds it.
 fn value_of(profile: &Profile, path: &str) -> Value {
     let all = json!(profile);
-    path.split('.').try_fold(&all, |v, name| v.get(name)).cloned().unwrap_or_default()
+    path.split('.')
+        .try_fold(&all, |v, name| v.get(name))
+        .cloned()
+        .unwrap_or_default()
 }

@@ -4,9 +4,11 @@ use crate::{Error, Result};
 use std::ffi::CStr;
 use tch::{Cuda, Device};
 
-/// `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a GPU computes exactly until [`allow_tf32`]. Errors: another word, a GPU that is not there.
+/// `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a GPU computes exactly until
+/// [`allow_tf32`]. Errors: another word, a GPU that is not there.
 ///
-/// Must come before any other use of libtorch, because its CUDA part registers itself when it is loaded.
+/// Must come before any other use of libtorch, because its CUDA part registers itself when it is
+/// loaded.
 pub fn choose(name: &str) -> Result<Device> {
     let index = match name {
         "cpu" => return Ok(Device::Cpu),
@@ -14,10 +16,18 @@ pub fn choose(name: &str) -> Result<Device> {
         _ => name
             .strip_prefix("cuda:")
             .and_then(|n| n.parse::<usize>().ok())
-            .ok_or_else(|| Error::Usage(format!("--device: found \"{name}\", expected auto, cpu, cuda or cuda:N")))?,
+            .ok_or_else(|| {
+                Error::Usage(format!(
+                    "--device: found \"{name}\", expected auto, cpu, cuda or cuda:N"
+                ))
+            })?,
     };
     let problem = load_cuda().err();
-    let count = if problem.is_none() { Cuda::device_count() } else { 0 };
+    let count = if problem.is_none() {
+        Cuda::device_count()
+    } else {
+        0
+    };
     match () {
         () if (index as i64) < count => {
             allow_tf32(false);
@@ -26,7 +36,9 @@ pub fn choose(name: &str) -> Result<Device> {
         () if name == "auto" => Ok(Device::Cpu),
         () => {
             let why = problem.unwrap_or_else(|| format!("libtorch sees {count} CUDA devices"));
-            Err(Error::Usage(format!("--device {name}: that GPU is not there ({why}); --device cpu always works")))
+            Err(Error::Usage(format!(
+                "--device {name}: that GPU is not there ({why}); --device cpu always works"
+            )))
         }
     }
 }
@@ -40,7 +52,11 @@ fn load_cuda() -> std::result::Result<(), String> {
         if handle.is_null() {
             let reason = unsafe {
                 let text = libc::dlerror();
-                if text.is_null() { "unknown reason".into() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+                if text.is_null() {
+                    "unknown reason".into()
+                } else {
+                    CStr::from_ptr(text).to_string_lossy().into_owned()
+                }
             };
             return Err(reason);
         }
@@ -68,8 +84,8 @@ unsafe extern "C" {
     fn astill_peak_device_bytes(device: i64) -> i64;
 }
 
-/// Whether a GPU may round the factors of its products from 23 to 10 bits of mantissa (TF32), which is faster. libtorch would allow it
-/// for convolutions; this program asks for it or does without.
+/// Whether a GPU may round the factors of its products from 23 to 10 bits of mantissa (TF32), which
+/// is faster. libtorch would allow it for convolutions; this program asks for it or does without.
 pub fn allow_tf32(allowed: bool) {
     unsafe { astill_allow_tf32(allowed) };
 }
@@ -77,7 +93,9 @@ pub fn allow_tf32(allowed: bool) {
 /// The most memory that tensors have taken on a GPU so far, in MiB; none for the CPU.
 pub fn peak_device_mib(device: Device) -> Option<u64> {
     match device {
-        Device::Cuda(n) => u64::try_from(unsafe { astill_peak_device_bytes(n as i64) }).ok().map(|bytes| bytes >> 20),
+        Device::Cuda(n) => u64::try_from(unsafe { astill_peak_device_bytes(n as i64) })
+            .ok()
+            .map(|bytes| bytes >> 20),
         _ => None,
     }
 }
@@ -94,7 +112,9 @@ pub fn peak_resident_mib() -> u64 {
 
 /// Memory that new programs can have on this host, in MiB; none where the system does not say.
 pub fn free_host_mib() -> Option<f64> {
-    Some(kib("/proc/meminfo", "MemAvailable:")).filter(|kib| *kib > 0).map(|kib| kib as f64 / 1024.)
+    Some(kib("/proc/meminfo", "MemAvailable:"))
+        .filter(|kib| *kib > 0)
+        .map(|kib| kib as f64 / 1024.)
 }
 
 fn status_kib(key: &str) -> u64 {
@@ -104,5 +124,6 @@ fn status_kib(key: &str) -> u64 {
 fn kib(file: &str, key: &str) -> u64 {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find_map(|l| l.strip_prefix(key));
-    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }

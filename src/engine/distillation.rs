@@ -1,4 +1,5 @@
-//! The phase that distils: iteration after iteration on the synthetic images and the student rate, with what is seen of them.
+//! The phase that distils: iteration after iteration on the synthetic images and the student rate,
+//! with what is seen of them.
 
 use super::checkpoint::{Best, Measured, State};
 use super::control::{Control, Stage, Wanted};
@@ -61,7 +62,8 @@ impl Settings {
 }
 
 impl Distillation<'_> {
-    /// Goes on from `state` to the last iteration. When it is stopped, `state` is that after the last whole step.
+    /// Goes on from `state` to the last iteration. When it is stopped, `state` is that after the
+    /// last whole step.
     pub fn run(&self, state: &mut State, control: &mut Control) -> Result<()> {
         let (mut last_checkpoint, mut divergence) = (Instant::now(), Divergence::default());
         loop {
@@ -75,8 +77,15 @@ impl Distillation<'_> {
             let profile = control.profile_at(Place::Step(state.numbers.step))?;
             let (step, iterations) = (state.numbers.step, profile.distill.iterations as u64);
             let every = profile.evaluate.every as u64;
-            let is_evaluated = |step: u64| step > 0 && (step.is_multiple_of(every) || step >= iterations);
-            if is_evaluated(step) && !state.numbers.evaluations.iter().any(|m| m.step == step && m.labels == Labels::Distilled) {
+            let is_evaluated =
+                |step: u64| step > 0 && (step.is_multiple_of(every) || step >= iterations);
+            if is_evaluated(step)
+                && !state
+                    .numbers
+                    .evaluations
+                    .iter()
+                    .any(|m| m.step == step && m.labels == Labels::Distilled)
+            {
                 self.checkpoint(state, control)?;
                 self.evaluate(state, control)?;
                 self.checkpoint(state, control)?;
@@ -87,7 +96,10 @@ impl Distillation<'_> {
             if step >= iterations {
                 return Ok(());
             }
-            control.enter(Stage::Distill { done: step, next: Place::Step(step + 1) });
+            control.enter(Stage::Distill {
+                done: step,
+                next: Place::Step(step + 1),
+            });
             let loss = self.step(&profile.distill, state, control)?;
             let step = state.numbers.step;
             match divergence.take(loss) {
@@ -97,8 +109,10 @@ impl Distillation<'_> {
                     control.diverged(self.way_out(step)?)?;
                 }
                 Sign::TooLarge => control.warn(format!(
-                    "step {step}: over the latest {LATEST} steps the matching loss was mostly above {FAR_TOO_LARGE}, so the student ends \
-                     much farther from the expert than it starts. If it does not come down, lower distill.lr_student or distill.lr_images{}",
+                    "step {step}: over the latest {LATEST} steps the matching loss was mostly \
+                     above {FAR_TOO_LARGE}, so the student ends much farther from the expert than \
+                     it starts. If it does not come down, lower distill.lr_student or \
+                     distill.lr_images{}",
                     self.earlier(step)?
                 ))?,
                 Sign::None => (),
@@ -113,7 +127,8 @@ impl Distillation<'_> {
         }
     }
 
-    /// Does what was asked meanwhile and stays here while the run is paused. True if a checkpoint was written.
+    /// Does what was asked meanwhile and stays here while the run is paused. True if a checkpoint
+    /// was written.
     fn between_steps(&self, state: &mut State, control: &mut Control) -> Result<bool> {
         let mut written = false;
         loop {
@@ -140,23 +155,34 @@ impl Distillation<'_> {
         }
     }
 
-    /// Goes back to the checkpoint of `step`; if that cannot be read any more, the run stays where it is and says so. Settings stay
-    /// as they are now.
+    /// Goes back to the checkpoint of `step`; if that cannot be read any more, the run stays where
+    /// it is and says so. Settings stay as they are now.
     fn roll_back(&self, step: u64, state: &mut State, control: &mut Control) -> Result<()> {
         *state = match State::load_step(self.run.path(), step, self.device) {
             Ok(state) => state,
-            Err(error) => return control.warn(format!("the run stays at step {}, it cannot go back: {error}", state.numbers.step)),
+            Err(error) => {
+                return control.warn(format!(
+                    "the run stays at step {}, it cannot go back: {error}",
+                    state.numbers.step
+                ));
+            }
         };
-        // the newest checkpoints first: a run that is killed in between goes on from one that is still there
+        // the newest checkpoints first: a run that is killed in between goes on from one that is
+        // still there
         control.move_edits_back_to(step)?;
         control.until_written(|_| checkpoints::remove_after(self.run.path(), step))?;
         self.samples(state, control)
     }
 
-    /// The student rate is learned, so setting it here is a single act and not a setting that holds.
+    /// The student rate is learned, so setting it here is a single act and not a setting that
+    /// holds.
     fn take_student_rate(&self, state: &mut State, control: &Control) -> Result<()> {
         let here = Place::Step(state.numbers.step);
-        if control.edits().at(here).any(|e| key_of(&e.set) == "distill.lr_student") {
+        if control
+            .edits()
+            .at(here)
+            .any(|e| key_of(&e.set) == "distill.lr_student")
+        {
             state.numbers.student_lr = control.profile_at(here)?.distill.lr_student;
             state.numbers.lr_velocity = 0.;
         }
@@ -167,8 +193,9 @@ impl Distillation<'_> {
     fn way_out(&self, step: u64) -> Result<String> {
         let (first, run) = (step + 1 - NOT_FINITE_IN_A_ROW, self.run.reference());
         Ok(format!(
-            "{NOT_FINITE_IN_A_ROW} updates in a row were not finite, so the images are those of step {}: the student diverges. There is a \
-             checkpoint of step {step}. With an engine at work (`astill resume {run} --detach` starts one) lower distill.lr_student or \
+            "{NOT_FINITE_IN_A_ROW} updates in a row were not finite, so the images are those of \
+             step {}: the student diverges. There is a checkpoint of step {step}. With an engine \
+             at work (`astill resume {run} --detach` starts one) lower distill.lr_student or \
              distill.lr_images{}, then `astill send {run} resume`",
             first - 1,
             self.earlier(first - 1)?
@@ -185,29 +212,57 @@ impl Distillation<'_> {
         })
     }
 
-    /// One iteration and the update of images and student rate. The matching loss; none if the update was not finite and left out.
-    fn step(&self, distill: &Distill, state: &mut State, control: &mut Control) -> Result<Option<f64>> {
+    /// One iteration and the update of images and student rate. The matching loss; none if the
+    /// update was not finite and left out.
+    fn step(
+        &self,
+        distill: &Distill,
+        state: &mut State,
+        control: &mut Control,
+    ) -> Result<Option<f64>> {
         let begin = Instant::now();
         let settings = Settings::of(distill);
         let index = state.numbers.step;
-        let draw = Draw::new(&settings, self.net, self.seed, index, self.experts.len() as u64, &state.images);
+        let draw = Draw::new(
+            &settings,
+            self.net,
+            self.seed,
+            index,
+            self.experts.len() as u64,
+            &state.images,
+        );
         let trajectory = &self.experts[draw.expert as usize];
         let checkpoints = (0..=settings.expert_epochs)
-            .map(|j| Ok(trajectory.checkpoint(draw.start_epoch + j)?.to_device(self.device)))
+            .map(|j| {
+                Ok(trajectory
+                    .checkpoint(draw.start_epoch + j)?
+                    .to_device(self.device))
+            })
             .collect::<Result<Vec<_>>>()?;
         let mut watch = control.watch_step("", SLOW_ITERATION);
         let lr = state.numbers.student_lr;
-        let set = TrainingSet { images: &state.images, labels: self.labels, lr };
+        let set = TrainingSet {
+            images: &state.images,
+            labels: self.labels,
+            lr,
+        };
         let outcome = align(self.net, &checkpoints, &set, &settings, &draw, &mut watch)?;
         drop(watch);
 
         state.numbers.step += 1;
-        let finite = [outcome.matching_loss, outcome.image_gradient, outcome.lr_gradient].iter().all(|v| v.is_finite());
+        let finite = [
+            outcome.matching_loss,
+            outcome.image_gradient,
+            outcome.lr_gradient,
+        ]
+        .iter()
+        .all(|v| v.is_finite());
         if finite {
             self.update(distill, state, &outcome, control)?;
         } else {
             control.warn(format!(
-                "step {}: the gradient is not finite, so this update is left out (student rate {lr:.3e}, matching loss {})",
+                "step {}: the gradient is not finite, so this update is left out (student rate \
+                 {lr:.3e}, matching loss {})",
                 state.numbers.step, outcome.matching_loss
             ))?;
         }
@@ -220,7 +275,10 @@ impl Distillation<'_> {
             intermediate: outcome.intermediate,
             student_lr: state.numbers.student_lr,
             balance_factor: outcome.balance_factor,
-            perturbation: Perturbation { relative: outcome.perturbation.relative, per_layer: outcome.perturbation.per_layer },
+            perturbation: Perturbation {
+                relative: outcome.perturbation.relative,
+                per_layer: outcome.perturbation.per_layer,
+            },
             reach: outcome.reach,
             alignment: outcome.alignment,
             image_gradient: outcome.image_gradient,
@@ -230,41 +288,69 @@ impl Distillation<'_> {
     }
 
     /// SGD with momentum on the images and on the student rate, which stays positive.
-    fn update(&self, distill: &Distill, state: &mut State, outcome: &Outcome, control: &mut Control) -> Result<()> {
+    fn update(
+        &self,
+        distill: &Distill,
+        state: &mut State,
+        outcome: &Outcome,
+        control: &mut Control,
+    ) -> Result<()> {
         state.image_velocity = &state.image_velocity * MOMENTUM + &outcome.gradient;
         state.images = &state.images - &state.image_velocity * distill.lr_images;
         let numbers = &mut state.numbers;
         numbers.lr_velocity = numbers.lr_velocity * MOMENTUM + outcome.lr_gradient;
-        let (before, after) = (numbers.student_lr, numbers.student_lr - distill.lr_lr * numbers.lr_velocity);
+        let (before, after) = (
+            numbers.student_lr,
+            numbers.student_lr - distill.lr_lr * numbers.lr_velocity,
+        );
         let least = before * MOST_SHRINKING;
         numbers.student_lr = positive(before, after);
         if after < least {
             numbers.lr_velocity = 0.;
             let step = numbers.step;
             control.warn(format!(
-                "step {step}: the student rate would have gone from {before:.3e} to {after:.3e}; it was held at {least:.3e}. \
-                 If this goes on, lower distill.lr_lr (now {:e})",
+                "step {step}: the student rate would have gone from {before:.3e} to {after:.3e}; \
+                 it was held at {least:.3e}. If this goes on, lower distill.lr_lr (now {:e})",
                 distill.lr_lr
             ))?;
         }
         Ok(())
     }
 
-    /// Evaluates the images as they are now, and remembers them if they are the best so far on the validation share.
+    /// Evaluates the images as they are now, and remembers them if they are the best so far on the
+    /// validation share.
     fn evaluate(&self, state: &mut State, control: &mut Control) -> Result<()> {
         let step = state.numbers.step;
         let lr = state.numbers.student_lr;
         let mut measured = Vec::new();
         for (i, evaluator) in self.evaluators.iter().enumerate() {
-            let set = TrainingSet { images: &state.images, labels: self.labels, lr };
-            let accuracies = evaluator.evaluate(&set, Labels::Distilled, step, Occasion::Step(step), control)?;
+            let set = TrainingSet {
+                images: &state.images,
+                labels: self.labels,
+                lr,
+            };
+            let accuracies =
+                evaluator.evaluate(&set, Labels::Distilled, step, Occasion::Step(step), control)?;
             let mean = |values: &[f64]| mean_std(values).0;
             let network = || evaluator.network.to_string();
             let test = mean(&accuracies.test);
-            measured.push(Measured { step, network: network(), labels: Labels::Distilled, split: Split::Test, mean: test });
-            let validation = (!accuracies.validation.is_empty()).then(|| mean(&accuracies.validation));
+            measured.push(Measured {
+                step,
+                network: network(),
+                labels: Labels::Distilled,
+                split: Split::Test,
+                mean: test,
+            });
+            let validation =
+                (!accuracies.validation.is_empty()).then(|| mean(&accuracies.validation));
             if let Some(mean) = validation {
-                measured.push(Measured { step, network: network(), labels: Labels::Distilled, split: Split::Validation, mean });
+                measured.push(Measured {
+                    step,
+                    network: network(),
+                    labels: Labels::Distilled,
+                    split: Split::Validation,
+                    mean,
+                });
             }
             // the first network of the list chooses
             let is_best = match (&state.numbers.best, validation) {
@@ -272,7 +358,11 @@ impl Distillation<'_> {
                 _ => true,
             };
             if i == 0 && is_best {
-                state.numbers.best = Some(Best { step, validation, student_lr: lr });
+                state.numbers.best = Some(Best {
+                    step,
+                    validation,
+                    student_lr: lr,
+                });
                 state.best_images = state.images.copy();
             }
         }
@@ -285,14 +375,19 @@ impl Distillation<'_> {
         let step = state.numbers.step;
         let file = format!("samples/step_{step:05}.png");
         let pixels = self.dataset.normalisation.invert(&state.images);
-        control.until_written(|_| picture::save(&self.run.path().join(&file), &pixels, self.net.classes()))?;
+        control.until_written(|_| {
+            picture::save(&self.run.path().join(&file), &pixels, self.net.classes())
+        })?;
         control.record(What::Samples { step, file })
     }
 
     /// Writes a checkpoint, and how much memory is in use.
     pub fn checkpoint(&self, state: &State, control: &mut Control) -> Result<()> {
         let file = control.until_written(|_| state.save(self.run.path()))?;
-        control.record(What::Checkpoint { step: state.numbers.step, file })?;
+        control.record(What::Checkpoint {
+            step: state.numbers.step,
+            file,
+        })?;
         memory(control)
     }
 }
@@ -305,12 +400,18 @@ fn positive(before: f64, after: f64) -> f64 {
 /// Says that the run is between two steps.
 fn stand(state: &State, control: &mut Control) {
     let done = state.numbers.step;
-    control.enter(Stage::Distill { done, next: Place::Step(done) });
+    control.enter(Stage::Distill {
+        done,
+        next: Place::Step(done),
+    });
 }
 
 /// Records how much memory is in use.
 pub fn memory(control: &mut Control) -> Result<()> {
-    control.record(What::Memory { host_mib: device::resident_mib(), device_mib: None })
+    control.record(What::Memory {
+        host_mib: device::resident_mib(),
+        device_mib: None,
+    })
 }
 
 #[cfg(test)]
@@ -323,6 +424,13 @@ mod tests {
             let rate = (0..20).fold(0.01, |rate, _| positive(rate, after));
             assert!(rate > 0., "{after}: {rate}");
         }
-        assert_eq!((positive(0.01, 0.02), positive(0.01, 0.009), positive(0.01, 0.001)), (0.02, 0.009, 0.005));
+        assert_eq!(
+            (
+                positive(0.01, 0.02),
+                positive(0.01, 0.009),
+                positive(0.01, 0.001)
+            ),
+            (0.02, 0.009, 0.005)
+        );
     }
 }

@@ -64,20 +64,35 @@ impl Divergence {
 mod tests {
     use super::*;
 
-    fn takes(divergence: &mut Divergence, losses: impl IntoIterator<Item = Option<f64>>) -> Vec<Sign> {
-        losses.into_iter().map(|loss| divergence.take(loss)).collect()
+    fn takes(
+        divergence: &mut Divergence,
+        losses: impl IntoIterator<Item = Option<f64>>,
+    ) -> Vec<Sign> {
+        losses
+            .into_iter()
+            .map(|loss| divergence.take(loss))
+            .collect()
     }
 
     #[test]
     fn losses_are_far_too_large_when_most_of_the_latest_are_which_is_said_once() {
         let mut divergence = Divergence::default();
         let every_other = (0..LATEST * 2).map(|i| Some(if i % 2 == 0 { 1e6 } else { 0.9 }));
-        assert!(takes(&mut divergence, every_other).iter().all(|s| *s == Sign::None));
+        assert!(
+            takes(&mut divergence, every_other)
+                .iter()
+                .all(|s| *s == Sign::None)
+        );
         let said = takes(&mut divergence, [Some(11.); LATEST * 3]);
         // the first takes the place of one as large, the second makes it more than half
         assert_eq!(said.iter().position(|s| *s == Sign::TooLarge), Some(1));
         assert_eq!(said.iter().filter(|s| **s == Sign::TooLarge).count(), 1);
-        assert!(takes(&mut Divergence::default(), [Some(11.); LATEST - 1]).iter().all(|s| *s == Sign::None), "too few to say");
+        assert!(
+            takes(&mut Divergence::default(), [Some(11.); LATEST - 1])
+                .iter()
+                .all(|s| *s == Sign::None),
+            "too few to say"
+        );
     }
 
     #[test]
@@ -85,18 +100,30 @@ mod tests {
         let mut divergence = Divergence::default();
         let all_but_one = vec![None; NOT_FINITE_IN_A_ROW as usize - 1];
         assert!(
-            takes(&mut divergence, [all_but_one.clone(), vec![Some(1.)], all_but_one.clone()].concat()).iter().all(|s| *s == Sign::None)
+            takes(
+                &mut divergence,
+                [all_but_one.clone(), vec![Some(1.)], all_but_one.clone()].concat()
+            )
+            .iter()
+            .all(|s| *s == Sign::None)
         );
         assert_eq!(divergence.take(None), Sign::NotFinite);
         // and again, where nothing was done about it
-        assert!(takes(&mut divergence, all_but_one).iter().all(|s| *s == Sign::None));
+        assert!(
+            takes(&mut divergence, all_but_one)
+                .iter()
+                .all(|s| *s == Sign::None)
+        );
         assert_eq!(divergence.take(None), Sign::NotFinite);
     }
 
     #[test]
     fn steps_that_were_gone_back_over_do_not_count() {
         let mut divergence = Divergence::default();
-        takes(&mut divergence, vec![None; NOT_FINITE_IN_A_ROW as usize - 1]);
+        takes(
+            &mut divergence,
+            vec![None; NOT_FINITE_IN_A_ROW as usize - 1],
+        );
         divergence.go_back();
         assert_eq!(divergence.take(None), Sign::None);
         divergence.go_back();

@@ -25,11 +25,18 @@ impl Findings {
     /// Looks; loads libtorch's CUDA part where there is one.
     pub fn look() -> Self {
         let no_gpu = device::choose("cuda").err().map(|error| error.to_string());
-        let gpus = if no_gpu.is_none() { Cuda::device_count().max(0) as usize } else { 0 };
+        let gpus = if no_gpu.is_none() {
+            Cuda::device_count().max(0) as usize
+        } else {
+            0
+        };
         let folder = loaded_from();
         Self {
             libtorch: folder.as_deref().and_then(version),
-            devices: std::iter::once(Device::Cpu).chain((0..gpus).map(Device::Cuda)).map(device::name).collect(),
+            devices: std::iter::once(Device::Cpu)
+                .chain((0..gpus).map(Device::Cuda))
+                .map(device::name)
+                .collect(),
             folder,
             no_gpu,
             threads: tch::get_num_threads(),
@@ -41,7 +48,11 @@ impl Findings {
 /// The folder of the libtorch that this process runs on.
 fn loaded_from() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let library = maps.lines().find_map(|l| l.split_whitespace().last().filter(|path| path.ends_with("/libtorch_cpu.so")))?;
+    let library = maps.lines().find_map(|l| {
+        l.split_whitespace()
+            .last()
+            .filter(|path| path.ends_with("/libtorch_cpu.so"))
+    })?;
     Path::new(library).parent().map(Path::to_path_buf)
 }
 
@@ -52,5 +63,7 @@ fn version(folder: &Path) -> Option<String> {
         let line = text.lines().find(|l| l.starts_with("__version__ ="))?;
         return line.split(['\'', '"']).nth(1).map(str::to_string);
     }
-    std::fs::read_to_string(root.join("build-version")).ok().map(|text| text.trim().to_string())
+    std::fs::read_to_string(root.join("build-version"))
+        .ok()
+        .map(|text| text.trim().to_string())
 }

@@ -1,4 +1,5 @@
-//! How long a profile takes and how much memory, before it is started: its steps are timed on a few images and counted.
+//! How long a profile takes and how much memory, before it is started: its steps are timed on a few
+//! images and counted.
 
 use crate::Result;
 use crate::data::{Inventory, WHITENED_AT_ONCE};
@@ -13,13 +14,15 @@ use serde::Serialize;
 use tch::Device;
 
 const MIB: f64 = (1 << 20) as f64;
-/// Eigenvalues and products of an n × n matrix take about so many n³ multiplications, as long as those of a product would.
+/// Eigenvalues and products of an n × n matrix take about so many n³ multiplications, as long as
+/// those of a product would.
 const EIGEN: f64 = 9.;
-/// Memory of a step that autograd takes back, as a multiple of its convolutions' outputs: 1.15 GB were seen for 100 images of
-/// 32 × 32 at width 128 and depth 3.
+/// Memory of a step that autograd takes back, as a multiple of its convolutions' outputs: 1.15 GB
+/// were seen for 100 images of 32 × 32 at width 128 and depth 3.
 const GRAPH: f64 = 16.;
 
-/// An estimate, for a run that finds no experts in the store, no fitted whitening and no decoded images.
+/// An estimate, for a run that finds no experts in the store, no fitted whitening and no decoded
+/// images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
     /// "cpu", "cuda:0".
@@ -65,7 +68,10 @@ impl<'a> Sizes<'a> {
         let count = |split: &[usize]| split.iter().sum::<usize>() as f64;
         let classes = inventory.classes.len();
         let synthetic = (classes * profile.distill.ipc) as f64;
-        let batch = profile.distill.batch.map_or(synthetic, |b| (b as f64).min(synthetic));
+        let batch = profile
+            .distill
+            .batch
+            .map_or(synthetic, |b| (b as f64).min(synthetic));
         Ok(Self {
             profile,
             train: count(&inventory.train),
@@ -83,10 +89,21 @@ impl<'a> Sizes<'a> {
 
     /// Of whitening.
     fn data_seconds(&self, rates: &Rates) -> f64 {
-        let Self { train, validation, test, pixels, .. } = self;
-        // the whitening of every image, and a little more than half of the covariance of the training images
+        let Self {
+            train,
+            validation,
+            test,
+            pixels,
+            ..
+        } = self;
+        // the whitening of every image, and a little more than half of the covariance of the
+        // training images
         let multiplications = (1.6 * train + validation + test + EIGEN * pixels) * pixels * pixels;
-        if self.profile.dataset.zca { multiplications * rates.product } else { 0. }
+        if self.profile.dataset.zca {
+            multiplications * rates.product
+        } else {
+            0.
+        }
     }
 
     fn experts_seconds(&self, rates: &Rates) -> f64 {
@@ -96,14 +113,17 @@ impl<'a> Sizes<'a> {
 
     fn iteration_seconds(&self, rates: &Rates) -> f64 {
         let steps = self.profile.distill.syn_steps as f64;
-        self.mean_batch * (steps * (rates.gradient + rates.adjoint) + (steps - self.kept_steps(rates)) * rates.again)
+        self.mean_batch
+            * (steps * (rates.gradient + rates.adjoint)
+                + (steps - self.kept_steps(rates)) * rates.again)
     }
 
     fn evaluate_seconds(&self, rates: &Rates) -> f64 {
         let (distill, evaluate) = (&self.profile.distill, &self.profile.evaluate);
         let networks = (evaluate.repeats * evaluate.networks.len()) as f64;
         let training = networks * evaluate.epochs as f64 * self.synthetic * rates.gradient;
-        // the baselines before and those on the way, and the three of the result, which the validation share is not asked for
+        // the baselines before and those on the way, and the three of the result, which the
+        // validation share is not asked for
         let on_the_way = 2. + distill.iterations.div_ceil(evaluate.every) as f64;
         (on_the_way + 3.) * (training + networks * self.test * rates.forward)
             + on_the_way * networks * self.validation * rates.forward
@@ -118,7 +138,9 @@ impl<'a> Sizes<'a> {
     /// How many student steps keep their passes.
     fn kept_steps(&self, rates: &Rates) -> f64 {
         let steps = self.profile.distill.syn_steps;
-        self.pass(rates).map_or(0., |pass| (room_for_passes(steps, self.vector) as f64 / pass).min(steps as f64))
+        self.pass(rates).map_or(0., |pass| {
+            (room_for_passes(steps, self.vector) as f64 / pass).min(steps as f64)
+        })
     }
 
     /// Bytes of all real images as they are kept, and the most that loading them takes.
@@ -129,7 +151,10 @@ impl<'a> Sizes<'a> {
         if !self.profile.dataset.zca {
             return (bytes, read.max(bytes));
         }
-        let (some, square) = (self.train.min(WHITENED_AT_ONCE as f64) * self.pixels * 4., self.pixels * self.pixels * 4.);
+        let (some, square) = (
+            self.train.min(WHITENED_AT_ONCE as f64) * self.pixels * 4.,
+            self.pixels * self.pixels * 4.,
+        );
         // some images and their covariance, its eigenvectors, work space, and what is made of them
         let fit = bytes + 5. * some + 7. * square;
         // the images beside their bytes; mean, transform and inverse
@@ -137,7 +162,8 @@ impl<'a> Sizes<'a> {
         (kept, read.max(fit).max(bytes + kept))
     }
 
-    /// Bytes of the vectors of an iteration: besides the path, the expert's points, the derivatives, the gradients.
+    /// Bytes of the vectors of an iteration: besides the path, the expert's points, the
+    /// derivatives, the gradients.
     fn vectors(&self) -> f64 {
         let distill = &self.profile.distill;
         (path_vectors(distill.syn_steps) + distill.expert_epochs + 12) as f64 * self.vector as f64
@@ -146,7 +172,9 @@ impl<'a> Sizes<'a> {
     /// Numbers that the first block's convolution, or all of them, give for an image.
     fn outputs(&self) -> (f64, f64) {
         let network = &self.profile.network;
-        let of = |block: usize| network.width as f64 * ((self.profile.dataset.size >> block) as f64).powi(2);
+        let of = |block: usize| {
+            network.width as f64 * ((self.profile.dataset.size >> block) as f64).powi(2)
+        };
         (of(0), (0..network.depth).map(of).sum())
     }
 
@@ -161,10 +189,15 @@ impl<'a> Sizes<'a> {
         let pass = self.pass(rates);
         let steps = match pass {
             Some(pass) => self.vectors() + self.kept_steps(rates) * pass,
-            None => (self.vectors() + self.graph(self.batch)).max(self.graph((self.profile.expert.batch as f64).min(CPU_PIECE as f64))),
+            None => (self.vectors() + self.graph(self.batch))
+                .max(self.graph((self.profile.expert.batch as f64).min(CPU_PIECE as f64))),
         };
-        // a batch of real images, and where they are kept as bytes, what they go through to become numbers
-        let tested = test_batch(Device::Cpu, pass.is_some()) as f64 * self.pixels * 4. * if self.profile.dataset.zca { 1. } else { 5. };
+        // a batch of real images, and where they are kept as bytes, what they go through to become
+        // numbers
+        let tested = test_batch(Device::Cpu, pass.is_some()) as f64
+            * self.pixels
+            * 4.
+            * if self.profile.dataset.zca { 1. } else { 5. };
         loading.max(images + steps.max(tested))
     }
 
@@ -172,24 +205,45 @@ impl<'a> Sizes<'a> {
     fn device_bytes(&self, on: Device) -> f64 {
         // what goes into an operation, what comes out, and one more
         let tested = test_batch(on, false) as f64 * self.outputs().0 * 4. * 3.;
-        self.images().0 + (self.vectors() + self.graph(self.batch)).max(self.graph(self.profile.expert.batch as f64)).max(tested)
+        self.images().0
+            + (self.vectors() + self.graph(self.batch))
+                .max(self.graph(self.profile.expert.batch as f64))
+                .max(tested)
     }
 }
 
 impl Estimate {
-    /// For `profile` on `device`, with data as in `inventory`, without the decoding of image files. Takes a second or two on the device.
+    /// For `profile` on `device`, with data as in `inventory`, without the decoding of image files.
+    /// Takes a second or two on the device.
     pub fn measure(profile: &Profile, inventory: &Inventory, on: Device) -> Result<Self> {
         device::allow_tf32(profile.network.tf32);
         let sizes = Sizes::of(profile, inventory)?;
-        let rates = Rates::measure(profile, inventory.classes.len(), sizes.mean_batch as usize, on)?;
-        let (data_seconds, experts_seconds) = (sizes.data_seconds(&rates), sizes.experts_seconds(&rates));
-        let (iteration_seconds, evaluate_seconds) = (sizes.iteration_seconds(&rates), sizes.evaluate_seconds(&rates));
+        let rates = Rates::measure(
+            profile,
+            inventory.classes.len(),
+            sizes.mean_batch as usize,
+            on,
+        )?;
+        let (data_seconds, experts_seconds) =
+            (sizes.data_seconds(&rates), sizes.experts_seconds(&rates));
+        let (iteration_seconds, evaluate_seconds) = (
+            sizes.iteration_seconds(&rates),
+            sizes.evaluate_seconds(&rates),
+        );
         let distill_seconds = profile.distill.iterations as f64 * iteration_seconds;
         // that of the program, with what was measured
         let own = device::peak_resident_mib() as f64;
         let (host_mib, device_mib, free_mib) = match on {
-            Device::Cpu => (own + sizes.host_bytes(&rates) / MIB, None, device::free_host_mib()),
-            _ => (own + sizes.images().1 / MIB, Some(sizes.device_bytes(on) / MIB), None),
+            Device::Cpu => (
+                own + sizes.host_bytes(&rates) / MIB,
+                None,
+                device::free_host_mib(),
+            ),
+            _ => (
+                own + sizes.images().1 / MIB,
+                Some(sizes.device_bytes(on) / MIB),
+                None,
+            ),
         };
         Ok(Self {
             device: device::name(on),
@@ -212,12 +266,13 @@ impl Estimate {
         self.seconds += seconds;
     }
 
-    /// What to say where the memory that is free is not enough; nothing is said of a GPU's, of which the free part is not known.
+    /// What to say where the memory that is free is not enough; nothing is said of a GPU's, of
+    /// which the free part is not known.
     pub fn warning(&self) -> Option<String> {
         let free = self.free_mib.filter(|free| *free < self.memory_mib)?;
         Some(format!(
-            "it needs about {:.0} MiB on {}, where {free:.0} MiB are free: lower {SMALLER}; \
-             or dataset.train_limit",
+            "it needs about {:.0} MiB on {}, where {free:.0} MiB are free: lower {SMALLER}; or \
+             dataset.train_limit",
             self.memory_mib, self.device
         ))
     }

@@ -19,7 +19,8 @@ pub struct Evaluator<'a> {
     pub seed: u64,
 }
 
-/// Which evaluation this is: it names the networks, so that the same one always trains the same networks.
+/// Which evaluation this is: it names the networks, so that the same one always trains the same
+/// networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
     /// On the way, after a step; chooses the best step.
@@ -46,9 +47,16 @@ impl Evaluator<'_> {
         occasion: Occasion,
         control: &mut Control,
     ) -> Result<Accuracies> {
-        let mut accuracies = Accuracies { validation: Vec::new(), test: Vec::new() };
+        let mut accuracies = Accuracies {
+            validation: Vec::new(),
+            test: Vec::new(),
+        };
         for repeat in 0..self.repeats {
-            let label = format!("{labels} images, network {} of {}: ", repeat + 1, self.repeats);
+            let label = format!(
+                "{labels} images, network {} of {}: ",
+                repeat + 1,
+                self.repeats
+            );
             let mut watch = control.watch(&label, Duration::ZERO);
             let index = match occasion {
                 Occasion::Step(step) => [0, step, repeat],
@@ -56,15 +64,36 @@ impl Evaluator<'_> {
             };
             let theta = evaluate::train(self.net, set, self.epochs, self.seed, &index, &mut watch)?;
             if occasion != Occasion::Headline && !self.dataset.validation.is_empty() {
-                accuracies.validation.push(evaluate::accuracy(self.net, &theta, &self.dataset.validation, &mut watch)?);
+                accuracies.validation.push(evaluate::accuracy(
+                    self.net,
+                    &theta,
+                    &self.dataset.validation,
+                    &mut watch,
+                )?);
             }
-            accuracies.test.push(evaluate::accuracy(self.net, &theta, &self.dataset.test, &mut watch)?);
+            accuracies.test.push(evaluate::accuracy(
+                self.net,
+                &theta,
+                &self.dataset.test,
+                &mut watch,
+            )?);
         }
-        for (split, values) in [(Split::Validation, &accuracies.validation), (Split::Test, &accuracies.test)] {
+        for (split, values) in [
+            (Split::Validation, &accuracies.validation),
+            (Split::Test, &accuracies.test),
+        ] {
             if !values.is_empty() {
                 let (mean, std) = evaluate::mean_std(values);
                 let (network, values) = (self.network.to_string(), values.clone());
-                control.record(What::Evaluation { step, network, labels, split, mean, std, values })?;
+                control.record(What::Evaluation {
+                    step,
+                    network,
+                    labels,
+                    split,
+                    mean,
+                    std,
+                    values,
+                })?;
             }
         }
         Ok(accuracies)

@@ -30,8 +30,8 @@ pub struct Training<'a> {
     pub device: Device,
 }
 
-/// The settings of one expert: those that it begins with, and later ones with the epoch from which they hold, if somebody
-/// changed them while it was trained.
+/// The settings of one expert: those that it begins with, and later ones with the epoch from which
+/// they hold, if somebody changed them while it was trained.
 #[derive(Debug, PartialEq)]
 struct Course {
     first: Settings,
@@ -43,7 +43,10 @@ impl Course {
     fn of(expert: u64, control: &Control) -> Result<Self> {
         let settings = |epoch| Ok(control.profile_at(Place::Expert { expert, epoch })?.expert);
         let first: Settings = settings(0)?;
-        let mut course = Self { first: first.clone(), changes: Vec::new() };
+        let mut course = Self {
+            first: first.clone(),
+            changes: Vec::new(),
+        };
         let mut before = first;
         for epoch in 1..before.epochs as u64 {
             let now = settings(epoch)?;
@@ -57,7 +60,11 @@ impl Course {
 
     /// The settings of the epoch number `epoch`.
     fn settings(&self, epoch: usize) -> &Settings {
-        self.changes.iter().rev().find(|(from, _)| *from <= epoch).map_or(&self.first, |(_, settings)| settings)
+        self.changes
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= epoch)
+            .map_or(&self.first, |(_, settings)| settings)
     }
 
     /// Whether the first `epochs` epochs are trained alike.
@@ -89,12 +96,18 @@ struct Shelf {
 }
 
 impl Training<'_> {
-    /// All experts of the profile, from the store or trained now. Another process that trains the same experts is waited for.
+    /// All experts of the profile, from the store or trained now. Another process that trains the
+    /// same experts is waited for.
     pub fn experts(&self, control: &mut Control) -> Result<Vec<Trajectory>> {
         let mut shelf: Option<Shelf> = None;
         let mut experts = Vec::new();
         for index in 0..self.profile.expert.count as u64 {
-            control.enter(Stage::Experts { next: Place::Expert { expert: index, epoch: 0 } });
+            control.enter(Stage::Experts {
+                next: Place::Expert {
+                    expert: index,
+                    epoch: 0,
+                },
+            });
             control.hold()?;
             let mut here = self.shelf(index, shelf.take(), control)?;
             let (mut trained_here, mut told) = (false, None);
@@ -103,7 +116,10 @@ impl Training<'_> {
                     Ok(Some(expert)) => break expert,
                     Ok(None) => {}
                     Err(problem @ Error::File { .. }) => {
-                        let message = format!("{problem}; expert {} is trained again, to the same numbers", index + 1);
+                        let message = format!(
+                            "{problem}; expert {} is trained again, to the same numbers",
+                            index + 1
+                        );
                         if told.replace(message.clone()) != Some(message.clone()) {
                             control.warn(message)?;
                         }
@@ -122,7 +138,11 @@ impl Training<'_> {
             if !trained_here {
                 here.store.tidy(index, here.lock.as_ref());
                 let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
-                control.record(What::ExpertFound { expert: index, store, epochs })?;
+                control.record(What::ExpertFound {
+                    expert: index,
+                    store,
+                    epochs,
+                })?;
             }
             experts.push(expert);
             shelf = Some(here);
@@ -137,7 +157,11 @@ impl Training<'_> {
             Some(shelf) if shelf.course == course => shelf,
             _ => {
                 let store = Store::new(self.data, &self.settings(&course), course.first.epochs);
-                Shelf { course, store, lock: None }
+                Shelf {
+                    course,
+                    store,
+                    lock: None,
+                }
             }
         })
     }
@@ -149,7 +173,12 @@ impl Training<'_> {
 
     /// Every setting that shapes an expert, and nothing else: how many there are does not.
     fn settings(&self, course: &Course) -> serde_json::Value {
-        let Profile { dataset: set, network, seed, .. } = self.profile;
+        let Profile {
+            dataset: set,
+            network,
+            seed,
+            ..
+        } = self.profile;
         let of_expert = |expert: &Settings| {
             let mut settings = json!(expert);
             if let Some(map) = settings.as_object_mut() {
@@ -172,18 +201,26 @@ impl Training<'_> {
             "seed": seed,
         });
         if !course.changes.is_empty() {
-            let changes: Vec<_> = course.changes.iter().map(|(epoch, e)| json!({ "from_epoch": epoch, "expert": of_expert(e) })).collect();
+            let changes: Vec<_> = course
+                .changes
+                .iter()
+                .map(|(epoch, e)| json!({ "from_epoch": epoch, "expert": of_expert(e) }))
+                .collect();
             settings["changes"] = json!(changes);
         }
         settings
     }
 
-    /// Trains expert `index` to its end, and says whether it came there: not if it has to be looked for, or begun, once more. If its
-    /// settings change on the way, it moves to the shelf of an expert with these changes.
+    /// Trains expert `index` to its end, and says whether it came there: not if it has to be looked
+    /// for, or begun, once more. If its settings change on the way, it moves to the shelf of an
+    /// expert with these changes.
     fn train(&self, index: u64, mut here: Shelf, control: &mut Control) -> Result<(Shelf, bool)> {
         let (begun, damaged) = here.store.partial(index)?;
         if let Some(problem) = damaged {
-            control.warn(format!("{problem}; the training of expert {} goes on from before it, to the same numbers", index + 1))?;
+            control.warn(format!(
+                "{problem}; the training of expert {} goes on from before it, to the same numbers",
+                index + 1
+            ))?;
         }
         let begun = match begun {
             Some(partial) => partial,
@@ -191,10 +228,18 @@ impl Training<'_> {
                 let expert = Expert::new(self.net, self.profile.seed, index);
                 control.until_written(|_| here.store.save_epoch(index, 0, &expert, None))?;
                 let points = vec![expert.theta.copy()];
-                Partial { expert, points, epochs: Vec::new() }
+                Partial {
+                    expert,
+                    points,
+                    epochs: Vec::new(),
+                }
             }
         };
-        let Partial { expert: mut state, mut points, mut epochs } = begun;
+        let Partial {
+            expert: mut state,
+            mut points,
+            mut epochs,
+        } = begun;
         state.theta = state.theta.to_device(self.device);
         state.velocity = state.velocity.map(|v| v.to_device(self.device));
         let mut path = ExpertPath::new(&points[0]);
@@ -202,7 +247,10 @@ impl Training<'_> {
             path.push(p);
         });
         for epoch in epochs.len()..here.course.first.epochs {
-            let place = |epoch: usize| Place::Expert { expert: index, epoch: epoch as u64 };
+            let place = |epoch: usize| Place::Expert {
+                expert: index,
+                epoch: epoch as u64,
+            };
             control.enter(Stage::Experts { next: place(epoch) });
             control.hold()?;
             while Course::of(index, control)? != here.course {
@@ -217,16 +265,33 @@ impl Training<'_> {
                 if here.lock.is_none() || matches!(here.store.finished(index), Ok(Some(_))) {
                     return Ok((here, false));
                 }
-                // the first point last: without it the others count for nothing, should this be cut off
+                // the first point last: without it the others count for nothing, should this be cut
+                // off
                 for (e, theta) in points.iter().enumerate().rev() {
-                    let velocity = state.velocity.as_ref().filter(|_| e == epoch).map(Tensor::shallow_clone);
-                    let kept = Expert { theta: theta.shallow_clone(), velocity };
+                    let velocity = state
+                        .velocity
+                        .as_ref()
+                        .filter(|_| e == epoch)
+                        .map(Tensor::shallow_clone);
+                    let kept = Expert {
+                        theta: theta.shallow_clone(),
+                        velocity,
+                    };
                     let record = e.checked_sub(1).map(|e| &epochs[e]);
                     control.until_written(|_| here.store.save_epoch(index, e, &kept, record))?;
                 }
             }
-            control.enter(Stage::Experts { next: place(epoch + 1) });
-            let record = match self.train_epoch(&here.course.recipe(epoch), &mut state, index, epoch, &mut path, control) {
+            control.enter(Stage::Experts {
+                next: place(epoch + 1),
+            });
+            let record = match self.train_epoch(
+                &here.course.recipe(epoch),
+                &mut state,
+                index,
+                epoch,
+                &mut path,
+                control,
+            ) {
                 Err(Error::Diverged(problem)) => {
                     control.diverged(problem)?;
                     // once it goes on, from the last epoch that was kept
@@ -234,7 +299,10 @@ impl Training<'_> {
                 }
                 trained => trained?,
             };
-            control.until_written(|_| here.store.save_epoch(index, epoch + 1, &state, Some(&record)))?;
+            control.until_written(|_| {
+                here.store
+                    .save_epoch(index, epoch + 1, &state, Some(&record))
+            })?;
             // a copy: on the CPU the tensor itself would be the live parameters
             points.push(state.theta.to_device(Device::Cpu).copy());
             epochs.push(record);
@@ -255,16 +323,25 @@ impl Training<'_> {
         let begin = Instant::now();
         let label = format!("expert {}, epoch {}: ", index + 1, epoch + 1);
         let mut watch = control.watch(&label, Duration::ZERO);
-        let turn = Turn { seed: self.profile.seed, expert: index, epoch };
+        let turn = Turn {
+            seed: self.profile.seed,
+            expert: index,
+            epoch,
+        };
         let means = state.train_epoch(self.net, recipe, &self.dataset.train, turn, &mut watch)?;
-        let test_accuracy = evaluate::accuracy(self.net, &state.theta, &self.dataset.test, &mut watch)?;
+        let test_accuracy =
+            evaluate::accuracy(self.net, &state.theta, &self.dataset.test, &mut watch)?;
         drop(watch);
         let smooth = path.push(&state.theta.to_device(Device::Cpu));
         let record = EpochRecord {
             train_loss: means.loss,
             train_accuracy: means.accuracy,
             test_accuracy,
-            clip_factor: if recipe.clipping { expert::clip_factor(epoch) } else { 1. },
+            clip_factor: if recipe.clipping {
+                expert::clip_factor(epoch)
+            } else {
+                1.
+            },
             gradient_penalty: means.gradient_penalty,
             step_length: smooth.step_length,
             turn: smooth.turn,
@@ -274,16 +351,22 @@ impl Training<'_> {
         let seconds = begin.elapsed().as_secs_f64();
         if !(record.train_loss.is_finite() && record.step_length.is_finite()) {
             return Err(Error::Diverged(format!(
-                "expert {} is no longer finite after epoch {}: its training diverged. Nothing of this epoch was \
-                 kept. Lower expert.lr (now {}) or expert.gradient_penalty (now {}): in a new run, or on this one with an engine at work \
-                 (`astill send RUN set expert.lr=…`, then `astill send RUN resume`)",
+                "expert {} is no longer finite after epoch {}: its training diverged. Nothing of \
+                 this epoch was kept. Lower expert.lr (now {}) or expert.gradient_penalty (now \
+                 {}): in a new run, or on this one with an engine at work (`astill send RUN set \
+                 expert.lr=…`, then `astill send RUN resume`)",
                 index + 1,
                 epoch + 1,
                 recipe.lr,
                 recipe.gradient_penalty
             )));
         }
-        control.record(What::ExpertEpoch { expert: index, epoch: epoch as u64, record, seconds })?;
+        control.record(What::ExpertEpoch {
+            expert: index,
+            epoch: epoch as u64,
+            record,
+            seconds,
+        })?;
         Ok(record)
     }
 }
@@ -300,7 +383,9 @@ fn lock_or_wait(store: &Store, index: u64, control: &mut Control) -> Result<Opti
             return Ok(None);
         }
         if !told {
-            control.warn("another astill is training the same experts; waiting for it, to use them too")?;
+            control.warn(
+                "another astill is training the same experts; waiting for it, to use them too",
+            )?;
             told = true;
         }
         std::thread::sleep(LOOK_AGAIN);

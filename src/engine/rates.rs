@@ -9,7 +9,8 @@ use crate::{Result, random};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
-/// Images times pixels times channels of a step that is timed, at most: about a tenth of a second on a CPU.
+/// Images times pixels times channels of a step that is timed, at most: about a tenth of a second
+/// on a CPU.
 const TIMED: f64 = 20. * 32. * 32. * 128.;
 /// The same on a GPU, which is not full with less.
 const TIMED_ON_GPU: f64 = 256. * 32. * 32. * 128.;
@@ -41,34 +42,64 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// Of `profile`, with student steps on `batch` images of so many classes, or as many as do not take long.
+    /// Of `profile`, with student steps on `batch` images of so many classes, or as many as do not
+    /// take long.
     pub fn measure(profile: &Profile, classes: usize, batch: usize, on: Device) -> Result<Self> {
         let net = network(profile, classes)?;
         let size = profile.dataset.size;
-        let timed_values = if on == Device::Cpu { TIMED } else { TIMED_ON_GPU };
-        let most = (timed_values / (size * size * profile.network.width) as f64).round().clamp(2., 256.) as usize;
+        let timed_values = if on == Device::Cpu {
+            TIMED
+        } else {
+            TIMED_ON_GPU
+        };
+        let most = (timed_values / (size * size * profile.network.width) as f64)
+            .round()
+            .clamp(2., 256.) as usize;
         let mut rng = random::generator(0, "estimate", &[]);
         let theta = net.init(&mut rng).to_device(on);
-        let images = random::normal(&mut rng, most * 3 * (size * size) as usize).view([most as i64, 3, size, size]).to_device(on);
+        let images = random::normal(&mut rng, most * 3 * (size * size) as usize)
+            .view([most as i64, 3, size, size])
+            .to_device(on);
         let labels = Tensor::zeros([most as i64], (Kind::Int64, on));
         let some = |n: usize| (images.narrow(0, 0, n as i64), labels.narrow(0, 0, n as i64));
 
         let n = most.min(batch.max(1));
         let (synthetic, synthetic_labels) = some(n);
-        let set = TrainingSet { images: &synthetic, labels: &synthetic_labels, lr: 0.01 };
-        let student = Student { net: &net, set: &set, momentum: 0.9, loss_factor: 1. };
+        let set = TrainingSet {
+            images: &synthetic,
+            labels: &synthetic_labels,
+            lr: 0.01,
+        };
+        let student = Student {
+            net: &net,
+            set: &set,
+            momentum: 0.9,
+            loss_factor: 1.,
+        };
         let steps: Vec<Step> = (0..STEPS)
-            .map(|_| Step { rows: Tensor::arange(n as i64, (Kind::Int64, on)), augmentation: Some(Augmentation::draw(&mut rng, n, size)) })
+            .map(|_| Step {
+                rows: Tensor::arange(n as i64, (Kind::Int64, on)),
+                augmentation: Some(Augmentation::draw(&mut rng, n, size)),
+            })
             .collect();
         let there_and_back = |keep: bool| {
             let mut rollout = student.unroll(&theta, &steps, &mut |_| Ok(()))?;
             if !keep {
                 rollout.forget();
             }
-            student.adjoint(&mut rollout, &steps, &[(STEPS, theta.shallow_clone())], &mut |_| Ok(())).map(|_| ())
+            student
+                .adjoint(
+                    &mut rollout,
+                    &steps,
+                    &[(STEPS, theta.shallow_clone())],
+                    &mut |_| Ok(()),
+                )
+                .map(|_| ())
         };
         let per_image = |seconds: f64| seconds / (n * STEPS) as f64;
-        let gradient = per_image(timed(on, || student.unroll(&theta, &steps, &mut |_| Ok(())).map(|_| ()))?);
+        let gradient = per_image(timed(on, || {
+            student.unroll(&theta, &steps, &mut |_| Ok(())).map(|_| ())
+        })?);
         let kept = per_image(timed(on, || there_and_back(true))?);
         let not_kept = per_image(timed(on, || there_and_back(false))?);
 
@@ -103,7 +134,9 @@ impl Rates {
             gradient,
             adjoint: (kept - gradient).max(0.),
             again: (not_kept - kept).max(0.),
-            pass: net.by_hand(&synthetic).map(|hand| hand.kept_bytes(&synthetic) as f64 / n as f64),
+            pass: net
+                .by_hand(&synthetic)
+                .map(|hand| hand.kept_bytes(&synthetic) as f64 / n as f64),
             expert: expert / m as f64,
             forward: forward / most as f64,
             product: product / (SIDE as f64).powi(3),

@@ -1,4 +1,5 @@
-//! The engine's voice: every event goes to `events.jsonl`, a line for people to `run.log`, and to whoever listens in this process.
+//! The engine's voice: every event goes to `events.jsonl`, a line for people to `run.log`, and to
+//! whoever listens in this process.
 
 use super::event::{Event, LONGEST_LINE, What};
 use crate::run::RunDir;
@@ -32,25 +33,46 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Goes on after the events that are there already. A torn last line, as a killed engine leaves it, is cut off.
+    /// Goes on after the events that are there already. A torn last line, as a killed engine leaves
+    /// it, is cut off.
     pub fn open(run: &RunDir, listener: Sender<Event>) -> Result<Self> {
         let events_path = run.events();
         let events = append(&events_path)?;
         let (next, length) = whole_lines(&events).map_err(Error::io("read", &events_path))?;
         let (log, unwritten) = (append(&run.log())?, VecDeque::new());
-        Ok(Self { events, log, events_path, length, torn: true, unwritten, next, last_progress: None, listener })
+        Ok(Self {
+            events,
+            log,
+            events_path,
+            length,
+            torn: true,
+            unwritten,
+            next,
+            last_progress: None,
+            listener,
+        })
     }
 
-    /// Takes an event and passes it on, never waiting for a listener. It is in the file after the next [`Self::flush`].
+    /// Takes an event and passes it on, never waiting for a listener. It is in the file after the
+    /// next [`Self::flush`].
     pub fn take(&mut self, what: What) -> Result<()> {
         if let What::Progress { done, total, .. } = &what {
-            if self.last_progress.is_some_and(|t| t.elapsed() < PROGRESS_EVERY) && done < total {
+            if self
+                .last_progress
+                .is_some_and(|t| t.elapsed() < PROGRESS_EVERY)
+                && done < total
+            {
                 return Ok(());
             }
             self.last_progress = Some(Instant::now());
         }
-        let event = Event { seq: self.next, time: now(), what };
-        let mut line = serde_json::to_vec(&event).map_err(|e| Error::file(&self.events_path, e.to_string()))?;
+        let event = Event {
+            seq: self.next,
+            time: now(),
+            what,
+        };
+        let mut line = serde_json::to_vec(&event)
+            .map_err(|e| Error::file(&self.events_path, e.to_string()))?;
         line.push(b'\n');
         self.unwritten.push_back(line);
         self.next = self.next.saturating_add(1);
@@ -64,7 +86,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes the events that are not in the file yet. After an error they are kept for the next time, and no part of a line stays.
+    /// Writes the events that are not in the file yet. After an error they are kept for the next
+    /// time, and no part of a line stays.
     pub fn flush(&mut self) -> Result<()> {
         while let Some(line) = self.unwritten.pop_front() {
             if let Err(error) = self.append(&line) {
@@ -85,7 +108,10 @@ impl Recorder {
     fn append(&mut self, line: &[u8]) -> std::io::Result<()> {
         if self.events.metadata().is_ok_and(|m| m.nlink() == 0) {
             // somebody removed it: what is written there is lost
-            self.events = foreign_file::open_own(&self.events_path, OpenOptions::new().create(true).append(true))?;
+            self.events = foreign_file::open_own(
+                &self.events_path,
+                OpenOptions::new().create(true).append(true),
+            )?;
             (self.length, self.torn) = (self.events.metadata()?.len(), false);
         }
         self.cut()?;
@@ -106,10 +132,12 @@ impl Recorder {
 }
 
 fn append(path: &Path) -> Result<File> {
-    foreign_file::open_own(path, OpenOptions::new().create(true).append(true)).map_err(Error::io("open", path))
+    foreign_file::open_own(path, OpenOptions::new().create(true).append(true))
+        .map_err(Error::io("open", path))
 }
 
-/// The number that follows the last event of a file, 0 if there is none, and the bytes of its whole lines.
+/// The number that follows the last event of a file, 0 if there is none, and the bytes of its whole
+/// lines.
 fn whole_lines(file: &File) -> std::io::Result<(u64, u64)> {
     let length = foreign_file::whole_lines(file)?;
     let mut next = 0;
@@ -128,7 +156,9 @@ struct Seq {
 }
 
 fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string()
 }
 
 #[cfg(test)]
@@ -141,21 +171,34 @@ mod tests {
         let run = RunDir::create(runs.path(), "p", None)?;
         let (tx, rx) = crossbeam_channel::unbounded();
         let record = |recorder: &mut Recorder, text: &str| {
-            recorder.take(What::Warning { message: text.into() })?;
+            recorder.take(What::Warning {
+                message: text.into(),
+            })?;
             recorder.flush()
         };
         let mut recorder = Recorder::open(&run, tx.clone())?;
         record(&mut recorder, "a")?;
         record(&mut recorder, "b")?;
-        append(&run.events())?.write_all(br#"{"seq":2,"ti"#).map_err(Error::io("write", run.events()))?;
+        append(&run.events())?
+            .write_all(br#"{"seq":2,"ti"#)
+            .map_err(Error::io("write", run.events()))?;
         record(&mut Recorder::open(&run, tx.clone())?, "c")?;
         // a file that was removed is begun again, with the numbers that follow
         let mut recorder = Recorder::open(&run, tx)?;
         std::fs::remove_file(run.events()).map_err(Error::io("remove", run.events()))?;
         record(&mut recorder, "d")?;
-        assert_eq!(rx.try_iter().map(|e| e.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        let text = std::fs::read_to_string(run.events()).map_err(Error::io("read", run.events()))?;
-        assert_eq!(text.lines().map(|l| serde_json::from_str::<Event>(l).map(|e| e.seq).ok()).collect::<Vec<_>>(), [Some(3)]);
+        assert_eq!(
+            rx.try_iter().map(|e| e.seq).collect::<Vec<_>>(),
+            [0, 1, 2, 3]
+        );
+        let text =
+            std::fs::read_to_string(run.events()).map_err(Error::io("read", run.events()))?;
+        assert_eq!(
+            text.lines()
+                .map(|l| serde_json::from_str::<Event>(l).map(|e| e.seq).ok())
+                .collect::<Vec<_>>(),
+            [Some(3)]
+        );
         Ok(())
     }
 }

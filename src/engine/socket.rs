@@ -1,4 +1,5 @@
-//! The engine's end of the socket: takes commands from this user's processes and gives them the trainer's answers.
+//! The engine's end of the socket: takes commands from this user's processes and gives them the
+//! trainer's answers.
 
 use super::control::Request;
 use crate::run::command::{Answer, Command, LONGEST_LINE};
@@ -32,19 +33,24 @@ impl Drop for Server {
     }
 }
 
-/// Listens for commands to the run's engine and passes them on to `requests`. Only the holder of the run's lock may call this: a
-/// socket that is there already is one that a killed engine left.
+/// Listens for commands to the run's engine and passes them on to `requests`. Only the holder of
+/// the run's lock may call this: a socket that is there already is one that a killed engine left.
 pub fn serve(run: &RunDir, requests: Sender<Request>) -> Result<Server> {
     let path = socket::path(run, true)?;
     match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("replace", &path)(e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("replace", &path)(e));
+        }
         _ => {}
     }
     let listener = UnixListener::bind(&path).map_err(Error::io("listen on", &path))?;
     let server = Server { path };
-    std::fs::set_permissions(&server.path, std::fs::Permissions::from_mode(0o600)).map_err(Error::io("protect", &server.path))?;
+    std::fs::set_permissions(&server.path, std::fs::Permissions::from_mode(0o600))
+        .map_err(Error::io("protect", &server.path))?;
     let thread = std::thread::Builder::new().name("socket".into());
-    thread.spawn(move || accept(&listener, &requests)).map_err(Error::io("start a thread for", &server.path))?;
+    thread
+        .spawn(move || accept(&listener, &requests))
+        .map_err(Error::io("start a thread for", &server.path))?;
     Ok(server)
 }
 
@@ -63,23 +69,37 @@ struct Connections {
 }
 
 impl Connections {
-    /// Takes a connection in. Where there are too many, the one that has been silent the longest has to go, so that a program that
-    /// connects and says nothing keeps nobody out; none if all wait for the trainer.
+    /// Takes a connection in. Where there are too many, the one that has been silent the longest
+    /// has to go, so that a program that connects and says nothing keeps nobody out; none if all
+    /// wait for the trainer.
     fn admit(&self, stream: UnixStream) -> std::result::Result<Arc<Connection>, UnixStream> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= CONNECTIONS {
-            let silent = open.iter().enumerate().filter_map(|(place, c)| Some((c.silent_since()?, place)));
-            let Some((_, place)) = silent.min() else { return Err(stream) };
+            let silent = open
+                .iter()
+                .enumerate()
+                .filter_map(|(place, c)| Some((c.silent_since()?, place)));
+            let Some((_, place)) = silent.min() else {
+                return Err(stream);
+            };
             let last = open.swap_remove(place);
-            turn_away(&last.stream, "closed, because there are too many connections and this one was silent the longest: ask again");
+            turn_away(
+                &last.stream,
+                "closed, because there are too many connections and this one was silent the \
+                 longest: ask again",
+            );
             let _ = last.stream.shutdown(Shutdown::Both);
         }
-        let connection = Arc::new(Connection { stream, silent_since: Mutex::new(Some(Instant::now())) });
+        let connection = Arc::new(Connection {
+            stream,
+            silent_since: Mutex::new(Some(Instant::now())),
+        });
         open.push(Arc::clone(&connection));
         Ok(connection)
     }
 
-    /// Whether a command of this connection may go to the trainer: not if it was closed meanwhile, and so told that it was not heard.
+    /// Whether a command of this connection may go to the trainer: not if it was closed meanwhile,
+    /// and so told that it was not heard.
     fn begin(&self, connection: &Arc<Connection>) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let is_open = open.iter().any(|c| Arc::ptr_eq(c, connection));
@@ -90,17 +110,26 @@ impl Connections {
     }
 
     fn remove(&self, connection: &Arc<Connection>) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|c| !Arc::ptr_eq(c, connection));
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|c| !Arc::ptr_eq(c, connection));
     }
 }
 
 impl Connection {
     fn silent_since(&self) -> Option<Instant> {
-        *self.silent_since.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .silent_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_silent_since(&self, since: Option<Instant>) {
-        *self.silent_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        *self
+            .silent_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = since;
     }
 }
 
@@ -119,15 +148,25 @@ fn accept(listener: &UnixListener, requests: &Sender<Request>) {
         let connection = match connections.admit(stream) {
             Ok(connection) => connection,
             Err(stream) => {
-                turn_away(&stream, "too many commands wait for the engine already: ask again when it has answered them");
+                turn_away(
+                    &stream,
+                    "too many commands wait for the engine already: ask again when it has answered \
+                     them",
+                );
                 continue;
             }
         };
-        let (all, own, requests) = (Arc::clone(&connections), Arc::clone(&connection), requests.clone());
-        let talking = std::thread::Builder::new().name("connection".into()).spawn(move || {
-            let _ = talk(&own, &all, &requests);
-            all.remove(&own);
-        });
+        let (all, own, requests) = (
+            Arc::clone(&connections),
+            Arc::clone(&connection),
+            requests.clone(),
+        );
+        let talking = std::thread::Builder::new()
+            .name("connection".into())
+            .spawn(move || {
+                let _ = talk(&own, &all, &requests);
+                all.remove(&own);
+            });
         // without a thread the connection is closed, and its other end says so
         if talking.is_err() {
             connections.remove(&connection);
@@ -137,11 +176,18 @@ fn accept(listener: &UnixListener, requests: &Sender<Request>) {
 
 /// Says why nobody listens, without waiting for somebody who may not read.
 fn turn_away(stream: &UnixStream, reason: &str) {
-    let _ = stream.set_nonblocking(true).and_then(|()| reply(stream, &Answer::rejected(reason)));
+    let _ = stream
+        .set_nonblocking(true)
+        .and_then(|()| reply(stream, &Answer::rejected(reason)));
 }
 
-/// Answers line after line until the other end closes, is silent too long, or sends a line that is too long.
-fn talk(connection: &Arc<Connection>, connections: &Connections, requests: &Sender<Request>) -> std::io::Result<()> {
+/// Answers line after line until the other end closes, is silent too long, or sends a line that is
+/// too long.
+fn talk(
+    connection: &Arc<Connection>,
+    connections: &Connections,
+    requests: &Sender<Request>,
+) -> std::io::Result<()> {
     let stream = &connection.stream;
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(IDLE))?;
@@ -149,10 +195,17 @@ fn talk(connection: &Arc<Connection>, connections: &Connections, requests: &Send
     let mut line = Vec::new();
     loop {
         line.clear();
-        (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut line)?;
+        (&mut reader)
+            .take(LONGEST_LINE as u64)
+            .read_until(b'\n', &mut line)?;
         match line.last() {
             Some(b'\n') => {}
-            Some(_) if line.len() >= LONGEST_LINE => return reply(stream, &Answer::rejected("the line is too long for a command")),
+            Some(_) if line.len() >= LONGEST_LINE => {
+                return reply(
+                    stream,
+                    &Answer::rejected("the line is too long for a command"),
+                );
+            }
             // half a command and the end: nobody is there to be told
             _ => return Ok(()),
         }
@@ -167,7 +220,10 @@ fn talk(connection: &Arc<Connection>, connections: &Connections, requests: &Send
             return Ok(());
         }
         let (answer_in, answer) = bounded(1);
-        let sent = requests.send(Request { command, answer: Some(answer_in) });
+        let sent = requests.send(Request {
+            command,
+            answer: Some(answer_in),
+        });
         let answer = sent.ok().and_then(|()| answer.recv().ok());
         connection.set_silent_since(Some(Instant::now()));
         match answer {
@@ -185,8 +241,20 @@ fn reply(mut stream: &UnixStream, answer: &Answer) -> std::io::Result<()> {
 
 /// Whether the process at the other end acts as the user that this one does (or as root).
 fn is_same_user(stream: &UnixStream) -> bool {
-    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
     let mut size = size_of::<libc::ucred>() as libc::socklen_t;
-    let asked = unsafe { libc::getsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &raw mut size) };
+    let asked = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut size,
+        )
+    };
     asked == 0 && (peer.uid == socket::user() || peer.uid == 0)
 }

@@ -70,18 +70,37 @@ fn kind_name(kind: data::Kind) -> String {
     json!(kind).as_str().unwrap_or_default().to_string()
 }
 
-/// The network of a profile for a data set with `classes` classes. Errors: an image too small for the depth.
+/// The network of a profile for a data set with `classes` classes. Errors: an image too small for
+/// the depth.
 pub fn network(profile: &Profile, classes: usize) -> Result<ConvNet> {
     let n = &profile.network;
-    ConvNet::new(3, classes as i64, n.width, n.depth, profile.dataset.size, n.norm, n.activation, n.pooling)
-        .ok_or_else(|| Error::Usage(format!("images of {} pixels are too small for {} blocks that pool", profile.dataset.size, n.depth)))
+    ConvNet::new(
+        3,
+        classes as i64,
+        n.width,
+        n.depth,
+        profile.dataset.size,
+        n.norm,
+        n.activation,
+        n.pooling,
+    )
+    .ok_or_else(|| {
+        Error::Usage(format!(
+            "images of {} pixels are too small for {} blocks that pool",
+            profile.dataset.size, n.depth
+        ))
+    })
 }
 
 /// Does the whole run, or what is left of it.
 pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     let begin = Instant::now();
-    // set even where it is libtorch's own choice: setting it also ends MKL's own choice, and a resumed run must not differ
-    tch::set_num_threads(plan.threads.map_or_else(tch::get_num_threads, |t| t.clamp(1, MOST_THREADS) as i32));
+    // set even where it is libtorch's own choice: setting it also ends MKL's own choice, and a
+    // resumed run must not differ
+    tch::set_num_threads(
+        plan.threads
+            .map_or_else(tch::get_num_threads, |t| t.clamp(1, MOST_THREADS) as i32),
+    );
     device::allow_tf32(plan.profile.network.tf32);
     let (saved, damaged) = State::load(plan.run.path(), plan.device)?;
     let profile = &plan.profile;
@@ -96,27 +115,55 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         data: plan.data.to_string_lossy().into_owned(),
         folder: plan.folder.to_string_lossy().into_owned(),
         step: saved.as_ref().map_or(0, |s| s.numbers.step),
-        iterations: control.profile_at(Place::Step(u64::MAX))?.distill.iterations as u64,
+        iterations: control
+            .profile_at(Place::Step(u64::MAX))?
+            .distill
+            .iterations as u64,
     })?;
     if let Some(state) = &saved {
         control.resume_at(state.numbers.step);
     }
     for problem in damaged {
         let step = saved.as_ref().map_or(0, |s| s.numbers.step);
-        control.warn(format!("{problem}; the run goes on from step {step}, nothing else is lost"))?;
+        control.warn(format!(
+            "{problem}; the run goes on from step {step}, nothing else is lost"
+        ))?;
     }
 
     phase(Phase::Data, Stage::Data, control)?;
     let dataset = load(plan, control)?;
     let net = network(profile, dataset.classes.len())?;
 
-    phase(Phase::Experts, Stage::Experts { next: Place::Expert { expert: 0, epoch: 0 } }, control)?;
-    control.set_classes(dataset.classes.clone(), dataset.train.per_class(dataset.classes.len()));
-    let training = Training { net: &net, dataset: &dataset, profile, data: &plan.data, device: plan.device };
+    phase(
+        Phase::Experts,
+        Stage::Experts {
+            next: Place::Expert {
+                expert: 0,
+                epoch: 0,
+            },
+        },
+        control,
+    )?;
+    control.set_classes(
+        dataset.classes.clone(),
+        dataset.train.per_class(dataset.classes.len()),
+    );
+    let training = Training {
+        net: &net,
+        dataset: &dataset,
+        profile,
+        data: &plan.data,
+        device: plan.device,
+    };
     let experts = training.experts(control)?;
     distillation::memory(control)?;
 
-    let names: Vec<String> = profile.evaluate.networks.iter().map(EvalNetwork::to_string).collect();
+    let names: Vec<String> = profile
+        .evaluate
+        .networks
+        .iter()
+        .map(EvalNetwork::to_string)
+        .collect();
     let evaluators: Vec<Evaluator<'_>> = names
         .iter()
         .map(|network| Evaluator {
@@ -145,7 +192,8 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         Some(_) => {
             return Err(Error::file(
                 &plan.folder,
-                "holds other training images than those that this run began with; bring those back, or start a new run",
+                "holds other training images than those that this run began with; bring those \
+                 back, or start a new run",
             ));
         }
         None => {
@@ -159,16 +207,32 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     };
 
     let done = state.numbers.step;
-    phase(Phase::Distill, Stage::Distill { done, next: Place::Step(done) }, control)?;
+    phase(
+        Phase::Distill,
+        Stage::Distill {
+            done,
+            next: Place::Step(done),
+        },
+        control,
+    )?;
     let distilled = distillation.run(&mut state, control);
     if let Err(Error::Interrupted) = distilled {
         distillation.checkpoint(&state, control).map_err(|e| {
             let step = state.numbers.step;
             // one of before an evaluation may be there
             let kept = checkpoints::steps(plan.run.path()).is_ok_and(|steps| steps.contains(&step));
-            let what = if kept { "what was done since its checkpoint is not kept" } else { "there is no checkpoint of it" };
+            let what = if kept {
+                "what was done since its checkpoint is not kept"
+            } else {
+                "there is no checkpoint of it"
+            };
             let problem = format!("stopped after step {step}, but {what}: {e}");
-            Error::file(plan.run.path(), format!("{problem}; `astill resume` goes on from the last one that could be written"))
+            Error::file(
+                plan.run.path(),
+                format!(
+                    "{problem}; `astill resume` goes on from the last one that could be written"
+                ),
+            )
         })?;
         control.is_safe();
     }
@@ -203,7 +267,10 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
     let mut dataset = request.load(&mut watch)?;
     drop(watch);
     for path in &dataset.damaged_caches {
-        control.warn(format!("{} was damaged; it has been made again from the same images", path.display()))?;
+        control.warn(format!(
+            "{} was damaged; it has been made again from the same images",
+            path.display()
+        ))?;
     }
     dataset.train.to_device(plan.device);
     dataset.validation.to_device(plan.device);
@@ -212,7 +279,11 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
     if let Some(left_out) = &dataset.left_out {
         control.warn(left_out)?;
         // the counts that the profile was checked against were those of the files
-        plan.profile.check_classes(&dataset.classes, &dataset.train.per_class(dataset.classes.len()), "dataset.unreadable=skip")?;
+        plan.profile.check_classes(
+            &dataset.classes,
+            &dataset.train.per_class(dataset.classes.len()),
+            "dataset.unreadable=skip",
+        )?;
     }
     control.record(What::Dataset {
         classes: dataset.classes.clone(),
@@ -235,21 +306,43 @@ fn normalisation_name(normalisation: &Normalisation) -> &'static str {
 
 /// Labels of a synthetic set: 0 × ipc, 1 × ipc, …; i64 (classes · ipc).
 fn labels(classes: usize, ipc: usize) -> Tensor {
-    let labels: Vec<i64> = (0..classes as i64).flat_map(|c| std::iter::repeat_n(c, ipc)).collect();
+    let labels: Vec<i64> = (0..classes as i64)
+        .flat_map(|c| std::iter::repeat_n(c, ipc))
+        .collect();
     Tensor::from_slice(&labels)
 }
 
-fn initial_state(plan: &Plan, dataset: &Dataset, net: &ConvNet, experts: &[Trajectory], control: &mut Control) -> Result<State> {
+fn initial_state(
+    plan: &Plan,
+    dataset: &Dataset,
+    net: &ConvNet,
+    experts: &[Trajectory],
+    control: &mut Control,
+) -> Result<State> {
     let (seed, ipc) = (plan.profile.seed, plan.profile.distill.ipc);
-    let rows_of_class: Vec<Vec<i64>> = (0..dataset.classes.len()).map(|c| dataset.train.rows_of(c as i64)).collect();
-    let expert = experts.first().ok_or_else(|| Error::Usage("expert.count is 0".into()))?.last()?.to_device(plan.device);
-    let logits = evaluate::logits(net, &expert, &dataset.train, &mut control.watch("logits of ", Duration::ZERO))?;
+    let rows_of_class: Vec<Vec<i64>> = (0..dataset.classes.len())
+        .map(|c| dataset.train.rows_of(c as i64))
+        .collect();
+    let expert = experts
+        .first()
+        .ok_or_else(|| Error::Usage("expert.count is 0".into()))?
+        .last()?
+        .to_device(plan.device);
+    let logits = evaluate::logits(
+        net,
+        &expert,
+        &dataset.train,
+        &mut control.watch("logits of ", Duration::ZERO),
+    )?;
     let representative_rows = representatives(&logits, &rows_of_class, ipc, seed);
     let random_rows: Vec<Vec<i64>> = rows_of_class
         .iter()
         .enumerate()
         .map(|(class, rows)| {
-            let order = random::permutation(&mut random::generator(seed, "random real images", &[class as u64]), rows.len());
+            let order = random::permutation(
+                &mut random::generator(seed, "random real images", &[class as u64]),
+                rows.len(),
+            );
             order.iter().take(ipc).map(|i| rows[*i as usize]).collect()
         })
         .collect();
@@ -257,9 +350,16 @@ fn initial_state(plan: &Plan, dataset: &Dataset, net: &ConvNet, experts: &[Traje
         Init::Representative => dataset.train.batch(&representative_rows.concat()).0,
         Init::Real => dataset.train.batch(&random_rows.concat()).0,
         Init::Noise => {
-            let shape = [(dataset.classes.len() * ipc) as i64, 3, dataset.size, dataset.size];
+            let shape = [
+                (dataset.classes.len() * ipc) as i64,
+                3,
+                dataset.size,
+                dataset.size,
+            ];
             let n = shape.iter().product::<i64>() as usize;
-            random::normal(&mut random::generator(seed, "noise images", &[]), n).view(shape).to_device(plan.device)
+            random::normal(&mut random::generator(seed, "noise images", &[]), n)
+                .view(shape)
+                .to_device(plan.device)
         }
     };
     let numbers = Numbers {
@@ -273,7 +373,13 @@ fn initial_state(plan: &Plan, dataset: &Dataset, net: &ConvNet, experts: &[Traje
         random_rows,
         representative_rows,
     };
-    Ok(State { numbers, image_velocity: start.zeros_like(), best_images: start.copy(), images: start.copy(), start })
+    Ok(State {
+        numbers,
+        image_velocity: start.zeros_like(),
+        best_images: start.copy(),
+        images: start.copy(),
+        start,
+    })
 }
 
 /// The real images that distilled ones are compared with.
@@ -281,36 +387,78 @@ fn baseline_images(labels: Labels, dataset: &Dataset, state: &State) -> Tensor {
     match labels {
         Labels::Distilled => state.best_images.shallow_clone(),
         Labels::Random => dataset.train.batch(&state.numbers.random_rows.concat()).0,
-        Labels::Representative => dataset.train.batch(&state.numbers.representative_rows.concat()).0,
+        Labels::Representative => {
+            dataset
+                .train
+                .batch(&state.numbers.representative_rows.concat())
+                .0
+        }
     }
 }
 
-/// Evaluates both baselines with the rate that the student starts with, for the curves of a watcher.
-fn baselines(dataset: &Dataset, distillation: &Distillation<'_>, state: &State, control: &mut Control) -> Result<()> {
+/// Evaluates both baselines with the rate that the student starts with, for the curves of a
+/// watcher.
+fn baselines(
+    dataset: &Dataset,
+    distillation: &Distillation<'_>,
+    state: &State,
+    control: &mut Control,
+) -> Result<()> {
     for evaluator in distillation.evaluators {
         for labels in [Labels::Random, Labels::Representative] {
             let images = baseline_images(labels, dataset, state);
-            let set = TrainingSet { images: &images, labels: distillation.labels, lr: state.numbers.student_lr };
+            let set = TrainingSet {
+                images: &images,
+                labels: distillation.labels,
+                lr: state.numbers.student_lr,
+            };
             evaluator.evaluate(&set, labels, 0, Occasion::Step(0), control)?;
         }
     }
     Ok(())
 }
 
-/// The headline figures: networks that chose nothing, on the test set, all three sets with the learned rate.
-fn headlines(dataset: &Dataset, distillation: &Distillation<'_>, state: &mut State, control: &mut Control) -> Result<()> {
-    let (step, lr) = state.numbers.best.as_ref().map_or((0, state.numbers.student_lr), |b| (b.step, b.student_lr));
+/// The headline figures: networks that chose nothing, on the test set, all three sets with the
+/// learned rate.
+fn headlines(
+    dataset: &Dataset,
+    distillation: &Distillation<'_>,
+    state: &mut State,
+    control: &mut Control,
+) -> Result<()> {
+    let (step, lr) = state
+        .numbers
+        .best
+        .as_ref()
+        .map_or((0, state.numbers.student_lr), |b| (b.step, b.student_lr));
     for evaluator in distillation.evaluators {
         for labels in [Labels::Distilled, Labels::Random, Labels::Representative] {
             let network = evaluator.network.to_string();
-            if state.numbers.headlines.iter().any(|h| h.network == network && h.labels == labels) {
+            if state
+                .numbers
+                .headlines
+                .iter()
+                .any(|h| h.network == network && h.labels == labels)
+            {
                 continue;
             }
             let images = baseline_images(labels, dataset, state);
-            let set = TrainingSet { images: &images, labels: distillation.labels, lr };
-            let values = evaluator.evaluate(&set, labels, step, Occasion::Headline, control)?.test;
+            let set = TrainingSet {
+                images: &images,
+                labels: distillation.labels,
+                lr,
+            };
+            let values = evaluator
+                .evaluate(&set, labels, step, Occasion::Headline, control)?
+                .test;
             let (mean, std) = evaluate::mean_std(&values);
-            state.numbers.headlines.push(Headline { network, labels, mean, std, values });
+            state.numbers.headlines.push(Headline {
+                network,
+                labels,
+                mean,
+                std,
+                values,
+            });
             distillation.checkpoint(state, control)?;
         }
     }
@@ -319,11 +467,15 @@ fn headlines(dataset: &Dataset, distillation: &Distillation<'_>, state: &mut Sta
 
 /// The highest mean test accuracy of distilled images over all evaluations on the way.
 fn paper_style_max(numbers: &Numbers) -> Option<f64> {
-    let test = numbers.evaluations.iter().filter(|m| m.labels == Labels::Distilled && m.split == Split::Test);
+    let test = numbers
+        .evaluations
+        .iter()
+        .filter(|m| m.labels == Labels::Distilled && m.split == Split::Test);
     test.map(|m| m.mean).max_by(f64::total_cmp)
 }
 
-/// Writes the distilled set with all that is needed to use it; returns its path relative to the run directory.
+/// Writes the distilled set with all that is needed to use it; returns its path relative to the run
+/// directory.
 fn save_distilled(
     plan: &Plan,
     dataset: &Dataset,
@@ -334,11 +486,19 @@ fn save_distilled(
 ) -> Result<String> {
     let best = state.numbers.best.as_ref();
     let lr = Tensor::from_slice(&[best.map_or(state.numbers.student_lr, |b| b.student_lr)]);
-    let mut tensors = vec![("images", &state.best_images), ("labels", labels), ("student_lr", &lr)];
+    let mut tensors = vec![
+        ("images", &state.best_images),
+        ("labels", labels),
+        ("student_lr", &lr),
+    ];
     match &dataset.normalisation {
         Normalisation::Channels { mean, std } => tensors.extend([("mean", mean), ("std", std)]),
         Normalisation::Zca(zca) => {
-            tensors.extend([("zca_mean", &zca.mean), ("zca_transform", &zca.transform), ("zca_inverse", &zca.inverse)]);
+            tensors.extend([
+                ("zca_mean", &zca.mean),
+                ("zca_transform", &zca.transform),
+                ("zca_inverse", &zca.inverse),
+            ]);
         }
     }
     let settings = json!({
@@ -355,6 +515,12 @@ fn save_distilled(
     });
     let file = "distilled/best.safetensors";
     let settings = settings.to_string();
-    control.until_written(|_| tensor_file::write(&plan.run.path().join(file), &tensors, Some(("astill", settings.clone()))))?;
+    control.until_written(|_| {
+        tensor_file::write(
+            &plan.run.path().join(file),
+            &tensors,
+            Some(("astill", settings.clone())),
+        )
+    })?;
     Ok(file.into())
 }

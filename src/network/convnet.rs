@@ -1,4 +1,5 @@
-//! The field's standard ConvNet: `depth` blocks of [conv 3×3, norm, activation, pool 2] and one linear layer.
+//! The field's standard ConvNet: `depth` blocks of [conv 3×3, norm, activation, pool 2] and one
+//! linear layer.
 
 use crate::profile::{Activation, Norm, Pooling};
 use crate::random;
@@ -27,8 +28,9 @@ struct Part {
     fan_in: i64,
 }
 
-/// A ConvNet without its numbers: they come as one flat vector of `parameters()` values, in PyTorch's module order
-/// (for every block conv weight, conv bias, norm weight, norm bias; then linear weight, linear bias).
+/// A ConvNet without its numbers: they come as one flat vector of `parameters()` values, in
+/// PyTorch's module order (for every block conv weight, conv bias, norm weight, norm bias; then
+/// linear weight, linear bias).
 ///
 /// Source: the ConvNet of the dataset-condensation line of work (DC, DSA, MTT, AST).
 #[derive(Debug, Clone)]
@@ -44,8 +46,8 @@ pub struct ConvNet {
 }
 
 impl ConvNet {
-    /// `channels` and `size` (pixels of a side) of the image, `classes` of the output. Grey images of 28×28 count as 32×32:
-    /// the first layer pads a single channel by 3.
+    /// `channels` and `size` (pixels of a side) of the image, `classes` of the output. Grey images
+    /// of 28×28 count as 32×32: the first layer pads a single channel by 3.
     ///
     /// Needs `size >> depth ≥ 1` unless `pooling` is none; `None` otherwise.
     #[allow(clippy::too_many_arguments)]
@@ -60,11 +62,21 @@ impl ConvNet {
         pooling: Pooling,
     ) -> Option<Self> {
         let (mut parts, mut side, mut fan) = (Vec::new(), size, channels);
-        let mut add = |role, shape: &[i64], fan_in| parts.push(Part { role, shape: shape.to_vec(), fan_in });
+        let mut add = |role, shape: &[i64], fan_in| {
+            parts.push(Part {
+                role,
+                shape: shape.to_vec(),
+                fan_in,
+            })
+        };
         for _ in 0..depth {
             add(Role::ConvWeight, &[width, fan, 3, 3], fan * 9);
             add(Role::ConvBias, &[width], fan * 9);
-            let affine: &[i64] = if norm == Norm::Layer { &[width, side, side] } else { &[width] };
+            let affine: &[i64] = if norm == Norm::Layer {
+                &[width, side, side]
+            } else {
+                &[width]
+            };
             if norm != Norm::None {
                 add(Role::NormWeight, affine, 0);
                 add(Role::NormBias, affine, 0);
@@ -81,7 +93,16 @@ impl ConvNet {
         add(Role::LinearWeight, &[classes, features], features);
         add(Role::LinearBias, &[classes], features);
         let sizes = parts.iter().map(|p| p.shape.iter().product()).collect();
-        Some(Self { norm, activation, pooling, width, depth, classes, parts, sizes })
+        Some(Self {
+            norm,
+            activation,
+            pooling,
+            width,
+            depth,
+            classes,
+            parts,
+            sizes,
+        })
     }
 
     /// P, the length of the flat parameter vector.
@@ -97,7 +118,11 @@ impl ConvNet {
     /// The flat vector (P) as one view per layer part, in order.
     pub fn unflatten(&self, theta: &Tensor) -> Vec<Tensor> {
         let parts = theta.split_with_sizes(&self.sizes, 0);
-        parts.iter().zip(&self.parts).map(|(t, p)| t.view(p.shape.as_slice())).collect()
+        parts
+            .iter()
+            .zip(&self.parts)
+            .map(|(t, p)| t.view(p.shape.as_slice()))
+            .collect()
     }
 
     /// For each part of `unflatten`, whether it is the weight of a convolution.
@@ -105,8 +130,9 @@ impl ConvNet {
         self.parts.iter().map(|p| p.role == Role::ConvWeight)
     }
 
-    /// A fresh parameter vector (P), f32 on the CPU, drawn as PyTorch initialises these layers by default:
-    /// weights and biases of convolutions and the linear layer U(−1/√fan_in, 1/√fan_in), norm weights 1, norm biases 0.
+    /// A fresh parameter vector (P), f32 on the CPU, drawn as PyTorch initialises these layers by
+    /// default: weights and biases of convolutions and the linear layer U(−1/√fan_in, 1/√fan_in),
+    /// norm weights 1, norm biases 0.
     pub fn init(&self, rng: &mut ChaCha8Rng) -> Tensor {
         let parts: Vec<Tensor> = self
             .parts
@@ -130,7 +156,8 @@ impl ConvNet {
         for block in 0..self.depth {
             let (w, b) = (next(), next());
             let padding = if block == 0 && w.size()[1] == 1 { 3 } else { 1 };
-            x = x.conv2d(w, Some(b), [1, 1], [padding, padding], [1, 1], 1); // (N, width, side, side)
+            // (N, width, side, side)
+            x = x.conv2d(w, Some(b), [1, 1], [padding, padding], [1, 1], 1);
             if self.norm != Norm::None {
                 let (weight, bias) = (Some(next()), Some(next()));
                 x = match self.norm {

@@ -17,46 +17,107 @@ unsafe extern "C" {
 
 /// `input` (N, C, H, W) with `weight` (C', C, 3, 3) → (N, C', H', W'), contiguous.
 pub(super) fn convolve(input: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
-    input.conv2d(weight, None::<Tensor>, [1, 1], [padding, padding], [1, 1], 1).contiguous()
+    input
+        .conv2d(
+            weight,
+            None::<Tensor>,
+            [1, 1],
+            [padding, padding],
+            [1, 1],
+            1,
+        )
+        .contiguous()
 }
 
-/// The gradient in the input: `d_output` (N, C', H', W') → (N, C, H, W), contiguous; of `input` only the shape counts.
-pub(super) fn input_gradient(d_output: &Tensor, input: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
+/// The gradient in the input: `d_output` (N, C', H', W') → (N, C, H, W), contiguous; of `input`
+/// only the shape counts.
+pub(super) fn input_gradient(
+    d_output: &Tensor,
+    input: &Tensor,
+    weight: &Tensor,
+    padding: i64,
+) -> Tensor {
     let mut d_input = std::ptr::null_mut();
-    backward(d_output, input, weight, padding, &mut d_input, std::ptr::null_mut());
+    backward(
+        d_output,
+        input,
+        weight,
+        padding,
+        &mut d_input,
+        std::ptr::null_mut(),
+    );
     unsafe { Tensor::from_ptr(d_input) }.contiguous()
 }
 
-/// The gradient in the weight (C', C, 3, 3), summed over the batch; of `weight` only the shape counts.
-pub(super) fn weight_gradient(d_output: &Tensor, input: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
-    /// Of an image. As a matrix product, because libtorch first brings all of `d_output` into another order.
+/// The gradient in the weight (C', C, 3, 3), summed over the batch; of `weight` only the shape
+/// counts.
+pub(super) fn weight_gradient(
+    d_output: &Tensor,
+    input: &Tensor,
+    weight: &Tensor,
+    padding: i64,
+) -> Tensor {
+    /// Of an image. As a matrix product, because libtorch first brings all of `d_output` into
+    /// another order.
     const FEW_CHANNELS: i64 = 4;
     if input.size()[1] <= FEW_CHANNELS {
-        let columns = input.im2col([3, 3], [1, 1], [padding, padding], [1, 1]); // (N, C · 9, H' · W')
+        // (N, C · 9, H' · W')
+        let columns = input.im2col([3, 3], [1, 1], [padding, padding], [1, 1]);
         let each = d_output.flatten(2, -1).bmm(&columns.transpose(1, 2));
-        return each.sum_dim_intlist([0i64].as_slice(), false, None::<Kind>).view_as(weight);
+        return each
+            .sum_dim_intlist([0i64].as_slice(), false, None::<Kind>)
+            .view_as(weight);
     }
     let mut d_weight = std::ptr::null_mut();
-    backward(d_output, input, weight, padding, std::ptr::null_mut(), &mut d_weight);
+    backward(
+        d_output,
+        input,
+        weight,
+        padding,
+        std::ptr::null_mut(),
+        &mut d_weight,
+    );
     unsafe { Tensor::from_ptr(d_weight) }
 }
 
-/// Fills the gradients whose place is not null. Panics with libtorch's message where it fails, as tch does.
-fn backward(d_output: &Tensor, input: &Tensor, weight: &Tensor, padding: i64, d_input: *mut *mut C_tensor, d_weight: *mut *mut C_tensor) {
+/// Fills the gradients whose place is not null. Panics with libtorch's message where it fails, as
+/// tch does.
+fn backward(
+    d_output: &Tensor,
+    input: &Tensor,
+    weight: &Tensor,
+    padding: i64,
+    d_input: *mut *mut C_tensor,
+    d_weight: *mut *mut C_tensor,
+) {
     let [d_output, input, weight] = [d_output, input, weight].map(Tensor::as_ptr);
-    let message = unsafe { astill_convolution_backward(d_output, input, weight, padding, d_input, d_weight) };
+    let message =
+        unsafe { astill_convolution_backward(d_output, input, weight, padding, d_input, d_weight) };
     if !message.is_null() {
-        let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
+        let text = unsafe { CStr::from_ptr(message) }
+            .to_string_lossy()
+            .into_owned();
         unsafe { libc::free(message.cast()) };
         panic!("{text}");
     }
 }
 
-/// [`input_gradient`] for the few channels of an image, as a matrix product: libtorch's own is several times slower for so few.
+/// [`input_gradient`] for the few channels of an image, as a matrix product: libtorch's own is
+/// several times slower for so few.
 ///
 /// The sum over pairs of `d_output` (N, C', H', W') and `weight` (C', C, 3, 3) → (N, C, `side`).
-pub(super) fn image_gradient<const K: usize>(pairs: [(&Tensor, &Tensor); K], side: [i64; 2], padding: i64) -> Tensor {
-    let product = |(d_output, weight): (&Tensor, &Tensor)| weight.flatten(1, -1).tr().matmul(&d_output.flatten(2, -1));
-    let columns = pairs.map(product).into_iter().reduce(|sum, next| sum + next).unwrap_or_default(); // (N, C · 9, H' · W')
+pub(super) fn image_gradient<const K: usize>(
+    pairs: [(&Tensor, &Tensor); K],
+    side: [i64; 2],
+    padding: i64,
+) -> Tensor {
+    let product = |(d_output, weight): (&Tensor, &Tensor)| {
+        weight.flatten(1, -1).tr().matmul(&d_output.flatten(2, -1))
+    };
+    let columns = pairs
+        .map(product)
+        .into_iter()
+        .reduce(|sum, next| sum + next)
+        .unwrap_or_default(); // (N, C · 9, H' · W')
     columns.col2im(side, [3, 3], [1, 1], [padding, padding], [1, 1])
 }

@@ -1,5 +1,6 @@
-//! The floor of a student step: its convolutions alone, as many as [`super::ByHand`] takes and of the same shapes, and nothing between
-//! them. What a step takes beyond that is what can still be gained around libtorch's convolutions.
+//! The floor of a student step: its convolutions alone, as many as [`super::ByHand`] takes and of
+//! the same shapes, and nothing between them. What a step takes beyond that is what can still be
+//! gained around libtorch's convolutions.
 
 use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
 use super::pieces::{PIECE, Workers, in_pieces};
@@ -11,7 +12,8 @@ use tch::Tensor;
 pub enum Way {
     /// Of the gradient: 3 a block, one less in the first.
     Forward,
-    /// Of its derivative along a direction: 6 a block; where the passes of the way forward were not `kept`, the 2 of them again.
+    /// Of its derivative along a direction: 6 a block; where the passes of the way forward were not
+    /// `kept`, the 2 of them again.
     Back { kept: bool },
 }
 
@@ -66,7 +68,8 @@ impl Block {
     /// The same memory, for `n` images.
     fn share(&self, n: i64) -> Self {
         let some = |t: &Tensor, n| t.narrow(0, 0, n);
-        let [weight, weight_forward, weight_back] = [&self.weight, &self.weight_forward, &self.weight_back].map(Tensor::shallow_clone);
+        let [weight, weight_forward, weight_back] =
+            [&self.weight, &self.weight_forward, &self.weight_back].map(Tensor::shallow_clone);
         Self {
             padding: self.padding,
             weight,
@@ -82,7 +85,18 @@ impl Block {
     }
 
     fn run(&self, way: Way, first: bool) {
-        let Self { padding, weight, weight_forward, weight_back, input, input_pair, inputs, output, output_pair, outputs } = self;
+        let Self {
+            padding,
+            weight,
+            weight_forward,
+            weight_back,
+            input,
+            input_pair,
+            inputs,
+            output,
+            output_pair,
+            outputs,
+        } = self;
         let padding = *padding;
         if matches!(way, Way::Forward | Way::Back { kept: false }) {
             drop(convolve(input, weight, padding));
@@ -95,7 +109,11 @@ impl Block {
             Way::Back { .. } if first => {
                 drop(convolve(input, weight, padding));
                 drop(weight_gradient(output, input, weight, padding));
-                drop(image_gradient([(output, weight), (output, weight)], [input.size()[2], input.size()[3]], padding));
+                drop(image_gradient(
+                    [(output, weight), (output, weight)],
+                    [input.size()[2], input.size()[3]],
+                    padding,
+                ));
             }
             Way::Back { .. } => {
                 drop(convolve(input_pair, weight_forward, padding));
@@ -114,25 +132,49 @@ impl ConvNet {
         let n = if by_hand { PIECE.min(size[0]) } else { size[0] };
         let (mut blocks, mut input) = (Vec::new(), [size[1], size[2], size[3]]);
         let theta = Tensor::ones([self.parameters()], (images.kind(), images.device()));
-        for weight in self.unflatten(&theta).into_iter().filter(|part| part.dim() == 4) {
+        for weight in self
+            .unflatten(&theta)
+            .into_iter()
+            .filter(|part| part.dim() == 4)
+        {
             let block = Block::new(weight, n, input);
             let output = block.output.size();
             let pooled = if self.pooling == Pooling::None { 1 } else { 2 };
             input = [output[1], output[2] / pooled, output[3] / pooled];
             blocks.push(block);
         }
-        Convolutions { images: size[0], by_hand, blocks }
+        Convolutions {
+            images: size[0],
+            by_hand,
+            blocks,
+        }
     }
 }
 
 impl Convolutions {
     /// Does them once, where and in the pieces that a student step does them.
     pub fn run(&self, way: Way) {
-        let each = |blocks: &Vec<Block>, n: i64| blocks.iter().enumerate().for_each(|(d, block)| block.share(n).run(way, d == 0));
-        let share = |n: i64| self.blocks.iter().map(|block| block.share(n)).collect::<Vec<_>>();
+        let each = |blocks: &Vec<Block>, n: i64| {
+            blocks
+                .iter()
+                .enumerate()
+                .for_each(|(d, block)| block.share(n).run(way, d == 0))
+        };
+        let share = |n: i64| {
+            self.blocks
+                .iter()
+                .map(|block| block.share(n))
+                .collect::<Vec<_>>()
+        };
         if self.by_hand {
             let longest = PIECE.min(self.images);
-            in_pieces(&Workers::new(), self.images, || share(longest), |blocks, piece| each(blocks, piece.length), |()| ());
+            in_pieces(
+                &Workers::new(),
+                self.images,
+                || share(longest),
+                |blocks, piece| each(blocks, piece.length),
+                |()| (),
+            );
         } else {
             tch::no_grad(|| each(&share(self.images), self.images));
         }
@@ -147,12 +189,32 @@ mod tests {
 
     #[test]
     fn every_way_can_be_done_for_colour_and_grey_images_of_any_side_and_network() {
-        for (channels, size, pixels, norm, n) in
-            [(3, 16, 16, Norm::Instance, 7), (3, 19, 19, Norm::Instance, 1), (1, 32, 28, Norm::Instance, 6), (3, 16, 16, Norm::Layer, 7)]
-        {
-            let net = ConvNet::new(channels, 5, 4, 2, size, norm, Activation::Relu, Pooling::Avg).expect("fits");
-            let work = net.convolutions(&Tensor::zeros([n, channels, pixels, pixels], (Kind::Float, Device::Cpu)));
-            for way in [Way::Forward, Way::Back { kept: true }, Way::Back { kept: false }] {
+        for (channels, size, pixels, norm, n) in [
+            (3, 16, 16, Norm::Instance, 7),
+            (3, 19, 19, Norm::Instance, 1),
+            (1, 32, 28, Norm::Instance, 6),
+            (3, 16, 16, Norm::Layer, 7),
+        ] {
+            let net = ConvNet::new(
+                channels,
+                5,
+                4,
+                2,
+                size,
+                norm,
+                Activation::Relu,
+                Pooling::Avg,
+            )
+            .expect("fits");
+            let work = net.convolutions(&Tensor::zeros(
+                [n, channels, pixels, pixels],
+                (Kind::Float, Device::Cpu),
+            ));
+            for way in [
+                Way::Forward,
+                Way::Back { kept: true },
+                Way::Back { kept: false },
+            ] {
                 work.run(way);
             }
         }

@@ -1,11 +1,13 @@
-//! A batch worked off in pieces: few enough images for their activations to stay in the caches, several pieces at a time.
+//! A batch worked off in pieces: few enough images for their activations to stay in the caches,
+//! several pieces at a time.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-/// Images of a piece, at most. Measured: convolutions are as fast per image as for any more, and everything else is faster.
+/// Images of a piece, at most. Measured: convolutions are as fast per image as for any more, and
+/// everything else is faster.
 pub(super) const PIECE: i64 = 5;
 
 /// Some of the images of a batch.
@@ -23,13 +25,14 @@ pub(super) fn pieces(n: i64) -> i64 {
     (n + PIECE - 1) / PIECE
 }
 
-/// The beginning of the names of threads that work on pieces; a panic in one goes on in the thread that waits for it.
+/// The beginning of the names of threads that work on pieces; a panic in one goes on in the thread
+/// that waits for it.
 pub const PIECE_THREAD: &str = "piece";
 
 /// Threads for the pieces of batches: as many as libtorch's operations took when this was made.
 ///
-/// While it lives, libtorch's operations on this thread take one: OpenMP's threads wait for the next operation in a loop, which takes
-/// the processor from the workers.
+/// While it lives, libtorch's operations on this thread take one: OpenMP's threads wait for the
+/// next operation in a loop, which takes the processor from the workers.
 #[derive(Debug)]
 pub(super) struct Workers {
     threads: i32,
@@ -37,14 +40,18 @@ pub(super) struct Workers {
     pool: Option<Arc<ThreadPool>>,
 }
 
-/// The threads of the latest workers: libraries keep memory for every thread, which would be made anew for every batch.
+/// The threads of the latest workers: libraries keep memory for every thread, which would be made
+/// anew for every batch.
 static POOL: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
 
 impl Workers {
     pub fn new() -> Self {
         let threads = tch::get_num_threads();
         tch::set_num_threads(1);
-        Self { threads, pool: (threads > 1).then(|| pool(threads as usize)).flatten() }
+        Self {
+            threads,
+            pool: (threads > 1).then(|| pool(threads as usize)).flatten(),
+        }
     }
 }
 
@@ -56,22 +63,34 @@ impl Drop for Workers {
 
 fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
     let mut latest = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    if latest.as_ref().is_none_or(|pool| pool.current_num_threads() != threads) {
+    if latest
+        .as_ref()
+        .is_none_or(|pool| pool.current_num_threads() != threads)
+    {
         let one_each = |_| {
-            // libtorch sets a new thread's number when it is first asked for, and would do so after us
+            // libtorch sets a new thread's number when it is first asked for, and would do so after
+            // us
             tch::get_num_threads();
             tch::set_num_threads(1);
         };
         let name = |i| format!("{PIECE_THREAD} {i}");
-        *latest = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).start_handler(one_each).build().ok().map(Arc::new);
+        *latest = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(name)
+            .start_handler(one_each)
+            .build()
+            .ok()
+            .map(Arc::new);
     }
     latest.clone()
 }
 
-/// Does `work(shared, piece)` for all pieces of `n` images, and hands the results to `collect`, in order.
+/// Does `work(shared, piece)` for all pieces of `n` images, and hands the results to `collect`, in
+/// order.
 ///
-/// Every worker has a copy of what is `shared` and operations of one thread: nothing waits for anything but the last piece. The pieces,
-/// and so the results, do not depend on the number of threads.
+/// Every worker has a copy of what is `shared` and operations of one thread: nothing waits for
+/// anything but the last piece. The pieces, and so the results, do not depend on the number of
+/// threads.
 pub(super) fn in_pieces<S: Send, R: Send>(
     workers: &Workers,
     n: i64,
@@ -82,7 +101,16 @@ pub(super) fn in_pieces<S: Send, R: Send>(
     let pieces = pieces(n);
     let piece = |shared: &S, i: i64| {
         let (from, to) = (n * i / pieces, n * (i + 1) / pieces);
-        tch::no_grad(|| work(shared, Piece { index: i as usize, from, length: to - from }))
+        tch::no_grad(|| {
+            work(
+                shared,
+                Piece {
+                    index: i as usize,
+                    from,
+                    length: to - from,
+                },
+            )
+        })
     };
     let threads = i64::from(workers.threads).min(pieces);
     let Some(pool) = workers.pool.as_ref().filter(|_| threads > 1) else {
@@ -125,7 +153,13 @@ mod tests {
     fn every_image_is_in_one_piece_and_results_come_in_order() {
         for n in [0, 1, 5, 6, 23] {
             let mut seen = Vec::new();
-            in_pieces(&Workers::new(), n, || (), |(), p| (p.from..p.from + p.length).collect::<Vec<_>>(), |rows| seen.extend(rows));
+            in_pieces(
+                &Workers::new(),
+                n,
+                || (),
+                |(), p| (p.from..p.from + p.length).collect::<Vec<_>>(),
+                |rows| seen.extend(rows),
+            );
             assert_eq!(seen, (0..n).collect::<Vec<_>>());
         }
     }

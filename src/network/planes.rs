@@ -1,9 +1,10 @@
-//! Everything between two convolutions, fused: instance norm with its affine part, relu and 2×2 average pooling are one pass over the
-//! planes (one channel of one sample, H × W values), which stay in the first-level cache.
+//! Everything between two convolutions, fused: instance norm with its affine part, relu and 2×2
+//! average pooling are one pass over the planes (one channel of one sample, H × W values), which
+//! stay in the first-level cache.
 //!
-//! For a plane z, with the mean over the plane written ⟨·⟩: n = (z − ⟨z⟩) / s with s² = ⟨(z − ⟨z⟩)²⟩ + ε, v = γ n + β,
-//! a = pool(relu(v)). A name with a dot is a derivative along a direction, `d_` is the gradient of the loss, `d_…_dot` the derivative of
-//! that gradient along the direction.
+//! For a plane z, with the mean over the plane written ⟨·⟩: n = (z − ⟨z⟩) / s with s² = ⟨(z −
+//! ⟨z⟩)²⟩ + ε, v = γ n + β, a = pool(relu(v)). A name with a dot is a derivative along a direction,
+//! `d_` is the gradient of the loss, `d_…_dot` the derivative of that gradient along the direction.
 
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 use tch::{Device, Kind, Tensor};
@@ -45,7 +46,8 @@ impl Real for f64 {
 
 /// The values of a contiguous tensor in the CPU's memory, in order. Panics if it is another.
 ///
-/// Nobody may write to the tensor, through whatever view, while the slice lives: the passes hold tensors of their own.
+/// Nobody may write to the tensor, through whatever view, while the slice lives: the passes hold
+/// tensors of their own.
 pub(super) fn values<T: Real>(t: &Tensor) -> &[T] {
     check::<T>(t);
     if t.numel() == 0 {
@@ -65,7 +67,11 @@ pub(super) fn values_mut<T: Real>(t: &mut Tensor) -> &mut [T] {
 
 fn check<T: Real>(t: &Tensor) {
     let found = (t.device(), t.kind(), t.is_contiguous());
-    assert_eq!(found, (Device::Cpu, T::KIND, true), "a tensor for a fused pass: device, kind, contiguous");
+    assert_eq!(
+        found,
+        (Device::Cpu, T::KIND, true),
+        "a tensor for a fused pass: device, kind, contiguous"
+    );
 }
 
 /// The planes before a pooling.
@@ -77,7 +83,8 @@ pub(super) struct Planes {
     pub width: usize,
 }
 
-/// How a tensor holds two things of every plane: (2, N, C, H, W), or (N, 2, C, H, W), where a convolution can take both as channels.
+/// How a tensor holds two things of every plane: (2, N, C, H, W), or (N, 2, C, H, W), where a
+/// convolution can take both as channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     ByBatch,
@@ -89,12 +96,21 @@ impl Planes {
     pub fn of(t: &Tensor) -> Self {
         let size = t.size();
         let [samples, channels, height, width] = [0, 1, 2, 3].map(|i| size[i] as usize);
-        Self { samples, channels, height, width }
+        Self {
+            samples,
+            channels,
+            height,
+            width,
+        }
     }
 
     /// After the pooling.
     pub fn pooled(self) -> Self {
-        Self { height: self.height / 2, width: self.width / 2, ..self }
+        Self {
+            height: self.height / 2,
+            width: self.width / 2,
+            ..self
+        }
     }
 
     /// Values in a plane.
@@ -109,13 +125,20 @@ impl Planes {
 
     /// A new tensor (N, C, H, W) that is not filled.
     pub fn empty(self, kind: Kind) -> Tensor {
-        Tensor::empty([self.samples, self.channels, self.height, self.width].map(|n| n as i64), (kind, Device::Cpu))
+        Tensor::empty(
+            [self.samples, self.channels, self.height, self.width].map(|n| n as i64),
+            (kind, Device::Cpu),
+        )
     }
 
     /// A new tensor for two things of every plane, not filled.
     pub fn empty_pair(self, layout: Layout, kind: Kind) -> Tensor {
         let [n, c, h, w] = [self.samples, self.channels, self.height, self.width].map(|n| n as i64);
-        let size = if layout == Layout::ByBatch { [2, n, c, h, w] } else { [n, 2, c, h, w] };
+        let size = if layout == Layout::ByBatch {
+            [2, n, c, h, w]
+        } else {
+            [n, 2, c, h, w]
+        };
         Tensor::empty(size, (kind, Device::Cpu))
     }
 
@@ -147,11 +170,15 @@ pub(super) struct AffineGradient<T> {
 
 impl<T: Real> AffineGradient<T> {
     fn zero(channels: usize) -> Self {
-        Self { gamma: vec![T::of(0.); channels], beta: vec![T::of(0.); channels] }
+        Self {
+            gamma: vec![T::of(0.); channels],
+            beta: vec![T::of(0.); channels],
+        }
     }
 }
 
-/// Defines a pass that is compiled twice, the second time for processors with wider vectors, and takes what the processor has.
+/// Defines a pass that is compiled twice, the second time for processors with wider vectors, and
+/// takes what the processor has.
 macro_rules! pass {
     ($(#[$doc:meta])* fn $name:ident<T>($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$doc])*
@@ -195,7 +222,12 @@ pass! {
             }
             scales.push(scale);
             let (gamma, beta) = (affine.gamma[c], affine.beta[c]);
-            pool(planes.width, [z], &mut a[plane * pooled..][..pooled], |[n]| relu(gamma * n + beta));
+            pool(
+                planes.width,
+                [z],
+                &mut a[plane * pooled..][..pooled],
+                |[n]| relu(gamma * n + beta),
+            );
         }
         scales
     }
@@ -204,15 +236,29 @@ pass! {
 pass! {
     /// d_a → d_z; returns d_γ and d_β. `scales` are 1/s.
     ///
-    /// d_z = (γ d_v − ⟨γ d_v⟩ − n ⟨γ d_v n⟩) / s. As ⟨d_z⟩ = 0, the gradient in the bias of the convolution is 0.
-    fn backward<T>(planes: Planes, affine: Affine<'_, T>, n: &[T], scales: &[T], d_a: &[T], d_z: &mut [T]) -> AffineGradient<T> {
+    /// d_z = (γ d_v − ⟨γ d_v⟩ − n ⟨γ d_v n⟩) / s. As ⟨d_z⟩ = 0, the gradient in the bias of the
+    /// convolution is 0.
+    fn backward<T>(
+        planes: Planes,
+        affine: Affine<'_, T>,
+        n: &[T],
+        scales: &[T],
+        d_a: &[T],
+        d_z: &mut [T],
+    ) -> AffineGradient<T> {
         let (len, pooled) = (planes.len(), planes.pooled().len());
         let share = T::of(1. / len as f64);
         let mut gradient = AffineGradient::zero(planes.channels);
         for (plane, c) in planes.each() {
             let (n, d_z) = (&n[plane * len..][..len], &mut d_z[plane * len..][..len]);
             let (gamma, beta) = (affine.gamma[c], affine.beta[c]);
-            unpool(planes.width, n, &d_a[plane * pooled..][..pooled], d_z, |n| is_on(gamma * n + beta));
+            unpool(
+                planes.width,
+                n,
+                &d_a[plane * pooled..][..pooled],
+                d_z,
+                |n| is_on(gamma * n + beta),
+            );
             let [d_v, d_v_n] = sums([&*d_z, n], |[d_v, n]| [d_v, d_v * n]);
             gradient.beta[c] += d_v;
             gradient.gamma[c] += d_v_n;
@@ -226,7 +272,8 @@ pass! {
 }
 
 pass! {
-    /// z_dot → n_dot in place, and [a, a_dot] into `pair`; returns ⟨n z_dot⟩ = s_dot of every plane.
+    /// z_dot → n_dot in place, and [a, a_dot] into `pair`; returns ⟨n z_dot⟩ = s_dot of every
+    /// plane.
     ///
     /// n_dot = (z_dot − ⟨z_dot⟩ − n s_dot) / s; v_dot = γ_dot n + γ n_dot + β_dot.
     fn forward_tangent<T>(
@@ -244,19 +291,30 @@ pass! {
         let mut s_dots = Vec::with_capacity(planes.samples * planes.channels);
         for (plane, c) in planes.each() {
             let (n, z_dot) = (&n[plane * len..][..len], &mut z_dot[plane * len..][..len]);
-            let [mean, s_dot] = sums([&*z_dot, n], |[z_dot, n]| [z_dot, z_dot * n]).map(|s| s * share);
+            let [mean, s_dot] =
+                sums([&*z_dot, n], |[z_dot, n]| [z_dot, z_dot * n]).map(|s| s * share);
             let scale = scales[plane];
             for (z_dot, &n) in z_dot.iter_mut().zip(n) {
                 *z_dot = (*z_dot - mean - n * s_dot) * scale;
             }
             s_dots.push(s_dot);
-            let (gamma, beta, gamma_dot, beta_dot) = (affine.gamma[c], affine.beta[c], affine_dot.gamma[c], affine_dot.beta[c]);
+            let (gamma, beta, gamma_dot, beta_dot) = (
+                affine.gamma[c],
+                affine.beta[c],
+                affine_dot.gamma[c],
+                affine_dot.beta[c],
+            );
             let (a, a_dot) = planes.pooled().both(pair, layout, plane);
             pool(planes.width, [n], a, |[n]| relu(gamma * n + beta));
             pool(planes.width, [n, z_dot], a_dot, |[n, n_dot]| {
-                // worked out in any case: what is chosen afterwards needs no jump, so that the loop runs in vectors
+                // worked out in any case: what is chosen afterwards needs no jump, so that the loop
+                // runs in vectors
                 let v_dot = gamma_dot * n + gamma * n_dot + beta_dot;
-                if is_on(gamma * n + beta) { v_dot } else { T::of(0.) }
+                if is_on(gamma * n + beta) {
+                    v_dot
+                } else {
+                    T::of(0.)
+                }
             });
         }
         s_dots
@@ -264,10 +322,12 @@ pass! {
 }
 
 pass! {
-    /// d_a and d_a_dot → [d_z_dot, d_z] into `pair`; returns the derivatives of d_γ and d_β along the direction.
+    /// d_a and d_a_dot → [d_z_dot, d_z] into `pair`; returns the derivatives of d_γ and d_β along
+    /// the direction.
     ///
-    /// With d_n = γ d_v, d_n_dot = γ d_v_dot + γ_dot d_v and e = d_n − ⟨d_n⟩ − n ⟨d_n n⟩:
-    /// e_dot = d_n_dot − ⟨d_n_dot⟩ − n_dot ⟨d_n n⟩ − n ⟨d_n_dot n + d_n n_dot⟩; d_z = e / s; d_z_dot = e_dot / s − e s_dot / s².
+    /// With d_n = γ d_v, d_n_dot = γ d_v_dot + γ_dot d_v and e = d_n − ⟨d_n⟩ − n ⟨d_n n⟩: e_dot =
+    /// d_n_dot − ⟨d_n_dot⟩ − n_dot ⟨d_n n⟩ − n ⟨d_n_dot n + d_n n_dot⟩; d_z = e / s; d_z_dot =
+    /// e_dot / s − e s_dot / s².
     fn backward_tangent<T>(
         planes: Planes,
         affine: Affine<'_, T>,
@@ -289,11 +349,24 @@ pass! {
             let (gamma, beta, gamma_dot) = (affine.gamma[c], affine.beta[c], gamma_dot[c]);
             let (d_z_dot, d_z) = planes.both(pair, layout, plane);
             // d_v and d_v_dot first, in the places of d_z and d_z_dot
-            unpool(planes.width, n, &d_a[plane * pooled..][..pooled], d_z, |n| is_on(gamma * n + beta));
-            unpool(planes.width, n, &d_a_dot[plane * pooled..][..pooled], d_z_dot, |n| is_on(gamma * n + beta));
-            let [d_v, d_v_n, d_v_dot, d_v_n_dot] = sums([&*d_z, &*d_z_dot, n, n_dot], |[d_v, d_v_dot, n, n_dot]| {
-                [d_v, d_v * n, d_v_dot, d_v_dot * n + d_v * n_dot]
-            });
+            unpool(
+                planes.width,
+                n,
+                &d_a[plane * pooled..][..pooled],
+                d_z,
+                |n| is_on(gamma * n + beta),
+            );
+            unpool(
+                planes.width,
+                n,
+                &d_a_dot[plane * pooled..][..pooled],
+                d_z_dot,
+                |n| is_on(gamma * n + beta),
+            );
+            let [d_v, d_v_n, d_v_dot, d_v_n_dot] =
+                sums([&*d_z, &*d_z_dot, n, n_dot], |[d_v, d_v_dot, n, n_dot]| {
+                    [d_v, d_v * n, d_v_dot, d_v_dot * n + d_v * n_dot]
+                });
             gradient.beta[c] += d_v_dot;
             gradient.gamma[c] += d_v_n_dot;
             let (mean, mean_n) = (gamma * d_v * share, gamma * d_v_n * share);
@@ -301,9 +374,14 @@ pass! {
             let mean_n_dot = (gamma * d_v_n_dot + gamma_dot * d_v_n) * share;
             let scale = scales[plane];
             let shrink = s_dots[plane] * scale;
-            for ((d, d_dot), (&n, &n_dot)) in d_z.iter_mut().zip(d_z_dot.iter_mut()).zip(n.iter().zip(n_dot)) {
+            for ((d, d_dot), (&n, &n_dot)) in d_z
+                .iter_mut()
+                .zip(d_z_dot.iter_mut())
+                .zip(n.iter().zip(n_dot))
+            {
                 let e = gamma * *d - mean - n * mean_n;
-                let e_dot = gamma * *d_dot + gamma_dot * *d - mean_dot - n_dot * mean_n - n * mean_n_dot;
+                let e_dot =
+                    gamma * *d_dot + gamma_dot * *d - mean_dot - n_dot * mean_n - n * mean_n_dot;
                 *d = e * scale;
                 *d_dot = (e_dot - e * shrink) * scale;
             }
@@ -329,7 +407,10 @@ const LANES: usize = 16;
 
 /// Sums over slices of equal length, in an order that depends on the length alone.
 #[inline(always)]
-fn sums<T: Real, const K: usize, const S: usize>(slices: [&[T]; K], term: impl Fn([T; K]) -> [T; S]) -> [T; S] {
+fn sums<T: Real, const K: usize, const S: usize>(
+    slices: [&[T]; K],
+    term: impl Fn([T; K]) -> [T; S],
+) -> [T; S] {
     let split = slices.map(|s| s.as_chunks::<LANES>());
     let mut lanes = [[T::of(0.); LANES]; S];
     for i in 0..split[0].0.len() {
@@ -352,22 +433,32 @@ fn sums<T: Real, const K: usize, const S: usize>(slices: [&[T]; K], term: impl F
         width /= 2;
         for lane in &mut lanes {
             let (low, high) = lane.split_at_mut(width);
-            low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+            low.iter_mut()
+                .zip(high)
+                .for_each(|(low, high)| *low += *high);
         }
     }
     lanes.map(|lane| lane[0])
 }
 
-/// Means over 2×2 squares of f of planes with rows of `width`; an odd last row or column is left out.
+/// Means over 2×2 squares of f of planes with rows of `width`; an odd last row or column is left
+/// out.
 #[inline(always)]
-fn pool<T: Real, const K: usize>(width: usize, planes: [&[T]; K], pooled: &mut [T], f: impl Fn([T; K]) -> T) {
+fn pool<T: Real, const K: usize>(
+    width: usize,
+    planes: [&[T]; K],
+    pooled: &mut [T],
+    f: impl Fn([T; K]) -> T,
+) {
     let quarter = T::of(0.25);
     for (row, pooled) in pooled.chunks_exact_mut((width / 2).max(1)).enumerate() {
         let top = planes.map(|p| p[2 * row * width..][..width].as_chunks::<2>().0);
         let bottom = planes.map(|p| p[(2 * row + 1) * width..][..width].as_chunks::<2>().0);
         for (j, pooled) in pooled.iter_mut().enumerate() {
             let (t, b) = (top.map(|t| t[j]), bottom.map(|b| b[j]));
-            *pooled = ((f(t.map(|t| t[0])) + f(t.map(|t| t[1]))) + (f(b.map(|b| b[0])) + f(b.map(|b| b[1])))) * quarter;
+            *pooled = ((f(t.map(|t| t[0])) + f(t.map(|t| t[1])))
+                + (f(b.map(|b| b[0])) + f(b.map(|b| b[1]))))
+                * quarter;
         }
     }
 }
@@ -377,7 +468,11 @@ fn pool<T: Real, const K: usize>(width: usize, planes: [&[T]; K], pooled: &mut [
 fn unpool<T: Real>(width: usize, n: &[T], pooled: &[T], plane: &mut [T], on: impl Fn(T) -> bool) {
     let (quarter, zero) = (T::of(0.25), T::of(0.));
     let covered = pooled.len() / (width / 2).max(1) * 2;
-    for (row, (plane, n)) in plane.chunks_exact_mut(width).zip(n.chunks_exact(width)).enumerate() {
+    for (row, (plane, n)) in plane
+        .chunks_exact_mut(width)
+        .zip(n.chunks_exact(width))
+        .enumerate()
+    {
         if row >= covered {
             plane.fill(zero);
             continue;
@@ -386,7 +481,10 @@ fn unpool<T: Real>(width: usize, n: &[T], pooled: &[T], plane: &mut [T], on: imp
         let (squares, odd) = plane.as_chunks_mut::<2>();
         for ((square, n), &d) in squares.iter_mut().zip(n.as_chunks::<2>().0).zip(pooled) {
             let d = d * quarter;
-            *square = [if on(n[0]) { d } else { zero }, if on(n[1]) { d } else { zero }];
+            *square = [
+                if on(n[0]) { d } else { zero },
+                if on(n[1]) { d } else { zero },
+            ];
         }
         odd.fill(zero);
     }

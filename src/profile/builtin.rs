@@ -13,7 +13,12 @@ pub struct Builtin {
 impl Builtin {
     /// The profile in one line: the comment at the top of its file.
     pub fn description(&self) -> &'static str {
-        self.text.lines().next().unwrap_or_default().trim_start_matches('#').trim()
+        self.text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches('#')
+            .trim()
     }
 }
 
@@ -24,7 +29,11 @@ pub fn builtin() -> &'static [Builtin] {
 
 macro_rules! profiles {
     ($($name:literal $listed:literal)*) => {
-        &[$(Builtin { name: $name, text: include_str!(concat!("../../profiles/", $name, ".yaml")), listed: $listed }),*]
+        &[$(Builtin {
+            name: $name,
+            text: include_str!(concat!("../../profiles/", $name, ".yaml")),
+            listed: $listed,
+        }),*]
     };
 }
 

@@ -1,4 +1,5 @@
-//! One value against one key of the schema, and what to say about a key that the schema does not have.
+//! One value against one key of the schema, and what to say about a key that the schema does not
+//! have.
 
 use super::schema::{Key, Range, schema, sections};
 use super::yaml::Value;
@@ -10,16 +11,25 @@ pub(super) fn check(key: &Key, value: &Value) -> Result<Json, String> {
         return Ok(Json::Null);
     }
     let accepted = match key.range {
-        Range::Whole { min, max } => whole(value).filter(|v| (min..=max).contains(v)).map(Json::from),
-        Range::Number { min, max } => number(value).filter(|v| (min..=max).contains(v)).map(Json::from),
-        Range::Above { above, max } => number(value).filter(|v| *v > above && *v <= max).map(Json::from),
+        Range::Whole { min, max } => whole(value)
+            .filter(|v| (min..=max).contains(v))
+            .map(Json::from),
+        Range::Number { min, max } => number(value)
+            .filter(|v| (min..=max).contains(v))
+            .map(Json::from),
+        Range::Above { above, max } => number(value)
+            .filter(|v| *v > above && *v <= max)
+            .map(Json::from),
         Range::Switch => match value {
             Value::Bool(v) => Some(Json::from(*v)),
             _ => None,
         },
         Range::Choice(names) => choice(value, names).map(Json::from),
         Range::List(names) => match value {
-            Value::List(items) => return list(items, names).map_err(|found| format!("found {found}, expected {}", key.expected())),
+            Value::List(items) => {
+                return list(items, names)
+                    .map_err(|found| format!("found {found}, expected {}", key.expected()));
+            }
             _ => None,
         },
         Range::Path => match value {
@@ -27,7 +37,13 @@ pub(super) fn check(key: &Key, value: &Value) -> Result<Json, String> {
             _ => None,
         },
     };
-    accepted.ok_or_else(|| format!("found {value}, expected {}{}", key.expected(), hint(key, value)))
+    accepted.ok_or_else(|| {
+        format!(
+            "found {value}, expected {}{}",
+            key.expected(),
+            hint(key, value)
+        )
+    })
 }
 
 /// Integers, and floats without a fraction that f64 holds exactly (1e3, 10.0).
@@ -65,22 +81,36 @@ fn list(items: &[Value], names: &[&'static str]) -> Result<Json, String> {
         }
         chosen.push(name);
     }
-    if chosen.is_empty() { Err("an empty list".into()) } else { Ok(Json::from(chosen)) }
+    if chosen.is_empty() {
+        Err("an empty list".into())
+    } else {
+        Ok(Json::from(chosen))
+    }
 }
 
 /// What to do about a value that does not fit, where that is not plain from the range.
 fn hint(key: &Key, value: &Value) -> String {
     let Value::Text(text) = value else {
         return match (key.range, value) {
-            (Range::Path, Value::Int(_) | Value::Float(_) | Value::Bool(_)) => "; put it in quotes".into(),
+            (Range::Path, Value::Int(_) | Value::Float(_) | Value::Bool(_)) => {
+                "; put it in quotes".into()
+            }
             _ => String::new(),
         };
     };
     match key.range {
-        Range::Choice(names) => did_you_mean(text, names.iter().copied()).map(|m| format!("; {m}")).unwrap_or_default(),
-        Range::Switch if matches!(text.to_lowercase().as_str(), "yes" | "on") => "; write true".into(),
-        Range::Switch if matches!(text.to_lowercase().as_str(), "no" | "off") => "; write false".into(),
-        Range::Whole { .. } | Range::Number { .. } | Range::Above { .. } if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+        Range::Choice(names) => did_you_mean(text, names.iter().copied())
+            .map(|m| format!("; {m}"))
+            .unwrap_or_default(),
+        Range::Switch if matches!(text.to_lowercase().as_str(), "yes" | "on") => {
+            "; write true".into()
+        }
+        Range::Switch if matches!(text.to_lowercase().as_str(), "no" | "off") => {
+            "; write false".into()
+        }
+        Range::Whole { .. } | Range::Number { .. } | Range::Above { .. }
+            if text.parse::<f64>().is_ok_and(f64::is_finite) =>
+        {
             "; write the number without quotes or leading zeros".into()
         }
         _ => String::new(),
@@ -88,7 +118,10 @@ fn hint(key: &Key, value: &Value) -> String {
 }
 
 /// `did you mean "…"?` with the nearest of the candidates, if one is near.
-pub(super) fn did_you_mean<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(super) fn did_you_mean<'a>(
+    text: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     nearest(text, candidates).map(|name| format!("did you mean {name:?}?"))
 }
 
@@ -98,38 +131,77 @@ fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Opt
         return None;
     }
     let text = text.to_lowercase().replace('-', "_");
-    let distance = |name: &str| strsim::damerau_levenshtein(&text, &name.to_lowercase().replace('-', "_"));
-    let (distance, name) = candidates.into_iter().map(|name| (distance(name), name)).min_by_key(|(d, _)| *d)?;
+    let distance =
+        |name: &str| strsim::damerau_levenshtein(&text, &name.to_lowercase().replace('-', "_"));
+    let (distance, name) = candidates
+        .into_iter()
+        .map(|name| (distance(name), name))
+        .min_by_key(|(d, _)| *d)?;
     (distance <= 1 + text.chars().count() / 4).then_some(name)
 }
 
 /// What to say about `name` in `section` ("" for the top level) when the schema has no such key.
 pub(super) fn unknown(section: &str, name: &str) -> String {
-    let what = if section.is_empty() { "key or section" } else { "key" };
-    let (shown, long) = (name.chars().take(60).collect::<String>(), name.chars().count() > 60);
+    let what = if section.is_empty() {
+        "key or section"
+    } else {
+        "key"
+    };
+    let (shown, long) = (
+        name.chars().take(60).collect::<String>(),
+        name.chars().count() > 60,
+    );
     let unknown = format!("unknown {what} {shown:?}{}", if long { "…" } else { "" });
     let here = siblings(section);
-    let place = if section.is_empty() { "a profile" } else { section };
+    let place = if section.is_empty() {
+        "a profile"
+    } else {
+        section
+    };
     let has = format!("{place} has: {}", here.join(", "));
     if name == "<<" {
-        return format!("{unknown}; a profile has no merge keys: use extends: NAME, or write the keys out");
+        return format!(
+            "{unknown}; a profile has no merge keys: use extends: NAME, or write the keys out"
+        );
     }
-    if let Some(key) = schema().iter().find(|k| k.path == name && !k.section().is_empty()) {
-        return format!("{unknown}; write it as \"{}: …\" in the section {}", key.name(), key.section());
+    if let Some(key) = schema()
+        .iter()
+        .find(|k| k.path == name && !k.section().is_empty())
+    {
+        return format!(
+            "{unknown}; write it as \"{}: …\" in the section {}",
+            key.name(),
+            key.section()
+        );
     }
     if name == "seed" || name == "extends" || sections().contains(&name) {
         return format!("{unknown}; it belongs at the top level, outside {section}");
     }
-    let homes: Vec<_> = schema().iter().filter(|k| k.name() == name && !k.section().is_empty()).map(Key::section).collect();
+    let homes: Vec<_> = schema()
+        .iter()
+        .filter(|k| k.name() == name && !k.section().is_empty())
+        .map(Key::section)
+        .collect();
     if !homes.is_empty() {
-        return format!("{unknown}; it belongs in the section {}", homes.join(" or "));
+        return format!(
+            "{unknown}; it belongs in the section {}",
+            homes.join(" or ")
+        );
     }
     if let Some(meant) = did_you_mean(name, here.iter().copied()) {
         return format!("{unknown}; {meant} {has}");
     }
-    let elsewhere = schema().iter().filter(|k| k.section() != section && !k.section().is_empty());
-    match nearest(name, elsewhere.clone().map(Key::name)).and_then(|n| elsewhere.clone().find(|k| k.name() == n)) {
-        Some(key) => format!("{unknown}; did you mean {:?} in the section {}? {has}", key.name(), key.section()),
+    let elsewhere = schema()
+        .iter()
+        .filter(|k| k.section() != section && !k.section().is_empty());
+    match nearest(name, elsewhere.clone().map(Key::name))
+        .and_then(|n| elsewhere.clone().find(|k| k.name() == n))
+    {
+        Some(key) => format!(
+            "{unknown}; did you mean {:?} in the section {}? {has}",
+            key.name(),
+            key.section()
+        ),
         None => format!("{unknown}; {has}"),
     }
 }
@@ -141,9 +213,16 @@ pub(super) fn unknown_path(path: &str) -> String {
     }
     if sections().contains(&path) {
         let names = siblings(path);
-        return format!("{path} is a section; set one of its keys, {path}.NAME=VALUE with NAME one of {}", names.join(", "));
+        return format!(
+            "{path} is a section; set one of its keys, {path}.NAME=VALUE with NAME one of {}",
+            names.join(", ")
+        );
     }
-    let homes: Vec<_> = schema().iter().filter(|k| k.name() == path).map(|k| k.path).collect();
+    let homes: Vec<_> = schema()
+        .iter()
+        .filter(|k| k.name() == path)
+        .map(|k| k.path)
+        .collect();
     if !homes.is_empty() {
         return format!("unknown key {path:?}; did you mean {}?", homes.join(" or "));
     }
@@ -151,13 +230,26 @@ pub(super) fn unknown_path(path: &str) -> String {
         Some((section, name)) if sections().contains(&section) => unknown(section, name),
         _ => match did_you_mean(path, schema().iter().map(|k| k.path)) {
             Some(meant) => format!("unknown key {path:?}; {meant}"),
-            None => format!("unknown key {path:?}; expected SECTION.KEY, with a section of {}", sections().join(", ")),
+            None => format!(
+                "unknown key {path:?}; expected SECTION.KEY, with a section of {}",
+                sections().join(", ")
+            ),
         },
     }
 }
 
 /// The names that may stand in a section, or at the top level.
 pub(super) fn siblings(section: &str) -> Vec<&'static str> {
-    let keys = schema().iter().filter(|k| k.section() == section).map(Key::name);
-    if section.is_empty() { std::iter::once("extends").chain(sections()).chain(keys).collect() } else { keys.collect() }
+    let keys = schema()
+        .iter()
+        .filter(|k| k.section() == section)
+        .map(Key::name);
+    if section.is_empty() {
+        std::iter::once("extends")
+            .chain(sections())
+            .chain(keys)
+            .collect()
+    } else {
+        keys.collect()
+    }
 }

@@ -64,7 +64,8 @@ pub enum Pooling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// The real images nearest the k-means centres of their class, in the space of an expert's logits.
+    /// The real images nearest the k-means centres of their class, in the space of an expert's
+    /// logits.
     Representative,
     /// Random real images of the class.
     Real,
@@ -72,7 +73,8 @@ pub enum Init {
     Noise,
 }
 
-/// Whether and how strongly the student is also compared with the expert's epochs on the way (intermediate matching).
+/// Whether and how strongly the student is also compared with the expert's epochs on the way
+/// (intermediate matching).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Intermediate {

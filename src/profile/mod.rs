@@ -1,7 +1,8 @@
-//! Profiles: what a run is to do, as typed settings, read from YAML, with one table that says what every key may be.
+//! Profiles: what a run is to do, as typed settings, read from YAML, with one table that says what
+//! every key may be.
 //!
-//! [`schema()`] is that table; a profile file, `--set` and a live edit are checked against it by the same code and so give
-//! the same message.
+//! [`schema()`] is that table; a profile file, `--set` and a live edit are checked against it by
+//! the same code and so give the same message.
 
 mod builtin;
 mod check;
@@ -23,4 +24,6 @@ pub use choices::{Activation, Init, Intermediate, Kind, Norm, Pooling, Unreadabl
 pub use load::{Loaded, load};
 pub use problem::{Place, Problem, Source, problems_text};
 pub use schema::{Key, Range, key, schema};
-pub use settings::{Dataset, Distill, EvalNetwork, Evaluate, Expert, Network, NetworkKind, Profile};
+pub use settings::{
+    Dataset, Distill, EvalNetwork, Evaluate, Expert, Network, NetworkKind, Profile,
+};

@@ -34,15 +34,26 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(place: Place, key: impl Into<Option<String>>, message: impl Into<String>) -> Self {
-        Self { place, key: key.into(), message: message.into() }
+    pub(super) fn new(
+        place: Place,
+        key: impl Into<Option<String>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            place,
+            key: key.into(),
+            message: message.into(),
+        }
     }
 }
 
 impl Source {
     /// The place that is this source as a whole, or a line of it.
     pub(super) fn at(&self, line: impl Into<Option<usize>>) -> Place {
-        Place { source: self.clone(), line: line.into() }
+        Place {
+            source: self.clone(),
+            line: line.into(),
+        }
     }
 }
 
@@ -78,5 +89,9 @@ impl fmt::Display for Problem {
 
 /// All problems, a line each.
 pub fn problems_text(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+    problems
+        .iter()
+        .map(Problem::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -13,14 +13,24 @@ pub(super) struct Conflict {
 
 /// What is wrong with a profile whose values are each within their range.
 pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
-    [start_within_experts(p), steps_for_every_epoch(p), image_survives_pooling(p), groups_divide_width(p), whitening_fits(p)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        start_within_experts(p),
+        steps_for_every_epoch(p),
+        image_survives_pooling(p),
+        groups_divide_width(p),
+        whitening_fits(p),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What is wrong with a profile for a data set of these classes, with so many training images each.
-pub(super) fn conflicts_with(p: &Profile, classes: &[String], train_per_class: &[usize]) -> Vec<Conflict> {
+pub(super) fn conflicts_with(
+    p: &Profile,
+    classes: &[String],
+    train_per_class: &[usize],
+) -> Vec<Conflict> {
     let set = p.distill.ipc.saturating_mul(classes.len());
     let mut found = Vec::new();
     if let Some((class, &images)) = classes.iter().zip(train_per_class).min_by_key(|(_, n)| **n)
@@ -29,17 +39,24 @@ pub(super) fn conflicts_with(p: &Profile, classes: &[String], train_per_class: &
         found.push(Conflict {
             keys: &["distill.ipc"],
             message: format!(
-                "found {}, but class {class:?}, the smallest, has only {images} training images; lower distill.ipc to {images} or less, \
-                 or leave more of them with dataset.train_limit and dataset.validation",
+                "found {}, but class {class:?}, the smallest, has only {images} training images; \
+                 lower distill.ipc to {images} or less, or leave more of them with \
+                 dataset.train_limit and dataset.validation",
                 p.distill.ipc
             ),
         });
     }
-    let images = train_per_class.iter().fold(0_usize, |sum, n| sum.saturating_add(*n));
+    let images = train_per_class
+        .iter()
+        .fold(0_usize, |sum, n| sum.saturating_add(*n));
     if p.expert.batch > images {
         found.push(Conflict {
             keys: &["expert.batch"],
-            message: format!("found {}, but there are only {images} training images; lower expert.batch to {images} or less, or raise dataset.train_limit", p.expert.batch),
+            message: format!(
+                "found {}, but there are only {images} training images; lower expert.batch to \
+                 {images} or less, or raise dataset.train_limit",
+                p.expert.batch
+            ),
         });
     }
     if let Some(batch) = p.distill.batch
@@ -48,8 +65,8 @@ pub(super) fn conflicts_with(p: &Profile, classes: &[String], train_per_class: &
         found.push(Conflict {
             keys: &["distill.batch", "distill.ipc"],
             message: format!(
-                "found {batch}, larger than the set of {set} synthetic images (distill.ipc {} × {} classes); \
-                 lower distill.batch, or write null for all of them",
+                "found {batch}, larger than the set of {set} synthetic images (distill.ipc {} × {} \
+                 classes); lower distill.batch, or write null for all of them",
                 p.distill.ipc,
                 classes.len()
             ),
@@ -59,12 +76,21 @@ pub(super) fn conflicts_with(p: &Profile, classes: &[String], train_per_class: &
 }
 
 fn start_within_experts(p: &Profile) -> Option<Conflict> {
-    let (start, matched, epochs) = (p.distill.max_start_epoch, p.distill.expert_epochs, p.expert.epochs);
+    let (start, matched, epochs) = (
+        p.distill.max_start_epoch,
+        p.distill.expert_epochs,
+        p.expert.epochs,
+    );
     (start + matched > epochs).then(|| Conflict {
-        keys: &["distill.max_start_epoch", "distill.expert_epochs", "expert.epochs"],
+        keys: &[
+            "distill.max_start_epoch",
+            "distill.expert_epochs",
+            "expert.epochs",
+        ],
         message: format!(
-            "found {start}, and with distill.expert_epochs {matched} that is more than expert.epochs {epochs}; \
-             lower distill.max_start_epoch or distill.expert_epochs, or raise expert.epochs to {}",
+            "found {start}, and with distill.expert_epochs {matched} that is more than \
+             expert.epochs {epochs}; lower distill.max_start_epoch or distill.expert_epochs, or \
+             raise expert.epochs to {}",
             start + matched
         ),
     })
@@ -75,15 +101,18 @@ fn steps_for_every_epoch(p: &Profile) -> Option<Conflict> {
     (steps < matched).then(|| Conflict {
         keys: &["distill.syn_steps", "distill.expert_epochs"],
         message: format!(
-            "found {steps}, fewer than distill.expert_epochs {matched}; raise distill.syn_steps to {matched} or more, \
-             or lower distill.expert_epochs"
+            "found {steps}, fewer than distill.expert_epochs {matched}; raise distill.syn_steps to \
+             {matched} or more, or lower distill.expert_epochs"
         ),
     })
 }
 
 fn image_survives_pooling(p: &Profile) -> Option<Conflict> {
     let (size, depth) = (p.dataset.size, p.network.depth);
-    let side = u32::try_from(depth).ok().and_then(|d| size.checked_shr(d)).unwrap_or(0);
+    let side = u32::try_from(depth)
+        .ok()
+        .and_then(|d| size.checked_shr(d))
+        .unwrap_or(0);
     (p.network.pooling != Pooling::None && side < 1).then(|| Conflict {
         keys: &["network.depth", "dataset.size"],
         message: format!(
@@ -98,11 +127,15 @@ fn groups_divide_width(p: &Profile) -> Option<Conflict> {
     let width = p.network.width;
     (p.network.norm == Norm::Group && width % 4 != 0).then(|| Conflict {
         keys: &["network.width", "network.norm"],
-        message: format!("found {width}, but network.norm group needs a multiple of 4; take {}, or another norm", (width / 4 + 1) * 4),
+        message: format!(
+            "found {width}, but network.norm group needs a multiple of 4; take {}, or another norm",
+            (width / 4 + 1) * 4
+        ),
     })
 }
 
-/// Largest side at which the covariance of all pixel values (D = 3·size², 12288² numbers at 64) is still reasonable.
+/// Largest side at which the covariance of all pixel values (D = 3·size², 12288² numbers at 64) is
+/// still reasonable.
 const LARGEST_WHITENED: i64 = 64;
 
 fn whitening_fits(p: &Profile) -> Option<Conflict> {
@@ -112,8 +145,9 @@ fn whitening_fits(p: &Profile) -> Option<Conflict> {
     (p.dataset.zca && size > LARGEST_WHITENED).then(|| Conflict {
         keys: &["dataset.zca", "dataset.size"],
         message: format!(
-            "found true, but with dataset.size {size} the covariance of {values} pixel values is a matrix of {gib:.0} GiB; \
-             set dataset.zca to false, or dataset.size to {LARGEST_WHITENED} or less"
+            "found true, but with dataset.size {size} the covariance of {values} pixel values is a \
+             matrix of {gib:.0} GiB; set dataset.zca to false, or dataset.size to \
+             {LARGEST_WHITENED} or less"
         ),
     })
 }

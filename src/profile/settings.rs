@@ -1,4 +1,5 @@
-//! The settings of a run, typed. What each one means, its unit, range and source stand in [`schema()`](super::schema()).
+//! The settings of a run, typed. What each one means, its unit, range and source stand in
+//! [`schema()`](super::schema()).
 
 use super::choices::{Activation, Init, Intermediate, Kind, Norm, Pooling, Unreadable};
 use serde::{Deserialize, Serialize, Serializer};
@@ -20,7 +21,8 @@ pub struct Profile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dataset {
     pub kind: Kind,
-    /// As written in the profile: whoever opens the data looks for a relative path in the working directory, then in the data folder.
+    /// As written in the profile: whoever opens the data looks for a relative path in the working
+    /// directory, then in the data folder.
     #[serde(serialize_with = "as_text")]
     pub path: Option<PathBuf>,
     /// Pixels of a side.
@@ -119,7 +121,15 @@ impl Profile {
     /// The defaults of every key for a data set of this kind.
     pub fn new(kind: Kind) -> Self {
         Self {
-            dataset: Dataset { kind, path: None, size: 32, train_limit: None, validation: 0.1, zca: true, unreadable: Unreadable::Refuse },
+            dataset: Dataset {
+                kind,
+                path: None,
+                size: 32,
+                train_limit: None,
+                validation: 0.1,
+                zca: true,
+                unreadable: Unreadable::Refuse,
+            },
             network: Network::default(),
             expert: Expert::default(),
             distill: Distill::default(),
@@ -145,7 +155,16 @@ impl Default for Network {
 
 impl Default for Expert {
     fn default() -> Self {
-        Self { count: 100, epochs: 50, batch: 256, lr: 0.01, momentum: 0.9, weight_decay: 0.001, clipping: true, gradient_penalty: 2. }
+        Self {
+            count: 100,
+            epochs: 50,
+            batch: 256,
+            lr: 0.01,
+            momentum: 0.9,
+            weight_decay: 0.001,
+            clipping: true,
+            gradient_penalty: 2.,
+        }
     }
 }
 
@@ -172,11 +191,18 @@ impl Default for Distill {
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { every: 500, networks: vec![EvalNetwork::Convnet], repeats: 5, epochs: 1000 }
+        Self {
+            every: 500,
+            networks: vec![EvalNetwork::Convnet],
+            repeats: 5,
+            epochs: 1000,
+        }
     }
 }
 
 /// YAML is text, so a path is written as text; one that came from a profile is text already.
 fn as_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    path.as_ref().map(|p| p.to_string_lossy()).serialize(serializer)
+    path.as_ref()
+        .map(|p| p.to_string_lossy())
+        .serialize(serializer)
 }

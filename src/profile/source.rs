@@ -21,7 +21,11 @@ impl Text {
     /// The name of a built-in profile, or of the file without its ending.
     pub fn name(&self) -> String {
         match &self.source {
-            Source::File(path) => path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+            Source::File(path) => path
+                .file_stem()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
             Source::Builtin(name) => name.clone(),
             other => other.to_string(),
         }
@@ -30,12 +34,15 @@ impl Text {
     /// What two mentions of the same profile have in common, however they spell its path.
     pub fn identity(&self) -> Source {
         match &self.source {
-            Source::File(path) => Source::File(path.canonicalize().unwrap_or_else(|_| path.clone())),
+            Source::File(path) => {
+                Source::File(path.canonicalize().unwrap_or_else(|_| path.clone()))
+            }
             other => other.clone(),
         }
     }
 
-    /// The folder that an `extends` in this profile starts from. None for a profile inside the program: it has no folder.
+    /// The folder that an `extends` in this profile starts from. None for a profile inside the
+    /// program: it has no folder.
     pub fn folder(&self) -> Option<&Path> {
         match &self.source {
             Source::File(path) => Some(path.parent().unwrap_or(Path::new(""))),
@@ -44,27 +51,45 @@ impl Text {
     }
 }
 
-/// The profile behind a built-in name or a path; a relative path starts at `folder`, and without a folder there are no paths.
+/// The profile behind a built-in name or a path; a relative path starts at `folder`, and without a
+/// folder there are no paths.
 ///
-/// Err: what is wrong, at the source that could not be read, or none if there is nothing behind the name.
-pub(super) fn find(reference: &str, folder: Option<&Path>) -> Result<Text, (Option<Source>, String)> {
+/// Err: what is wrong, at the source that could not be read, or none if there is nothing behind the
+/// name.
+pub(super) fn find(
+    reference: &str,
+    folder: Option<&Path>,
+) -> Result<Text, (Option<Source>, String)> {
     if let Some(profile) = builtin().iter().find(|b| b.name == reference) {
-        return Ok(Text { source: Source::Builtin(reference.into()), text: profile.text.into() });
+        return Ok(Text {
+            source: Source::Builtin(reference.into()),
+            text: profile.text.into(),
+        });
     }
     let path: Option<PathBuf> = folder.map(|f| f.join(reference).components().collect());
-    let path_like = reference.contains('/') || reference.ends_with(".yaml") || reference.ends_with(".yml");
+    let path_like =
+        reference.contains('/') || reference.ends_with(".yaml") || reference.ends_with(".yml");
     match path {
         Some(path) if !reference.is_empty() && (path_like || path.is_file()) => match read(&path) {
-            Ok(text) => Ok(Text { source: Source::File(path), text }),
+            Ok(text) => Ok(Text {
+                source: Source::File(path),
+                text,
+            }),
             Err(message) => Err((Some(Source::File(path)), message)),
         },
         _ => {
             let names = || builtin().iter().map(|b| b.name);
             let files = neighbours(folder);
-            let meant = did_you_mean(reference, names().chain(files.iter().map(String::as_str))).map(|m| format!("{m} "));
-            let listed: Vec<_> = builtin().iter().filter(|b| b.listed).map(|b| b.name).collect();
+            let meant = did_you_mean(reference, names().chain(files.iter().map(String::as_str)))
+                .map(|m| format!("{m} "));
+            let listed: Vec<_> = builtin()
+                .iter()
+                .filter(|b| b.listed)
+                .map(|b| b.name)
+                .collect();
             let message = format!(
-                "there is no such profile; {}built-in are: {}; a path has a / or ends in .yaml or .yml",
+                "there is no such profile; {}built-in are: {}; a path has a / or ends in .yaml or \
+                 .yml",
                 meant.unwrap_or_default(),
                 listed.join(", ")
             );
@@ -99,7 +124,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<String, String> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.trim_start_matches('\u{feff}').into()),
         Err(error) => {
-            let line = bytes.iter().take(error.valid_up_to()).filter(|b| **b == b'\n').count() + 1;
+            let line = bytes
+                .iter()
+                .take(error.valid_up_to())
+                .filter(|b| **b == b'\n')
+                .count()
+                + 1;
             Err(format!("is not UTF-8 text (line {line}); save it as UTF-8"))
         }
     }
@@ -108,9 +138,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<String, String> {
 fn missing(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let files = neighbours(Some(path.parent().unwrap_or(Path::new(""))));
-    let stem = Path::new(&*name).file_stem().unwrap_or_default().to_string_lossy();
-    let meant = did_you_mean(&name, files.iter().map(String::as_str))
-        .or_else(|| builtin().iter().find(|b| b.name == stem).map(|b| format!("the built-in profile is called {:?}", b.name)));
+    let stem = Path::new(&*name)
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let meant = did_you_mean(&name, files.iter().map(String::as_str)).or_else(|| {
+        builtin()
+            .iter()
+            .find(|b| b.name == stem)
+            .map(|b| format!("the built-in profile is called {:?}", b.name))
+    });
     match meant {
         Some(meant) => format!("there is no such file; {meant}"),
         None => "there is no such file".into(),
@@ -119,12 +156,20 @@ fn missing(path: &Path) -> String {
 
 /// The profile files of a folder, to suggest one of them.
 fn neighbours(folder: Option<&Path>) -> Vec<String> {
-    let Some(folder) = folder else { return Vec::new() };
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let Some(folder) = folder else {
+        return Vec::new();
+    };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
     let entries = folder.read_dir().into_iter().flatten().flatten().take(1000);
     let names = entries.map(|e| PathBuf::from(e.file_name()));
-    let mut names: Vec<_> =
-        names.filter(|n| n.extension().is_some_and(|e| e == "yaml" || e == "yml")).map(|n| n.to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> = names
+        .filter(|n| n.extension().is_some_and(|e| e == "yaml" || e == "yml"))
+        .map(|n| n.to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }

@@ -28,7 +28,11 @@ fn refused(files: &[(&str, &str)]) -> String {
     let folder = folder(files);
     let path = folder.path().join("a.yaml");
     let text = refusal(load(path.to_str().unwrap(), &[]));
-    text.replace(&format!("{}/", folder.path().canonicalize().unwrap().display()), "").replace(&format!("{}/", folder.path().display()), "")
+    text.replace(
+        &format!("{}/", folder.path().canonicalize().unwrap().display()),
+        "",
+    )
+    .replace(&format!("{}/", folder.path().display()), "")
 }
 
 /// The refusal of a.yaml with this text.
@@ -37,7 +41,10 @@ fn refused_text(text: &str) -> String {
 }
 
 fn with_sets(sets: &[&str]) -> Result<Loaded> {
-    load("cifar10", &sets.iter().map(|s| s.to_string()).collect::<Vec<_>>())
+    load(
+        "cifar10",
+        &sets.iter().map(|s| s.to_string()).collect::<Vec<_>>(),
+    )
 }
 
 fn refused_set(set: &str) -> String {
@@ -56,11 +63,23 @@ fn every_builtin_loads_and_has_a_description() {
     for b in builtin() {
         let loaded = load(b.name, &[]).unwrap();
         assert_eq!(loaded.name, b.name);
-        assert!(b.text.starts_with("# ") && !b.description().is_empty(), "{}", b.name);
+        assert!(
+            b.text.starts_with("# ") && !b.description().is_empty(),
+            "{}",
+            b.name
+        );
     }
     let mut files: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles"))
         .unwrap()
-        .map(|e| e.unwrap().path().file_stem().unwrap().to_str().unwrap().to_string())
+        .map(|e| {
+            e.unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_string()
+        })
         .collect();
     let mut names: Vec<_> = builtin().iter().map(|b| b.name.to_string()).collect();
     files.sort();
@@ -71,9 +90,26 @@ fn every_builtin_loads_and_has_a_description() {
 #[test]
 fn mtt_switches_every_part_of_ast_off() {
     let p = load("mtt-cifar10-ipc1", &[]).unwrap().profile;
-    assert_eq!((p.expert.clipping, p.expert.gradient_penalty, p.expert.momentum), (false, 0., 0.));
-    assert_eq!((p.distill.perturbation, p.distill.balance, p.distill.momentum), (0., false, 0.));
-    assert_eq!((p.distill.intermediate, p.distill.init), (Intermediate::Off, Init::Real));
+    assert_eq!(
+        (
+            p.expert.clipping,
+            p.expert.gradient_penalty,
+            p.expert.momentum
+        ),
+        (false, 0., 0.)
+    );
+    assert_eq!(
+        (
+            p.distill.perturbation,
+            p.distill.balance,
+            p.distill.momentum
+        ),
+        (0., false, 0.)
+    );
+    assert_eq!(
+        (p.distill.intermediate, p.distill.init),
+        (Intermediate::Off, Init::Real)
+    );
 }
 
 #[test]
@@ -86,76 +122,185 @@ fn schema_covers_exactly_the_settings_and_their_defaults() {
             None => paths.push(section.clone()),
         }
     }
-    assert_eq!(paths, schema().iter().map(|k| k.path.to_string()).collect::<Vec<_>>());
+    assert_eq!(
+        paths,
+        schema()
+            .iter()
+            .map(|k| k.path.to_string())
+            .collect::<Vec<_>>()
+    );
     for key in schema() {
         let Some(default) = key.default else { continue };
         let value = check::check(key, &yaml::parse(default).unwrap()).unwrap();
-        assert_eq!(Some(&value), settings.pointer(&format!("/{}", key.path.replace('.', "/"))), "{}", key.path);
+        assert_eq!(
+            Some(&value),
+            settings.pointer(&format!("/{}", key.path.replace('.', "/"))),
+            "{}",
+            key.path
+        );
     }
 }
 
 #[test]
 fn live_keys_are_those_that_a_running_engine_can_take() {
     let live: Vec<_> = schema().iter().filter(|k| k.live).map(|k| k.path).collect();
-    let expert = ["lr", "momentum", "weight_decay", "clipping", "gradient_penalty"].map(|k| format!("expert.{k}"));
-    let distill = ["iterations", "syn_steps", "max_start_epoch", "batch", "lr_images", "lr_lr", "lr_student", "momentum", "balance"];
-    let distill = distill.iter().chain(&["intermediate", "perturbation"]).map(|k| format!("distill.{k}"));
-    let wanted: Vec<_> = expert.into_iter().chain(distill).chain(["evaluate.every".into()]).collect();
+    let expert = [
+        "lr",
+        "momentum",
+        "weight_decay",
+        "clipping",
+        "gradient_penalty",
+    ]
+    .map(|k| format!("expert.{k}"));
+    let distill = [
+        "iterations",
+        "syn_steps",
+        "max_start_epoch",
+        "batch",
+        "lr_images",
+        "lr_lr",
+        "lr_student",
+        "momentum",
+        "balance",
+    ];
+    let distill = distill
+        .iter()
+        .chain(&["intermediate", "perturbation"])
+        .map(|k| format!("distill.{k}"));
+    let wanted: Vec<_> = expert
+        .into_iter()
+        .chain(distill)
+        .chain(["evaluate.every".into()])
+        .collect();
     assert_eq!(live, wanted);
 }
 
 #[test]
 fn a_resolved_profile_reads_back_equal() {
     for b in builtin() {
-        let profile = load(b.name, &["seed=18446744073709551615".into()]).unwrap().profile;
-        assert_eq!(Profile::from_resolved(&profile.to_yaml(), Path::new("profile.yaml")).unwrap(), profile, "{}", b.name);
+        let profile = load(b.name, &["seed=18446744073709551615".into()])
+            .unwrap()
+            .profile;
+        assert_eq!(
+            Profile::from_resolved(&profile.to_yaml(), Path::new("profile.yaml")).unwrap(),
+            profile,
+            "{}",
+            b.name
+        );
     }
-    for path in ["1e3", "null", "a: b #c", "ünï/\u{1f600}", "no\nlines", " x ", "~", "!tag", "'\""] {
+    for path in [
+        "1e3",
+        "null",
+        "a: b #c",
+        "ünï/\u{1f600}",
+        "no\nlines",
+        " x ",
+        "~",
+        "!tag",
+        "'\"",
+    ] {
         let mut profile = Profile::new(Kind::ImageFolder);
         profile.dataset.path = Some(path.into());
         profile.distill.lr_lr = 0.1 + 0.2;
-        assert_eq!(Profile::from_resolved(&profile.to_yaml(), Path::new("p")).unwrap(), profile);
+        assert_eq!(
+            Profile::from_resolved(&profile.to_yaml(), Path::new("p")).unwrap(),
+            profile
+        );
     }
-    let text = refusal(Profile::from_resolved("extends: shapes\ndistill: {ipc: 0}", Path::new("run/profile.yaml")));
-    assert!(text.starts_with("run/profile.yaml: dataset.kind: missing, expected one of shapes, "), "{text}");
-    assert!(text.contains("run/profile.yaml:1: a run's profile is complete; found extends, expected none"), "{text}");
-    assert!(text.ends_with("run/profile.yaml:2: distill.ipc: found 0, expected a whole number from 1 to 10000"), "{text}");
+    let text = refusal(Profile::from_resolved(
+        "extends: shapes\ndistill: {ipc: 0}",
+        Path::new("run/profile.yaml"),
+    ));
+    assert!(
+        text.starts_with("run/profile.yaml: dataset.kind: missing, expected one of shapes, "),
+        "{text}"
+    );
+    assert!(
+        text.contains(
+            "run/profile.yaml:1: a run's profile is complete; found extends, expected none"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(
+            "run/profile.yaml:2: distill.ipc: found 0, expected a whole number from 1 to 10000"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
 fn child_wins_over_parent_and_set_over_both() {
     let folder = folder(&[
         ("a.yaml", "extends: b.yaml\ndistill: {ipc: 3}\n"),
-        ("b.yaml", "extends: cifar10-ipc1\ndistill: {ipc: 4, batch: 5}\nseed: 7"),
+        (
+            "b.yaml",
+            "extends: cifar10-ipc1\ndistill: {ipc: 4, batch: 5}\nseed: 7",
+        ),
     ]);
-    let loaded = load(folder.path().join("a.yaml").to_str().unwrap(), &["seed=8".into(), "seed=9".into()]).unwrap();
+    let loaded = load(
+        folder.path().join("a.yaml").to_str().unwrap(),
+        &["seed=8".into(), "seed=9".into()],
+    )
+    .unwrap();
     let p = &loaded.profile;
-    assert_eq!((p.distill.ipc, p.distill.batch, p.seed, p.distill.syn_steps), (3, Some(5), 9, 50));
+    assert_eq!(
+        (p.distill.ipc, p.distill.batch, p.seed, p.distill.syn_steps),
+        (3, Some(5), 9, 50)
+    );
     assert_eq!((loaded.name.as_str(), p.dataset.kind), ("a", Kind::Cifar10));
-    assert_eq!(loaded.origins["distill.batch"].to_string(), format!("{}:2", folder.path().join("b.yaml").display()));
-    assert_eq!(loaded.origins["distill.syn_steps"].to_string(), "built-in cifar10-ipc1:6");
+    assert_eq!(
+        loaded.origins["distill.batch"].to_string(),
+        format!("{}:2", folder.path().join("b.yaml").display())
+    );
+    assert_eq!(
+        loaded.origins["distill.syn_steps"].to_string(),
+        "built-in cifar10-ipc1:6"
+    );
     assert_eq!(loaded.origins["seed"].to_string(), "--set seed=9");
     assert!(!loaded.origins.contains_key("expert.count"));
 }
 
 #[test]
 fn numbers_are_read_without_loss() {
-    let p =
-        with_sets(&["distill.iterations=1e3", "distill.ipc=10.0", "distill.lr_lr=1e-6", "distill.lr_images=30", "dataset.validation=0"]);
+    let p = with_sets(&[
+        "distill.iterations=1e3",
+        "distill.ipc=10.0",
+        "distill.lr_lr=1e-6",
+        "distill.lr_images=30",
+        "dataset.validation=0",
+    ]);
     let p = p.unwrap().profile;
-    assert_eq!((p.distill.iterations, p.distill.ipc, p.distill.lr_lr, p.distill.lr_images), (1000, 10, 1e-6, 30.));
-    assert_eq!(refused_set("distill.ipc=1.5"), "--set distill.ipc=1.5: distill.ipc: found 1.5, expected a whole number from 1 to 10000");
+    assert_eq!(
+        (
+            p.distill.iterations,
+            p.distill.ipc,
+            p.distill.lr_lr,
+            p.distill.lr_images
+        ),
+        (1000, 10, 1e-6, 30.)
+    );
+    assert_eq!(
+        refused_set("distill.ipc=1.5"),
+        "--set distill.ipc=1.5: distill.ipc: found 1.5, expected a whole number from 1 to 10000"
+    );
     assert!(with_sets(&["seed=18446744073709551615"]).is_ok_and(|l| l.profile.seed == u64::MAX));
-    assert!(refused_set("seed=18446744073709551616").contains("found 18446744073709551616, expected a whole number from 0 to 2^64"));
+    assert!(
+        refused_set("seed=18446744073709551616")
+            .contains("found 18446744073709551616, expected a whole number from 0 to 2^64")
+    );
     assert!(refused_set("seed=-1").contains("found -1, expected"));
 }
 
 #[test]
 fn windows_line_ends_and_byte_order_mark_are_accepted() {
-    let p = accepted(b"\xef\xbb\xbfdataset:\r\n  kind: shapes\r\ndistill:\r\n  ipc: 2\r\nexpert:\r\n");
+    let p =
+        accepted(b"\xef\xbb\xbfdataset:\r\n  kind: shapes\r\ndistill:\r\n  ipc: 2\r\nexpert:\r\n");
     assert_eq!((p.dataset.kind, p.distill.ipc), (Kind::Shapes, 2));
     assert_eq!(
-        refused_text("dataset:\r\n  kind: shapes\r\nsede: 1\r\n").split(';').next(),
+        refused_text("dataset:\r\n  kind: shapes\r\nsede: 1\r\n")
+            .split(';')
+            .next(),
         Some("a.yaml:3: unknown key or section \"sede\"")
     );
 }
@@ -163,12 +308,31 @@ fn windows_line_ends_and_byte_order_mark_are_accepted() {
 #[test]
 fn live_edits_pass_the_same_checks() {
     let profile = with_sets(&[]).unwrap().profile;
-    assert_eq!(profile.edited("distill.lr_images=30").unwrap().distill.lr_images, 30.);
-    for set in ["distill.lr_images=-1", "distill.lr_image=1", "distill.syn_steps=1", "distill.lr_student=x", "nothing"] {
+    assert_eq!(
+        profile
+            .edited("distill.lr_images=30")
+            .unwrap()
+            .distill
+            .lr_images,
+        30.
+    );
+    for set in [
+        "distill.lr_images=-1",
+        "distill.lr_image=1",
+        "distill.syn_steps=1",
+        "distill.lr_student=x",
+        "nothing",
+    ] {
         let as_set = refused_set(set);
-        assert_eq!(refusal(profile.edited(set)), as_set.strip_prefix("--").unwrap());
+        assert_eq!(
+            refusal(profile.edited(set)),
+            as_set.strip_prefix("--").unwrap()
+        );
     }
-    assert!(refusal(profile.edited("distill.ipc=3")).starts_with("set distill.ipc=3: distill.ipc: cannot change while the run goes on"));
+    assert!(
+        refusal(profile.edited("distill.ipc=3"))
+            .starts_with("set distill.ipc=3: distill.ipc: cannot change while the run goes on")
+    );
 }
 
 #[test]
@@ -178,7 +342,10 @@ fn mutated_bytes_never_panic() {
     for round in 0..4000 {
         let mut bytes = builtin()[round % builtin().len()].text.as_bytes().to_vec();
         for _ in 0..rng.random_range(1..8) {
-            let (at, spice) = (rng.random_range(0..bytes.len()), SPICE[rng.random_range(0..SPICE.len())]);
+            let (at, spice) = (
+                rng.random_range(0..bytes.len()),
+                SPICE[rng.random_range(0..SPICE.len())],
+            );
             match rng.random_range(0..4) {
                 0 => bytes[at] = rng.random(),
                 1 => bytes.insert(at, spice),

@@ -1,11 +1,15 @@
 //! YAML in and out; the only file that knows which library reads it.
 
 use super::Profile;
-use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
+};
 use std::cell::Cell;
 use std::fmt;
 
-/// A YAML value with the line of every key. Keys keep their order and may repeat: whoever reads it says so with both lines.
+/// A YAML value with the line of every key. Keys keep their order and may repeat: whoever reads it
+/// says so with both lines.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -34,20 +38,33 @@ pub(super) struct Flaw {
     pub message: String,
 }
 
-/// A profile has three levels and some forty values; aliases may multiply what is written, so both are bounded.
+/// A profile has three levels and some forty values; aliases may multiply what is written, so both
+/// are bounded.
 const DEPTH: usize = 16;
 const VALUES: usize = 1000;
 
 /// Reads exactly one document; an empty one is null.
 pub(super) fn parse(text: &str) -> Result<Value, Flaw> {
     if let Some(line) = too_deep(text) {
-        return Err(Flaw { line: Some(line), message: nested() });
+        return Err(Flaw {
+            line: Some(line),
+            message: nested(),
+        });
     }
     let values = Cell::new(0);
     let mut documents = serde_yaml::Deserializer::from_str(text);
-    let Some(first) = documents.next() else { return Ok(Value::Null) };
-    let value = Node { depth: 0, values: &values }.deserialize(first).map_err(flaw)?;
-    let Some(second) = documents.next() else { return Ok(value) };
+    let Some(first) = documents.next() else {
+        return Ok(Value::Null);
+    };
+    let value = Node {
+        depth: 0,
+        values: &values,
+    }
+    .deserialize(first)
+    .map_err(flaw)?;
+    let Some(second) = documents.next() else {
+        return Ok(value);
+    };
     match second.deserialize_any(Stop) {
         Err(error) if !error.to_string().contains(SECOND) => Err(flaw(error)),
         stopped => Err(Flaw {
@@ -65,14 +82,21 @@ pub(super) fn emit(profile: &Profile) -> String {
 
 fn flaw(error: serde_yaml::Error) -> Flaw {
     let text = error.to_string();
-    // A position is at the front of our messages already; only the parser's own text may hold a second one worth keeping.
+    // A position is at the front of our messages already; only the parser's own text may hold a
+    // second one worth keeping.
     let message = match text.rsplit_once(OWN) {
-        Some((_, own)) => own.rsplit_once(" at line ").map_or(own, |(message, _)| message).to_string(),
+        Some((_, own)) => own
+            .rsplit_once(" at line ")
+            .map_or(own, |(message, _)| message)
+            .to_string(),
         None if text.starts_with("recursion limit") => nested(),
         None if text.starts_with("repetition limit") => multiplied(),
         None => format!("not valid YAML: {text}"),
     };
-    Flaw { line: error.location().map(|l| l.line()), message }
+    Flaw {
+        line: error.location().map(|l| l.line()),
+        message,
+    }
 }
 
 /// Marks the messages that this file gives to the library to carry.
@@ -90,8 +114,9 @@ fn own<E: de::Error>(message: impl fmt::Display) -> E {
     E::custom(format!("{OWN}{message}"))
 }
 
-/// The line on which brackets are open beyond any sense: the library's time grows with the square of their depth, to minutes.
-/// Brackets in text and comments count too, but close again as a rule; hundreds that stay open are no profile.
+/// The line on which brackets are open beyond any sense: the library's time grows with the square
+/// of their depth, to minutes. Brackets in text and comments count too, but close again as a rule;
+/// hundreds that stay open are no profile.
 fn too_deep(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     for (number, line) in text.lines().enumerate() {
@@ -118,7 +143,14 @@ struct Node<'a> {
 
 impl Node<'_> {
     fn below<E: de::Error>(self) -> Result<Self, E> {
-        if self.depth == DEPTH { Err(own(nested())) } else { Ok(Self { depth: self.depth + 1, ..self }) }
+        if self.depth == DEPTH {
+            Err(own(nested()))
+        } else {
+            Ok(Self {
+                depth: self.depth + 1,
+                ..self
+            })
+        }
     }
 }
 
@@ -188,7 +220,11 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let (below, mut map) = (self.below()?, Vec::new());
         while let Some((key, line)) = entries.next_key_seed(KeyAndLine)? {
-            map.push(Entry { key, line, value: entries.next_value_seed(below)? });
+            map.push(Entry {
+                key,
+                line,
+                value: entries.next_value_seed(below)?,
+            });
         }
         Ok(Value::Map(map))
     }
@@ -200,14 +236,18 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 }
 
-/// A key and its line. The library tells positions only in errors, so the visitor fails on purpose once it has the key:
-/// the error comes back with the key's position in its text, and reading goes on behind the key.
+/// A key and its line. The library tells positions only in errors, so the visitor fails on purpose
+/// once it has the key: the error comes back with the key's position in its text, and reading goes
+/// on behind the key.
 struct KeyAndLine;
 
 impl<'de> DeserializeSeed<'de> for KeyAndLine {
     type Value = (String, usize);
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(String, usize), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<(String, usize), D::Error> {
         let mut found = None;
         match deserializer.deserialize_any(Capture(&mut found)) {
             Ok(never) => match never {},
@@ -221,8 +261,12 @@ impl<'de> DeserializeSeed<'de> for KeyAndLine {
 
 /// The line in "… at line 3 column 5"; the library leaves it out at the very beginning of the text.
 fn line_in(message: &str) -> usize {
-    let position = message.rsplit_once(" at line ").and_then(|(_, position)| position.split_once(" column "));
-    position.and_then(|(line, _)| line.parse().ok()).unwrap_or(1)
+    let position = message
+        .rsplit_once(" at line ")
+        .and_then(|(_, position)| position.split_once(" column "));
+    position
+        .and_then(|(line, _)| line.parse().ok())
+        .unwrap_or(1)
 }
 
 enum Never {}
@@ -289,13 +333,21 @@ impl fmt::Display for Value {
             Self::Bool(v) => write!(f, "{v}"),
             Self::Int(v) => write!(f, "{v}"),
             Self::Float(v) if v.is_nan() => f.write_str(".nan"),
-            Self::Float(v) if v.is_infinite() => f.write_str(if *v > 0. { ".inf" } else { "-.inf" }),
+            Self::Float(v) if v.is_infinite() => {
+                f.write_str(if *v > 0. { ".inf" } else { "-.inf" })
+            }
             Self::Float(v) => write!(f, "{v:?}"),
-            Self::Text(v) if v.chars().count() > 40 => write!(f, "the text {:?}…", v.chars().take(40).collect::<String>()),
+            Self::Text(v) if v.chars().count() > 40 => {
+                write!(f, "the text {:?}…", v.chars().take(40).collect::<String>())
+            }
             Self::Text(v) => write!(f, "the text {v:?}"),
             Self::List(_) => f.write_str("a list"),
             Self::Map(_) => f.write_str("a mapping"),
-            Self::Tagged(tag) => write!(f, "a value with the tag \"!{}\"", tag.trim_start_matches('!')),
+            Self::Tagged(tag) => write!(
+                f,
+                "a value with the tag \"!{}\"",
+                tag.trim_start_matches('!')
+            ),
         }
     }
 }

@@ -30,7 +30,11 @@ pub fn files(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            let step = name.strip_prefix("step_")?.strip_suffix(".safetensors")?.parse().ok()?;
+            let step = name
+                .strip_prefix("step_")?
+                .strip_suffix(".safetensors")?
+                .parse()
+                .ok()?;
             Some((step, entry.path()))
         })
         .collect();

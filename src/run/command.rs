@@ -1,4 +1,5 @@
-//! What can be asked of a running engine, and what it answers. On the socket both are a JSON object a line.
+//! What can be asked of a running engine, and what it answers. On the socket both are a JSON object
+//! a line.
 
 use super::event::CommandStatus;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,8 @@ use std::fmt;
 /// The longest line that an engine reads from a socket, in bytes.
 pub const LONGEST_LINE: usize = 4096;
 
-/// Something to ask of an engine. It takes effect between two steps (of distillation, of an expert's epoch, of an evaluation).
+/// Something to ask of an engine. It takes effect between two steps (of distillation, of an
+/// expert's epoch, of an evaluation).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
@@ -57,7 +59,8 @@ impl fmt::Display for Command {
     }
 }
 
-/// An engine's answer: accepted, or rejected with a reason. `from` and `to` are the old and the new value of what changes.
+/// An engine's answer: accepted, or rejected with a reason. `from` and `to` are the old and the new
+/// value of what changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     pub status: CommandStatus,
@@ -71,15 +74,29 @@ pub struct Answer {
 
 impl Answer {
     pub fn accepted() -> Self {
-        Self { status: CommandStatus::Accepted, reason: None, from: None, to: None }
+        Self {
+            status: CommandStatus::Accepted,
+            reason: None,
+            from: None,
+            to: None,
+        }
     }
 
     pub fn changed(from: impl Into<Value>, to: impl Into<Value>) -> Self {
-        Self { from: Some(from.into()), to: Some(to.into()), ..Self::accepted() }
+        Self {
+            from: Some(from.into()),
+            to: Some(to.into()),
+            ..Self::accepted()
+        }
     }
 
     pub fn rejected(reason: impl Into<String>) -> Self {
-        Self { status: CommandStatus::Rejected, reason: Some(reason.into()), from: None, to: None }
+        Self {
+            status: CommandStatus::Rejected,
+            reason: Some(reason.into()),
+            from: None,
+            to: None,
+        }
     }
 
     pub fn is_accepted(&self) -> bool {
@@ -90,7 +107,11 @@ impl Answer {
 /// "accepted: 100 → 30", "rejected: it is paused already".
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_accepted() { "accepted" } else { "rejected" })?;
+        f.write_str(if self.is_accepted() {
+            "accepted"
+        } else {
+            "rejected"
+        })?;
         match (&self.reason, &self.from, &self.to) {
             (Some(reason), ..) => write!(f, ": {reason}"),
             (None, Some(from), Some(to)) => write!(f, ": {from} → {to}"),
@@ -107,21 +128,44 @@ mod tests {
     fn commands_are_lines_of_json() {
         for (command, line) in [
             (Command::Pause, r#"{"command":"pause"}"#),
-            (Command::RollBack { step: 7 }, r#"{"command":"roll_back","step":7}"#),
-            (Command::Set { edit: "distill.lr_lr=0".into() }, r#"{"command":"set","edit":"distill.lr_lr=0"}"#),
+            (
+                Command::RollBack { step: 7 },
+                r#"{"command":"roll_back","step":7}"#,
+            ),
+            (
+                Command::Set {
+                    edit: "distill.lr_lr=0".into(),
+                },
+                r#"{"command":"set","edit":"distill.lr_lr=0"}"#,
+            ),
         ] {
             assert_eq!(serde_json::to_string(&command).expect("serialises"), line);
-            assert_eq!(serde_json::from_str::<Command>(line).expect("parses"), command);
+            assert_eq!(
+                serde_json::from_str::<Command>(line).expect("parses"),
+                command
+            );
         }
-        for bad in ["", "{}", r#"{"command":"explode"}"#, r#"{"command":"set"}"#, r#"{"command":"roll_back","step":-1}"#] {
+        for bad in [
+            "",
+            "{}",
+            r#"{"command":"explode"}"#,
+            r#"{"command":"set"}"#,
+            r#"{"command":"roll_back","step":-1}"#,
+        ] {
             assert!(serde_json::from_str::<Command>(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn answers_read_as_a_sentence() {
-        assert_eq!(Answer::changed(100., 30.).to_string(), "accepted: 100.0 → 30.0");
-        assert_eq!(Answer::rejected("it is paused already").to_string(), "rejected: it is paused already");
+        assert_eq!(
+            Answer::changed(100., 30.).to_string(),
+            "accepted: 100.0 → 30.0"
+        );
+        assert_eq!(
+            Answer::rejected("it is paused already").to_string(),
+            "rejected: it is paused already"
+        );
         assert_eq!(Answer::accepted().to_string(), "accepted");
     }
 }

@@ -44,7 +44,8 @@ pub enum EngineAt {
     Here,
     /// At work on another machine, whose locks are seen on this one.
     Host(String),
-    /// The latest engine was on another machine and has not said that it ended: its locks may not be seen here.
+    /// The latest engine was on another machine and has not said that it ended: its locks may not
+    /// be seen here.
     Perhaps(String),
     Nowhere,
 }
@@ -65,9 +66,11 @@ const LOCK_TRIES: u32 = 10;
 const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 impl RunDir {
-    /// Creates a new run below `runs`: `name`, or else the first of `PROFILE-001`, `-002` … that is free.
+    /// Creates a new run below `runs`: `name`, or else the first of `PROFILE-001`, `-002` … that is
+    /// free.
     ///
-    /// A name is letters, digits, `.`, `-` and `_`, up to 100, and does not begin with a dot. Errors: a bad or taken name.
+    /// A name is letters, digits, `.`, `-` and `_`, up to 100, and does not begin with a dot.
+    /// Errors: a bad or taken name.
     pub fn create(runs: &Path, profile: &str, name: Option<&str>) -> Result<Self> {
         if let Some(name) = name {
             check_name(name)?;
@@ -88,40 +91,51 @@ impl RunDir {
         let name = name.unwrap_or(profile);
         if Self::open(&runs.join(name)).is_none() {
             return Err(Error::Usage(format!(
-                "there is something called \"{name}\" in {} already that is no run (perhaps a start that was killed at once): choose another \
-                 --name, or move it away",
+                "there is something called \"{name}\" in {} already that is no run (perhaps a \
+                 start that was killed at once): choose another --name, or move it away",
                 runs.display()
             )));
         }
         Err(Error::Usage(format!(
-            "there is a run \"{name}\" in {} already: choose another --name, or go on with it by `astill resume {}`",
+            "there is a run \"{name}\" in {} already: choose another --name, or go on with it by \
+             `astill resume {}`",
             runs.display(),
             Self::at(runs.join(name)).reference()
         )))
     }
 
-    /// Removes what [`RunDir::create`] made, for a run that could not be begun. Anything else in it stays, and so does the folder then.
+    /// Removes what [`RunDir::create`] made, for a run that could not be begun. Anything else in it
+    /// stays, and so does the folder then.
     pub fn remove_unborn(&self) {
         let _ = fs::remove_file(self.profile());
         let _ = fs::remove_file(self.path.join("lock"));
-        FOLDERS.iter().for_each(|folder| _ = fs::remove_dir(self.path.join(folder)));
+        FOLDERS
+            .iter()
+            .for_each(|folder| _ = fs::remove_dir(self.path.join(folder)));
         let _ = fs::remove_dir(&self.path);
     }
 
     fn with_folders(path: PathBuf) -> Result<Self> {
         let run = Self { path };
-        let made =
-            FOLDERS.map(|folder| run.path.join(folder)).into_iter().try_for_each(|f| fs::create_dir(&f).map_err(Error::io("create", f)));
+        let made = FOLDERS
+            .map(|folder| run.path.join(folder))
+            .into_iter()
+            .try_for_each(|f| fs::create_dir(&f).map_err(Error::io("create", f)));
         made.inspect_err(|_| run.remove_unborn())?;
         Ok(run)
     }
 
-    /// Errors: one of the run's folders is a link, behind which anything of the user's could be changed, or no folder at all.
+    /// Errors: one of the run's folders is a link, behind which anything of the user's could be
+    /// changed, or no folder at all.
     pub fn check_folders(&self) -> Result<()> {
         for folder in FOLDERS {
             let path = self.path.join(folder);
             if path.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
-                return Err(Error::file(path, "is a link or no folder, and a run writes only to folders of its own; put a folder there"));
+                return Err(Error::file(
+                    path,
+                    "is a link or no folder, and a run writes only to folders of its own; put a \
+                     folder there",
+                ));
             }
         }
         Ok(())
@@ -129,10 +143,13 @@ impl RunDir {
 
     /// The run in this folder; none if it holds no run.
     pub fn open(path: &Path) -> Option<Self> {
-        path.join("profile.yaml").is_file().then(|| Self { path: path.to_path_buf() })
+        path.join("profile.yaml").is_file().then(|| Self {
+            path: path.to_path_buf(),
+        })
     }
 
-    /// Finds an existing run: a path, a name below `runs`, or the beginning of exactly one name there.
+    /// Finds an existing run: a path, a name below `runs`, or the beginning of exactly one name
+    /// there.
     pub fn find(runs: &Path, reference: &str) -> Result<Self> {
         for path in [runs.join(reference), PathBuf::from(reference)] {
             if let Some(run) = Self::open(&path).filter(|_| !reference.is_empty()) {
@@ -149,14 +166,22 @@ impl RunDir {
         names.sort();
         let matching: Vec<&String> = names.iter().filter(|n| n.starts_with(reference)).collect();
         match (matching.as_slice(), names.as_slice()) {
-            ([only], _) => Ok(Self { path: runs.join(only) }),
-            ([], []) => {
-                Err(Error::Usage(format!("no run \"{reference}\": there are no runs in {} (--runs DIR looks elsewhere)", runs.display())))
-            }
-            ([], all) => Err(Error::Usage(format!("no run \"{reference}\" in {}: there are {}", runs.display(), listed(all.iter())))),
-            (several, _) => {
-                Err(Error::Usage(format!("\"{reference}\" could be {}: give more of the name", listed(several.iter().copied()))))
-            }
+            ([only], _) => Ok(Self {
+                path: runs.join(only),
+            }),
+            ([], []) => Err(Error::Usage(format!(
+                "no run \"{reference}\": there are no runs in {} (--runs DIR looks elsewhere)",
+                runs.display()
+            ))),
+            ([], all) => Err(Error::Usage(format!(
+                "no run \"{reference}\" in {}: there are {}",
+                runs.display(),
+                listed(all.iter())
+            ))),
+            (several, _) => Err(Error::Usage(format!(
+                "\"{reference}\" could be {}: give more of the name",
+                listed(several.iter().copied())
+            ))),
         }
     }
 
@@ -172,26 +197,44 @@ impl RunDir {
 
     /// The run's name.
     pub fn name(&self) -> String {
-        self.path.canonicalize().unwrap_or_else(|_| self.path.clone()).file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.path
+            .canonicalize()
+            .unwrap_or_else(|_| self.path.clone())
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     }
 
-    /// What a command calls this run from here: its name if it is in the folder of runs that commands look in by themselves, else its path.
+    /// What a command calls this run from here: its name if it is in the folder of runs that
+    /// commands look in by themselves, else its path.
     pub fn reference(&self) -> String {
         let folder = |path: &Path| path.canonicalize().ok();
-        let is_usual = self.path.parent().and_then(folder).is_some_and(|parent| Some(parent) == folder(Path::new(USUAL_RUNS)));
+        let is_usual = self
+            .path
+            .parent()
+            .and_then(folder)
+            .is_some_and(|parent| Some(parent) == folder(Path::new(USUAL_RUNS)));
         let usual = self.path.file_name().filter(|_| is_usual);
-        usual.unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+        usual
+            .unwrap_or(self.path.as_os_str())
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// The right to be this run's engine. Errors: another process has it.
     pub fn lock(&self) -> Result<EngineLock> {
         let path = self.path.join("lock");
-        let mut file = foreign_file::open_own(&path, OpenOptions::new().write(true).create(true)).map_err(Error::io("open", &path))?;
+        let mut file = foreign_file::open_own(&path, OpenOptions::new().write(true).create(true))
+            .map_err(Error::io("open", &path))?;
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
                 Ok(()) => {
-                    // without the name the run only looks, from other machines, like one whose engine was killed
-                    let _ = file.set_len(0).and_then(|()| file.write_all(host().as_bytes()));
+                    // without the name the run only looks, from other machines, like one whose
+                    // engine was killed
+                    let _ = file
+                        .set_len(0)
+                        .and_then(|()| file.write_all(host().as_bytes()));
                     return Ok(EngineLock { file });
                 }
                 // perhaps only somebody who looks whether an engine is at work
@@ -201,16 +244,21 @@ impl RunDir {
         }
         let (path, it) = (self.path.display(), self.reference());
         Err(Error::Usage(format!(
-            "{path} is in the hands of another astill already: watch it with `astill attach {it}`, or end it first with `astill send {it} stop`"
+            "{path} is in the hands of another astill already: watch it with `astill attach {it}`, \
+             or end it first with `astill send {it} stop`"
         )))
     }
 
     /// Where the run's engine is. Changes nothing.
     pub fn engine(&self) -> EngineAt {
-        let Ok(file) = foreign_file::open(&self.path.join("lock")) else { return EngineAt::Nowhere };
+        let Ok(file) = foreign_file::open(&self.path.join("lock")) else {
+            return EngineAt::Nowhere;
+        };
         let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
         let mut there = String::new();
-        let named = (&file).take(HOST_LENGTH).read_to_string(&mut there).is_ok() && !there.is_empty() && there != host();
+        let named = (&file).take(HOST_LENGTH).read_to_string(&mut there).is_ok()
+            && !there.is_empty()
+            && there != host();
         match (is_held, named) {
             (true, false) => EngineAt::Here,
             (true, true) => EngineAt::Host(there),
@@ -228,26 +276,44 @@ impl RunDir {
         self.path.join("profile.yaml")
     }
 
-    /// The profile of the run, as it was begun with. Errors: it cannot be read, or is refused like any profile.
+    /// The profile of the run, as it was begun with. Errors: it cannot be read, or is refused like
+    /// any profile.
     pub fn read_profile(&self) -> Result<Profile> {
         let path = self.profile();
-        let text = foreign_file::read_text(&path, LARGEST_PROFILE).map_err(Error::io("read", &path))?;
+        let text =
+            foreign_file::read_text(&path, LARGEST_PROFILE).map_err(Error::io("read", &path))?;
         Profile::from_resolved(&text, &path)
     }
 
-    /// The path of a file that the record of the run names, which must lie in the run's folder: a record may come from anybody.
+    /// The path of a file that the record of the run names, which must lie in the run's folder: a
+    /// record may come from anybody.
     ///
-    /// Errors: an absolute path or `..`, a link that leads out of the folder, anything else than a regular file.
+    /// Errors: an absolute path or `..`, a link that leads out of the folder, anything else than a
+    /// regular file.
     pub fn own_file(&self, name: &str) -> Result<PathBuf> {
         let path = self.path.join(name);
-        if !Path::new(name).components().all(|c| matches!(c, Component::Normal(_))) {
-            return Err(Error::file(&self.path, format!("the record names the file {name:?}, expected one in the folder of the run")));
+        if !Path::new(name)
+            .components()
+            .all(|c| matches!(c, Component::Normal(_)))
+        {
+            return Err(Error::file(
+                &self.path,
+                format!(
+                    "the record names the file {name:?}, expected one in the folder of the run"
+                ),
+            ));
         }
         let (found, folder) = (path.canonicalize(), self.path.canonicalize());
-        let (found, folder) = (found.map_err(Error::io("find", &path))?, folder.map_err(Error::io("find", &self.path))?);
+        let (found, folder) = (
+            found.map_err(Error::io("find", &path))?,
+            folder.map_err(Error::io("find", &self.path))?,
+        );
         match found.starts_with(folder) && found.is_file() {
             true => Ok(found),
-            false => Err(Error::file(path, "leads out of the folder of the run or is no regular file, so it is left alone")),
+            false => Err(Error::file(
+                path,
+                "leads out of the folder of the run or is no regular file, so it is left alone",
+            )),
         }
     }
 
@@ -266,15 +332,23 @@ impl RunDir {
 
 /// The name of this machine.
 fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn check_name(name: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if name.is_empty() || name.len() > NAME_LENGTH || name.starts_with(['.', '-']) || !name.chars().all(allowed) {
+    if name.is_empty()
+        || name.len() > NAME_LENGTH
+        || name.starts_with(['.', '-'])
+        || !name.chars().all(allowed)
+    {
         let shown: String = name.escape_debug().take(NAME_LENGTH).collect();
         return Err(Error::Usage(format!(
-            "--name: found \"{shown}\", expected 1 to {NAME_LENGTH} letters, digits, \".\", \"-\" or \"_\", not beginning with \".\" or \"-\""
+            "--name: found \"{shown}\", expected 1 to {NAME_LENGTH} letters, digits, \".\", \"-\" \
+             or \"_\", not beginning with \".\" or \"-\""
         )));
     }
     Ok(())
@@ -282,14 +356,28 @@ fn check_name(name: &str) -> Result<()> {
 
 /// The part of a profile's name that a run is called after.
 fn profile_stem(profile: &str) -> String {
-    let safe: String = profile.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' }).collect();
-    let stem: String = safe.trim_start_matches(['.', '-']).chars().take(NAME_LENGTH / 2).collect();
+    let safe: String = profile
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let stem: String = safe
+        .trim_start_matches(['.', '-'])
+        .chars()
+        .take(NAME_LENGTH / 2)
+        .collect();
     if stem.is_empty() { "run".into() } else { stem }
 }
 
 fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
     const SHOWN: usize = 8;
-    let (count, mut shown): (usize, Vec<&str>) = (names.len(), names.take(SHOWN).map(String::as_str).collect());
+    let (count, mut shown): (usize, Vec<&str>) =
+        (names.len(), names.take(SHOWN).map(String::as_str).collect());
     if count > SHOWN {
         shown.push("…");
     }
@@ -303,12 +391,26 @@ mod tests {
     #[test]
     fn names_are_counted_up_and_taken_ones_refused() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        assert_eq!(RunDir::create(runs.path(), "shapes", None)?.name(), "shapes-001");
-        assert_eq!(RunDir::create(runs.path(), "shapes", None)?.name(), "shapes-002");
+        assert_eq!(
+            RunDir::create(runs.path(), "shapes", None)?.name(),
+            "shapes-001"
+        );
+        assert_eq!(
+            RunDir::create(runs.path(), "shapes", None)?.name(),
+            "shapes-002"
+        );
         RunDir::create(runs.path(), "shapes", Some("mine"))?;
-        assert_eq!(RunDir::create(runs.path(), "shapes", Some("mine")).map_err(|e| e.exit_status()).err(), Some(2));
+        assert_eq!(
+            RunDir::create(runs.path(), "shapes", Some("mine"))
+                .map_err(|e| e.exit_status())
+                .err(),
+            Some(2)
+        );
         for bad in ["", "..", "a/b", ".hidden", "-x", "a\nb", &"x".repeat(101)] {
-            assert!(RunDir::create(runs.path(), "shapes", Some(bad)).is_err(), "{bad:?}");
+            assert!(
+                RunDir::create(runs.path(), "shapes", Some(bad)).is_err(),
+                "{bad:?}"
+            );
         }
         Ok(())
     }
@@ -323,7 +425,10 @@ mod tests {
         let find = |r: &str| RunDir::find(runs.path(), r).map(|d| d.name());
         assert_eq!(find("b")?, "beta");
         assert_eq!(find("alpha-2")?, "alpha-2");
-        assert_eq!(find(&runs.path().join("alpha-1").to_string_lossy())?, "alpha-1");
+        assert_eq!(
+            find(&runs.path().join("alpha-1").to_string_lossy())?,
+            "alpha-1"
+        );
         assert!(find("alpha").is_err_and(|e| e.to_string().contains("alpha-1, alpha-2")));
         assert!(find("gamma").is_err_and(|e| e.exit_status() == 2));
         Ok(())
@@ -355,7 +460,11 @@ mod tests {
         assert_eq!(run.engine(), EngineAt::Host("elsewhere".into()));
         drop(held);
         fs::write(&lock, host()).map_err(Error::io("write", &lock))?;
-        assert_eq!(run.engine(), EngineAt::Nowhere, "it was killed on this machine");
+        assert_eq!(
+            run.engine(),
+            EngineAt::Nowhere,
+            "it was killed on this machine"
+        );
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Live edits: which setting was changed when. A resumed run makes the same changes at the same places, so it goes the same way.
+//! Live edits: which setting was changed when. A resumed run makes the same changes at the same
+//! places, so it goes the same way.
 
 use super::RunDir;
 use crate::atomic_file::write_atomically;
@@ -64,7 +65,10 @@ impl Edits {
 
     /// `profile` as it is from `place` on.
     pub fn apply(&self, profile: &Profile, place: Place) -> Result<Profile> {
-        self.edits.iter().filter(|e| e.at <= place).try_fold(profile.clone(), |p, e| p.edited(&e.set))
+        self.edits
+            .iter()
+            .filter(|e| e.at <= place)
+            .try_fold(profile.clone(), |p, e| p.edited(&e.set))
     }
 
     /// Adds an edit and keeps the list.
@@ -88,13 +92,15 @@ impl Edits {
         if self.edits.is_empty() {
             return Ok(());
         }
-        let text = serde_json::to_string_pretty(&self.edits).map_err(|e| Error::file(&self.file, e.to_string()))?;
+        let text = serde_json::to_string_pretty(&self.edits)
+            .map_err(|e| Error::file(&self.file, e.to_string()))?;
         write_atomically(&self.file, text.as_bytes())
     }
 }
 
 fn unreadable(file: &Path, flaw: &serde_json::Error) -> Error {
-    let remedy = "bring it back from a copy, or remove it to go on with the settings of profile.yaml; nothing else of the run is touched";
+    let remedy = "bring it back from a copy, or remove it to go on with the settings of \
+                  profile.yaml; nothing else of the run is touched";
     Error::file(file, format!("not a list of edits: {flaw}; {remedy}"))
 }
 
@@ -108,15 +114,46 @@ mod tests {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let run = RunDir::create(runs.path(), "p", None)?;
         let profile = load("shapes", &[])?.profile;
-        let edit = |at, set: &str| Edit { at, set: set.into() };
+        let edit = |at, set: &str| Edit {
+            at,
+            set: set.into(),
+        };
         let mut edits = Edits::read(&run)?;
-        edits.push(edit(Place::Expert { expert: 1, epoch: 2 }, "expert.lr=0.5"))?;
+        edits.push(edit(
+            Place::Expert {
+                expert: 1,
+                epoch: 2,
+            },
+            "expert.lr=0.5",
+        ))?;
         edits.push(edit(Place::Step(3), "distill.lr_images=7"))?;
         edits.push(edit(Place::Step(9), "distill.lr_images=8"))?;
         let mut edits = Edits::read(&run)?;
-        let lr = |edits: &Edits, place| edits.apply(&profile, place).map(|p| (p.expert.lr, p.distill.lr_images));
-        assert_eq!(lr(&edits, Place::Expert { expert: 1, epoch: 1 })?, (profile.expert.lr, profile.distill.lr_images));
-        assert_eq!(lr(&edits, Place::Expert { expert: 2, epoch: 0 })?, (0.5, profile.distill.lr_images));
+        let lr = |edits: &Edits, place| {
+            edits
+                .apply(&profile, place)
+                .map(|p| (p.expert.lr, p.distill.lr_images))
+        };
+        assert_eq!(
+            lr(
+                &edits,
+                Place::Expert {
+                    expert: 1,
+                    epoch: 1
+                }
+            )?,
+            (profile.expert.lr, profile.distill.lr_images)
+        );
+        assert_eq!(
+            lr(
+                &edits,
+                Place::Expert {
+                    expert: 2,
+                    epoch: 0
+                }
+            )?,
+            (0.5, profile.distill.lr_images)
+        );
         assert_eq!(lr(&edits, Place::Step(3))?, (0.5, 7.));
         assert_eq!(lr(&edits, Place::Step(9))?, (0.5, 8.));
         edits.move_back_to(Place::Step(2))?;

@@ -1,4 +1,5 @@
-//! What an engine tells the world: one [`Event`] a line in `events.jsonl`. docs/protocol.md describes every kind.
+//! What an engine tells the world: one [`Event`] a line in `events.jsonl`. docs/protocol.md
+//! describes every kind.
 
 use crate::EpochRecord;
 use crate::json::{real, reals};
@@ -19,7 +20,8 @@ pub struct Event {
     pub what: What,
 }
 
-/// What happened. The JSON key `kind` holds the variant's name in snake case. Numbers that are not finite are null.
+/// What happened. The JSON key `kind` holds the variant's name in snake case. Numbers that are not
+/// finite are null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum What {
@@ -99,7 +101,8 @@ pub enum What {
         image_gradient: f64,
         seconds: f64,
     },
-    /// A picture of the synthetic images after `step` steps; `file` is relative to the run directory.
+    /// A picture of the synthetic images after `step` steps; `file` is relative to the run
+    /// directory.
     Samples {
         step: u64,
         file: String,
@@ -114,7 +117,8 @@ pub enum What {
         std: f64,
         values: Vec<f64>,
     },
-    /// Somebody asked for something; `from` and `to` are the old and the new value of a changed setting.
+    /// Somebody asked for something; `from` and `to` are the old and the new value of a changed
+    /// setting.
     Command {
         command: String,
         status: CommandStatus,
@@ -127,7 +131,8 @@ pub enum What {
         step: u64,
         file: String,
     },
-    /// Memory of the engine: resident on the host, in use on the device (null where it is not measured).
+    /// Memory of the engine: resident on the host, in use on the device (null where it is not
+    /// measured).
     Memory {
         host_mib: u64,
         device_mib: Option<u64>,
@@ -135,7 +140,8 @@ pub enum What {
     Warning {
         message: String,
     },
-    /// The run waits because something cannot be written, for the reason given; without one, it goes on.
+    /// The run waits because something cannot be written, for the reason given; without one, it
+    /// goes on.
     Waiting {
         reason: Option<String>,
     },
@@ -144,7 +150,8 @@ pub enum What {
         status: Status,
         /// Why, where it is not `done`.
         reason: Option<String>,
-        /// The step whose images were chosen: by accuracy on the validation share, or the last where there is none.
+        /// The step whose images were chosen: by accuracy on the validation share, or the last
+        /// where there is none.
         best_step: Option<u64>,
         /// The accuracy that it was chosen by.
         best_validation: Option<f64>,
@@ -251,18 +258,43 @@ mod tests {
             intermediate: vec![1., f64::NAN],
             student_lr: 0.01,
             balance_factor: 1.,
-            perturbation: Perturbation { relative: 0.1, per_layer: vec![0.2] },
+            perturbation: Perturbation {
+                relative: 0.1,
+                per_layer: vec![0.2],
+            },
             reach: 1.,
             alignment: 0.5,
             image_gradient: f64::NAN,
             seconds: 0.1,
         };
-        let event = Event { seq: 7, time: "2026-01-01T00:00:00.000Z".into(), what };
+        let event = Event {
+            seq: 7,
+            time: "2026-01-01T00:00:00.000Z".into(),
+            what,
+        };
         let line = serde_json::to_string(&event).expect("serialises");
-        assert!(line.starts_with(r#"{"seq":7,"time":"2026-01-01T00:00:00.000Z","kind":"distill_step","step":3"#), "{line}");
+        assert!(
+            line.starts_with(
+                r#"{"seq":7,"time":"2026-01-01T00:00:00.000Z","kind":"distill_step","step":3"#
+            ),
+            "{line}"
+        );
         let back: Event = serde_json::from_str(&line).expect("parses");
-        let What::DistillStep { matching_loss, intermediate, step, .. } = back.what else { panic!("another kind") };
-        assert!(step == 3 && matching_loss.is_nan() && intermediate[0] == 1. && intermediate[1].is_nan());
+        let What::DistillStep {
+            matching_loss,
+            intermediate,
+            step,
+            ..
+        } = back.what
+        else {
+            panic!("another kind")
+        };
+        assert!(
+            step == 3
+                && matching_loss.is_nan()
+                && intermediate[0] == 1.
+                && intermediate[1].is_nan()
+        );
     }
 
     #[test]

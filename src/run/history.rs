@@ -5,7 +5,8 @@ use crate::run::event::LONGEST_LINE;
 use crate::{Error, Result, foreign_file};
 use std::path::{Path, PathBuf};
 
-/// How a run was first started, and how it ended if it did: what a resumed run needs to know from its events.
+/// How a run was first started, and how it ended if it did: what a resumed run needs to know from
+/// its events.
 #[derive(Debug, Default)]
 pub struct History {
     /// Device and intra-op threads of the first engine.
@@ -25,18 +26,32 @@ impl History {
         let file = foreign_file::open(events).map_err(Error::io("open", events))?;
         let mut history = Self::default();
         let take = |line: &[u8]| {
-            let Ok(event) = serde_json::from_slice::<Event>(line) else { return };
+            let Ok(event) = serde_json::from_slice::<Event>(line) else {
+                return;
+            };
             history.done = None;
             match event.what {
-                What::RunStarted { device, threads, profile, data, folder, .. } if history.device.is_none() => {
-                    (history.device, history.threads, history.profile) = (Some(device), Some(threads), Some(profile));
+                What::RunStarted {
+                    device,
+                    threads,
+                    profile,
+                    data,
+                    folder,
+                    ..
+                } if history.device.is_none() => {
+                    (history.device, history.threads, history.profile) =
+                        (Some(device), Some(threads), Some(profile));
                     (history.data, history.folder) = (Some(data.into()), Some(folder.into()));
                 }
-                What::RunFinished { status: Status::Done, .. } => history.done = Some(event.what),
+                What::RunFinished {
+                    status: Status::Done,
+                    ..
+                } => history.done = Some(event.what),
                 _ => {}
             }
         };
-        foreign_file::for_each_line(&file, LONGEST_LINE, take).map_err(Error::io("read", events))?;
+        foreign_file::for_each_line(&file, LONGEST_LINE, take)
+            .map_err(Error::io("read", events))?;
         Ok(history)
     }
 }

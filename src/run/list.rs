@@ -1,4 +1,5 @@
-//! The runs in a folder, and how each stands: from the beginning and the end of its events, whatever their number.
+//! The runs in a folder, and how each stands: from the beginning and the end of its events,
+//! whatever their number.
 
 use super::event::{CommandStatus, Event, Labels, Phase, Split, Status, What};
 use super::{EngineAt, RunDir};
@@ -46,7 +47,8 @@ pub struct RunSummary {
     pub iterations: u64,
     /// When it was first started, RFC 3339.
     pub started: String,
-    /// Of the distilled images, in per cent: the result on the test set, before that the last evaluation.
+    /// Of the distilled images, in per cent: the result on the test set, before that the last
+    /// evaluation.
     pub accuracy: Option<f64>,
 }
 
@@ -78,7 +80,11 @@ pub fn list(runs: &Path) -> Result<Vec<RunSummary>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Error::io("read", runs)(e)),
     };
-    let mut found: Vec<RunSummary> = entries.flatten().filter_map(|e| RunDir::open(&e.path())).map(summary).collect();
+    let mut found: Vec<RunSummary> = entries
+        .flatten()
+        .filter_map(|e| RunDir::open(&e.path()))
+        .map(summary)
+        .collect();
     found.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.name.cmp(&b.name)));
     Ok(found)
 }
@@ -106,24 +112,49 @@ pub fn summary(run: RunDir) -> RunSummary {
             summary.started.clone_from(&event.time);
         }
         match event.what {
-            What::RunStarted { profile, step, iterations, .. } => {
+            What::RunStarted {
+                profile,
+                step,
+                iterations,
+                ..
+            } => {
                 (summary.profile, summary.step, summary.iterations) = (profile, step, iterations);
                 (paused, waiting, ended) = (false, false, None);
             }
             What::Phase { name } => summary.phase = Some(name),
             What::ExpertEpoch { .. } => summary.phase = Some(Phase::Experts),
-            What::DistillStep { step, .. } => (summary.step, summary.phase) = (step, Some(Phase::Distill)),
-            What::Evaluation { labels: Labels::Distilled, split: Split::Test, mean, .. } => summary.accuracy = Some(mean),
-            What::Command { command, status: CommandStatus::Accepted, to, .. } => match command.as_str() {
+            What::DistillStep { step, .. } => {
+                (summary.step, summary.phase) = (step, Some(Phase::Distill))
+            }
+            What::Evaluation {
+                labels: Labels::Distilled,
+                split: Split::Test,
+                mean,
+                ..
+            } => summary.accuracy = Some(mean),
+            What::Command {
+                command,
+                status: CommandStatus::Accepted,
+                to,
+                ..
+            } => match command.as_str() {
                 "pause" => paused = true,
                 "resume" => paused = false,
-                c if c.starts_with("roll_back") => summary.step = to.and_then(|v| v.as_u64()).unwrap_or(summary.step),
+                c if c.starts_with("roll_back") => {
+                    summary.step = to.and_then(|v| v.as_u64()).unwrap_or(summary.step)
+                }
                 _ => {}
             },
             What::Waiting { reason } => waiting = reason.is_some(),
-            What::RunFinished { status, results, .. } => {
+            What::RunFinished {
+                status, results, ..
+            } => {
                 ended = Some(status);
-                summary.accuracy = results.iter().find(|r| r.labels == Labels::Distilled).map(|r| r.mean).or(summary.accuracy);
+                summary.accuracy = results
+                    .iter()
+                    .find(|r| r.labels == Labels::Distilled)
+                    .map(|r| r.mean)
+                    .or(summary.accuracy);
             }
             _ => {}
         }
@@ -158,7 +189,12 @@ fn ends_of(path: &Path) -> std::io::Result<(Vec<Event>, Vec<Event>)> {
     let mut rest = Vec::new();
     file.take(TAIL).read_to_end(&mut rest)?;
     // a line that the tail begins in the middle of is no event, and neither is a torn last one
-    let events = |bytes: &[u8]| bytes.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect();
+    let events = |bytes: &[u8]| {
+        bytes
+            .split(|b| *b == b'\n')
+            .filter_map(|l| serde_json::from_slice(l).ok())
+            .collect()
+    };
     Ok((events(&first), events(&rest)))
 }
 
@@ -172,7 +208,11 @@ mod tests {
         fs::write(run.profile(), "").map_err(Error::io("write", run.profile()))?;
         let mut text = String::new();
         for (seq, line) in lines.iter().enumerate() {
-            let _ = writeln!(text, r#"{{"seq":{seq},"time":"2026-01-01T00:00:0{}Z",{line}}}"#, lines.len());
+            let _ = writeln!(
+                text,
+                r#"{{"seq":{seq},"time":"2026-01-01T00:00:0{}Z",{line}}}"#,
+                lines.len()
+            );
         }
         fs::write(run.events(), text).map_err(Error::io("write", run.events()))?;
         Ok(run)
@@ -195,13 +235,34 @@ mod tests {
         let paused = run_with(runs.path(), "paused", &[STARTED, pause, rejected])?;
         run_with(runs.path(), "stopped", &[STARTED, &ended("stopped")])?;
         run_with(runs.path(), "done", &[STARTED, &ended("done")])?;
-        let waiting = run_with(runs.path(), "waiting", &[STARTED, pause, r#""kind":"waiting","reason":"the disk is full""#])?;
-        let resumed = run_with(runs.path(), "resumed", &[STARTED, &ended("failed"), STARTED])?;
+        let waiting = run_with(
+            runs.path(),
+            "waiting",
+            &[
+                STARTED,
+                pause,
+                r#""kind":"waiting","reason":"the disk is full""#,
+            ],
+        )?;
+        let resumed = run_with(
+            runs.path(),
+            "resumed",
+            &[STARTED, &ended("failed"), STARTED],
+        )?;
         run_with(runs.path(), "silent", &[])?;
         let elsewhere = run_with(runs.path(), "elsewhere", &[STARTED])?;
-        fs::write(elsewhere.path().join("lock"), "another").map_err(Error::io("write", elsewhere.path()))?;
-        let _engines = (running.lock()?, paused.lock()?, waiting.lock()?, resumed.lock()?);
-        let states: std::collections::BTreeMap<String, RunState> = list(runs.path())?.into_iter().map(|s| (s.name, s.state)).collect();
+        fs::write(elsewhere.path().join("lock"), "another")
+            .map_err(Error::io("write", elsewhere.path()))?;
+        let _engines = (
+            running.lock()?,
+            paused.lock()?,
+            waiting.lock()?,
+            resumed.lock()?,
+        );
+        let states: std::collections::BTreeMap<String, RunState> = list(runs.path())?
+            .into_iter()
+            .map(|s| (s.name, s.state))
+            .collect();
         for (name, state) in [
             ("dead", RunState::Dead),
             ("running", RunState::Running),
@@ -229,7 +290,10 @@ mod tests {
         lines.push(r#""kind":"phase","name":"evaluate""#);
         let run = run_with(runs.path(), "long", &lines)?;
         let summary = summary(run);
-        assert_eq!((summary.profile.as_str(), summary.iterations, summary.phase), ("shapes", 9, Some(Phase::Evaluate)));
+        assert_eq!(
+            (summary.profile.as_str(), summary.iterations, summary.phase),
+            ("shapes", 9, Some(Phase::Evaluate))
+        );
         Ok(())
     }
 }

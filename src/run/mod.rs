@@ -1,4 +1,5 @@
-//! A run seen from outside: its directory, its events, what can be asked of it. Nothing here needs libtorch.
+//! A run seen from outside: its directory, its events, what can be asked of it. Nothing here needs
+//! libtorch.
 
 pub mod checkpoints;
 pub mod command;

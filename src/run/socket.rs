@@ -12,23 +12,30 @@ use std::time::Duration;
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
 
-/// The socket of a run's engine, in /tmp/astill-UID, which only this user can enter. The run's real path decides the name, so that
-/// any way to name a run finds it. The folder depends on no variable: $XDG_RUNTIME_DIR ends with the login that a run outlives, and
-/// batch systems give each job a $TMPDIR of its own.
+/// The socket of a run's engine, in /tmp/astill-UID, which only this user can enter. The run's real
+/// path decides the name, so that any way to name a run finds it. The folder depends on no
+/// variable: $XDG_RUNTIME_DIR ends with the login that a run outlives, and batch systems give each
+/// job a $TMPDIR of its own.
 ///
-/// With `create`, the folder is made. Errors: the folder belongs to somebody else or is open to others.
+/// With `create`, the folder is made. Errors: the folder belongs to somebody else or is open to
+/// others.
 pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
     let folder = folder();
     if create {
         match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io("create", &folder)(e)),
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+                return Err(Error::io("create", &folder)(e));
+            }
             _ => {}
         }
     }
     if folder.symlink_metadata().is_ok() {
         check_folder(&folder)?;
     }
-    let real = run.path().canonicalize().map_err(Error::io("find", run.path()))?;
+    let real = run
+        .path()
+        .canonicalize()
+        .map_err(Error::io("find", run.path()))?;
     let hash = blake3::hash(real.as_os_str().as_encoded_bytes()).to_hex();
     Ok(folder.join(format!("{}.sock", &hash[..16])))
 }
@@ -39,11 +46,14 @@ fn folder() -> PathBuf {
 
 /// In a folder that others can write to, somebody could have prepared ours.
 fn check_folder(folder: &Path) -> Result<()> {
-    let found = folder.symlink_metadata().map_err(Error::io("look at", folder))?;
+    let found = folder
+        .symlink_metadata()
+        .map_err(Error::io("look at", folder))?;
     if !found.is_dir() || found.uid() != user() || found.mode() & 0o077 != 0 {
         return Err(Error::file(
             folder,
-            "sockets of engines belong there, so it must be a folder of this user that nobody else can enter (mode 700); remove it",
+            "sockets of engines belong there, so it must be a folder of this user that nobody else \
+             can enter (mode 700); remove it",
         ));
     }
     Ok(())
@@ -56,17 +66,24 @@ pub fn user() -> u32 {
 
 /// Asks the run's engine and waits up to `patience` for its answer.
 ///
-/// [`Error::Usage`] if no engine of this machine has the run; [`Error::File`] if it has not answered.
+/// [`Error::Usage`] if no engine of this machine has the run; [`Error::File`] if it has not
+/// answered.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
     let nobody = || {
         let (path, it) = (run.path().display(), run.reference());
         Error::Usage(match run.engine() {
-            EngineAt::Host(host) => format!("the engine of {path} is at work on the machine {host}: only there can it be told anything"),
-            EngineAt::Perhaps(host) => format!(
-                "no engine of this machine is at work on {path}; the latest was on the machine {host} and has not said that it ended. \
-                 If it is gone, `astill resume {it} --detach` starts one here"
+            EngineAt::Host(host) => format!(
+                "the engine of {path} is at work on the machine {host}: only there can it be told \
+                 anything"
             ),
-            EngineAt::Here | EngineAt::Nowhere => format!("no engine is at work on {path}: `astill resume {it}` starts one"),
+            EngineAt::Perhaps(host) => format!(
+                "no engine of this machine is at work on {path}; the latest was on the machine \
+                 {host} and has not said that it ended. If it is gone, `astill resume {it} \
+                 --detach` starts one here"
+            ),
+            EngineAt::Here | EngineAt::Nowhere => {
+                format!("no engine is at work on {path}: `astill resume {it}` starts one")
+            }
         })
     };
     let path = path(run, false)?;
@@ -76,12 +93,22 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
     })?;
     let failed = |e: std::io::Error| match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            let text = "s: it is busy with one long step, and answers after it in the record of the run";
-            Error::file(run.events(), format!("the engine has not answered within {} {text}", patience.as_secs()))
+            let text =
+                "s: it is busy with one long step, and answers after it in the record of the run";
+            Error::file(
+                run.events(),
+                format!(
+                    "the engine has not answered within {} {text}",
+                    patience.as_secs()
+                ),
+            )
         }
         _ => Error::io("talk over", &path)(e),
     };
-    stream.set_read_timeout(Some(patience)).and_then(|()| stream.set_write_timeout(Some(patience))).map_err(failed)?;
+    stream
+        .set_read_timeout(Some(patience))
+        .and_then(|()| stream.set_write_timeout(Some(patience)))
+        .map_err(failed)?;
     let mut line = serde_json::to_string(command).map_err(|e| Error::file(&path, e.to_string()))?;
     line.push('\n');
     match (&stream).write_all(line.as_bytes()) {
@@ -90,9 +117,12 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
         written => written.map_err(failed)?,
     }
     let mut answer = String::new();
-    BufReader::new((&stream).take(LONGEST_ANSWER)).read_line(&mut answer).map_err(failed)?;
+    BufReader::new((&stream).take(LONGEST_ANSWER))
+        .read_line(&mut answer)
+        .map_err(failed)?;
     if answer.is_empty() {
         return Err(nobody());
     }
-    serde_json::from_str(&answer).map_err(|e| Error::file(&path, format!("the engine's answer cannot be read: {e}")))
+    serde_json::from_str(&answer)
+        .map_err(|e| Error::file(&path, format!("the engine's answer cannot be read: {e}")))
 }

@@ -5,18 +5,47 @@ use super::event::{CommandStatus, What};
 /// An event as a line for people; none for those that only matter to programs.
 pub fn line(what: &What) -> Option<String> {
     Some(match what {
-        What::RunStarted { run, profile, device, threads, step, seed, .. } => {
-            let resumed = if *step > 0 { format!(", going on after step {step}") } else { String::new() };
-            format!("run {run}: profile {profile}, seed {seed}, on {device} with {threads} threads{resumed}")
+        What::RunStarted {
+            run,
+            profile,
+            device,
+            threads,
+            step,
+            seed,
+            ..
+        } => {
+            let resumed = if *step > 0 {
+                format!(", going on after step {step}")
+            } else {
+                String::new()
+            };
+            format!(
+                "run {run}: profile {profile}, seed {seed}, on {device} with {threads} \
+                 threads{resumed}"
+            )
         }
         What::Phase { name } => format!("phase {name}"),
         What::Progress { what, done, total } => format!("{what} {done}/{total}"),
-        What::Dataset { classes, train, validation, test, size, normalisation } => format!(
-            "data: {} classes, {train} training, {validation} validation and {test} test images of {size}×{size}, normalisation {normalisation}",
+        What::Dataset {
+            classes,
+            train,
+            validation,
+            test,
+            size,
+            normalisation,
+        } => format!(
+            "data: {} classes, {train} training, {validation} validation and {test} test images of \
+             {size}×{size}, normalisation {normalisation}",
             classes.len()
         ),
-        What::ExpertEpoch { expert, epoch, record, seconds } => format!(
-            "expert {} epoch {}: loss {:.3}, accuracy {:.1} % train, {:.1} % test; penalty {:.3}, step length {:.3}{}, {seconds:.1} s",
+        What::ExpertEpoch {
+            expert,
+            epoch,
+            record,
+            seconds,
+        } => format!(
+            "expert {} epoch {}: loss {:.3}, accuracy {:.1} % train, {:.1} % test; penalty {:.3}, \
+             step length {:.3}{}, {seconds:.1} s",
             expert + 1,
             epoch + 1,
             record.train_loss,
@@ -24,34 +53,106 @@ pub fn line(what: &What) -> Option<String> {
             record.test_accuracy,
             record.gradient_penalty,
             record.step_length,
-            record.turn.map(|t| format!(", turn {t:.2}")).unwrap_or_default(),
+            record
+                .turn
+                .map(|t| format!(", turn {t:.2}"))
+                .unwrap_or_default(),
         ),
-        What::ExpertFound { expert, store, epochs } => {
+        What::ExpertFound {
+            expert,
+            store,
+            epochs,
+        } => {
             let test = epochs.last().map_or(f64::NAN, |e| e.test_accuracy);
-            format!("expert {} is in the store ({store}): {} epochs, {test:.1} % test", expert + 1, epochs.len())
+            format!(
+                "expert {} is in the store ({store}): {} epochs, {test:.1} % test",
+                expert + 1,
+                epochs.len()
+            )
         }
-        What::DistillStep { step, matching_loss, student_lr, reach, alignment, seconds, .. } => format!(
-            "step {step}: matching loss {matching_loss:.4}, reach {reach:.2}, alignment {alignment:.3}, student rate {student_lr:.3e}, {seconds:.2} s"
+        What::DistillStep {
+            step,
+            matching_loss,
+            student_lr,
+            reach,
+            alignment,
+            seconds,
+            ..
+        } => format!(
+            "step {step}: matching loss {matching_loss:.4}, reach {reach:.2}, alignment \
+             {alignment:.3}, student rate {student_lr:.3e}, {seconds:.2} s"
         ),
         What::Samples { file, .. } => format!("pictures in {file}"),
-        What::Evaluation { step, network, labels, split, mean, std, values } => {
-            format!("step {step}: {labels} images, {split}: {mean:.1} ± {std:.1} % over {} fresh {network} networks", values.len())
+        What::Evaluation {
+            step,
+            network,
+            labels,
+            split,
+            mean,
+            std,
+            values,
+        } => {
+            format!(
+                "step {step}: {labels} images, {split}: {mean:.1} ± {std:.1} % over {} fresh \
+                 {network} networks",
+                values.len()
+            )
         }
-        What::Command { command, status, reason, .. } => {
-            let status = if matches!(status, CommandStatus::Accepted) { "accepted" } else { "rejected" };
-            format!("{command}: {status}{}", reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default())
+        What::Command {
+            command,
+            status,
+            reason,
+            ..
+        } => {
+            let status = if matches!(status, CommandStatus::Accepted) {
+                "accepted"
+            } else {
+                "rejected"
+            };
+            format!(
+                "{command}: {status}{}",
+                reason
+                    .as_ref()
+                    .map(|r| format!(" ({r})"))
+                    .unwrap_or_default()
+            )
         }
         What::Checkpoint { file, .. } => format!("checkpoint {file}"),
-        What::Memory { host_mib, device_mib } => {
-            format!("memory: {host_mib} MiB{}", device_mib.map(|d| format!(", {d} MiB on the device")).unwrap_or_default())
+        What::Memory {
+            host_mib,
+            device_mib,
+        } => {
+            format!(
+                "memory: {host_mib} MiB{}",
+                device_mib
+                    .map(|d| format!(", {d} MiB on the device"))
+                    .unwrap_or_default()
+            )
         }
         What::Warning { message } => format!("warning: {message}"),
-        What::Waiting { reason: Some(reason) } => {
-            format!("waiting: {reason}. Nothing is lost; the run goes on by itself once that can be written, and can be stopped meanwhile")
+        What::Waiting {
+            reason: Some(reason),
+        } => {
+            format!(
+                "waiting: {reason}. Nothing is lost; the run goes on by itself once that can be \
+                 written, and can be stopped meanwhile"
+            )
         }
         What::Waiting { reason: None } => "going on: everything could be written".into(),
-        What::RunFinished { status, reason, seconds, .. } => {
-            format!("{status} after {}{}", duration(*seconds), reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())
+        What::RunFinished {
+            status,
+            reason,
+            seconds,
+            ..
+        } => {
+            format!(
+                "{status} after {}{}",
+                duration(*seconds),
+                reason
+                    .as_ref()
+                    .map(|r| format!(": {r}"))
+                    .unwrap_or_default()
+            )
         }
     })
 }
@@ -73,6 +174,9 @@ mod tests {
     #[test]
     fn durations_read_naturally() {
         let shown: Vec<String> = [0.25, 59.2, 60., 3599., 7800.].map(duration).to_vec();
-        assert_eq!(shown, ["0.2 s", "59.2 s", "1 min 00 s", "59 min 59 s", "2 h 10 min"]);
+        assert_eq!(
+            shown,
+            ["0.2 s", "59.2 s", "1 min 00 s", "59 min 59 s", "2 h 10 min"]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The app as a state machine: a message comes in, effects go out, and `view` shows what is. Nothing here waits for anything.
+//! The app as a state machine: a message comes in, effects go out, and `view` shows what is.
+//! Nothing here waits for anything.
 
 use super::backend::{Answer, Command, Preview, ProfileSummary, RunSummary};
 use super::keys::{self, Action, Place};
@@ -139,9 +140,20 @@ pub struct App {
 impl App {
     /// An app that shows the menu, or one run from the start.
     pub fn new(look: Look, size: (u16, u16), open: Option<RunDir>) -> (Self, Vec<Effect>) {
-        let desk =
-            Desk { look, size, now: 0., zone: TimeZone::UTC, home: Home::default(), session: None, notice: None, effects: Vec::new() };
-        let mut app = Self { desk, layers: Vec::new() };
+        let desk = Desk {
+            look,
+            size,
+            now: 0.,
+            zone: TimeZone::UTC,
+            home: Home::default(),
+            session: None,
+            notice: None,
+            effects: Vec::new(),
+        };
+        let mut app = Self {
+            desk,
+            layers: Vec::new(),
+        };
         match open {
             Some(run) => app.open(run),
             None => {
@@ -178,13 +190,20 @@ impl App {
             }
             Message::Panicked(what) => {
                 self.desk.effects.push(Effect::Retake);
-                self.desk.say(Weight::Failure, &format!("A bug in astill: {what} panicked. The app goes on without it."));
+                self.desk.say(
+                    Weight::Failure,
+                    &format!("A bug in astill: {what} panicked. The app goes on without it."),
+                );
             }
             Message::Trouble(problem) => self.desk.say(Weight::Warning, &problem),
-            Message::Resumed(_, Ok(())) => self.desk.say(Weight::Normal, "A new engine goes on with the run."),
+            Message::Resumed(_, Ok(())) => self
+                .desk
+                .say(Weight::Normal, "A new engine goes on with the run."),
             Message::Resumed(_, Err(problem)) => self.tell("It could not go on", &problem),
             Message::Profile(of, profile) => {
-                self.desk.home.settings(&of, profile.as_deref().map_err(String::clone));
+                self.desk
+                    .home
+                    .settings(&of, profile.as_deref().map_err(String::clone));
                 self.about_run(Message::Profile(of, profile));
             }
             other => self.about_run(other),
@@ -195,29 +214,38 @@ impl App {
 
     /// Takes what concerns the run that is being watched; what is about another one comes too late.
     fn about_run(&mut self, message: Message) {
-        let Some(session) = &mut self.desk.session else { return };
+        let Some(session) = &mut self.desk.session else {
+            return;
+        };
         let run = session.run.clone();
         match message {
             Message::Events(of, batch) if of == run => {
                 session.events(&batch.events, batch.restarted);
-                session.loading = (session.loading.is_some() && !batch.at_end).then_some(batch.read);
+                session.loading =
+                    (session.loading.is_some() && !batch.at_end).then_some(batch.read);
             }
             Message::Engine(of, engine) if of == run => session.looked(engine),
             Message::Profile(of, Ok(profile)) if of == run => session.profile = Some(*profile),
-            Message::Profile(of, Err(problem)) if of == run => self.desk.say(Weight::Warning, &problem),
+            Message::Profile(of, Err(problem)) if of == run => {
+                self.desk.say(Weight::Warning, &problem)
+            }
             Message::Checkpoints(of, steps) if of == run => {
                 if let Some(Layer::RollBack(roll_back)) = self.layers.last_mut() {
                     roll_back.found(steps);
                 }
             }
-            Message::Picture(of, sample, picture) if of == run => session.pictures.put(&sample, picture),
+            Message::Picture(of, sample, picture) if of == run => {
+                session.pictures.put(&sample, picture)
+            }
             Message::Answered(of, command, answer) if of == run => self.answered(&command, answer),
             _ => {}
         }
     }
 
     fn answered(&mut self, command: &Command, answer: Result<Answer, String>) {
-        let Some(session) = &mut self.desk.session else { return };
+        let Some(session) = &mut self.desk.session else {
+            return;
+        };
         if let Some(place) = session.asked.iter().position(|c| c == command) {
             session.asked.remove(place);
         }
@@ -226,8 +254,13 @@ impl App {
                 let reason = answer.reason.map(|r| format!(" ({r})")).unwrap_or_default();
                 let change = model::change(answer.from.as_ref(), answer.to.as_ref());
                 match answer.status {
-                    CommandStatus::Accepted => (Weight::Result, format!("{command}: accepted{reason}{change}")),
-                    CommandStatus::Rejected => (Weight::Warning, format!("{command}: rejected{reason}")),
+                    CommandStatus::Accepted => (
+                        Weight::Result,
+                        format!("{command}: accepted{reason}{change}"),
+                    ),
+                    CommandStatus::Rejected => {
+                        (Weight::Warning, format!("{command}: rejected{reason}"))
+                    }
                 }
             }
             Err(problem) => (Weight::Warning, format!("{command}: {problem}")),
@@ -259,16 +292,22 @@ impl App {
         self.desk.notice = None;
         if self.desk.session.as_ref().is_none_or(|s| s.run != run) {
             self.desk.session = Some(Session::new(run.clone()));
-            self.desk.effects.extend([Effect::Follow(run.clone()), Effect::Profile(run)]);
+            self.desk
+                .effects
+                .extend([Effect::Follow(run.clone()), Effect::Profile(run)]);
         }
-        self.layers.truncate(usize::from(matches!(self.layers.first(), Some(Layer::Home))));
+        self.layers.truncate(usize::from(matches!(
+            self.layers.first(),
+            Some(Layer::Home)
+        )));
         self.layers.push(Layer::Run);
     }
 
     /// Says more than fits into a line.
     fn tell(&mut self, title: &str, problem: &str) {
         self.desk.notice = None;
-        self.layers.push(Layer::Confirm(Confirm::message(title, problem)));
+        self.layers
+            .push(Layer::Confirm(Confirm::message(title, problem)));
     }
 
     fn key(&mut self, key: &KeyEvent) {
@@ -284,7 +323,9 @@ impl App {
             return;
         };
         if binding.steers && self.desk.look.read_only {
-            return self.desk.say(Weight::Warning, "This app only looks (--read-only).");
+            return self
+                .desk
+                .say(Weight::Warning, "This app only looks (--read-only).");
         }
         match (binding.action, place) {
             (Action::Suspend, _) => self.desk.effects.push(Effect::Suspend),
@@ -299,14 +340,18 @@ impl App {
         match mouse.kind {
             MouseEventKind::ScrollUp if place != Place::Run => self.act(Action::Up),
             MouseEventKind::ScrollDown if place != Place::Run => self.act(Action::Down),
-            MouseEventKind::Down(MouseButton::Left) if place == Place::Run => screens::run::click(&mut self.desk, mouse.column, mouse.row),
+            MouseEventKind::Down(MouseButton::Left) if place == Place::Run => {
+                screens::run::click(&mut self.desk, mouse.column, mouse.row)
+            }
             _ => {}
         }
     }
 
     /// Lets the layer on top act.
     fn act(&mut self, action: Action) {
-        let Some(mut layer) = self.layers.pop() else { return };
+        let Some(mut layer) = self.layers.pop() else {
+            return;
+        };
         let desk = &mut self.desk;
         let next = match &mut layer {
             Layer::Home => screens::home::act(action, desk),
@@ -386,7 +431,9 @@ impl App {
         {
             desk.effects.push(wanted);
         }
-        let Some(session) = &mut desk.session else { return };
+        let Some(session) = &mut desk.session else {
+            return;
+        };
         if session.loading.is_some() {
             return;
         }
@@ -416,36 +463,56 @@ impl App {
 
     /// Whether the screen says how long ago something was.
     pub fn shows_seconds(&self) -> bool {
-        self.layers.len() > usize::from(matches!(self.layers.first(), Some(Layer::Home))) && self.desk.silence().is_some()
+        self.layers.len() > usize::from(matches!(self.layers.first(), Some(Layer::Home)))
+            && self.desk.silence().is_some()
     }
 
     /// What to say after leaving.
     pub fn ending(&self) -> Option<String> {
         let session = self.desk.session.as_ref()?;
         let (name, it) = (clean(&session.run.name()), clean(&session.run.reference()));
-        if let Some(table) = session.model.finished.as_ref().and_then(crate::headless::table) {
+        if let Some(table) = session
+            .model
+            .finished
+            .as_ref()
+            .and_then(crate::headless::table)
+        {
             return Some(format!("Run {name} is done.\n\n{table}"));
         }
         Some(match session.standing() {
-            Standing::Elsewhere => format!("Run {name} goes on, but its engine is not on this machine"),
+            Standing::Elsewhere => {
+                format!("Run {name} goes on, but its engine is not on this machine")
+            }
             Standing::Perhaps => {
                 let host = clean(session.host());
                 format!(
-                    "Run {name} has no engine on this machine; its latest was on {host} and has not said that it ended. If it is gone, go on \
-                     with the run by `astill resume {it} --detach`"
+                    "Run {name} has no engine on this machine; its latest was on {host} and has \
+                     not said that it ended. If it is gone, go on with the run by `astill resume \
+                     {it} --detach`"
                 )
             }
-            Standing::Gone => format!("Run {name} has no engine any more; go on with it by `astill resume {it}`"),
-            Standing::Said(model::State::Stopped) => format!("Run {name} is stopped; go on with it by `astill resume {it}`"),
+            Standing::Gone => {
+                format!("Run {name} has no engine any more; go on with it by `astill resume {it}`")
+            }
+            Standing::Said(model::State::Stopped) => {
+                format!("Run {name} is stopped; go on with it by `astill resume {it}`")
+            }
             Standing::Said(model::State::Failed) => {
                 let why = match &session.model.finished {
-                    Some(crate::run::event::What::RunFinished { reason: Some(reason), .. }) => reason.as_str(),
+                    Some(crate::run::event::What::RunFinished {
+                        reason: Some(reason),
+                        ..
+                    }) => reason.as_str(),
                     _ => "its log says why",
                 };
                 format!("Run {name} failed: {why}")
             }
-            Standing::Said(model::State::Paused) => format!("Run {name} is paused; look again with `astill attach {it}`"),
-            Standing::Said(_) => format!("Run {name} goes on; look again with `astill attach {it}`"),
+            Standing::Said(model::State::Paused) => {
+                format!("Run {name} is paused; look again with `astill attach {it}`")
+            }
+            Standing::Said(_) => {
+                format!("Run {name} goes on; look again with `astill attach {it}`")
+            }
         })
     }
 }
@@ -453,12 +520,17 @@ impl App {
 impl Desk {
     /// Says something until the next key.
     pub fn say(&mut self, weight: Weight, text: &str) {
-        self.notice = Some(Notice { text: clean(text), weight });
+        self.notice = Some(Notice {
+            text: clean(text),
+            weight,
+        });
     }
 
     /// Sends a command to the engine of the run.
     pub fn send(&mut self, command: Command) {
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         if !session.is_live() {
             let why = session.why_no_engine();
             return self.say(Weight::Warning, &why);
@@ -479,7 +551,10 @@ impl Desk {
 
     /// Seconds since the last event, if that is long enough to be worth saying.
     pub fn silence(&self) -> Option<f64> {
-        let session = self.session.as_ref().filter(|s| s.model.state == model::State::Running && s.loading.is_none())?;
+        let session = self
+            .session
+            .as_ref()
+            .filter(|s| s.model.state == model::State::Running && s.loading.is_none())?;
         let last = model::unix_seconds(&session.model.last_time)?;
         let silent = (self.now - last).floor();
         (silent >= 5.).then_some(silent)

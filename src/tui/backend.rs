@@ -32,7 +32,8 @@ pub struct Preview {
     pub seconds: Option<f64>,
 }
 
-/// The rest of the program, as the app sees it. Every method may block: the app calls them beside the screen.
+/// The rest of the program, as the app sees it. Every method may block: the app calls them beside
+/// the screen.
 pub trait Backend: Send + Sync + 'static {
     /// The profiles to offer, those for a first try in front.
     fn profiles(&self) -> Vec<ProfileSummary>;

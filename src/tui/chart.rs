@@ -36,7 +36,12 @@ pub struct Curve<'a> {
 
 impl<'a> Curve<'a> {
     pub fn new(name: impl Into<Cow<'a, str>>, series: &'a Series, style: Style) -> Self {
-        Self { name: name.into(), series, style, dim: false }
+        Self {
+            name: name.into(),
+            series,
+            style,
+            dim: false,
+        }
     }
 
     pub fn dim(self) -> Self {
@@ -46,8 +51,8 @@ impl<'a> Curve<'a> {
 
 /// A chart without a frame; it fills its area.
 ///
-/// The first row has the title and the legend with the last values, or with those nearest to the cursor; the last row the steps. What
-/// does not fit is left out, the lines last.
+/// The first row has the title and the legend with the last values, or with those nearest to the
+/// cursor; the last row the steps. What does not fit is left out, the lines last.
 #[derive(Debug, Clone)]
 pub struct Chart<'a> {
     title: Cow<'a, str>,
@@ -59,7 +64,13 @@ pub struct Chart<'a> {
 
 impl<'a> Chart<'a> {
     pub fn new(title: impl Into<Cow<'a, str>>, theme: &'a Theme) -> Self {
-        Self { title: title.into(), theme, view: ChartView::default(), curves: Vec::new(), references: Vec::new() }
+        Self {
+            title: title.into(),
+            theme,
+            view: ChartView::default(),
+            curves: Vec::new(),
+            references: Vec::new(),
+        }
     }
 
     pub fn view(self, view: ChartView) -> Self {
@@ -79,25 +90,51 @@ impl<'a> Chart<'a> {
 
     /// The first and the last step of all curves.
     pub fn extent(&self) -> Option<(f64, f64)> {
-        self.curves.iter().filter_map(|c| c.series.extent()).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        self.curves
+            .iter()
+            .filter_map(|c| c.series.extent())
+            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// The smallest and greatest value in `range`; with a logarithmic axis, of those above zero.
     fn bounds(&self, range: (f64, f64)) -> Option<(f64, f64)> {
-        let of_curve = |c: &Curve| if self.view.log_y { c.series.positive_bounds(range) } else { c.series.bounds(range) };
+        let of_curve = |c: &Curve| {
+            if self.view.log_y {
+                c.series.positive_bounds(range)
+            } else {
+                c.series.bounds(range)
+            }
+        };
         let shown = |v: &f64| v.is_finite() && (!self.view.log_y || *v > 0.);
-        let references = self.references.iter().map(|r| r.1).filter(shown).map(|v| (v, v));
-        self.curves.iter().filter_map(of_curve).chain(references).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        let references = self
+            .references
+            .iter()
+            .map(|r| r.1)
+            .filter(shown)
+            .map(|v| (v, v));
+        self.curves
+            .iter()
+            .filter_map(of_curve)
+            .chain(references)
+            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// Lines are told apart by characters where there is no colour to do it.
     fn grain(&self) -> Grain {
         let bright = self.curves.iter().filter(|c| !c.dim).count();
-        if self.theme.ascii || (self.theme.depth == Depth::Never && bright > 1) { Grain::Marks } else { Grain::Braille }
+        if self.theme.ascii || (self.theme.depth == Depth::Never && bright > 1) {
+            Grain::Marks
+        } else {
+            Grain::Braille
+        }
     }
 
     fn bright(&self) -> impl Iterator<Item = (char, &Curve<'a>)> {
-        self.curves.iter().filter(|c| !c.dim).zip(MARKS.iter().cycle()).map(|(c, &mark)| (mark, c))
+        self.curves
+            .iter()
+            .filter(|c| !c.dim)
+            .zip(MARKS.iter().cycle())
+            .map(|(c, &mark)| (mark, c))
     }
 
     /// Title, and the legend after it as far as it fits.
@@ -109,15 +146,27 @@ impl<'a> Chart<'a> {
         if let Some(step) = self.view.cursor {
             title.push_str(&format!(" @ {}", step_label(step, 4.)));
         }
-        let (mut x, _) = buf.set_stringn(area.x, area.y, title, area.width.into(), self.theme.title());
+        let (mut x, _) =
+            buf.set_stringn(area.x, area.y, title, area.width.into(), self.theme.title());
         for (mark, curve) in self.bright() {
-            let point = self.view.cursor.map_or_else(|| curve.series.last(), |step| curve.series.nearest(step));
+            let point = self
+                .view
+                .cursor
+                .map_or_else(|| curve.series.last(), |step| curve.series.nearest(step));
             let value = point.map_or_else(|| "-".into(), |p| number(p.1));
-            let marked = if self.grain() == Grain::Marks { format!("{mark} ") } else { String::new() };
+            let marked = if self.grain() == Grain::Marks {
+                format!("{mark} ")
+            } else {
+                String::new()
+            };
             // a quantity that is measured now and then says where its nearest point is
             let tolerance = range.map_or(0., |r| (r.1 - r.0) / 100.);
-            let elsewhere = point.zip(self.view.cursor).filter(|(p, cursor)| (p.0 - cursor).abs() > tolerance);
-            let at = elsewhere.map(|(p, _)| format!(" at {}", step_label(p.0, 4.))).unwrap_or_default();
+            let elsewhere = point
+                .zip(self.view.cursor)
+                .filter(|(p, cursor)| (p.0 - cursor).abs() > tolerance);
+            let at = elsewhere
+                .map(|(p, _)| format!(" at {}", step_label(p.0, 4.)))
+                .unwrap_or_default();
             let entry = format!("{marked}{} {value}{at}", curve.name);
             let width = entry.chars().count() + 2;
             if usize::from(area.right().saturating_sub(x)) < width {
@@ -147,7 +196,12 @@ impl<'a> Chart<'a> {
         let is_step = middle.fract() == 0. || range.1 - range.0 >= 16. || range.1 - range.0 < 1.;
         let middle = label(middle);
         if is_step && first.len().max(last.len()) + middle.len() / 2 + 2 < room / 2 {
-            buf.set_string(area.x + (area.width - middle.len() as u16) / 2, area.y, middle, style);
+            buf.set_string(
+                area.x + (area.width - middle.len() as u16) / 2,
+                area.y,
+                middle,
+                style,
+            );
         }
     }
 
@@ -163,7 +217,11 @@ impl<'a> Chart<'a> {
             let x = plot.x + width - label.len() as u16;
             buf.set_string(x, y, label, self.theme.dim());
         }
-        Rect { x: plot.x + width + 1, width: plot.width - width - 1, ..plot }
+        Rect {
+            x: plot.x + width + 1,
+            width: plot.width - width - 1,
+            ..plot
+        }
     }
 
     /// The row of cells that a line is in at `value`.
@@ -192,11 +250,23 @@ impl<'a> Chart<'a> {
         }
         for (mark, curve) in self.bright() {
             let smooth = self.view.smooth > 0;
-            dots.pen(if smooth { self.theme.dim() } else { curve.style }, if smooth { '.' } else { mark });
-            let buckets = curve.series.decimate(range, width).zip(&mut gaps).map(|(bucket, gap)| {
-                *gap |= bucket.any_nan;
-                bucket
-            });
+            dots.pen(
+                if smooth {
+                    self.theme.dim()
+                } else {
+                    curve.style
+                },
+                if smooth { '.' } else { mark },
+            );
+            let buckets =
+                curve
+                    .series
+                    .decimate(range, width)
+                    .zip(&mut gaps)
+                    .map(|(bucket, gap)| {
+                        *gap |= bucket.any_nan;
+                        bucket
+                    });
             let buckets: Vec<Bucket> = buckets.collect();
             draw_line(&mut dots, buckets.into_iter(), row);
         }
@@ -218,7 +288,10 @@ impl<'a> Chart<'a> {
 
     fn shown_references(&self) -> impl Iterator<Item = (&str, f64)> {
         let shown = |v: f64| v.is_finite() && (!self.view.log_y || v > 0.);
-        self.references.iter().filter(move |r| shown(r.1)).map(|r| (r.0.as_ref(), r.1))
+        self.references
+            .iter()
+            .filter(move |r| shown(r.1))
+            .map(|r| (r.0.as_ref(), r.1))
     }
 
     /// On the line at its left end, if there is no other label in that row.
@@ -250,12 +323,22 @@ impl Widget for &Chart<'_> {
         }
         let extent = self.extent();
         self.heading(extent.map(|e| self.view.shown(e)), area, buf);
-        let mut plot = Rect { y: area.y + 1, height: area.height - 1, ..area };
+        let mut plot = Rect {
+            y: area.y + 1,
+            height: area.height - 1,
+            ..area
+        };
         if plot.is_empty() {
             return;
         }
         let Some(extent) = extent else {
-            buf.set_stringn(plot.x, plot.y, "no data yet", plot.width.into(), self.theme.dim());
+            buf.set_stringn(
+                plot.x,
+                plot.y,
+                "no data yet",
+                plot.width.into(),
+                self.theme.dim(),
+            );
             return;
         };
         let range = self.view.shown(extent);
@@ -266,7 +349,15 @@ impl Widget for &Chart<'_> {
         let labelled = self.value_labels(&scale, plot, buf);
         self.plot(range, &scale, labelled, buf);
         if let Some(y) = steps {
-            self.step_labels(range, Rect { y, height: 1, ..labelled }, buf);
+            self.step_labels(
+                range,
+                Rect {
+                    y,
+                    height: 1,
+                    ..labelled
+                },
+                buf,
+            );
         }
     }
 }
@@ -279,24 +370,40 @@ fn row(scale: &Scale, value: f64, rows: usize) -> usize {
 /// The column of dots that shows a step.
 fn column(step: f64, range: (f64, f64), width: usize) -> Option<usize> {
     let share = (step - range.0) / (range.1 - range.0);
-    (0. ..=1.).contains(&share).then(|| ((share * width as f64) as usize).min(width.saturating_sub(1)))
+    (0. ..=1.)
+        .contains(&share)
+        .then(|| ((share * width as f64) as usize).min(width.saturating_sub(1)))
 }
 
 fn point_bucket(value: f64) -> Bucket {
     let v = value as f32;
-    Bucket { min: v, max: v, first: v, last: v, any_nan: false, count: usize::from(v.is_finite()) }
+    Bucket {
+        min: v,
+        max: v,
+        first: v,
+        last: v,
+        any_nan: false,
+        count: usize::from(v.is_finite()),
+    }
 }
 
-/// Draws each bucket from its smallest to its greatest value, joined to the one before; the line breaks where it leaves the numbers.
+/// Draws each bucket from its smallest to its greatest value, joined to the one before; the line
+/// breaks where it leaves the numbers.
 fn draw_line(dots: &mut Dots, buckets: impl Iterator<Item = Bucket>, row: impl Fn(f64) -> usize) {
     let row = |value: f32| row(value.into());
-    // where the line ends that the next bucket goes on from, what it covers there, and whether it is a lone dot so far
+    // where the line ends that the next bucket goes on from, what it covers there, and whether it
+    // is a lone dot so far
     let mut end: Option<(usize, usize)> = None;
     let mut covered = None;
     let mut lone = None;
     for (x, bucket) in buckets.enumerate().filter(|(_, b)| b.count > 0) {
-        let joined = end.filter(|_| bucket.first.is_finite()).map(|e| (e, (x, row(bucket.first))));
-        let span = bucket.min.is_finite().then(|| (x, row(bucket.min), row(bucket.max)));
+        let joined = end
+            .filter(|_| bucket.first.is_finite())
+            .map(|e| (e, (x, row(bucket.first))));
+        let span = bucket
+            .min
+            .is_finite()
+            .then(|| (x, row(bucket.min), row(bucket.max)));
         match joined {
             Some(_) if touch(covered, span) => {}
             Some((from, to)) => dots.line(from, to),
@@ -305,7 +412,9 @@ fn draw_line(dots: &mut Dots, buckets: impl Iterator<Item = Bucket>, row: impl F
         if let Some((x, low, high)) = span {
             dots.column(x, low, high);
         }
-        lone = span.filter(|&(_, low, high)| joined.is_none() && low == high).map(|(x, low, _)| (x, low));
+        lone = span
+            .filter(|&(_, low, high)| joined.is_none() && low == high)
+            .map(|(x, low, _)| (x, low));
         end = bucket.last.is_finite().then(|| (x, row(bucket.last)));
         covered = span;
     }
@@ -314,9 +423,12 @@ fn draw_line(dots: &mut Dots, buckets: impl Iterator<Item = Bucket>, row: impl F
     }
 }
 
-/// Whether two columns, each with its lowest and its highest dot, are side by side and no gap is between them.
+/// Whether two columns, each with its lowest and its highest dot, are side by side and no gap is
+/// between them.
 fn touch(left: Option<(usize, usize, usize)>, right: Option<(usize, usize, usize)>) -> bool {
-    let (Some((x, low, high)), Some((next, from, to))) = (left, right) else { return false };
+    let (Some((x, low, high)), Some((next, from, to))) = (left, right) else {
+        return false;
+    };
     next == x + 1 && from <= high + 1 && low <= to + 1
 }
 

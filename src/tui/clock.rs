@@ -3,19 +3,33 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// "14:03:27" where the user is; with the date, "Jan 31 14:03:27", if that is not the day of `now` (seconds since 1970; 0 if nobody
-/// knows yet).
+/// "14:03:27" where the user is; with the date, "Jan 31 14:03:27", if that is not the day of `now`
+/// (seconds since 1970; 0 if nobody knows yet).
 pub fn time(event: &str, zone: &TimeZone, now: f64) -> String {
-    let Ok(at) = event.parse::<Timestamp>() else { return String::new() };
+    let Ok(at) = event.parse::<Timestamp>() else {
+        return String::new();
+    };
     let at = at.to_zoned(zone.clone());
     let today = Timestamp::from_second(now as i64).map(|n| n.to_zoned(zone.clone()).date());
     let is_today = now == 0. || today.is_ok_and(|day| day == at.date());
-    at.strftime(if is_today { "%H:%M:%S" } else { "%b %d %H:%M:%S" }).to_string()
+    at.strftime(if is_today {
+        "%H:%M:%S"
+    } else {
+        "%b %d %H:%M:%S"
+    })
+    .to_string()
 }
 
 /// "2026-01-31 14:03" where the user is.
 pub fn date(event: &str, zone: &TimeZone) -> String {
-    event.parse::<Timestamp>().map(|at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()).unwrap_or_default()
+    event
+        .parse::<Timestamp>()
+        .map(|at| {
+            at.to_zoned(zone.clone())
+                .strftime("%Y-%m-%d %H:%M")
+                .to_string()
+        })
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -28,7 +42,10 @@ mod tests {
         let zone = TimeZone::fixed(Offset::constant(2));
         let now = 1_767_225_600.; // 2026-01-01T00:00:00Z, 02:00 here
         assert_eq!(time("2025-12-31T22:30:05.123Z", &zone, now), "00:30:05");
-        assert_eq!(time("2025-12-31T21:30:05.123Z", &zone, now), "Dec 31 23:30:05");
+        assert_eq!(
+            time("2025-12-31T21:30:05.123Z", &zone, now),
+            "Dec 31 23:30:05"
+        );
         assert_eq!(time("2025-12-31T21:30:05.123Z", &zone, 0.), "23:30:05");
         assert_eq!(time("nonsense", &zone, now), "");
         assert_eq!(date("2025-12-31T22:30:05.123Z", &zone), "2026-01-01 00:30");

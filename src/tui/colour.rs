@@ -42,20 +42,26 @@ const FIRST_GREY: u8 = 232;
 const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
 static SIXTEEN_LAB: LazyLock<[[f32; 3]; 16]> = LazyLock::new(|| SIXTEEN.map(|(_, rgb)| oklab(rgb)));
-static FIXED_LAB: LazyLock<[[f32; 3]; 240]> = LazyLock::new(|| std::array::from_fn(|i| oklab(fixed(FIRST_FIXED + i as u8))));
+static FIXED_LAB: LazyLock<[[f32; 3]; 240]> =
+    LazyLock::new(|| std::array::from_fn(|i| oklab(fixed(FIRST_FIXED + i as u8))));
 /// sRGB to linear light.
 static LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| {
     std::array::from_fn(|i| {
         let v = i as f32 / 255.;
-        if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+        if v <= 0.04045 {
+            v / 12.92
+        } else {
+            ((v + 0.055) / 1.055).powf(2.4)
+        }
     })
 });
 
 impl Depth {
     /// The depth that `--color` asks for; `None` and "auto" look at the environment.
     ///
-    /// Nothing is assumed: truecolor is taken only where COLORTERM or TERM says so. SSH does not pass COLORTERM on by itself, so that
-    /// most sessions there have 256 colours; where it did arrive, it is believed.
+    /// Nothing is assumed: truecolor is taken only where COLORTERM or TERM says so. SSH does not
+    /// pass COLORTERM on by itself, so that most sessions there have 256 colours; where it did
+    /// arrive, it is believed.
     pub fn detect(choice: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         match choice.unwrap_or("auto") {
             "auto" => Ok(Self::from_environment(env)),
@@ -63,7 +69,9 @@ impl Depth {
             "16" => Ok(Self::Ansi16),
             "256" => Ok(Self::Ansi256),
             "truecolor" => Ok(Self::TrueColor),
-            other => Err(Error::Usage(format!("--color is one of auto, never, 16, 256 and truecolor, not `{other}`"))),
+            other => Err(Error::Usage(format!(
+                "--color is one of auto, never, 16, 256 and truecolor, not `{other}`"
+            ))),
         }
     }
 
@@ -73,11 +81,17 @@ impl Depth {
         if !get("NO_COLOR").is_empty() || term == "dumb" {
             return Self::Never;
         }
-        // GNU screen hands COLORTERM of the terminal it was started in to its windows, but not the colours
-        let claimed = matches!(get("COLORTERM").as_str(), "truecolor" | "24bit") && get("STY").is_empty();
+        // GNU screen hands COLORTERM of the terminal it was started in to its windows, but not the
+        // colours
+        let claimed =
+            matches!(get("COLORTERM").as_str(), "truecolor" | "24bit") && get("STY").is_empty();
         if claimed || term.ends_with("-direct") {
             Self::TrueColor
-        } else if term.ends_with("-256color") || ["kitty", "alacritty", "foot", "ghostty", "wezterm"].iter().any(|t| term.contains(t)) {
+        } else if term.ends_with("-256color")
+            || ["kitty", "alacritty", "foot", "ghostty", "wezterm"]
+                .iter()
+                .any(|t| term.contains(t))
+        {
             Self::Ansi256
         } else {
             Self::Ansi16
@@ -90,7 +104,9 @@ impl Depth {
         match self {
             Self::Never => Color::Reset,
             Self::Ansi16 => SIXTEEN[nearest(&*SIXTEEN_LAB, oklab([r, g, b]))].0,
-            Self::Ansi256 => Color::Indexed(FIRST_FIXED + nearest(&*FIXED_LAB, oklab([r, g, b])) as u8),
+            Self::Ansi256 => {
+                Color::Indexed(FIRST_FIXED + nearest(&*FIXED_LAB, oklab([r, g, b])) as u8)
+            }
             Self::TrueColor => Color::Rgb(r, g, b),
         }
     }
@@ -111,7 +127,8 @@ pub(super) fn fixed(number: u8) -> [u8; 3] {
     [CUBE[i / 36], CUBE[i / 6 % 6], CUBE[i % 6]]
 }
 
-/// Björn Ottosson's OKLab (2020): lightness and two opponent colours, in which Euclidean distance is about what people see.
+/// Björn Ottosson's OKLab (2020): lightness and two opponent colours, in which Euclidean distance
+/// is about what people see.
 fn oklab(rgb: [u8; 3]) -> [f32; 3] {
     let [r, g, b] = rgb.map(|v| LINEAR[v as usize]);
     let l = (0.412_221_46 * r + 0.536_332_55 * g + 0.051_445_995 * b).cbrt();
@@ -140,7 +157,12 @@ mod tests {
     use super::*;
 
     fn auto(variables: &[(&str, &str)]) -> Depth {
-        let env = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string());
+        let env = |name: &str| {
+            variables
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| v.to_string())
+        };
         Depth::detect(Some("auto"), &env).expect("auto is a choice")
     }
 
@@ -150,11 +172,26 @@ mod tests {
         assert_eq!(auto(&[("TERM", "linux")]), Depth::Ansi16);
         assert_eq!(auto(&[("TERM", "xterm-256color")]), Depth::Ansi256);
         assert_eq!(auto(&[("TERM", "xterm-direct")]), Depth::TrueColor);
-        assert_eq!(auto(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]), Depth::TrueColor);
-        assert_eq!(auto(&[("TERM", "xterm"), ("COLORTERM", "24bit")]), Depth::TrueColor);
-        assert_eq!(auto(&[("TERM", "dumb"), ("COLORTERM", "truecolor")]), Depth::Never);
-        assert_eq!(auto(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")]), Depth::Never);
-        assert_eq!(auto(&[("TERM", "xterm-256color"), ("NO_COLOR", "")]), Depth::Ansi256);
+        assert_eq!(
+            auto(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]),
+            Depth::TrueColor
+        );
+        assert_eq!(
+            auto(&[("TERM", "xterm"), ("COLORTERM", "24bit")]),
+            Depth::TrueColor
+        );
+        assert_eq!(
+            auto(&[("TERM", "dumb"), ("COLORTERM", "truecolor")]),
+            Depth::Never
+        );
+        assert_eq!(
+            auto(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")]),
+            Depth::Never
+        );
+        assert_eq!(
+            auto(&[("TERM", "xterm-256color"), ("NO_COLOR", "")]),
+            Depth::Ansi256
+        );
     }
 
     #[test]
@@ -166,7 +203,11 @@ mod tests {
 
     #[test]
     fn gnu_screen_does_not_pass_truecolor_through() {
-        let screen = [("STY", "1.pts-0.host"), ("TERM", "screen-256color"), ("COLORTERM", "truecolor")];
+        let screen = [
+            ("STY", "1.pts-0.host"),
+            ("TERM", "screen-256color"),
+            ("COLORTERM", "truecolor"),
+        ];
         assert_eq!(auto(&screen), Depth::Ansi256);
     }
 
@@ -178,15 +219,22 @@ mod tests {
         assert_eq!(depth("16"), Some(Depth::Ansi16));
         assert_eq!(depth("256"), Some(Depth::Ansi256));
         assert_eq!(depth("never"), Some(Depth::Never));
-        let refusal = Depth::detect(Some("lots"), &env).expect_err("not a choice").to_string();
-        assert!(refusal.contains("`lots`") && refusal.contains("truecolor"), "{refusal}");
+        let refusal = Depth::detect(Some("lots"), &env)
+            .expect_err("not a choice")
+            .to_string();
+        assert!(
+            refusal.contains("`lots`") && refusal.contains("truecolor"),
+            "{refusal}"
+        );
     }
 
     #[test]
     fn a_colour_that_the_terminal_has_is_kept() {
         for number in FIRST_FIXED..=255 {
             let [r, g, b] = fixed(number);
-            let Color::Indexed(found) = Depth::Ansi256.resolve((r, g, b)) else { panic!("not an indexed colour") };
+            let Color::Indexed(found) = Depth::Ansi256.resolve((r, g, b)) else {
+                panic!("not an indexed colour")
+            };
             assert_eq!(fixed(found), [r, g, b], "colour {number}");
         }
         for (colour, [r, g, b]) in SIXTEEN {
@@ -199,7 +247,9 @@ mod tests {
         assert_eq!(Depth::Ansi16.resolve((250, 30, 20)), Color::LightRed);
         assert_eq!(Depth::Ansi16.resolve((20, 20, 30)), Color::Black);
         // a dark skin tone stays brown; the nearest in plain RGB would be grey
-        let Color::Indexed(number) = Depth::Ansi256.resolve((120, 90, 70)) else { panic!("not an indexed colour") };
+        let Color::Indexed(number) = Depth::Ansi256.resolve((120, 90, 70)) else {
+            panic!("not an indexed colour")
+        };
         let [r, _, b] = fixed(number);
         assert!(r > b, "{:?}", fixed(number));
         assert_eq!(Depth::TrueColor.resolve((1, 2, 3)), Color::Rgb(1, 2, 3));

@@ -1,5 +1,5 @@
-//! What drives the app: keys, events and answers come in as messages, effects are carried out beside the screen, and the screen is
-//! drawn when something has changed, but only so often.
+//! What drives the app: keys, events and answers come in as messages, effects are carried out
+//! beside the screen, and the screen is drawn when something has changed, but only so often.
 
 use super::app::{App, Effect, Look, Message};
 use super::backend::Backend;
@@ -21,7 +21,8 @@ const FRAME: Duration = Duration::from_millis(1000 / 15);
 const FRAME_OVER_SSH: Duration = Duration::from_millis(1000 / 8);
 /// How often the list of runs is looked at while it is on the screen.
 const LIST_EVERY: Duration = Duration::from_secs(2);
-/// Batches of events that wait to be taken: few, so that a log that is read faster than it can be taken waits on disk.
+/// Batches of events that wait to be taken: few, so that a log that is read faster than it can be
+/// taken waits on disk.
 const BATCHES: usize = 4;
 
 /// How the app ended.
@@ -35,8 +36,10 @@ pub struct Ending {
 
 /// Runs the app on the terminal until the user leaves, a signal comes or the terminal goes away.
 pub fn run(look: Look, mouse: bool, open: Option<RunDir>, backend: impl Backend) -> Result<Ending> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::io("start a runtime for", "the terminal app"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("start a runtime for", "the terminal app"))?;
     let mut guard = TerminalGuard::enter(mouse).map_err(Error::io("take", "the terminal"))?;
     let ending = runtime.block_on(drive(&mut guard, look, open, Arc::new(backend)));
     drop(guard);
@@ -45,14 +48,25 @@ pub fn run(look: Look, mouse: bool, open: Option<RunDir>, backend: impl Backend)
     ending
 }
 
-async fn drive<B: Backend>(guard: &mut TerminalGuard, look: Look, open: Option<RunDir>, backend: Arc<B>) -> Result<Ending> {
+async fn drive<B: Backend>(
+    guard: &mut TerminalGuard,
+    look: Look,
+    open: Option<RunDir>,
+    backend: Arc<B>,
+) -> Result<Ending> {
     let terminal = |doing| Error::io(doing, "the terminal");
-    let over_ssh = ["SSH_CONNECTION", "SSH_TTY"].iter().any(|name| std::env::var_os(name).is_some());
+    let over_ssh = ["SSH_CONNECTION", "SSH_TTY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
     let frame = if over_ssh { FRAME_OVER_SSH } else { FRAME };
     let (messages, mut heard) = unbounded_channel();
     let (batches, mut told) = channel(BATCHES);
     let listen = |kind| signal(kind).map_err(Error::io("listen to signals of", "the system"));
-    let mut signals = [listen(SignalKind::terminate())?, listen(SignalKind::hangup())?, listen(SignalKind::interrupt())?];
+    let mut signals = [
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::hangup())?,
+        listen(SignalKind::interrupt())?,
+    ];
     let numbers = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT];
     let mut continued = listen(SignalKind::from_raw(libc::SIGCONT))?;
     let mut hung_up = read_keys(messages.clone())?;
@@ -72,7 +86,12 @@ async fn drive<B: Backend>(guard: &mut TerminalGuard, look: Look, open: Option<R
     loop {
         for effect in std::mem::take(&mut to_do) {
             match effect {
-                Effect::Leave => return Ok(Ending { message: app.ending(), signal: None }),
+                Effect::Leave => {
+                    return Ok(Ending {
+                        message: app.ending(),
+                        signal: None,
+                    });
+                }
                 Effect::Suspend => {
                     guard.suspend().map_err(terminal("suspend"))?;
                     changed = true;
@@ -91,7 +110,10 @@ async fn drive<B: Backend>(guard: &mut TerminalGuard, look: Look, open: Option<R
         }
         tokio::select! {
             biased;
-            which = any(&mut signals) => return Ok(Ending { message: app.ending().filter(|_| which != 1), signal: Some(numbers[which]) }),
+            which = any(&mut signals) => {
+                let message = app.ending().filter(|_| which != 1);
+                return Ok(Ending { message, signal: Some(numbers[which]) });
+            }
             _ = &mut hung_up => return Ok(Ending { message: None, signal: Some(libc::SIGHUP) }),
             // a stop from outside may have left the terminal to the shell
             _ = continued.recv() => to_do.push(Effect::Retake),
@@ -124,7 +146,9 @@ async fn drive<B: Backend>(guard: &mut TerminalGuard, look: Look, open: Option<R
 /// Waits for one of the signals; its index.
 async fn any(signals: &mut [Signal; 3]) -> usize {
     poll_fn(|context| {
-        let come = signals.iter_mut().position(|s| s.poll_recv(context).is_ready());
+        let come = signals
+            .iter_mut()
+            .position(|s| s.poll_recv(context).is_ready());
         come.map_or(Poll::Pending, Poll::Ready)
     })
     .await
@@ -132,5 +156,7 @@ async fn any(signals: &mut [Signal; 3]) -> usize {
 
 /// Seconds since 1970.
 fn unix_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0., |d| d.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0., |d| d.as_secs_f64())
 }

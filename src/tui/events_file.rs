@@ -9,7 +9,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
-/// So many bytes from the beginning tell one file from another: the first event has the name of the run and the time in them.
+/// So many bytes from the beginning tell one file from another: the first event has the name of the
+/// run and the time in them.
 const HEAD: usize = 256;
 
 /// How much is read beyond the budget at a time, where a line is not yet whole.
@@ -17,8 +18,8 @@ const MORE: usize = 64 << 10;
 
 /// Follows an `events.jsonl` from its first line on.
 ///
-/// Only whole lines count as read: what is behind the last line end is read again by the next poll, because an engine that starts
-/// again may have changed it.
+/// Only whole lines count as read: what is behind the last line end is read again by the next poll,
+/// because an engine that starts again may have changed it.
 #[derive(Debug)]
 pub struct EventsFile {
     path: PathBuf,
@@ -45,11 +46,17 @@ struct Open {
 impl EventsFile {
     /// The file need not be there yet: until it is, there are no events.
     pub fn open(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), open: None, skipped: 0, restarted: false, at_end: false }
+        Self {
+            path: path.into(),
+            open: None,
+            skipped: 0,
+            restarted: false,
+            at_end: false,
+        }
     }
 
-    /// Events that were appended since the last call, from about `budget` bytes of the file: at least one line if there is one. A last
-    /// line without its end is left for later.
+    /// Events that were appended since the last call, from about `budget` bytes of the file: at
+    /// least one line if there is one. A last line without its end is left for later.
     pub fn poll(&mut self, budget: usize) -> io::Result<Vec<Event>> {
         self.restarted = false;
         let Some(open) = self.current()? else {
@@ -64,7 +71,10 @@ impl EventsFile {
         let mut begin = 0;
         if std::mem::take(&mut open.too_long) {
             // the tail of a line that was given up earlier
-            begin = bytes.iter().position(|&b| b == b'\n').map_or(0, |at| at + 1);
+            begin = bytes
+                .iter()
+                .position(|&b| b == b'\n')
+                .map_or(0, |at| at + 1);
         }
         open.advance(&bytes[..=end]);
         let (events, skipped) = parse::lines(&bytes[begin..=end]);
@@ -73,12 +83,14 @@ impl EventsFile {
         Ok(events)
     }
 
-    /// Lines that were no events: torn by a killed engine, or of a kind that a newer version writes. Over the whole file.
+    /// Lines that were no events: torn by a killed engine, or of a kind that a newer version
+    /// writes. Over the whole file.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// Whether the file was cut or replaced, so that the last poll began with its first line again: what came before no longer counts.
+    /// Whether the file was cut or replaced, so that the last poll began with its first line again:
+    /// what came before no longer counts.
     pub fn restarted(&self) -> bool {
         self.restarted
     }
@@ -93,7 +105,8 @@ impl EventsFile {
         self.open.as_ref().map_or(0, |o| o.next)
     }
 
-    /// The file to read on in, opened anew if it is another than last time; none while there is none.
+    /// The file to read on in, opened anew if it is another than last time; none while there is
+    /// none.
     fn current(&mut self) -> io::Result<Option<&mut Open>> {
         let found = match std::fs::metadata(&self.path) {
             Ok(found) => found,
@@ -114,7 +127,13 @@ impl EventsFile {
             self.restarted = self.open.as_ref().is_some_and(|o| o.next > 0);
             self.skipped = 0;
             let identity = identity(&file.metadata()?);
-            self.open = Some(Open { file, identity, head: Vec::new(), next: 0, too_long: false });
+            self.open = Some(Open {
+                file,
+                identity,
+                head: Vec::new(),
+                next: 0,
+                too_long: false,
+            });
         }
         Ok(self.open.as_mut())
     }
@@ -125,7 +144,8 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 }
 
 impl Open {
-    /// Whether the file that the path now points to is this one, with what has been read of it still there.
+    /// Whether the file that the path now points to is this one, with what has been read of it
+    /// still there.
     fn is_still(&self, found: &Metadata) -> io::Result<bool> {
         if identity(found) != self.identity || found.len() < self.next {
             return Ok(false);
@@ -139,12 +159,23 @@ impl Open {
         }
     }
 
-    /// About `budget` bytes from the next line on, more if the line needs it, and whether the file ends there.
+    /// About `budget` bytes from the next line on, more if the line needs it, and whether the file
+    /// ends there.
     fn read(&mut self, budget: usize) -> io::Result<(Vec<u8>, bool)> {
         let mut bytes = Vec::new();
         // one more than there is shows the end
-        let left = self.file.metadata()?.len().saturating_sub(self.next).saturating_add(1);
-        let mut at_end = fill(&self.file, self.next, &mut bytes, budget.min(usize::try_from(left).unwrap_or(usize::MAX)))?;
+        let left = self
+            .file
+            .metadata()?
+            .len()
+            .saturating_sub(self.next)
+            .saturating_add(1);
+        let mut at_end = fill(
+            &self.file,
+            self.next,
+            &mut bytes,
+            budget.min(usize::try_from(left).unwrap_or(usize::MAX)),
+        )?;
         while !at_end && !bytes.contains(&b'\n') {
             if bytes.len() > LONGEST_LINE {
                 self.next += bytes.len() as u64;

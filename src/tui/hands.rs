@@ -1,4 +1,5 @@
-//! What happens beside the screen: effects carried out, keys read, the events of a run followed. The answers are messages.
+//! What happens beside the screen: effects carried out, keys read, the events of a run followed.
+//! The answers are messages.
 
 use super::app::{Batch, Effect, Message};
 use super::backend::{Backend, Command};
@@ -21,16 +22,20 @@ use tokio::sync::oneshot;
 
 /// How often a log of events is looked at when its end is reached.
 const POLL_EVERY: Duration = Duration::from_millis(100);
-/// After so many looks, whether there is an engine; sooner to make sure that there is none. One that starts or ends is missing for a
-/// moment in which its events do not say so.
+/// After so many looks, whether there is an engine; sooner to make sure that there is none. One
+/// that starts or ends is missing for a moment in which its events do not say so.
 const LOOKS_PER_CHECK: u32 = 20;
 const LOOKS_TO_MAKE_SURE: u32 = 10;
 /// Bytes of events that are read at once.
 const BUDGET: usize = 2 << 20;
-/// How long what is there may take to be read. crossterm looks at nothing at all without some time to do it.
+/// How long what is there may take to be read. crossterm looks at nothing at all without some time
+/// to do it.
 const READING: Duration = Duration::from_millis(1);
 /// How long the reading of keys waits before it looks for a new size of the terminal.
-const KEY_PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const KEY_PATIENCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// Carries effects out.
 #[derive(Debug)]
@@ -47,18 +52,32 @@ pub struct Hands<B> {
 }
 
 impl<B: Backend> Hands<B> {
-    pub fn new(backend: Arc<B>, messages: UnboundedSender<Message>, batches: Sender<(RunDir, Batch)>) -> Result<Self> {
+    pub fn new(
+        backend: Arc<B>,
+        messages: UnboundedSender<Message>,
+        batches: Sender<(RunDir, Batch)>,
+    ) -> Result<Self> {
         let (commands, given) = std::sync::mpsc::channel::<(RunDir, Command)>();
         let (engine, answers) = (backend.clone(), messages.clone());
         thread("commands", messages.clone(), move || {
             for (run, command) in given {
                 let answer = engine.send(&run, &command).map_err(|e| e.to_string());
-                if answers.send(Message::Answered(run, command, answer)).is_err() {
+                if answers
+                    .send(Message::Answered(run, command, answer))
+                    .is_err()
+                {
                     return;
                 }
             }
         })?;
-        Ok(Self { backend, messages, batches, commands, follower: Arc::default(), listing: Arc::default() })
+        Ok(Self {
+            backend,
+            messages,
+            batches,
+            commands,
+            follower: Arc::default(),
+            listing: Arc::default(),
+        })
     }
 
     /// Begins what the app wants done; inside a tokio runtime.
@@ -79,14 +98,19 @@ impl<B: Backend> Hands<B> {
                 let preview = backend.preview(&reference);
                 Message::Previewed(reference, Box::new(preview))
             }),
-            Effect::Start(reference) => self.beside(move || Message::Started(backend.start(&reference).map_err(|e| e.to_string()))),
+            Effect::Start(reference) => self.beside(move || {
+                Message::Started(backend.start(&reference).map_err(|e| e.to_string()))
+            }),
             Effect::Resume(run) => self.beside(move || {
                 let resumed = backend.resume(&run).map_err(|e| e.to_string());
                 Message::Resumed(run, resumed)
             }),
             Effect::Follow(run) => self.follow(run),
             Effect::Profile(run) => self.beside(move || {
-                let profile = backend.profile(&run).map(Box::new).map_err(|e| e.to_string());
+                let profile = backend
+                    .profile(&run)
+                    .map(Box::new)
+                    .map_err(|e| e.to_string());
                 Message::Profile(run, profile)
             }),
             Effect::Checkpoints(run) => self.beside(move || {
@@ -96,11 +120,18 @@ impl<B: Backend> Hands<B> {
             Effect::Send(run, command) => {
                 if let Err(lost) = self.commands.send((run, command)) {
                     let (run, command) = lost.0;
-                    let _ = self.messages.send(Message::Answered(run, command, Err("it could not be sent".into())));
+                    let _ = self.messages.send(Message::Answered(
+                        run,
+                        command,
+                        Err("it could not be sent".into()),
+                    ));
                 }
             }
             Effect::Picture(run, sample) => self.beside(move || {
-                let picture = run.own_file(&sample.file).and_then(|p| Picture::open(&p)).map_err(|e| e.to_string());
+                let picture = run
+                    .own_file(&sample.file)
+                    .and_then(|p| Picture::open(&p))
+                    .map_err(|e| e.to_string());
                 Message::Picture(run, sample, picture)
             }),
             // about the terminal itself, which the loop has
@@ -112,7 +143,8 @@ impl<B: Backend> Hands<B> {
     fn beside(&self, work: impl FnOnce() -> Message + Send + 'static) {
         let messages = self.messages.clone();
         tokio::task::spawn_blocking(move || {
-            let message = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Message::Panicked("something beside the screen".into()));
+            let message = catch_unwind(AssertUnwindSafe(work))
+                .unwrap_or_else(|_| Message::Panicked("something beside the screen".into()));
             // nobody listens any more when the app has ended
             let _ = messages.send(message);
         });
@@ -124,7 +156,9 @@ impl<B: Backend> Hands<B> {
         self.follower = Arc::default();
         let (ended, backend) = (self.follower.clone(), self.backend.clone());
         let (batches, messages) = (self.batches.clone(), self.messages.clone());
-        let begun = thread("events", self.messages.clone(), move || follow(&run, &*backend, &ended, &batches, &messages));
+        let begun = thread("events", self.messages.clone(), move || {
+            follow(&run, &*backend, &ended, &batches, &messages)
+        });
         if let Err(problem) = begun {
             let _ = self.messages.send(Message::Trouble(problem.to_string()));
         }
@@ -148,7 +182,12 @@ fn follow<B: Backend>(
                 let (restarted, at_end) = (file.restarted(), file.at_end());
                 if !events.is_empty() || restarted || at_end != was_at_end {
                     let total = std::fs::metadata(run.events()).map_or(0, |m| m.len());
-                    let batch = Batch { events, restarted, read: (file.position(), total), at_end };
+                    let batch = Batch {
+                        events,
+                        restarted,
+                        read: (file.position(), total),
+                        at_end,
+                    };
                     if batches.blocking_send((run.clone(), batch)).is_err() {
                         return;
                     }
@@ -169,9 +208,17 @@ fn follow<B: Backend>(
         if looks_left == 0 {
             let engine = backend.engine(run);
             let is_sure = engine == EngineAt::Here || missed;
-            looks_left = if is_sure { LOOKS_PER_CHECK } else { LOOKS_TO_MAKE_SURE };
+            looks_left = if is_sure {
+                LOOKS_PER_CHECK
+            } else {
+                LOOKS_TO_MAKE_SURE
+            };
             missed = engine != EngineAt::Here;
-            if is_sure && was.as_ref() != Some(&engine) && messages.send(Message::Engine(run.clone(), was.insert(engine).clone())).is_err()
+            if is_sure
+                && was.as_ref() != Some(&engine)
+                && messages
+                    .send(Message::Engine(run.clone(), was.insert(engine).clone()))
+                    .is_err()
             {
                 return;
             }
@@ -186,8 +233,9 @@ pub fn read_keys(messages: UnboundedSender<Message>) -> Result<oneshot::Receiver
     let (gone, hung_up) = oneshot::channel();
     let terminal = keyboard()?;
     thread("keys", messages.clone(), move || {
-        // crossterm would read from a terminal that has gone away without an end: look first. Its feature use-dev-tty matters: the
-        // other way to read forgets keys that come together with a new size, or with more than 1024 others, until the next key
+        // crossterm would read from a terminal that has gone away without an end: look first. Its
+        // feature use-dev-tty matters: the other way to read forgets keys that come together with a
+        // new size, or with more than 1024 others, until the next key
         while !is_hung_up(&terminal) {
             let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
             if poll(&mut ready, Some(&KEY_PATIENCE)).is_err() && is_hung_up(&terminal) {
@@ -215,18 +263,31 @@ pub fn read_keys(messages: UnboundedSender<Message>) -> Result<oneshot::Receiver
 fn keyboard() -> Result<OwnedFd> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        stdin.as_fd().try_clone_to_owned().map_err(Error::io("read keys from", "the terminal"))
+        stdin
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(Error::io("read keys from", "the terminal"))
     } else {
-        File::open("/dev/tty").map(OwnedFd::from).map_err(Error::io("open", "/dev/tty"))
+        File::open("/dev/tty")
+            .map(OwnedFd::from)
+            .map_err(Error::io("open", "/dev/tty"))
     }
 }
 
 /// A thread whose panic is told.
-fn thread(name: &'static str, messages: UnboundedSender<Message>, work: impl FnOnce() + Send + 'static) -> Result<()> {
+fn thread(
+    name: &'static str,
+    messages: UnboundedSender<Message>,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<()> {
     let guarded = move || {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
             let _ = messages.send(Message::Panicked(format!("the thread \"{name}\"")));
         }
     };
-    std::thread::Builder::new().name(name.into()).spawn(guarded).map(|_| ()).map_err(Error::io("start a thread for", name))
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(guarded)
+        .map(|_| ())
+        .map_err(Error::io("start a thread for", name))
 }

@@ -78,8 +78,18 @@ pub struct Binding {
 }
 
 impl Place {
-    pub const ALL: [Self; 10] =
-        [Self::Home, Self::Run, Self::Chart, Self::Samples, Self::Tweak, Self::Log, Self::RollBack, Self::Help, Self::Confirm, Self::Line];
+    pub const ALL: [Self; 10] = [
+        Self::Home,
+        Self::Run,
+        Self::Chart,
+        Self::Samples,
+        Self::Tweak,
+        Self::Log,
+        Self::RollBack,
+        Self::Help,
+        Self::Confirm,
+        Self::Line,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -99,7 +109,10 @@ impl Place {
 
 impl Key {
     const fn code(code: KeyCode) -> Self {
-        Self { code, control: false }
+        Self {
+            code,
+            control: false,
+        }
     }
 
     const fn char(c: char) -> Self {
@@ -107,7 +120,10 @@ impl Key {
     }
 
     const fn control(c: char) -> Self {
-        Self { code: KeyCode::Char(c), control: true }
+        Self {
+            code: KeyCode::Char(c),
+            control: true,
+        }
     }
 
     /// As it is written on keyboards.
@@ -121,13 +137,21 @@ impl Key {
             KeyCode::PageDown => "PgDn".into(),
             code => format!("{code:?}"),
         };
-        if self.control { format!("Ctrl-{name}") } else { name }
+        if self.control {
+            format!("Ctrl-{name}")
+        } else {
+            name
+        }
     }
 
     fn is(self, event: &KeyEvent) -> bool {
         let control = event.modifiers.contains(KeyModifiers::CONTROL);
         let shift_tab = event.code == KeyCode::Tab && event.modifiers.contains(KeyModifiers::SHIFT);
-        let code = if shift_tab { KeyCode::BackTab } else { event.code };
+        let code = if shift_tab {
+            KeyCode::BackTab
+        } else {
+            event.code
+        };
         self.code == code && self.control == control && !event.modifiers.contains(KeyModifiers::ALT)
     }
 }
@@ -135,7 +159,11 @@ impl Key {
 impl Binding {
     /// "q, Ctrl-C"
     pub fn names(&self) -> String {
-        self.keys.iter().map(|k| k.name()).collect::<Vec<_>>().join(", ")
+        self.keys
+            .iter()
+            .map(|k| k.name())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -146,7 +174,9 @@ pub fn table() -> &'static [Binding] {
 
 /// What this key asks for at this place.
 pub fn action(event: &KeyEvent, place: Place) -> Option<&'static Binding> {
-    TABLE.iter().find(|b| b.places.contains(&place) && b.keys.iter().any(|k| k.is(event)))
+    TABLE
+        .iter()
+        .find(|b| b.places.contains(&place) && b.keys.iter().any(|k| k.is(event)))
 }
 
 /// The rows that hold at a place.
@@ -154,12 +184,38 @@ pub fn at(place: Place) -> impl Iterator<Item = &'static Binding> {
     TABLE.iter().filter(move |b| b.places.contains(&place))
 }
 
-const fn binding(keys: &'static [Key], action: Action, places: &'static [Place], label: &'static str, help: &'static str) -> Binding {
-    Binding { keys, action, places, label, help, steers: false }
+const fn binding(
+    keys: &'static [Key],
+    action: Action,
+    places: &'static [Place],
+    label: &'static str,
+    help: &'static str,
+) -> Binding {
+    Binding {
+        keys,
+        action,
+        places,
+        label,
+        help,
+        steers: false,
+    }
 }
 
-const fn steering(keys: &'static [Key], action: Action, places: &'static [Place], label: &'static str, help: &'static str) -> Binding {
-    Binding { keys, action, places, label, help, steers: true }
+const fn steering(
+    keys: &'static [Key],
+    action: Action,
+    places: &'static [Place],
+    label: &'static str,
+    help: &'static str,
+) -> Binding {
+    Binding {
+        keys,
+        action,
+        places,
+        label,
+        help,
+        steers: true,
+    }
 }
 
 const ENTER: Key = Key::code(KeyCode::Enter);
@@ -176,61 +232,356 @@ const HOME: Key = Key::code(KeyCode::Home);
 const END: Key = Key::code(KeyCode::End);
 
 use Place::{Chart, Confirm, Help, Home, Line, Log, RollBack, Run, Samples, Tweak};
-const SCREENS: &[Place] = &[Home, Run, Chart, Samples, Tweak, Log, RollBack, Help, Confirm];
+const SCREENS: &[Place] = &[
+    Home, Run, Chart, Samples, Tweak, Log, RollBack, Help, Confirm,
+];
 const WATCHING: &[Place] = &[Run, Chart];
 
-#[rustfmt::skip]
 static TABLE: &[Binding] = &[
-    binding(&[ENTER], Action::Open, &[Home], "start or open", "Start the profile, or open the run."),
-    binding(&[ENTER], Action::Open, &[Run], "", "Open the panel that has the focus: a chart at full size, the samples, the log."),
-    binding(&[ENTER], Action::Open, &[Samples], "zoom", "Show one image as large as it goes, beside what it started from; again: the gallery."),
-    binding(&[ENTER], Action::Open, &[Tweak], "edit", "Write a new value."),
-    binding(&[ENTER], Action::Open, &[RollBack], "go back", "Go back to this checkpoint, after a question."),
-    binding(&[ENTER], Action::Open, &[Confirm], "choose", "Do what is selected, which at first is nothing."),
-    binding(&[ENTER], Action::Open, &[Line], "done", "Take the line as it is."),
-    binding(&[Key::char('/')], Action::Search, &[Home, Log], "search", "Search: on Home for names, in the log for lines that contain a text."),
-    steering(&[Key::char(' ')], Action::Pause, WATCHING, "pause", "Pause, or go on; a run whose engine has ended gets a new one."),
-    steering(&[Key::char('t')], Action::Tweak, WATCHING, "tweak", "Change a setting while the run goes on."),
-    binding(&[Key::char('s')], Action::Samples, WATCHING, "samples", "The synthetic images."),
-    binding(&[Key::char('l')], Action::Log, WATCHING, "log", "The whole log."),
-    steering(&[Key::char('x')], Action::Stop, WATCHING, "stop", "Stop the run after a checkpoint, after a question."),
-    steering(&[Key::char('r')], Action::RollBack, WATCHING, "roll back", "Go back to a checkpoint, after a question."),
-    steering(&[Key::char('c')], Action::Checkpoint, WATCHING, "checkpoint", "Write a checkpoint now."),
-    steering(&[Key::char('e')], Action::Evaluate, WATCHING, "evaluate", "Evaluate the synthetic images now."),
-    binding(&[Key::char('f')], Action::FullSize, &[Run, Chart, Samples], "full size", "The panel with the focus at full size, and back."),
-    binding(&[TAB], Action::NextPanel, &[Run, Chart], "next", "The next panel."),
-    binding(&[BACK_TAB], Action::PreviousPanel, &[Run, Chart], "", "The panel before."),
-    binding(&[TAB], Action::NextPanel, &[Samples], "image", "The next image."),
-    binding(&[BACK_TAB], Action::PreviousPanel, &[Samples], "", "The image before."),
-    binding(&[TAB], Action::NextPanel, &[Confirm], "other", "The other answer."),
-    binding(&[BACK_TAB], Action::PreviousPanel, &[Confirm], "", "The other answer."),
-    binding(&[UP, Key::char('k')], Action::Up, &[Home, Run, Samples, Tweak, Log, RollBack, Help], "", "Up: the row before, the panel above, the class before."),
-    binding(&[DOWN, Key::char('j')], Action::Down, &[Home, Run, Samples, Tweak, Log, RollBack, Help], "", "Down: the next row, the panel below, the next class."),
-    binding(&[LEFT, Key::char('h')], Action::Left, &[Chart], "read", "Read the point to the left."),
-    binding(&[RIGHT], Action::Right, &[Chart], "", "Read the point to the right."),
-    binding(&[LEFT, Key::char('h')], Action::Left, &[Run, Confirm], "", "The panel to the left; the other answer."),
-    binding(&[RIGHT], Action::Right, &[Run], "", "The panel to the right (l is the log here)."),
-    binding(&[RIGHT, Key::char('l')], Action::Right, &[Confirm], "", "The other answer."),
-    binding(&[LEFT, Key::char('h')], Action::Left, &[Samples], "earlier", "The pictures of an earlier step."),
-    binding(&[RIGHT, Key::char('l')], Action::Right, &[Samples], "later", "The pictures of a later step."),
-    binding(&[UP], Action::Up, &[Line], "", "The row above, or the choice before."),
-    binding(&[DOWN], Action::Down, &[Line], "", "The row below, or the next choice."),
-    binding(&[PAGE_UP], Action::PageUp, &[Home, Chart, Samples, Tweak, Log, Help], "", "A page up; in a chart, earlier points."),
-    binding(&[PAGE_DOWN], Action::PageDown, &[Home, Chart, Samples, Tweak, Log, Help], "", "A page down; in a chart, later points."),
-    binding(&[HOME, Key::char('g')], Action::First, &[Home, Chart, Samples, Tweak, Log, RollBack, Help], "", "To the beginning."),
-    binding(&[END, Key::char('G')], Action::Last, &[Home, Chart, Samples, Tweak, Log, RollBack, Help], "", "To the end; a chart, the samples and the log then follow the run."),
-    binding(&[Key::char('+'), Key::char('=')], Action::ZoomIn, &[Chart, Samples], "zoom", "Nearer."),
-    binding(&[Key::char('-')], Action::ZoomOut, &[Chart, Samples], "", "Farther."),
-    binding(&[Key::char('y')], Action::LogScale, WATCHING, "log y", "Logarithmic scale of the chart with the focus."),
-    binding(&[Key::char('m')], Action::Smoothing, WATCHING, "smooth", "Smoothing of the chart with the focus."),
-    binding(&[Key::char('a')], Action::Ascii, &[Run, Samples], "ascii", "Pictures as characters, and back."),
-    binding(&[Key::char('n')], Action::Escape, &[Confirm], "no", "Do nothing."),
+    binding(
+        &[ENTER],
+        Action::Open,
+        &[Home],
+        "start or open",
+        "Start the profile, or open the run.",
+    ),
+    binding(
+        &[ENTER],
+        Action::Open,
+        &[Run],
+        "",
+        "Open the panel that has the focus: a chart at full size, the samples, the log.",
+    ),
+    binding(
+        &[ENTER],
+        Action::Open,
+        &[Samples],
+        "zoom",
+        "Show one image as large as it goes, beside what it started from; again: the gallery.",
+    ),
+    binding(
+        &[ENTER],
+        Action::Open,
+        &[Tweak],
+        "edit",
+        "Write a new value.",
+    ),
+    binding(
+        &[ENTER],
+        Action::Open,
+        &[RollBack],
+        "go back",
+        "Go back to this checkpoint, after a question.",
+    ),
+    binding(
+        &[ENTER],
+        Action::Open,
+        &[Confirm],
+        "choose",
+        "Do what is selected, which at first is nothing.",
+    ),
+    binding(
+        &[ENTER],
+        Action::Open,
+        &[Line],
+        "done",
+        "Take the line as it is.",
+    ),
+    binding(
+        &[Key::char('/')],
+        Action::Search,
+        &[Home, Log],
+        "search",
+        "Search: on Home for names, in the log for lines that contain a text.",
+    ),
+    steering(
+        &[Key::char(' ')],
+        Action::Pause,
+        WATCHING,
+        "pause",
+        "Pause, or go on; a run whose engine has ended gets a new one.",
+    ),
+    steering(
+        &[Key::char('t')],
+        Action::Tweak,
+        WATCHING,
+        "tweak",
+        "Change a setting while the run goes on.",
+    ),
+    binding(
+        &[Key::char('s')],
+        Action::Samples,
+        WATCHING,
+        "samples",
+        "The synthetic images.",
+    ),
+    binding(
+        &[Key::char('l')],
+        Action::Log,
+        WATCHING,
+        "log",
+        "The whole log.",
+    ),
+    steering(
+        &[Key::char('x')],
+        Action::Stop,
+        WATCHING,
+        "stop",
+        "Stop the run after a checkpoint, after a question.",
+    ),
+    steering(
+        &[Key::char('r')],
+        Action::RollBack,
+        WATCHING,
+        "roll back",
+        "Go back to a checkpoint, after a question.",
+    ),
+    steering(
+        &[Key::char('c')],
+        Action::Checkpoint,
+        WATCHING,
+        "checkpoint",
+        "Write a checkpoint now.",
+    ),
+    steering(
+        &[Key::char('e')],
+        Action::Evaluate,
+        WATCHING,
+        "evaluate",
+        "Evaluate the synthetic images now.",
+    ),
+    binding(
+        &[Key::char('f')],
+        Action::FullSize,
+        &[Run, Chart, Samples],
+        "full size",
+        "The panel with the focus at full size, and back.",
+    ),
+    binding(
+        &[TAB],
+        Action::NextPanel,
+        &[Run, Chart],
+        "next",
+        "The next panel.",
+    ),
+    binding(
+        &[BACK_TAB],
+        Action::PreviousPanel,
+        &[Run, Chart],
+        "",
+        "The panel before.",
+    ),
+    binding(
+        &[TAB],
+        Action::NextPanel,
+        &[Samples],
+        "image",
+        "The next image.",
+    ),
+    binding(
+        &[BACK_TAB],
+        Action::PreviousPanel,
+        &[Samples],
+        "",
+        "The image before.",
+    ),
+    binding(
+        &[TAB],
+        Action::NextPanel,
+        &[Confirm],
+        "other",
+        "The other answer.",
+    ),
+    binding(
+        &[BACK_TAB],
+        Action::PreviousPanel,
+        &[Confirm],
+        "",
+        "The other answer.",
+    ),
+    binding(
+        &[UP, Key::char('k')],
+        Action::Up,
+        &[Home, Run, Samples, Tweak, Log, RollBack, Help],
+        "",
+        "Up: the row before, the panel above, the class before.",
+    ),
+    binding(
+        &[DOWN, Key::char('j')],
+        Action::Down,
+        &[Home, Run, Samples, Tweak, Log, RollBack, Help],
+        "",
+        "Down: the next row, the panel below, the next class.",
+    ),
+    binding(
+        &[LEFT, Key::char('h')],
+        Action::Left,
+        &[Chart],
+        "read",
+        "Read the point to the left.",
+    ),
+    binding(
+        &[RIGHT],
+        Action::Right,
+        &[Chart],
+        "",
+        "Read the point to the right.",
+    ),
+    binding(
+        &[LEFT, Key::char('h')],
+        Action::Left,
+        &[Run, Confirm],
+        "",
+        "The panel to the left; the other answer.",
+    ),
+    binding(
+        &[RIGHT],
+        Action::Right,
+        &[Run],
+        "",
+        "The panel to the right (l is the log here).",
+    ),
+    binding(
+        &[RIGHT, Key::char('l')],
+        Action::Right,
+        &[Confirm],
+        "",
+        "The other answer.",
+    ),
+    binding(
+        &[LEFT, Key::char('h')],
+        Action::Left,
+        &[Samples],
+        "earlier",
+        "The pictures of an earlier step.",
+    ),
+    binding(
+        &[RIGHT, Key::char('l')],
+        Action::Right,
+        &[Samples],
+        "later",
+        "The pictures of a later step.",
+    ),
+    binding(
+        &[UP],
+        Action::Up,
+        &[Line],
+        "",
+        "The row above, or the choice before.",
+    ),
+    binding(
+        &[DOWN],
+        Action::Down,
+        &[Line],
+        "",
+        "The row below, or the next choice.",
+    ),
+    binding(
+        &[PAGE_UP],
+        Action::PageUp,
+        &[Home, Chart, Samples, Tweak, Log, Help],
+        "",
+        "A page up; in a chart, earlier points.",
+    ),
+    binding(
+        &[PAGE_DOWN],
+        Action::PageDown,
+        &[Home, Chart, Samples, Tweak, Log, Help],
+        "",
+        "A page down; in a chart, later points.",
+    ),
+    binding(
+        &[HOME, Key::char('g')],
+        Action::First,
+        &[Home, Chart, Samples, Tweak, Log, RollBack, Help],
+        "",
+        "To the beginning.",
+    ),
+    binding(
+        &[END, Key::char('G')],
+        Action::Last,
+        &[Home, Chart, Samples, Tweak, Log, RollBack, Help],
+        "",
+        "To the end; a chart, the samples and the log then follow the run.",
+    ),
+    binding(
+        &[Key::char('+'), Key::char('=')],
+        Action::ZoomIn,
+        &[Chart, Samples],
+        "zoom",
+        "Nearer.",
+    ),
+    binding(
+        &[Key::char('-')],
+        Action::ZoomOut,
+        &[Chart, Samples],
+        "",
+        "Farther.",
+    ),
+    binding(
+        &[Key::char('y')],
+        Action::LogScale,
+        WATCHING,
+        "log y",
+        "Logarithmic scale of the chart with the focus.",
+    ),
+    binding(
+        &[Key::char('m')],
+        Action::Smoothing,
+        WATCHING,
+        "smooth",
+        "Smoothing of the chart with the focus.",
+    ),
+    binding(
+        &[Key::char('a')],
+        Action::Ascii,
+        &[Run, Samples],
+        "ascii",
+        "Pictures as characters, and back.",
+    ),
+    binding(
+        &[Key::char('n')],
+        Action::Escape,
+        &[Confirm],
+        "no",
+        "Do nothing.",
+    ),
     binding(&[Key::char('y')], Action::Yes, &[Confirm], "yes", "Do it."),
-    binding(&[Key::char('?')], Action::Help, &[Home, Run, Chart, Samples, Tweak, Log, RollBack, Confirm], "help", "These keys."),
-    binding(&[Key::char('q'), Key::control('c')], Action::Back, SCREENS, "back", "Back; from the first screen, leave. A run goes on without the app."),
-    binding(&[ESC], Action::Escape, SCREENS, "", "Back, but never out of the app; on Home, forget the search."),
-    binding(&[ESC, Key::control('c')], Action::Escape, &[Line], "cancel", "Leave the line."),
-    binding(&[Key::control('z')], Action::Suspend, Place::ALL.as_slice(), "", "Suspend the app; fg brings it back."),
+    binding(
+        &[Key::char('?')],
+        Action::Help,
+        &[Home, Run, Chart, Samples, Tweak, Log, RollBack, Confirm],
+        "help",
+        "These keys.",
+    ),
+    binding(
+        &[Key::char('q'), Key::control('c')],
+        Action::Back,
+        SCREENS,
+        "back",
+        "Back; from the first screen, leave. A run goes on without the app.",
+    ),
+    binding(
+        &[ESC],
+        Action::Escape,
+        SCREENS,
+        "",
+        "Back, but never out of the app; on Home, forget the search.",
+    ),
+    binding(
+        &[ESC, Key::control('c')],
+        Action::Escape,
+        &[Line],
+        "cancel",
+        "Leave the line.",
+    ),
+    binding(
+        &[Key::control('z')],
+        Action::Suspend,
+        Place::ALL.as_slice(),
+        "",
+        "Suspend the app; fg brings it back.",
+    ),
 ];
 
 /// docs/keys.md: a table a screen.
@@ -238,16 +589,27 @@ static TABLE: &[Binding] = &[
 fn manual() -> String {
     use std::fmt::Write;
     let mut text = String::from(
-        "# Keys\n\nThis page is written by the program from its one table of keys: `ASTILL_BLESS=1 cargo test keys` rewrites it. A text that is\n\
-         being written (a search, a new value) takes all other keys; arrows, Home, End, Backspace and Delete edit it.\n",
+        "# Keys\n\nThis page is written by the program from its one table of keys: `ASTILL_BLESS=1 \
+         cargo test keys` rewrites it. A text that is\n\
+         being written (a search, a new value) takes all other keys; arrows, Home, End, Backspace \
+         and Delete edit it.\n",
     );
     for place in Place::ALL {
-        _ = writeln!(text, "\n## {}\n\n| key | what it does |\n|---|---|", place.name());
+        _ = writeln!(
+            text,
+            "\n## {}\n\n| key | what it does |\n|---|---|",
+            place.name()
+        );
         for binding in at(place) {
             _ = writeln!(
                 text,
                 "| {} | {} |",
-                binding.keys.iter().map(|k| format!("`{}`", k.name())).collect::<Vec<_>>().join(" "),
+                binding
+                    .keys
+                    .iter()
+                    .map(|k| format!("`{}`", k.name()))
+                    .collect::<Vec<_>>()
+                    .join(" "),
                 binding.help
             );
         }
@@ -264,7 +626,12 @@ mod tests {
         for place in Place::ALL {
             let keys: Vec<Key> = at(place).flat_map(|b| b.keys).copied().collect();
             for (i, key) in keys.iter().enumerate() {
-                assert!(!keys[..i].contains(key), "{} twice on {}", key.name(), place.name());
+                assert!(
+                    !keys[..i].contains(key),
+                    "{} twice on {}",
+                    key.name(),
+                    place.name()
+                );
             }
         }
     }
@@ -272,7 +639,13 @@ mod tests {
     #[test]
     fn every_row_holds_somewhere_and_says_what_it_does() {
         for binding in table() {
-            assert!(!binding.places.is_empty() && !binding.keys.is_empty() && binding.help.ends_with('.'), "{}", binding.names());
+            assert!(
+                !binding.places.is_empty()
+                    && !binding.keys.is_empty()
+                    && binding.help.ends_with('.'),
+                "{}",
+                binding.names()
+            );
         }
     }
 
@@ -280,7 +653,11 @@ mod tests {
     fn every_screen_can_be_left_and_suspended() {
         for place in Place::ALL {
             for action in [Action::Escape, Action::Suspend] {
-                assert!(at(place).any(|b| b.action == action), "{action:?} on {}", place.name());
+                assert!(
+                    at(place).any(|b| b.action == action),
+                    "{action:?} on {}",
+                    place.name()
+                );
             }
         }
     }
@@ -291,7 +668,10 @@ mod tests {
         if std::env::var_os("ASTILL_BLESS").is_some_and(|v| v == "1") {
             std::fs::write(path, manual()).unwrap();
         } else {
-            assert!(std::fs::read_to_string(path).unwrap() == manual(), "docs/keys.md is out of date; run ASTILL_BLESS=1 cargo test keys");
+            assert!(
+                std::fs::read_to_string(path).unwrap() == manual(),
+                "docs/keys.md is out of date; run ASTILL_BLESS=1 cargo test keys"
+            );
         }
     }
 }

@@ -15,7 +15,9 @@ pub struct Line {
 
 impl Line {
     pub fn new(text: impl Into<String>) -> Self {
-        Self { input: Input::new(text.into()) }
+        Self {
+            input: Input::new(text.into()),
+        }
     }
 
     pub fn text(&self) -> &str {
@@ -30,7 +32,9 @@ impl Line {
             KeyCode::Char('u') if control => InputRequest::DeleteLine,
             KeyCode::Char('a') if control => InputRequest::GoToStart,
             KeyCode::Char('e') if control => InputRequest::GoToEnd,
-            KeyCode::Char(c) if !control && !c.is_control() && self.text().len() < LONGEST => InputRequest::InsertChar(c),
+            KeyCode::Char(c) if !control && !c.is_control() && self.text().len() < LONGEST => {
+                InputRequest::InsertChar(c)
+            }
             KeyCode::Backspace => InputRequest::DeletePrevChar,
             KeyCode::Delete => InputRequest::DeleteNextChar,
             KeyCode::Left => InputRequest::GoToPrevChar,
@@ -45,7 +49,10 @@ impl Line {
     /// Takes text that was pasted, its first line.
     pub fn paste(&mut self, text: &str) {
         let first = text.lines().next().unwrap_or_default();
-        for c in clean(first).chars().take(LONGEST.saturating_sub(self.text().len())) {
+        for c in clean(first)
+            .chars()
+            .take(LONGEST.saturating_sub(self.text().len()))
+        {
             self.input.handle(InputRequest::InsertChar(c));
         }
     }
@@ -66,7 +73,10 @@ impl Line {
                 skips
             })
             .collect();
-        (super::text::fit_plain(&visible, cells), width(&before).saturating_sub(skipped))
+        (
+            super::text::fit_plain(&visible, cells),
+            width(&before).saturating_sub(skipped),
+        )
     }
 }
 
@@ -75,7 +85,8 @@ mod tests {
     use super::*;
 
     fn typed(line: &mut Line, text: &str) {
-        text.chars().for_each(|c| line.key(&KeyEvent::from(KeyCode::Char(c))));
+        text.chars()
+            .for_each(|c| line.key(&KeyEvent::from(KeyCode::Char(c))));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The terminal app. None of it uses libtorch, so that the program that draws needs no tensors.
 //!
-//! Keys, events and answers are messages; [`app::App::update`] takes them and says what is to be done; [`app::App::view`] shows what
-//! is. Neither waits for anything: the files, the engine and the terminal are on the other side of `drive` and `hands`.
+//! Keys, events and answers are messages; [`app::App::update`] takes them and says what is to be
+//! done; [`app::App::view`] shows what is. Neither waits for anything: the files, the engine and
+//! the terminal are on the other side of `drive` and `hands`.
 
 pub mod app;
 pub mod backend;
@@ -48,7 +49,17 @@ pub struct Options {
 
 /// Runs the app on the terminal until the user leaves, a signal comes or the terminal goes away.
 pub fn run(options: Options, backend: impl Backend) -> Result<Ending> {
-    let Options { depth, ascii, mouse, read_only, open } = options;
-    let look = Look { theme: Theme::new(depth, ascii), ascii_pictures: false, read_only };
+    let Options {
+        depth,
+        ascii,
+        mouse,
+        read_only,
+        open,
+    } = options;
+    let look = Look {
+        theme: Theme::new(depth, ascii),
+        ascii_pictures: false,
+        read_only,
+    };
     drive::run(look, mouse, open, backend)
 }

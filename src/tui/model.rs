@@ -1,4 +1,5 @@
-//! What a screen knows of a run: built from its events alone, so that live, attached again and replayed are the same.
+//! What a screen knows of a run: built from its events alone, so that live, attached again and
+//! replayed are the same.
 
 mod log;
 
@@ -29,7 +30,8 @@ pub struct Model {
     pub iterations: u64,
     pub experts: BTreeMap<u64, Expert>,
     pub steps: Steps,
-    /// Accuracy of distilled images over the steps; the last parts of a run, which judge once more, are not in it.
+    /// Accuracy of distilled images over the steps; the last parts of a run, which judge once more,
+    /// are not in it.
     pub accuracy: Vec<Accuracy>,
     pub evaluations: Vec<Evaluation>,
     /// Pictures, earliest first.
@@ -175,14 +177,44 @@ impl Model {
             self.first_time.clone_from(&event.time);
         }
         self.last_time.clone_from(&event.time);
-        if !matches!(event.what, What::Progress { .. } | What::Memory { .. } | What::Warning { .. } | What::Command { .. }) {
+        if !matches!(
+            event.what,
+            What::Progress { .. }
+                | What::Memory { .. }
+                | What::Warning { .. }
+                | What::Command { .. }
+        ) {
             self.work = None;
         }
         self.log.push(event);
         match &event.what {
-            What::RunStarted { run, profile, seed, device, threads, version, process, step, iterations, .. } => {
-                let (run, profile, device, version) = (run.clone(), profile.clone(), device.clone(), version.clone());
-                self.header = Some(Header { run, profile, seed: *seed, device, threads: *threads, version, process: *process });
+            What::RunStarted {
+                run,
+                profile,
+                seed,
+                device,
+                threads,
+                version,
+                process,
+                step,
+                iterations,
+                ..
+            } => {
+                let (run, profile, device, version) = (
+                    run.clone(),
+                    profile.clone(),
+                    device.clone(),
+                    version.clone(),
+                );
+                self.header = Some(Header {
+                    run,
+                    profile,
+                    seed: *seed,
+                    device,
+                    threads: *threads,
+                    version,
+                    process: *process,
+                });
                 self.rewind(step.saturating_add(1));
                 self.iterations = *iterations;
                 (self.state, self.phase, self.finished) = (State::Running, None, None);
@@ -195,17 +227,48 @@ impl Model {
                     Some(work) if work.what == *what && work.begin.1 <= *done => work.begin,
                     _ => (event.time.clone(), *done),
                 };
-                self.work = Some(Work { what: what.clone(), done: *done, total: *total, begin, now: event.time.clone() });
+                self.work = Some(Work {
+                    what: what.clone(),
+                    done: *done,
+                    total: *total,
+                    begin,
+                    now: event.time.clone(),
+                });
             }
-            What::Dataset { classes, train, validation, test, size, normalisation } => {
+            What::Dataset {
+                classes,
+                train,
+                validation,
+                test,
+                size,
+                normalisation,
+            } => {
                 let (train, validation, test, size) = (*train, *validation, *test, *size);
                 let (classes, normalisation) = (classes.clone(), normalisation.clone());
-                self.dataset = Some(Dataset { classes, train, validation, test, size, normalisation });
+                self.dataset = Some(Dataset {
+                    classes,
+                    train,
+                    validation,
+                    test,
+                    size,
+                    normalisation,
+                });
             }
-            What::ExpertEpoch { expert, epoch, record, .. } => self.experts.entry(*expert).or_default().push(*epoch, record),
+            What::ExpertEpoch {
+                expert,
+                epoch,
+                record,
+                ..
+            } => self
+                .experts
+                .entry(*expert)
+                .or_default()
+                .push(*epoch, record),
             What::ExpertFound { expert, epochs, .. } => {
                 let mut curves = Expert::default();
-                (0..).zip(epochs).for_each(|(epoch, record)| curves.push(epoch, record));
+                (0..)
+                    .zip(epochs)
+                    .for_each(|(epoch, record)| curves.push(epoch, record));
                 self.experts.insert(*expert, curves);
             }
             What::DistillStep { step, seconds, .. } => {
@@ -221,16 +284,38 @@ impl Model {
             }
             What::Samples { step, file } => put(&mut self.samples, *step, file, event.seq),
             What::Checkpoint { step, file } => put(&mut self.checkpoints, *step, file, event.seq),
-            What::Evaluation { step, network, labels, split, mean, std, .. } => {
+            What::Evaluation {
+                step,
+                network,
+                labels,
+                split,
+                mean,
+                std,
+                ..
+            } => {
                 let headline = self.phase == Some(Phase::Evaluate);
                 let (step, mean, std) = (*step, *mean, *std);
                 if *labels == Labels::Distilled && !headline {
                     self.accuracy_of(network, *split).push(step as f64, mean);
                 }
                 let network = network.clone();
-                self.evaluations.push(Evaluation { step, network, labels: *labels, split: *split, mean, std, headline });
+                self.evaluations.push(Evaluation {
+                    step,
+                    network,
+                    labels: *labels,
+                    split: *split,
+                    mean,
+                    std,
+                    headline,
+                });
             }
-            What::Command { command, status, reason, from, to } => {
+            What::Command {
+                command,
+                status,
+                reason,
+                from,
+                to,
+            } => {
                 let accepted = *status == CommandStatus::Accepted;
                 match command.as_str() {
                     "pause" if accepted => self.state = State::Paused,
@@ -253,7 +338,10 @@ impl Model {
                     to: to.clone(),
                 });
             }
-            What::Memory { host_mib, device_mib } => (self.host_mib, self.device_mib) = (Some(*host_mib), *device_mib),
+            What::Memory {
+                host_mib,
+                device_mib,
+            } => (self.host_mib, self.device_mib) = (Some(*host_mib), *device_mib),
             What::Warning { .. } => self.warnings += 1,
             What::Waiting { reason } => self.is_waiting = reason.is_some(),
             What::RunFinished { status, .. } => {
@@ -269,10 +357,18 @@ impl Model {
     }
 
     fn accuracy_of(&mut self, network: &str, split: Split) -> &mut Series {
-        let place = self.accuracy.iter().position(|a| a.network == network && a.split == split).unwrap_or_else(|| {
-            self.accuracy.push(Accuracy { network: network.into(), split, series: Series::new() });
-            self.accuracy.len() - 1
-        });
+        let place = self
+            .accuracy
+            .iter()
+            .position(|a| a.network == network && a.split == split)
+            .unwrap_or_else(|| {
+                self.accuracy.push(Accuracy {
+                    network: network.into(),
+                    split,
+                    series: Series::new(),
+                });
+                self.accuracy.len() - 1
+            });
         &mut self.accuracy[place].series
     }
 
@@ -290,26 +386,39 @@ impl Model {
     fn rewind(&mut self, step: u64) {
         self.step = self.step.min(step.saturating_sub(1));
         self.steps.truncate_from(step as f64);
-        self.accuracy.iter_mut().for_each(|a| a.series.truncate_from(step as f64));
-        self.evaluations.retain(|e| e.step < step || e.labels != Labels::Distilled);
+        self.accuracy
+            .iter_mut()
+            .for_each(|a| a.series.truncate_from(step as f64));
+        self.evaluations
+            .retain(|e| e.step < step || e.labels != Labels::Distilled);
         self.samples.retain(|s| s.step < step);
     }
 
     /// Seconds of a step, the mean of the latest.
     pub fn seconds_per_step(&self) -> Option<f64> {
-        (!self.recent.is_empty()).then(|| self.recent.iter().sum::<f64>() / self.recent.len() as f64)
+        (!self.recent.is_empty())
+            .then(|| self.recent.iter().sum::<f64>() / self.recent.len() as f64)
     }
 
     /// Seconds to the last step.
     pub fn seconds_left(&self) -> Option<f64> {
-        self.seconds_per_step().map(|s| s * self.iterations.saturating_sub(self.step) as f64)
+        self.seconds_per_step()
+            .map(|s| s * self.iterations.saturating_sub(self.step) as f64)
     }
 
-    /// The accuracy on the test set of real images, to compare with: network, labels, mean; those before the first step.
+    /// The accuracy on the test set of real images, to compare with: network, labels, mean; those
+    /// before the first step.
     pub fn baselines(&self) -> Vec<&Evaluation> {
         let mut found: Vec<&Evaluation> = Vec::new();
-        for e in self.evaluations.iter().filter(|e| e.labels != Labels::Distilled && e.split == Split::Test && !e.headline) {
-            match found.iter_mut().find(|f| f.labels == e.labels && f.network == e.network) {
+        for e in self
+            .evaluations
+            .iter()
+            .filter(|e| e.labels != Labels::Distilled && e.split == Split::Test && !e.headline)
+        {
+            match found
+                .iter_mut()
+                .find(|f| f.labels == e.labels && f.network == e.network)
+            {
                 Some(before) => *before = e,
                 None => found.push(e),
             }
@@ -319,7 +428,10 @@ impl Model {
 
     /// The latest accuracy of distilled images on the test set, with its deviation.
     pub fn latest_accuracy(&self) -> Option<&Evaluation> {
-        self.evaluations.iter().rev().find(|e| e.labels == Labels::Distilled && e.split == Split::Test)
+        self.evaluations
+            .iter()
+            .rev()
+            .find(|e| e.labels == Labels::Distilled && e.split == Split::Test)
     }
 
     /// The table of a finished run.
@@ -332,7 +444,10 @@ impl Model {
 
     /// An engine may be at work.
     pub fn is_live(&self) -> bool {
-        matches!(self.state, State::Waiting | State::Running | State::Paused | State::Stopping)
+        matches!(
+            self.state,
+            State::Waiting | State::Running | State::Paused | State::Stopping
+        )
     }
 }
 
@@ -350,7 +465,10 @@ impl Expert {
         let x = epoch as f64 + 1.;
         self.step_length.push(x, record.step_length);
         self.test_accuracy.push(x, record.test_accuracy);
-        for (series, value) in [(&mut self.turn, record.turn), (&mut self.curvature, record.curvature)] {
+        for (series, value) in [
+            (&mut self.turn, record.turn),
+            (&mut self.curvature, record.curvature),
+        ] {
             match value {
                 Some(value) => series.push(x, value),
                 None => series.truncate_from(x),
@@ -401,13 +519,19 @@ impl Steps {
             &mut self.student_lr,
             &mut self.seconds,
         ];
-        single.into_iter().chain(&mut self.intermediate).chain(&mut self.layers).for_each(|s| s.truncate_from(step));
+        single
+            .into_iter()
+            .chain(&mut self.intermediate)
+            .chain(&mut self.layers)
+            .for_each(|s| s.truncate_from(step));
     }
 }
 
 /// Seconds since 1970 of an event's time.
 pub fn unix_seconds(time: &str) -> Option<f64> {
-    time.parse::<jiff::Timestamp>().ok().map(|t| t.as_millisecond() as f64 / 1000.)
+    time.parse::<jiff::Timestamp>()
+        .ok()
+        .map(|t| t.as_millisecond() as f64 / 1000.)
 }
 
 fn push_each(series: &mut Vec<Series>, x: f64, values: &[f64]) {
@@ -415,13 +539,20 @@ fn push_each(series: &mut Vec<Series>, x: f64, values: &[f64]) {
     if series.len() < values.len() {
         series.resize_with(values.len(), Series::new);
     }
-    series.iter_mut().zip(values).for_each(|(s, v)| s.push(x, *v));
+    series
+        .iter_mut()
+        .zip(values)
+        .for_each(|(s, v)| s.push(x, *v));
 }
 
 /// Adds a file, in the order of steps; one of the same step takes the place of the old one.
 fn put(files: &mut Vec<Sample>, step: u64, file: &str, seq: u64) {
     let place = files.partition_point(|f| f.step < step);
-    let new = Sample { step, file: file.into(), seq };
+    let new = Sample {
+        step,
+        file: file.into(),
+        seq,
+    };
     match files.get_mut(place) {
         Some(old) if old.step == step => *old = new,
         _ => files.insert(place, new),

@@ -30,16 +30,28 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads a PNG. One that is larger than 16384 pixels a side is refused before its pixels are read.
+    /// Reads a PNG. One that is larger than 16384 pixels a side is refused before its pixels are
+    /// read.
     pub fn open(path: &Path) -> Result<Self> {
         let mut reader = ImageReader::open(path).map_err(Error::io("open", path))?;
         reader.set_format(image::ImageFormat::Png);
         let mut limits = Limits::default();
-        (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(MAX_SIDE), Some(MAX_SIDE), Some(MAX_BYTES));
+        (
+            limits.max_image_width,
+            limits.max_image_height,
+            limits.max_alloc,
+        ) = (Some(MAX_SIDE), Some(MAX_SIDE), Some(MAX_BYTES));
         reader.limits(limits);
-        let image = reader.decode().map_err(|e| Error::file(path, format!("not a picture that can be shown: {e}")))?.into_rgb8();
+        let image = reader
+            .decode()
+            .map_err(|e| Error::file(path, format!("not a picture that can be shown: {e}")))?
+            .into_rgb8();
         let (width, height) = (image.width() as usize, image.height() as usize);
-        Ok(Self { width, height, rgb: image.into_raw() })
+        Ok(Self {
+            width,
+            height,
+            rgb: image.into_raw(),
+        })
     }
 
     /// Whole rows of tiles of `size` × `size` pixels; 0 if `size` is 0.
@@ -62,16 +74,23 @@ impl Picture {
             self.rgb.get(from..from + 3 * size)
         };
         let lines: Option<Vec<&[u8]>> = (0..size).map(line).collect();
-        Some(Picture { width: size, height: size, rgb: lines?.concat() })
+        Some(Picture {
+            width: size,
+            height: size,
+            rgb: lines?.concat(),
+        })
     }
 
     fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         let at = 3 * (y * self.width + x);
-        self.rgb.get(at..at + 3).map_or([0; 3], |p| [p[0], p[1], p[2]])
+        self.rgb
+            .get(at..at + 3)
+            .map_or([0; 3], |p| [p[0], p[1], p[2]])
     }
 }
 
-/// Draws a picture as large as its area allows, centred: pixels of whole cells' width where it fits, else thinned out.
+/// Draws a picture as large as its area allows, centred: pixels of whole cells' width where it
+/// fits, else thinned out.
 #[derive(Debug, Clone, Copy)]
 pub struct PictureView<'a> {
     pub picture: &'a Picture,
@@ -82,7 +101,11 @@ pub struct PictureView<'a> {
 
 impl<'a> PictureView<'a> {
     pub fn new(picture: &'a Picture, theme: &'a Theme) -> Self {
-        Self { picture, theme, ascii: false }
+        Self {
+            picture,
+            theme,
+            ascii: false,
+        }
     }
 
     pub fn ascii(self, ascii: bool) -> Self {
@@ -93,7 +116,9 @@ impl<'a> PictureView<'a> {
 impl Widget for PictureView<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
-        let Some(fit) = Fit::new(self.picture, area) else { return };
+        let Some(fit) = Fit::new(self.picture, area) else {
+            return;
+        };
         if self.ascii || self.theme.ascii || self.theme.depth == Depth::Never {
             characters(self.picture, &fit, buf);
         } else {
@@ -102,7 +127,8 @@ impl Widget for PictureView<'_> {
     }
 }
 
-/// Where a picture goes: a rectangle of cells, each one dot wide and two dots high, and the pixel that each dot shows.
+/// Where a picture goes: a rectangle of cells, each one dot wide and two dots high, and the pixel
+/// that each dot shows.
 struct Fit {
     cells: Rect,
     /// The pixel column of every column of dots, and the pixel row of every row of them.
@@ -126,7 +152,11 @@ impl Fit {
             ((width * room_y / height).clamp(1, room_x), room_y)
         };
         // the middle of each dot
-        let source = |dots: usize, pixels: usize| (0..dots).map(|d| (2 * d + 1) * pixels / (2 * dots)).collect();
+        let source = |dots: usize, pixels: usize| {
+            (0..dots)
+                .map(|d| (2 * d + 1) * pixels / (2 * dots))
+                .collect()
+        };
         let (cell_columns, cell_rows) = (columns as u16, rows.div_ceil(2) as u16);
         let cells = Rect {
             x: area.x + (area.width - cell_columns) / 2,
@@ -134,17 +164,31 @@ impl Fit {
             width: cell_columns,
             height: cell_rows,
         };
-        Some(Self { cells, xs: source(columns, width), ys: source(rows, height) })
+        Some(Self {
+            cells,
+            xs: source(columns, width),
+            ys: source(rows, height),
+        })
     }
 
-    /// Every cell with the pixels of its upper and its lower half; the last row of cells may have no lower half.
-    fn cells(&self, picture: &Picture) -> impl Iterator<Item = ((u16, u16), [u8; 3], Option<[u8; 3]>)> {
-        self.ys.chunks(2).zip(self.cells.y..).flat_map(move |(ys, cell_y)| {
-            self.xs
-                .iter()
-                .zip(self.cells.x..)
-                .map(move |(&x, cell_x)| ((cell_x, cell_y), picture.pixel(x, ys[0]), ys.get(1).map(|&y| picture.pixel(x, y))))
-        })
+    /// Every cell with the pixels of its upper and its lower half; the last row of cells may have
+    /// no lower half.
+    fn cells(
+        &self,
+        picture: &Picture,
+    ) -> impl Iterator<Item = ((u16, u16), [u8; 3], Option<[u8; 3]>)> {
+        self.ys
+            .chunks(2)
+            .zip(self.cells.y..)
+            .flat_map(move |(ys, cell_y)| {
+                self.xs.iter().zip(self.cells.x..).map(move |(&x, cell_x)| {
+                    (
+                        (cell_x, cell_y),
+                        picture.pixel(x, ys[0]),
+                        ys.get(1).map(|&y| picture.pixel(x, y)),
+                    )
+                })
+            })
     }
 }
 
@@ -152,10 +196,14 @@ fn half_blocks(picture: &Picture, fit: &Fit, depth: Depth, buf: &mut Buffer) {
     let mut known: HashMap<[u8; 3], Color> = HashMap::new();
     let mut colour = |rgb: [u8; 3]| match depth {
         Depth::TrueColor => Color::Rgb(rgb[0], rgb[1], rgb[2]),
-        _ => *known.entry(rgb).or_insert_with(|| depth.resolve(rgb.into())),
+        _ => *known
+            .entry(rgb)
+            .or_insert_with(|| depth.resolve(rgb.into())),
     };
     for (position, upper, lower) in fit.cells(picture) {
-        let style = Style::new().fg(colour(upper)).bg(lower.map_or(Color::Reset, &mut colour));
+        let style = Style::new()
+            .fg(colour(upper))
+            .bg(lower.map_or(Color::Reset, &mut colour));
         if let Some(cell) = buf.cell_mut(position) {
             cell.reset();
             cell.set_char(HALF_BLOCK).set_style(style);
@@ -167,15 +215,29 @@ fn half_blocks(picture: &Picture, fit: &Fit, depth: Depth, buf: &mut Buffer) {
 fn characters(picture: &Picture, fit: &Fit, buf: &mut Buffer) {
     // the cube root is about lightness as people see it
     let lightness = |rgb: [u8; 3]| luminance(rgb).cbrt();
-    let cells: Vec<((u16, u16), f32)> =
-        fit.cells(picture).map(|(at, upper, lower)| (at, (lightness(upper) + lightness(lower.unwrap_or(upper))) / 2.)).collect();
+    let cells: Vec<((u16, u16), f32)> = fit
+        .cells(picture)
+        .map(|(at, upper, lower)| {
+            (
+                at,
+                (lightness(upper) + lightness(lower.unwrap_or(upper))) / 2.,
+            )
+        })
+        .collect();
     let mut sorted: Vec<f32> = cells.iter().map(|c| c.1).collect();
     sorted.sort_by(f32::total_cmp);
     // a few stray dots must not flatten the rest
     let stray = sorted.len() / 100;
-    let (Some(&darkest), Some(&lightest)) = (sorted.get(stray), sorted.iter().rev().nth(stray)) else { return };
+    let (Some(&darkest), Some(&lightest)) = (sorted.get(stray), sorted.iter().rev().nth(stray))
+    else {
+        return;
+    };
     // a picture of one colour shows how light that is
-    let (darkest, span) = if lightest - darkest > 1. / 255. { (darkest, lightest - darkest) } else { (0., 1.) };
+    let (darkest, span) = if lightest - darkest > 1. / 255. {
+        (darkest, lightest - darkest)
+    } else {
+        (0., 1.)
+    };
     for (position, light) in cells {
         let level = ((light - darkest) / span * RAMP.len() as f32) as usize;
         if let Some(cell) = buf.cell_mut(position) {

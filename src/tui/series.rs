@@ -1,7 +1,9 @@
-//! A measured quantity over the steps of a run, kept so that a million points are drawn in a moment.
+//! A measured quantity over the steps of a run, kept so that a million points are drawn in a
+//! moment.
 //!
-//! Above the values stands a pyramid of summaries, each of [`BLOCK`] entries of the level below, so that the summary of any stretch
-//! takes a few hundred operations. A million evenly spaced points take about 5 MB.
+//! Above the values stands a pyramid of summaries, each of [`BLOCK`] entries of the level below, so
+//! that the summary of any stretch takes a few hundred operations. A million evenly spaced points
+//! take about 5 MB.
 
 /// Entries of one level in an entry of the next.
 const BLOCK: usize = 32;
@@ -27,7 +29,10 @@ enum Steps {
 
 impl Default for Steps {
     fn default() -> Self {
-        Self::Even { first: 0., stride: 1. }
+        Self::Even {
+            first: 0.,
+            stride: 1.,
+        }
     }
 }
 
@@ -44,8 +49,14 @@ struct Summary {
 }
 
 impl Summary {
-    const EMPTY: Self =
-        Self { min: f32::INFINITY, max: f32::NEG_INFINITY, least_positive: f32::INFINITY, any_nan: false, finite: 0, sum: 0. };
+    const EMPTY: Self = Self {
+        min: f32::INFINITY,
+        max: f32::NEG_INFINITY,
+        least_positive: f32::INFINITY,
+        any_nan: false,
+        finite: 0,
+        sum: 0.,
+    };
 
     fn add(&mut self, value: f32) {
         if !value.is_finite() {
@@ -91,8 +102,9 @@ impl Series {
         Self::default()
     }
 
-    /// Adds a point. A step that was there already, or that is before the last, takes the place of everything from it on: a run
-    /// that was resumed or rolled back does these steps again. A step that is NaN or infinite is passed over.
+    /// Adds a point. A step that was there already, or that is before the last, takes the place of
+    /// everything from it on: a run that was resumed or rolled back does these steps again. A step
+    /// that is NaN or infinite is passed over.
     pub fn push(&mut self, step: f64, value: f64) {
         if !step.is_finite() {
             return;
@@ -102,7 +114,12 @@ impl Series {
         }
         let len = self.values.len();
         match &mut self.steps {
-            steps if len == 0 => *steps = Steps::Even { first: step, stride: 1. },
+            steps if len == 0 => {
+                *steps = Steps::Even {
+                    first: step,
+                    stride: 1.,
+                }
+            }
             Steps::Even { first, stride } if len == 1 => *stride = step - *first,
             Steps::Even { first, stride } if *first + *stride * len as f64 == step => {}
             Steps::Even { first, stride } => {
@@ -122,7 +139,9 @@ impl Series {
             return;
         }
         let mut summary = Summary::EMPTY;
-        self.values[self.values.len() - BLOCK..].iter().for_each(|&v| summary.add(v));
+        self.values[self.values.len() - BLOCK..]
+            .iter()
+            .for_each(|&v| summary.add(v));
         for level in 0.. {
             if level == self.levels.len() {
                 self.levels.push(Vec::new());
@@ -133,7 +152,9 @@ impl Series {
                 return;
             }
             summary = Summary::EMPTY;
-            entries[entries.len() - BLOCK..].iter().for_each(|s| summary.join(s));
+            entries[entries.len() - BLOCK..]
+                .iter()
+                .for_each(|s| summary.join(s));
         }
     }
 
@@ -168,7 +189,11 @@ impl Series {
     pub fn nearest(&self, step: f64) -> Option<(f64, f64)> {
         let after = self.before(step).min(self.len().checked_sub(1)?);
         let (right, left) = (self.point(after), self.point(after.saturating_sub(1)));
-        Some(if step - left.0 < right.0 - step { left } else { right })
+        Some(if step - left.0 < right.0 - step {
+            left
+        } else {
+            right
+        })
     }
 
     /// First and last step.
@@ -182,7 +207,8 @@ impl Series {
         (all.finite > 0).then_some((all.min.into(), all.max.into()))
     }
 
-    /// Smallest and greatest finite value above zero at steps in `range`, ends included: for a logarithmic axis.
+    /// Smallest and greatest finite value above zero at steps in `range`, ends included: for a
+    /// logarithmic axis.
     pub fn positive_bounds(&self, range: (f64, f64)) -> Option<(f64, f64)> {
         let all = self.summary(self.before(range.0), self.until(range.1));
         (all.max > 0.).then_some((all.least_positive.into(), all.max.into()))
@@ -192,20 +218,46 @@ impl Series {
     pub fn decimate(&self, range: (f64, f64), buckets: usize) -> impl Iterator<Item = Bucket> + '_ {
         self.cut(range, buckets).map(|(from, to)| {
             let all = self.summary(from, to);
-            let (min, max) = if all.finite > 0 { (all.min, all.max) } else { (f32::NAN, f32::NAN) };
-            let (first, last) = if from < to { (self.values[from], self.values[to - 1]) } else { (f32::NAN, f32::NAN) };
-            Bucket { min, max, first, last, any_nan: all.any_nan, count: to - from }
+            let (min, max) = if all.finite > 0 {
+                (all.min, all.max)
+            } else {
+                (f32::NAN, f32::NAN)
+            };
+            let (first, last) = if from < to {
+                (self.values[from], self.values[to - 1])
+            } else {
+                (f32::NAN, f32::NAN)
+            };
+            Bucket {
+                min,
+                max,
+                first,
+                last,
+                any_nan: all.any_nan,
+                count: to - from,
+            }
         })
     }
 
-    /// The exponential moving average at the end of each of the buckets of [`Series::decimate`], NaN where a bucket is empty.
+    /// The exponential moving average at the end of each of the buckets of [`Series::decimate`],
+    /// NaN where a bucket is empty.
     ///
-    /// With `weight` w in [0, 1): e ← w e + (1 − w) x, divided by the same average of ones, so that the start is not drawn to zero.
-    /// What is not finite is left out. Where a bucket holds more than [`EXACT`] points, they enter as that many times their mean, and
-    /// points so far before `range` that their weight is below 10⁻⁹ do not enter at all.
-    pub fn smoothed(&self, range: (f64, f64), buckets: usize, weight: f64) -> impl Iterator<Item = f64> + '_ {
+    /// With `weight` w in [0, 1): e ← w e + (1 − w) x, divided by the same average of ones, so that
+    /// the start is not drawn to zero. What is not finite is left out. Where a bucket holds more
+    /// than [`EXACT`] points, they enter as that many times their mean, and points so far before
+    /// `range` that their weight is below 10⁻⁹ do not enter at all.
+    pub fn smoothed(
+        &self,
+        range: (f64, f64),
+        buckets: usize,
+        weight: f64,
+    ) -> impl Iterator<Item = f64> + '_ {
         let keep = weight.clamp(0., 0.999_999);
-        let memory = if keep > 0. { (1e-9f64.ln() / keep.ln()).ceil() as usize } else { 0 };
+        let memory = if keep > 0. {
+            (1e-9f64.ln() / keep.ln()).ceil() as usize
+        } else {
+            0
+        };
         let begin = self.before(range.0);
         let (mut average, mut mass) = (0., 0.);
         let mut enter = move |from: usize, to: usize| {
@@ -220,7 +272,10 @@ impl Series {
                     add(all.sum / f64::from(all.finite), f64::from(all.finite));
                 }
             } else {
-                self.values[from..to].iter().filter(|v| v.is_finite()).for_each(|&v| add(v.into(), 1.));
+                self.values[from..to]
+                    .iter()
+                    .filter(|v| v.is_finite())
+                    .for_each(|&v| add(v.into(), 1.));
             }
             if mass > 0. { average / mass } else { f64::NAN }
         };
@@ -230,11 +285,16 @@ impl Series {
             enter(from, to);
             from = to;
         }
-        self.cut(range, buckets).map(move |(from, to)| if from < to { enter(from, to) } else { f64::NAN })
+        self.cut(range, buckets)
+            .map(move |(from, to)| if from < to { enter(from, to) } else { f64::NAN })
     }
 
     /// The points of each of `buckets` equal stretches of `range`, as indices from and up to.
-    fn cut(&self, (begin, end): (f64, f64), buckets: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+    fn cut(
+        &self,
+        (begin, end): (f64, f64),
+        buckets: usize,
+    ) -> impl Iterator<Item = (usize, usize)> + '_ {
         let valid = begin <= end;
         let mut from = if valid { self.before(begin) } else { 0 };
         (1..=buckets).map(move |bucket| {

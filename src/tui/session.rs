@@ -83,9 +83,15 @@ impl Session {
             self.model = Model::new();
         }
         batch.iter().for_each(|event| self.model.apply(event));
-        if batch.iter().any(|e| matches!(e.what, crate::run::event::What::RunStarted { .. })) {
+        if batch
+            .iter()
+            .any(|e| matches!(e.what, crate::run::event::What::RunStarted { .. }))
+        {
             self.engine = None;
-        } else if !batch.is_empty() && self.loading.is_none() && matches!(self.engine, Some(EngineAt::Nowhere | EngineAt::Perhaps(_))) {
+        } else if !batch.is_empty()
+            && self.loading.is_none()
+            && matches!(self.engine, Some(EngineAt::Nowhere | EngineAt::Perhaps(_)))
+        {
             self.elsewhere = true;
         }
     }
@@ -98,7 +104,9 @@ impl Session {
 
     pub fn standing(&self) -> Standing {
         match &self.engine {
-            _ if !self.model.is_live() || self.loading.is_some() => Standing::Said(self.model.state),
+            _ if !self.model.is_live() || self.loading.is_some() => {
+                Standing::Said(self.model.state)
+            }
             None | Some(EngineAt::Here) => Standing::Said(self.model.state),
             Some(EngineAt::Host(_)) => Standing::Elsewhere,
             Some(_) if self.elsewhere => Standing::Elsewhere,
@@ -123,10 +131,16 @@ impl Session {
     /// Why no command can be sent.
     pub fn why_no_engine(&self) -> String {
         match self.standing() {
-            Standing::Elsewhere => format!("Its engine is on {}: from here it can only be looked at.", self.host()),
+            Standing::Elsewhere => format!(
+                "Its engine is on {}: from here it can only be looked at.",
+                self.host()
+            ),
             Standing::Perhaps => {
                 let host = self.host();
-                format!("Its latest engine was on {host} and has not said that it ended. If it is gone, Space starts one here.")
+                format!(
+                    "Its latest engine was on {host} and has not said that it ended. If it is \
+                     gone, Space starts one here."
+                )
             }
             Standing::Said(State::Done) => "The run is done.".into(),
             _ => "No engine is at work on this run; Space on its screen starts one.".into(),
@@ -140,24 +154,39 @@ impl Session {
 
     /// The panel with the focus.
     pub fn focus(&self) -> Panel {
-        let fitting = if self.is_learning() { Panel::Curvature } else { Panel::Loss };
+        let fitting = if self.is_learning() {
+            Panel::Curvature
+        } else {
+            Panel::Loss
+        };
         self.chosen.unwrap_or(fitting)
     }
 
     /// How the chart of a panel is looked at; none for a panel that is no chart.
     pub fn view(&mut self, panel: Panel) -> Option<&mut ChartView> {
-        CHARTS.iter().position(|p| *p == panel).map(|i| &mut self.views[i])
+        CHARTS
+            .iter()
+            .position(|p| *p == panel)
+            .map(|i| &mut self.views[i])
     }
 
     /// Reads the latest points again; whether others were read.
     pub fn forget_cursors(&mut self) -> bool {
-        self.views.iter_mut().filter_map(|v| v.cursor.take()).count() > 0
+        self.views
+            .iter_mut()
+            .filter_map(|v| v.cursor.take())
+            .count()
+            > 0
     }
 
     /// The latest pictures that are ready to be shown, and the latest there are.
     pub fn latest_picture(&self) -> (Option<(&Sample, &Picture)>, Option<&Sample>) {
         let samples = &self.model.samples;
-        let ready = samples.iter().rev().take(8).find_map(|s| Some((s, self.pictures.get(s)?.ok()?)));
+        let ready = samples
+            .iter()
+            .rev()
+            .take(8)
+            .find_map(|s| Some((s, self.pictures.get(s)?.ok()?)));
         (ready, samples.last())
     }
 }
@@ -165,7 +194,9 @@ impl Session {
 impl Pictures {
     /// The picture of a sample, or why there is none; none while nobody has read it.
     pub fn get(&self, sample: &Sample) -> Option<Result<&Picture, &str>> {
-        self.decoded.get(&key(sample)).map(|r| r.as_ref().map_err(String::as_str))
+        self.decoded
+            .get(&key(sample))
+            .map(|r| r.as_ref().map_err(String::as_str))
     }
 
     /// Whether somebody has to read it; after that it is on its way.

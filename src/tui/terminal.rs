@@ -5,7 +5,9 @@ mod screen;
 pub use screen::{Screen, Tty};
 
 use crossterm::Command;
-use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
 use ratatui::Frame;
 use ratatui::layout::Size;
@@ -30,7 +32,8 @@ fn held() -> MutexGuard<'static, Option<Held>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has the terminal in raw mode on its alternate screen. Gives it back when it is dropped, and in a panic before the message is printed.
+/// Has the terminal in raw mode on its alternate screen. Gives it back when it is dropped, and in a
+/// panic before the message is printed.
 pub struct TerminalGuard {
     painter: Painter<Patient>,
     terminal: File,
@@ -38,7 +41,8 @@ pub struct TerminalGuard {
 }
 
 impl TerminalGuard {
-    /// Takes the terminal: standard output if it is one, else /dev/tty. With `mouse`, its clicks and its wheel are events too.
+    /// Takes the terminal: standard output if it is one, else /dev/tty. With `mouse`, its clicks
+    /// and its wheel are events too.
     pub fn enter(mouse: bool) -> io::Result<Self> {
         let stdout = io::stdout();
         let terminal = if stdout.is_terminal() {
@@ -53,8 +57,13 @@ impl TerminalGuard {
         restore_before_panic_message();
         take(&terminal, mouse)?;
         // from here on an error drops what is held
-        let painter = Painter::new(Patient(terminal.try_clone()?), Some(terminal.try_clone()?)).inspect_err(|_| restore())?;
-        Ok(Self { painter, terminal, mouse })
+        let painter = Painter::new(Patient(terminal.try_clone()?), Some(terminal.try_clone()?))
+            .inspect_err(|_| restore())?;
+        Ok(Self {
+            painter,
+            terminal,
+            mouse,
+        })
     }
 
     /// Draws a frame inside a synchronized update. One that changes nothing sends nothing.
@@ -67,15 +76,17 @@ impl TerminalGuard {
         self.painter.repaint();
     }
 
-    /// Gives the terminal back, stops this process and its job as Ctrl-Z does, and takes the terminal again when it is continued. The
-    /// next `draw` sends every cell. Where nobody could continue it (no shell with job control) it does not stop.
+    /// Gives the terminal back, stops this process and its job as Ctrl-Z does, and takes the
+    /// terminal again when it is continued. The next `draw` sends every cell. Where nobody could
+    /// continue it (no shell with job control) it does not stop.
     pub fn suspend(&mut self) -> io::Result<()> {
         restore();
         stop_job()?;
         self.retake()
     }
 
-    /// Sets the modes anew: after SIGCONT, where a stop from outside left the terminal to the shell. The next `draw` sends every cell.
+    /// Sets the modes anew: after SIGCONT, where a stop from outside left the terminal to the
+    /// shell. The next `draw` sends every cell.
     pub fn retake(&mut self) -> io::Result<()> {
         restore();
         take(&self.terminal, self.mouse)?;
@@ -105,10 +116,16 @@ impl Drop for TerminalGuard {
     }
 }
 
-/// Gives the terminal back if a [`TerminalGuard`] has it; does nothing the second time. For the thread that handles SIGTERM and SIGHUP
-/// (not for a signal handler itself).
+/// Gives the terminal back if a [`TerminalGuard`] has it; does nothing the second time. For the
+/// thread that handles SIGTERM and SIGHUP (not for a signal handler itself).
 pub fn restore() {
-    let Some(Held { mut terminal, before }) = held().take() else { return };
+    let Some(Held {
+        mut terminal,
+        before,
+    }) = held().take()
+    else {
+        return;
+    };
     let mut bytes = END_UPDATE.to_string();
     escape(&mut bytes, DisableMouseCapture);
     escape(&mut bytes, DisableBracketedPaste);
@@ -122,17 +139,25 @@ pub fn restore() {
 
 /// Whether the other end of a terminal (or a pipe) is gone.
 ///
-/// crossterm 0.29 never returns from `event::poll` or `event::read` if that happens before or during the call. So wait for input with
-/// poll(2), look here, and only then call `event::poll` with no timeout and `event::read`.
+/// crossterm 0.29 never returns from `event::poll` or `event::read` if that happens before or
+/// during the call. So wait for input with poll(2), look here, and only then call `event::poll`
+/// with no timeout and `event::read`.
 pub fn is_hung_up(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::empty())];
-    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+    match poll(
+        &mut fds,
+        Some(&Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        }),
+    ) {
         Ok(_) => fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR),
         Err(_) => false,
     }
 }
 
-/// A terminal that some program before this one left in non-blocking mode, which all that share it have: waits itself.
+/// A terminal that some program before this one left in non-blocking mode, which all that share it
+/// have: waits itself.
 struct Patient(File);
 
 impl Write for Patient {
@@ -141,7 +166,13 @@ impl Write for Patient {
             match self.0.write(bytes) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
-                    poll(&mut fds, None).or_else(|e| if e == rustix::io::Errno::INTR { Ok(0) } else { Err(e) })?;
+                    poll(&mut fds, None).or_else(|e| {
+                        if e == rustix::io::Errno::INTR {
+                            Ok(0)
+                        } else {
+                            Err(e)
+                        }
+                    })?;
                 }
                 done => return done,
             }
@@ -156,12 +187,18 @@ impl Write for Patient {
 fn take(terminal: &File, mouse: bool) -> io::Result<()> {
     let mut held = held();
     if held.is_some() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this process has the terminal already"));
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "this process has the terminal already",
+        ));
     }
     let before = tcgetattr(terminal)?;
     let mut raw = before.clone();
     raw.make_raw();
-    *held = Some(Held { terminal: Patient(terminal.try_clone()?), before });
+    *held = Some(Held {
+        terminal: Patient(terminal.try_clone()?),
+        before,
+    });
     drop(held);
     let mut bytes = String::new();
     escape(&mut bytes, EnterAlternateScreen);
@@ -194,10 +231,12 @@ fn restore_before_panic_message() {
 
 /// Stops the foreground job, this process last and right here, and returns when it is continued.
 ///
-/// The whole job, as the terminal's own Ctrl-Z would: under `make run` the shell waits for make. SIGTSTP and not SIGSTOP: the kernel
-/// drops it where the process group is an orphan, which nobody could continue.
+/// The whole job, as the terminal's own Ctrl-Z would: under `make run` the shell waits for make.
+/// SIGTSTP and not SIGSTOP: the kernel drops it where the process group is an orphan, which nobody
+/// could continue.
 fn stop_job() -> io::Result<()> {
-    // SAFETY: plain system calls with constants and with a structure that the first of them fills in
+    // SAFETY: plain system calls with constants and with a structure that the first of them fills
+    // in
     unsafe {
         let mut default: libc::sigaction = std::mem::zeroed();
         let mut before: libc::sigaction = std::mem::zeroed();

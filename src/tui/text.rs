@@ -2,8 +2,9 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// `text` on one line, without control characters (each becomes a space or `?`), without marks that reorder or hide what stands
-/// around them, and without the signs whose width terminals disagree about.
+/// `text` on one line, without control characters (each becomes a space or `?`), without marks that
+/// reorder or hide what stands around them, and without the signs whose width terminals disagree
+/// about.
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -15,8 +16,12 @@ pub fn clean(text: &str) -> String {
             '…' => out.push_str(".."),
             '→' => out.push_str("->"),
             c if c.is_control() => out.push('?'),
-            // directions, joiners, byte order mark: no width of their own, but power over their neighbours
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => out.push('?'),
+            // directions, joiners, byte order mark: no width of their own, but power over their
+            // neighbours
+            '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' => out.push('?'),
             c => out.push(c),
         }
     }
@@ -28,12 +33,17 @@ pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The beginning of `text` that fits into `cells`, with `..` at its end where something was cut off.
+/// The beginning of `text` that fits into `cells`, with `..` at its end where something was cut
+/// off.
 pub fn fit(text: &str, cells: usize) -> String {
     if text.width() <= cells {
         return text.into();
     }
-    if cells > 4 { fit_plain(text, cells - 2) + ".." } else { fit_plain(text, cells) }
+    if cells > 4 {
+        fit_plain(text, cells - 2) + ".."
+    } else {
+        fit_plain(text, cells)
+    }
 }
 
 /// The beginning of `text` that fits into `cells`, without a mark.
@@ -72,7 +82,11 @@ pub fn wrap(text: &str, cells: usize) -> Vec<String> {
                     taken > cells
                 })
                 .map_or(word.len(), |(i, _)| i);
-            let end = if end == 0 { word.chars().next().map_or(word.len(), char::len_utf8) } else { end };
+            let end = if end == 0 {
+                word.chars().next().map_or(word.len(), char::len_utf8)
+            } else {
+                end
+            };
             lines.push(word[..end].into());
             word = &word[end..];
         }
@@ -132,7 +146,14 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let shown: Vec<String> = [0., 0.01, 1.23456, 123.456, 12345., 1e7, -2.5e-6, f64::NAN].map(number).to_vec();
-        assert_eq!(shown, ["0", "0.01000", "1.235", "123.5", "12345", "1.00e7", "-2.50e-6", "NaN"]);
+        let shown: Vec<String> = [0., 0.01, 1.23456, 123.456, 12345., 1e7, -2.5e-6, f64::NAN]
+            .map(number)
+            .to_vec();
+        assert_eq!(
+            shown,
+            [
+                "0", "0.01000", "1.235", "123.5", "12345", "1.00e7", "-2.50e-6", "NaN"
+            ]
+        );
     }
 }

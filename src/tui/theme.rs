@@ -1,6 +1,7 @@
 //! The few styles that every screen uses, readable on light and dark backgrounds.
 //!
-//! A colour is either the terminal's own text colour or of middle lightness, so that it stands out from black and from white.
+//! A colour is either the terminal's own text colour or of middle lightness, so that it stands out
+//! from black and from white.
 
 use super::colour::Depth;
 use ratatui::style::{Color, Modifier, Style};
@@ -14,8 +15,9 @@ pub struct Theme {
     pub ascii: bool,
 }
 
-/// A colour for terminals that mix their own, and the one of the 16 that stands in for it: what is nearest to the first is often
-/// unreadable on one of the two backgrounds, while themes take care that these are not.
+/// A colour for terminals that mix their own, and the one of the 16 that stands in for it: what is
+/// nearest to the first is often unreadable on one of the two backgrounds, while themes take care
+/// that these are not.
 type Ink = ((u8, u8, u8), Color);
 
 const ACCENT: Ink = ((52, 132, 212), Color::Cyan);
@@ -98,7 +100,8 @@ impl Theme {
 
     /// What is chosen: reverse video, so visible without colour.
     pub fn selected(&self) -> Style {
-        self.ink(ACCENT).add_modifier(Modifier::REVERSED | Modifier::BOLD)
+        self.ink(ACCENT)
+            .add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
 
     /// The style of the `index`-th line of a chart; the colours repeat.
@@ -108,7 +111,11 @@ impl Theme {
 
     /// For `Block::border_set`.
     pub fn border_set(&self) -> border::Set<'static> {
-        if self.ascii { ASCII_BORDER } else { border::PLAIN }
+        if self.ascii {
+            ASCII_BORDER
+        } else {
+            border::PLAIN
+        }
     }
 }
 
@@ -117,7 +124,12 @@ mod tests {
     use super::super::colour::luminance;
     use super::*;
 
-    const DEPTHS: [Depth; 4] = [Depth::Never, Depth::Ansi16, Depth::Ansi256, Depth::TrueColor];
+    const DEPTHS: [Depth; 4] = [
+        Depth::Never,
+        Depth::Ansi16,
+        Depth::Ansi256,
+        Depth::TrueColor,
+    ];
 
     /// Contrast as WCAG 2 defines it.
     fn contrast(a: f32, b: f32) -> f32 {
@@ -128,15 +140,28 @@ mod tests {
     fn every_colour_is_readable_on_black_and_on_white() {
         for depth in [Depth::Ansi256, Depth::TrueColor] {
             let theme = Theme::new(depth, false);
-            let named = [theme.dim(), theme.accent(), theme.good(), theme.bad(), theme.warn(), theme.border()];
-            for style in named.into_iter().chain((0..SERIES.len()).map(|i| theme.series(i))) {
+            let named = [
+                theme.dim(),
+                theme.accent(),
+                theme.good(),
+                theme.bad(),
+                theme.warn(),
+                theme.border(),
+            ];
+            for style in named
+                .into_iter()
+                .chain((0..SERIES.len()).map(|i| theme.series(i)))
+            {
                 let rgb = match style.fg {
                     Some(Color::Rgb(r, g, b)) => [r, g, b],
                     Some(Color::Indexed(number)) => super::super::colour::fixed(number),
                     other => panic!("{other:?}"),
                 };
                 let light = luminance(rgb);
-                assert!(contrast(light, 1.) >= 3. && contrast(light, 0.) >= 3., "{depth:?} {rgb:?} has luminance {light}");
+                assert!(
+                    contrast(light, 1.) >= 3. && contrast(light, 0.) >= 3.,
+                    "{depth:?} {rgb:?} has luminance {light}"
+                );
             }
         }
     }
@@ -144,15 +169,33 @@ mod tests {
     #[test]
     fn the_selection_is_reversed_at_every_depth() {
         for depth in DEPTHS {
-            assert!(Theme::new(depth, false).selected().add_modifier.contains(Modifier::REVERSED), "{depth:?}");
+            assert!(
+                Theme::new(depth, false)
+                    .selected()
+                    .add_modifier
+                    .contains(Modifier::REVERSED),
+                "{depth:?}"
+            );
         }
     }
 
     #[test]
     fn nothing_is_coloured_where_there_is_no_colour() {
         let theme = Theme::new(Depth::Never, true);
-        let styles = [theme.text(), theme.dim(), theme.title(), theme.accent(), theme.good(), theme.bad(), theme.warn(), theme.border()];
-        for style in styles.into_iter().chain([theme.selected(), theme.series(3)]) {
+        let styles = [
+            theme.text(),
+            theme.dim(),
+            theme.title(),
+            theme.accent(),
+            theme.good(),
+            theme.bad(),
+            theme.warn(),
+            theme.border(),
+        ];
+        for style in styles
+            .into_iter()
+            .chain([theme.selected(), theme.series(3)])
+        {
             assert_eq!((style.fg, style.bg), (None, None));
         }
     }
@@ -160,7 +203,18 @@ mod tests {
     #[test]
     fn ascii_borders_are_ascii() {
         let set = Theme::new(Depth::TrueColor, true).border_set();
-        let all = [set.top_left, set.top_right, set.bottom_left, set.bottom_right, set.vertical_left, set.vertical_right];
-        assert!(all.into_iter().chain([set.horizontal_top, set.horizontal_bottom]).all(str::is_ascii));
+        let all = [
+            set.top_left,
+            set.top_right,
+            set.bottom_left,
+            set.bottom_right,
+            set.vertical_left,
+            set.vertical_right,
+        ];
+        assert!(
+            all.into_iter()
+                .chain([set.horizontal_top, set.horizontal_bottom])
+                .all(str::is_ascii)
+        );
     }
 }

@@ -16,10 +16,16 @@ fn damages(length: u64, draws: &mut Draws) -> Vec<(String, Damage)> {
     let mut bits: Vec<usize> = (0..flips).map(|_| draws.below(end)).collect();
     let mut all = Vec::new();
     if in_full() {
-        all.extend([("cut off".to_string(), Damage::Cut(length / 2)), ("empty".into(), Damage::Cut(0))]);
+        all.extend([
+            ("cut off".to_string(), Damage::Cut(length / 2)),
+            ("empty".into(), Damage::Cut(0)),
+        ]);
         bits.extend([IN_HEADER, end - 1]);
     }
-    all.extend(bits.into_iter().map(|bit| (format!("bit {bit} flipped"), Damage::Flip(bit))));
+    all.extend(
+        bits.into_iter()
+            .map(|bit| (format!("bit {bit} flipped"), Damage::Flip(bit))),
+    );
     all
 }
 
@@ -57,7 +63,11 @@ fn copy(from: &Path, to: &Path) -> Outcome {
 }
 
 fn newest(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)?.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)?
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.is_file())
+        .collect();
     files.sort();
     files.retain(|p| p.extension().is_some_and(|e| e == "safetensors"));
     files.pop().ok_or_else(|| "no file".into())
@@ -65,14 +75,30 @@ fn newest(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
 
 /// The folder of an expert in training, not of one that is finished.
 fn in_training(place: &Place) -> Option<PathBuf> {
-    let store = fs::read_dir(place.path("data/trajectories")).ok()?.flatten().next()?.path();
+    let store = fs::read_dir(place.path("data/trajectories"))
+        .ok()?
+        .flatten()
+        .next()?
+        .path();
     let folders = fs::read_dir(store).ok()?.flatten().map(|e| e.path());
-    folders.into_iter().find(|p| p.is_dir() && !p.with_extension("safetensors").exists())
+    folders
+        .into_iter()
+        .find(|p| p.is_dir() && !p.with_extension("safetensors").exists())
 }
 
 fn warnings(place: &Place, run: &str) -> Result<Vec<String>, Box<dyn Error>> {
-    let warning = |what: What| if let What::Warning { message } = what { Some(message) } else { None };
-    Ok(place.events(run)?.into_iter().filter_map(|e| warning(e.what)).collect())
+    let warning = |what: What| {
+        if let What::Warning { message } = what {
+            Some(message)
+        } else {
+            None
+        }
+    };
+    Ok(place
+        .events(run)?
+        .into_iter()
+        .filter_map(|e| warning(e.what))
+        .collect())
 }
 
 fn reference() -> Result<(Place, Vec<u8>), Box<dyn Error>> {
@@ -88,13 +114,25 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
     let mut draws = Draws(5);
 
     // the newest checkpoint of a run that was killed; the one before it is used
-    let moment = Moment::After { phase: Phase::Distill, event: 19, delay: 0 };
+    let moment = Moment::After {
+        phase: Phase::Distill,
+        event: 19,
+        delay: 0,
+    };
     let (place, checkpoint) = killed(&moment, |place| {
-        let (events, kept) = (place.events("r").unwrap_or_default(), checkpoints::steps(&place.path("runs/r")).ok()?);
-        let is_done = events.iter().any(|e| matches!(e.what, What::RunFinished { .. }));
+        let (events, kept) = (
+            place.events("r").unwrap_or_default(),
+            checkpoints::steps(&place.path("runs/r")).ok()?,
+        );
+        let is_done = events
+            .iter()
+            .any(|e| matches!(e.what, What::RunFinished { .. }));
         (!is_done && kept.len() > 1).then(|| newest(&place.path("runs/r/checkpoints")).ok())?
     })?;
-    let (length, kept) = (fs::metadata(checkpoint)?.len(), checkpoints::steps(&place.path("runs/r"))?);
+    let (length, kept) = (
+        fs::metadata(checkpoint)?.len(),
+        checkpoints::steps(&place.path("runs/r"))?,
+    );
     let mut lost = 0;
     let ways = damages(length, &mut draws);
     for (i, (name, damage)) in ways.iter().enumerate() {
@@ -103,14 +141,30 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         let file = newest(&place.path("runs").join(&run).join("checkpoints"))?;
         damage.make(&file)?;
         assert_status(&place.run(&["resume", &run])?, 0);
-        assert!(place.distilled(&run)? == want, "other bytes with a checkpoint {name}");
+        assert!(
+            place.distilled(&run)? == want,
+            "other bytes with a checkpoint {name}"
+        );
         let told = warnings(&place, &run)?;
-        let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        assert!(told.iter().any(|w| w.contains(&file) && w.contains("goes on from step")), "{name}: {told:?}");
+        let file = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        assert!(
+            told.iter()
+                .any(|w| w.contains(&file) && w.contains("goes on from step")),
+            "{name}: {told:?}"
+        );
         let from = went_on_from(&place.events(&run)?).ok_or("never begun")?;
         lost = lost.max(kept.last().ok_or("no checkpoint")? - from);
     }
-    row("checkpoint damaged", ways.len() as u64, &format!("{lost} steps, the next checkpoint"), "told; the same bytes");
+    row(
+        "checkpoint damaged",
+        ways.len() as u64,
+        &format!("{lost} steps, the next checkpoint"),
+        "told; the same bytes",
+    );
 
     // all of them: nothing is touched, and it is said what to do
     copy(&place.path("runs/r"), &place.path("runs/all"))?;
@@ -121,14 +175,34 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
     }
     let refused = place.run(&["resume", "all"])?;
     assert_status(&refused, 1);
-    assert!(text(&refused.stderr).contains("none that can be used"), "{}", text(&refused.stderr));
+    assert!(
+        text(&refused.stderr).contains("none that can be used"),
+        "{}",
+        text(&refused.stderr)
+    );
     assert_eq!(all()?, there);
-    row("all checkpoints damaged", 1, "nothing is touched", "refused, with what to do");
+    row(
+        "all checkpoints damaged",
+        1,
+        "nothing is touched",
+        "refused, with what to do",
+    );
 
     // a finished expert, and the cache of the whitening
-    let store = fs::read_dir(whole.path("data/trajectories"))?.flatten().next().ok_or("no store")?.path();
+    let store = fs::read_dir(whole.path("data/trajectories"))?
+        .flatten()
+        .next()
+        .ok_or("no store")?
+        .path();
     let cache = newest(&whole.path("data/cache"))?;
-    for (file, what, kind) in [(store.join("expert_001.safetensors"), "trained again", "expert"), (cache, "made again", "cache")] {
+    for (file, what, kind) in [
+        (
+            store.join("expert_001.safetensors"),
+            "trained again",
+            "expert",
+        ),
+        (cache, "made again", "cache"),
+    ] {
         let mut ways = damages(fs::metadata(&file)?.len(), &mut draws);
         if kind == "cache" {
             // its checksum is of the numbers; the rest need only describe them
@@ -137,22 +211,49 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         for (i, (name, damage)) in ways.iter().enumerate() {
             let run = format!("{kind}{i}");
             damage.make(&file)?;
-            let arguments = arguments().into_iter().map(|a| if a == "r" { run.as_str() } else { a }).collect::<Vec<_>>();
+            let arguments = arguments()
+                .into_iter()
+                .map(|a| if a == "r" { run.as_str() } else { a })
+                .collect::<Vec<_>>();
             assert_status(&whole.run(&arguments)?, 0);
-            assert!(whole.distilled(&run)? == want, "other bytes with the {kind} {name}");
+            assert!(
+                whole.distilled(&run)? == want,
+                "other bytes with the {kind} {name}"
+            );
             let told = warnings(&whole, &run)?;
-            assert!(told.iter().any(|w| w.contains(what)), "{kind} {name}: {told:?}");
+            assert!(
+                told.iter().any(|w| w.contains(what)),
+                "{kind} {name}: {told:?}"
+            );
         }
-        row(&format!("{kind} in the data folder damaged"), ways.len() as u64, "its computing", "told; the same bytes");
+        row(
+            &format!("{kind} in the data folder damaged"),
+            ways.len() as u64,
+            "its computing",
+            "told; the same bytes",
+        );
     }
 
     // an epoch of an expert in training
-    let moment = Moment::After { phase: Phase::Experts, event: 2, delay: 0 };
+    let moment = Moment::After {
+        phase: Phase::Experts,
+        event: 2,
+        delay: 0,
+    };
     let (place, epoch) = killed(&moment, |place| newest(&in_training(place)?).ok())?;
     Damage::Flip(draws.below(8 * fs::metadata(&epoch)?.len() as usize)).make(&epoch)?;
     assert_status(&place.run(&["resume", "r"])?, 0);
     assert!(place.distilled("r")? == want);
-    assert!(warnings(&place, "r")?.iter().any(|w| w.contains("goes on from before it")));
-    row("epoch of an expert in training damaged", 1, "one epoch", "told; the same bytes");
+    assert!(
+        warnings(&place, "r")?
+            .iter()
+            .any(|w| w.contains("goes on from before it"))
+    );
+    row(
+        "epoch of an expert in training damaged",
+        1,
+        "one epoch",
+        "told; the same bytes",
+    );
     Ok(())
 }

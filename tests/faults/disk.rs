@@ -1,7 +1,10 @@
 //! A disk that is full, read-only, gone or slow: the run waits, and goes on.
 
 use super::kill::{arguments, half_written};
-use crate::place::{Background, Outcome, PATIENCE, Place, assert_status, epochs_trained, in_full, last_step, row, text, wait_until};
+use crate::place::{
+    Background, Outcome, PATIENCE, Place, assert_status, epochs_trained, in_full, last_step, row,
+    text, wait_until,
+};
 use astill::run::event::{Event, What};
 use astill::run::{RunDir, socket};
 use std::error::Error;
@@ -13,26 +16,56 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const ENDLESS: [&str; 4] = ["distill.iterations=1000000", "evaluate.every=1000000", "evaluate.repeats=1", "evaluate.epochs=1"];
+const ENDLESS: [&str; 4] = [
+    "distill.iterations=1000000",
+    "evaluate.every=1000000",
+    "evaluate.repeats=1",
+    "evaluate.epochs=1",
+];
 
 /// No process may write files longer than this; none is no limit.
 fn limit_files(process: u32, length: Option<u64>) -> Outcome {
-    let limit = libc::rlimit { rlim_cur: length.unwrap_or(libc::RLIM_INFINITY), rlim_max: libc::RLIM_INFINITY };
-    match unsafe { libc::prlimit(process as i32, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) } {
+    let limit = libc::rlimit {
+        rlim_cur: length.unwrap_or(libc::RLIM_INFINITY),
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    match unsafe {
+        libc::prlimit(
+            process as i32,
+            libc::RLIMIT_FSIZE,
+            &limit,
+            std::ptr::null_mut(),
+        )
+    } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error().into()),
     }
 }
 
 fn process_of(events: &[Event]) -> Result<u32, Box<dyn Error>> {
-    let process = |e: &Event| if let What::RunStarted { process, .. } = e.what { Some(process) } else { None };
-    events.iter().rev().find_map(process).ok_or_else(|| "no engine".into())
+    let process = |e: &Event| {
+        if let What::RunStarted { process, .. } = e.what {
+            Some(process)
+        } else {
+            None
+        }
+    };
+    events
+        .iter()
+        .rev()
+        .find_map(process)
+        .ok_or_else(|| "no engine".into())
 }
 
 /// Processor time of a process in hundredths of a second.
 fn ticks(process: u32) -> Result<u64, Box<dyn Error>> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
 }
 
@@ -61,8 +94,17 @@ fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
         // in the middle of an event
         limit_files(process, Some(fs::metadata(&events)?.len() + 700))?;
         let log = place.path("runs/r/run.log");
-        wait_until("the run waits", || (fs::read_to_string(&log).ok()?.matches("waiting: cannot write").count() > round).then_some(()))?;
-        let stands = wait_until("no part of a line stays", || fs::read(&events).ok().filter(|b| b.last() == Some(&b'\n')))?;
+        wait_until("the run waits", || {
+            (fs::read_to_string(&log)
+                .ok()?
+                .matches("waiting: cannot write")
+                .count()
+                > round)
+                .then_some(())
+        })?;
+        let stands = wait_until("no part of a line stays", || {
+            fs::read(&events).ok().filter(|b| b.last() == Some(&b'\n'))
+        })?;
         engine.accepts(&["pause"], "the run waits: cannot write");
         engine.accepts(&["resume"], "the run waits: cannot write");
         let before = ticks(process)?;
@@ -72,14 +114,24 @@ fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
         limit_files(process, None)?;
         let seq = stands.iter().filter(|b| **b == b'\n').count() as u64;
         let went = engine.wait_for("it goes on", seq, goes_on)?;
-        engine.wait_for("a step", went.seq, |w| matches!(w, What::DistillStep { .. }))?;
+        engine.wait_for("a step", went.seq, |w| {
+            matches!(w, What::DistillStep { .. })
+        })?;
         // not a line is missing, and those of the commands in the pause are there
         let all = place.events("r")?;
         assert!(all.iter().map(|e| e.seq).eq(0..all.len() as u64));
-        let commands = all.iter().filter(|e| e.seq >= seq && matches!(&e.what, What::Command { .. })).count();
+        let commands = all
+            .iter()
+            .filter(|e| e.seq >= seq && matches!(&e.what, What::Command { .. }))
+            .count();
         assert_eq!(commands, 2);
     }
-    row("file size limit reached in the middle of an event", 2, "nothing", "waits, answers, goes on");
+    row(
+        "file size limit reached in the middle of an event",
+        2,
+        "nothing",
+        "waits, answers, goes on",
+    );
 
     // a stop is not kept waiting
     limit_files(process, Some(1000))?;
@@ -87,7 +139,12 @@ fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
     let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
     wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
     assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
-    row("stopped while it could not write", 1, "back to the last checkpoint", "said; ends at once; resumed");
+    row(
+        "stopped while it could not write",
+        1,
+        "back to the last checkpoint",
+        "said; ends at once; resumed",
+    );
     Ok(())
 }
 
@@ -108,16 +165,26 @@ fn a_run_that_cannot_write_bears_any_number_of_commands() -> Outcome {
             refused += u64::from(answer?.contains("too many commands"));
         }
     }
-    assert!(refused >= 100 && asked < 12_000, "{refused} of {asked} refused");
+    assert!(
+        refused >= 100 && asked < 12_000,
+        "{refused} of {asked} refused"
+    );
     // somebody asks and asks, and yet it goes on once it can
     limit_files(process, None)?;
     let before = last_step(&place, "r");
     wait_until("it goes on", || {
-        stream.write_all(&b"{\"command\":\"resume\"}\n".repeat(10)).ok()?;
+        stream
+            .write_all(&b"{\"command\":\"resume\"}\n".repeat(10))
+            .ok()?;
         answers.by_ref().take(10).for_each(drop);
         (last_step(&place, "r") > before + 2).then_some(())
     })?;
-    row("asked without a pause while it cannot write", asked, "nothing", "refused after 10,000; goes on");
+    row(
+        "asked without a pause while it cannot write",
+        asked,
+        "nothing",
+        "refused after 10,000; goes on",
+    );
     Ok(())
 }
 
@@ -126,7 +193,10 @@ fn a_run_that_cannot_be_begun_leaves_nothing_behind() -> Outcome {
     let place = Place::new()?;
     let begin = ["run", "tiny.yaml", "--name", "r"];
     let mut command = place.astill(&begin);
-    let nothing = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+    let nothing = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: libc::RLIM_INFINITY,
+    };
     let no_files = move || match unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &nothing) } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
@@ -135,14 +205,27 @@ fn a_run_that_cannot_be_begun_leaves_nothing_behind() -> Outcome {
     unsafe { command.pre_exec(no_files) };
     let output = command.output()?;
     assert_status(&output, 1);
-    assert!(text(&output.stderr).contains("File too large"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("File too large"),
+        "{}",
+        text(&output.stderr)
+    );
     assert!(!place.path("runs/r").exists());
     // what a start leaves that was killed in between
     fs::create_dir_all(place.path("runs/r/samples"))?;
     let output = place.run(&begin)?;
     assert_status(&output, 2);
-    assert!(text(&output.stderr).contains("that is no run"), "{}", text(&output.stderr));
-    row("no room to begin a run", 1, "nothing", "refused; no folder is left");
+    assert!(
+        text(&output.stderr).contains("that is no run"),
+        "{}",
+        text(&output.stderr)
+    );
+    row(
+        "no room to begin a run",
+        1,
+        "nothing",
+        "refused; no folder is left",
+    );
     Ok(())
 }
 
@@ -150,8 +233,13 @@ fn a_run_that_cannot_be_begun_leaves_nothing_behind() -> Outcome {
 fn a_stop_while_an_expert_cannot_be_kept_says_that_work_is_lost() -> Outcome {
     let place = Place::new()?;
     // more than a megabyte an epoch
-    let engine = Background::start(&place, &["expert.epochs=10000", "expert.count=1", "network.width=128"])?;
-    wait_until("an epoch", || epochs_trained(&place.events("r").ok()?).checked_sub(2))?;
+    let engine = Background::start(
+        &place,
+        &["expert.epochs=10000", "expert.count=1", "network.width=128"],
+    )?;
+    wait_until("an epoch", || {
+        epochs_trained(&place.events("r").ok()?).checked_sub(2)
+    })?;
     // an event may be written, an expert may not
     limit_files(process_of(&place.events("r")?)?, Some(200_000))?;
     engine.wait_for("it waits", 0, is_waiting)?;
@@ -159,30 +247,56 @@ fn a_stop_while_an_expert_cannot_be_kept_says_that_work_is_lost() -> Outcome {
     let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
     wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
     let said = fs::read_to_string(run.log())?;
-    assert!(said.contains("stopped while it could not write") && said.contains("may be lost"), "{said}");
+    assert!(
+        said.contains("stopped while it could not write") && said.contains("may be lost"),
+        "{said}"
+    );
     assert!(text(&place.run(&["list"])?.stdout).contains("failed"));
-    row("stopped while an expert could not be kept", 1, "the last epoch", "said; ends at once");
+    row(
+        "stopped while an expert could not be kept",
+        1,
+        "the last epoch",
+        "said; ends at once",
+    );
     Ok(())
 }
 
 #[test]
 fn a_run_directory_that_vanishes_is_waited_for() -> Outcome {
     let place = Place::new()?;
-    let sets = ["distill.iterations=1000000", "evaluate.every=5", "evaluate.repeats=1", "evaluate.epochs=1"];
+    let sets = [
+        "distill.iterations=1000000",
+        "evaluate.every=5",
+        "evaluate.repeats=1",
+        "evaluate.epochs=1",
+    ];
     let engine = Background::start(&place, &sets)?;
     engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
     let away = place.path("runs/away");
     fs::rename(place.path("runs/r"), &away)?;
-    let moved = |is: fn(&What) -> bool| place.events("away").unwrap_or_default().into_iter().any(|e| is(&e.what));
+    let moved = |is: fn(&What) -> bool| {
+        place
+            .events("away")
+            .unwrap_or_default()
+            .into_iter()
+            .any(|e| is(&e.what))
+    };
     wait_until("the run waits", || moved(is_waiting).then_some(()))?;
     let listed = text(&place.run(&["list"])?.stdout);
     assert!(listed.contains("waiting for the disk"), "{listed}");
     fs::rename(&away, place.path("runs/r"))?;
     let went = engine.wait_for("it goes on", 0, goes_on)?;
-    engine.wait_for("a step", went.seq, |w| matches!(w, What::DistillStep { .. }))?;
+    engine.wait_for("a step", went.seq, |w| {
+        matches!(w, What::DistillStep { .. })
+    })?;
     let all = place.events("r")?;
     assert!(all.iter().map(|e| e.seq).eq(0..all.len() as u64));
-    row("run directory moved away and back", 1, "nothing", "waits, goes on");
+    row(
+        "run directory moved away and back",
+        1,
+        "nothing",
+        "waits, goes on",
+    );
     Ok(())
 }
 
@@ -193,7 +307,11 @@ impl Mount {
     /// A file system in memory; none where this user may not mount.
     fn new(at: PathBuf, options: &str) -> Option<Self> {
         fs::create_dir_all(&at).ok()?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&at).stderr(Stdio::null()).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&at)
+            .stderr(Stdio::null())
+            .status();
         mounted.is_ok_and(|s| s.success()).then_some(Self(at))
     }
 }
@@ -205,8 +323,16 @@ impl Drop for Mount {
 }
 
 /// Runs to the end; whenever the run says that it waits, `cure` is called. What it said.
-fn run_with(place: &Place, arguments: &[&str], mut cure: impl FnMut(&str) -> Outcome) -> Result<(i32, u64, String), Box<dyn Error>> {
-    let mut child = place.astill(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+fn run_with(
+    place: &Place,
+    arguments: &[&str],
+    mut cure: impl FnMut(&str) -> Outcome,
+) -> Result<(i32, u64, String), Box<dyn Error>> {
+    let mut child = place
+        .astill(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let (mut waits, mut said) = (0, String::new());
     for line in BufReader::new(child.stderr.take().ok_or("no stderr")?).lines() {
         let line = line?;
@@ -233,7 +359,8 @@ fn a_full_disk_a_read_only_one_a_slow_one_and_a_removed_run() -> Outcome {
     removed()
 }
 
-/// A file system of 12 MiB with more and more room on it: whatever is being written, the run goes on to the same bytes.
+/// A file system of 12 MiB with more and more room on it: whatever is being written, the run goes
+/// on to the same bytes.
 fn full(want: &[u8]) -> Outcome {
     let mut waited = 0;
     for free in [64, 300, 500, 700, 900, 1100] {
@@ -248,19 +375,34 @@ fn full(want: &[u8]) -> Outcome {
         let (status, waits, said) = run_with(&place, &arguments(), |why| {
             left.extend(half_written(&mount.0));
             // room for one more file each time; the distilled set is by far the largest
-            let room = if why.contains("distilled/") { u64::MAX } else { 300 << 10 };
+            let room = if why.contains("distilled/") {
+                u64::MAX
+            } else {
+                300 << 10
+            };
             let shorter = fs::metadata(&ballast)?.len().saturating_sub(room);
-            Ok(fs::OpenOptions::new().write(true).open(&ballast)?.set_len(shorter)?)
+            Ok(fs::OpenOptions::new()
+                .write(true)
+                .open(&ballast)?
+                .set_len(shorter)?)
         })?;
         assert_eq!(status, 0, "{said}");
-        assert!(place.distilled("r")? == want, "other bytes after a full disk");
+        assert!(
+            place.distilled("r")? == want,
+            "other bytes after a full disk"
+        );
         assert!(left.is_empty(), "{left:?} on a full disk");
         let all = place.events("r")?;
         assert!(all.iter().map(|e| e.seq).eq(0..all.len() as u64));
         waited += waits;
     }
     assert!(waited >= 12, "{waited}");
-    row("disk full (12 MiB), room made", waited, "nothing", "waits, goes on, the same bytes");
+    row(
+        "disk full (12 MiB), room made",
+        waited,
+        "nothing",
+        "waits, goes on, the same bytes",
+    );
     Ok(())
 }
 
@@ -270,7 +412,11 @@ fn read_only(want: &[u8]) -> Outcome {
         let path: PathBuf = place.path("runs/r").join(folder);
         let mut mount = None;
         let arguments = arguments();
-        let mut child = place.astill(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut child = place
+            .astill(&arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
         for line in BufReader::new(child.stderr.take().ok_or("no stderr")?).lines() {
             let line = line?;
             if line.starts_with("phase data") {
@@ -289,9 +435,17 @@ fn read_only(want: &[u8]) -> Outcome {
         }
         assert!(mount.is_none(), "{folder} was never waited for");
         assert!(child.wait()?.success());
-        assert!(place.distilled("r")? == want, "other bytes after a read-only {folder}");
+        assert!(
+            place.distilled("r")? == want,
+            "other bytes after a read-only {folder}"
+        );
     }
-    row("disk read-only (three folders), and writable again", 3, "nothing", "waits, goes on, the same bytes");
+    row(
+        "disk read-only (three folders), and writable again",
+        3,
+        "nothing",
+        "waits, goes on, the same bytes",
+    );
     Ok(())
 }
 
@@ -300,8 +454,23 @@ fn slow(want: &[u8]) -> Outcome {
     let place = Place::new()?;
     let engine = Path::new(env!("CARGO_BIN_EXE_astill")).with_file_name("astill-engine");
     let mut command = place.command("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=50000"]).arg(engine);
-    let Ok(output) = command.args(["--data", "data", "--runs", "runs"]).args(arguments()).output() else {
+    command
+        .args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=fsync",
+            "-e",
+            "inject=fsync:delay_enter=50000",
+        ])
+        .arg(engine);
+    let Ok(output) = command
+        .args(["--data", "data", "--runs", "runs"])
+        .args(arguments())
+        .output()
+    else {
         row("disk slow", 0, "", "not tried: there is no strace");
         return Ok(());
     };
@@ -310,9 +479,17 @@ fn slow(want: &[u8]) -> Outcome {
         return Ok(());
     }
     assert_status(&output, 0);
-    assert!(place.distilled("r")? == want, "other bytes with a slow disk");
+    assert!(
+        place.distilled("r")? == want,
+        "other bytes with a slow disk"
+    );
     assert!(!place.events("r")?.iter().any(|e| is_waiting(&e.what)));
-    row("disk slow (50 ms more a file)", 1, "nothing", "the same bytes");
+    row(
+        "disk slow (50 ms more a file)",
+        1,
+        "nothing",
+        "the same bytes",
+    );
     Ok(())
 }
 
@@ -320,10 +497,15 @@ fn removed() -> Outcome {
     let place = Place::new()?;
     let mut arguments = vec!["run", "tiny.yaml", "--headless", "--name", "r"];
     ENDLESS.iter().for_each(|s| arguments.extend(["--set", s]));
-    let mut child = place.astill(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut child = place
+        .astill(&arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let process = child.id();
     wait_until("a step", || (last_step(&place, "r") > 0).then_some(()))?;
-    fs::remove_dir_all(place.path("runs/r")).or_else(|_| fs::remove_dir_all(place.path("runs/r")))?;
+    fs::remove_dir_all(place.path("runs/r"))
+        .or_else(|_| fs::remove_dir_all(place.path("runs/r")))?;
     let mut said = String::new();
     for line in BufReader::new(child.stderr.take().ok_or("no stderr")?).lines() {
         let line = line?;
@@ -335,6 +517,14 @@ fn removed() -> Outcome {
     let status = wait_until("the engine ends", || child.try_wait().ok().flatten())?;
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("there is no checkpoint of it"), "{said}");
-    row("run directory removed", 1, "what was removed", &format!("waits; SIGTERM ends it at once (< {} s)", PATIENCE.as_secs()));
+    row(
+        "run directory removed",
+        1,
+        "what was removed",
+        &format!(
+            "waits; SIGTERM ends it at once (< {} s)",
+            PATIENCE.as_secs()
+        ),
+    );
     Ok(())
 }

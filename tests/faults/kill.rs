@@ -12,15 +12,30 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// Long enough in the short phases to be hit there.
-const SETS: [&str; 3] = ["distill.iterations=12", "evaluate.every=4", "evaluate.epochs=30"];
-const PHASES: [Phase; 5] = [Phase::Data, Phase::Experts, Phase::Init, Phase::Distill, Phase::Evaluate];
+const SETS: [&str; 3] = [
+    "distill.iterations=12",
+    "evaluate.every=4",
+    "evaluate.epochs=30",
+];
+const PHASES: [Phase; 5] = [
+    Phase::Data,
+    Phase::Experts,
+    Phase::Init,
+    Phase::Distill,
+    Phase::Evaluate,
+];
 
 /// When the engine is killed.
 #[derive(Debug, Clone)]
 pub enum Moment {
     /// So many milliseconds after an event of a phase: 0 is the first, that of the phase itself.
-    After { phase: Phase, event: usize, delay: u64 },
-    /// As soon as a file is being written in this folder of the place, for the time number `nth` from 0.
+    After {
+        phase: Phase,
+        event: usize,
+        delay: u64,
+    },
+    /// As soon as a file is being written in this folder of the place, for the time number `nth`
+    /// from 0.
     Writing { folder: String, nth: usize },
 }
 
@@ -36,7 +51,8 @@ impl Draws {
     }
 }
 
-/// Files that are being written, or that a killed program has left half written, anywhere below `folder`.
+/// Files that are being written, or that a killed program has left half written, anywhere below
+/// `folder`.
 pub fn half_written(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -58,32 +74,67 @@ pub fn arguments() -> Vec<&'static str> {
 
 /// The phase that a run is in, and its events since that began.
 fn whereabouts(events: &[Event]) -> Option<(Phase, usize)> {
-    let phase = |e: &Event| if let What::Phase { name } = e.what { Some(name) } else { None };
-    let (at, name) = events.iter().enumerate().rev().find_map(|(i, e)| Some((i, phase(e)?)))?;
+    let phase = |e: &Event| {
+        if let What::Phase { name } = e.what {
+            Some(name)
+        } else {
+            None
+        }
+    };
+    let (at, name) = events
+        .iter()
+        .enumerate()
+        .rev()
+        .find_map(|(i, e)| Some((i, phase(e)?)))?;
     Some((name, events.len() - at))
 }
 
-/// Starts an engine and kills it at `moment`; the phase that it was in. None if it had ended before.
-pub fn kill_at(place: &Place, arguments: &[&str], moment: &Moment) -> Result<Option<Phase>, Box<dyn Error>> {
+/// Starts an engine and kills it at `moment`; the phase that it was in. None if it had ended
+/// before.
+pub fn kill_at(
+    place: &Place,
+    arguments: &[&str],
+    moment: &Moment,
+) -> Result<Option<Phase>, Box<dyn Error>> {
     let before = seen(place).last().map_or(0, |e| e.seq + 1);
-    let mut engine = place.astill(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let new = |place: &Place| -> Vec<Event> { seen(place).into_iter().filter(|e| e.seq >= before).collect() };
+    let mut engine = place
+        .astill(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let new = |place: &Place| -> Vec<Event> {
+        seen(place)
+            .into_iter()
+            .filter(|e| e.seq >= before)
+            .collect()
+    };
     let mut written: Vec<String> = Vec::new();
     loop {
         if engine.try_wait()?.is_some() {
             return Ok(None);
         }
         match moment {
-            Moment::After { phase, event, delay } => {
+            Moment::After {
+                phase,
+                event,
+                delay,
+            } => {
                 let here = whereabouts(&new(place));
-                if here.is_some_and(|(name, seen)| name as u8 > *phase as u8 || (name == *phase && seen > *event)) {
+                if here.is_some_and(|(name, seen)| {
+                    name as u8 > *phase as u8 || (name == *phase && seen > *event)
+                }) {
                     sleep(Duration::from_millis(*delay));
                     break;
                 }
                 sleep(Duration::from_micros(500));
             }
             Moment::Writing { folder, nth } => {
-                written.extend(half_written(&place.path(folder)).into_iter().filter(|f| !written.contains(f)).collect::<Vec<_>>());
+                written.extend(
+                    half_written(&place.path(folder))
+                        .into_iter()
+                        .filter(|f| !written.contains(f))
+                        .collect::<Vec<_>>(),
+                );
                 if written.len() > *nth {
                     break;
                 }
@@ -98,12 +149,21 @@ pub fn kill_at(place: &Place, arguments: &[&str], moment: &Moment) -> Result<Opt
 
 /// The step from which the latest engine of a run went on.
 pub fn went_on_from(events: &[Event]) -> Option<u64> {
-    events.iter().rev().find_map(|e| if let What::RunStarted { step, .. } = e.what { Some(step) } else { None })
+    events.iter().rev().find_map(|e| {
+        if let What::RunStarted { step, .. } = e.what {
+            Some(step)
+        } else {
+            None
+        }
+    })
 }
 
-/// A place whose run was killed at `moment` and is as the test `wants` it: on a machine with other work a kill may come too late,
-/// and another run is killed then.
-pub fn killed<T>(moment: &Moment, wants: impl Fn(&Place) -> Option<T>) -> Result<(Place, T), Box<dyn Error>> {
+/// A place whose run was killed at `moment` and is as the test `wants` it: on a machine with other
+/// work a kill may come too late, and another run is killed then.
+pub fn killed<T>(
+    moment: &Moment,
+    wants: impl Fn(&Place) -> Option<T>,
+) -> Result<(Place, T), Box<dyn Error>> {
     for _ in 0..TRIES {
         let place = Place::new()?;
         if kill_at(&place, &arguments(), moment)?.is_some()
@@ -125,14 +185,21 @@ struct Tally {
 }
 
 impl Tally {
-    /// Kills a new run at the first moment, the engine that goes on with it at the next, and so on; then lets it end.
+    /// Kills a new run at the first moment, the engine that goes on with it at the next, and so on;
+    /// then lets it end.
     fn try_moments(&mut self, moments: &[Moment], want: &[u8]) -> Outcome {
         for _ in 0..TRIES {
             let place = Place::new()?;
             let mut killed = 0;
             for (i, moment) in moments.iter().enumerate() {
-                let arguments = if i > 0 { vec!["resume", "r", "--headless"] } else { arguments() };
-                let Some(phase) = kill_at(&place, &arguments, moment)? else { continue };
+                let arguments = if i > 0 {
+                    vec!["resume", "r", "--headless"]
+                } else {
+                    arguments()
+                };
+                let Some(phase) = kill_at(&place, &arguments, moment)? else {
+                    continue;
+                };
                 killed += 1;
                 *self.phases.entry(phase as u8).or_default() += 1;
                 self.in_writing += u64::from(!half_written(&place.path("")).is_empty());
@@ -146,16 +213,42 @@ impl Tally {
 
     /// Lets a run that was killed go on to its end, and looks at what came of it.
     fn go_on(&mut self, place: &Place, moments: &[Moment], want: &[u8]) -> Outcome {
-        let steps = |e: Event| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None };
-        let done = seen(place).into_iter().filter_map(steps).next_back().unwrap_or(0);
+        let steps = |e: Event| {
+            if let What::DistillStep { step, .. } = e.what {
+                Some(step)
+            } else {
+                None
+            }
+        };
+        let done = seen(place)
+            .into_iter()
+            .filter_map(steps)
+            .next_back()
+            .unwrap_or(0);
         let ended = place.run(&["resume", "r"])?;
-        assert!(ended.status.success(), "{moments:?}: {}", text(&ended.stderr));
-        assert!(place.distilled("r")? == want, "other bytes after {moments:?}");
+        assert!(
+            ended.status.success(),
+            "{moments:?}: {}",
+            text(&ended.stderr)
+        );
+        assert!(
+            place.distilled("r")? == want,
+            "other bytes after {moments:?}"
+        );
         let events = place.events("r")?;
-        assert!(events.iter().map(|e| e.seq).eq(0..events.len() as u64), "events are missing after {moments:?}");
-        let left = [half_written(&place.path("runs")), half_written(&place.path("data/trajectories"))].concat();
+        assert!(
+            events.iter().map(|e| e.seq).eq(0..events.len() as u64),
+            "events are missing after {moments:?}"
+        );
+        let left = [
+            half_written(&place.path("runs")),
+            half_written(&place.path("data/trajectories")),
+        ]
+        .concat();
         assert!(left.is_empty(), "{left:?} left after {moments:?}");
-        self.steps_lost = self.steps_lost.max(done.saturating_sub(went_on_from(&events).unwrap_or(0)));
+        self.steps_lost = self
+            .steps_lost
+            .max(done.saturating_sub(went_on_from(&events).unwrap_or(0)));
         self.runs += 1;
         Ok(())
     }
@@ -164,7 +257,9 @@ impl Tally {
 /// The events so far; a last line that is not whole is none yet.
 fn seen(place: &Place) -> Vec<Event> {
     let text = fs::read_to_string(place.path("runs/r/events.jsonl")).unwrap_or_default();
-    text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+    text.lines()
+        .filter_map(|l| serde_json::from_str(l).ok())
+        .collect()
 }
 
 #[test]
@@ -174,16 +269,32 @@ fn a_run_that_is_killed_at_any_moment_ends_in_the_same_bytes() -> Outcome {
     let want = whole.distilled("r")?;
     assert_eq!(last_step(&whole, "r"), 12);
     let events = whole.events("r")?;
-    let store = fs::read_dir(whole.path("data/trajectories"))?.flatten().next().ok_or("no store")?.file_name();
+    let store = fs::read_dir(whole.path("data/trajectories"))?
+        .flatten()
+        .next()
+        .ok_or("no store")?
+        .file_name();
     let store = format!("data/trajectories/{}", store.to_string_lossy());
 
     let mut draws = Draws(4);
     let mut after = |phase: Phase| {
-        let of_phase = events.iter().skip_while(|e| !matches!(e.what, What::Phase { name } if name == phase));
-        let count = 1 + of_phase.skip(1).take_while(|e| !matches!(e.what, What::Phase { .. })).count();
-        Moment::After { phase, event: draws.below(count), delay: draws.below(40) as u64 }
+        let of_phase = events
+            .iter()
+            .skip_while(|e| !matches!(e.what, What::Phase { name } if name == phase));
+        let count = 1 + of_phase
+            .skip(1)
+            .take_while(|e| !matches!(e.what, What::Phase { .. }))
+            .count();
+        Moment::After {
+            phase,
+            event: draws.below(count),
+            delay: draws.below(40) as u64,
+        }
     };
-    let writing = |folder: &str, nth| Moment::Writing { folder: folder.into(), nth };
+    let writing = |folder: &str, nth| Moment::Writing {
+        folder: folder.into(),
+        nth,
+    };
     let partial = format!("{store}/expert_001.partial");
     let mut trials: Vec<Vec<Moment>> = Vec::new();
     if in_full() {
@@ -194,13 +305,35 @@ fn a_run_that_is_killed_at_any_moment_ends_in_the_same_bytes() -> Outcome {
         for _ in 0..3 {
             trials.push(PHASES.map(&mut after).to_vec());
         }
-        trials.extend((0..6).map(|nth| vec![writing("runs/r/checkpoints", nth), writing("runs/r/checkpoints", 1)]));
+        trials.extend((0..6).map(|nth| {
+            vec![
+                writing("runs/r/checkpoints", nth),
+                writing("runs/r/checkpoints", 1),
+            ]
+        }));
         trials.extend((0..3).map(|nth| vec![writing(&partial, nth)]));
-        trials.extend([vec![writing("runs/r/samples", 1)], vec![writing("runs/r/distilled", 0), writing("runs/r/distilled", 0)]]);
-        trials.extend([vec![writing("data/cache", 0)], vec![writing(&store, 0)], vec![writing(&store, 3)]]);
+        trials.extend([
+            vec![writing("runs/r/samples", 1)],
+            vec![
+                writing("runs/r/distilled", 0),
+                writing("runs/r/distilled", 0),
+            ],
+        ]);
+        trials.extend([
+            vec![writing("data/cache", 0)],
+            vec![writing(&store, 0)],
+            vec![writing(&store, 3)],
+        ]);
     } else {
-        trials.push(vec![after(Phase::Data), after(Phase::Experts), after(Phase::Distill)]);
-        trials.push(vec![writing("runs/r/checkpoints", 1), after(Phase::Evaluate)]);
+        trials.push(vec![
+            after(Phase::Data),
+            after(Phase::Experts),
+            after(Phase::Distill),
+        ]);
+        trials.push(vec![
+            writing("runs/r/checkpoints", 1),
+            after(Phase::Evaluate),
+        ]);
     }
     let mut tally = Tally::default();
     for moments in &trials {
@@ -208,11 +341,26 @@ fn a_run_that_is_killed_at_any_moment_ends_in_the_same_bytes() -> Outcome {
     }
     let kills: u64 = tally.phases.values().sum();
     for (phase, name) in PHASES.iter().map(|p| (*p as u8, p)) {
-        row(&format!("  killed in the phase {name}"), tally.phases.get(&phase).copied().unwrap_or(0), "", "");
+        row(
+            &format!("  killed in the phase {name}"),
+            tally.phases.get(&phase).copied().unwrap_or(0),
+            "",
+            "",
+        );
     }
-    row("  killed with a file half written", tally.in_writing, "", "");
+    row(
+        "  killed with a file half written",
+        tally.in_writing,
+        "",
+        "",
+    );
     let outcome = format!("{0} of {0} runs end in the same bytes", tally.runs);
-    row("engine killed (SIGKILL), resumed", kills, &format!("at most {} steps, or one epoch", tally.steps_lost), &outcome);
+    row(
+        "engine killed (SIGKILL), resumed",
+        kills,
+        &format!("at most {} steps, or one epoch", tally.steps_lost),
+        &outcome,
+    );
     assert!(!in_full() || kills >= 60, "{kills} kills");
     Ok(())
 }

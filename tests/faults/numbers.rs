@@ -5,8 +5,13 @@ use astill::run::event::{CommandStatus, What};
 use std::os::unix::process::CommandExt;
 
 /// A student that leaves the finite numbers in every step.
-const EXPLODING: [&str; 5] =
-    ["distill.lr_student=100", "distill.syn_steps=8", "distill.iterations=1000000", "evaluate.every=1000000", "evaluate.repeats=1"];
+const EXPLODING: [&str; 5] = [
+    "distill.lr_student=100",
+    "distill.syn_steps=8",
+    "distill.iterations=1000000",
+    "evaluate.every=1000000",
+    "evaluate.repeats=1",
+];
 
 fn arguments<'a>(name: &'a str, sets: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec!["run", "tiny.yaml", "--headless", "--name", name];
@@ -20,49 +25,113 @@ fn a_run_that_diverges_pauses_with_advice_and_fails_where_nobody_is_there() -> O
     let failed = place.run(&arguments("batch", &EXPLODING))?;
     assert_status(&failed, 1);
     let said = text(&failed.stderr);
-    assert!(said.contains("20 updates in a row were not finite") && said.contains("roll-back 0") && said.contains("lr_images"), "{said}");
-    assert!(place.path("runs/batch/checkpoints/step_00020.safetensors").exists());
-    assert_eq!(said.matches("is not finite, so this update is left out").count(), 20);
+    assert!(
+        said.contains("20 updates in a row were not finite")
+            && said.contains("roll-back 0")
+            && said.contains("lr_images"),
+        "{said}"
+    );
+    assert!(
+        place
+            .path("runs/batch/checkpoints/step_00020.safetensors")
+            .exists()
+    );
+    assert_eq!(
+        said.matches("is not finite, so this update is left out")
+            .count(),
+        20
+    );
 
     let engine = Background::start(&place, &EXPLODING)?;
     let paused = |w: &What| matches!(w, What::Command { command, status: CommandStatus::Accepted, .. } if command == "pause");
     let paused = engine.wait_for("it pauses by itself", 0, paused)?;
-    assert!(text(&place.run(&["list"])?.stdout).lines().any(|l| l.starts_with('r') && l.contains("paused")));
+    assert!(
+        text(&place.run(&["list"])?.stdout)
+            .lines()
+            .any(|l| l.starts_with('r') && l.contains("paused"))
+    );
     engine.accepts(&["roll-back", "0"], "20 → 0");
     engine.accepts(&["set", "distill.lr_student=0.01"], "");
     engine.accepts(&["resume"], "");
-    let step = engine.wait_for("a step", paused.seq, |w| matches!(w, What::DistillStep { .. }))?;
-    let What::DistillStep { step: 1, matching_loss, .. } = step.what else { return Err("another step".into()) };
+    let step = engine.wait_for("a step", paused.seq, |w| {
+        matches!(w, What::DistillStep { .. })
+    })?;
+    let What::DistillStep {
+        step: 1,
+        matching_loss,
+        ..
+    } = step.what
+    else {
+        return Err("another step".into());
+    };
     assert!(matching_loss.is_finite());
-    row("20 updates in a row not finite", 2, "nothing", "pauses, rolled back, goes on; alone: status 1");
+    row(
+        "20 updates in a row not finite",
+        2,
+        "nothing",
+        "pauses, rolled back, goes on; alone: status 1",
+    );
     Ok(())
 }
 
 #[test]
 fn experts_that_diverge_are_waited_for_where_somebody_is_there() -> Outcome {
     let place = Place::new()?;
-    let sets = ["expert.lr=10", "expert.gradient_penalty=100", "distill.iterations=1"];
+    let sets = [
+        "expert.lr=10",
+        "expert.gradient_penalty=100",
+        "distill.iterations=1",
+    ];
     let failed = place.run(&arguments("batch", &sets))?;
     assert_status(&failed, 1);
-    assert!(text(&failed.stderr).contains("expert.lr (now 10)"), "{}", text(&failed.stderr));
+    assert!(
+        text(&failed.stderr).contains("expert.lr (now 10)"),
+        "{}",
+        text(&failed.stderr)
+    );
     let engine = Background::start(&place, &sets)?;
-    engine.wait_for("it pauses by itself", 0, |w| matches!(w, What::Command { command, .. } if command == "pause"))?;
+    engine.wait_for(
+        "it pauses by itself",
+        0,
+        |w| matches!(w, What::Command { command, .. } if command == "pause"),
+    )?;
     engine.accepts(&["set", "expert.lr=0.01"], "");
     engine.accepts(&["resume"], "");
     engine.wait_for("an epoch", 0, |w| matches!(w, What::ExpertEpoch { .. }))?;
-    row("expert not finite", 2, "the epoch", "pauses, set, goes on; alone: status 1");
+    row(
+        "expert not finite",
+        2,
+        "the epoch",
+        "pauses, set, goes on; alone: status 1",
+    );
     Ok(())
 }
 
 #[test]
 fn a_matching_loss_far_above_1_is_warned_of_once() -> Outcome {
     let place = Place::new()?;
-    let sets = ["distill.lr_student=0.5", "distill.lr_lr=0", "distill.iterations=45", "evaluate.every=1000", "evaluate.epochs=1"];
+    let sets = [
+        "distill.lr_student=0.5",
+        "distill.lr_lr=0",
+        "distill.iterations=45",
+        "evaluate.every=1000",
+        "evaluate.epochs=1",
+    ];
     let done = place.run(&arguments("far", &sets))?;
     assert_status(&done, 0);
     let said = text(&done.stderr);
-    assert_eq!(said.matches("the matching loss was mostly above 10").count(), 1, "{said}");
-    row("matching loss above 10 for 20 steps", 1, "nothing", "warned once, with advice");
+    assert_eq!(
+        said.matches("the matching loss was mostly above 10")
+            .count(),
+        1,
+        "{said}"
+    );
+    row(
+        "matching loss above 10 for 20 steps",
+        1,
+        "nothing",
+        "warned once, with advice",
+    );
     Ok(())
 }
 
@@ -70,14 +139,28 @@ fn a_matching_loss_far_above_1_is_warned_of_once() -> Outcome {
 fn too_little_memory_is_said_with_what_to_change() -> Outcome {
     let place = Place::new()?;
     let (mut ended, mut tried) = (0, 0);
-    let limits: Vec<u64> = if in_full() { (9..24).map(|i| i * 50).collect() } else { vec![900] };
+    let limits: Vec<u64> = if in_full() {
+        (9..24).map(|i| i * 50).collect()
+    } else {
+        vec![900]
+    };
     for mib in limits {
         let name = format!("m{mib}");
-        let mut command = place.astill(&arguments(&name, &["network.width=1024", "expert.epochs=3"]));
+        let mut command = place.astill(&arguments(
+            &name,
+            &["network.width=1024", "expert.epochs=3"],
+        ));
         unsafe {
             command.pre_exec(move || {
-                let limit = libc::rlimit { rlim_cur: mib << 20, rlim_max: mib << 20 };
-                if libc::setrlimit(libc::RLIMIT_AS, &limit) == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+                let limit = libc::rlimit {
+                    rlim_cur: mib << 20,
+                    rlim_max: mib << 20,
+                };
+                if libc::setrlimit(libc::RLIMIT_AS, &limit) == 0 {
+                    Ok(())
+                } else {
+                    Err(std::io::Error::last_os_error())
+                }
             });
         }
         let output = command.output()?;
@@ -90,14 +173,34 @@ fn too_little_memory_is_said_with_what_to_change() -> Outcome {
         if output.status.success() {
             continue;
         }
-        assert_eq!(output.status.code(), Some(1), "{mib} MiB: {:?} {said}", output.status);
-        // the last of what it said: before, it may have warned that there is no thread for the socket
-        let message = said.lines().rfind(|l| l.starts_with("astill: ")).unwrap_or_default();
-        assert!(message.contains("out of memory") && message.contains("distill.batch"), "{mib} MiB: {said}");
-        assert!(!said.contains("frame #") && !said.contains("panicked") && !said.contains("backtrace"), "{mib} MiB: {said}");
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{mib} MiB: {:?} {said}",
+            output.status
+        );
+        // the last of what it said: before, it may have warned that there is no thread for the
+        // socket
+        let message = said
+            .lines()
+            .rfind(|l| l.starts_with("astill: "))
+            .unwrap_or_default();
+        assert!(
+            message.contains("out of memory") && message.contains("distill.batch"),
+            "{mib} MiB: {said}"
+        );
+        assert!(
+            !said.contains("frame #") && !said.contains("panicked") && !said.contains("backtrace"),
+            "{mib} MiB: {said}"
+        );
         ended += 1;
     }
     assert!(ended > 0, "memory was enough every time");
-    row("address space limited", tried, "back to the last checkpoint", &format!("said {ended} times with status 1, enough else"));
+    row(
+        "address space limited",
+        tried,
+        "back to the last checkpoint",
+        &format!("said {ended} times with status 1, enough else"),
+    );
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Makes inputs that nobody meant: valid ones with bits flipped, cut, spliced, repeated, with absurd numbers, and plain noise. The same
-//! ones every time.
+//! Makes inputs that nobody meant: valid ones with bits flipped, cut, spliced, repeated, with
+//! absurd numbers, and plain noise. The same ones every time.
 
 use super::place::in_full;
 
@@ -103,10 +103,16 @@ impl Inputs {
                 input.splice(at..at, std::iter::repeat_n(sign, times));
             }
             _ => {
-                let begins: Vec<usize> =
-                    (0..input.len()).filter(|&i| input[i].is_ascii_digit() && (i == 0 || !input[i - 1].is_ascii_digit())).collect();
+                let begins: Vec<usize> = (0..input.len())
+                    .filter(|&i| {
+                        input[i].is_ascii_digit() && (i == 0 || !input[i - 1].is_ascii_digit())
+                    })
+                    .collect();
                 if let Some(&begin) = begins.get(self.below(begins.len())) {
-                    let length = input[begin..].iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+                    let length = input[begin..]
+                        .iter()
+                        .take_while(|b| b.is_ascii_digit() || **b == b'.')
+                        .count();
                     let number = NUMBERS[self.below(NUMBERS.len())];
                     input.splice(begin..begin + length, number.bytes());
                 }

@@ -12,16 +12,26 @@ use tempfile::TempDir;
 /// No input of a few kilobytes may keep a parser for longer, even beside other tests.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// A folder for files that are written a hundred thousand times: in memory, where the system has a folder for that.
+/// A folder for files that are written a hundred thousand times: in memory, where the system has a
+/// folder for that.
 pub fn folder() -> std::io::Result<TempDir> {
     TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())
 }
 
-/// Gives `parse` many inputs, made of those that it must take and of odd ones. It says whether it took one; a panic, or an input that
-/// takes too long, fails the test.
-pub fn try_many(parser: &str, valid: Vec<Vec<u8>>, odd: Vec<Vec<u8>>, mut parse: impl FnMut(&[u8]) -> bool) {
+/// Gives `parse` many inputs, made of those that it must take and of odd ones. It says whether it
+/// took one; a panic, or an input that takes too long, fails the test.
+pub fn try_many(
+    parser: &str,
+    valid: Vec<Vec<u8>>,
+    odd: Vec<Vec<u8>>,
+    mut parse: impl FnMut(&[u8]) -> bool,
+) {
     let taken = valid.iter().filter(|s| parse(s)).count();
-    assert_eq!(taken, valid.len(), "{parser}: inputs that are valid must be taken");
+    assert_eq!(
+        taken,
+        valid.len(),
+        "{parser}: inputs that are valid must be taken"
+    );
     let mut inputs = Inputs::new([valid, odd].concat());
     let (mut taken, mut longest) = (0, Duration::ZERO);
     for number in 0..count() {
@@ -29,10 +39,17 @@ pub fn try_many(parser: &str, valid: Vec<Vec<u8>>, odd: Vec<Vec<u8>>, mut parse:
         let begin = Instant::now();
         let parsed = catch_unwind(AssertUnwindSafe(|| parse(&input)));
         longest = longest.max(begin.elapsed());
-        assert!(longest < LONGEST, "{parser}: input {number} took {longest:?}: {}", input.escape_ascii());
+        assert!(
+            longest < LONGEST,
+            "{parser}: input {number} took {longest:?}: {}",
+            input.escape_ascii()
+        );
         match parsed {
             Ok(took) => taken += u64::from(took),
-            Err(_) => panic!("{parser}: a panic at input {number}: {}", input.escape_ascii()),
+            Err(_) => panic!(
+                "{parser}: a panic at input {number}: {}",
+                input.escape_ascii()
+            ),
         }
     }
     tell(parser, count(), taken, longest);
@@ -40,6 +57,9 @@ pub fn try_many(parser: &str, valid: Vec<Vec<u8>>, odd: Vec<Vec<u8>>, mut parse:
 
 /// The row of a parser.
 pub fn tell(parser: &str, tried: u64, taken: u64, longest: Duration) {
-    let outcome = format!("no panic; {taken} taken, the others refused; at most {} ms each", longest.as_millis());
+    let outcome = format!(
+        "no panic; {taken} taken, the others refused; at most {} ms each",
+        longest.as_millis()
+    );
     row(&format!("hostile input: {parser}"), tried, "none", &outcome);
 }

@@ -34,7 +34,9 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Result<Self, Box<dyn Error>> {
-        let place = Self { folder: TempDir::new()? };
+        let place = Self {
+            folder: TempDir::new()?,
+        };
         fs::write(place.path("tiny.yaml"), TINY)?;
         Ok(place)
     }
@@ -45,17 +47,29 @@ impl Place {
 
     pub fn astill(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_astill"));
-        command.args(["--data", "data", "--runs", "runs"]).args(arguments).stdin(Stdio::null());
+        command
+            .args(["--data", "data", "--runs", "runs"])
+            .args(arguments)
+            .stdin(Stdio::null());
         command
     }
 
     /// Another program in this place, which finds `astill` by its name.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let folder = Path::new(env!("CARGO_BIN_EXE_astill")).parent().unwrap_or(Path::new("/"));
-        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+        let folder = Path::new(env!("CARGO_BIN_EXE_astill"))
+            .parent()
+            .unwrap_or(Path::new("/"));
+        let path = format!(
+            "{}:{}",
+            folder.display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
         // one thread: the tests run beside each other, and the bits depend on the number
-        command.current_dir(self.folder.path()).env("OMP_NUM_THREADS", "1").env("PATH", path);
+        command
+            .current_dir(self.folder.path())
+            .env("OMP_NUM_THREADS", "1")
+            .env("PATH", path);
         command
     }
 
@@ -65,11 +79,18 @@ impl Place {
 
     pub fn events(&self, run: &str) -> Result<Vec<Event>, Box<dyn Error>> {
         let text = fs::read_to_string(self.path("runs").join(run).join("events.jsonl"))?;
-        Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+        Ok(text
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()?)
     }
 
     pub fn distilled(&self, run: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-        Ok(fs::read(self.path("runs").join(run).join("distilled/best.safetensors"))?)
+        Ok(fs::read(
+            self.path("runs")
+                .join(run)
+                .join("distilled/best.safetensors"),
+        )?)
     }
 }
 
@@ -79,17 +100,38 @@ pub fn text(bytes: &[u8]) -> String {
 
 #[track_caller]
 pub fn assert_status(output: &Output, status: i32) {
-    assert_eq!(output.status.code(), Some(status), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(status),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
 }
 
 /// The latest step of a run; 0 before the first.
 pub fn last_step(place: &Place, run: &str) -> u64 {
-    let steps = |e: &Event| if let What::DistillStep { step, .. } = e.what { Some(step) } else { None };
-    place.events(run).unwrap_or_default().iter().rev().find_map(steps).unwrap_or(0)
+    let steps = |e: &Event| {
+        if let What::DistillStep { step, .. } = e.what {
+            Some(step)
+        } else {
+            None
+        }
+    };
+    place
+        .events(run)
+        .unwrap_or_default()
+        .iter()
+        .rev()
+        .find_map(steps)
+        .unwrap_or(0)
 }
 
 pub fn epochs_trained(events: &[Event]) -> usize {
-    events.iter().filter(|e| matches!(e.what, What::ExpertEpoch { .. })).count()
+    events
+        .iter()
+        .filter(|e| matches!(e.what, What::ExpertEpoch { .. }))
+        .count()
 }
 
 /// An engine in the background; stopped when dropped, so that a test that fails leaves none.
@@ -111,30 +153,55 @@ impl Background<'_> {
 
     /// The engine of a run that something else has started, or will.
     pub fn of<'a>(place: &'a Place, run: &str) -> Background<'a> {
-        Background { place, run: run.into() }
+        Background {
+            place,
+            run: run.into(),
+        }
     }
 
     /// `astill send RUN …`: the exit status and what was said.
     pub fn send(&self, what: &[&str]) -> Result<(Option<i32>, String), Box<dyn Error>> {
-        let output = self.place.run(&[&["send", self.run.as_str()], what].concat())?;
-        Ok((output.status.code(), text(&output.stdout) + &text(&output.stderr)))
+        let output = self
+            .place
+            .run(&[&["send", self.run.as_str()], what].concat())?;
+        Ok((
+            output.status.code(),
+            text(&output.stdout) + &text(&output.stderr),
+        ))
     }
 
     #[track_caller]
     pub fn accepts(&self, what: &[&str], change: &str) {
         let (status, said) = self.send(what).expect("starts");
-        assert!(status == Some(0) && said.starts_with("accepted") && said.contains(change), "{what:?}: {said}");
+        assert!(
+            status == Some(0) && said.starts_with("accepted") && said.contains(change),
+            "{what:?}: {said}"
+        );
     }
 
     #[track_caller]
     pub fn rejects(&self, what: &[&str], reason: &str) {
         let (status, said) = self.send(what).expect("starts");
-        assert!(status == Some(1) && said.starts_with("rejected") && said.contains(reason), "{what:?}: {said}");
+        assert!(
+            status == Some(1) && said.starts_with("rejected") && said.contains(reason),
+            "{what:?}: {said}"
+        );
     }
 
     /// Waits for the next event, from the number `from` on, that `is` one.
-    pub fn wait_for(&self, what: &str, from: u64, is: impl Fn(&What) -> bool) -> Result<Event, Box<dyn Error>> {
-        wait_until(what, || self.place.events(&self.run).ok()?.into_iter().find(|e| e.seq >= from && is(&e.what)))
+    pub fn wait_for(
+        &self,
+        what: &str,
+        from: u64,
+        is: impl Fn(&What) -> bool,
+    ) -> Result<Event, Box<dyn Error>> {
+        wait_until(what, || {
+            self.place
+                .events(&self.run)
+                .ok()?
+                .into_iter()
+                .find(|e| e.seq >= from && is(&e.what))
+        })
     }
 }
 
@@ -149,7 +216,11 @@ impl Drop for Background<'_> {
 
 /// Runs `arguments` and sends SIGTERM as soon as a line on stderr contains `sign`.
 fn stop_at(place: &Place, arguments: &[&str], sign: &str) -> Result<Option<i32>, Box<dyn Error>> {
-    let mut child = place.astill(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut child = place
+        .astill(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let mut lines = BufReader::new(child.stderr.take().ok_or("no stderr")?).lines();
     for line in lines.by_ref() {
         if line?.contains(sign) {
@@ -162,8 +233,8 @@ fn stop_at(place: &Place, arguments: &[&str], sign: &str) -> Result<Option<i32>,
     Ok(child.wait()?.code())
 }
 
-/// A place in which a program was stopped at a sign and that is as the test `wants` it: on a machine with other work the signal may come
-/// late, and then it is tried again in another place.
+/// A place in which a program was stopped at a sign and that is as the test `wants` it: on a
+/// machine with other work the signal may come late, and then it is tried again in another place.
 pub fn stopped(
     begin: impl Fn() -> Result<Place, Box<dyn Error>>,
     arguments: &[&str],
@@ -175,7 +246,9 @@ pub fn stopped(
         match stop_at(&place, arguments, sign)? {
             Some(143) if wants(&place) => return Ok(place),
             Some(0 | 143) => {}
-            status => return Err(format!("status {status:?} where it was stopped at {sign}").into()),
+            status => {
+                return Err(format!("status {status:?} where it was stopped at {sign}").into());
+            }
         }
     }
     Err(format!("{sign} was over {TRIES} times").into())

@@ -1,4 +1,5 @@
-//! A terminal for programs under test: a pseudo-terminal, and an emulator that shows what came out of it.
+//! A terminal for programs under test: a pseudo-terminal, and an emulator that shows what came out
+//! of it.
 
 use crate::place::{Outcome, PATIENCE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,7 +24,10 @@ pub const BACKSPACE: &str = "\x7f";
 pub const CTRL_Z: &str = "\x1a";
 
 /// How long the terminal is listened to before it is looked at again.
-const LISTEN: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+const LISTEN: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
 
 /// A terminal with a program in it, which is killed when this is dropped.
 pub struct Terminal {
@@ -40,18 +44,33 @@ impl Terminal {
         Self::with(command, columns, rows, true)
     }
 
-    /// The same, but the terminal does not control the program: it gets no SIGHUP when the terminal goes away.
+    /// The same, but the terminal does not control the program: it gets no SIGHUP when the terminal
+    /// goes away.
     pub fn without_control(command: Command) -> Result<Self, Box<dyn Error>> {
         Self::with(command, 80, 24, false)
     }
 
-    fn with(mut command: Command, columns: u16, rows: u16, controls: bool) -> Result<Self, Box<dyn Error>> {
-        let master: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    fn with(
+        mut command: Command,
+        columns: u16,
+        rows: u16,
+        controls: bool,
+    ) -> Result<Self, Box<dyn Error>> {
+        let master: OwnedFd =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
         unlockpt(&master)?;
         let name = ptsname(&master, Vec::new())?.into_string()?;
         let slave = OpenOptions::new().read(true).write(true).open(name)?;
-        tcsetwinsize(&slave, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
+        tcsetwinsize(
+            &slave,
+            Winsize {
+                ws_row: rows,
+                ws_col: columns,
+                ws_xpixel: 0,
+                ws_ypixel: 0,
+            },
+        )?;
         fcntl_setfl(&master, OFlags::NONBLOCK)?;
         for name in ["NO_COLOR", "COLORTERM", "SSH_CONNECTION", "SSH_TTY"] {
             if !command.get_envs().any(|(k, _)| k == name) {
@@ -61,7 +80,10 @@ impl Terminal {
         if !command.get_envs().any(|(k, _)| k == "TERM") {
             command.env("TERM", "xterm-256color");
         }
-        command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
+        command
+            .stdin(slave.try_clone()?)
+            .stdout(slave.try_clone()?)
+            .stderr(slave);
         // between fork and exec only system calls are made
         unsafe {
             command.pre_exec(move || {
@@ -89,8 +111,18 @@ impl Terminal {
 
     /// Changes the size of the window.
     pub fn resize(&mut self, columns: u16, rows: u16) -> Outcome {
-        tcsetwinsize(&self.master, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
-        self.emulator.screen_mut().set_size(rows.try_into()?, columns.try_into()?);
+        tcsetwinsize(
+            &self.master,
+            Winsize {
+                ws_row: rows,
+                ws_col: columns,
+                ws_xpixel: 0,
+                ws_ypixel: 0,
+            },
+        )?;
+        self.emulator
+            .screen_mut()
+            .set_size(rows.try_into()?, columns.try_into()?);
         Ok(())
     }
 
@@ -105,7 +137,12 @@ impl Terminal {
 
     /// The rows of the screen from `from` on, to `to` exclusive.
     pub fn rows(&self, from: usize, to: usize) -> String {
-        self.text().lines().skip(from).take(to - from).collect::<Vec<_>>().join("\n")
+        self.text()
+            .lines()
+            .skip(from)
+            .take(to - from)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Bytes that have been sent to the terminal.
@@ -120,11 +157,17 @@ impl Terminal {
 
     /// Waits until all of these texts are on the screen.
     pub fn shows(&mut self, texts: &[&str]) -> Outcome {
-        self.wait_for(&format!("the screen shows {texts:?}"), |screen| texts.iter().all(|t| screen.contains(t)))
+        self.wait_for(&format!("the screen shows {texts:?}"), |screen| {
+            texts.iter().all(|t| screen.contains(t))
+        })
     }
 
     /// Listens to the terminal until `look` finds what is waited for, on the screen or elsewhere.
-    pub fn wait_until<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> Result<T, Box<dyn Error>> {
+    pub fn wait_until<T>(
+        &mut self,
+        what: &str,
+        mut look: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Result<T, Box<dyn Error>> {
         let begin = Instant::now();
         loop {
             self.listen();
@@ -132,7 +175,12 @@ impl Terminal {
                 return Ok(found);
             }
             if begin.elapsed() > PATIENCE {
-                return Err(format!("waited {} s in vain: {what}; on the screen is\n{}", PATIENCE.as_secs(), self.text()).into());
+                return Err(format!(
+                    "waited {} s in vain: {what}; on the screen is\n{}",
+                    PATIENCE.as_secs(),
+                    self.text()
+                )
+                .into());
             }
         }
     }
@@ -182,7 +230,9 @@ impl Terminal {
     /// Closes the terminal under the program, which should end by that.
     pub fn hang_up(mut self) -> Result<ExitStatus, Box<dyn Error>> {
         self.master = File::open("/dev/null")?;
-        crate::place::wait_until("the program ends without its terminal", || self.child.try_wait().ok().flatten())
+        crate::place::wait_until("the program ends without its terminal", || {
+            self.child.try_wait().ok().flatten()
+        })
     }
 
     /// Whether the line is as a shell wants it: echo, lines, and keys for signals.
@@ -193,7 +243,10 @@ impl Terminal {
 
     /// Whether a full-screen program has the terminal.
     pub fn is_taken(&self) -> bool {
-        !self.is_cooked() && self.screen().alternate_screen() && self.screen().hide_cursor() && self.screen().bracketed_paste()
+        !self.is_cooked()
+            && self.screen().alternate_screen()
+            && self.screen().hide_cursor()
+            && self.screen().bracketed_paste()
     }
 
     #[track_caller]
@@ -209,7 +262,11 @@ impl Terminal {
         assert!(!screen.alternate_screen(), "still on the alternate screen");
         assert!(!screen.hide_cursor(), "no cursor");
         assert!(!screen.bracketed_paste(), "bracketed paste is on");
-        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse is taken");
+        assert_eq!(
+            screen.mouse_protocol_mode(),
+            vt100::MouseProtocolMode::None,
+            "the mouse is taken"
+        );
     }
 }
 

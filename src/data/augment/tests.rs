@@ -36,7 +36,10 @@ fn every_operation_equals_the_reference() {
             ("contrast", contrast(&x, &u)),
             ("flip", flip(&x, &u)),
             ("crop", crop(&x, &golden["crop_y"], &golden["crop_x"])),
-            ("cutout", cutout(&x, &golden["cutout_y"], &golden["cutout_x"])),
+            (
+                "cutout",
+                cutout(&x, &golden["cutout_y"], &golden["cutout_x"]),
+            ),
             ("scale", scale(&x, &u, &u2)),
             ("rotate", rotate(&x, &u)),
         ] {
@@ -50,7 +53,11 @@ fn every_operation_equals_the_reference() {
 fn a_cutout_centred_at_the_side_still_blanks_the_border() {
     let x = Tensor::ones([1, 1, 8, 8], (Kind::Float, tch::Device::Cpu));
     // The square has 4 cells: rows 6 … 9 become 6 and 7; columns −2 … 1 become 0 and 1.
-    let out = cutout(&x, &Tensor::from_slice(&[8i64]), &Tensor::from_slice(&[0i64]));
+    let out = cutout(
+        &x,
+        &Tensor::from_slice(&[8i64]),
+        &Tensor::from_slice(&[0i64]),
+    );
     assert_eq!(out.sum(Kind::Float).double_value(&[]), 60.0);
     assert_eq!(out.double_value(&[0, 0, 6, 0]), 0.0);
 }
@@ -58,9 +65,18 @@ fn a_cutout_centred_at_the_side_still_blanks_the_border() {
 #[test]
 fn a_crop_moves_pixels_without_changing_them_and_fills_with_zeros() {
     let x = Tensor::arange_start(1, 17, (Kind::Float, tch::Device::Cpu)).view([1, 1, 4, 4]);
-    let out = crop(&x, &Tensor::from_slice(&[1i64]), &Tensor::from_slice(&[-2i64]));
+    let out = crop(
+        &x,
+        &Tensor::from_slice(&[1i64]),
+        &Tensor::from_slice(&[-2i64]),
+    );
     let got: Vec<f32> = out.view([-1]).try_into().unwrap();
-    assert_eq!(got, [0., 0., 5., 6., 0., 0., 9., 10., 0., 0., 13., 14., 0., 0., 0., 0.]);
+    assert_eq!(
+        got,
+        [
+            0., 0., 5., 6., 0., 0., 9., 10., 0., 0., 13., 14., 0., 0., 0., 0.
+        ]
+    );
 }
 
 #[test]
@@ -75,20 +91,46 @@ fn the_same_generator_draws_the_same_augmentation() {
 #[test]
 fn every_family_can_be_differentiated_twice_and_keeps_shape_kind_and_layout() {
     for augmentation in every_family(8) {
-        let x = random::normal(&mut random::generator(0, "x", &[]), 3 * 3 * 64).view([3, 3, 8, 8]).to_kind(Kind::Double);
+        let x = random::normal(&mut random::generator(0, "x", &[]), 3 * 3 * 64)
+            .view([3, 3, 8, 8])
+            .to_kind(Kind::Double);
         let x = x.set_requires_grad(true);
         let out = augmentation.apply(&x);
-        assert_eq!((out.size(), out.kind(), out.is_contiguous()), (x.size(), Kind::Double, true), "{augmentation:?}");
-        // f = Σ out³: its gradient is 3 Aᵀ out², linear maps being A; the gradient of ½‖∇f‖² must agree with differences.
+        assert_eq!(
+            (out.size(), out.kind(), out.is_contiguous()),
+            (x.size(), Kind::Double, true),
+            "{augmentation:?}"
+        );
+        // f = Σ out³: its gradient is 3 Aᵀ out², linear maps being A; the gradient of ½‖∇f‖² must
+        // agree with differences.
         let f = |x: &Tensor| augmentation.apply(x).pow_tensor_scalar(3).sum(Kind::Double);
         let gradient = Tensor::run_backward(&[f(&x)], &[&x], true, true).remove(0);
-        let second = Tensor::run_backward(&[gradient.square().sum(Kind::Double) * 0.5], &[&x], false, false).remove(0);
-        let way = random::normal(&mut random::generator(1, "way", &[]), 3 * 3 * 64).view([3, 3, 8, 8]).to_kind(Kind::Double);
+        let second = Tensor::run_backward(
+            &[gradient.square().sum(Kind::Double) * 0.5],
+            &[&x],
+            false,
+            false,
+        )
+        .remove(0);
+        let way = random::normal(&mut random::generator(1, "way", &[]), 3 * 3 * 64)
+            .view([3, 3, 8, 8])
+            .to_kind(Kind::Double);
         let at = |step: f64| {
             let moved = (x.detach() + &way * step).set_requires_grad(true);
-            (Tensor::run_backward(&[f(&moved)], &[&moved], false, false).remove(0).square().sum(Kind::Double) * 0.5).double_value(&[])
+            (Tensor::run_backward(&[f(&moved)], &[&moved], false, false)
+                .remove(0)
+                .square()
+                .sum(Kind::Double)
+                * 0.5)
+                .double_value(&[])
         };
-        let (want, got) = ((at(1e-5) - at(-1e-5)) / 2e-5, (second * &way).sum(Kind::Double).double_value(&[]));
-        assert!((want - got).abs() <= 1e-6 * want.abs().max(1.0), "{augmentation:?}: {want} {got}");
+        let (want, got) = (
+            (at(1e-5) - at(-1e-5)) / 2e-5,
+            (second * &way).sum(Kind::Double).double_value(&[]),
+        );
+        assert!(
+            (want - got).abs() <= 1e-6 * want.abs().max(1.0),
+            "{augmentation:?}: {want} {got}"
+        );
     }
 }

@@ -6,42 +6,86 @@ use super::*;
 fn values_that_do_not_fit_are_refused_at_their_line() {
     let head = "dataset:\n  kind: shapes\n";
     for (tail, wanted) in [
-        ("distill:\n  # none\n  ipc: 0\n", "a.yaml:5: distill.ipc: found 0, expected a whole number from 1 to 10000"),
-        ("distill: {\n  lr_images: .nan}", "a.yaml:4: distill.lr_images: found .nan, expected a number from 0 to 1000000000"),
-        ("distill: {lr_lr: -.inf}", "a.yaml:3: distill.lr_lr: found -.inf, expected a number from 0 to 1000"),
-        ("distill: {lr_lr: 1e999}", "a.yaml:3: distill.lr_lr: found the text \"1e999\", expected a number from 0 to 1000"),
-        ("distill: {lr_student: 0}", "a.yaml:3: distill.lr_student: found 0, expected a number above 0 and up to 100"),
+        (
+            "distill:\n  # none\n  ipc: 0\n",
+            "a.yaml:5: distill.ipc: found 0, expected a whole number from 1 to 10000",
+        ),
+        (
+            "distill: {\n  lr_images: .nan}",
+            "a.yaml:4: distill.lr_images: found .nan, expected a number from 0 to 1000000000",
+        ),
+        (
+            "distill: {lr_lr: -.inf}",
+            "a.yaml:3: distill.lr_lr: found -.inf, expected a number from 0 to 1000",
+        ),
+        (
+            "distill: {lr_lr: 1e999}",
+            "a.yaml:3: distill.lr_lr: found the text \"1e999\", expected a number from 0 to 1000",
+        ),
+        (
+            "distill: {lr_student: 0}",
+            "a.yaml:3: distill.lr_student: found 0, expected a number above 0 and up to 100",
+        ),
         (
             "distill: {ipc: \"10\"}",
-            "a.yaml:3: distill.ipc: found the text \"10\", expected a whole number from 1 to 10000; write the number without quotes or leading zeros",
+            "a.yaml:3: distill.ipc: found the text \"10\", expected a whole number from 1 to \
+             10000; write the number without quotes or leading zeros",
         ),
-        ("distill: {balance: yes}", "a.yaml:3: distill.balance: found the text \"yes\", expected true or false; write true"),
+        (
+            "distill: {balance: yes}",
+            "a.yaml:3: distill.balance: found the text \"yes\", expected true or false; write true",
+        ),
         (
             "distill: {init: reel}",
-            "a.yaml:3: distill.init: found the text \"reel\", expected one of representative, real, noise; did you mean \"real\"?",
+            "a.yaml:3: distill.init: found the text \"reel\", expected one of representative, \
+             real, noise; did you mean \"real\"?",
         ),
-        ("distill: {ipc: null}", "a.yaml:3: distill.ipc: found nothing (null), expected a whole number from 1 to 10000"),
+        (
+            "distill: {ipc: null}",
+            "a.yaml:3: distill.ipc: found nothing (null), expected a whole number from 1 to 10000",
+        ),
         (
             "distill: {batch: [1]}",
-            "a.yaml:3: distill.batch: found a list, expected a whole number from 1 to 10000000, or null (all of them)",
+            "a.yaml:3: distill.batch: found a list, expected a whole number from 1 to 10000000, or \
+             null (all of them)",
         ),
-        ("distill: {ipc: !big 3}", "a.yaml:3: distill.ipc: found a value with the tag \"!big\", expected a whole number from 1 to 10000"),
+        (
+            "distill: {ipc: !big 3}",
+            "a.yaml:3: distill.ipc: found a value with the tag \"!big\", expected a whole number \
+             from 1 to 10000",
+        ),
         (
             "evaluate: {networks: []}",
-            "a.yaml:3: evaluate.networks: found an empty list, expected a list in brackets, [ ], of one or more of: convnet",
+            "a.yaml:3: evaluate.networks: found an empty list, expected a list in brackets, [ ], \
+             of one or more of: convnet",
         ),
         (
             "evaluate: {networks: [convnet, convnet]}",
-            "a.yaml:3: evaluate.networks: found convnet twice, expected a list in brackets, [ ], of one or more of: convnet",
+            "a.yaml:3: evaluate.networks: found convnet twice, expected a list in brackets, [ ], \
+             of one or more of: convnet",
         ),
         (
             "distill: 3",
-            "a.yaml:3: distill: found 3, expected a mapping with ipc, init, iterations, syn_steps, expert_epochs, max_start_epoch, batch, lr_images, lr_lr, lr_student, momentum, balance, intermediate, perturbation",
+            "a.yaml:3: distill: found 3, expected a mapping with ipc, init, iterations, syn_steps, \
+             expert_epochs, max_start_epoch, batch, lr_images, lr_lr, lr_student, momentum, \
+             balance, intermediate, perturbation",
         ),
-        ("seed: 1\nseed: 2", "a.yaml:4: seed: found twice, first on line 3; keep one"),
-        ("distill: {ipc: 1, ipc: 2}", "a.yaml:3: distill.ipc: found twice, first on line 3; keep one"),
-        ("distill: {}\nexpert: {}\ndistill: {}", "a.yaml:5: distill: found twice, first on line 3; keep one"),
-        ("extends: 3", "a.yaml:3: extends: found 3, expected the name of a built-in profile or a path"),
+        (
+            "seed: 1\nseed: 2",
+            "a.yaml:4: seed: found twice, first on line 3; keep one",
+        ),
+        (
+            "distill: {ipc: 1, ipc: 2}",
+            "a.yaml:3: distill.ipc: found twice, first on line 3; keep one",
+        ),
+        (
+            "distill: {}\nexpert: {}\ndistill: {}",
+            "a.yaml:5: distill: found twice, first on line 3; keep one",
+        ),
+        (
+            "extends: 3",
+            "a.yaml:3: extends: found 3, expected the name of a built-in profile or a path",
+        ),
     ] {
         assert_eq!(refused_text(&format!("{head}{tail}")), wanted);
     }
@@ -51,21 +95,58 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
 fn unknown_keys_say_where_the_key_lives() {
     let head = "dataset:\n  kind: shapes\n";
     for (tail, wanted) in [
-        ("distill: {\n  lr_image: 3}", "a.yaml:4: unknown key \"lr_image\"; did you mean \"lr_images\"? distill has: ipc, "),
+        (
+            "distill: {\n  lr_image: 3}",
+            "a.yaml:4: unknown key \"lr_image\"; did you mean \"lr_images\"? distill has: ipc, ",
+        ),
         (
             "distil: {ipc: 3}",
-            "a.yaml:3: unknown key or section \"distil\"; did you mean \"distill\"? a profile has: extends, dataset, network, expert, distill, evaluate, seed",
+            "a.yaml:3: unknown key or section \"distil\"; did you mean \"distill\"? a profile has: \
+             extends, dataset, network, expert, distill, evaluate, seed",
         ),
-        ("distill.ipc: 3", "a.yaml:3: unknown key or section \"distill.ipc\"; write it as \"ipc: …\" in the section distill"),
-        ("ipc: 3", "a.yaml:3: unknown key or section \"ipc\"; it belongs in the section distill"),
-        ("lr: 3", "a.yaml:3: unknown key or section \"lr\"; it belongs in the section expert"),
-        ("momentum: 3", "a.yaml:3: unknown key or section \"momentum\"; it belongs in the section expert or distill"),
-        ("expert: {ipc: 3}", "a.yaml:3: unknown key \"ipc\"; it belongs in the section distill"),
-        ("expert: {ipcs: 3}", "a.yaml:3: unknown key \"ipcs\"; did you mean \"ipc\" in the section distill? expert has: count, "),
-        ("expert: {seed: 3}", "a.yaml:3: unknown key \"seed\"; it belongs at the top level, outside expert"),
-        ("expert: {distill.ipc: 3}", "a.yaml:3: unknown key \"distill.ipc\"; write it as \"ipc: …\" in the section distill"),
-        ("<<: {ipc: 3}", "a.yaml:3: unknown key or section \"<<\"; a profile has no merge keys: use extends"),
-        ("3: 4", "a.yaml:3: unknown key or section \"3\"; a profile has: extends, "),
+        (
+            "distill.ipc: 3",
+            "a.yaml:3: unknown key or section \"distill.ipc\"; write it as \"ipc: …\" in the \
+             section distill",
+        ),
+        (
+            "ipc: 3",
+            "a.yaml:3: unknown key or section \"ipc\"; it belongs in the section distill",
+        ),
+        (
+            "lr: 3",
+            "a.yaml:3: unknown key or section \"lr\"; it belongs in the section expert",
+        ),
+        (
+            "momentum: 3",
+            "a.yaml:3: unknown key or section \"momentum\"; it belongs in the section expert or \
+             distill",
+        ),
+        (
+            "expert: {ipc: 3}",
+            "a.yaml:3: unknown key \"ipc\"; it belongs in the section distill",
+        ),
+        (
+            "expert: {ipcs: 3}",
+            "a.yaml:3: unknown key \"ipcs\"; did you mean \"ipc\" in the section distill? expert \
+             has: count, ",
+        ),
+        (
+            "expert: {seed: 3}",
+            "a.yaml:3: unknown key \"seed\"; it belongs at the top level, outside expert",
+        ),
+        (
+            "expert: {distill.ipc: 3}",
+            "a.yaml:3: unknown key \"distill.ipc\"; write it as \"ipc: …\" in the section distill",
+        ),
+        (
+            "<<: {ipc: 3}",
+            "a.yaml:3: unknown key or section \"<<\"; a profile has no merge keys: use extends",
+        ),
+        (
+            "3: 4",
+            "a.yaml:3: unknown key or section \"3\"; a profile has: extends, ",
+        ),
     ] {
         let text = refused_text(&format!("{head}{tail}"));
         assert!(text.starts_with(wanted), "{text}\n{wanted}");
@@ -75,29 +156,77 @@ fn unknown_keys_say_where_the_key_lives() {
 
 #[test]
 fn texts_that_are_no_profile_are_refused() {
-    let bomb: String = (1..12).map(|i| format!("b{i}: &b{i} [{}]\n", vec![format!("*b{}", i - 1); 9].join(", "))).collect();
+    let bomb: String = (1..12)
+        .map(|i| {
+            format!(
+                "b{i}: &b{i} [{}]\n",
+                vec![format!("*b{}", i - 1); 9].join(", ")
+            )
+        })
+        .collect();
     for (text, wanted) in [
-        ("", "a.yaml: is empty, expected a mapping with extends, dataset, "),
-        ("# only a comment\n", "a.yaml: is empty, expected a mapping with "),
-        ("just text", "a.yaml: found the text \"just text\", expected a mapping with "),
+        (
+            "",
+            "a.yaml: is empty, expected a mapping with extends, dataset, ",
+        ),
+        (
+            "# only a comment\n",
+            "a.yaml: is empty, expected a mapping with ",
+        ),
+        (
+            "just text",
+            "a.yaml: found the text \"just text\", expected a mapping with ",
+        ),
         ("[1, 2]", "a.yaml: found a list, expected a mapping with "),
-        ("seed: 1\n---\nseed: 2\n", "a.yaml:3: a second YAML document; expected exactly one"),
+        (
+            "seed: 1\n---\nseed: 2\n",
+            "a.yaml:3: a second YAML document; expected exactly one",
+        ),
         ("seed: 1\ndistill: {ipc: 3\n", "a.yaml:3: not valid YAML: "),
         ("seed: 1\n\tx: 2", "a.yaml:2: not valid YAML: "),
         ("seed: *nobody", "a.yaml:1: not valid YAML: unknown anchor"),
-        ("seed: 1\n[1, 2]: 3", "a.yaml:2: not valid YAML: invalid type: sequence, expected the name of a key"),
-        (&"{a: ".repeat(250_000), "a.yaml:1: nested more than 16 levels deep"),
-        ("seed: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]", "a.yaml:1: nested more than 16 levels deep; a profile has sections and keys"),
-        (&format!("seed: {}", "[".repeat(100_000)), "a.yaml:1: nested more than 16 levels deep"),
-        (&"- ".repeat(100_000), "a.yaml:1: nested more than 16 levels deep"),
-        (&format!("b0: &b0 x\n{bomb}"), "a.yaml:2: more than 1000 values, aliases (*name) written out; a profile has some forty"),
-        (&"x".repeat((1 << 20) + 1), "a.yaml: is larger than 1 MiB, expected a YAML profile"),
+        (
+            "seed: 1\n[1, 2]: 3",
+            "a.yaml:2: not valid YAML: invalid type: sequence, expected the name of a key",
+        ),
+        (
+            &"{a: ".repeat(250_000),
+            "a.yaml:1: nested more than 16 levels deep",
+        ),
+        (
+            "seed: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]",
+            "a.yaml:1: nested more than 16 levels deep; a profile has sections and keys",
+        ),
+        (
+            &format!("seed: {}", "[".repeat(100_000)),
+            "a.yaml:1: nested more than 16 levels deep",
+        ),
+        (
+            &"- ".repeat(100_000),
+            "a.yaml:1: nested more than 16 levels deep",
+        ),
+        (
+            &format!("b0: &b0 x\n{bomb}"),
+            "a.yaml:2: more than 1000 values, aliases (*name) written out; a profile has some forty",
+        ),
+        (
+            &"x".repeat((1 << 20) + 1),
+            "a.yaml: is larger than 1 MiB, expected a YAML profile",
+        ),
     ] {
         let found = refused_text(text);
         assert!(found.starts_with(wanted), "{found}\n{wanted}");
-        assert!(!found.contains('\n') || found.contains("not valid YAML"), "{found}");
+        assert!(
+            !found.contains('\n') || found.contains("not valid YAML"),
+            "{found}"
+        );
     }
-    assert_eq!(accepted(b"dataset: {kind: shapes}\ndistill: {ipc: &n 3, batch: *n}").distill.batch, Some(3));
+    assert_eq!(
+        accepted(b"dataset: {kind: shapes}\ndistill: {ipc: &n 3, batch: *n}")
+            .distill
+            .batch,
+        Some(3)
+    );
 }
 
 #[test]
@@ -109,25 +238,48 @@ fn files_that_cannot_be_read_are_refused() {
     for (name, wanted) in [
         ("latin.yaml", "is not UTF-8 text (line 2); save it as UTF-8"),
         ("sub.yaml", "is a directory, expected a YAML file"),
-        ("mime.yaml", "there is no such file; did you mean \"mine.yaml\"?"),
-        ("cifar10-ipc1.yaml", "there is no such file; the built-in profile is called \"cifar10-ipc1\""),
-        ("mine.yaml/x.yaml", "cannot be read: Not a directory (os error 20)"),
+        (
+            "mime.yaml",
+            "there is no such file; did you mean \"mine.yaml\"?",
+        ),
+        (
+            "cifar10-ipc1.yaml",
+            "there is no such file; the built-in profile is called \"cifar10-ipc1\"",
+        ),
+        (
+            "mine.yaml/x.yaml",
+            "cannot be read: Not a directory (os error 20)",
+        ),
     ] {
-        assert_eq!(refusal(load(&at(name), &[])), format!("{}: {wanted}", at(name)));
+        assert_eq!(
+            refusal(load(&at(name), &[])),
+            format!("{}: {wanted}", at(name))
+        );
     }
     let text = refusal(load("cifar10-ipc2", &[]));
     assert!(
-        text.starts_with("profile \"cifar10-ipc2\": there is no such profile; did you mean \"cifar10-ipc1\"? built-in are: shapes, "),
+        text.starts_with(
+            "profile \"cifar10-ipc2\": there is no such profile; did you mean \"cifar10-ipc1\"? \
+             built-in are: shapes, "
+        ),
         "{text}"
     );
-    assert!(refusal(load("", &[])).starts_with("profile \"\": there is no such profile; built-in are: "));
+    assert!(
+        refusal(load("", &[]))
+            .starts_with("profile \"\": there is no such profile; built-in are: ")
+    );
 }
 
 #[test]
 fn extends_that_leads_nowhere_is_refused() {
     assert_eq!(
-        refused(&[("a.yaml", "seed: 1\nextends: b.yaml"), ("b.yaml", "extends: ./c.yaml"), ("c.yaml", "extends: a.yaml")]),
-        "c.yaml:1: extends: found a circle, a.yaml → b.yaml → c.yaml → a.yaml; remove one of these extends"
+        refused(&[
+            ("a.yaml", "seed: 1\nextends: b.yaml"),
+            ("b.yaml", "extends: ./c.yaml"),
+            ("c.yaml", "extends: a.yaml")
+        ]),
+        "c.yaml:1: extends: found a circle, a.yaml → b.yaml → c.yaml → a.yaml; remove one of these \
+         extends"
     );
     assert!(refused(&[("a.yaml", "extends: a.yaml")]).contains("found a circle, a.yaml → a.yaml;"));
     assert_eq!(
@@ -136,7 +288,10 @@ fn extends_that_leads_nowhere_is_refused() {
     );
     let text = refused(&[("a.yaml", "extends: cifar11")]);
     assert!(
-        text.starts_with("a.yaml:1: extends: \"cifar11\": there is no such profile; did you mean \"cifar10\"? built-in are: "),
+        text.starts_with(
+            "a.yaml:1: extends: \"cifar11\": there is no such profile; did you mean \"cifar10\"? \
+             built-in are: "
+        ),
         "{text}"
     );
 }
@@ -144,10 +299,17 @@ fn extends_that_leads_nowhere_is_refused() {
 #[test]
 fn all_problems_are_reported_at_once_by_file_and_line() {
     let text = refused(&[
-        ("a.yaml", "expert: {lr: 0}\nextends: b.yaml\ndistill: {syn_steps: 2, expert_epochs: 3,\n  ipc: 0}\nnosuch: 1"),
+        (
+            "a.yaml",
+            "expert: {lr: 0}\nextends: b.yaml\ndistill: {syn_steps: 2, expert_epochs: 3,\n  ipc: \
+             0}\nnosuch: 1",
+        ),
         ("b.yaml", "\nseed: -1"),
     ]);
-    let starts: Vec<_> = text.lines().map(|l| l.splitn(4, ": ").take(2).collect::<Vec<_>>().join(": ")).collect();
+    let starts: Vec<_> = text
+        .lines()
+        .map(|l| l.splitn(4, ": ").take(2).collect::<Vec<_>>().join(": "))
+        .collect();
     assert_eq!(
         starts,
         [
@@ -164,24 +326,56 @@ fn all_problems_are_reported_at_once_by_file_and_line() {
 #[test]
 fn sets_are_refused_with_their_text() {
     for (set, wanted) in [
-        ("distill.ipc", "found no \"=\", expected SECTION.KEY=VALUE, for example distill.ipc=10"),
+        (
+            "distill.ipc",
+            "found no \"=\", expected SECTION.KEY=VALUE, for example distill.ipc=10",
+        ),
         ("ipc=3", "unknown key \"ipc\"; did you mean distill.ipc?"),
-        ("distill.lr_image=3", "unknown key \"lr_image\"; did you mean \"lr_images\"? distill has: ipc, "),
-        ("distil.ipc=3", "unknown key \"distil.ipc\"; did you mean \"distill.ipc\"?"),
-        ("distill={ipc: 3}", "distill is a section; set one of its keys, distill.NAME=VALUE with NAME one of ipc, "),
-        ("extends=shapes", "extends belongs in a profile file, not here"),
-        ("distill.ipc=", "distill.ipc: found nothing (null), expected a whole number from 1 to 10000"),
+        (
+            "distill.lr_image=3",
+            "unknown key \"lr_image\"; did you mean \"lr_images\"? distill has: ipc, ",
+        ),
+        (
+            "distil.ipc=3",
+            "unknown key \"distil.ipc\"; did you mean \"distill.ipc\"?",
+        ),
+        (
+            "distill={ipc: 3}",
+            "distill is a section; set one of its keys, distill.NAME=VALUE with NAME one of ipc, ",
+        ),
+        (
+            "extends=shapes",
+            "extends belongs in a profile file, not here",
+        ),
+        (
+            "distill.ipc=",
+            "distill.ipc: found nothing (null), expected a whole number from 1 to 10000",
+        ),
         ("distill.ipc=[", "distill.ipc: not valid YAML: "),
-        ("distill.ipc=0", "distill.ipc: found 0, expected a whole number from 1 to 10000"),
+        (
+            "distill.ipc=0",
+            "distill.ipc: found 0, expected a whole number from 1 to 10000",
+        ),
         (
             "dataset.path=12",
-            "dataset.path: found 12, expected a path as text, or null (the folder named like the kind, in the data folder); put it in quotes",
+            "dataset.path: found 12, expected a path as text, or null (the folder named like the \
+             kind, in the data folder); put it in quotes",
         ),
     ] {
         let text = refused_set(set);
-        assert!(text.starts_with(&format!("--set {set}: {wanted}")), "{text}");
+        assert!(
+            text.starts_with(&format!("--set {set}: {wanted}")),
+            "{text}"
+        );
     }
-    assert_eq!(with_sets(&["dataset.path=data/x y"]).unwrap().profile.dataset.path, Some(PathBuf::from("data/x y")));
+    assert_eq!(
+        with_sets(&["dataset.path=data/x y"])
+            .unwrap()
+            .profile
+            .dataset
+            .path,
+        Some(PathBuf::from("data/x y"))
+    );
 }
 
 #[test]
@@ -189,32 +383,40 @@ fn combinations_that_cannot_run_name_both_keys() {
     for (sets, wanted) in [
         (
             &["expert.epochs=21"][..],
-            "--set expert.epochs=21: distill.max_start_epoch: found 20, and with distill.expert_epochs 2 that is more than expert.epochs 21; \
-             lower distill.max_start_epoch or distill.expert_epochs, or raise expert.epochs to 22",
+            "--set expert.epochs=21: distill.max_start_epoch: found 20, and with \
+             distill.expert_epochs 2 that is more than expert.epochs 21; lower \
+             distill.max_start_epoch or distill.expert_epochs, or raise expert.epochs to 22",
         ),
         (
             &["distill.syn_steps=1"],
-            "--set distill.syn_steps=1: distill.syn_steps: found 1, fewer than distill.expert_epochs 2; raise distill.syn_steps to 2 or more, \
-             or lower distill.expert_epochs",
+            "--set distill.syn_steps=1: distill.syn_steps: found 1, fewer than \
+             distill.expert_epochs 2; raise distill.syn_steps to 2 or more, or lower \
+             distill.expert_epochs",
         ),
         (
             &["network.depth=6"],
-            "--set network.depth=6: network.depth: found 6, but pooling halves dataset.size 32 that often and leaves no pixel; \
-             lower network.depth to 5 or less, raise dataset.size, or set network.pooling to none",
+            "--set network.depth=6: network.depth: found 6, but pooling halves dataset.size 32 \
+             that often and leaves no pixel; lower network.depth to 5 or less, raise dataset.size, \
+             or set network.pooling to none",
         ),
         (
             &["network.norm=group", "network.width=30"],
-            "--set network.width=30: network.width: found 30, but network.norm group needs a multiple of 4; take 32, or another norm",
+            "--set network.width=30: network.width: found 30, but network.norm group needs a \
+             multiple of 4; take 32, or another norm",
         ),
         (
             &["dataset.size=128"],
-            "--set dataset.size=128: dataset.zca: found true, but with dataset.size 128 the covariance of 49152 pixel values is a matrix of 18 GiB; \
-             set dataset.zca to false, or dataset.size to 64 or less",
+            "--set dataset.size=128: dataset.zca: found true, but with dataset.size 128 the \
+             covariance of 49152 pixel values is a matrix of 18 GiB; set dataset.zca to false, or \
+             dataset.size to 64 or less",
         ),
     ] {
         assert_eq!(refusal(with_sets(sets)), wanted);
     }
-    assert!(with_sets(&["expert.epochs=22"]).is_ok() && with_sets(&["network.depth=6", "network.pooling=none"]).is_ok());
+    assert!(
+        with_sets(&["expert.epochs=22"]).is_ok()
+            && with_sets(&["network.depth=6", "network.pooling=none"]).is_ok()
+    );
 }
 
 #[test]
@@ -223,12 +425,18 @@ fn settings_are_checked_against_the_data() {
     let loaded = with_sets(&["distill.batch=21"]).unwrap();
     assert_eq!(
         refusal(loaded.check_classes(&classes, &[200, 9])),
-        "profile \"cifar10\": distill.ipc: found 10, but class \"dog\", the smallest, has only 9 training images; lower distill.ipc to 9 or \
-         less, or leave more of them with dataset.train_limit and dataset.validation\n\
-         profile \"cifar10\": expert.batch: found 256, but there are only 209 training images; lower expert.batch to 209 or less, or \
-         raise dataset.train_limit\n\
-         --set distill.batch=21: distill.batch: found 21, larger than the set of 20 synthetic images (distill.ipc 10 × 2 classes); \
-         lower distill.batch, or write null for all of them"
+        "profile \"cifar10\": distill.ipc: found 10, but class \"dog\", the smallest, has only 9 \
+         training images; lower distill.ipc to 9 or less, or leave more of them with \
+         dataset.train_limit and dataset.validation\n\
+         profile \"cifar10\": expert.batch: found 256, but there are only 209 training images; \
+         lower expert.batch to 209 or less, or raise dataset.train_limit\n\
+         --set distill.batch=21: distill.batch: found 21, larger than the set of 20 synthetic \
+         images (distill.ipc 10 × 2 classes); lower distill.batch, or write null for all of them"
     );
-    assert!(with_sets(&["distill.batch=20"]).unwrap().check_classes(&classes, &[246, 10]).is_ok());
+    assert!(
+        with_sets(&["distill.batch=20"])
+            .unwrap()
+            .check_classes(&classes, &[246, 10])
+            .is_ok()
+    );
 }

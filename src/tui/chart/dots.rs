@@ -44,7 +44,12 @@ impl Grain {
 
 impl Dots {
     pub fn new(area: Rect, grain: Grain) -> Self {
-        Self { area, grain, cells: vec![None; area.area() as usize], pen: (Style::new(), '*') }
+        Self {
+            area,
+            grain,
+            cells: vec![None; area.area() as usize],
+            pen: (Style::new(), '*'),
+        }
     }
 
     pub fn width(&self) -> usize {
@@ -87,13 +92,18 @@ impl Dots {
         let steps = dx.abs().max(dy.abs()).max(1.);
         for i in 0..=steps as usize {
             let share = i as f64 / steps;
-            self.dot((from.0 as f64 + dx * share).round() as usize, (from.1 as f64 + dy * share).round() as usize);
+            self.dot(
+                (from.0 as f64 + dx * share).round() as usize,
+                (from.1 as f64 + dy * share).round() as usize,
+            );
         }
     }
 
     pub fn render(&self, buf: &mut Buffer) {
         for (cell, at) in self.cells.iter().zip(self.area.positions()) {
-            let (Some(cell), Some(target)) = (cell, buf.cell_mut(at)) else { continue };
+            let (Some(cell), Some(target)) = (cell, buf.cell_mut(at)) else {
+                continue;
+            };
             let glyph = match self.grain {
                 Grain::Braille => char::from_u32(BRAILLE + u32::from(cell.bits)).unwrap_or(' '),
                 Grain::Marks => cell.mark,

@@ -9,20 +9,34 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// An axis that shows `bounds` (finite, and above zero for a logarithmic one) with a little room around.
+    /// An axis that shows `bounds` (finite, and above zero for a logarithmic one) with a little
+    /// room around.
     pub fn new(bounds: (f64, f64), log: bool) -> Self {
-        let (low, high) = if log { (bounds.0.log10(), bounds.1.log10()) } else { bounds };
+        let (low, high) = if log {
+            (bounds.0.log10(), bounds.1.log10())
+        } else {
+            bounds
+        };
         let room = match high - low {
             0. if log => 0.5,
             0. => (low.abs() * 0.1).max(1e-6),
             span => span * 0.03,
         };
-        Self { low: low - room, high: high + room, log }
+        Self {
+            low: low - room,
+            high: high + room,
+            log,
+        }
     }
 
-    /// 0 at the bottom, 1 at the top, clamped to these. What a logarithmic axis cannot show is at the bottom.
+    /// 0 at the bottom, 1 at the top, clamped to these. What a logarithmic axis cannot show is at
+    /// the bottom.
     pub fn height(&self, value: f64) -> f64 {
-        let value = if self.log { value.max(f64::MIN_POSITIVE).log10() } else { value };
+        let value = if self.log {
+            value.max(f64::MIN_POSITIVE).log10()
+        } else {
+            value
+        };
         ((value - self.low) / (self.high - self.low)).clamp(0., 1.)
     }
 
@@ -33,12 +47,21 @@ impl Scale {
             let decades = self.high.floor() - self.low.ceil();
             if decades >= 1. {
                 let every = (decades / most as f64).ceil().max(1.);
-                return steps(self.low, self.high, every).map(|e| 10f64.powf(e)).map(|v| (v, number(v))).collect();
+                return steps(self.low, self.high, every)
+                    .map(|e| 10f64.powf(e))
+                    .map(|v| (v, number(v)))
+                    .collect();
             }
         }
-        let (low, high) = if self.log { (10f64.powf(self.low), 10f64.powf(self.high)) } else { (self.low, self.high) };
+        let (low, high) = if self.log {
+            (10f64.powf(self.low), 10f64.powf(self.high))
+        } else {
+            (self.low, self.high)
+        };
         let every = round_step((high - low) / most as f64);
-        steps(low, high, every).map(|v| (v, label(v, every))).collect()
+        steps(low, high, every)
+            .map(|v| (v, label(v, every)))
+            .collect()
     }
 }
 
@@ -56,16 +79,25 @@ fn steps(low: f64, high: f64, every: f64) -> impl Iterator<Item = f64> {
 /// The next of 1, 2, 5, 10 … times a power of ten.
 fn round_step(at_least: f64) -> f64 {
     let power = 10f64.powf(at_least.log10().floor());
-    [1., 2., 5.].into_iter().map(|f| f * power).find(|&s| s >= at_least * (1. - 1e-9)).unwrap_or(10. * power)
+    [1., 2., 5.]
+        .into_iter()
+        .map(|f| f * power)
+        .find(|&s| s >= at_least * (1. - 1e-9))
+        .unwrap_or(10. * power)
 }
 
 /// A multiple of `every` with just the decimals that it needs.
 fn label(value: f64, every: f64) -> String {
     let decimals = (-every.log10().floor()).max(0.) as usize;
-    if decimals > 4 || value.abs() >= 1e6 { short_exponent(format!("{value:.1e}")) } else { format!("{value:.decimals$}") }
+    if decimals > 4 || value.abs() >= 1e6 {
+        short_exponent(format!("{value:.1e}"))
+    } else {
+        format!("{value:.decimals$}")
+    }
 }
 
-/// A value in a few characters: four digits that count, an exponent where it is very large or small.
+/// A value in a few characters: four digits that count, an exponent where it is very large or
+/// small.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if value.is_nan() {
@@ -90,13 +122,21 @@ fn short_exponent(text: String) -> String {
 }
 
 fn without_zeros(digits: &str) -> String {
-    let digits = if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits };
+    let digits = if digits.contains('.') {
+        digits.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        digits
+    };
     digits.to_string()
 }
 
 /// A step, or a fraction of one where the window is narrow.
 pub fn step_label(step: f64, width: f64) -> String {
-    if width >= 4. || step.fract() == 0. { format!("{:.0}", step.round()) } else { format!("{step:.1}") }
+    if width >= 4. || step.fract() == 0. {
+        format!("{:.0}", step.round())
+    } else {
+        format!("{step:.1}")
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +144,11 @@ mod tests {
     use super::*;
 
     fn labels(bounds: (f64, f64), log: bool, most: usize) -> Vec<String> {
-        Scale::new(bounds, log).ticks(most).into_iter().map(|t| t.1).collect()
+        Scale::new(bounds, log)
+            .ticks(most)
+            .into_iter()
+            .map(|t| t.1)
+            .collect()
     }
 
     #[test]
@@ -114,8 +158,18 @@ mod tests {
         assert_eq!(labels((-1., 1.), false, 4), ["-1", "0", "1"]);
         assert_eq!(labels((0.001, 900.), true, 4), ["0.01", "1", "100"]);
         assert_eq!(labels((2., 7.), true, 3), ["2", "4", "6"]);
-        assert!(labels((3e-7, 9e-7), false, 3).iter().all(|l| l.ends_with("e-7")));
-        for bounds in [(5., 5.), (0., 0.), (-3., -3.), (1e30, 1e30), (f64::from(f32::MIN), f64::from(f32::MAX))] {
+        assert!(
+            labels((3e-7, 9e-7), false, 3)
+                .iter()
+                .all(|l| l.ends_with("e-7"))
+        );
+        for bounds in [
+            (5., 5.),
+            (0., 0.),
+            (-3., -3.),
+            (1e30, 1e30),
+            (f64::from(f32::MIN), f64::from(f32::MAX)),
+        ] {
             assert!(labels(bounds, false, 4).len() < 12, "{bounds:?}");
         }
     }
@@ -124,14 +178,35 @@ mod tests {
     fn heights_stay_on_the_chart() {
         let scale = Scale::new((0.01, 100.), true);
         assert!((scale.height(1.) - 0.5).abs() < 1e-9);
-        assert_eq!([scale.height(0.), scale.height(-5.), scale.height(1e9)], [0., 0., 1.]);
+        assert_eq!(
+            [scale.height(0.), scale.height(-5.), scale.height(1e9)],
+            [0., 0., 1.]
+        );
         let flat = Scale::new((7., 7.), false);
         assert!((flat.height(7.) - 0.5).abs() < 1e-9);
     }
 
     #[test]
     fn numbers_are_short() {
-        let shown: Vec<String> = [0., 1., 0.5, 12.3456, 98765., 1.5e7, 1.234e-5, -0.25, f64::NAN, f64::NEG_INFINITY].map(number).to_vec();
-        assert_eq!(shown, ["0", "1", "0.5", "12.35", "98765", "1.5e7", "1.234e-5", "-0.25", "nan", "-inf"]);
+        let shown: Vec<String> = [
+            0.,
+            1.,
+            0.5,
+            12.3456,
+            98765.,
+            1.5e7,
+            1.234e-5,
+            -0.25,
+            f64::NAN,
+            f64::NEG_INFINITY,
+        ]
+        .map(number)
+        .to_vec();
+        assert_eq!(
+            shown,
+            [
+                "0", "1", "0.5", "12.35", "98765", "1.5e7", "1.234e-5", "-0.25", "nan", "-inf"
+            ]
+        );
     }
 }

@@ -2,7 +2,10 @@ use super::*;
 
 fn series(values: impl IntoIterator<Item = f64>) -> Series {
     let mut series = Series::new();
-    values.into_iter().enumerate().for_each(|(i, v)| series.push(i as f64 + 1., v));
+    values
+        .into_iter()
+        .enumerate()
+        .for_each(|(i, v)| series.push(i as f64 + 1., v));
     series
 }
 
@@ -13,8 +16,14 @@ fn draw(chart: &Chart, width: u16, height: u16) -> Buffer {
 }
 
 fn text(buf: &Buffer) -> String {
-    let row = |y| (0..buf.area.width).map(|x| buf[(x, y)].symbol()).collect::<String>();
-    (0..buf.area.height).map(|y| row(y).trim_end().to_string() + "\n").collect()
+    let row = |y| {
+        (0..buf.area.width)
+            .map(|x| buf[(x, y)].symbol())
+            .collect::<String>()
+    };
+    (0..buf.area.height)
+        .map(|y| row(y).trim_end().to_string() + "\n")
+        .collect()
 }
 
 fn wave(points: usize) -> Series {
@@ -26,9 +35,14 @@ const ASCII: Theme = Theme::new(Depth::Never, true);
 
 #[test]
 fn lines_legend_and_labels() {
-    let (loss, last) = (wave(400), series((0..400).map(|i| 5. - f64::from(i) / 100.)));
+    let (loss, last) = (
+        wave(400),
+        series((0..400).map(|i| 5. - f64::from(i) / 100.)),
+    );
     let chart = |theme| {
-        Chart::new("loss", theme).curve(Curve::new("total", &loss, COLOUR.series(0))).curve(Curve::new("final", &last, COLOUR.series(1)))
+        Chart::new("loss", theme)
+            .curve(Curve::new("total", &loss, COLOUR.series(0)))
+            .curve(Curve::new("final", &last, COLOUR.series(1)))
     };
     insta::assert_snapshot!("braille", text(&draw(&chart(&COLOUR), 60, 14)));
     insta::assert_snapshot!("ascii", text(&draw(&chart(&ASCII), 60, 14)));
@@ -37,12 +51,32 @@ fn lines_legend_and_labels() {
 
 #[test]
 fn a_spike_among_a_million_points_is_seen() {
-    let s = series((0..1_000_000).map(|i| if i == 600_000 { 100. } else { f64::from(i % 7) / 7. }));
-    let buf = draw(&Chart::new("loss", &ASCII).curve(Curve::new("total", &s, Style::new())), 80, 20);
+    let s = series((0..1_000_000).map(|i| {
+        if i == 600_000 {
+            100.
+        } else {
+            f64::from(i % 7) / 7.
+        }
+    }));
+    let buf = draw(
+        &Chart::new("loss", &ASCII).curve(Curve::new("total", &s, Style::new())),
+        80,
+        20,
+    );
     let shown = text(&buf);
-    let spike: Vec<usize> = shown.lines().skip(1).take(10).filter_map(|l| l.find('*')).collect();
+    let spike: Vec<usize> = shown
+        .lines()
+        .skip(1)
+        .take(10)
+        .filter_map(|l| l.find('*'))
+        .collect();
     assert_eq!(spike.len(), 10, "a line from top to bottom\n{shown}");
-    assert!(spike.iter().all(|&x| x == spike[0] && (45..55).contains(&x)), "{shown}");
+    assert!(
+        spike
+            .iter()
+            .all(|&x| x == spike[0] && (45..55).contains(&x)),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -52,7 +86,11 @@ fn a_gap_and_a_mark_show_what_is_not_a_number() {
         30 => f64::INFINITY,
         _ => 2. + f64::from(i % 3),
     }));
-    let shown = text(&draw(&Chart::new("loss", &ASCII).curve(Curve::new("total", &s, Style::new())), 42, 8));
+    let shown = text(&draw(
+        &Chart::new("loss", &ASCII).curve(Curve::new("total", &s, Style::new())),
+        42,
+        8,
+    ));
     insta::assert_snapshot!("not_a_number", shown);
 }
 
@@ -60,18 +98,43 @@ fn a_gap_and_a_mark_show_what_is_not_a_number() {
 fn only_nan_is_only_marks() {
     let s = series([f64::NAN; 10]);
     for log_y in [false, true] {
-        let chart = Chart::new("loss", &COLOUR).view(ChartView { log_y, ..ChartView::default() });
-        let shown = text(&draw(&chart.curve(Curve::new("total", &s, Style::new())), 30, 6));
-        assert!(shown.contains('!') && shown.contains("total nan"), "{shown}");
-        assert!(!shown.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)), "{shown}");
+        let chart = Chart::new("loss", &COLOUR).view(ChartView {
+            log_y,
+            ..ChartView::default()
+        });
+        let shown = text(&draw(
+            &chart.curve(Curve::new("total", &s, Style::new())),
+            30,
+            6,
+        ));
+        assert!(
+            shown.contains('!') && shown.contains("total nan"),
+            "{shown}"
+        );
+        assert!(
+            !shown
+                .chars()
+                .any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)),
+            "{shown}"
+        );
     }
 }
 
 #[test]
 fn a_logarithmic_axis_has_decades() {
     let s = series((0..300).map(|i| 10f64.powf(3. - f64::from(i) / 50.)));
-    let chart = Chart::new("loss", &COLOUR).view(ChartView { log_y: true, ..ChartView::default() });
-    insta::assert_snapshot!("log", text(&draw(&chart.curve(Curve::new("total", &s, COLOUR.series(0))), 50, 12)));
+    let chart = Chart::new("loss", &COLOUR).view(ChartView {
+        log_y: true,
+        ..ChartView::default()
+    });
+    insta::assert_snapshot!(
+        "log",
+        text(&draw(
+            &chart.curve(Curve::new("total", &s, COLOUR.series(0))),
+            50,
+            12
+        ))
+    );
 }
 
 #[test]
@@ -82,7 +145,10 @@ fn baselines_and_the_cursor_are_labelled() {
         .curve(Curve::new("distilled", &s, Style::new()))
         .reference("random", 31.)
         .reference("lost", f64::NAN)
-        .view(ChartView { cursor: Some(2_400.), ..ChartView::default() });
+        .view(ChartView {
+            cursor: Some(2_400.),
+            ..ChartView::default()
+        });
     insta::assert_snapshot!("baseline_and_cursor", text(&draw(&chart, 60, 12)));
 }
 
@@ -90,7 +156,14 @@ fn baselines_and_the_cursor_are_labelled() {
 fn smoothing_keeps_the_points_behind_the_line() {
     let s = series((0..200).map(|i| f64::from(i) / 50. + f64::from((i * 7919) % 13) / 5.));
     let chart = Chart::new("loss", &ASCII).curve(Curve::new("total", &s, Style::new()));
-    let shown = text(&draw(&chart.view(ChartView { smooth: 3, ..ChartView::default() }), 60, 12));
+    let shown = text(&draw(
+        &chart.view(ChartView {
+            smooth: 3,
+            ..ChartView::default()
+        }),
+        60,
+        12,
+    ));
     assert!(shown.contains('.') && shown.contains('*'), "{shown}");
     insta::assert_snapshot!("smoothed", shown);
 }
@@ -99,18 +172,33 @@ fn smoothing_keeps_the_points_behind_the_line() {
 fn a_window_shows_its_own_bounds() {
     let s = series((0..1_000).map(|i| if i == 0 { 1e6 } else { f64::from(i) }));
     let chart = Chart::new("loss", &ASCII).curve(Curve::new("total", &s, Style::new()));
-    let shown = text(&draw(&chart.view(ChartView { window: Some((501., 1_000.)), ..ChartView::default() }), 40, 10));
-    assert!(shown.contains(" 800 ") && !shown.contains("e6") && shown.contains("501"), "{shown}");
+    let shown = text(&draw(
+        &chart.view(ChartView {
+            window: Some((501., 1_000.)),
+            ..ChartView::default()
+        }),
+        40,
+        10,
+    ));
+    assert!(
+        shown.contains(" 800 ") && !shown.contains("e6") && shown.contains("501"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn the_newest_line_is_in_front() {
     let (old, new) = (series([1.; 50]), series([1.; 50]));
     let style = COLOUR.series(2);
-    let chart = Chart::new("turn", &COLOUR).curve(Curve::new("2", &new, style)).curve(Curve::new("1", &old, style).dim());
+    let chart = Chart::new("turn", &COLOUR)
+        .curve(Curve::new("2", &new, style))
+        .curve(Curve::new("1", &old, style).dim());
     let buf = draw(&chart, 40, 9);
-    let line: Vec<_> =
-        buf.content.iter().filter(|c| ('\u{2801}'..='\u{28ff}').contains(&c.symbol().chars().next().unwrap_or(' '))).collect();
+    let line: Vec<_> = buf
+        .content
+        .iter()
+        .filter(|c| ('\u{2801}'..='\u{28ff}').contains(&c.symbol().chars().next().unwrap_or(' ')))
+        .collect();
     assert!(!line.is_empty() && line.iter().all(|c| Some(c.fg) == style.fg));
     assert!(text(&buf).contains("2 1") && !text(&buf).contains("1 1"));
 }
@@ -118,17 +206,32 @@ fn the_newest_line_is_in_front() {
 #[test]
 fn a_single_point_is_seen() {
     let s = series([4.]);
-    let buf = draw(&Chart::new("accuracy", &COLOUR).curve(Curve::new("test", &s, Style::new())), 40, 8);
-    assert!(text(&buf).chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)));
+    let buf = draw(
+        &Chart::new("accuracy", &COLOUR).curve(Curve::new("test", &s, Style::new())),
+        40,
+        8,
+    );
+    assert!(
+        text(&buf)
+            .chars()
+            .any(|c| ('\u{2801}'..='\u{28ff}').contains(&c))
+    );
 }
 
 #[test]
 fn lines_are_told_apart_without_colour() {
     let (a, b) = (series([1., 2., 3.]), series([3., 2.5, 1.]));
     let theme = Theme::new(Depth::Never, false);
-    let chart = Chart::new("loss", &theme).curve(Curve::new("a", &a, theme.series(0))).curve(Curve::new("b", &b, theme.series(1)));
+    let chart = Chart::new("loss", &theme)
+        .curve(Curve::new("a", &a, theme.series(0)))
+        .curve(Curve::new("b", &b, theme.series(1)));
     let shown = text(&draw(&chart, 40, 8));
-    assert!(shown.contains("* a 3") && shown.contains("+ b 1") && shown.lines().skip(1).any(|l| l.contains('+')), "{shown}");
+    assert!(
+        shown.contains("* a 3")
+            && shown.contains("+ b 1")
+            && shown.lines().skip(1).any(|l| l.contains('+')),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -144,15 +247,41 @@ fn any_size_and_any_data_draw_without_a_panic() {
     ];
     let views = [
         ChartView::default(),
-        ChartView { log_y: true, smooth: 5, cursor: Some(1.), ..ChartView::default() },
-        ChartView { window: Some((10., 20.)), follow: true, cursor: Some(f64::NAN), ..ChartView::default() },
-        ChartView { window: Some((-1e9, -1e8)), smooth: 200, ..ChartView::default() },
-        ChartView { window: Some((f64::NAN, f64::INFINITY)), ..ChartView::default() },
-        ChartView { window: Some((5., 5.)), ..ChartView::default() },
+        ChartView {
+            log_y: true,
+            smooth: 5,
+            cursor: Some(1.),
+            ..ChartView::default()
+        },
+        ChartView {
+            window: Some((10., 20.)),
+            follow: true,
+            cursor: Some(f64::NAN),
+            ..ChartView::default()
+        },
+        ChartView {
+            window: Some((-1e9, -1e8)),
+            smooth: 200,
+            ..ChartView::default()
+        },
+        ChartView {
+            window: Some((f64::NAN, f64::INFINITY)),
+            ..ChartView::default()
+        },
+        ChartView {
+            window: Some((5., 5.)),
+            ..ChartView::default()
+        },
     ];
-    let sizes: Vec<(u16, u16)> =
-        (0..14).flat_map(|w| (0..7).map(move |h| (w, h))).chain([(20, 5), (40, 10), (80, 24), (200, 60)]).collect();
-    for ((s, view), theme) in data.iter().flat_map(|s| views.map(|v| (s, v))).flat_map(|c| [COLOUR, ASCII].map(|t| (c, t))) {
+    let sizes: Vec<(u16, u16)> = (0..14)
+        .flat_map(|w| (0..7).map(move |h| (w, h)))
+        .chain([(20, 5), (40, 10), (80, 24), (200, 60)])
+        .collect();
+    for ((s, view), theme) in data
+        .iter()
+        .flat_map(|s| views.map(|v| (s, v)))
+        .flat_map(|c| [COLOUR, ASCII].map(|t| (c, t)))
+    {
         for &(width, height) in &sizes {
             let chart = Chart::new("a title that is long", &theme)
                 .view(view)
@@ -163,5 +292,7 @@ fn any_size_and_any_data_draw_without_a_panic() {
         }
     }
     let mut small = Buffer::empty(Rect::new(0, 0, 5, 5));
-    Chart::new("x", &ASCII).curve(Curve::new("one", &data[6], Style::new())).render(Rect::new(3, 3, 90, 90), &mut small);
+    Chart::new("x", &ASCII)
+        .curve(Curve::new("one", &data[6], Style::new()))
+        .render(Rect::new(3, 3, 90, 90), &mut small);
 }

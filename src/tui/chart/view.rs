@@ -1,6 +1,7 @@
 //! What a user has chosen to see of a chart.
 
-/// The state of a chart's controls. `extent` is everywhere the first and the last step of the chart's lines.
+/// The state of a chart's controls. `extent` is everywhere the first and the last step of the
+/// chart's lines.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ChartView {
     /// The first and the last step shown; none for all of them.
@@ -51,10 +52,15 @@ impl ChartView {
             Some(window) => window,
             None => extent,
         };
-        if to > from { (from, to) } else { (from - 0.5, from + 0.5) }
+        if to > from {
+            (from, to)
+        } else {
+            (from - 0.5, from + 0.5)
+        }
     }
 
-    /// Half or twice as many steps, around the cursor or else the middle; a window that follows the end keeps following it.
+    /// Half or twice as many steps, around the cursor or else the middle; a window that follows the
+    /// end keeps following it.
     pub fn zoom(self, zoom: Zoom, extent: (f64, f64)) -> Self {
         let (from, to) = self.shown(extent);
         let whole = extent.1 - extent.0;
@@ -71,50 +77,93 @@ impl ChartView {
             _ => (from + to) / 2.,
         };
         let from = fixed - (fixed - from) * width / (to - from);
-        Self { window: Some(within((from, from + width), extent)), ..self }
+        Self {
+            window: Some(within((from, from + width), extent)),
+            ..self
+        }
     }
 
-    /// A quarter of the window to one side, as far as there are steps. A window that followed the end stands still from then on.
+    /// A quarter of the window to one side, as far as there are steps. A window that followed the
+    /// end stands still from then on.
     pub fn scroll(self, scroll: Scroll, extent: (f64, f64)) -> Self {
         if self.window.is_none() {
             return self;
         }
         let (from, to) = self.shown(extent);
         let by = scroll.sign() * (to - from) / 4.;
-        Self { window: Some(within((from + by, to + by), extent)), follow: false, ..self }
+        Self {
+            window: Some(within((from + by, to + by), extent)),
+            follow: false,
+            ..self
+        }
     }
 
-    /// Follows the end, at the width that the window has. All steps are on the screen anyway where there is no window.
+    /// Follows the end, at the width that the window has. All steps are on the screen anyway where
+    /// there is no window.
     pub fn tail(self) -> Self {
-        Self { follow: true, ..self }
+        Self {
+            follow: true,
+            ..self
+        }
     }
 
     /// All steps again.
     pub fn all(self) -> Self {
-        Self { window: None, follow: false, ..self }
+        Self {
+            window: None,
+            follow: false,
+            ..self
+        }
     }
 
-    /// Moves the cursor by a hundredth of the window, at least one step, and the window after it. The first move puts it at the end.
+    /// Moves the cursor by a hundredth of the window, at least one step, and the window after it.
+    /// The first move puts it at the end.
     pub fn move_cursor(self, scroll: Scroll, extent: (f64, f64)) -> Self {
         let (from, to) = self.shown(extent);
-        let Some(cursor) = self.cursor else { return Self { cursor: Some(to.min(extent.1)), ..self } };
+        let Some(cursor) = self.cursor else {
+            return Self {
+                cursor: Some(to.min(extent.1)),
+                ..self
+            };
+        };
         let by = ((to - from) / 100.).max(1.);
         let cursor = (cursor + scroll.sign() * by).clamp(extent.0, extent.1);
         let window = match self.window {
             Some(_) if cursor < from => Some(within((cursor, cursor + to - from), extent)),
             Some(_) if cursor > to => Some(within((cursor - (to - from), cursor), extent)),
-            window => return Self { cursor: Some(cursor), window, ..self },
+            window => {
+                return Self {
+                    cursor: Some(cursor),
+                    window,
+                    ..self
+                };
+            }
         };
-        Self { cursor: Some(cursor), window, follow: false, ..self }
+        Self {
+            cursor: Some(cursor),
+            window,
+            follow: false,
+            ..self
+        }
     }
 
     /// The next strength of smoothing; none after the last.
     pub fn next_smooth(self) -> Self {
-        Self { smooth: if self.smooth >= Self::MAX_SMOOTH { 0 } else { self.smooth + 1 }, ..self }
+        Self {
+            smooth: if self.smooth >= Self::MAX_SMOOTH {
+                0
+            } else {
+                self.smooth + 1
+            },
+            ..self
+        }
     }
 
     pub fn toggle_log(self) -> Self {
-        Self { log_y: !self.log_y, ..self }
+        Self {
+            log_y: !self.log_y,
+            ..self
+        }
     }
 
     /// The weight of the moving average.
@@ -140,7 +189,11 @@ mod tests {
     fn zooming_is_around_the_middle_or_the_cursor() {
         let view = ChartView::default().zoom(Zoom::In, EXTENT);
         assert_eq!(view.window, Some((251., 751.)));
-        let at_cursor = ChartView { cursor: Some(1.), ..ChartView::default() }.zoom(Zoom::In, EXTENT);
+        let at_cursor = ChartView {
+            cursor: Some(1.),
+            ..ChartView::default()
+        }
+        .zoom(Zoom::In, EXTENT);
         assert_eq!(at_cursor.window, Some((1., 501.)));
         assert_eq!(view.zoom(Zoom::Out, EXTENT).window, None);
     }
@@ -154,28 +207,48 @@ mod tests {
 
     #[test]
     fn scrolling_ends_where_the_steps_do() {
-        let view = ChartView { window: Some((100., 300.)), ..ChartView::default() };
-        assert_eq!(view.scroll(Scroll::Right, EXTENT).window, Some((150., 350.)));
+        let view = ChartView {
+            window: Some((100., 300.)),
+            ..ChartView::default()
+        };
+        assert_eq!(
+            view.scroll(Scroll::Right, EXTENT).window,
+            Some((150., 350.))
+        );
         let left = (0..9).fold(view, |v, _| v.scroll(Scroll::Left, EXTENT));
         assert_eq!(left.window, Some((1., 201.)));
         let right = (0..99).fold(view, |v, _| v.scroll(Scroll::Right, EXTENT));
         assert_eq!(right.window, Some((801., 1_001.)));
-        assert_eq!(ChartView::default().scroll(Scroll::Left, EXTENT), ChartView::default());
+        assert_eq!(
+            ChartView::default().scroll(Scroll::Left, EXTENT),
+            ChartView::default()
+        );
     }
 
     #[test]
     fn a_tail_follows_until_it_is_scrolled() {
-        let view = ChartView { window: Some((100., 300.)), ..ChartView::default() }.tail();
+        let view = ChartView {
+            window: Some((100., 300.)),
+            ..ChartView::default()
+        }
+        .tail();
         assert_eq!(view.shown(EXTENT), (801., 1_001.));
         assert_eq!(view.shown((1., 2_001.)), (1_801., 2_001.));
-        assert_eq!(view.zoom(Zoom::In, EXTENT).shown((1., 2_001.)), (1_901., 2_001.));
+        assert_eq!(
+            view.zoom(Zoom::In, EXTENT).shown((1., 2_001.)),
+            (1_901., 2_001.)
+        );
         let stopped = view.scroll(Scroll::Left, EXTENT);
         assert_eq!(stopped.shown((1., 2_001.)), (751., 951.));
     }
 
     #[test]
     fn the_cursor_starts_at_the_end_and_takes_the_window_along() {
-        let view = ChartView { window: Some((100., 300.)), ..ChartView::default() }.move_cursor(Scroll::Left, EXTENT);
+        let view = ChartView {
+            window: Some((100., 300.)),
+            ..ChartView::default()
+        }
+        .move_cursor(Scroll::Left, EXTENT);
         assert_eq!(view.cursor, Some(300.));
         assert_eq!(view.move_cursor(Scroll::Left, EXTENT).cursor, Some(298.));
         let past = view.move_cursor(Scroll::Right, EXTENT);
@@ -193,7 +266,10 @@ mod tests {
     #[test]
     fn smoothing_comes_round_again() {
         let strengths: Vec<u8> =
-            std::iter::successors(Some(ChartView::default()), |v| Some(v.next_smooth())).take(7).map(|v| v.smooth).collect();
+            std::iter::successors(Some(ChartView::default()), |v| Some(v.next_smooth()))
+                .take(7)
+                .map(|v| v.smooth)
+                .collect();
         assert_eq!(strengths, [0, 1, 2, 3, 4, 5, 0]);
         assert_eq!(ChartView::default().weight(), 0.);
     }

@@ -1,7 +1,7 @@
 //! Lines to events, many at a time.
 //!
-//! Serde reads an internally tagged enum by way of a tree of values. Nearly all lines of a long run are distillation steps: these go
-//! straight into their fields, everything else the general way.
+//! Serde reads an internally tagged enum by way of a tree of values. Nearly all lines of a long run
+//! are distillation steps: these go straight into their fields, everything else the general way.
 
 use crate::json::{real, reals};
 use crate::run::event::{Event, Perturbation, What};
@@ -37,7 +37,10 @@ fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
     while !bytes.is_empty() {
         let from = PIECE.min(bytes.len() - 1);
-        let end = bytes[from..].iter().position(|&b| b == b'\n').map_or(bytes.len(), |at| from + at + 1);
+        let end = bytes[from..]
+            .iter()
+            .position(|&b| b == b'\n')
+            .map_or(bytes.len(), |at| from + at + 1);
         let (piece, rest) = bytes.split_at(end);
         pieces.push(piece);
         bytes = rest;
@@ -48,7 +51,10 @@ fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {
 fn piece(bytes: &[u8]) -> (Vec<Event>, u64) {
     let mut skipped = 0;
     let mut events = Vec::with_capacity(bytes.len() / 256);
-    for line in bytes.split(|&b| b == b'\n').filter(|l| !l.trim_ascii().is_empty()) {
+    for line in bytes
+        .split(|&b| b == b'\n')
+        .filter(|l| !l.trim_ascii().is_empty())
+    {
         match event(line) {
             Some(event) => events.push(event),
             None => skipped += 1,
@@ -97,8 +103,27 @@ struct Step {
 
 impl From<Step> for Event {
     fn from(line: Step) -> Self {
-        let Step { seq, time, step, expert, start_epoch, matching_loss, final_ratio, intermediate, student_lr, .. } = line;
-        let Step { balance_factor, perturbation, reach, alignment, image_gradient, seconds, .. } = line;
+        let Step {
+            seq,
+            time,
+            step,
+            expert,
+            start_epoch,
+            matching_loss,
+            final_ratio,
+            intermediate,
+            student_lr,
+            ..
+        } = line;
+        let Step {
+            balance_factor,
+            perturbation,
+            reach,
+            alignment,
+            image_gradient,
+            seconds,
+            ..
+        } = line;
         let what = What::DistillStep {
             step,
             expert,

@@ -12,18 +12,29 @@ fn step(seq: u64) -> Event {
         step: seq,
         expert: 3,
         start_epoch: 7,
-        matching_loss: if seq % 5 == 3 { f64::NAN } else { 1. / (seq as f64 + 3.) },
+        matching_loss: if seq % 5 == 3 {
+            f64::NAN
+        } else {
+            1. / (seq as f64 + 3.)
+        },
         final_ratio: 0.91,
         intermediate: vec![1.25, f64::NAN, 0.1],
         student_lr: 0.012345,
         balance_factor: 1.,
-        perturbation: Perturbation { relative: 0.3, per_layer: vec![0.1, 0.2, 0.3] },
+        perturbation: Perturbation {
+            relative: 0.3,
+            per_layer: vec![0.1, 0.2, 0.3],
+        },
         reach: 0.7,
         alignment: -0.2,
         image_gradient: 1e-7,
         seconds: 0.25,
     };
-    Event { seq, time: "2026-01-01T00:00:00.000Z".into(), what }
+    Event {
+        seq,
+        time: "2026-01-01T00:00:00.000Z".into(),
+        what,
+    }
 }
 
 fn line(event: &Event) -> String {
@@ -31,7 +42,13 @@ fn line(event: &Event) -> String {
 }
 
 fn phase(seq: u64) -> Event {
-    Event { seq, time: "2026-01-01T00:00:00.000Z".into(), what: What::Phase { name: Phase::Distill } }
+    Event {
+        seq,
+        time: "2026-01-01T00:00:00.000Z".into(),
+        what: What::Phase {
+            name: Phase::Distill,
+        },
+    }
 }
 
 fn folder() -> (TempDir, PathBuf) {
@@ -41,12 +58,21 @@ fn folder() -> (TempDir, PathBuf) {
 }
 
 fn append(path: &Path, text: &str) {
-    let mut file = OpenOptions::new().create(true).append(true).open(path).expect("opens");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .expect("opens");
     file.write_all(text.as_bytes()).expect("writes");
 }
 
 fn poll(events: &mut EventsFile) -> Vec<u64> {
-    events.poll(PLENTY).expect("reads").iter().map(|e| e.seq).collect()
+    events
+        .poll(PLENTY)
+        .expect("reads")
+        .iter()
+        .map(|e| e.seq)
+        .collect()
 }
 
 #[test]
@@ -100,7 +126,11 @@ fn a_torn_line_may_be_cut_off_again() {
     let mut events = EventsFile::open(&path);
     append(&path, &(line(&step(0)) + &line(&step(1))[..40]));
     assert_eq!(poll(&mut events), [0]);
-    OpenOptions::new().write(true).open(&path).and_then(|f| f.set_len(line(&step(0)).len() as u64)).expect("cut");
+    OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|f| f.set_len(line(&step(0)).len() as u64))
+        .expect("cut");
     append(&path, &line(&step(1)));
     assert_eq!((poll(&mut events), events.restarted()), (vec![1], false));
 }
@@ -109,9 +139,16 @@ fn a_torn_line_may_be_cut_off_again() {
 fn lines_that_are_no_events_are_counted() {
     let (_folder, path) = folder();
     let newer = r#"{"seq":1,"time":"2026-01-01T00:00:00.000Z","kind":"teleported","where":"moon"}"#;
-    let broken_step = r#"{"seq":1,"time":"2026-01-01T00:00:00.000Z","kind":"distill_step","step":"one"}"#;
-    append(&path, &format!("{newer}\n\u{0}\u{1}garbage\n{{}}\n\n{broken_step}\n"));
-    let file = OpenOptions::new().append(true).open(&path).and_then(|mut f| f.write_all(b"\xff\xfe\n"));
+    let broken_step =
+        r#"{"seq":1,"time":"2026-01-01T00:00:00.000Z","kind":"distill_step","step":"one"}"#;
+    append(
+        &path,
+        &format!("{newer}\n\u{0}\u{1}garbage\n{{}}\n\n{broken_step}\n"),
+    );
+    let file = OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .and_then(|mut f| f.write_all(b"\xff\xfe\n"));
     file.expect("writes");
     append(&path, &line(&step(2)));
     let mut events = EventsFile::open(&path);
@@ -121,7 +158,10 @@ fn lines_that_are_no_events_are_counted() {
 #[test]
 fn unknown_fields_of_a_newer_version_are_passed_over() {
     let (_folder, path) = folder();
-    append(&path, &line(&step(4)).replacen(r#""step":4"#, r#""mood":{"good":true},"step":4"#, 1));
+    append(
+        &path,
+        &line(&step(4)).replacen(r#""step":4"#, r#""mood":{"good":true},"step":4"#, 1),
+    );
     assert_eq!(poll(&mut EventsFile::open(&path)), [4]);
 }
 
@@ -148,14 +188,23 @@ fn a_file_that_is_cut_replaced_or_rewritten_begins_anew() {
     append(&path, &(line(&step(0)) + "garbage\n" + &line(&step(1))));
     assert_eq!((poll(&mut events), events.skipped()), (vec![0, 1], 1));
     std::fs::write(&path, line(&phase(5))).expect("rewritten, shorter");
-    assert_eq!((poll(&mut events), events.restarted(), events.skipped()), (vec![5], true, 0));
+    assert_eq!(
+        (poll(&mut events), events.restarted(), events.skipped()),
+        (vec![5], true, 0)
+    );
     assert_eq!((poll(&mut events), events.restarted()), (vec![], false));
     std::fs::write(&path, line(&step(6)) + &line(&step(7))).expect("rewritten, longer");
     assert_eq!((poll(&mut events), events.restarted()), (vec![6, 7], true));
     let other = path.with_extension("new");
-    append(&other, &(line(&step(6)) + &line(&step(7)) + &line(&step(8))));
+    append(
+        &other,
+        &(line(&step(6)) + &line(&step(7)) + &line(&step(8))),
+    );
     std::fs::rename(&other, &path).expect("replaced");
-    assert_eq!((poll(&mut events), events.restarted()), (vec![6, 7, 8], true));
+    assert_eq!(
+        (poll(&mut events), events.restarted()),
+        (vec![6, 7, 8], true)
+    );
     std::fs::remove_file(&path).expect("removed");
     assert_eq!((poll(&mut events), events.restarted()), (vec![], false));
 }
@@ -163,7 +212,10 @@ fn a_file_that_is_cut_replaced_or_rewritten_begins_anew() {
 #[test]
 fn an_endless_line_is_no_event_and_is_not_kept() {
     let (_folder, path) = folder();
-    append(&path, &("x".repeat(LONGEST_LINE + LONGEST_LINE / 2) + "\n" + &line(&step(1))));
+    append(
+        &path,
+        &("x".repeat(LONGEST_LINE + LONGEST_LINE / 2) + "\n" + &line(&step(1))),
+    );
     let mut events = EventsFile::open(&path);
     let mut seen = poll(&mut events);
     while !events.at_end() {
@@ -175,9 +227,19 @@ fn an_endless_line_is_no_event_and_is_not_kept() {
 #[test]
 fn many_lines_come_in_order_from_several_threads() {
     let (_folder, path) = folder();
-    let text: String = (0..4_000).map(|i| line(&if i % 7 == 0 { phase(i) } else { step(i) })).collect();
+    let text: String = (0..4_000)
+        .map(|i| line(&if i % 7 == 0 { phase(i) } else { step(i) }))
+        .collect();
     append(&path, &text);
     let mut events = EventsFile::open(&path);
-    assert_eq!(events.poll(text.len() + 1).expect("reads").iter().map(|e| e.seq).collect::<Vec<_>>(), (0..4_000).collect::<Vec<u64>>());
+    assert_eq!(
+        events
+            .poll(text.len() + 1)
+            .expect("reads")
+            .iter()
+            .map(|e| e.seq)
+            .collect::<Vec<_>>(),
+        (0..4_000).collect::<Vec<u64>>()
+    );
     assert!(events.at_end());
 }

@@ -5,8 +5,8 @@ use crate::run::text;
 use crate::tui::text::clean;
 use std::collections::VecDeque;
 
-/// Lines that are kept, besides those of distillation steps, of which the latest are kept apart: a warning is not to be pushed out by
-/// a million steps.
+/// Lines that are kept, besides those of distillation steps, of which the latest are kept apart: a
+/// warning is not to be pushed out by a million steps.
 const LINES: usize = 10_000;
 const STEP_LINES: usize = 2_000;
 
@@ -57,30 +57,57 @@ impl Log {
     pub fn push(&mut self, event: &Event) {
         let (seq, time) = (event.seq, event.time.clone());
         let weight = match &event.what {
-            What::DistillStep { step, matching_loss, student_lr, reach, alignment, seconds, .. } => {
+            What::DistillStep {
+                step,
+                matching_loss,
+                student_lr,
+                reach,
+                alignment,
+                seconds,
+                ..
+            } => {
                 if self.steps.len() == STEP_LINES {
                     self.steps.pop_front();
                 }
                 let (step, matching_loss, student_lr) = (*step, *matching_loss, *student_lr);
                 let (reach, alignment, seconds) = (*reach, *alignment, *seconds);
-                return self.steps.push_back(StepLine { seq, time, step, matching_loss, student_lr, reach, alignment, seconds });
+                return self.steps.push_back(StepLine {
+                    seq,
+                    time,
+                    step,
+                    matching_loss,
+                    student_lr,
+                    reach,
+                    alignment,
+                    seconds,
+                });
             }
             What::Progress { .. } | What::Memory { .. } => return,
             What::Command { .. } => Weight::Command,
             What::Warning { .. } | What::Waiting { reason: Some(_) } => Weight::Warning,
             What::Evaluation { .. } => Weight::Result,
-            What::RunFinished { status: Status::Failed, .. } => Weight::Failure,
+            What::RunFinished {
+                status: Status::Failed,
+                ..
+            } => Weight::Failure,
             What::RunFinished { .. } => Weight::Result,
             _ => Weight::Normal,
         };
-        let Some(mut text) = text::line(&event.what) else { return };
+        let Some(mut text) = text::line(&event.what) else {
+            return;
+        };
         if let What::Command { from, to, .. } = &event.what {
             text += &change(from.as_ref(), to.as_ref());
         }
         if self.lines.len() == LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back(LogLine { seq, time, weight, text: clean(&text) });
+        self.lines.push_back(LogLine {
+            seq,
+            time,
+            weight,
+            text: clean(&text),
+        });
     }
 
     /// The latest line first.
@@ -110,10 +137,18 @@ impl StepLine {
             final_ratio: f64::NAN,
             intermediate: Vec::new(),
             balance_factor: f64::NAN,
-            perturbation: Perturbation { relative: f64::NAN, per_layer: Vec::new() },
+            perturbation: Perturbation {
+                relative: f64::NAN,
+                per_layer: Vec::new(),
+            },
             image_gradient: f64::NAN,
         };
-        LogLine { seq: self.seq, time: self.time.clone(), weight: Weight::Step, text: text::line(&what).unwrap_or_default() }
+        LogLine {
+            seq: self.seq,
+            time: self.time.clone(),
+            weight: Weight::Step,
+            text: text::line(&what).unwrap_or_default(),
+        }
     }
 }
 

@@ -31,13 +31,23 @@ const WIDEST: u16 = 72;
 
 impl Confirm {
     pub fn question(title: &str, text: &str, then: Then) -> Self {
-        Self { title: clean(title), text: clean(text), then: Some(then), yes: false }
+        Self {
+            title: clean(title),
+            text: clean(text),
+            then: Some(then),
+            yes: false,
+        }
     }
 
     /// Nothing to decide.
     pub fn message(title: &str, text: &str) -> Self {
         let text = text.lines().map(clean).collect::<Vec<_>>().join("\n");
-        Self { title: clean(title), text, then: None, yes: false }
+        Self {
+            title: clean(title),
+            text,
+            then: None,
+            yes: false,
+        }
     }
 
     pub fn act(&mut self, action: Action, desk: &mut Desk) -> Next {
@@ -59,7 +69,11 @@ impl Confirm {
     }
 
     pub fn in_a_line(&self) -> String {
-        let keys = if self.then.is_some() { "y / n" } else { "Enter" };
+        let keys = if self.then.is_some() {
+            "y / n"
+        } else {
+            "Enter"
+        };
         format!("{} ({keys})", self.title)
     }
 
@@ -67,18 +81,45 @@ impl Confirm {
         let columns = WIDEST.min(area.width);
         let cells = usize::from(columns).saturating_sub(4);
         let lines: Vec<String> = self.text.lines().flat_map(|l| wrap(l, cells)).collect();
-        let inner = popup(buf, area, &desk.look, &self.title, columns, lines.len() as u16 + 4);
-        let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+        let inner = popup(
+            buf,
+            area,
+            &desk.look,
+            &self.title,
+            columns,
+            lines.len() as u16 + 4,
+        );
+        let inner = Rect {
+            x: inner.x + 1,
+            width: inner.width.saturating_sub(2),
+            ..inner
+        };
         let room = inner.height.saturating_sub(2);
         for (row, line) in (0..room).zip(&lines) {
             put(buf, inner, row, line, desk.look.theme.text());
         }
-        let choices: &[(&str, bool)] = if self.then.is_some() { &[("Cancel", !self.yes), ("Yes", self.yes)] } else { &[("Close", true)] };
+        let choices: &[(&str, bool)] = if self.then.is_some() {
+            &[("Cancel", !self.yes), ("Yes", self.yes)]
+        } else {
+            &[("Close", true)]
+        };
         let mut x = 0;
         for (name, chosen) in choices {
-            let text = if *chosen { format!(">[ {name} ]") } else { format!(" [ {name} ]") };
-            let style = if *chosen { desk.look.theme.selected() } else { Style::new() };
-            let at = Rect { x: inner.x + x, width: inner.width.saturating_sub(x), ..inner };
+            let text = if *chosen {
+                format!(">[ {name} ]")
+            } else {
+                format!(" [ {name} ]")
+            };
+            let style = if *chosen {
+                desk.look.theme.selected()
+            } else {
+                Style::new()
+            };
+            let at = Rect {
+                x: inner.x + x,
+                width: inner.width.saturating_sub(x),
+                ..inner
+            };
             put(buf, at, inner.height.saturating_sub(1), &text, style);
             x = (x + width(&text) as u16 + 2).min(inner.width);
         }

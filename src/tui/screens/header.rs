@@ -21,34 +21,64 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session) {
     let state = standing(session);
     let style = standing_style(session, look);
     let mut first = vec![
-        (clean(&session.run.name()), theme.title().patch(Style::new().bold())),
+        (
+            clean(&session.run.name()),
+            theme.title().patch(Style::new().bold()),
+        ),
         (state, style.patch(Style::new().bold())),
         (place(session), theme.text()),
     ];
     if model.phase == Some(Phase::Distill) {
         first.extend(model.seconds_per_step().map(|s| (rate(s), theme.text())));
-        let left = model.seconds_left().filter(|_| session.is_live() && model.step < model.iterations);
+        let left = model
+            .seconds_left()
+            .filter(|_| session.is_live() && model.step < model.iterations);
         first.extend(left.map(|s| (format!("{} left", duration(s)), theme.text())));
     }
-    first.extend(desk.silence().filter(|_| session.is_live()).map(|s| (format!("last word {} ago", whole(s)), theme.warn())));
+    first.extend(
+        desk.silence()
+            .filter(|_| session.is_live())
+            .map(|s| (format!("last word {} ago", whole(s)), theme.warn())),
+    );
     spread(buf, area, 0, first);
 
     let mut second = Vec::new();
     if let Some(accuracy) = model.latest_accuracy() {
-        second.push((format!("test {:.1} +- {:.1} %", accuracy.mean, accuracy.std), theme.good()));
+        second.push((
+            format!("test {:.1} +- {:.1} %", accuracy.mean, accuracy.std),
+            theme.good(),
+        ));
         let baselines = model.baselines();
-        second.extend(baselines.iter().map(|b| (format!("{} {:.1}", b.labels, b.mean), theme.dim())));
+        second.extend(
+            baselines
+                .iter()
+                .map(|b| (format!("{} {:.1}", b.labels, b.mean), theme.dim())),
+        );
     }
     if let Some(header) = &model.header {
-        second.push((format!("{} on {}", clean(&header.profile), clean(&header.device)), theme.text()));
+        second.push((
+            format!("{} on {}", clean(&header.profile), clean(&header.device)),
+            theme.text(),
+        ));
     }
-    second.extend(model.host_mib.map(|m| (format!("host {m} MiB"), theme.dim())));
-    second.extend(model.device_mib.map(|m| (format!("device {m} MiB"), theme.dim())));
+    second.extend(
+        model
+            .host_mib
+            .map(|m| (format!("host {m} MiB"), theme.dim())),
+    );
+    second.extend(
+        model
+            .device_mib
+            .map(|m| (format!("device {m} MiB"), theme.dim())),
+    );
     if model.warnings > 0 {
         second.push((format!("{} warnings", model.warnings), theme.warn()));
     }
     if let Some(command) = session.asked.last() {
-        second.push((format!("{} ..", clean(&command.to_string())), theme.accent()));
+        second.push((
+            format!("{} ..", clean(&command.to_string())),
+            theme.accent(),
+        ));
     }
     if desk.look.read_only {
         second.push(("only looking".into(), theme.dim()));
@@ -57,8 +87,16 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session) {
 
     if area.height > 2 {
         let (share, text) = progress(session);
-        let cells = usize::from(area.width).saturating_sub(width(&text) + 1).clamp(0, 60);
-        put(buf, area, 2, &format!("{} {text}", bar(look, share, cells)), theme.accent());
+        let cells = usize::from(area.width)
+            .saturating_sub(width(&text) + 1)
+            .clamp(0, 60);
+        put(
+            buf,
+            area,
+            2,
+            &format!("{} {text}", bar(look, share, cells)),
+            theme.accent(),
+        );
     }
 }
 
@@ -68,7 +106,11 @@ fn spread(buf: &mut Buffer, area: Rect, row: u16, parts: Vec<(String, Style)>) {
     let mut left = usize::from(area.width);
     for (i, (text, style)) in parts.into_iter().filter(|(t, _)| !t.is_empty()).enumerate() {
         // a name of 200 characters leaves room for the state
-        let text = if i == 0 { fit(&text, (left / 2).max(20)) } else { text };
+        let text = if i == 0 {
+            fit(&text, (left / 2).max(20))
+        } else {
+            text
+        };
         let cells = width(&text) + 2;
         if cells > left + 2 {
             continue;
@@ -77,7 +119,14 @@ fn spread(buf: &mut Buffer, area: Rect, row: u16, parts: Vec<(String, Style)>) {
         spans.extend([Span::styled(text, style), Span::raw("  ")]);
     }
     if row < area.height {
-        Line::from(spans).render(Rect { y: area.y + row, height: 1, ..area }, buf);
+        Line::from(spans).render(
+            Rect {
+                y: area.y + row,
+                height: 1,
+                ..area
+            },
+            buf,
+        );
     }
 }
 
@@ -88,7 +137,9 @@ fn standing(session: &Session) -> String {
         Standing::Elsewhere => return format!("engine on {}", clean(session.host())),
         Standing::Perhaps => return format!("engine perhaps on {}", clean(session.host())),
         Standing::Said(State::Waiting) => "starting",
-        Standing::Said(State::Running | State::Paused) if session.model.is_waiting => "waiting for the disk",
+        Standing::Said(State::Running | State::Paused) if session.model.is_waiting => {
+            "waiting for the disk"
+        }
         Standing::Said(State::Running) => "running",
         Standing::Said(State::Paused) => "paused",
         Standing::Said(State::Stopping) => "stopping",
@@ -106,7 +157,9 @@ fn standing_style(session: &Session, look: &Look) -> Style {
         Standing::Said(State::Waiting) => theme.accent(),
         Standing::Said(State::Running | State::Paused) if session.model.is_waiting => theme.bad(),
         Standing::Said(State::Running | State::Done) => theme.good(),
-        Standing::Said(State::Paused | State::Stopping | State::Stopped) | Standing::Elsewhere | Standing::Perhaps => theme.warn(),
+        Standing::Said(State::Paused | State::Stopping | State::Stopped)
+        | Standing::Elsewhere
+        | Standing::Perhaps => theme.warn(),
         Standing::Said(State::Failed) | Standing::Gone => theme.bad(),
     }
 }
@@ -115,10 +168,16 @@ fn standing_style(session: &Session, look: &Look) -> Style {
 fn place(session: &Session) -> String {
     let model = &session.model;
     match model.phase {
-        _ if matches!(session.standing(), Standing::Said(State::Done)) => format!("{}/{}", model.step, model.iterations),
+        _ if matches!(session.standing(), Standing::Said(State::Done)) => {
+            format!("{}/{}", model.step, model.iterations)
+        }
         Some(Phase::Distill) => format!("distill {}/{}", model.step, model.iterations),
         Some(Phase::Experts) => match &session.profile {
-            Some(profile) => format!("experts {}/{}", trained(session, profile).0, profile.expert.count),
+            Some(profile) => format!(
+                "experts {}/{}",
+                trained(session, profile).0,
+                profile.expert.count
+            ),
             None => "experts".into(),
         },
         Some(phase) => phase.to_string(),
@@ -129,7 +188,10 @@ fn place(session: &Session) -> String {
 /// Experts that have all their epochs, and the epochs of all experts.
 fn trained(session: &Session, profile: &Profile) -> (usize, usize) {
     let epochs = || session.model.experts.values().map(|e| e.step_length.len());
-    (epochs().filter(|n| *n >= profile.expert.epochs).count(), epochs().sum())
+    (
+        epochs().filter(|n| *n >= profile.expert.epochs).count(),
+        epochs().sum(),
+    )
 }
 
 /// Share done, and of what.
@@ -137,19 +199,37 @@ fn progress(session: &Session) -> (f64, String) {
     let model = &session.model;
     if let Some((read, total)) = session.loading {
         let share = read as f64 / total.max(1) as f64;
-        return (share, format!("{:.0} % of {:.0} MB of events read", share * 100., total as f64 / 1e6));
+        return (
+            share,
+            format!(
+                "{:.0} % of {:.0} MB of events read",
+                share * 100.,
+                total as f64 / 1e6
+            ),
+        );
     }
     if let Some(work) = &model.work {
-        let left = work.seconds_left().filter(|s| *s >= 1.).map(|s| format!(", {} left", duration(s))).unwrap_or_default();
-        return (work.done as f64 / work.total.max(1) as f64, format!("{} {}/{}{left}", clean(&work.what), work.done, work.total));
+        let left = work
+            .seconds_left()
+            .filter(|s| *s >= 1.)
+            .map(|s| format!(", {} left", duration(s)))
+            .unwrap_or_default();
+        return (
+            work.done as f64 / work.total.max(1) as f64,
+            format!("{} {}/{}{left}", clean(&work.what), work.done, work.total),
+        );
     }
     let share = model.step as f64 / model.iterations.max(1) as f64;
     match model.phase {
         Some(Phase::Experts) => match &session.profile {
             Some(profile) => {
                 let (whole, epochs) = trained(session, profile);
-                let share = epochs as f64 / (profile.expert.count * profile.expert.epochs).max(1) as f64;
-                (share, format!("{whole} of {} experts", profile.expert.count))
+                let share =
+                    epochs as f64 / (profile.expert.count * profile.expert.epochs).max(1) as f64;
+                (
+                    share,
+                    format!("{whole} of {} experts", profile.expert.count),
+                )
             }
             None => (0., "experts".into()),
         },
@@ -159,19 +239,33 @@ fn progress(session: &Session) -> (f64, String) {
 
 /// As [`duration`], without tenths.
 fn whole(seconds: f64) -> String {
-    if seconds < 60. { format!("{seconds:.0} s") } else { duration(seconds) }
+    if seconds < 60. {
+        format!("{seconds:.0} s")
+    } else {
+        duration(seconds)
+    }
 }
 
 /// "1.3 it/s" or "2.5 s/it"
 fn rate(seconds: f64) -> String {
-    if seconds < 1. { format!("{:.1} it/s", 1. / seconds.max(1e-9)) } else { format!("{seconds:.1} s/it") }
+    if seconds < 1. {
+        format!("{:.1} it/s", 1. / seconds.max(1e-9))
+    } else {
+        format!("{seconds:.1} s/it")
+    }
 }
 
 /// The run in one line, for the smallest terminals and above a chart.
 pub fn in_a_line(session: &Session) -> String {
     let model = &session.model;
     let mut parts = vec![standing(session), place(session)];
-    parts.extend(model.steps.matching_loss.last().map(|(_, loss)| format!("loss {}", number(loss))));
+    parts.extend(
+        model
+            .steps
+            .matching_loss
+            .last()
+            .map(|(_, loss)| format!("loss {}", number(loss))),
+    );
     parts.extend(model.latest_accuracy().map(|a| format!("{:.1} %", a.mean)));
     parts.push(clean(&session.run.name()));
     parts.retain(|p| !p.is_empty());

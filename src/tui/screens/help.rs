@@ -24,7 +24,9 @@ impl Help {
 
     pub fn act(&mut self, action: Action, desk: &mut Desk) -> Next {
         let page = usize::from(desk.size.1 / 2).max(1);
-        let total = self.lines(usize::from(COLUMNS.min(desk.size.0)).saturating_sub(4)).len();
+        let total = self
+            .lines(usize::from(COLUMNS.min(desk.size.0)).saturating_sub(4))
+            .len();
         let most = total.saturating_sub(usize::from(desk.size.1).saturating_sub(3));
         self.first = match action {
             Action::Up => self.first.saturating_sub(1),
@@ -48,11 +50,19 @@ impl Help {
                 lines.push((false, String::new()));
             }
             lines.push((true, place.name().to_string()));
-            let keys = keys::at(place).map(|b| width(&b.names())).max().unwrap_or(0).min(cells / 2);
+            let keys = keys::at(place)
+                .map(|b| width(&b.names()))
+                .max()
+                .unwrap_or(0)
+                .min(cells / 2);
             for binding in keys::at(place) {
                 let help = wrap(binding.help, cells.saturating_sub(keys + 3));
                 for (i, part) in help.iter().enumerate() {
-                    let names = if i == 0 { binding.names() } else { String::new() };
+                    let names = if i == 0 {
+                        binding.names()
+                    } else {
+                        String::new()
+                    };
                     lines.push((false, format!(" {}  {part}", pad(&names, keys))));
                 }
             }
@@ -63,10 +73,23 @@ impl Help {
     pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
         let columns = COLUMNS.min(area.width);
         let lines = self.lines(usize::from(columns).saturating_sub(4));
-        let inner = popup(buf, area, &desk.look, "Keys", columns, lines.len() as u16 + 2);
-        let first = self.first.min(lines.len().saturating_sub(inner.height.into()));
+        let inner = popup(
+            buf,
+            area,
+            &desk.look,
+            "Keys",
+            columns,
+            lines.len() as u16 + 2,
+        );
+        let first = self
+            .first
+            .min(lines.len().saturating_sub(inner.height.into()));
         for (row, (heading, line)) in (0..inner.height).zip(&lines[first..]) {
-            let style = if *heading { desk.look.theme.title().patch(Style::new().bold()) } else { desk.look.theme.text() };
+            let style = if *heading {
+                desk.look.theme.title().patch(Style::new().bold())
+            } else {
+                desk.look.theme.text()
+            };
             put(buf, inner, row, line, style);
         }
         None

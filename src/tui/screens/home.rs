@@ -1,4 +1,5 @@
-//! The first screen: one list of what runs, what can be started and what has run, and a preview of what is selected.
+//! The first screen: one list of what runs, what can be started and what has run, and a preview of
+//! what is selected.
 
 use super::super::app::{Desk, Effect, Next};
 use super::super::backend::{Preview, ProfileSummary, RunSummary};
@@ -89,12 +90,19 @@ impl Entry<'_> {
             Self::Profile(profile) => clean(&profile.description),
             Self::Run(run) => {
                 let state = run.state.name();
-                let accuracy = run.accuracy.map(|a| format!(", {a:.1} %")).unwrap_or_default();
+                let accuracy = run
+                    .accuracy
+                    .map(|a| format!(", {a:.1} %"))
+                    .unwrap_or_default();
                 if run.iterations == 0 || run.state == RunState::Done {
                     return format!("{state}{accuracy}");
                 }
                 let step = format!("{state} {}/{}", run.step, run.iterations);
-                if width(&step) + width(&accuracy) <= cells { step + &accuracy } else { step }
+                if width(&step) + width(&accuracy) <= cells {
+                    step + &accuracy
+                } else {
+                    step
+                }
             }
         }
     }
@@ -118,10 +126,12 @@ impl Home {
 
     /// The settings of a run have been read.
     pub fn settings(&mut self, run: &RunDir, profile: Result<&Profile, String>) {
-        self.settings.insert(run.path().to_path_buf(), profile.cloned());
+        self.settings
+            .insert(run.path().to_path_buf(), profile.cloned());
     }
 
-    /// The preview that is to be made: whenever the cursor comes to something, as its data may have come meanwhile.
+    /// The preview that is to be made: whenever the cursor comes to something, as its data may have
+    /// come meanwhile.
     pub fn preview_to_ask(&mut self) -> Option<Effect> {
         if self.asked == self.selected {
             return None;
@@ -129,36 +139,62 @@ impl Home {
         self.asked.clone_from(&self.selected);
         match self.selected.as_ref()? {
             Selected::Profile(reference) => Some(Effect::Preview(reference.clone())),
-            Selected::Run(path) => self.runs.iter().find(|r| r.run.path() == path).map(|r| Effect::Profile(r.run.clone())),
+            Selected::Run(path) => self
+                .runs
+                .iter()
+                .find(|r| r.run.path() == path)
+                .map(|r| Effect::Profile(r.run.clone())),
         }
     }
 
     pub fn search_changed(&mut self) {
-        self.query = self.search.as_ref().map_or(String::new(), |l| l.text().into());
+        self.query = self
+            .search
+            .as_ref()
+            .map_or(String::new(), |l| l.text().into());
         self.selected = None;
         self.keep_selection();
     }
 
     /// The rows: in their groups, or by how well they fit what is searched for.
     fn entries(&self) -> Vec<Entry<'_>> {
-        let running = self.runs.iter().filter(|r| r.state.has_engine()).map(Entry::Run);
-        let finished = self.runs.iter().filter(|r| !r.state.has_engine()).map(Entry::Run);
-        let all = running.chain(self.profiles.iter().map(Entry::Profile)).chain(finished);
+        let running = self
+            .runs
+            .iter()
+            .filter(|r| r.state.has_engine())
+            .map(Entry::Run);
+        let finished = self
+            .runs
+            .iter()
+            .filter(|r| !r.state.has_engine())
+            .map(Entry::Run);
+        let all = running
+            .chain(self.profiles.iter().map(Entry::Profile))
+            .chain(finished);
         if self.query.trim().is_empty() {
             return all.collect();
         }
         let mut matcher = Matcher::new(Config::DEFAULT);
         let pattern = Pattern::parse(&self.query, CaseMatching::Ignore, Normalization::Smart);
         let mut buffer = Vec::new();
-        let mut found: Vec<(u32, Entry<'_>)> =
-            all.filter_map(|e| Some((pattern.score(Utf32Str::new(e.name(), &mut buffer), &mut matcher)?, e))).collect();
+        let mut found: Vec<(u32, Entry<'_>)> = all
+            .filter_map(|e| {
+                Some((
+                    pattern.score(Utf32Str::new(e.name(), &mut buffer), &mut matcher)?,
+                    e,
+                ))
+            })
+            .collect();
         found.sort_by_key(|(score, _)| Reverse(*score));
         found.into_iter().map(|(_, entry)| entry).collect()
     }
 
     fn keep_selection(&mut self) {
         let entries = self.entries();
-        let there = self.selected.as_ref().is_some_and(|s| entries.iter().any(|e| e.id() == *s));
+        let there = self
+            .selected
+            .as_ref()
+            .is_some_and(|s| entries.iter().any(|e| e.id() == *s));
         if !there {
             let first = entries.first().map(Entry::id);
             (self.selected, self.scroll) = (first, 0);
@@ -166,7 +202,10 @@ impl Home {
     }
 
     fn index(&self, entries: &[Entry<'_>]) -> usize {
-        entries.iter().position(|e| Some(e.id()) == self.selected).unwrap_or(0)
+        entries
+            .iter()
+            .position(|e| Some(e.id()) == self.selected)
+            .unwrap_or(0)
     }
 
     fn go(&mut self, index: impl FnOnce(usize, usize) -> usize) {
@@ -178,9 +217,21 @@ impl Home {
     }
 
     pub fn in_a_line(&self) -> String {
-        let search = if self.query.is_empty() { String::new() } else { format!("/{} ", self.query) };
-        match self.entries().iter().find(|e| Some(e.id()) == self.selected) {
-            Some(entry) => format!("{search}>{} {}", clean(entry.name()), entry.remark(usize::MAX)),
+        let search = if self.query.is_empty() {
+            String::new()
+        } else {
+            format!("/{} ", self.query)
+        };
+        match self
+            .entries()
+            .iter()
+            .find(|e| Some(e.id()) == self.selected)
+        {
+            Some(entry) => format!(
+                "{search}>{} {}",
+                clean(entry.name()),
+                entry.remark(usize::MAX)
+            ),
             None => format!("astill {search}"),
         }
     }
@@ -213,7 +264,9 @@ fn open(desk: &mut Desk) -> Next {
     let home = &mut desk.home;
     home.search = None;
     match home.selected.clone() {
-        Some(Selected::Profile(_)) if desk.look.read_only => desk.say(Weight::Warning, "This app only looks (--read-only)."),
+        Some(Selected::Profile(_)) if desk.look.read_only => {
+            desk.say(Weight::Warning, "This app only looks (--read-only).")
+        }
         Some(Selected::Profile(reference)) => {
             // one start at a time: a second Enter is a nervous finger
             if home.starting.is_none() {
@@ -223,7 +276,11 @@ fn open(desk: &mut Desk) -> Next {
             desk.say(Weight::Normal, &format!("Starting {reference} .."));
         }
         Some(Selected::Run(path)) => {
-            let run = home.runs.iter().find(|r| r.run.path() == path).map(|r| r.run.clone());
+            let run = home
+                .runs
+                .iter()
+                .find(|r| r.run.path() == path)
+                .map(|r| r.run.clone());
             return run.map_or(Next::Stay, Next::Open);
         }
         None => {}
@@ -234,23 +291,45 @@ fn open(desk: &mut Desk) -> Next {
 pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
     let home = &desk.home;
     let beside = area.width >= 70;
-    let list_width = if beside { (area.width * 2 / 5).clamp(34, 64) } else { area.width };
-    let list = Rect { width: list_width, ..area };
+    let list_width = if beside {
+        (area.width * 2 / 5).clamp(34, 64)
+    } else {
+        area.width
+    };
+    let list = Rect {
+        width: list_width,
+        ..area
+    };
     let inner = frame(buf, list, &desk.look, "astill: runs and profiles", true);
     let searching = home.search.is_some() || !home.query.is_empty();
-    let rows = Rect { y: inner.y + u16::from(searching), height: inner.height.saturating_sub(searching.into()), ..inner };
+    let rows = Rect {
+        y: inner.y + u16::from(searching),
+        height: inner.height.saturating_sub(searching.into()),
+        ..inner
+    };
     draw_list(buf, rows, desk);
     if beside {
-        let rest = Rect { x: area.x + list_width, width: area.width - list_width, ..area };
+        let rest = Rect {
+            x: area.x + list_width,
+            width: area.width - list_width,
+            ..area
+        };
         draw_preview(buf, rest, desk);
     }
     if !searching {
         return None;
     }
-    let (text, at) = home.search.clone().unwrap_or_else(|| Line::new(home.query.clone())).shown(usize::from(inner.width).saturating_sub(1));
+    let (text, at) = home
+        .search
+        .clone()
+        .unwrap_or_else(|| Line::new(home.query.clone()))
+        .shown(usize::from(inner.width).saturating_sub(1));
     put(buf, inner, 0, &format!("/{text}"), desk.look.theme.accent());
     home.search.as_ref()?;
-    Some(Position { x: inner.x + 1 + at as u16, y: inner.y })
+    Some(Position {
+        x: inner.x + 1 + at as u16,
+        y: inner.y,
+    })
 }
 
 fn draw_list(buf: &mut Buffer, area: Rect, desk: &Desk) {
@@ -267,22 +346,47 @@ fn draw_list(buf: &mut Buffer, area: Rect, desk: &Desk) {
     // rows with headings between the groups; the list scrolls as a whole
     let mut rows: Vec<(Option<usize>, String)> = Vec::new();
     let cells = usize::from(area.width).saturating_sub(2);
-    let widest = |group: &str| entries.iter().filter(|e| e.heading() == group).map(|e| width(e.name())).max().unwrap_or(0);
+    let widest = |group: &str| {
+        entries
+            .iter()
+            .filter(|e| e.heading() == group)
+            .map(|e| width(e.name()))
+            .max()
+            .unwrap_or(0)
+    };
     for (i, entry) in entries.iter().enumerate() {
         let is_first = i == 0 || entries[i - 1].heading() != entry.heading();
         if home.query.is_empty() && is_first {
             rows.push((None, entry.heading().into()));
         }
         let names = widest(entry.heading()).min(cells * 3 / 4);
-        rows.push((Some(i), format!("{} {}", pad(&clean(entry.name()), names), entry.remark(cells.saturating_sub(names)))));
+        rows.push((
+            Some(i),
+            format!(
+                "{} {}",
+                pad(&clean(entry.name()), names),
+                entry.remark(cells.saturating_sub(names))
+            ),
+        ));
     }
     let selected = home.index(&entries);
-    let at = rows.iter().position(|(i, _)| *i == Some(selected)).unwrap_or(0);
+    let at = rows
+        .iter()
+        .position(|(i, _)| *i == Some(selected))
+        .unwrap_or(0);
     let skip = scrolled(at, rows.len(), area.height.into());
     for (row, (i, text)) in (0..area.height).zip(&rows[skip..]) {
         match i {
-            None => put(buf, area, row, text, theme.title().patch(Style::new().bold())),
-            Some(i) if *i == selected => put_row(buf, area, row, &format!(">{text}"), theme.selected()),
+            None => put(
+                buf,
+                area,
+                row,
+                text,
+                theme.title().patch(Style::new().bold()),
+            ),
+            Some(i) if *i == selected => {
+                put_row(buf, area, row, &format!(">{text}"), theme.selected())
+            }
             Some(_) => put(buf, area, row, &format!(" {text}"), theme.text()),
         }
     }
@@ -298,10 +402,14 @@ fn draw_preview(buf: &mut Buffer, area: Rect, desk: &Desk) {
     let inner = frame(buf, area, look, &clean(entry.name()), false);
     let cells = usize::from(inner.width);
     let lines = match entry {
-        Entry::Profile(profile) => of_profile(profile, home.previews.get(&profile.reference), look, cells),
+        Entry::Profile(profile) => {
+            of_profile(profile, home.previews.get(&profile.reference), look, cells)
+        }
         Entry::Run(run) => of_run(run, home.settings.get(run.run.path()), desk, cells),
     };
-    let skip = home.scroll.min(lines.len().saturating_sub(inner.height.into()));
+    let skip = home
+        .scroll
+        .min(lines.len().saturating_sub(inner.height.into()));
     for (row, (text, style)) in (0..inner.height).zip(&lines[skip..]) {
         put(buf, inner, row, text, *style);
     }
@@ -312,14 +420,28 @@ type Styled = Vec<(String, Style)>;
 /// "name   value", the value in as many lines as it takes.
 fn item(lines: &mut Styled, cells: usize, name: &str, value: &str, style: Style) {
     const NAMES: usize = 10;
-    for (i, part) in wrap(value, cells.saturating_sub(NAMES)).into_iter().enumerate() {
-        lines.push((format!("{}{part}", pad(if i == 0 { name } else { "" }, NAMES)), style));
+    for (i, part) in wrap(value, cells.saturating_sub(NAMES))
+        .into_iter()
+        .enumerate()
+    {
+        lines.push((
+            format!("{}{part}", pad(if i == 0 { name } else { "" }, NAMES)),
+            style,
+        ));
     }
 }
 
-fn of_profile(summary: &ProfileSummary, preview: Option<&Preview>, look: &Look, cells: usize) -> Styled {
+fn of_profile(
+    summary: &ProfileSummary,
+    preview: Option<&Preview>,
+    look: &Look,
+    cells: usize,
+) -> Styled {
     let theme = &look.theme;
-    let mut lines: Styled = wrap(&clean(&summary.description), cells).into_iter().map(|l| (l, theme.text())).collect();
+    let mut lines: Styled = wrap(&clean(&summary.description), cells)
+        .into_iter()
+        .map(|l| (l, theme.text()))
+        .collect();
     lines.push(Default::default());
     match preview {
         None => lines.push(("Looking at data and device ..".into(), theme.dim())),
@@ -330,11 +452,23 @@ fn of_profile(summary: &ProfileSummary, preview: Option<&Preview>, look: &Look, 
             }
             match &preview.profile {
                 Ok(profile) => of_settings(&mut lines, profile, look, cells),
-                Err(problem) => problem.lines().for_each(|l| item(&mut lines, cells, "Wrong", &clean(l), theme.bad())),
+                Err(problem) => problem
+                    .lines()
+                    .for_each(|l| item(&mut lines, cells, "Wrong", &clean(l), theme.bad())),
             }
-            let memory = preview.memory_mib.map(|m| if m < 1024. { format!("{m:.0} MiB") } else { format!("{:.1} GiB", m / 1024.) });
+            let memory = preview.memory_mib.map(|m| {
+                if m < 1024. {
+                    format!("{m:.0} MiB")
+                } else {
+                    format!("{:.1} GiB", m / 1024.)
+                }
+            });
             let time = preview.seconds.map(|s| format!("about {}", duration(s)));
-            let both: Vec<String> = memory.map(|m| format!("about {m}")).into_iter().chain(time).collect();
+            let both: Vec<String> = memory
+                .map(|m| format!("about {m}"))
+                .into_iter()
+                .chain(time)
+                .collect();
             if both.is_empty() {
                 item(&mut lines, cells, "Estimate", "none", theme.dim());
             } else {
@@ -354,9 +488,19 @@ fn of_text(lines: &mut Styled, text: &str, look: &Look, cells: usize) {
         let line = clean(line);
         let inside = line.trim_start();
         let indent = line.len() - inside.len();
-        let style = if inside.starts_with('#') { look.theme.dim() } else { look.theme.text() };
-        for (i, part) in wrap(inside, cells.saturating_sub(indent + 2)).into_iter().enumerate() {
-            lines.push((" ".repeat(indent + if i == 0 { 0 } else { 2 }) + &part, style));
+        let style = if inside.starts_with('#') {
+            look.theme.dim()
+        } else {
+            look.theme.text()
+        };
+        for (i, part) in wrap(inside, cells.saturating_sub(indent + 2))
+            .into_iter()
+            .enumerate()
+        {
+            lines.push((
+                " ".repeat(indent + if i == 0 { 0 } else { 2 }) + &part,
+                style,
+            ));
         }
     }
 }
@@ -369,16 +513,32 @@ fn of_settings(lines: &mut Styled, profile: &Profile, look: &Look, cells: usize)
         (expert.gradient_penalty > 0., "gradient penalty".into()),
         (distill.perturbation > 0., "perturbation".into()),
         (distill.balance, "balance".into()),
-        (distill.intermediate != Intermediate::Off, "intermediate matching".into()),
+        (
+            distill.intermediate != Intermediate::Off,
+            "intermediate matching".into(),
+        ),
     ];
-    let named = |on: bool| switches.iter().filter(|(s, _)| *s == on).map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let named = |on: bool| {
+        switches
+            .iter()
+            .filter(|(s, _)| *s == on)
+            .map(|(_, name)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     for (on, name) in [(true, "With"), (false, "Without")] {
         let names = named(on);
         if !names.is_empty() {
             item(lines, cells, name, &names, look.theme.text());
         }
     }
-    item(lines, cells, "From", &format!("{} images", choice(distill.init)), look.theme.text());
+    item(
+        lines,
+        cells,
+        "From",
+        &format!("{} images", choice(distill.init)),
+        look.theme.text(),
+    );
     let size = format!(
         "ipc {}: {} iterations of {} student steps; {} experts of {} epochs",
         distill.ipc, distill.iterations, distill.syn_steps, expert.count, expert.epochs
@@ -388,25 +548,77 @@ fn of_settings(lines: &mut Styled, profile: &Profile, look: &Look, cells: usize)
 
 /// A setting that is a choice, as a profile writes it.
 fn choice(value: impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default()
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|v| v.as_str().map(String::from))
+        .unwrap_or_default()
 }
 
-fn of_run(run: &RunSummary, settings: Option<&Result<Profile, String>>, desk: &Desk, cells: usize) -> Styled {
+fn of_run(
+    run: &RunSummary,
+    settings: Option<&Result<Profile, String>>,
+    desk: &Desk,
+    cells: usize,
+) -> Styled {
     let (look, theme) = (&desk.look, &desk.look.theme);
     let mut lines = Styled::new();
-    let state = if run.state.has_engine() { theme.good() } else { theme.text() };
-    let host = run.host.as_ref().map(|h| format!(" on {}", clean(h))).unwrap_or_default();
-    item(&mut lines, cells, "State", &format!("{}{host}", run.state.name()), state);
-    item(&mut lines, cells, "Profile", &clean(&run.profile), theme.text());
+    let state = if run.state.has_engine() {
+        theme.good()
+    } else {
+        theme.text()
+    };
+    let host = run
+        .host
+        .as_ref()
+        .map(|h| format!(" on {}", clean(h)))
+        .unwrap_or_default();
+    item(
+        &mut lines,
+        cells,
+        "State",
+        &format!("{}{host}", run.state.name()),
+        state,
+    );
+    item(
+        &mut lines,
+        cells,
+        "Profile",
+        &clean(&run.profile),
+        theme.text(),
+    );
     if let Some(phase) = run.phase {
         item(&mut lines, cells, "Phase", &phase.to_string(), theme.text());
     }
-    item(&mut lines, cells, "Steps", &format!("{} of {}", run.step, run.iterations), theme.text());
+    item(
+        &mut lines,
+        cells,
+        "Steps",
+        &format!("{} of {}", run.step, run.iterations),
+        theme.text(),
+    );
     if let Some(accuracy) = run.accuracy {
-        item(&mut lines, cells, "Accuracy", &format!("{accuracy:.1} % on the test set"), theme.good());
+        item(
+            &mut lines,
+            cells,
+            "Accuracy",
+            &format!("{accuracy:.1} % on the test set"),
+            theme.good(),
+        );
     }
-    item(&mut lines, cells, "Started", &clock::date(&run.started, &desk.zone), theme.text());
-    item(&mut lines, cells, "Folder", &clean(&run.run.path().to_string_lossy()), theme.dim());
+    item(
+        &mut lines,
+        cells,
+        "Started",
+        &clock::date(&run.started, &desk.zone),
+        theme.text(),
+    );
+    item(
+        &mut lines,
+        cells,
+        "Folder",
+        &clean(&run.run.path().to_string_lossy()),
+        theme.dim(),
+    );
     match settings {
         None => {}
         Some(Err(problem)) => item(&mut lines, cells, "Settings", &clean(problem), theme.warn()),

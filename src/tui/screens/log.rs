@@ -47,8 +47,15 @@ impl Log {
 
     /// Lines after those that fill `rows` from the first one on.
     fn last_but(&self, rows: usize, desk: &Desk) -> usize {
-        let Some(session) = &desk.session else { return 0 };
-        let mut lines: Vec<LogLine> = session.model.log.backwards().filter(|l| self.shows(l)).collect();
+        let Some(session) = &desk.session else {
+            return 0;
+        };
+        let mut lines: Vec<LogLine> = session
+            .model
+            .log
+            .backwards()
+            .filter(|l| self.shows(l))
+            .collect();
         let mut taken = 0;
         while let Some(line) = lines.last() {
             taken += in_rows(line, usize::from(desk.size.0).saturating_sub(2), desk).len();
@@ -61,12 +68,19 @@ impl Log {
     }
 
     pub fn search_changed(&mut self) {
-        self.filter = self.search.as_ref().map_or(String::new(), |l| l.text().into());
+        self.filter = self
+            .search
+            .as_ref()
+            .map_or(String::new(), |l| l.text().into());
         self.from_end = 0;
     }
 
     fn shows(&self, line: &LogLine) -> bool {
-        self.filter.is_empty() || line.text.to_lowercase().contains(&self.filter.to_lowercase())
+        self.filter.is_empty()
+            || line
+                .text
+                .to_lowercase()
+                .contains(&self.filter.to_lowercase())
     }
 
     pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
@@ -74,12 +88,31 @@ impl Log {
         let title = format!("Log of {}", clean(&session.run.name()));
         let inner = frame(buf, area, &desk.look, &title, true);
         let filtered = self.search.is_some() || !self.filter.is_empty();
-        let lines = Rect { height: inner.height.saturating_sub(u16::from(filtered)), ..inner };
-        let shown: Vec<LogLine> =
-            session.model.log.backwards().filter(|l| self.shows(l)).skip(self.from_end).take(lines.height.into()).collect();
+        let lines = Rect {
+            height: inner.height.saturating_sub(u16::from(filtered)),
+            ..inner
+        };
+        let shown: Vec<LogLine> = session
+            .model
+            .log
+            .backwards()
+            .filter(|l| self.shows(l))
+            .skip(self.from_end)
+            .take(lines.height.into())
+            .collect();
         draw_lines(buf, lines, desk, &shown, true);
         if shown.is_empty() {
-            put(buf, lines, 0, if filtered { "No line contains this." } else { "Nothing has been said yet." }, desk.look.theme.dim());
+            put(
+                buf,
+                lines,
+                0,
+                if filtered {
+                    "No line contains this."
+                } else {
+                    "Nothing has been said yet."
+                },
+                desk.look.theme.dim(),
+            );
         }
         if !filtered || inner.height == 0 {
             return None;
@@ -87,10 +120,23 @@ impl Log {
         let prompt = "Lines with: ";
         let row = inner.height - 1;
         let cells = usize::from(inner.width).saturating_sub(prompt.len());
-        let (text, at) = self.search.clone().unwrap_or_else(|| Line::new(self.filter.clone())).shown(cells);
-        put(buf, inner, row, &format!("{prompt}{text}"), desk.look.theme.accent());
+        let (text, at) = self
+            .search
+            .clone()
+            .unwrap_or_else(|| Line::new(self.filter.clone()))
+            .shown(cells);
+        put(
+            buf,
+            inner,
+            row,
+            &format!("{prompt}{text}"),
+            desk.look.theme.accent(),
+        );
         self.search.as_ref()?;
-        Some(Position { x: inner.x + (prompt.len() + at) as u16, y: inner.y + row })
+        Some(Position {
+            x: inner.x + (prompt.len() + at) as u16,
+            y: inner.y + row,
+        })
     }
 }
 
@@ -99,14 +145,33 @@ fn in_rows(line: &LogLine, cells: usize, desk: &Desk) -> Vec<String> {
     let time = clock::time(&line.time, &desk.zone, desk.now);
     let under = " ".repeat(width(&time));
     let parts = wrap(&line.text, cells.saturating_sub(width(&time) + 1));
-    parts.iter().enumerate().map(|(i, part)| format!("{} {part}", if i == 0 { &time } else { &under })).collect()
+    parts
+        .iter()
+        .enumerate()
+        .map(|(i, part)| format!("{} {part}", if i == 0 { &time } else { &under }))
+        .collect()
 }
 
-/// Lines, latest first, from the bottom up; fewer lines than rows begin at the top. With `whole`, a line takes as many rows as it
-/// needs, otherwise one.
-pub fn draw_lines(buf: &mut Buffer, area: Rect, desk: &Desk, latest_first: &[LogLine], whole: bool) {
-    let cells = if whole { usize::from(area.width) } else { usize::MAX };
-    let all = latest_first.iter().flat_map(|line| in_rows(line, cells, desk).into_iter().rev().map(|row| (row, line.weight)));
+/// Lines, latest first, from the bottom up; fewer lines than rows begin at the top. With `whole`, a
+/// line takes as many rows as it needs, otherwise one.
+pub fn draw_lines(
+    buf: &mut Buffer,
+    area: Rect,
+    desk: &Desk,
+    latest_first: &[LogLine],
+    whole: bool,
+) {
+    let cells = if whole {
+        usize::from(area.width)
+    } else {
+        usize::MAX
+    };
+    let all = latest_first.iter().flat_map(|line| {
+        in_rows(line, cells, desk)
+            .into_iter()
+            .rev()
+            .map(|row| (row, line.weight))
+    });
     let rows: Vec<_> = all.take(area.height.into()).collect();
     for (row, (text, weight)) in (0..area.height).zip(rows.iter().rev()) {
         put(buf, area, row, text, weight_style(&desk.look, *weight));

@@ -44,7 +44,10 @@ pub fn draw(frame: &mut Frame, desk: &Desk, layers: &[Layer], place: Place) {
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return draw_line(buf, area, desk, layers);
     }
-    let body = Rect { height: area.height - 1, ..area };
+    let body = Rect {
+        height: area.height - 1,
+        ..area
+    };
     let base = layers.iter().rposition(fills_the_screen).unwrap_or(0);
     let mut cursor = None;
     for layer in layers.iter().skip(base) {
@@ -67,7 +70,10 @@ pub fn draw(frame: &mut Frame, desk: &Desk, layers: &[Layer], place: Place) {
 }
 
 fn fills_the_screen(layer: &Layer) -> bool {
-    matches!(layer, Layer::Home | Layer::Run | Layer::Chart | Layer::Samples(_) | Layer::Log(_))
+    matches!(
+        layer,
+        Layer::Home | Layer::Run | Layer::Chart | Layer::Samples(_) | Layer::Log(_)
+    )
 }
 
 /// All that a very small terminal shows.
@@ -76,7 +82,10 @@ fn draw_line(buf: &mut Buffer, area: Rect, desk: &Desk, layers: &[Layer]) {
         (Some(Layer::Confirm(confirm)), _) => confirm.in_a_line(),
         (_, Some(notice)) => notice.text.clone(),
         (Some(Layer::Home), _) => desk.home.in_a_line(),
-        _ => desk.session.as_ref().map_or_else(|| "astill".into(), header::in_a_line),
+        _ => desk
+            .session
+            .as_ref()
+            .map_or_else(|| "astill".into(), header::in_a_line),
     };
     put(buf, area, 0, &text, Style::new());
 }
@@ -89,28 +98,51 @@ fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place, is_base: bool
     if let Some(notice) = &desk.notice {
         let lines = wrap(&notice.text, area.width.into());
         let rows = lines.len().min(MOST) as u16;
-        let area = Rect { y: area.bottom() - rows, height: rows, ..area };
+        let area = Rect {
+            y: area.bottom() - rows,
+            height: rows,
+            ..area
+        };
         Clear.render(area, buf);
         for (row, line) in (0..rows).zip(&lines) {
-            put(buf, area, row, line, weight_style(&desk.look, notice.weight));
+            put(
+                buf,
+                area,
+                row,
+                line,
+                weight_style(&desk.look, notice.weight),
+            );
         }
         return;
     }
-    let area = Rect { y: area.bottom() - 1, height: 1, ..area };
+    let area = Rect {
+        y: area.bottom() - 1,
+        height: 1,
+        ..area
+    };
     let mut spans = Vec::new();
     let mut left = usize::from(area.width);
     // the last ones say how to get help and how to get out: they are always there
     // over a chart, what is about the chart
-    let is_elsewhere = |b: &keys::Binding| place == Place::Chart && (b.steers || matches!(b.action, Action::Samples | Action::Log));
+    let is_elsewhere = |b: &keys::Binding| {
+        place == Place::Chart && (b.steers || matches!(b.action, Action::Samples | Action::Log))
+    };
     let is_off = |b: &keys::Binding| b.label.is_empty() || !can_steer(desk, b) || is_elsewhere(b);
     let bindings: Vec<_> = keys::at(place).filter(|b| !is_off(b)).collect();
     let item = |b: &keys::Binding| {
-        (format!(" {} ", b.keys.first().map(|k| k.name()).unwrap_or_default()), format!("{}  ", label(desk, b, is_base)))
+        (
+            format!(" {} ", b.keys.first().map(|k| k.name()).unwrap_or_default()),
+            format!("{}  ", label(desk, b, is_base)),
+        )
     };
     let cells = |b: &keys::Binding| width(&item(b).0) + width(&item(b).1);
     let (first, last) = bindings.split_at(bindings.len().saturating_sub(2));
     let mut reserved: usize = last.iter().map(|b| cells(b)).sum();
-    for (binding, is_last) in first.iter().map(|b| (b, false)).chain(last.iter().map(|b| (b, true))) {
+    for (binding, is_last) in first
+        .iter()
+        .map(|b| (b, false))
+        .chain(last.iter().map(|b| (b, true)))
+    {
         let taken = cells(binding);
         if is_last {
             reserved -= taken;
@@ -128,15 +160,25 @@ fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place, is_base: bool
 
 /// Whether a key that steers has anything to steer.
 fn can_steer(desk: &Desk, binding: &keys::Binding) -> bool {
-    let Some(session) = &desk.session else { return true };
-    let starts_engine = matches!(session.standing(), Standing::Gone | Standing::Perhaps | Standing::Said(State::Stopped | State::Failed));
+    let Some(session) = &desk.session else {
+        return true;
+    };
+    let starts_engine = matches!(
+        session.standing(),
+        Standing::Gone | Standing::Perhaps | Standing::Said(State::Stopped | State::Failed)
+    );
     let can = session.is_live() || (starts_engine && binding.action == Action::Pause);
     !binding.steers || (can && !desk.look.read_only)
 }
 
 /// What the footer says that a key does, as things are.
 fn label<'a>(desk: &Desk, binding: &'a keys::Binding, is_base: bool) -> &'a str {
-    let at_work = |s: &Session| matches!(s.standing(), Standing::Said(State::Waiting | State::Running | State::Stopping));
+    let at_work = |s: &Session| {
+        matches!(
+            s.standing(),
+            Standing::Said(State::Waiting | State::Running | State::Stopping)
+        )
+    };
     match binding.action {
         Action::Back if is_base => "leave",
         Action::Pause if desk.session.as_ref().is_some_and(|s| !at_work(s)) => "resume",
@@ -144,22 +186,45 @@ fn label<'a>(desk: &Desk, binding: &'a keys::Binding, is_base: bool) -> &'a str 
     }
 }
 
-/// A frame with a title; returns what is inside. The focus shows without colour: by a mark and reverse video.
+/// A frame with a title; returns what is inside. The focus shows without colour: by a mark and
+/// reverse video.
 pub fn frame(buf: &mut Buffer, area: Rect, look: &Look, title: &str, focused: bool) -> Rect {
     let theme = &look.theme;
-    let style = if focused { theme.selected() } else { theme.title() };
+    let style = if focused {
+        theme.selected()
+    } else {
+        theme.title()
+    };
     let mark = if focused { ">" } else { "" };
-    let title = format!(" {mark}{} ", fit(title, usize::from(area.width).saturating_sub(5)));
-    let block = Block::bordered().border_set(theme.border_set()).border_style(theme.border()).title(Span::styled(title, style));
+    let title = format!(
+        " {mark}{} ",
+        fit(title, usize::from(area.width).saturating_sub(5))
+    );
+    let block = Block::bordered()
+        .border_set(theme.border_set())
+        .border_style(theme.border())
+        .title(Span::styled(title, style));
     let inner = block.inner(area);
     block.render(area, buf);
     inner
 }
 
 /// A frame in the middle of `area`, over whatever is there.
-pub fn popup(buf: &mut Buffer, area: Rect, look: &Look, title: &str, columns: u16, rows: u16) -> Rect {
+pub fn popup(
+    buf: &mut Buffer,
+    area: Rect,
+    look: &Look,
+    title: &str,
+    columns: u16,
+    rows: u16,
+) -> Rect {
     let (width, height) = (columns.min(area.width), rows.min(area.height));
-    let area = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
+    let area = Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 2,
+        width,
+        height,
+    };
     Clear.render(area, buf);
     frame(buf, area, look, title, true)
 }
@@ -180,13 +245,23 @@ pub fn put_row(buf: &mut Buffer, area: Rect, row: u16, text: &str, style: Style)
 
 /// A list's rows: how many to skip so that `selected` of `total` is in sight in `rows`.
 pub fn scrolled(selected: usize, total: usize, rows: usize) -> usize {
-    (selected + 1).saturating_sub(rows.saturating_sub(rows / 4).max(1)).min(total.saturating_sub(rows))
+    (selected + 1)
+        .saturating_sub(rows.saturating_sub(rows / 4).max(1))
+        .min(total.saturating_sub(rows))
 }
 
 /// A share as a bar in so many cells.
 pub fn bar(look: &Look, share: f64, cells: usize) -> String {
-    let full = if share.is_finite() { (share.clamp(0., 1.) * cells as f64).round() as usize } else { 0 };
-    let (done, left) = if look.theme.ascii { ("#", ".") } else { ("█", "░") };
+    let full = if share.is_finite() {
+        (share.clamp(0., 1.) * cells as f64).round() as usize
+    } else {
+        0
+    };
+    let (done, left) = if look.theme.ascii {
+        ("#", ".")
+    } else {
+        ("█", "░")
+    };
     done.repeat(full) + &left.repeat(cells - full)
 }
 

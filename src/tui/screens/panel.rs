@@ -91,30 +91,50 @@ impl Panel {
 /// The charts in the order in which they are shown: what happens at the moment comes first.
 pub fn in_order(session: &Session) -> Vec<Panel> {
     let (of_steps, of_experts) = CHARTS.split_at(OF_STEPS);
-    if session.is_learning() { [of_experts, of_steps].concat() } else { CHARTS.to_vec() }
+    if session.is_learning() {
+        [of_experts, of_steps].concat()
+    } else {
+        CHARTS.to_vec()
+    }
 }
 
 /// The lines of a panel's chart.
 fn curves<'a>(panel: Panel, session: &'a Session, look: &Look) -> Vec<Curve<'a>> {
     let steps = &session.model.steps;
-    let line = |i: usize, name: &'a str, series: &'a Series| Curve::new(name, series, look.theme.series(i));
+    let line = |i: usize, name: &'a str, series: &'a Series| {
+        Curve::new(name, series, look.theme.series(i))
+    };
     match panel {
         Panel::Loss => {
             let between = steps.intermediate.iter().enumerate().take(4);
-            let between = between.map(|(j, s)| Curve::new(format!("epoch {}", j + 1), s, look.theme.series(2 + j)).dim());
+            let between = between.map(|(j, s)| {
+                Curve::new(format!("epoch {}", j + 1), s, look.theme.series(2 + j)).dim()
+            });
             // the last one is drawn over the others
-            between.chain([line(1, "final", &steps.final_ratio), line(0, "total", &steps.matching_loss)]).collect()
+            between
+                .chain([
+                    line(1, "final", &steps.final_ratio),
+                    line(0, "total", &steps.matching_loss),
+                ])
+                .collect()
         }
         Panel::Accuracy => {
             let accuracy = session.model.accuracy.iter().enumerate();
             let named = accuracy.map(|(i, a)| {
-                let split = if a.split == Split::Test { "test" } else { "validation" };
+                let split = if a.split == Split::Test {
+                    "test"
+                } else {
+                    "validation"
+                };
                 let name = format!("{} {split}", clean(&a.network));
                 Curve::new(name, &a.series, look.theme.series(i))
             });
             named.collect()
         }
-        Panel::Reach => vec![line(0, "reach", &steps.reach), line(1, "alignment", &steps.alignment)],
+        Panel::Reach => vec![
+            line(0, "reach", &steps.reach),
+            line(1, "alignment", &steps.alignment),
+        ],
         Panel::Curvature | Panel::StepLength | Panel::Turn | Panel::ExpertAccuracy => {
             let experts = &session.model.experts;
             let skip = experts.len().saturating_sub(EXPERTS);
@@ -122,7 +142,11 @@ fn curves<'a>(panel: Panel, session: &'a Session, look: &Look) -> Vec<Curve<'a>>
             let last = experts.keys().next_back().copied();
             let curve = |(n, expert): (&u64, &'a Expert)| {
                 let i = *n as usize;
-                let curve = Curve::new(format!("expert {}", n + 1), panel.of(expert), look.theme.series(i));
+                let curve = Curve::new(
+                    format!("expert {}", n + 1),
+                    panel.of(expert),
+                    look.theme.series(i),
+                );
                 if last == Some(*n) { curve } else { curve.dim() }
             };
             shown.map(curve).collect()
@@ -130,8 +154,12 @@ fn curves<'a>(panel: Panel, session: &'a Session, look: &Look) -> Vec<Curve<'a>>
         Panel::Gradient => vec![line(0, "norm", &steps.image_gradient)],
         Panel::Perturbation => {
             let layers = steps.layers.iter().enumerate().take(8);
-            let layers = layers.map(|(i, s)| Curve::new(format!("layer {}", i + 1), s, look.theme.series(1 + i)).dim());
-            layers.chain([line(0, "all", &steps.perturbation)]).collect()
+            let layers = layers.map(|(i, s)| {
+                Curve::new(format!("layer {}", i + 1), s, look.theme.series(1 + i)).dim()
+            });
+            layers
+                .chain([line(0, "all", &steps.perturbation)])
+                .collect()
         }
         Panel::StudentRate => vec![line(0, "rate", &steps.student_lr)],
         Panel::Pictures | Panel::Log => Vec::new(),
@@ -139,7 +167,11 @@ fn curves<'a>(panel: Panel, session: &'a Session, look: &Look) -> Vec<Curve<'a>>
 }
 
 fn chart<'a>(panel: Panel, session: &'a Session, look: &'a Look) -> Chart<'a> {
-    let view = CHARTS.iter().position(|p| *p == panel).map(|i| session.views[i]).unwrap_or_default();
+    let view = CHARTS
+        .iter()
+        .position(|p| *p == panel)
+        .map(|i| session.views[i])
+        .unwrap_or_default();
     let mut chart = Chart::new("", &look.theme).view(view);
     for curve in curves(panel, session, look) {
         chart = chart.curve(curve);
@@ -160,7 +192,11 @@ fn extent(panel: Panel, session: &Session, look: &Look) -> Option<(f64, f64)> {
 /// "Experts: curvature  [zoom]": the chart itself says the latest values and its scale.
 fn title(panel: Panel, session: &Session) -> String {
     let mut title = panel.title().to_string();
-    if let Some(view) = CHARTS.iter().position(|p| *p == panel).map(|i| session.views[i]) {
+    if let Some(view) = CHARTS
+        .iter()
+        .position(|p| *p == panel)
+        .map(|i| session.views[i])
+    {
         for (on, name) in [(view.smooth > 0, "smooth"), (view.window.is_some(), "zoom")] {
             if on {
                 title += &format!("  [{name}]");
@@ -171,7 +207,14 @@ fn title(panel: Panel, session: &Session) -> String {
 }
 
 /// A chart in its frame.
-pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, panel: Panel, focused: bool) {
+pub fn draw(
+    buf: &mut Buffer,
+    area: Rect,
+    desk: &Desk,
+    session: &Session,
+    panel: Panel,
+    focused: bool,
+) {
     let inner = frame(buf, area, &desk.look, &title(panel, session), focused);
     let chart = chart(panel, session, &desk.look);
     if chart.extent().is_some() {
@@ -194,22 +237,49 @@ fn nothing_yet(panel: Panel) -> &'static str {
 pub fn draw_full(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
     let session = desk.session.as_ref()?;
     let first = Rect { height: 1, ..area };
-    put(buf, first, 0, &header::in_a_line(session), desk.look.theme.text());
+    put(
+        buf,
+        first,
+        0,
+        &header::in_a_line(session),
+        desk.look.theme.text(),
+    );
     let panel = session.focus();
-    let view = CHARTS.iter().position(|p| *p == panel).map(|i| session.views[i])?;
+    let view = CHARTS
+        .iter()
+        .position(|p| *p == panel)
+        .map(|i| session.views[i])?;
     let read = u16::from(view.cursor.is_some());
-    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + read), ..area };
+    let body = Rect {
+        y: area.y + 1,
+        height: area.height.saturating_sub(1 + read),
+        ..area
+    };
     draw(buf, body, desk, session, panel, true);
     if let Some(cursor) = view.cursor {
-        let row = Rect { y: area.bottom() - 1, height: 1, ..area };
-        put(buf, row, 0, &reading(panel, session, &desk.look, cursor), desk.look.theme.accent());
+        let row = Rect {
+            y: area.bottom() - 1,
+            height: 1,
+            ..area
+        };
+        put(
+            buf,
+            row,
+            0,
+            &reading(panel, session, &desk.look, cursor),
+            desk.look.theme.accent(),
+        );
     }
     None
 }
 
 /// "step 57: total 0.81, final 0.4"
 fn reading(panel: Panel, session: &Session, look: &Look, cursor: f64) -> String {
-    let of = if panel.is_of_experts() { "epoch" } else { "step" };
+    let of = if panel.is_of_experts() {
+        "epoch"
+    } else {
+        "step"
+    };
     let mut at = cursor;
     let mut values = Vec::new();
     for curve in curves(panel, session, look).iter().rev() {
@@ -226,7 +296,9 @@ fn reading(panel: Panel, session: &Session, look: &Look, cursor: f64) -> String 
 /// Keys of a chart at full size.
 pub fn act(action: Action, desk: &mut Desk) -> Next {
     let look = desk.look;
-    let Some(session) = &mut desk.session else { return Next::Close };
+    let Some(session) = &mut desk.session else {
+        return Next::Close;
+    };
     let panel = session.focus();
     let extent = extent(panel, session, &look);
     if let (Some(view), Some(extent)) = (session.view(panel), extent) {
@@ -253,7 +325,11 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
         Action::NextPanel | Action::PreviousPanel => {
             let order = in_order(session);
             let at = order.iter().position(|p| *p == panel).unwrap_or(0);
-            let by = if action == Action::NextPanel { 1 } else { order.len() - 1 };
+            let by = if action == Action::NextPanel {
+                1
+            } else {
+                order.len() - 1
+            };
             session.chosen = Some(order[(at + by) % order.len()]);
             Next::Stay
         }
@@ -263,8 +339,13 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
 
 /// The charts over steps share a cursor, and so do those over epochs.
 fn link_cursors(session: &mut Session, panel: Panel) {
-    let Some(cursor) = session.view(panel).map(|v| v.cursor) else { return };
-    for other in CHARTS.into_iter().filter(|p| p.is_of_experts() == panel.is_of_experts()) {
+    let Some(cursor) = session.view(panel).map(|v| v.cursor) else {
+        return;
+    };
+    for other in CHARTS
+        .into_iter()
+        .filter(|p| p.is_of_experts() == panel.is_of_experts())
+    {
         if let Some(view) = session.view(other) {
             view.cursor = cursor;
         }

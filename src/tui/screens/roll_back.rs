@@ -39,13 +39,19 @@ impl RollBack {
     }
 
     fn chosen(&self, desk: &mut Desk) -> Next {
-        let (Some(session), Some(&step)) = (&desk.session, self.steps.iter().flatten().nth(self.selected)) else {
+        let (Some(session), Some(&step)) = (
+            &desk.session,
+            self.steps.iter().flatten().nth(self.selected),
+        ) else {
             desk.say(Weight::Warning, "There is no checkpoint to go back to.");
             return Next::Close;
         };
         let now = session.model.step;
         let lost = now.saturating_sub(step);
-        let text = format!("The images and the student rate become those of step {step} again; {lost} steps after it are done anew.");
+        let text = format!(
+            "The images and the student rate become those of step {step} again; {lost} steps after \
+             it are done anew."
+        );
         Next::Replace(Layer::Confirm(Confirm::question(
             &format!("Go back from step {now} to {step}?"),
             &text,
@@ -56,19 +62,49 @@ impl RollBack {
     pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
         let session = desk.session.as_ref()?;
         let steps = self.steps.as_deref().unwrap_or_default();
-        let inner = popup(buf, area, &desk.look, "Go back to a checkpoint", 60, (steps.len() as u16).clamp(1, 15) + 2);
+        let inner = popup(
+            buf,
+            area,
+            &desk.look,
+            "Go back to a checkpoint",
+            60,
+            (steps.len() as u16).clamp(1, 15) + 2,
+        );
         if steps.is_empty() {
-            let text = if self.steps.is_some() { "There are no checkpoints yet." } else { "Looking for checkpoints .." };
+            let text = if self.steps.is_some() {
+                "There are no checkpoints yet."
+            } else {
+                "Looking for checkpoints .."
+            };
             put(buf, inner, 0, text, desk.look.theme.dim());
         }
         let skip = scrolled(self.selected, steps.len(), inner.height.into());
         for (row, (i, step)) in (0..inner.height).zip(steps.iter().enumerate().skip(skip)) {
-            let loss = session.model.steps.matching_loss.nearest(*step as f64).filter(|(x, _)| *x == *step as f64);
-            let time = session.model.checkpoints.iter().find(|c| c.step == *step).map(|c| c.file.as_str()).unwrap_or_default();
-            let loss = loss.map(|(_, y)| format!("matching loss {}", number(y))).unwrap_or_default();
+            let loss = session
+                .model
+                .steps
+                .matching_loss
+                .nearest(*step as f64)
+                .filter(|(x, _)| *x == *step as f64);
+            let time = session
+                .model
+                .checkpoints
+                .iter()
+                .find(|c| c.step == *step)
+                .map(|c| c.file.as_str())
+                .unwrap_or_default();
+            let loss = loss
+                .map(|(_, y)| format!("matching loss {}", number(y)))
+                .unwrap_or_default();
             let text = format!("step {step:<8} {loss:<24} {}", clean(time));
             if i == self.selected {
-                put_row(buf, inner, row, &format!(">{text}"), desk.look.theme.selected());
+                put_row(
+                    buf,
+                    inner,
+                    row,
+                    &format!(">{text}"),
+                    desk.look.theme.selected(),
+                );
             } else {
                 put_row(buf, inner, row, &format!(" {text}"), desk.look.theme.text());
             }

@@ -1,4 +1,5 @@
-//! The screen of a run: how it stands, its charts, its pictures, its log; and its result when it is done.
+//! The screen of a run: how it stands, its charts, its pictures, its log; and its result when it is
+//! done.
 
 use super::super::app::{Desk, Effect, Layer, Next};
 use super::super::backend::Command;
@@ -7,7 +8,9 @@ use super::super::model::{State, Weight};
 use super::super::session::{Session, Standing};
 use super::super::text::{clean, wrap};
 use super::panel::{self, CHARTS, Panel};
-use super::{Confirm, Log, RollBack, Samples, Then, Tweak, frame, header, log, put, samples, weight_style};
+use super::{
+    Confirm, Log, RollBack, Samples, Then, Tweak, frame, header, log, put, samples, weight_style,
+};
 use crate::run::event::{Labels, What};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -24,8 +27,15 @@ struct Plan {
 
 /// Divides the screen: the header, charts with the pictures beside them, the log below.
 fn plan(area: Rect, session: &Session) -> Plan {
-    let header = Rect { height: if area.height >= 18 { 3 } else { 2 }, ..area };
-    let mut body = Rect { y: area.y + header.height, height: area.height - header.height, ..area };
+    let header = Rect {
+        height: if area.height >= 18 { 3 } else { 2 },
+        ..area
+    };
+    let mut body = Rect {
+        y: area.y + header.height,
+        height: area.height - header.height,
+        ..area
+    };
     let mut panels = Vec::new();
 
     let wanted = ending_lines(session, usize::from(area.width).saturating_sub(2)).len() as u16 + 2;
@@ -35,31 +45,65 @@ fn plan(area: Rect, session: &Session) -> Plan {
         30..50 => wanted.clamp(8, 14),
         _ => wanted.clamp(12, 20),
     };
-    let log = Rect { y: body.bottom() - below, height: below, ..body };
+    let log = Rect {
+        y: body.bottom() - below,
+        height: below,
+        ..body
+    };
     body.height -= below;
 
-    let beside = if area.width >= 60 { (area.width * 3 / 10).clamp(22, 68).min((body.height * 2 + 2).max(22)) } else { 0 };
-    let charts = Rect { width: area.width - beside, ..body };
+    let beside = if area.width >= 60 {
+        (area.width * 3 / 10)
+            .clamp(22, 68)
+            .min((body.height * 2 + 2).max(22))
+    } else {
+        0
+    };
+    let charts = Rect {
+        width: area.width - beside,
+        ..body
+    };
 
     let most_columns = (charts.width / CHART.0).max(1);
     let most_rows = (charts.height / CHART.1).max(1);
     let slots = usize::from(most_columns * most_rows).min(CHARTS.len());
     let focus = session.focus();
     let order = panel::in_order(session);
-    let first = order.iter().position(|p| *p == focus).map_or(0, |i| i / slots * slots);
+    let first = order
+        .iter()
+        .position(|p| *p == focus)
+        .map_or(0, |i| i / slots * slots);
     let shown: Vec<Panel> = order.into_iter().skip(first).take(slots).collect();
     let rows = shown.len().div_ceil(most_columns.into()).max(1);
     let per_row = shown.len().div_ceil(rows).max(1);
     for (row, of_row) in shown.chunks(per_row).enumerate() {
-        let (top, bottom) = (share(charts.height, row, rows), share(charts.height, row + 1, rows));
+        let (top, bottom) = (
+            share(charts.height, row, rows),
+            share(charts.height, row + 1, rows),
+        );
         for (i, panel) in of_row.iter().enumerate() {
-            let (left, right) = (share(charts.width, i, of_row.len()), share(charts.width, i + 1, of_row.len()));
-            let place = Rect { x: charts.x + left, y: charts.y + top, width: right - left, height: bottom - top };
+            let (left, right) = (
+                share(charts.width, i, of_row.len()),
+                share(charts.width, i + 1, of_row.len()),
+            );
+            let place = Rect {
+                x: charts.x + left,
+                y: charts.y + top,
+                width: right - left,
+                height: bottom - top,
+            };
             panels.push((*panel, place));
         }
     }
     if beside > 0 {
-        panels.push((Panel::Pictures, Rect { x: charts.right(), width: beside, ..body }));
+        panels.push((
+            Panel::Pictures,
+            Rect {
+                x: charts.right(),
+                width: beside,
+                ..body
+            },
+        ));
     }
     if below > 0 {
         panels.push((Panel::Log, log));
@@ -90,7 +134,10 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
 fn draw_pictures(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focused: bool) {
     let theme = &desk.look.theme;
     let (ready, latest) = session.latest_picture();
-    let title = ready.map_or_else(|| Panel::Pictures.title().into(), |(s, _)| format!("Images, step {}", s.step));
+    let title = ready.map_or_else(
+        || Panel::Pictures.title().into(),
+        |(s, _)| format!("Images, step {}", s.step),
+    );
     let inner = frame(buf, area, &desk.look, &title, focused);
     match (ready, latest.and_then(|s| session.pictures.get(s))) {
         (Some((_, picture)), _) => samples::draw_overview(buf, inner, &desk.look, picture, session),
@@ -99,19 +146,40 @@ fn draw_pictures(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, f
                 put(buf, inner, row, &line, theme.warn());
             }
         }
-        (None, _) => put(buf, inner, 0, if latest.is_some() { "Reading .." } else { "No pictures yet." }, theme.dim()),
+        (None, _) => put(
+            buf,
+            inner,
+            0,
+            if latest.is_some() {
+                "Reading .."
+            } else {
+                "No pictures yet."
+            },
+            theme.dim(),
+        ),
     }
 }
 
 /// How the run ended, in words; empty while it goes on.
 fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
-    let Some(finished) = &session.model.finished else { return Vec::new() };
+    let Some(finished) = &session.model.finished else {
+        return Vec::new();
+    };
     if let Some(table) = crate::headless::table(finished) {
         return table.lines().map(|l| (clean(l), Weight::Normal)).collect();
     }
-    let What::RunFinished { reason, .. } = finished else { return Vec::new() };
-    let weight = if session.model.state == State::Failed { Weight::Failure } else { Weight::Warning };
-    wrap(&clean(reason.as_deref().unwrap_or_default()), cells).into_iter().map(|l| (l, weight)).collect()
+    let What::RunFinished { reason, .. } = finished else {
+        return Vec::new();
+    };
+    let weight = if session.model.state == State::Failed {
+        Weight::Failure
+    } else {
+        Weight::Warning
+    };
+    wrap(&clean(reason.as_deref().unwrap_or_default()), cells)
+        .into_iter()
+        .map(|l| (l, weight))
+        .collect()
 }
 
 fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focused: bool) {
@@ -126,13 +194,20 @@ fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focuse
     let mut used = 0;
     for (text, weight) in ending.iter().take(inner.height.into()) {
         // the first row of results is what it was all about
-        let is_headline = text.trim_start().starts_with(&Labels::Distilled.to_string());
-        let style = if is_headline { desk.look.theme.good() } else { weight_style(&desk.look, *weight) };
+        let is_headline = text
+            .trim_start()
+            .starts_with(&Labels::Distilled.to_string());
+        let style = if is_headline {
+            desk.look.theme.good()
+        } else {
+            weight_style(&desk.look, *weight)
+        };
         put(buf, inner, used, text, style);
         used += 1;
     }
     if session.standing() == Standing::Gone {
-        let text = "The engine is gone without a word; Space starts a new one, which goes on from the last checkpoint.";
+        let text = "The engine is gone without a word; Space starts a new one, which goes on from \
+                    the last checkpoint.";
         for line in wrap(text, inner.width.into()) {
             put(buf, inner, used, &line, desk.look.theme.bad());
             used += 1;
@@ -144,10 +219,25 @@ fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focuse
             used += 1;
         }
     }
-    let rest = Rect { y: inner.y + used.min(inner.height), height: inner.height.saturating_sub(used), ..inner };
-    let lines: Vec<_> = session.model.log.backwards().take(rest.height.into()).collect();
+    let rest = Rect {
+        y: inner.y + used.min(inner.height),
+        height: inner.height.saturating_sub(used),
+        ..inner
+    };
+    let lines: Vec<_> = session
+        .model
+        .log
+        .backwards()
+        .take(rest.height.into())
+        .collect();
     if lines.is_empty() && used == 0 {
-        put(buf, rest, 0, "Waiting for the engine's first words ..", desk.look.theme.dim());
+        put(
+            buf,
+            rest,
+            0,
+            "Waiting for the engine's first words ..",
+            desk.look.theme.dim(),
+        );
     }
     log::draw_lines(buf, rest, desk, &lines, false);
 }
@@ -155,7 +245,9 @@ fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focuse
 /// Keys of the run's screen, and of a chart at full size for what is not about the chart.
 pub fn act(action: Action, desk: &mut Desk) -> Next {
     let size = desk.size;
-    let Some(session) = &mut desk.session else { return Next::Close };
+    let Some(session) = &mut desk.session else {
+        return Next::Close;
+    };
     let focus = session.focus();
     match action {
         Action::Escape if session.forget_cursors() => {}
@@ -187,8 +279,14 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
                 return Next::Stay;
             }
             let text = "It writes a checkpoint first and can be resumed later.";
-            let then = Then::Send(Command::Stop { reason: "asked for in the app".into() });
-            return Next::Push(Layer::Confirm(Confirm::question("Stop this run?", text, then)));
+            let then = Then::Send(Command::Stop {
+                reason: "asked for in the app".into(),
+            });
+            return Next::Push(Layer::Confirm(Confirm::question(
+                "Stop this run?",
+                text,
+                then,
+            )));
         }
         Action::Pause => return pause(desk),
         Action::Checkpoint => desk.send(Command::Checkpoint),
@@ -205,7 +303,9 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
             }
         }
         Action::NextPanel | Action::PreviousPanel => cycle(session, action == Action::NextPanel),
-        Action::Up | Action::Down | Action::Left | Action::Right => step(session, body(size), action),
+        Action::Up | Action::Down | Action::Left | Action::Right => {
+            step(session, body(size), action)
+        }
         _ => {}
     }
     Next::Stay
@@ -219,16 +319,28 @@ fn body(size: (u16, u16)) -> Rect {
 /// Gives the focus to the panel at this place.
 pub fn click(desk: &mut Desk, column: u16, row: u16) {
     let area = body(desk.size);
-    let Some(session) = desk.session.as_mut().filter(|_| area.width >= 40 && area.height >= 9) else { return };
+    let Some(session) = desk
+        .session
+        .as_mut()
+        .filter(|_| area.width >= 40 && area.height >= 9)
+    else {
+        return;
+    };
     let at = Position { x: column, y: row };
-    if let Some((panel, _)) = plan(area, session).panels.into_iter().find(|(_, r)| r.contains(at)) {
+    if let Some((panel, _)) = plan(area, session)
+        .panels
+        .into_iter()
+        .find(|(_, r)| r.contains(at))
+    {
         session.chosen = Some(panel);
     }
 }
 
 /// Pauses, goes on, or starts a new engine where there is none.
 fn pause(desk: &mut Desk) -> Next {
-    let Some(session) = &desk.session else { return Next::Stay };
+    let Some(session) = &desk.session else {
+        return Next::Stay;
+    };
     match session.standing() {
         Standing::Said(State::Paused) => desk.send(Command::Resume),
         Standing::Said(State::Done) => desk.say(Weight::Normal, "The run is done."),
@@ -238,17 +350,28 @@ fn pause(desk: &mut Desk) -> Next {
         }
         Standing::Perhaps => {
             let host = session.host();
-            let text = format!("The latest one was on {host} and has not said that it ended. Two at work at once would spoil the run.");
-            return Next::Push(Layer::Confirm(Confirm::question("Start an engine here?", &text, Then::Resume)));
+            let text = format!(
+                "The latest one was on {host} and has not said that it ended. Two at work at once \
+                 would spoil the run."
+            );
+            return Next::Push(Layer::Confirm(Confirm::question(
+                "Start an engine here?",
+                &text,
+                Then::Resume,
+            )));
         }
         Standing::Said(State::Stopped | State::Failed) | Standing::Gone => desk.resume(),
-        Standing::Said(State::Waiting | State::Running | State::Stopping) => desk.send(Command::Pause),
+        Standing::Said(State::Waiting | State::Running | State::Stopping) => {
+            desk.send(Command::Pause)
+        }
     }
     Next::Stay
 }
 
 fn open_samples(desk: &mut Desk) -> Next {
-    let Some(session) = &desk.session else { return Next::Stay };
+    let Some(session) = &desk.session else {
+        return Next::Stay;
+    };
     if session.model.samples.is_empty() {
         desk.say(Weight::Normal, "There are no pictures yet.");
         return Next::Stay;
@@ -257,7 +380,9 @@ fn open_samples(desk: &mut Desk) -> Next {
 }
 
 fn open_tweak(desk: &mut Desk) -> Next {
-    let Some(session) = &desk.session else { return Next::Stay };
+    let Some(session) = &desk.session else {
+        return Next::Stay;
+    };
     let tweak = Tweak::of(session);
     if session.profile.is_none() {
         let run = session.run.clone();
@@ -267,13 +392,17 @@ fn open_tweak(desk: &mut Desk) -> Next {
 }
 
 fn cycle(session: &mut Session, forward: bool) {
-    let all: Vec<Panel> = panel::in_order(session).into_iter().chain([Panel::Pictures, Panel::Log]).collect();
+    let all: Vec<Panel> = panel::in_order(session)
+        .into_iter()
+        .chain([Panel::Pictures, Panel::Log])
+        .collect();
     let at = all.iter().position(|p| *p == session.focus()).unwrap_or(0);
     let by = if forward { 1 } else { all.len() - 1 };
     session.chosen = Some(all[(at + by) % all.len()]);
 }
 
-/// Moves the focus to the nearest panel on that side; where there is none on the screen, to the next or the one before.
+/// Moves the focus to the nearest panel on that side; where there is none on the screen, to the
+/// next or the one before.
 fn step(session: &mut Session, area: Rect, action: Action) {
     if area.width < 40 || area.height < 9 {
         return cycle(session, matches!(action, Action::Down | Action::Right));
@@ -288,7 +417,12 @@ fn step(session: &mut Session, area: Rect, action: Action) {
         Action::Left => r.right() <= from.x,
         _ => r.x >= from.right(),
     };
-    let middle = |r: &Rect| (i32::from(r.x) + i32::from(r.width) / 2, i32::from(r.y) + i32::from(r.height) / 2);
+    let middle = |r: &Rect| {
+        (
+            i32::from(r.x) + i32::from(r.width) / 2,
+            i32::from(r.y) + i32::from(r.height) / 2,
+        )
+    };
     let (x, y) = middle(from);
     let distance = |r: &Rect| {
         let (px, py) = middle(r);
@@ -298,7 +432,11 @@ fn step(session: &mut Session, area: Rect, action: Action) {
             _ => (px - x).abs() + (py - y).abs() * 6,
         }
     };
-    match panels.iter().filter(|(_, r)| beyond(r)).min_by_key(|(_, r)| distance(r)) {
+    match panels
+        .iter()
+        .filter(|(_, r)| beyond(r))
+        .min_by_key(|(_, r)| distance(r))
+    {
         Some((panel, _)) => session.chosen = Some(*panel),
         None => cycle(session, matches!(action, Action::Down | Action::Right)),
     }

@@ -1,4 +1,5 @@
-//! The synthetic images: a gallery by class, one image large beside what it started from, and the steps between.
+//! The synthetic images: a gallery by class, one image large beside what it started from, and the
+//! steps between.
 
 use super::super::app::{Desk, Next};
 use super::super::keys::Action;
@@ -27,7 +28,12 @@ pub struct Samples {
 
 impl Default for Samples {
     fn default() -> Self {
-        Self { step: None, selected: (0, 0), zoomed: false, tile: 2 }
+        Self {
+            step: None,
+            selected: (0, 0),
+            zoomed: false,
+            tile: 2,
+        }
     }
 }
 
@@ -43,13 +49,17 @@ struct Grid {
 impl Samples {
     /// The sample to show.
     fn current<'a>(&self, model: &'a Model) -> Option<&'a Sample> {
-        let chosen = self.step.and_then(|step| model.samples.iter().rev().find(|s| s.step <= step));
+        let chosen = self
+            .step
+            .and_then(|step| model.samples.iter().rev().find(|s| s.step <= step));
         chosen.or(model.samples.last())
     }
 
     /// The samples whose pictures this screen needs.
     pub fn wanted<'a>(&self, model: &'a Model) -> impl Iterator<Item = &'a Sample> {
-        self.current(model).into_iter().chain(model.samples.first().filter(|_| self.zoomed))
+        self.current(model)
+            .into_iter()
+            .chain(model.samples.first().filter(|_| self.zoomed))
     }
 
     pub fn act(&mut self, action: Action, desk: &mut Desk) -> Next {
@@ -71,7 +81,9 @@ impl Samples {
             Action::ZoomOut => self.tile = self.tile.saturating_sub(1),
             _ => {}
         }
-        let Some(session) = &desk.session else { return Next::Close };
+        let Some(session) = &desk.session else {
+            return Next::Close;
+        };
         match action {
             Action::Left => self.scrub(&session.model, -1),
             Action::Right => self.scrub(&session.model, 1),
@@ -84,15 +96,27 @@ impl Samples {
 
     /// Goes to another step that there are pictures of; after the last one, the latest again.
     fn scrub(&mut self, model: &Model, by: isize) {
-        let Some(at) = self.current(model).and_then(|c| model.samples.iter().position(|s| s.step == c.step)) else { return };
+        let Some(at) = self
+            .current(model)
+            .and_then(|c| model.samples.iter().position(|s| s.step == c.step))
+        else {
+            return;
+        };
         let wanted = at.saturating_add_signed(by).min(model.samples.len() - 1);
         self.step = (wanted + 1 < model.samples.len()).then(|| model.samples[wanted].step);
     }
 
     fn select(&mut self, action: Action, session: &Session, size: (u16, u16)) {
-        let picture = self.current(&session.model).and_then(|s| session.pictures.get(s)).and_then(Result::ok);
+        let picture = self
+            .current(&session.model)
+            .and_then(|s| session.pictures.get(s))
+            .and_then(Result::ok);
         let Some(picture) = picture else { return };
-        let grid = self.grid(picture, session, (size.0.saturating_sub(2), size.1.saturating_sub(4)));
+        let grid = self.grid(
+            picture,
+            session,
+            (size.0.saturating_sub(2), size.1.saturating_sub(4)),
+        );
         let flat: Vec<(usize, usize)> = grid.rows.iter().flatten().copied().collect();
         let index = flat.iter().position(|p| *p == self.selected).unwrap_or(0);
         let (row, column) = grid.find(self.selected);
@@ -124,10 +148,17 @@ impl Samples {
         let side = side(picture, session);
         let (classes, images) = (picture.rows(side), picture.columns(side));
         // as large as asked for, but a whole tile with its name has to fit
-        let fits = |t: &&u16| **t < room.0.max(TILES[0] + 1) && **t / 2 < room.1.max(TILES[0] / 2 + 1);
-        let tile = TILES[..=self.tile].iter().rev().find(fits).copied().unwrap_or(TILES[0]);
+        let fits =
+            |t: &&u16| **t < room.0.max(TILES[0] + 1) && **t / 2 < room.1.max(TILES[0] / 2 + 1);
+        let tile = TILES[..=self.tile]
+            .iter()
+            .rev()
+            .find(fits)
+            .copied()
+            .unwrap_or(TILES[0]);
         let columns = usize::from(room.0 / (tile + 1)).max(1);
-        // a class stays together: on one row, beside others if there is room, or on as many rows as it takes
+        // a class stays together: on one row, beside others if there is room, or on as many rows as
+        // it takes
         let of_class = |class: usize| (0..images).map(move |i| (class, i));
         let beside = (columns / images.max(1)).max(1);
         let all: Vec<usize> = (0..classes).collect();
@@ -136,7 +167,11 @@ impl Samples {
             row.chunks(columns).map(<[_]>::to_vec).collect::<Vec<_>>()
         });
         let rows = rows.collect();
-        Grid { rows, per_page: usize::from(room.1 / (tile / 2 + 1)).max(1), tile: (tile, tile / 2) }
+        Grid {
+            rows,
+            per_page: usize::from(room.1 / (tile / 2 + 1)).max(1),
+            tile: (tile, tile / 2),
+        }
     }
 
     pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
@@ -148,14 +183,27 @@ impl Samples {
             put(buf, inner, 0, "There are no pictures yet.", theme.dim());
             return None;
         };
-        let at = samples.iter().position(|s| s.step == sample.step).unwrap_or(0);
-        let latest = if self.step.is_none() { ", the latest" } else { "" };
-        let title = format!("Step {}{latest} ({} of {})", sample.step, at + 1, samples.len());
+        let at = samples
+            .iter()
+            .position(|s| s.step == sample.step)
+            .unwrap_or(0);
+        let latest = if self.step.is_none() {
+            ", the latest"
+        } else {
+            ""
+        };
+        let title = format!(
+            "Step {}{latest} ({} of {})",
+            sample.step,
+            at + 1,
+            samples.len()
+        );
         let inner = frame(buf, area, &desk.look, &title, true);
         match session.pictures.get(sample) {
             None => put(buf, inner, 0, "Reading ..", theme.dim()),
             Some(Err(problem)) => {
-                for (row, line) in (0..inner.height).zip(wrap(&clean(problem), inner.width.into())) {
+                for (row, line) in (0..inner.height).zip(wrap(&clean(problem), inner.width.into()))
+                {
                     put(buf, inner, row, &line, theme.warn());
                 }
             }
@@ -165,9 +213,20 @@ impl Samples {
         None
     }
 
-    fn draw_gallery(&self, buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, picture: &Picture) {
+    fn draw_gallery(
+        &self,
+        buf: &mut Buffer,
+        area: Rect,
+        desk: &Desk,
+        session: &Session,
+        picture: &Picture,
+    ) {
         let theme = &desk.look.theme;
-        let grid = self.grid(picture, session, (area.width, area.height.saturating_sub(1)));
+        let grid = self.grid(
+            picture,
+            session,
+            (area.width, area.height.saturating_sub(1)),
+        );
         let (row, _) = grid.find(self.selected);
         let first = row / grid.per_page * grid.per_page;
         let side = side(picture, session);
@@ -175,15 +234,35 @@ impl Samples {
             let y = area.y + i as u16 * (grid.tile.1 + 1);
             for (j, (class, image)) in tiles.iter().enumerate() {
                 let x = area.x + j as u16 * (grid.tile.0 + 1);
-                let place = Rect { x, y, width: grid.tile.0, height: grid.tile.1 + 1 }.intersection(area);
+                let place = Rect {
+                    x,
+                    y,
+                    width: grid.tile.0,
+                    height: grid.tile.1 + 1,
+                }
+                .intersection(area);
                 let name = class_name(session, *class);
-                let name = if picture.columns(side) > 1 { format!("{name} {}", image + 1) } else { name };
+                let name = if picture.columns(side) > 1 {
+                    format!("{name} {}", image + 1)
+                } else {
+                    name
+                };
                 if self.selected == (*class, *image) {
-                    put(buf, place, 0, &fit(&format!(">{name}"), place.width.into()), theme.selected());
+                    put(
+                        buf,
+                        place,
+                        0,
+                        &fit(&format!(">{name}"), place.width.into()),
+                        theme.selected(),
+                    );
                 } else {
                     put(buf, place, 0, &fit(&name, place.width.into()), theme.dim());
                 }
-                let place = Rect { y: place.y + 1, height: place.height.saturating_sub(1), ..place };
+                let place = Rect {
+                    y: place.y + 1,
+                    height: place.height.saturating_sub(1),
+                    ..place
+                };
                 draw_tile(buf, place, &desk.look, picture, side, (*class, *image));
             }
         }
@@ -193,24 +272,64 @@ impl Samples {
     }
 
     /// One image as large as it goes, and what it started from.
-    fn draw_one(&self, buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, picture: &Picture) {
+    fn draw_one(
+        &self,
+        buf: &mut Buffer,
+        area: Rect,
+        desk: &Desk,
+        session: &Session,
+        picture: &Picture,
+    ) {
         let theme = &desk.look.theme;
         let side = side(picture, session);
         let (class, image) = self.selected;
-        let heading = format!("{}, image {} of {}", class_name(session, class), image + 1, picture.columns(side));
+        let heading = format!(
+            "{}, image {} of {}",
+            class_name(session, class),
+            image + 1,
+            picture.columns(side)
+        );
         put(buf, area, 0, &heading, theme.title());
-        let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+        let body = Rect {
+            y: area.y + 1,
+            height: area.height.saturating_sub(1),
+            ..area
+        };
         let start = session.model.samples.first().filter(|_| area.width >= 40);
-        let half = if start.is_some() { body.width / 2 } else { body.width };
-        let mut sides = vec![(Rect { width: half, ..body }, "now".to_string(), Some(picture))];
+        let half = if start.is_some() {
+            body.width / 2
+        } else {
+            body.width
+        };
+        let mut sides = vec![(
+            Rect {
+                width: half,
+                ..body
+            },
+            "now".to_string(),
+            Some(picture),
+        )];
         if let Some(start) = start {
             let name = format!("at the start (step {})", start.step);
-            let right = Rect { x: body.x + half, width: body.width - half, ..body };
-            sides.push((right, name, session.pictures.get(start).and_then(Result::ok)));
+            let right = Rect {
+                x: body.x + half,
+                width: body.width - half,
+                ..body
+            };
+            sides.push((
+                right,
+                name,
+                session.pictures.get(start).and_then(Result::ok),
+            ));
         }
         for (place, name, picture) in sides {
             put(buf, place, 0, &name, theme.dim());
-            let place = Rect { y: place.y + 1, height: place.height.saturating_sub(1), width: place.width.saturating_sub(1), ..place };
+            let place = Rect {
+                y: place.y + 1,
+                height: place.height.saturating_sub(1),
+                width: place.width.saturating_sub(1),
+                ..place
+            };
             match picture {
                 Some(picture) => draw_tile(buf, place, &desk.look, picture, side, self.selected),
                 None => put(buf, place, 0, "Reading ..", theme.dim()),
@@ -222,30 +341,62 @@ impl Samples {
 impl Grid {
     /// Row and column of an image.
     fn find(&self, image: (usize, usize)) -> (usize, usize) {
-        let place = self.rows.iter().enumerate().find_map(|(r, row)| Some((r, row.iter().position(|i| *i == image)?)));
+        let place = self
+            .rows
+            .iter()
+            .enumerate()
+            .find_map(|(r, row)| Some((r, row.iter().position(|i| *i == image)?)));
         place.unwrap_or((0, 0))
     }
 }
 
 /// Pixels of an image's side.
 fn side(picture: &Picture, session: &Session) -> usize {
-    let size = session.model.dataset.as_ref().and_then(|d| usize::try_from(d.size).ok());
-    size.filter(|s| *s > 0).unwrap_or(picture.width.min(picture.height).max(1))
+    let size = session
+        .model
+        .dataset
+        .as_ref()
+        .and_then(|d| usize::try_from(d.size).ok());
+    size.filter(|s| *s > 0)
+        .unwrap_or(picture.width.min(picture.height).max(1))
 }
 
 fn class_name(session: &Session, class: usize) -> String {
-    let name = session.model.dataset.as_ref().and_then(|d| d.classes.get(class));
+    let name = session
+        .model
+        .dataset
+        .as_ref()
+        .and_then(|d| d.classes.get(class));
     name.map_or_else(|| format!("class {class}"), |n| clean(n))
 }
 
-fn draw_tile(buf: &mut Buffer, area: Rect, look: &Look, picture: &Picture, side: usize, (class, image): (usize, usize)) {
+fn draw_tile(
+    buf: &mut Buffer,
+    area: Rect,
+    look: &Look,
+    picture: &Picture,
+    side: usize,
+    (class, image): (usize, usize),
+) {
     if let Some(tile) = picture.tile(side, class, image) {
-        PictureView { picture: &tile, theme: &look.theme, ascii: look.ascii_pictures }.render(area, buf);
+        PictureView {
+            picture: &tile,
+            theme: &look.theme,
+            ascii: look.ascii_pictures,
+        }
+        .render(area, buf);
     }
 }
 
-/// As many images as can be recognised in `area`: the first of every class, then the second, each as large as possible.
-pub fn draw_overview(buf: &mut Buffer, area: Rect, look: &Look, picture: &Picture, session: &Session) {
+/// As many images as can be recognised in `area`: the first of every class, then the second, each
+/// as large as possible.
+pub fn draw_overview(
+    buf: &mut Buffer,
+    area: Rect,
+    look: &Look,
+    picture: &Picture,
+    session: &Session,
+) {
     /// Fewer pixels than this, a cell each, show nothing.
     const NARROWEST: u16 = 6;
     let side = side(picture, session);
@@ -253,13 +404,28 @@ pub fn draw_overview(buf: &mut Buffer, area: Rect, look: &Look, picture: &Pictur
     let wanted = classes.clamp(1, 20);
     let holds = |tile: u16| usize::from(area.width / tile) * usize::from(area.height / (tile / 2));
     let widest = area.width.min(area.height * 2).max(NARROWEST);
-    let tile = (NARROWEST..=widest).rev().step_by(2).find(|t| holds(*t) >= wanted).unwrap_or(NARROWEST);
-    let (columns, rows) = (usize::from(area.width / tile), usize::from(area.height / (tile / 2)));
+    let tile = (NARROWEST..=widest)
+        .rev()
+        .step_by(2)
+        .find(|t| holds(*t) >= wanted)
+        .unwrap_or(NARROWEST);
+    let (columns, rows) = (
+        usize::from(area.width / tile),
+        usize::from(area.height / (tile / 2)),
+    );
     let order = (0..images).flat_map(|image| (0..classes).map(move |class| (class, image)));
     for (i, tile_of) in order.take(columns * rows).enumerate() {
-        let (x, y) = ((i % columns) as u16 * tile, (i / columns) as u16 * (tile / 2));
+        let (x, y) = (
+            (i % columns) as u16 * tile,
+            (i / columns) as u16 * (tile / 2),
+        );
         // a column between two images keeps them apart
-        let place = Rect { x: area.x + x, y: area.y + y, width: tile - 1, height: tile / 2 };
+        let place = Rect {
+            x: area.x + x,
+            y: area.y + y,
+            width: tile - 1,
+            height: tile / 2,
+        };
         draw_tile(buf, place, look, picture, side, tile_of);
     }
 }

@@ -1,4 +1,5 @@
-//! The settings that can be changed while the run goes on: what each may be, and what the engine said to a change.
+//! The settings that can be changed while the run goes on: what each may be, and what the engine
+//! said to a change.
 
 use super::super::app::{Desk, Next};
 use super::super::backend::Command;
@@ -40,9 +41,21 @@ fn value(profile: &Profile, key: &Key) -> String {
 impl Tweak {
     /// Those settings of a run that can still change: the experts' only until they are trained.
     pub fn of(session: &Session) -> Self {
-        let trains = session.model.step == 0 && matches!(session.model.phase, None | Some(Phase::Data | Phase::Experts));
-        let keys = schema().iter().filter(|k| k.live && (trains || k.section() != "expert")).collect();
-        Self { keys, selected: 0, line: None, answer: None }
+        let trains = session.model.step == 0
+            && matches!(
+                session.model.phase,
+                None | Some(Phase::Data | Phase::Experts)
+            );
+        let keys = schema()
+            .iter()
+            .filter(|k| k.live && (trains || k.section() != "expert"))
+            .collect();
+        Self {
+            keys,
+            selected: 0,
+            line: None,
+            answer: None,
+        }
     }
 
     /// The engine has answered a change.
@@ -64,7 +77,11 @@ impl Tweak {
                     };
                     if !choices.is_empty() {
                         let at = choices.iter().position(|c| *c == line.text()).unwrap_or(0);
-                        let by = if action == Action::Down { 1 } else { choices.len() - 1 };
+                        let by = if action == Action::Down {
+                            1
+                        } else {
+                            choices.len() - 1
+                        };
                         *line = Line::new(choices[(at + by) % choices.len()]);
                     }
                 }
@@ -102,13 +119,20 @@ impl Tweak {
 
     fn edit_text(&self) -> Option<String> {
         let line = self.line.as_ref()?;
-        Some(format!("{}={}", self.keys.get(self.selected)?.path, line.text().trim()))
+        Some(format!(
+            "{}={}",
+            self.keys.get(self.selected)?.path,
+            line.text().trim()
+        ))
     }
 
     fn send(&mut self, desk: &mut Desk) {
         let Some(edit) = self.edit_text() else { return };
         self.line = None;
-        self.answer = Some((Weight::Normal, format!("set {edit}: sent, waiting for the answer")));
+        self.answer = Some((
+            Weight::Normal,
+            format!("set {edit}: sent, waiting for the answer"),
+        ));
         desk.send(Command::Set { edit });
     }
 
@@ -124,48 +148,94 @@ impl Tweak {
         let theme = &desk.look.theme;
         let session = desk.session.as_ref()?;
         let keys = &self.keys;
-        let inner = popup(buf, area, &desk.look, "Tweak: what can change while the run goes on", COLUMNS, keys.len() as u16 + BELOW + 2);
+        let inner = popup(
+            buf,
+            area,
+            &desk.look,
+            "Tweak: what can change while the run goes on",
+            COLUMNS,
+            keys.len() as u16 + BELOW + 2,
+        );
         let Some(profile) = &session.profile else {
             put(buf, inner, 0, "Reading the settings ..", theme.dim());
             return None;
         };
         let below = BELOW.min(inner.height / 2);
-        let list = Rect { height: inner.height - below, ..inner };
+        let list = Rect {
+            height: inner.height - below,
+            ..inner
+        };
         let skip = scrolled(self.selected, keys.len(), list.height.into());
         let mut cursor = None;
         for (row, (i, key)) in (0..list.height).zip(keys.iter().enumerate().skip(skip)) {
             let name = pad(key.path, NAMES);
-            let unit = if key.unit.is_empty() { String::new() } else { format!(" {}", key.unit) };
+            let unit = if key.unit.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", key.unit)
+            };
             let selected = i == self.selected;
             match &self.line {
                 Some(line) if selected => {
                     let cells = usize::from(list.width).saturating_sub(NAMES + 2);
                     let (text, at) = line.shown(cells);
                     put_row(buf, list, row, &format!(">{name} {text}"), theme.accent());
-                    cursor = Some(Position { x: list.x + (NAMES + 2 + at) as u16, y: list.y + row });
+                    cursor = Some(Position {
+                        x: list.x + (NAMES + 2 + at) as u16,
+                        y: list.y + row,
+                    });
                 }
                 _ => {
                     let value = pad(&clean(&value(profile, key)), VALUES);
                     let mark = if selected { ">" } else { " " };
-                    let style = if selected { theme.selected() } else { theme.text() };
+                    let style = if selected {
+                        theme.selected()
+                    } else {
+                        theme.text()
+                    };
                     let expected = clean(&key.expected());
                     let room = usize::from(list.width).saturating_sub(NAMES + VALUES + 3);
-                    let unit = if width(&expected) + width(&unit) > room { String::new() } else { unit };
-                    put_row(buf, list, row, &format!("{mark}{name} {value} {expected}{unit}"), style);
+                    let unit = if width(&expected) + width(&unit) > room {
+                        String::new()
+                    } else {
+                        unit
+                    };
+                    put_row(
+                        buf,
+                        list,
+                        row,
+                        &format!("{mark}{name} {value} {expected}{unit}"),
+                        style,
+                    );
                 }
             }
         }
-        let foot = Rect { x: inner.x + 1, y: list.bottom(), height: below, width: inner.width.saturating_sub(2) };
+        let foot = Rect {
+            x: inner.x + 1,
+            y: list.bottom(),
+            height: below,
+            width: inner.width.saturating_sub(2),
+        };
         self.draw_foot(buf, foot, desk, profile, keys.get(self.selected).copied());
         cursor
     }
 
     /// What the selected key means, what it may be, and what was said to it.
-    fn draw_foot(&self, buf: &mut Buffer, area: Rect, desk: &Desk, profile: &Profile, key: Option<&Key>) {
+    fn draw_foot(
+        &self,
+        buf: &mut Buffer,
+        area: Rect,
+        desk: &Desk,
+        profile: &Profile,
+        key: Option<&Key>,
+    ) {
         let theme = &desk.look.theme;
         let Some(key) = key else { return };
         let cells = usize::from(area.width);
-        let mut lines: Vec<_> = wrap(&clean(key.meaning), cells).into_iter().map(|l| (l, theme.text())).collect();
+        let mut lines: Vec<_> = wrap(&clean(key.meaning), cells)
+            .into_iter()
+            .map(|l| (l, theme.text()))
+            .collect();
         lines.push((format!("Expected: {}", clean(&key.expected())), theme.dim()));
         let said = match (self.problem(profile), &self.answer) {
             (Some(problem), _) => Some((problem, theme.warn())),

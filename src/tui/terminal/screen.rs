@@ -1,4 +1,5 @@
-//! Frames on their way to the terminal: whole ones, inside a synchronized update, and none that changes nothing.
+//! Frames on their way to the terminal: whole ones, inside a synchronized update, and none that
+//! changes nothing.
 
 use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
@@ -14,15 +15,19 @@ const BEGIN_UPDATE: &str = "\x1b[?2026h";
 pub const END_UPDATE: &str = "\x1b[?2026l";
 
 /// The size where the terminal does not know its own.
-const USUAL_SIZE: Size = Size { width: 80, height: 24 };
+const USUAL_SIZE: Size = Size {
+    width: 80,
+    height: 24,
+};
 
 /// What is drawn on.
 pub type Screen = Terminal<Tty>;
 
 /// A frame as escape sequences.
 ///
-/// Not ratatui's backend over crossterm: that one asks the terminal for its size and its cursor, which can stall when it is gone; under
-/// NO_COLOR it sends resets that wipe reverse video; and it sends the 16 colours in the form of the 256.
+/// Not ratatui's backend over crossterm: that one asks the terminal for its size and its cursor,
+/// which can stall when it is gone; under NO_COLOR it sends resets that wipe reverse video; and it
+/// sends the 16 colours in the form of the 256.
 #[derive(Debug)]
 pub struct Tty {
     /// What is to be sent.
@@ -58,10 +63,19 @@ impl Tty {
         let anew = from.modifier != to.modifier;
         if anew {
             codes.push("0".into());
-            codes.extend((1..).zip(MODIFIERS).filter(|(_, m)| to.modifier.contains(*m)).map(|(code, _)| code.to_string()));
+            codes.extend(
+                (1..)
+                    .zip(MODIFIERS)
+                    .filter(|(_, m)| to.modifier.contains(*m))
+                    .map(|(code, _)| code.to_string()),
+            );
         }
         for (before, after, base) in [(from.fg, to.fg, 30), (from.bg, to.bg, 40)] {
-            if if anew { after != Color::Reset } else { after != before } {
+            if if anew {
+                after != Color::Reset
+            } else {
+                after != before
+            } {
                 codes.push(colour_code(after, base));
             }
         }
@@ -111,8 +125,18 @@ pub struct Painter<W> {
 impl<W: Write> Painter<W> {
     /// Sends to `to`; `file` is asked for the size.
     pub fn new(to: W, file: Option<File>) -> io::Result<Self> {
-        let screen = Terminal::new(Tty { frame: String::new(), cells_end: 0, file })?;
-        Ok(Self { screen, to, cursor: String::new(), stale: true, written: 0 })
+        let screen = Terminal::new(Tty {
+            frame: String::new(),
+            cells_end: 0,
+            file,
+        })?;
+        Ok(Self {
+            screen,
+            to,
+            cursor: String::new(),
+            stale: true,
+            written: 0,
+        })
     }
 
     /// Draws a frame and sends what changed since the last one; nothing if nothing did.
@@ -212,15 +236,27 @@ impl Backend for Tty {
     }
 
     fn size(&self) -> io::Result<Size> {
-        let Some(file) = &self.file else { return Ok(USUAL_SIZE) };
+        let Some(file) = &self.file else {
+            return Ok(USUAL_SIZE);
+        };
         let size = rustix::termios::tcgetwinsize(file)?;
         // a serial line, say, has no size
         let known = size.ws_col > 0 && size.ws_row > 0;
-        Ok(if known { Size { width: size.ws_col, height: size.ws_row } } else { USUAL_SIZE })
+        Ok(if known {
+            Size {
+                width: size.ws_col,
+                height: size.ws_row,
+            }
+        } else {
+            USUAL_SIZE
+        })
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {
-        Ok(WindowSize { columns_rows: self.size()?, pixels: Size::ZERO })
+        Ok(WindowSize {
+            columns_rows: self.size()?,
+            pixels: Size::ZERO,
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -242,7 +278,10 @@ mod tests {
 
     impl Write for Wire {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            self.0
+                .lock()
+                .expect("not poisoned")
+                .extend_from_slice(bytes);
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -253,16 +292,26 @@ mod tests {
     fn painter() -> (Painter<Wire>, impl Fn() -> String) {
         let wire = Wire::default();
         let sent = wire.0.clone();
-        let take = move || String::from_utf8(std::mem::take(&mut *sent.lock().expect("not poisoned"))).expect("text");
+        let take = move || {
+            String::from_utf8(std::mem::take(&mut *sent.lock().expect("not poisoned")))
+                .expect("text")
+        };
         (Painter::new(wire, None).expect("a screen"), take)
     }
 
     #[test]
     fn a_frame_is_one_synchronized_update() {
         let (mut painter, sent) = painter();
-        painter.draw(|f| f.render_widget("hello", f.area())).expect("drawn");
+        painter
+            .draw(|f| f.render_widget("hello", f.area()))
+            .expect("drawn");
         let bytes = sent();
-        assert!(bytes.starts_with("\x1b[?2026h") && bytes.ends_with("\x1b[?2026l") && bytes.contains("hello"), "{bytes:?}");
+        assert!(
+            bytes.starts_with("\x1b[?2026h")
+                && bytes.ends_with("\x1b[?2026l")
+                && bytes.contains("hello"),
+            "{bytes:?}"
+        );
         assert_eq!(bytes.len() as u64, painter.written());
     }
 
@@ -274,31 +323,49 @@ mod tests {
         sent();
         painter.draw(view).expect("drawn");
         assert_eq!(sent(), "");
-        painter.draw(|f| f.render_widget("hallo".reversed(), f.area())).expect("drawn");
+        painter
+            .draw(|f| f.render_widget("hallo".reversed(), f.area()))
+            .expect("drawn");
         let change = sent();
-        assert!(change.contains('a') && !change.contains("ll") && change.len() < 80, "{change:?}");
+        assert!(
+            change.contains('a') && !change.contains("ll") && change.len() < 80,
+            "{change:?}"
+        );
     }
 
     #[test]
     fn the_cursor_of_an_input_field_is_moved_without_a_change_of_cells() {
         let (mut painter, sent) = painter();
-        painter.draw(|f| f.set_cursor_position((3, 1))).expect("drawn");
+        painter
+            .draw(|f| f.set_cursor_position((3, 1)))
+            .expect("drawn");
         sent();
-        painter.draw(|f| f.set_cursor_position((3, 1))).expect("drawn");
+        painter
+            .draw(|f| f.set_cursor_position((3, 1)))
+            .expect("drawn");
         assert_eq!(sent(), "");
-        painter.draw(|f| f.set_cursor_position((4, 1))).expect("drawn");
+        painter
+            .draw(|f| f.set_cursor_position((4, 1)))
+            .expect("drawn");
         assert!(sent().contains("\x1b[2;5H"));
     }
 
     #[test]
     fn a_repaint_clears_and_sends_all() {
         let (mut painter, sent) = painter();
-        painter.draw(|f| f.render_widget("hello", f.area())).expect("drawn");
+        painter
+            .draw(|f| f.render_widget("hello", f.area()))
+            .expect("drawn");
         sent();
         painter.repaint();
-        painter.draw(|f| f.render_widget("hello", f.area())).expect("drawn");
+        painter
+            .draw(|f| f.render_widget("hello", f.area()))
+            .expect("drawn");
         let bytes = sent();
-        assert!(bytes.contains("\x1b[2J") && bytes.contains("hello"), "{bytes:?}");
+        assert!(
+            bytes.contains("\x1b[2J") && bytes.contains("hello"),
+            "{bytes:?}"
+        );
     }
 
     #[test]
@@ -307,13 +374,18 @@ mod tests {
         let styles = [
             ("one", Style::new().reversed()),
             ("two", Style::new().fg(Color::Red).bg(Color::White).bold()),
-            ("three", Style::new().fg(Color::Red).bg(Color::Indexed(200)).bold()),
+            (
+                "three",
+                Style::new().fg(Color::Red).bg(Color::Indexed(200)).bold(),
+            ),
             ("four", Style::new().fg(Color::Rgb(1, 2, 3))),
             ("five", Style::new()),
             ("six", Style::new().fg(Color::LightBlue)),
         ];
         let line = Line::from_iter(styles.map(|(text, style)| text.set_style(style)));
-        painter.draw(|f| f.render_widget(line, f.area())).expect("drawn");
+        painter
+            .draw(|f| f.render_widget(line, f.area()))
+            .expect("drawn");
         let expected = "\x1b[1;1H\x1b[0;7mone\x1b[0;1;31;107mtwo\x1b[48;5;200mthree\x1b[0;38;2;1;2;3mfour\x1b[39mfive\x1b[94msix\x1b[39m";
         let bytes = sent();
         assert!(bytes.contains(expected), "{bytes:?}");
@@ -322,7 +394,9 @@ mod tests {
     #[test]
     fn wide_characters_keep_what_follows_in_its_column() {
         let (mut painter, sent) = painter();
-        painter.draw(|f| f.render_widget("\u{4e2d}a", f.area())).expect("drawn");
+        painter
+            .draw(|f| f.render_widget("\u{4e2d}a", f.area()))
+            .expect("drawn");
         assert!(sent().contains("\u{4e2d}\x1b[1;3Ha"));
     }
 }

@@ -10,11 +10,19 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A pseudo-terminal: the emulator's end, which never blocks, and the program's.
 fn pseudo_terminal() -> (File, File) {
-    let master: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+    let master: OwnedFd =
+        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
     grantpt(&master).expect("granted");
     unlockpt(&master).expect("unlocked");
-    let name = ptsname(&master, Vec::new()).expect("a name").into_string().expect("text");
-    let slave = OpenOptions::new().read(true).write(true).open(name).expect("the other end");
+    let name = ptsname(&master, Vec::new())
+        .expect("a name")
+        .into_string()
+        .expect("text");
+    let slave = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(name)
+        .expect("the other end");
     fcntl_setfl(&master, OFlags::NONBLOCK).expect("non-blocking");
     (File::from(master), slave)
 }
@@ -30,11 +38,21 @@ fn received(master: &mut File) -> String {
 }
 
 fn is_raw(terminal: &File) -> bool {
-    !tcgetattr(terminal).expect("modes").local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    !tcgetattr(terminal)
+        .expect("modes")
+        .local_modes
+        .intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
 }
 
 const SET: [&str; 3] = ["\x1b[?1049h", "\x1b[?25l", "\x1b[?2004h"];
-const RESET: [&str; 6] = ["\x1b[?2026l", "\x1b[?1000l", "\x1b[?2004l", "\x1b[0m", "\x1b[?25h", "\x1b[?1049l"];
+const RESET: [&str; 6] = [
+    "\x1b[?2026l",
+    "\x1b[?1000l",
+    "\x1b[?2004l",
+    "\x1b[0m",
+    "\x1b[?25h",
+    "\x1b[?1049l",
+];
 
 #[test]
 fn every_mode_is_set_and_given_back() {
@@ -42,23 +60,39 @@ fn every_mode_is_set_and_given_back() {
     let (mut master, slave) = pseudo_terminal();
     let mut guard = TerminalGuard::on(slave.try_clone().expect("a copy"), true).expect("taken");
     let begin = received(&mut master);
-    assert!(is_raw(&slave) && SET.iter().all(|s| begin.contains(s)) && begin.contains("\x1b[?1000h"), "{begin:?}");
-    assert!(TerminalGuard::on(slave.try_clone().expect("a copy"), false).is_err(), "taken twice");
+    assert!(
+        is_raw(&slave) && SET.iter().all(|s| begin.contains(s)) && begin.contains("\x1b[?1000h"),
+        "{begin:?}"
+    );
+    assert!(
+        TerminalGuard::on(slave.try_clone().expect("a copy"), false).is_err(),
+        "taken twice"
+    );
 
-    guard.draw(|f| f.render_widget("hello", f.area())).expect("drawn");
+    guard
+        .draw(|f| f.render_widget("hello", f.area()))
+        .expect("drawn");
     let frame = received(&mut master);
     assert!(frame.contains("hello"), "{frame:?}");
     assert_eq!(frame.len() as u64, guard.bytes_written());
 
     guard.retake().expect("taken again");
     let again = received(&mut master);
-    assert!(is_raw(&slave) && RESET.iter().chain(&SET).all(|s| again.contains(s)), "{again:?}");
-    guard.draw(|f| f.render_widget("hello", f.area())).expect("drawn");
+    assert!(
+        is_raw(&slave) && RESET.iter().chain(&SET).all(|s| again.contains(s)),
+        "{again:?}"
+    );
+    guard
+        .draw(|f| f.render_widget("hello", f.area()))
+        .expect("drawn");
     assert!(received(&mut master).contains("hello"), "all is sent again");
 
     drop(guard);
     let end = received(&mut master);
-    assert!(!is_raw(&slave) && RESET.iter().all(|s| end.contains(s)), "{end:?}");
+    assert!(
+        !is_raw(&slave) && RESET.iter().all(|s| end.contains(s)),
+        "{end:?}"
+    );
     restore();
     assert_eq!(received(&mut master), "", "once is enough");
 }
@@ -77,7 +111,10 @@ fn a_panic_gives_the_terminal_back_before_its_message() {
     let (mut master, slave) = pseudo_terminal();
     let mut guard = TerminalGuard::on(slave.try_clone().expect("a copy"), false).expect("taken");
     received(&mut master);
-    let panicked = std::thread::scope(|s| s.spawn(|| guard.draw(|_| panic!("a fault in a view"))).join());
+    let panicked = std::thread::scope(|s| {
+        s.spawn(|| guard.draw(|_| panic!("a fault in a view")))
+            .join()
+    });
     assert!(panicked.is_err() && !is_raw(&slave));
     let end = received(&mut master);
     assert!(RESET.iter().all(|s| end.contains(s)), "{end:?}");
@@ -115,7 +152,14 @@ fn a_frame_larger_than_the_line_takes_waits_for_it() {
     });
     for _ in 0..20 {
         guard.repaint();
-        guard.draw(|f| f.render_widget(ratatui::widgets::Paragraph::new(text.as_str()).wrap(Default::default()), f.area())).expect("drawn");
+        guard
+            .draw(|f| {
+                f.render_widget(
+                    ratatui::widgets::Paragraph::new(text.as_str()).wrap(Default::default()),
+                    f.area(),
+                )
+            })
+            .expect("drawn");
     }
     let written = guard.bytes_written();
     drop(guard);

@@ -15,12 +15,17 @@ const EVENTS: &str = include_str!("../../../tests/inputs/events.jsonl");
 #[test]
 fn every_screen_draws_whatever_the_record_says() {
     let mut inputs = Inputs::new(EVENTS.lines().map(|l| l.as_bytes().to_vec()).collect());
-    let valid: Vec<Event> = EVENTS.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let valid: Vec<Event> = EVENTS
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     // screens are drawn, which takes longer than reading
     let (wanted, mut drawn) = (count() / 20, 0);
     while drawn < wanted {
         let input = inputs.next();
-        let Ok(event) = serde_json::from_slice::<Event>(&input) else { continue };
+        let Ok(event) = serde_json::from_slice::<Event>(&input) else {
+            continue;
+        };
         drawn += 1;
         // in the middle of a life that is as it should be, and again at its end
         let mut life = valid.clone();
@@ -29,14 +34,29 @@ fn every_screen_draws_whatever_the_record_says() {
         let draw = || {
             let mut stage = Stage::run((80, 24), "r", Vec::new());
             stage.tell_events(life);
-            for keys in
-                [&[][..], &["f", "Left", "+"], &["Esc", "s"], &["Enter"], &["Esc", "Esc", "l"], &["Esc", "t", "Down"], &["Esc", "r"]]
-            {
+            for keys in [
+                &[][..],
+                &["f", "Left", "+"],
+                &["Esc", "s"],
+                &["Enter"],
+                &["Esc", "Esc", "l"],
+                &["Esc", "t", "Down"],
+                &["Esc", "r"],
+            ] {
                 stage.keys(keys);
                 stage.screen();
             }
         };
-        assert!(catch_unwind(AssertUnwindSafe(draw)).is_ok(), "a panic with {}", input.escape_ascii());
+        assert!(
+            catch_unwind(AssertUnwindSafe(draw)).is_ok(),
+            "a panic with {}",
+            input.escape_ascii()
+        );
     }
-    place::row("screens of the app, records that nobody meant", drawn, "none", "drawn without a panic");
+    place::row(
+        "screens of the app, records that nobody meant",
+        drawn,
+        "none",
+        "drawn without a panic",
+    );
 }

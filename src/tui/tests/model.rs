@@ -14,12 +14,20 @@ fn after(whats: Vec<What>) -> Model {
 fn steps_done_again_take_the_place_of_the_old_ones() {
     let mut life = a_run("r", 60);
     life.push(started("r", 50, 100));
-    life.push(What::Phase { name: Phase::Distill });
+    life.push(What::Phase {
+        name: Phase::Distill,
+    });
     life.extend((51..=55).map(|step| distilled(step, 9.)));
     let model = after(life);
     assert_eq!((model.step, model.steps.matching_loss.len()), (55, 55));
     assert_eq!(model.steps.matching_loss.last(), Some((55., 9.)));
-    assert!(model.steps.matching_loss.nearest(50.).is_some_and(|(x, y)| x == 50. && y < 1.));
+    assert!(
+        model
+            .steps
+            .matching_loss
+            .nearest(50.)
+            .is_some_and(|(x, y)| x == 50. && y < 1.)
+    );
     assert_eq!(model.latest_accuracy().map(|e| e.step), Some(50));
 }
 
@@ -37,7 +45,10 @@ fn a_roll_back_forgets_what_came_after() {
     life.push(distilled(51, 0.2));
     let model = after(life);
     assert_eq!((model.step, model.steps.matching_loss.len()), (51, 51));
-    assert_eq!(model.samples.iter().map(|s| s.step).collect::<Vec<_>>(), [0, 25, 50]);
+    assert_eq!(
+        model.samples.iter().map(|s| s.step).collect::<Vec<_>>(),
+        [0, 25, 50]
+    );
     assert_eq!(model.accuracy[0].series.last(), Some((50., 50.)));
     assert_eq!(model.latest_accuracy().map(|e| e.step), Some(50));
     assert_eq!(model.baselines().len(), 2);
@@ -46,12 +57,23 @@ fn a_roll_back_forgets_what_came_after() {
 #[test]
 fn the_headline_at_the_end_leaves_the_curve_alone() {
     let mut life = a_run("r", 100);
-    life.extend([What::Phase { name: Phase::Evaluate }, evaluation(50, Labels::Distilled, 64.5), evaluation(50, Labels::Random, 27.)]);
+    life.extend([
+        What::Phase {
+            name: Phase::Evaluate,
+        },
+        evaluation(50, Labels::Distilled, 64.5),
+        evaluation(50, Labels::Random, 27.),
+    ]);
     life.push(finished());
     let model = after(life);
     assert_eq!(model.accuracy[0].series.len(), 2);
     assert_eq!(model.latest_accuracy().map(|e| e.mean), Some(64.5));
-    assert!(model.baselines().iter().any(|b| b.labels == Labels::Random && b.mean == 26.1));
+    assert!(
+        model
+            .baselines()
+            .iter()
+            .any(|b| b.labels == Labels::Random && b.mean == 26.1)
+    );
     assert_eq!((model.state, model.results().len()), (State::Done, 3));
 }
 
@@ -69,11 +91,22 @@ fn commands_and_their_changes_are_kept() {
     assert_eq!(after(life.clone()).state, State::Running);
     life.push(command("pause", CommandStatus::Accepted, None, None));
     assert_eq!(after(life.clone()).state, State::Paused);
-    life.push(command("set distill.iterations=200", CommandStatus::Accepted, Some(100), Some(200)));
+    life.push(command(
+        "set distill.iterations=200",
+        CommandStatus::Accepted,
+        Some(100),
+        Some(200),
+    ));
     let model = after(life);
     assert_eq!((model.iterations, model.commands.len()), (200, 3));
     let last = model.log.backwards().next().unwrap();
-    assert_eq!((last.weight, last.text.as_str()), (Weight::Command, "set distill.iterations=200: accepted: 100 -> 200"));
+    assert_eq!(
+        (last.weight, last.text.as_str()),
+        (
+            Weight::Command,
+            "set distill.iterations=200: accepted: 100 -> 200"
+        )
+    );
 }
 
 #[test]
@@ -83,25 +116,50 @@ fn experts_from_the_store_and_trained_ones_look_the_same() {
         What::ExpertEpoch { record, .. } => record,
         _ => unreachable!(),
     });
-    let found = after(vec![What::ExpertFound { expert: 0, store: "k".into(), epochs: records.collect() }]);
+    let found = after(vec![What::ExpertFound {
+        expert: 0,
+        store: "k".into(),
+        epochs: records.collect(),
+    }]);
     for model in [trained, found] {
         let expert = &model.experts[&0];
-        assert_eq!((expert.step_length.len(), expert.turn.len(), expert.curvature.len()), (5, 4, 4));
+        assert_eq!(
+            (
+                expert.step_length.len(),
+                expert.turn.len(),
+                expert.curvature.len()
+            ),
+            (5, 4, 4)
+        );
         assert_eq!(expert.test_accuracy.last(), Some((5., 74.)));
     }
 }
 
 #[test]
 fn progress_ends_with_what_it_was_about_and_tells_how_long_it_takes() {
-    let work = |done| What::Progress { what: "batches".into(), done, total: 10 };
-    let model = after(vec![started("r", 0, 100), work(2), work(4), What::Memory { host_mib: 1, device_mib: None }]);
+    let work = |done| What::Progress {
+        what: "batches".into(),
+        done,
+        total: 10,
+    };
+    let model = after(vec![
+        started("r", 0, 100),
+        work(2),
+        work(4),
+        What::Memory {
+            host_mib: 1,
+            device_mib: None,
+        },
+    ]);
     assert_eq!(model.work.as_ref().and_then(|w| w.seconds_left()), Some(3.));
     assert!(after(vec![work(2), epoch(0, 0)]).work.is_none());
 }
 
 #[test]
 fn a_warning_outlives_a_flood_of_steps() {
-    let mut life = vec![What::Warning { message: "look here".into() }];
+    let mut life = vec![What::Warning {
+        message: "look here".into(),
+    }];
     life.extend((1..=20_000).map(|step| distilled(step, 1.)));
     let model = after(life);
     assert!(model.log.backwards().any(|l| l.text.contains("look here")));
@@ -113,10 +171,19 @@ fn a_warning_outlives_a_flood_of_steps() {
 #[test]
 fn a_million_steps_are_taken_in_little_memory_and_time() {
     let mut model = Model::new();
-    let mut event = Event { seq: 0, time: "2026-01-01T00:00:00.000Z".into(), what: distilled(1, 1.) };
+    let mut event = Event {
+        seq: 0,
+        time: "2026-01-01T00:00:00.000Z".into(),
+        what: distilled(1, 1.),
+    };
     for n in 1..=1_000_000_u64 {
         event.seq = n;
-        if let What::DistillStep { step, matching_loss, .. } = &mut event.what {
+        if let What::DistillStep {
+            step,
+            matching_loss,
+            ..
+        } = &mut event.what
+        {
             *step = n;
             *matching_loss = if n == 500_000 { 1e6 } else { 1. };
         }

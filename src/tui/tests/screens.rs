@@ -13,8 +13,11 @@ const SIZES: [(u16, u16); 6] = [(1, 1), (20, 5), (40, 10), (80, 24), (120, 40), 
 fn menu(size: (u16, u16)) -> Stage {
     let fake = Fake::default();
     let run = |name: &str, state, step| summary(&run_dir(name), state, step);
-    *fake.runs.lock().unwrap() =
-        vec![run("shapes-002", RunState::Running, 57), run("shapes-001", RunState::Done, 100), run("x-001", RunState::Dead, 3)];
+    *fake.runs.lock().unwrap() = vec![
+        run("shapes-002", RunState::Running, 57),
+        run("shapes-001", RunState::Done, 100),
+        run("x-001", RunState::Dead, 3),
+    ];
     Stage::menu(size, fake)
 }
 
@@ -41,7 +44,10 @@ fn all(size: (u16, u16)) -> Vec<(&'static str, Stage)> {
         ("samples_zoomed", run(57, &["s", "Enter"])),
         ("samples_ascii", run(57, &["s", "a"])),
         ("tweak", run(57, &["t"])),
-        ("tweak_line", run(57, &["t", "End", "Enter", "Ctrl-U", "no"])),
+        (
+            "tweak_line",
+            run(57, &["t", "End", "Enter", "Ctrl-U", "no"]),
+        ),
         ("log", run(57, &["l", "/", "expert"])),
         ("help", run(57, &["?"])),
         ("confirm", run(57, &["x"])),
@@ -95,7 +101,12 @@ fn screens_at_200_60() {
 #[test]
 fn state_loss_and_a_picture_are_together_at_80_24() {
     let screen = Stage::run((80, 24), "shapes-001", a_run("shapes-001", 57)).screen();
-    for part in ["running", "distill 57/100", "Matching loss", "Images, step 50"] {
+    for part in [
+        "running",
+        "distill 57/100",
+        "Matching loss",
+        "Images, step 50",
+    ] {
         assert!(screen.contains(part), "{part}: {screen}");
     }
 }
@@ -103,29 +114,51 @@ fn state_loss_and_a_picture_are_together_at_80_24() {
 #[test]
 fn a_small_terminal_shows_one_line_of_state() {
     let screen = Stage::run((39, 9), "shapes-001", a_run("shapes-001", 57)).screen();
-    assert_eq!(screen.trim_end(), "running  distill 57/100  loss 0.4047 ..".trim_end(), "{screen}");
+    assert_eq!(
+        screen.trim_end(),
+        "running  distill 57/100  loss 0.4047 ..".trim_end(),
+        "{screen}"
+    );
 }
 
 #[test]
 fn a_run_before_its_first_event() {
     let mut stage = Stage::run((80, 24), "shapes-001", Vec::new());
     insta::assert_snapshot!("empty_80", stage.screen());
-    let batch = Batch { events: events(vec![started("shapes-001", 0, 100)]), restarted: false, read: (1, 4_000_000), at_end: false };
+    let batch = Batch {
+        events: events(vec![started("shapes-001", 0, 100)]),
+        restarted: false,
+        read: (1, 4_000_000),
+        at_end: false,
+    };
     stage = Stage::with(LOOK, (80, 24), Some(run_dir("shapes-001")), Fake::default());
     stage.hear(Message::Events(run_dir("shapes-001"), batch));
-    assert!(stage.screen().contains("reading its events") && stage.screen().contains("of 4 MB of events read"), "{}", stage.screen());
+    assert!(
+        stage.screen().contains("reading its events")
+            && stage.screen().contains("of 4 MB of events read"),
+        "{}",
+        stage.screen()
+    );
 }
 
 #[test]
 fn a_torn_last_line_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.jsonl");
-    let lines: String = events(a_run("r", 57)).iter().map(|e| serde_json::to_string(e).unwrap() + "\n").collect();
+    let lines: String = events(a_run("r", 57))
+        .iter()
+        .map(|e| serde_json::to_string(e).unwrap() + "\n")
+        .collect();
     std::fs::write(&path, &lines[..lines.len() - 20]).unwrap();
     let mut file = crate::tui::events_file::EventsFile::open(&path);
     let mut stage = Stage::run((80, 24), "r", Vec::new());
     let mut read = |stage: &mut Stage| {
-        let batch = Batch { events: file.poll(1 << 20).unwrap(), restarted: file.restarted(), at_end: file.at_end(), ..Default::default() };
+        let batch = Batch {
+            events: file.poll(1 << 20).unwrap(),
+            restarted: file.restarted(),
+            at_end: file.at_end(),
+            ..Default::default()
+        };
         stage.hear(Message::Events(run_dir("r"), batch));
         stage.screen()
     };
@@ -138,7 +171,14 @@ fn a_torn_last_line_is_waited_for() {
 fn while_experts_are_trained_their_charts_come_first() {
     let stage = Stage::run((120, 40), "r", a_run("r", 0)[..12].to_vec());
     let screen = stage.screen();
-    for part in ["Experts: curvature", "Experts: step length", "Experts: turn", "Experts: test accuracy", "experts 1/2", "1 of 2 experts"] {
+    for part in [
+        "Experts: curvature",
+        "Experts: step length",
+        "Experts: turn",
+        "Experts: test accuracy",
+        "experts 1/2",
+        "1 of 2 experts",
+    ] {
         assert!(screen.contains(part), "{part}: {screen}");
     }
     insta::assert_snapshot!("experts_120", screen);
@@ -167,48 +207,126 @@ fn numbers_that_are_none_and_a_spike_among_a_million() {
 fn names_from_outside_cannot_harm_the_screen() {
     let long = "n".repeat(200);
     let screen = Stage::run((80, 24), &long, a_run(&long, 57)).screen();
-    assert!(screen.contains("nnn..") && screen.contains("running"), "{screen}");
+    assert!(
+        screen.contains("nnn..") && screen.contains("running"),
+        "{screen}"
+    );
     let nasty = "a\x1b]0;b\x07\u{202e}c";
     let mut life = a_run(nasty, 57);
-    life.insert(2, dataset(&["\x1b[2Jx", "漢字漢字漢字漢字漢字", "triangle", "cross"]));
-    life.push(What::Warning { message: nasty.into() });
+    life.insert(
+        2,
+        dataset(&["\x1b[2Jx", "漢字漢字漢字漢字漢字", "triangle", "cross"]),
+    );
+    life.push(What::Warning {
+        message: nasty.into(),
+    });
     let mut stage = Stage::run((80, 24), nasty, life);
-    for keys in [&[][..], &["s"], &["q", "l"], &["q", "t"], &["q", "?"], &["q", "f"]] {
+    for keys in [
+        &[][..],
+        &["s"],
+        &["q", "l"],
+        &["q", "t"],
+        &["q", "?"],
+        &["q", "f"],
+    ] {
         stage.keys(keys);
         let buffer = stage.buffer();
         let is_harmless = |c: char| !c.is_control() && !('\u{200b}'..='\u{202e}').contains(&c);
-        assert!(buffer.content.iter().all(|cell| cell.symbol().chars().all(is_harmless)));
+        assert!(
+            buffer
+                .content
+                .iter()
+                .all(|cell| cell.symbol().chars().all(is_harmless))
+        );
     }
     let fake = Fake::default();
-    *fake.runs.lock().unwrap() = vec![summary(&run_dir(nasty), RunState::Running, 57), summary(&run_dir(&long), RunState::Done, 100)];
+    *fake.runs.lock().unwrap() = vec![
+        summary(&run_dir(nasty), RunState::Running, 57),
+        summary(&run_dir(&long), RunState::Done, 100),
+    ];
     let screen = Stage::menu((80, 24), fake).screen();
-    assert!(screen.contains("a?]0;b??c") && !screen.contains('\x1b'), "{screen}");
+    assert!(
+        screen.contains("a?]0;b??c") && !screen.contains('\x1b'),
+        "{screen}"
+    );
 }
 
 #[test]
 fn a_failed_run_says_why() {
     let mut life = a_run("r", 57);
-    let What::RunFinished { best_step, best_validation, results, paper_style_max, file, seconds, .. } = finished() else { unreachable!() };
-    let reason = Some("20 updates in a row were not finite, up to step 57: the student diverges. Lower distill.lr_student".into());
-    life.push(What::RunFinished { status: Status::Failed, reason, best_step, best_validation, results, paper_style_max, file, seconds });
+    let What::RunFinished {
+        best_step,
+        best_validation,
+        results,
+        paper_style_max,
+        file,
+        seconds,
+        ..
+    } = finished()
+    else {
+        unreachable!()
+    };
+    let reason = Some(
+        "20 updates in a row were not finite, up to step 57: the student diverges. Lower \
+         distill.lr_student"
+            .into(),
+    );
+    life.push(What::RunFinished {
+        status: Status::Failed,
+        reason,
+        best_step,
+        best_validation,
+        results,
+        paper_style_max,
+        file,
+        seconds,
+    });
     let stage = Stage::run((80, 24), "r", life);
-    assert!(stage.screen().contains("Why it failed") && stage.screen().contains("the student diverges"), "{}", stage.screen());
-    assert!(stage.app.ending().unwrap().contains("Run r failed: 20 updates"));
+    assert!(
+        stage.screen().contains("Why it failed") && stage.screen().contains("the student diverges"),
+        "{}",
+        stage.screen()
+    );
+    assert!(
+        stage
+            .app
+            .ending()
+            .unwrap()
+            .contains("Run r failed: 20 updates")
+    );
 }
 
 #[test]
 fn the_selection_is_seen_at_every_depth_of_colour() {
-    for depth in [Depth::Never, Depth::Ansi16, Depth::Ansi256, Depth::TrueColor] {
-        let look = Look { theme: Theme::new(depth, true), ..LOOK };
+    for depth in [
+        Depth::Never,
+        Depth::Ansi16,
+        Depth::Ansi256,
+        Depth::TrueColor,
+    ] {
+        let look = Look {
+            theme: Theme::new(depth, true),
+            ..LOOK
+        };
         let stage = Stage::with(look, (80, 24), None, Fake::default());
         let buffer = stage.buffer();
         let reversed = |text: &str| {
-            let row = super::stage::text(&buffer).lines().position(|l| l.contains(text)).unwrap() as u16;
-            (0..80).filter(|x| buffer[(*x, row)].modifier.contains(Modifier::REVERSED)).count()
+            let row = super::stage::text(&buffer)
+                .lines()
+                .position(|l| l.contains(text))
+                .unwrap() as u16;
+            (0..80)
+                .filter(|x| buffer[(*x, row)].modifier.contains(Modifier::REVERSED))
+                .count()
         };
-        assert!(reversed(">shapes") > 20 && reversed("cifar10-ipc1") == 0, "{depth:?}");
+        assert!(
+            reversed(">shapes") > 20 && reversed("cifar10-ipc1") == 0,
+            "{depth:?}"
+        );
         if depth == Depth::Never {
-            let plain = |cell: &ratatui::buffer::Cell| cell.fg == ratatui::style::Color::Reset && cell.bg == ratatui::style::Color::Reset;
+            let plain = |cell: &ratatui::buffer::Cell| {
+                cell.fg == ratatui::style::Color::Reset && cell.bg == ratatui::style::Color::Reset
+            };
             assert!(buffer.content.iter().all(plain));
         }
     }
@@ -216,10 +334,22 @@ fn the_selection_is_seen_at_every_depth_of_colour() {
 
 #[test]
 fn a_terminal_of_ascii_gets_ascii() {
-    let look = Look { theme: Theme::new(Depth::Never, true), ..LOOK };
+    let look = Look {
+        theme: Theme::new(Depth::Never, true),
+        ..LOOK
+    };
     let mut stage = Stage::with(look, (120, 40), Some(run_dir("r")), Fake::default());
     stage.tell(a_run("r", 57));
-    for keys in [&[][..], &["s"], &["Enter"], &["q", "q", "t"], &["q", "?"], &["q", "x"], &["n", "f"], &["f", "l"]] {
+    for keys in [
+        &[][..],
+        &["s"],
+        &["Enter"],
+        &["q", "q", "t"],
+        &["q", "?"],
+        &["q", "x"],
+        &["n", "f"],
+        &["f", "l"],
+    ] {
         stage.keys(keys);
         let screen = stage.screen();
         let odd: Vec<char> = screen.chars().filter(|c| !c.is_ascii()).collect();

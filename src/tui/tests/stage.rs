@@ -2,10 +2,14 @@
 
 use crate::EpochRecord;
 use crate::profile::{self, Profile};
-use crate::run::event::{CommandStatus, Event, Headline, Labels, Perturbation, Phase, Split, Status, What};
+use crate::run::event::{
+    CommandStatus, Event, Headline, Labels, Perturbation, Phase, Split, Status, What,
+};
 use crate::run::{EngineAt, RunDir};
 use crate::tui::app::{App, Batch, Effect, Look, Message};
-use crate::tui::backend::{Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary};
+use crate::tui::backend::{
+    Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary,
+};
 use crate::tui::colour::Depth;
 use crate::tui::picture::Picture;
 use crate::tui::theme::Theme;
@@ -16,14 +20,32 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use std::sync::Mutex;
 
-pub const LOOK: Look = Look { theme: Theme::new(Depth::TrueColor, false), ascii_pictures: false, read_only: false };
+pub const LOOK: Look = Look {
+    theme: Theme::new(Depth::TrueColor, false),
+    ascii_pictures: false,
+    read_only: false,
+};
 /// 2026-01-01T00:00:00Z
 pub const MIDNIGHT: f64 = 1_767_225_600.;
 
 /// Events, numbered and a second apart.
 pub fn events(whats: Vec<What>) -> Vec<Event> {
-    let time = |i: u64| format!("2026-01-01T{:02}:{:02}:{:02}.000Z", i / 3600 % 24, i / 60 % 60, i % 60);
-    (0..).zip(whats).map(|(seq, what)| Event { seq, time: time(seq), what }).collect()
+    let time = |i: u64| {
+        format!(
+            "2026-01-01T{:02}:{:02}:{:02}.000Z",
+            i / 3600 % 24,
+            i / 60 % 60,
+            i % 60
+        )
+    };
+    (0..)
+        .zip(whats)
+        .map(|(seq, what)| Event {
+            seq,
+            time: time(seq),
+            what,
+        })
+        .collect()
 }
 
 pub fn started(name: &str, step: u64, iterations: u64) -> What {
@@ -44,7 +66,14 @@ pub fn started(name: &str, step: u64, iterations: u64) -> What {
 
 pub fn dataset(classes: &[&str]) -> What {
     let classes = classes.iter().map(|c| c.to_string()).collect();
-    What::Dataset { classes, train: 1800, validation: 200, test: 1000, size: 8, normalisation: "channels".into() }
+    What::Dataset {
+        classes,
+        train: 1800,
+        validation: 200,
+        test: 1000,
+        size: 8,
+        normalisation: "channels".into(),
+    }
 }
 
 pub fn epoch(expert: u64, epoch: u64) -> What {
@@ -60,7 +89,12 @@ pub fn epoch(expert: u64, epoch: u64) -> What {
         curvature: (epoch > 0).then_some(2. / (e + 1.) + expert as f64 * 0.1),
         tortuosity: 1.2,
     };
-    What::ExpertEpoch { expert, epoch, record, seconds: 2. }
+    What::ExpertEpoch {
+        expert,
+        epoch,
+        record,
+        seconds: 2.,
+    }
 }
 
 pub fn distilled(step: u64, loss: f64) -> What {
@@ -73,7 +107,10 @@ pub fn distilled(step: u64, loss: f64) -> What {
         intermediate: vec![loss * 0.4],
         student_lr: 0.01 + step as f64 * 1e-5,
         balance_factor: 1.,
-        perturbation: Perturbation { relative: 0.06, per_layer: vec![0.05, 0.06, 0.07] },
+        perturbation: Perturbation {
+            relative: 0.06,
+            per_layer: vec![0.05, 0.06, 0.07],
+        },
         reach: 0.5 + step as f64 * 1e-3,
         alignment: 0.6,
         image_gradient: 0.02,
@@ -82,45 +119,80 @@ pub fn distilled(step: u64, loss: f64) -> What {
 }
 
 pub fn evaluation(step: u64, labels: Labels, mean: f64) -> What {
-    What::Evaluation { step, network: "convnet".into(), labels, split: Split::Test, mean, std: 0.5, values: vec![mean; 3] }
+    What::Evaluation {
+        step,
+        network: "convnet".into(),
+        labels,
+        split: Split::Test,
+        mean,
+        std: 0.5,
+        values: vec![mean; 3],
+    }
 }
 
 pub fn finished() -> What {
-    let result = |labels, mean| Headline { network: "convnet".into(), labels, mean, std: 0.5, values: vec![mean; 5] };
+    let result = |labels, mean| Headline {
+        network: "convnet".into(),
+        labels,
+        mean,
+        std: 0.5,
+        values: vec![mean; 5],
+    };
     What::RunFinished {
         status: Status::Done,
         reason: None,
         best_step: Some(100),
         best_validation: Some(61.),
-        results: vec![result(Labels::Distilled, 64.5), result(Labels::Random, 26.1), result(Labels::Representative, 31.)],
+        results: vec![
+            result(Labels::Distilled, 64.5),
+            result(Labels::Random, 26.1),
+            result(Labels::Representative, 31.),
+        ],
         paper_style_max: Some(65.),
         file: Some("distilled/best.safetensors".into()),
         seconds: 110.,
     }
 }
 
-/// A run up to and with `steps` distillation steps of 100, with two experts and pictures every 25 steps.
+/// A run up to and with `steps` distillation steps of 100, with two experts and pictures every 25
+/// steps.
 pub fn a_run(name: &str, steps: u64) -> Vec<What> {
     let mut all = vec![
         started(name, 0, 100),
         What::Phase { name: Phase::Data },
         dataset(&["circle", "square", "triangle", "cross"]),
-        What::Phase { name: Phase::Experts },
+        What::Phase {
+            name: Phase::Experts,
+        },
     ];
     all.extend((0..2).flat_map(|expert| (0..5).map(move |e| epoch(expert, e))));
     all.push(What::Phase { name: Phase::Init });
-    all.push(What::Samples { step: 0, file: "samples/step_00000.png".into() });
+    all.push(What::Samples {
+        step: 0,
+        file: "samples/step_00000.png".into(),
+    });
     all.push(evaluation(0, Labels::Random, 26.1));
     all.push(evaluation(0, Labels::Representative, 31.));
-    all.push(What::Phase { name: Phase::Distill });
+    all.push(What::Phase {
+        name: Phase::Distill,
+    });
     for step in 1..=steps {
         all.push(distilled(step, 0.3 + 0.7 * (-(step as f64) / 30.).exp()));
         if step % 25 == 0 {
-            all.push(What::Samples { step, file: format!("samples/step_{step:05}.png") });
+            all.push(What::Samples {
+                step,
+                file: format!("samples/step_{step:05}.png"),
+            });
         }
         if step % 50 == 0 {
-            all.push(What::Checkpoint { step, file: format!("checkpoints/step_{step:05}.safetensors") });
-            all.push(What::Memory { host_mib: 612, device_mib: None });
+            all.push(What::Checkpoint {
+                step,
+                file: format!("checkpoints/step_{step:05}.safetensors"),
+            });
+            all.push(What::Memory {
+                host_mib: 612,
+                device_mib: None,
+            });
             all.push(evaluation(step, Labels::Distilled, 40. + step as f64 / 5.));
         }
     }
@@ -132,9 +204,17 @@ pub fn picture(classes: usize, columns: usize) -> Picture {
     let (width, height) = (columns * 8, classes * 8);
     let rgb = (0..width * height).flat_map(|i| {
         let (x, y) = (i % width, i / width);
-        [(x * 255 / width) as u8, (y * 255 / height) as u8, if (x + y) % 8 < 4 { 200 } else { 40 }]
+        [
+            (x * 255 / width) as u8,
+            (y * 255 / height) as u8,
+            if (x + y) % 8 < 4 { 200 } else { 40 },
+        ]
     });
-    Picture { width, height, rgb: rgb.collect() }
+    Picture {
+        width,
+        height,
+        rgb: rgb.collect(),
+    }
 }
 
 /// A program behind the app that is made up.
@@ -166,8 +246,11 @@ pub fn summary(run: &RunDir, state: RunState, step: u64) -> RunSummary {
 impl Backend for Fake {
     fn profiles(&self) -> Vec<ProfileSummary> {
         let all = profile::builtin().iter().filter(|b| b.listed).take(5);
-        let summary =
-            |b: &profile::Builtin| ProfileSummary { reference: b.name.into(), description: b.description().into(), text: b.text.into() };
+        let summary = |b: &profile::Builtin| ProfileSummary {
+            reference: b.name.into(),
+            description: b.description().into(),
+            text: b.text.into(),
+        };
         all.map(summary).collect()
     }
 
@@ -177,9 +260,13 @@ impl Backend for Fake {
 
     fn preview(&self, reference: &str) -> Preview {
         Preview {
-            profile: profile::load(reference, &[]).map(|l| l.profile).map_err(|e| e.to_string()),
+            profile: profile::load(reference, &[])
+                .map(|l| l.profile)
+                .map_err(|e| e.to_string()),
             data: match reference {
-                "shapes" => Ok("10 classes, 1800 training, 200 validation and 1000 test images".into()),
+                "shapes" => {
+                    Ok("10 classes, 1800 training, 200 validation and 1000 test images".into())
+                }
                 _ => Err("not there: astill fetch cifar10 brings it".into()),
             },
             device: "cpu".into(),
@@ -190,7 +277,9 @@ impl Backend for Fake {
 
     fn start(&self, reference: &str) -> Result<RunDir> {
         if reference != "shapes" {
-            return Err(Error::Usage("the data set is not there\nastill fetch cifar10 brings it".into()));
+            return Err(Error::Usage(
+                "the data set is not there\nastill fetch cifar10 brings it".into(),
+            ));
         }
         self.started.lock().unwrap().push(reference.into());
         Ok(run_dir("shapes-001"))
@@ -216,14 +305,27 @@ impl Backend for Fake {
 
     fn send(&self, run: &RunDir, command: &Command) -> Result<Answer> {
         self.commands.lock().unwrap().push(command.clone());
-        let accepted = Answer { status: CommandStatus::Accepted, reason: None, from: None, to: None };
+        let accepted = Answer {
+            status: CommandStatus::Accepted,
+            reason: None,
+            from: None,
+            to: None,
+        };
         match command {
             Command::Set { edit } => match self.profile(run)?.edited(edit) {
                 Ok(edited) => {
                     *self.profile.lock().unwrap() = Some(edited);
-                    Ok(Answer { from: Some(500.into()), to: Some(30.into()), ..accepted })
+                    Ok(Answer {
+                        from: Some(500.into()),
+                        to: Some(30.into()),
+                        ..accepted
+                    })
                 }
-                Err(e) => Ok(Answer { status: CommandStatus::Rejected, reason: Some(e.to_string()), ..accepted }),
+                Err(e) => Ok(Answer {
+                    status: CommandStatus::Rejected,
+                    reason: Some(e.to_string()),
+                    ..accepted
+                }),
             },
             _ => Ok(accepted),
         }
@@ -258,7 +360,12 @@ impl Stage {
 
     pub fn with(look: Look, size: (u16, u16), open: Option<RunDir>, fake: Fake) -> Self {
         let (app, effects) = App::new(look, size, open);
-        let mut stage = Self { app, fake, left: false, suspended: false };
+        let mut stage = Self {
+            app,
+            fake,
+            left: false,
+            suspended: false,
+        };
         stage.carry_out(effects);
         stage
     }
@@ -269,10 +376,28 @@ impl Stage {
     }
 
     pub fn tell_events(&mut self, events: Vec<Event>) {
-        let now = events.last().and_then(|e| crate::tui::model::unix_seconds(&e.time)).unwrap_or(MIDNIGHT);
-        let run = self.app.desk.session.as_ref().expect("a run is open").run.clone();
+        let now = events
+            .last()
+            .and_then(|e| crate::tui::model::unix_seconds(&e.time))
+            .unwrap_or(MIDNIGHT);
+        let run = self
+            .app
+            .desk
+            .session
+            .as_ref()
+            .expect("a run is open")
+            .run
+            .clone();
         self.hear(Message::Now(now));
-        self.hear(Message::Events(run, Batch { events, restarted: true, read: (1, 1), at_end: true }));
+        self.hear(Message::Events(
+            run,
+            Batch {
+                events,
+                restarted: true,
+                read: (1, 1),
+                at_end: true,
+            },
+        ));
     }
 
     pub fn hear(&mut self, message: Message) {
@@ -285,11 +410,22 @@ impl Stage {
             let text = |e: Error| e.to_string();
             let answer = match effect {
                 Effect::List => Message::Listed(self.fake.profiles(), self.fake.runs()),
-                Effect::Preview(reference) => Message::Previewed(reference.clone(), Box::new(self.fake.preview(&reference))),
-                Effect::Start(reference) => Message::Started(self.fake.start(&reference).map_err(text)),
-                Effect::Resume(run) => Message::Resumed(run.clone(), self.fake.resume(&run).map_err(text)),
-                Effect::Profile(run) => Message::Profile(run.clone(), self.fake.profile(&run).map(Box::new).map_err(text)),
-                Effect::Checkpoints(run) => Message::Checkpoints(run.clone(), self.fake.checkpoints(&run)),
+                Effect::Preview(reference) => {
+                    Message::Previewed(reference.clone(), Box::new(self.fake.preview(&reference)))
+                }
+                Effect::Start(reference) => {
+                    Message::Started(self.fake.start(&reference).map_err(text))
+                }
+                Effect::Resume(run) => {
+                    Message::Resumed(run.clone(), self.fake.resume(&run).map_err(text))
+                }
+                Effect::Profile(run) => Message::Profile(
+                    run.clone(),
+                    self.fake.profile(&run).map(Box::new).map_err(text),
+                ),
+                Effect::Checkpoints(run) => {
+                    Message::Checkpoints(run.clone(), self.fake.checkpoints(&run))
+                }
                 Effect::Send(run, command) => {
                     let answer = self.fake.send(&run, &command).map_err(text);
                     Message::Answered(run, command, answer)
@@ -310,7 +446,8 @@ impl Stage {
         }
     }
 
-    /// Keys, as a user would name them: "Enter", "Ctrl-C", or text that is typed character by character.
+    /// Keys, as a user would name them: "Enter", "Ctrl-C", or text that is typed character by
+    /// character.
     pub fn keys(&mut self, keys: &[&str]) {
         for key in keys {
             let code = match *key {
@@ -330,7 +467,10 @@ impl Stage {
                 "Space" => KeyCode::Char(' '),
                 "Ctrl-C" | "Ctrl-Z" | "Ctrl-U" => {
                     let letter = key.chars().last().expect("a letter").to_ascii_lowercase();
-                    self.hear(Message::Key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL)));
+                    self.hear(Message::Key(KeyEvent::new(
+                        KeyCode::Char(letter),
+                        KeyModifiers::CONTROL,
+                    )));
                     continue;
                 }
                 text => {
@@ -347,7 +487,8 @@ impl Stage {
     /// What is drawn.
     pub fn buffer(&self) -> Buffer {
         let (columns, rows) = self.app.desk.size;
-        let mut terminal = Terminal::new(TestBackend::new(columns, rows)).expect("a terminal in memory");
+        let mut terminal =
+            Terminal::new(TestBackend::new(columns, rows)).expect("a terminal in memory");
         terminal.draw(|frame| self.app.view(frame)).expect("drawn");
         terminal.backend().buffer().clone()
     }
