@@ -1,9 +1,9 @@
 //! `astill doctor`: whether this machine has what astill needs, line by line.
 
-use crate::cli::{Look, data_folder, out};
-use crate::local::{self, Local};
+use crate::engine_process::{self, Local};
 use crate::tui::colour::Depth;
-use crate::{Error, Result};
+use astill_core::cli::{Look, data_folder, out};
+use astill_core::{Error, Result};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -113,7 +113,7 @@ pub fn tell(here: &Local, look: &Look, as_json: bool) -> Result<bool> {
 
 /// What the engine says of itself; an error if it does not start.
 fn engine() -> Result<Value> {
-    let engine = local::engine()?;
+    let engine = engine_process::engine()?;
     let output = Command::new(&engine)
         .arg("doctor")
         .output()

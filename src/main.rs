@@ -1,12 +1,13 @@
 //! The program `astill`: what needs no libtorch is done here, and the engine beside it does the
 //! rest.
 
-use astill::cli::{Cli, Cmd, Look, Sent, out};
-use astill::local::{self, Local, PATIENCE};
-use astill::run::list::{RunState, RunSummary, list, summary};
-use astill::run::{RunDir, socket};
+use astill::doctor;
+use astill::engine_process::{self, Local, PATIENCE};
 use astill::tui::text::{clean, fit};
-use astill::{Error, Result, doctor, headless, profile};
+use astill_core::cli::{Cli, Cmd, Look, Sent, out};
+use astill_core::run::list::{RunState, RunSummary, list, summary};
+use astill_core::run::{RunDir, socket};
+use astill_core::{Error, Result, headless, profile};
 use clap::Parser;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -104,7 +105,7 @@ fn show(local: &Local, look: &Look, read_only: bool, open: Option<RunDir>) -> Re
 
 /// Goes on as the engine, with the same arguments; comes back only if that cannot be started.
 fn become_engine() -> Error {
-    match local::engine() {
+    match engine_process::engine() {
         Ok(engine) => Error::io("start", &engine)(
             Command::new(&engine)
                 .args(std::env::args_os().skip(1))

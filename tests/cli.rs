@@ -3,7 +3,7 @@
 
 mod place;
 
-use astill::run::event::What;
+use astill_core::run::event::What;
 use place::{Outcome, Place, assert_status, epochs_trained, stopped, text};
 use safetensors::SafeTensors;
 use std::collections::BTreeSet;

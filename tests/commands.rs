@@ -3,9 +3,9 @@
 
 mod place;
 
-use astill::run::command::{Answer, LONGEST_LINE};
-use astill::run::event::{CommandStatus, What};
-use astill::run::{RunDir, socket};
+use astill_core::run::command::{Answer, LONGEST_LINE};
+use astill_core::run::event::{CommandStatus, What};
+use astill_core::run::{RunDir, socket};
 use place::{Background, Outcome, Place, assert_status, stopped, text};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

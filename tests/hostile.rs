@@ -4,14 +4,14 @@
 mod inputs;
 mod place;
 
-use astill::profile::{self, Kind, Profile};
-use astill::run::command::{Answer, Command};
-use astill::run::edits::{Edits, Place as EditPlace};
-use astill::run::event::{Event, What};
-use astill::run::{History, RunDir, list, socket};
 use astill::tui::events_file::EventsFile;
 use astill::tui::model::Model;
 use astill::tui::picture::Picture;
+use astill_core::profile::{self, Kind, Profile};
+use astill_core::run::command::{Answer, Command};
+use astill_core::run::edits::{Edits, Place as EditPlace};
+use astill_core::run::event::{Event, What};
+use astill_core::run::{History, RunDir, list, socket};
 use inputs::{folder, try_many};
 use place::{Background, Outcome, Place, assert_status, in_full, row, stopped, text, wait_until};
 use std::fs;
@@ -209,7 +209,7 @@ fn kinds_and_fields_of_a_newer_version_are_passed_over() -> Outcome {
     let summary = list::summary(run);
     assert_eq!(
         (summary.profile.as_str(), summary.phase),
-        ("shapes", Some(astill::run::event::Phase::Experts))
+        ("shapes", Some(astill_core::run::event::Phase::Experts))
     );
     Ok(())
 }

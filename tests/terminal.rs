@@ -4,16 +4,16 @@
 mod place;
 mod screen;
 
-use astill::Result as AstillResult;
-use astill::profile::Profile;
-use astill::run::command::{Answer, Command as Asked};
-use astill::run::event::{CommandStatus, What};
-use astill::run::list::RunSummary;
-use astill::run::{EngineAt, RunDir};
 use astill::tui::backend::{Backend, Preview, ProfileSummary};
 use astill::tui::colour::Depth;
 use astill::tui::terminal::TerminalGuard;
 use astill::tui::{self, Options};
+use astill_core::Result as AstillResult;
+use astill_core::profile::Profile;
+use astill_core::run::command::{Answer, Command as Asked};
+use astill_core::run::event::{CommandStatus, What};
+use astill_core::run::list::RunSummary;
+use astill_core::run::{EngineAt, RunDir};
 use place::{Background, Outcome, Place, last_step};
 use screen::{BACKSPACE, CTRL_Z, DOWN, ENTER, ESC, LEFT, RIGHT, Terminal, UP, cpu_ticks};
 

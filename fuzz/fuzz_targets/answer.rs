@@ -1,7 +1,7 @@
 #![no_main]
 //! What goes over the socket: back from it.
 
-use astill::run::command::Answer;
+use astill_core::run::command::Answer;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

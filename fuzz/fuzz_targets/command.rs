@@ -1,7 +1,7 @@
 #![no_main]
 //! What goes over the socket: to the engine.
 
-use astill::run::command::Command;
+use astill_core::run::command::Command;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

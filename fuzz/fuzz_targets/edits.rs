@@ -1,9 +1,9 @@
 #![no_main]
 //! The live edits of a run, and the profile with them.
 
-use astill::profile::{Kind, Profile};
-use astill::run::RunDir;
-use astill::run::edits::{Edits, Place};
+use astill_core::profile::{Kind, Profile};
+use astill_core::run::RunDir;
+use astill_core::run::edits::{Edits, Place};
 use libfuzzer_sys::fuzz_target;
 use std::fs;
 use std::sync::LazyLock;

@@ -1,7 +1,7 @@
 #![no_main]
 //! The record of a run, as the app, the list of runs and a resumed run read it.
 
-use astill::run::{History, RunDir, list};
+use astill_core::run::{History, RunDir, list};
 use astill::tui::events_file::EventsFile;
 use astill::tui::model::Model;
 use libfuzzer_sys::fuzz_target;

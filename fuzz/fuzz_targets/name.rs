@@ -1,7 +1,7 @@
 #![no_main]
 //! The name of a run, and a file that its record names: neither leaves its folder.
 
-use astill::run::RunDir;
+use astill_core::run::RunDir;
 use libfuzzer_sys::fuzz_target;
 use std::fs;
 use std::sync::LazyLock;

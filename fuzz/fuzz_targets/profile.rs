@@ -1,7 +1,7 @@
 #![no_main]
 //! A profile as a run keeps it: every check, but nothing that it extends is opened.
 
-use astill::profile::Profile;
+use astill_core::profile::Profile;
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
 

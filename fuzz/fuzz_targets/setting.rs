@@ -1,7 +1,7 @@
 #![no_main]
 //! SECTION.KEY=VALUE, after `--set` and as a live edit.
 
-use astill::profile::{self, Kind, Profile};
+use astill_core::profile::{self, Kind, Profile};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -1,9 +1,9 @@
 //! What the fuzz targets of the engine's parsers share.
 
-#[path = "../../tests/engine_parsers/mod.rs"]
-pub mod engine_parsers;
+#[path = "../../tests/engine/parsers/mod.rs"]
+pub mod parsers;
 
-use engine_parsers::Parser;
+use parsers::Parser;
 use std::path::PathBuf;
 use std::{env, fs};
 
@@ -27,7 +27,7 @@ pub fn begin(parser: &Parser) {
 macro_rules! fuzz_engine {
     ($parser:ident) => {
         thread_local! {
-            static PARSER: std::cell::RefCell<$crate::engine_parsers::Parser> = std::cell::RefCell::new($crate::engine_parsers::$parser());
+            static PARSER: std::cell::RefCell<$crate::parsers::Parser> = std::cell::RefCell::new($crate::parsers::$parser());
         }
         libfuzzer_sys::fuzz_target!(
             init: PARSER.with_borrow(|parser| $crate::begin(parser)),

@@ -1,6 +1,6 @@
 //! The device that a run computes on.
 
-use crate::{Error, Result};
+use astill_core::{Error, Result};
 use std::ffi::CStr;
 use tch::{Cuda, Device};
 

@@ -1,15 +1,16 @@
 //! How long a profile takes and how much memory, before it is started: its steps are timed on a few
 //! images and counted.
 
-use crate::Result;
 use crate::data::{Inventory, WHITENED_AT_ONCE};
+use crate::device;
 use crate::distill::evaluate::test_batch;
 use crate::distill::expert::CPU_PIECE;
 use crate::distill::{path_vectors, room_for_passes};
-use crate::engine::rates::Rates;
-use crate::engine::{device, network};
-use crate::error::SMALLER;
-use crate::profile::Profile;
+use crate::rates::Rates;
+use crate::trainer::network;
+use astill_core::Result;
+use astill_core::error::SMALLER;
+use astill_core::profile::Profile;
 use serde::Serialize;
 use tch::Device;
 

@@ -1,11 +1,13 @@
 //! What the steps of a run take on this device, measured on a few images.
 
 use crate::data::Augmentation;
+use crate::device;
 use crate::distill::expert::expert_gradient;
 use crate::distill::{Recipe, Step, Student, TrainingSet};
-use crate::engine::{device, network};
-use crate::profile::Profile;
-use crate::{Result, random};
+use crate::random;
+use crate::trainer::network;
+use astill_core::Result;
+use astill_core::profile::Profile;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 

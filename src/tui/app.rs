@@ -9,9 +9,9 @@ use super::screens::{self, Confirm, Help, Home, Log, RollBack, Samples, Tweak};
 use super::session::{Session, Standing};
 use super::text::clean;
 use super::theme::Theme;
-use crate::profile::Profile;
-use crate::run::event::{CommandStatus, Event};
-use crate::run::{EngineAt, RunDir};
+use astill_core::profile::Profile;
+use astill_core::run::event::{CommandStatus, Event};
+use astill_core::run::{EngineAt, RunDir};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use jiff::tz::TimeZone;
 use ratatui::Frame;
@@ -475,7 +475,7 @@ impl App {
             .model
             .finished
             .as_ref()
-            .and_then(crate::headless::table)
+            .and_then(astill_core::headless::table)
         {
             return Some(format!("Run {name} is done.\n\n{table}"));
         }
@@ -499,7 +499,7 @@ impl App {
             }
             Standing::Said(model::State::Failed) => {
                 let why = match &session.model.finished {
-                    Some(crate::run::event::What::RunFinished {
+                    Some(astill_core::run::event::What::RunFinished {
                         reason: Some(reason),
                         ..
                     }) => reason.as_str(),

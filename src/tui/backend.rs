@@ -1,11 +1,11 @@
 //! What the app asks of the rest of the program. Screens are tested with a fake one.
 
-pub use crate::run::command::{Answer, Command};
-pub use crate::run::list::{RunState, RunSummary};
+pub use astill_core::run::command::{Answer, Command};
+pub use astill_core::run::list::{RunState, RunSummary};
 
-use crate::Result;
-use crate::profile::Profile;
-use crate::run::{EngineAt, RunDir};
+use astill_core::Result;
+use astill_core::profile::Profile;
+use astill_core::run::{EngineAt, RunDir};
 
 /// A profile of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]

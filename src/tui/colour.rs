@@ -1,6 +1,6 @@
 //! How many colours the terminal shows, and the nearest one that it has.
 
-use crate::{Error, Result};
+use astill_core::{Error, Result};
 use ratatui::style::Color;
 use std::sync::LazyLock;
 

@@ -2,8 +2,8 @@
 
 mod parse;
 
-use crate::foreign_file;
-use crate::run::event::{Event, LONGEST_LINE};
+use astill_core::files::untrusted;
+use astill_core::run::event::{Event, LONGEST_LINE};
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -119,7 +119,7 @@ impl EventsFile {
             None => false,
         };
         if !known {
-            let file = match foreign_file::open(&self.path) {
+            let file = match untrusted::open(&self.path) {
                 Ok(file) => file,
                 Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
                 Err(e) => return Err(e),

@@ -28,9 +28,9 @@ pub mod theme;
 pub use backend::Backend;
 pub use drive::Ending;
 
-use crate::Result;
-use crate::run::RunDir;
 use app::Look;
+use astill_core::Result;
+use astill_core::run::RunDir;
 use colour::Depth;
 use theme::Theme;
 

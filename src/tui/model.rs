@@ -6,8 +6,8 @@ mod log;
 pub use log::{Log, LogLine, Weight, change};
 
 use super::series::Series;
-use crate::EpochRecord;
-use crate::run::event::{CommandStatus, Event, Headline, Labels, Phase, Split, Status, What};
+use astill_core::EpochRecord;
+use astill_core::run::event::{CommandStatus, Event, Headline, Labels, Phase, Split, Status, What};
 use std::collections::{BTreeMap, VecDeque};
 
 /// More curves of one kind than any profile makes are not kept.

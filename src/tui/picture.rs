@@ -2,7 +2,7 @@
 
 use super::colour::{Depth, luminance};
 use super::theme::Theme;
-use crate::{Error, Result};
+use astill_core::{Error, Result};
 use image::{ImageReader, Limits};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -5,9 +5,9 @@ use super::chart::ChartView;
 use super::model::{Model, Sample, State};
 use super::picture::Picture;
 use super::screens::panel::{CHARTS, Panel};
-use crate::profile::Profile;
-use crate::run::event::{Event, Phase};
-use crate::run::{EngineAt, RunDir};
+use astill_core::profile::Profile;
+use astill_core::run::event::{Event, Phase};
+use astill_core::run::{EngineAt, RunDir};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Decoded pictures are kept up to this many bytes, but at least a few.
@@ -85,7 +85,7 @@ impl Session {
         batch.iter().for_each(|event| self.model.apply(event));
         if batch
             .iter()
-            .any(|e| matches!(e.what, crate::run::event::What::RunStarted { .. }))
+            .any(|e| matches!(e.what, astill_core::run::event::What::RunStarted { .. }))
         {
             self.engine = None;
         } else if !batch.is_empty()

@@ -2,8 +2,8 @@
 
 use super::kill::{Draws, Moment, arguments, killed, went_on_from};
 use crate::place::{Outcome, Place, assert_status, in_full, row, text};
-use astill::run::checkpoints;
-use astill::run::event::{Phase, What};
+use astill_core::run::checkpoints;
+use astill_core::run::event::{Phase, What};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};

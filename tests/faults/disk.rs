@@ -5,8 +5,8 @@ use crate::place::{
     Background, Outcome, PATIENCE, Place, assert_status, epochs_trained, in_full, last_step, row,
     text, wait_until,
 };
-use astill::run::event::{Event, What};
-use astill::run::{RunDir, socket};
+use astill_core::run::event::{Event, What};
+use astill_core::run::{RunDir, socket};
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

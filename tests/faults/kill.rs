@@ -1,7 +1,7 @@
 //! SIGKILL at any moment: the resumed run ends in the same bytes.
 
 use crate::place::{Outcome, Place, TRIES, assert_status, in_full, last_step, row, text};
-use astill::run::event::{Event, Phase, What};
+use astill_core::run::event::{Event, Phase, What};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;

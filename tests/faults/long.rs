@@ -1,8 +1,8 @@
 //! Long runs: memory stays flat, checkpoints are pruned, the record grows by a known measure.
 
 use crate::place::{Outcome, Place, assert_status, in_full, row};
-use astill::run::checkpoints;
-use astill::run::event::What;
+use astill_core::run::checkpoints;
+use astill_core::run::event::What;
 use std::fs;
 
 /// The newest, those of the last evaluations, and the best.

@@ -1,7 +1,7 @@
 //! Numbers that explode, and memory that ends.
 
 use crate::place::{Background, Outcome, Place, assert_status, in_full, row, text};
-use astill::run::event::{CommandStatus, What};
+use astill_core::run::event::{CommandStatus, What};
 use std::os::unix::process::CommandExt;
 
 /// A student that leaves the finite numbers in every step.

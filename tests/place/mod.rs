@@ -6,8 +6,8 @@ mod table;
 #[allow(unused_imports)]
 pub use table::{in_full, row};
 
-use astill::run::RunDir;
-use astill::run::event::{Event, What};
+use astill_core::run::RunDir;
+use astill_core::run::event::{Event, What};
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};

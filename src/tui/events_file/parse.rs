@@ -3,8 +3,8 @@
 //! Serde reads an internally tagged enum by way of a tree of values. Nearly all lines of a long run
 //! are distillation steps: these go straight into their fields, everything else the general way.
 
-use crate::json::{real, reals};
-use crate::run::event::{Event, Perturbation, What};
+use astill_core::json::{real, reals};
+use astill_core::run::event::{Event, Perturbation, What};
 use rayon::prelude::*;
 use serde::Deserialize;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::run::event::{Perturbation, Phase, What};
+use astill_core::run::event::{Perturbation, Phase, What};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;

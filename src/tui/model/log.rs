@@ -1,8 +1,8 @@
 //! The log of a run: what its events say in words, as far back as it is worth.
 
-use crate::run::event::{Event, Perturbation, Status, What};
-use crate::run::text;
 use crate::tui::text::clean;
+use astill_core::run::event::{Event, Perturbation, Status, What};
+use astill_core::run::text;
 use std::collections::VecDeque;
 
 /// Lines that are kept, besides those of distillation steps, of which the latest are kept apart: a

@@ -8,7 +8,7 @@ use super::super::series::Series;
 use super::super::session::Session;
 use super::super::text::{clean, number};
 use super::{Look, frame, header, put, run};
-use crate::run::event::Split;
+use astill_core::run::event::Split;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::Widget;

@@ -11,7 +11,7 @@ use super::panel::{self, CHARTS, Panel};
 use super::{
     Confirm, Log, RollBack, Samples, Then, Tweak, frame, header, log, put, samples, weight_style,
 };
-use crate::run::event::{Labels, What};
+use astill_core::run::event::{Labels, What};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -165,7 +165,7 @@ fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
     let Some(finished) = &session.model.finished else {
         return Vec::new();
     };
-    if let Some(table) = crate::headless::table(finished) {
+    if let Some(table) = astill_core::headless::table(finished) {
         return table.lines().map(|l| (clean(l), Weight::Normal)).collect();
     }
     let What::RunFinished { reason, .. } = finished else {

@@ -9,8 +9,8 @@ use super::super::model::Weight;
 use super::super::session::Session;
 use super::super::text::{clean, pad, width, wrap};
 use super::{popup, put, put_row, scrolled, weight_style};
-use crate::profile::{Key, Profile, Range, schema};
-use crate::run::event::Phase;
+use astill_core::profile::{Key, Profile, Range, schema};
+use astill_core::run::event::Phase;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 

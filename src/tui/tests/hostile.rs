@@ -1,7 +1,7 @@
 //! Records that nobody meant, on every screen.
 
 use super::stage::*;
-use crate::run::event::Event;
+use astill_core::run::event::Event;
 use inputs::{Inputs, count};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

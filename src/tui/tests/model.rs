@@ -1,8 +1,8 @@
 //! The reducer: what a screen knows after these events.
 
 use super::stage::*;
-use crate::run::event::{CommandStatus, Event, Labels, Phase, What};
 use crate::tui::model::{Model, State, Weight};
+use astill_core::run::event::{CommandStatus, Event, Labels, Phase, What};
 
 fn after(whats: Vec<What>) -> Model {
     let mut model = Model::new();

@@ -1,11 +1,11 @@
 //! Every screen, as it looks.
 
 use super::stage::*;
-use crate::run::event::{Status, What};
 use crate::tui::app::{Batch, Look, Message};
 use crate::tui::backend::RunState;
 use crate::tui::colour::Depth;
 use crate::tui::theme::Theme;
+use astill_core::run::event::{Status, What};
 use ratatui::style::Modifier;
 
 const SIZES: [(u16, u16); 6] = [(1, 1), (20, 5), (40, 10), (80, 24), (120, 40), (200, 60)];

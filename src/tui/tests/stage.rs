@@ -1,11 +1,5 @@
 //! A stage for the app: runs as events, a program behind it that is made up, and keys.
 
-use crate::EpochRecord;
-use crate::profile::{self, Profile};
-use crate::run::event::{
-    CommandStatus, Event, Headline, Labels, Perturbation, Phase, Split, Status, What,
-};
-use crate::run::{EngineAt, RunDir};
 use crate::tui::app::{App, Batch, Effect, Look, Message};
 use crate::tui::backend::{
     Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary,
@@ -13,7 +7,13 @@ use crate::tui::backend::{
 use crate::tui::colour::Depth;
 use crate::tui::picture::Picture;
 use crate::tui::theme::Theme;
-use crate::{Error, Result};
+use astill_core::EpochRecord;
+use astill_core::profile::{self, Profile};
+use astill_core::run::event::{
+    CommandStatus, Event, Headline, Labels, Perturbation, Phase, Split, Status, What,
+};
+use astill_core::run::{EngineAt, RunDir};
+use astill_core::{Error, Result};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

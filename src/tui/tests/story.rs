@@ -1,12 +1,12 @@
 //! Whole stories, told with keys.
 
 use super::stage::*;
-use crate::run::EngineAt;
-use crate::run::event::{CommandStatus, What};
 use crate::tui::app::{Batch, Message};
 use crate::tui::backend::{Answer, Command, RunState};
 use crate::tui::keys::Place;
 use crate::tui::model::State;
+use astill_core::run::EngineAt;
+use astill_core::run::event::{CommandStatus, What};
 
 fn command(command: &str) -> What {
     What::Command {

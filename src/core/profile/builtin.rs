@@ -1,0 +1,59 @@
+//! The profiles that are part of the program.
+
+/// A profile inside the program.
+#[derive(Debug)]
+pub struct Builtin {
+    pub name: &'static str,
+    /// The YAML, as in `profiles/NAME.yaml`.
+    pub text: &'static str,
+    /// False for what only other profiles build on; it loads all the same.
+    pub listed: bool,
+}
+
+impl Builtin {
+    /// The profile in one line: the comment at the top of its file.
+    pub fn description(&self) -> &'static str {
+        self.text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches('#')
+            .trim()
+    }
+}
+
+/// All of them, in the order in which to show them: the ones for a first try in front.
+pub fn builtin() -> &'static [Builtin] {
+    BUILTIN
+}
+
+macro_rules! profiles {
+    ($($name:literal $listed:literal)*) => {
+        &[$(Builtin {
+            name: $name,
+            text: include_str!(concat!("../profiles/", $name, ".yaml")),
+            listed: $listed,
+        }),*]
+    };
+}
+
+static BUILTIN: &[Builtin] = profiles! {
+    "shapes" true
+    "cifar10-cpu" true
+    "cifar10-ipc1" true
+    "cifar10-ipc10" true
+    "cifar10-ipc50" true
+    "cifar100-ipc1" true
+    "cifar100-ipc10" true
+    "cifar100-ipc50" true
+    "tiny-imagenet-ipc1" true
+    "tiny-imagenet-ipc10" true
+    "tiny-imagenet-ipc50" true
+    "imagenette-ipc1" true
+    "imagenette-ipc10" true
+    "mtt-cifar10-ipc1" true
+    "cifar10" false
+    "cifar100" false
+    "tiny-imagenet" false
+    "imagenette" false
+};

@@ -1,0 +1,470 @@
+//! The run directory: everything that a run leaves behind, and the interface to whoever watches it.
+//!
+//! ```text
+//! RUN/profile.yaml     the resolved profile, every key
+//!     events.jsonl     what happened, an event a line
+//!     run.log          the same for people
+//!     samples/         pictures of the synthetic images, a row a class: step_00000.png …
+//!     checkpoints/     what a resumed run starts from: step_00000.safetensors …
+//!     distilled/       the result: best.safetensors
+//!     edits.json       live edits, if there were any
+//!     lock             held by the engine; while it is, and if it was killed, the name of its machine
+//! ```
+
+use crate::profile::Profile;
+use crate::{Error, Result, files::untrusted};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+/// An existing run directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// The right to be this run's engine; given back when dropped or when the process dies.
+#[derive(Debug)]
+pub struct EngineLock {
+    file: File,
+}
+
+impl Drop for EngineLock {
+    fn drop(&mut self) {
+        // only an engine that was killed leaves the name of its machine
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// Where the engine of a run is. Machines are told apart by their host names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineAt {
+    /// At work on this machine.
+    Here,
+    /// At work on another machine, whose locks are seen on this one.
+    Host(String),
+    /// The latest engine was on another machine and has not said that it ended: its locks may not
+    /// be seen here.
+    Perhaps(String),
+    Nowhere,
+}
+
+/// The folders of a run.
+pub const FOLDERS: [&str; 3] = ["samples", "checkpoints", "distilled"];
+
+const NAME_LENGTH: usize = 100;
+/// The longest host name that is read, in bytes; longer than Linux allows.
+const HOST_LENGTH: u64 = 256;
+/// A profile is a page of text.
+const LARGEST_PROFILE: u64 = 1 << 20;
+/// The folder of runs where nothing else is said.
+pub const USUAL_RUNS: &str = "runs";
+
+/// How often, and how far apart, the lock is tried.
+const LOCK_TRIES: u32 = 10;
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
+
+impl RunDir {
+    /// Creates a new run below `runs`: `name`, or else the first of `PROFILE-001`, `-002` … that is
+    /// free.
+    ///
+    /// A name is letters, digits, `.`, `-` and `_`, up to 100, and does not begin with a dot.
+    /// Errors: a bad or taken name.
+    pub fn create(runs: &Path, profile: &str, name: Option<&str>) -> Result<Self> {
+        if let Some(name) = name {
+            check_name(name)?;
+        }
+        fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
+        let candidates: Box<dyn Iterator<Item = String>> = match name {
+            Some(name) => Box::new(std::iter::once(name.to_string())),
+            None => Box::new((1..).map(|n| format!("{}-{n:03}", profile_stem(profile)))),
+        };
+        for candidate in candidates {
+            let path = runs.join(&candidate);
+            match fs::create_dir(&path) {
+                Ok(()) => return Self::with_folders(path),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::io("create", path)(e)),
+            }
+        }
+        let name = name.unwrap_or(profile);
+        if Self::open(&runs.join(name)).is_none() {
+            return Err(Error::Usage(format!(
+                "there is something called \"{name}\" in {} already that is no run (perhaps a \
+                 start that was killed at once): choose another --name, or move it away",
+                runs.display()
+            )));
+        }
+        Err(Error::Usage(format!(
+            "there is a run \"{name}\" in {} already: choose another --name, or go on with it by \
+             `astill resume {}`",
+            runs.display(),
+            Self::at(runs.join(name)).reference()
+        )))
+    }
+
+    /// Removes what [`RunDir::create`] made, for a run that could not be begun. Anything else in it
+    /// stays, and so does the folder then.
+    pub fn remove_unborn(&self) {
+        let _ = fs::remove_file(self.profile());
+        let _ = fs::remove_file(self.path.join("lock"));
+        FOLDERS
+            .iter()
+            .for_each(|folder| _ = fs::remove_dir(self.path.join(folder)));
+        let _ = fs::remove_dir(&self.path);
+    }
+
+    fn with_folders(path: PathBuf) -> Result<Self> {
+        let run = Self { path };
+        let made = FOLDERS
+            .map(|folder| run.path.join(folder))
+            .into_iter()
+            .try_for_each(|f| fs::create_dir(&f).map_err(Error::io("create", f)));
+        made.inspect_err(|_| run.remove_unborn())?;
+        Ok(run)
+    }
+
+    /// Errors: one of the run's folders is a link, behind which anything of the user's could be
+    /// changed, or no folder at all.
+    pub fn check_folders(&self) -> Result<()> {
+        for folder in FOLDERS {
+            let path = self.path.join(folder);
+            if path.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
+                return Err(Error::file(
+                    path,
+                    "is a link or no folder, and a run writes only to folders of its own; put a \
+                     folder there",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The run in this folder; none if it holds no run.
+    pub fn open(path: &Path) -> Option<Self> {
+        path.join("profile.yaml").is_file().then(|| Self {
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Finds an existing run: a path, a name below `runs`, or the beginning of exactly one name
+    /// there.
+    pub fn find(runs: &Path, reference: &str) -> Result<Self> {
+        for path in [runs.join(reference), PathBuf::from(reference)] {
+            if let Some(run) = Self::open(&path).filter(|_| !reference.is_empty()) {
+                return Ok(run);
+            }
+        }
+        let mut names: Vec<String> = fs::read_dir(runs)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|e| Self::open(&e.path()).is_some())
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        let matching: Vec<&String> = names.iter().filter(|n| n.starts_with(reference)).collect();
+        match (matching.as_slice(), names.as_slice()) {
+            ([only], _) => Ok(Self {
+                path: runs.join(only),
+            }),
+            ([], []) => Err(Error::Usage(format!(
+                "no run \"{reference}\": there are no runs in {} (--runs DIR looks elsewhere)",
+                runs.display()
+            ))),
+            ([], all) => Err(Error::Usage(format!(
+                "no run \"{reference}\" in {}: there are {}",
+                runs.display(),
+                listed(all.iter())
+            ))),
+            (several, _) => Err(Error::Usage(format!(
+                "\"{reference}\" could be {}: give more of the name",
+                listed(several.iter().copied())
+            ))),
+        }
+    }
+
+    /// The run in this folder, which is not looked at.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's name.
+    pub fn name(&self) -> String {
+        self.path
+            .canonicalize()
+            .unwrap_or_else(|_| self.path.clone())
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// What a command calls this run from here: its name if it is in the folder of runs that
+    /// commands look in by themselves, else its path.
+    pub fn reference(&self) -> String {
+        let folder = |path: &Path| path.canonicalize().ok();
+        let is_usual = self
+            .path
+            .parent()
+            .and_then(folder)
+            .is_some_and(|parent| Some(parent) == folder(Path::new(USUAL_RUNS)));
+        let usual = self.path.file_name().filter(|_| is_usual);
+        usual
+            .unwrap_or(self.path.as_os_str())
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// The right to be this run's engine. Errors: another process has it.
+    pub fn lock(&self) -> Result<EngineLock> {
+        let path = self.path.join("lock");
+        let mut file = untrusted::open_own(&path, OpenOptions::new().write(true).create(true))
+            .map_err(Error::io("open", &path))?;
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => {
+                    // without the name the run only looks, from other machines, like one whose
+                    // engine was killed
+                    let _ = file
+                        .set_len(0)
+                        .and_then(|()| file.write_all(host().as_bytes()));
+                    return Ok(EngineLock { file });
+                }
+                // perhaps only somebody who looks whether an engine is at work
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_AGAIN),
+                Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
+            }
+        }
+        let (path, it) = (self.path.display(), self.reference());
+        Err(Error::Usage(format!(
+            "{path} is in the hands of another astill already: watch it with `astill attach {it}`, \
+             or end it first with `astill send {it} stop`"
+        )))
+    }
+
+    /// Where the run's engine is. Changes nothing.
+    pub fn engine(&self) -> EngineAt {
+        let Ok(file) = untrusted::open(&self.path.join("lock")) else {
+            return EngineAt::Nowhere;
+        };
+        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let mut there = String::new();
+        let named = (&file).take(HOST_LENGTH).read_to_string(&mut there).is_ok()
+            && !there.is_empty()
+            && there != host();
+        match (is_held, named) {
+            (true, false) => EngineAt::Here,
+            (true, true) => EngineAt::Host(there),
+            (false, true) => EngineAt::Perhaps(there),
+            (false, false) => EngineAt::Nowhere,
+        }
+    }
+
+    /// Whether an engine is at work on this run, as far as this machine can see.
+    pub fn has_engine(&self) -> bool {
+        matches!(self.engine(), EngineAt::Here | EngineAt::Host(_))
+    }
+
+    pub fn profile(&self) -> PathBuf {
+        self.path.join("profile.yaml")
+    }
+
+    /// The profile of the run, as it was begun with. Errors: it cannot be read, or is refused like
+    /// any profile.
+    pub fn read_profile(&self) -> Result<Profile> {
+        let path = self.profile();
+        let text =
+            untrusted::read_text(&path, LARGEST_PROFILE).map_err(Error::io("read", &path))?;
+        Profile::from_resolved(&text, &path)
+    }
+
+    /// The path of a file that the record of the run names, which must lie in the run's folder: a
+    /// record may come from anybody.
+    ///
+    /// Errors: an absolute path or `..`, a link that leads out of the folder, anything else than a
+    /// regular file.
+    pub fn own_file(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        if !Path::new(name)
+            .components()
+            .all(|c| matches!(c, Component::Normal(_)))
+        {
+            return Err(Error::file(
+                &self.path,
+                format!(
+                    "the record names the file {name:?}, expected one in the folder of the run"
+                ),
+            ));
+        }
+        let (found, folder) = (path.canonicalize(), self.path.canonicalize());
+        let (found, folder) = (
+            found.map_err(Error::io("find", &path))?,
+            folder.map_err(Error::io("find", &self.path))?,
+        );
+        match found.starts_with(folder) && found.is_file() {
+            true => Ok(found),
+            false => Err(Error::file(
+                path,
+                "leads out of the folder of the run or is no regular file, so it is left alone",
+            )),
+        }
+    }
+
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    pub fn edits(&self) -> PathBuf {
+        self.path.join("edits.json")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.path.join("run.log")
+    }
+}
+
+/// The name of this machine.
+fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.is_empty()
+        || name.len() > NAME_LENGTH
+        || name.starts_with(['.', '-'])
+        || !name.chars().all(allowed)
+    {
+        let shown: String = name.escape_debug().take(NAME_LENGTH).collect();
+        return Err(Error::Usage(format!(
+            "--name: found \"{shown}\", expected 1 to {NAME_LENGTH} letters, digits, \".\", \"-\" \
+             or \"_\", not beginning with \".\" or \"-\""
+        )));
+    }
+    Ok(())
+}
+
+/// The part of a profile's name that a run is called after.
+fn profile_stem(profile: &str) -> String {
+    let safe: String = profile
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let stem: String = safe
+        .trim_start_matches(['.', '-'])
+        .chars()
+        .take(NAME_LENGTH / 2)
+        .collect();
+    if stem.is_empty() { "run".into() } else { stem }
+}
+
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    const SHOWN: usize = 8;
+    let (count, mut shown): (usize, Vec<&str>) =
+        (names.len(), names.take(SHOWN).map(String::as_str).collect());
+    if count > SHOWN {
+        shown.push("…");
+    }
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_counted_up_and_taken_ones_refused() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        assert_eq!(
+            RunDir::create(runs.path(), "shapes", None)?.name(),
+            "shapes-001"
+        );
+        assert_eq!(
+            RunDir::create(runs.path(), "shapes", None)?.name(),
+            "shapes-002"
+        );
+        RunDir::create(runs.path(), "shapes", Some("mine"))?;
+        assert_eq!(
+            RunDir::create(runs.path(), "shapes", Some("mine"))
+                .map_err(|e| e.exit_status())
+                .err(),
+            Some(2)
+        );
+        for bad in ["", "..", "a/b", ".hidden", "-x", "a\nb", &"x".repeat(101)] {
+            assert!(
+                RunDir::create(runs.path(), "shapes", Some(bad)).is_err(),
+                "{bad:?}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_run_is_found_by_name_path_or_unique_beginning() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        for name in ["alpha-1", "alpha-2", "beta"] {
+            let run = RunDir::create(runs.path(), "p", Some(name))?;
+            fs::write(run.profile(), "").map_err(Error::io("write", run.profile()))?;
+        }
+        let find = |r: &str| RunDir::find(runs.path(), r).map(|d| d.name());
+        assert_eq!(find("b")?, "beta");
+        assert_eq!(find("alpha-2")?, "alpha-2");
+        assert_eq!(
+            find(&runs.path().join("alpha-1").to_string_lossy())?,
+            "alpha-1"
+        );
+        assert!(find("alpha").is_err_and(|e| e.to_string().contains("alpha-1, alpha-2")));
+        assert!(find("gamma").is_err_and(|e| e.exit_status() == 2));
+        Ok(())
+    }
+
+    #[test]
+    fn one_engine_at_a_time() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::create(runs.path(), "p", None)?;
+        assert_eq!(run.engine(), EngineAt::Nowhere);
+        let held = run.lock()?;
+        assert!(run.lock().is_err());
+        assert_eq!(run.engine(), EngineAt::Here);
+        drop(held);
+        assert_eq!(run.engine(), EngineAt::Nowhere);
+        run.lock().map(|_| ())
+    }
+
+    #[test]
+    fn an_engine_of_another_machine_is_told_apart() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::create(runs.path(), "p", None)?;
+        let lock = run.path().join("lock");
+        fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
+        assert_eq!(run.engine(), EngineAt::Perhaps("elsewhere".into()));
+        let held = run.lock()?;
+        assert_eq!(run.engine(), EngineAt::Here);
+        fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
+        assert_eq!(run.engine(), EngineAt::Host("elsewhere".into()));
+        drop(held);
+        fs::write(&lock, host()).map_err(Error::io("write", &lock))?;
+        assert_eq!(
+            run.engine(),
+            EngineAt::Nowhere,
+            "it was killed on this machine"
+        );
+        Ok(())
+    }
+}

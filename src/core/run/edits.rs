@@ -1,0 +1,163 @@
+//! Live edits: which setting was changed when. A resumed run makes the same changes at the same
+//! places, so it goes the same way.
+
+use super::RunDir;
+use crate::files::atomic::write_atomically;
+use crate::profile::Profile;
+use crate::{Error, Result, files::untrusted};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A place between two steps of a run. Experts come before distillation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Before the epoch number `epoch` of the expert number `expert`, both from 0.
+    Expert { expert: u64, epoch: u64 },
+    /// After so many steps of distillation.
+    Step(u64),
+}
+
+/// A change of one setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    pub at: Place,
+    /// "section.key=value".
+    pub set: String,
+}
+
+/// A thousand edits take some hundred kilobytes.
+const LARGEST: u64 = 16 << 20;
+
+/// The key of "section.key=value".
+pub fn key_of(set: &str) -> &str {
+    set.split('=').next().unwrap_or_default().trim()
+}
+
+/// All edits of a run, in the order in which they were made, kept in its `edits.json`.
+#[derive(Debug)]
+pub struct Edits {
+    file: PathBuf,
+    edits: Vec<Edit>,
+}
+
+impl Edits {
+    /// Those of a run; none if it has no such file.
+    pub fn read(run: &RunDir) -> Result<Self> {
+        let file = run.edits();
+        let edits = match untrusted::read(&file, LARGEST) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| unreadable(&file, &e))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(e) => return Err(Error::io("read", &file)(e)),
+        };
+        Ok(Self { file, edits })
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[Edit] {
+        &self.edits
+    }
+
+    /// Those made exactly there.
+    pub fn at(&self, place: Place) -> impl Iterator<Item = &Edit> {
+        self.edits.iter().filter(move |e| e.at == place)
+    }
+
+    /// `profile` as it is from `place` on.
+    pub fn apply(&self, profile: &Profile, place: Place) -> Result<Profile> {
+        self.edits
+            .iter()
+            .filter(|e| e.at <= place)
+            .try_fold(profile.clone(), |p, e| p.edited(&e.set))
+    }
+
+    /// Adds an edit and keeps the list.
+    pub fn push(&mut self, edit: Edit) -> Result<()> {
+        self.replace(|edits| edits.push(edit))
+    }
+
+    /// The run goes back to `place`: what was changed later holds from there on.
+    pub fn move_back_to(&mut self, place: Place) -> Result<()> {
+        self.replace(|edits| edits.iter_mut().for_each(|e| e.at = e.at.min(place)))
+    }
+
+    /// Changes the list and keeps it; a list that cannot be kept does not hold.
+    fn replace(&mut self, change: impl FnOnce(&mut Vec<Edit>)) -> Result<()> {
+        let before = self.edits.clone();
+        change(&mut self.edits);
+        self.save().inspect_err(|_| self.edits = before)
+    }
+
+    fn save(&self) -> Result<()> {
+        if self.edits.is_empty() {
+            return Ok(());
+        }
+        let text = serde_json::to_string_pretty(&self.edits)
+            .map_err(|e| Error::file(&self.file, e.to_string()))?;
+        write_atomically(&self.file, text.as_bytes())
+    }
+}
+
+fn unreadable(file: &Path, flaw: &serde_json::Error) -> Error {
+    let remedy = "bring it back from a copy, or remove it to go on with the settings of \
+                  profile.yaml; nothing else of the run is touched";
+    Error::file(file, format!("not a list of edits: {flaw}; {remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::load;
+
+    #[test]
+    fn an_edit_holds_from_its_place_on_and_survives_a_new_start() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::create(runs.path(), "p", None)?;
+        let profile = load("shapes", &[])?.profile;
+        let edit = |at, set: &str| Edit {
+            at,
+            set: set.into(),
+        };
+        let mut edits = Edits::read(&run)?;
+        edits.push(edit(
+            Place::Expert {
+                expert: 1,
+                epoch: 2,
+            },
+            "expert.lr=0.5",
+        ))?;
+        edits.push(edit(Place::Step(3), "distill.lr_images=7"))?;
+        edits.push(edit(Place::Step(9), "distill.lr_images=8"))?;
+        let mut edits = Edits::read(&run)?;
+        let lr = |edits: &Edits, place| {
+            edits
+                .apply(&profile, place)
+                .map(|p| (p.expert.lr, p.distill.lr_images))
+        };
+        assert_eq!(
+            lr(
+                &edits,
+                Place::Expert {
+                    expert: 1,
+                    epoch: 1
+                }
+            )?,
+            (profile.expert.lr, profile.distill.lr_images)
+        );
+        assert_eq!(
+            lr(
+                &edits,
+                Place::Expert {
+                    expert: 2,
+                    epoch: 0
+                }
+            )?,
+            (0.5, profile.distill.lr_images)
+        );
+        assert_eq!(lr(&edits, Place::Step(3))?, (0.5, 7.));
+        assert_eq!(lr(&edits, Place::Step(9))?, (0.5, 8.));
+        edits.move_back_to(Place::Step(2))?;
+        assert_eq!(lr(&Edits::read(&run)?, Place::Step(2))?, (0.5, 8.));
+        Ok(())
+    }
+}

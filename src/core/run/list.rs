@@ -1,0 +1,299 @@
+//! The runs in a folder, and how each stands: from the beginning and the end of its events,
+//! whatever their number.
+
+use super::event::{CommandStatus, Event, Labels, Phase, Split, Status, What};
+use super::{EngineAt, RunDir};
+use crate::{Error, Result, files::untrusted};
+use serde::Serialize;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// So many bytes at the end of the events are read; an event takes some hundreds.
+const TAIL: u64 = 1 << 16;
+/// The longest first line that is read.
+const HEAD: u64 = 1 << 16;
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    Running,
+    Paused,
+    /// Something cannot be written, a full disk say; it goes on by itself once that can be.
+    Waiting,
+    /// Stopped on request, after a checkpoint.
+    Stopped,
+    Done,
+    Failed,
+    /// Its engine is gone without a word; it can be resumed like a stopped one.
+    Dead,
+    /// Its latest engine was on another machine and has not said that it ended.
+    Elsewhere,
+}
+
+/// A run in short.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunSummary {
+    #[serde(skip)]
+    pub run: RunDir,
+    pub name: String,
+    pub profile: String,
+    pub state: RunState,
+    /// The machine of its engine, if that is another one.
+    pub host: Option<String>,
+    pub phase: Option<Phase>,
+    pub step: u64,
+    pub iterations: u64,
+    /// When it was first started, RFC 3339.
+    pub started: String,
+    /// Of the distilled images, in per cent: the result on the test set, before that the last
+    /// evaluation.
+    pub accuracy: Option<f64>,
+}
+
+impl RunState {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Waiting => "waiting for the disk",
+            Self::Stopped => "stopped",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
+
+    /// Whether an engine is at work on it.
+    pub fn has_engine(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Waiting)
+    }
+}
+
+/// All runs in a folder, the latest first; none if there is no such folder.
+pub fn list(runs: &Path) -> Result<Vec<RunSummary>> {
+    let entries = match fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("read", runs)(e)),
+    };
+    let mut found: Vec<RunSummary> = entries
+        .flatten()
+        .filter_map(|e| RunDir::open(&e.path()))
+        .map(summary)
+        .collect();
+    found.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.name.cmp(&b.name)));
+    Ok(found)
+}
+
+/// How a run stands. What cannot be read is left empty.
+pub fn summary(run: RunDir) -> RunSummary {
+    let mut summary = RunSummary {
+        name: run.name(),
+        profile: String::new(),
+        state: RunState::Dead,
+        host: None,
+        phase: None,
+        step: 0,
+        iterations: 0,
+        started: String::new(),
+        accuracy: None,
+        run,
+    };
+    // the lock first: an engine that ends meanwhile has written its end by then
+    let engine = summary.run.engine();
+    let (first, last) = ends_of(&summary.run.events()).unwrap_or_default();
+    let (mut paused, mut waiting, mut ended) = (false, false, None);
+    for event in first.into_iter().chain(last) {
+        if summary.started.is_empty() {
+            summary.started.clone_from(&event.time);
+        }
+        match event.what {
+            What::RunStarted {
+                profile,
+                step,
+                iterations,
+                ..
+            } => {
+                (summary.profile, summary.step, summary.iterations) = (profile, step, iterations);
+                (paused, waiting, ended) = (false, false, None);
+            }
+            What::Phase { name } => summary.phase = Some(name),
+            What::ExpertEpoch { .. } => summary.phase = Some(Phase::Experts),
+            What::DistillStep { step, .. } => {
+                (summary.step, summary.phase) = (step, Some(Phase::Distill))
+            }
+            What::Evaluation {
+                labels: Labels::Distilled,
+                split: Split::Test,
+                mean,
+                ..
+            } => summary.accuracy = Some(mean),
+            What::Command {
+                command,
+                status: CommandStatus::Accepted,
+                to,
+                ..
+            } => match command.as_str() {
+                "pause" => paused = true,
+                "resume" => paused = false,
+                c if c.starts_with("roll_back") => {
+                    summary.step = to.and_then(|v| v.as_u64()).unwrap_or(summary.step)
+                }
+                _ => {}
+            },
+            What::Waiting { reason } => waiting = reason.is_some(),
+            What::RunFinished {
+                status, results, ..
+            } => {
+                ended = Some(status);
+                summary.accuracy = results
+                    .iter()
+                    .find(|r| r.labels == Labels::Distilled)
+                    .map(|r| r.mean)
+                    .or(summary.accuracy);
+            }
+            _ => {}
+        }
+    }
+    summary.state = match (ended, &engine) {
+        (Some(Status::Done), _) => RunState::Done,
+        (_, EngineAt::Here | EngineAt::Host(_)) if waiting => RunState::Waiting,
+        (_, EngineAt::Here | EngineAt::Host(_)) if paused => RunState::Paused,
+        (_, EngineAt::Here | EngineAt::Host(_)) => RunState::Running,
+        (Some(Status::Stopped), _) => RunState::Stopped,
+        (Some(Status::Failed), _) => RunState::Failed,
+        (None, EngineAt::Perhaps(_)) => RunState::Elsewhere,
+        (None, EngineAt::Nowhere) => RunState::Dead,
+    };
+    if let (
+        RunState::Running | RunState::Paused | RunState::Waiting | RunState::Elsewhere,
+        EngineAt::Host(host) | EngineAt::Perhaps(host),
+    ) = (summary.state, engine)
+    {
+        summary.host = Some(host);
+    }
+    summary
+}
+
+/// The first event, and those in the last [`TAIL`] bytes that come after it.
+fn ends_of(path: &Path) -> std::io::Result<(Vec<Event>, Vec<Event>)> {
+    let mut file = untrusted::open(path)?;
+    let mut first = Vec::new();
+    let from = BufReader::new((&file).take(HEAD)).read_until(b'\n', &mut first)? as u64;
+    let start = file.metadata()?.len().saturating_sub(TAIL).max(from);
+    file.seek(SeekFrom::Start(start))?;
+    let mut rest = Vec::new();
+    file.take(TAIL).read_to_end(&mut rest)?;
+    // a line that the tail begins in the middle of is no event, and neither is a torn last one
+    let events = |bytes: &[u8]| {
+        bytes
+            .split(|b| *b == b'\n')
+            .filter_map(|l| serde_json::from_slice(l).ok())
+            .collect()
+    };
+    Ok((events(&first), events(&rest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    fn run_with(runs: &Path, name: &str, lines: &[&str]) -> Result<RunDir> {
+        let run = RunDir::create(runs, "p", Some(name))?;
+        fs::write(run.profile(), "").map_err(Error::io("write", run.profile()))?;
+        let mut text = String::new();
+        for (seq, line) in lines.iter().enumerate() {
+            let _ = writeln!(
+                text,
+                r#"{{"seq":{seq},"time":"2026-01-01T00:00:0{}Z",{line}}}"#,
+                lines.len()
+            );
+        }
+        fs::write(run.events(), text).map_err(Error::io("write", run.events()))?;
+        Ok(run)
+    }
+
+    const STARTED: &str = r#""kind":"run_started","run":"r","profile":"shapes","seed":0,"device":"cpu","threads":2,"version":"0","process":1,"data":"d","folder":"f","step":0,"iterations":9"#;
+
+    #[test]
+    fn every_state_is_told_apart() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let pause = r#""kind":"command","command":"pause","status":"accepted","reason":null,"from":null,"to":null"#;
+        let rejected = r#""kind":"command","command":"resume","status":"rejected","reason":"x","from":null,"to":null"#;
+        let ended = |status: &str| {
+            format!(
+                r#""kind":"run_finished","status":"{status}","reason":null,"best_step":null,"best_validation":null,"results":[],"paper_style_max":null,"file":null,"seconds":1.0"#
+            )
+        };
+        run_with(runs.path(), "dead", &[STARTED])?;
+        let running = run_with(runs.path(), "running", &[STARTED, pause, STARTED])?;
+        let paused = run_with(runs.path(), "paused", &[STARTED, pause, rejected])?;
+        run_with(runs.path(), "stopped", &[STARTED, &ended("stopped")])?;
+        run_with(runs.path(), "done", &[STARTED, &ended("done")])?;
+        let waiting = run_with(
+            runs.path(),
+            "waiting",
+            &[
+                STARTED,
+                pause,
+                r#""kind":"waiting","reason":"the disk is full""#,
+            ],
+        )?;
+        let resumed = run_with(
+            runs.path(),
+            "resumed",
+            &[STARTED, &ended("failed"), STARTED],
+        )?;
+        run_with(runs.path(), "silent", &[])?;
+        let elsewhere = run_with(runs.path(), "elsewhere", &[STARTED])?;
+        fs::write(elsewhere.path().join("lock"), "another")
+            .map_err(Error::io("write", elsewhere.path()))?;
+        let _engines = (
+            running.lock()?,
+            paused.lock()?,
+            waiting.lock()?,
+            resumed.lock()?,
+        );
+        let states: std::collections::BTreeMap<String, RunState> = list(runs.path())?
+            .into_iter()
+            .map(|s| (s.name, s.state))
+            .collect();
+        for (name, state) in [
+            ("dead", RunState::Dead),
+            ("running", RunState::Running),
+            ("paused", RunState::Paused),
+            ("waiting", RunState::Waiting),
+            ("stopped", RunState::Stopped),
+            ("done", RunState::Done),
+            ("resumed", RunState::Running),
+            ("silent", RunState::Dead),
+            ("elsewhere", RunState::Elsewhere),
+        ] {
+            assert_eq!(states.get(name), Some(&state), "{name}");
+        }
+        assert_eq!(summary(elsewhere).host.as_deref(), Some("another"));
+        assert!(list(&runs.path().join("nowhere"))?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn the_middle_of_a_long_log_is_not_needed() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let warning = format!(r#""kind":"warning","message":"{}""#, "x".repeat(1000));
+        let mut lines = vec![STARTED];
+        lines.extend(std::iter::repeat_n(warning.as_str(), 200));
+        lines.push(r#""kind":"phase","name":"evaluate""#);
+        let run = run_with(runs.path(), "long", &lines)?;
+        let summary = summary(run);
+        assert_eq!(
+            (summary.profile.as_str(), summary.iterations, summary.phase),
+            ("shapes", 9, Some(Phase::Evaluate))
+        );
+        Ok(())
+    }
+}

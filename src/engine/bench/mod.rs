@@ -1,0 +1,123 @@
+//! What takes the time and the memory, measured alone: the numbers to compare with other programs.
+//! The options and keys are those of the programs in benches/, which do the same work in plain
+//! PyTorch.
+
+mod data;
+mod evaluate;
+mod expert;
+mod stopwatch;
+mod student;
+
+pub use data::{DataReport, data};
+pub use evaluate::{EvaluateReport, evaluate};
+pub use expert::{ExpertReport, expert};
+pub use stopwatch::Phases;
+pub use student::{StudentReport, student};
+
+use crate::device;
+use crate::distill::evaluate::mean_std;
+use crate::network::{Activation, ConvNet, Norm, Pooling};
+use crate::random;
+use astill_core::cli::bench::{MachineOptions, NetworkOptions};
+use astill_core::{Error, Result};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use tch::{Device, Tensor};
+
+/// The most memory that a measurement took.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Peak {
+    /// Resident, of this process.
+    pub peak_rss_mib: u64,
+    /// That libtorch's tensors took on a GPU, if that is where it computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_gpu_mib: Option<u64>,
+}
+
+impl Peak {
+    /// So far.
+    fn on(device: Device) -> Self {
+        Self {
+            peak_rss_mib: device::peak_resident_mib(),
+            peak_gpu_mib: device::peak_device_mib(device),
+        }
+    }
+}
+
+impl std::fmt::Display for Peak {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "peak memory {} MiB", self.peak_rss_mib)?;
+        self.peak_gpu_mib
+            .map_or(Ok(()), |gpu| write!(f, ", {gpu} MiB on the GPU"))
+    }
+}
+
+/// Sets libtorch's threads and finds the device.
+fn prepare(machine: &MachineOptions) -> Result<Device> {
+    let device = device::choose(&machine.device)?;
+    device::allow_tf32(machine.tf32);
+    set_threads(machine.threads)?;
+    Ok(device)
+}
+
+fn set_threads(threads: i32) -> Result<()> {
+    at_least_one(&[("threads", threads.into())])?;
+    tch::set_num_threads(threads);
+    Ok(())
+}
+
+/// The common network.
+fn network(options: &NetworkOptions) -> Result<ConvNet> {
+    let NetworkOptions {
+        width,
+        size,
+        depth,
+        classes,
+    } = *options;
+    at_least_one(&[("width", width), ("classes", classes as i64)])?;
+    ConvNet::new(
+        3,
+        classes as i64,
+        width,
+        depth,
+        size,
+        Norm::Instance,
+        Activation::Relu,
+        Pooling::Avg,
+    )
+    .ok_or_else(|| {
+        Error::Usage(format!(
+            "--size {size}: too small for --depth {depth}, every block halves it"
+        ))
+    })
+}
+
+/// `n` random images (n, 3, size, size) on the CPU.
+fn images(rng: &mut ChaCha8Rng, n: usize, size: i64) -> Tensor {
+    random::normal(rng, n * 3 * (size * size) as usize).view([n as i64, 3, size, size])
+}
+
+/// The labels of `n` images, as many of every class, in order of the classes; i64 (n).
+fn labels(n: usize, classes: usize) -> Tensor {
+    Tensor::from_slice(&(0..n).map(|i| (i * classes / n) as i64).collect::<Vec<_>>())
+}
+
+fn at_least_one(options: &[(&str, i64)]) -> Result<()> {
+    match options.iter().find(|(_, value)| *value < 1) {
+        Some((name, value)) => Err(Error::Usage(format!(
+            "--{name}: found {value}, expected at least 1"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Of at least one time; sorts them.
+fn median(seconds: &mut [f64]) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    mean_std(&seconds[(seconds.len() - 1) / 2..=seconds.len() / 2]).0
+}
+
+/// To a tenth of a millisecond.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1e4).round() / 1e4
+}

@@ -1,0 +1,165 @@
+//! One iteration of distillation.
+
+use super::stopwatch::{Phases, Stopwatch};
+use super::{Peak, at_least_one, images, labels, median, network, prepare, rounded};
+use crate::device;
+use crate::distill::iteration::{Draw, Settings, align_by_parts};
+use crate::distill::{Intermediate, TrainingSet};
+use crate::network::{ConvNet, Way};
+use crate::random;
+use astill_core::cli::bench::StudentOptions;
+use astill_core::{Error, Result};
+use serde::Serialize;
+use std::time::Instant;
+use tch::{Device, Tensor};
+
+/// So many steps' convolutions are timed, at most, after one's that are not.
+const FLOOR_STEPS: usize = 20;
+
+/// What was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct StudentReport {
+    #[serde(flatten)]
+    pub options: StudentOptions,
+    /// Median.
+    pub seconds_per_iteration: f64,
+    pub seconds_min: f64,
+    #[serde(flatten)]
+    pub peak: Peak,
+    /// Of an iteration in the middle of the times; on a GPU, of another one, which waits for the
+    /// device at every part.
+    pub phases: Phases,
+    /// Student steps whose passes were kept for the way back; a part of one is a step of whose
+    /// images so many were.
+    pub kept_steps: f64,
+    /// The time that the convolutions of an iteration take alone.
+    pub convolution_floor_s: f64,
+    /// An iteration's time over that.
+    pub floor_ratio: f64,
+}
+
+/// One timed iteration.
+struct Lap {
+    seconds: f64,
+    phases: Phases,
+    /// Images.
+    kept: i64,
+}
+
+/// Times iterations with momentum 0.9, augmentation, two expert epochs and intermediate matching.
+pub fn student(options: StudentOptions) -> Result<StudentReport> {
+    let device = prepare(&options.machine)?;
+    let net = network(&options.network)?;
+    at_least_one(&[
+        ("ipc", options.ipc as i64),
+        ("iterations", options.iterations as i64),
+    ])?;
+    if options.syn_steps < 2 {
+        return Err(Error::Usage(format!(
+            "--syn-steps: found {}, expected at least 2",
+            options.syn_steps
+        )));
+    }
+    let mut rng = random::generator(0, "bench", &[]);
+    let mut checkpoints = vec![net.init(&mut rng)];
+    for _ in 0..2 {
+        let step = random::normal(&mut rng, net.parameters() as usize) * 0.003;
+        let next = &checkpoints[checkpoints.len() - 1] + step;
+        checkpoints.push(next);
+    }
+    let checkpoints: Vec<Tensor> = checkpoints
+        .into_iter()
+        .map(|c| c.to_device(device))
+        .collect();
+    let n = options.ipc * options.network.classes;
+    let images = images(&mut rng, n, options.network.size).to_device(device);
+    let labels = labels(n, options.network.classes).to_device(device);
+    let settings = Settings {
+        syn_steps: options.syn_steps,
+        expert_epochs: 2,
+        max_start_epoch: 1,
+        batch: (options.batch > 0).then_some(options.batch),
+        momentum: 0.9,
+        balance: false,
+        intermediate: Intermediate::Sum,
+        perturbation: 0.,
+    };
+    let set = TrainingSet {
+        images: &images,
+        labels: &labels,
+        lr: 0.01,
+    };
+    let iteration = |index: u64, in_parts: bool| -> Result<Lap> {
+        device::synchronize(device);
+        let begin = Instant::now();
+        let mut stopwatch = Stopwatch::new(device);
+        let draw = Draw::new(&settings, &net, 0, index, 1, &images);
+        align_by_parts(&net, &checkpoints, &set, &settings, &draw, &mut |part| {
+            if in_parts {
+                stopwatch.enter(part);
+            }
+            Ok(())
+        })?;
+        device::synchronize(device);
+        let (seconds, kept) = (begin.elapsed().as_secs_f64(), stopwatch.kept);
+        Ok(Lap {
+            seconds,
+            phases: stopwatch.stop(),
+            kept,
+        })
+    };
+    let in_parts = device == Device::Cpu;
+    iteration(0, in_parts)?;
+    let mut laps = (1..=options.iterations)
+        .map(|index| iteration(index, in_parts))
+        .collect::<Result<Vec<_>>>()?;
+    laps.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let mut seconds: Vec<f64> = laps.iter().map(|lap| lap.seconds).collect();
+    let peak = Peak::on(device);
+    let middle = laps.swap_remove((laps.len() - 1) / 2);
+    let Lap { phases, kept, .. } = if in_parts {
+        middle
+    } else {
+        iteration(0, true)?
+    };
+    let steps = Draw::new(&settings, &net, 0, 0, 1, &images).steps;
+    let seen: i64 = steps.iter().map(|step| step.rows.size()[0]).sum();
+    let kept_steps = kept as f64 / seen as f64 * steps.len() as f64;
+    let batch = images.narrow(0, 0, steps[0].rows.size()[0]);
+    // the last of the steps that share a permutation may have fewer images
+    let size = seen as f64 / (batch.size()[0] * steps.len() as i64) as f64;
+    let floor = size * convolutions(&net, &batch, steps.len() as f64, kept_steps, device);
+    let median = median(&mut seconds);
+    Ok(StudentReport {
+        seconds_per_iteration: rounded(median),
+        seconds_min: rounded(seconds[0]),
+        peak,
+        phases,
+        kept_steps: (kept_steps * 100.).round() / 100.,
+        convolution_floor_s: rounded(floor),
+        floor_ratio: (median / floor * 1e3).round() / 1e3,
+        options,
+    })
+}
+
+/// Seconds that the convolutions of so many steps on batches like `batch` take alone, of which some
+/// have `kept` their passes.
+fn convolutions(net: &ConvNet, batch: &Tensor, steps: f64, kept: f64, device: Device) -> f64 {
+    let work = net.convolutions(batch);
+    let of = |way: Way, times: f64| {
+        if times <= 0. {
+            return 0.;
+        }
+        work.run(way);
+        device::synchronize(device);
+        // one after the other, as in an iteration, so that whatever else the machine does falls on
+        // both alike
+        let (timed, begin) = ((times.ceil() as usize).min(FLOOR_STEPS), Instant::now());
+        (0..timed).for_each(|_| work.run(way));
+        device::synchronize(device);
+        begin.elapsed().as_secs_f64() * times / timed as f64
+    };
+    of(Way::Forward, steps)
+        + of(Way::Back { kept: true }, kept)
+        + of(Way::Back { kept: false }, steps - kept)
+}

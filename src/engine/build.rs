@@ -1,0 +1,28 @@
+//! Compiles the libtorch calls that tch does not offer, and puts the folder of libtorch's libraries
+//! into the binary (rpath), so that it starts from anywhere without environment variables.
+
+use std::path::Path;
+
+const SOURCES: [&str; 2] = ["network/convolution.cpp", "device.cpp"];
+
+fn main() {
+    SOURCES
+        .iter()
+        .for_each(|source| println!("cargo:rerun-if-changed={source}"));
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    if let Ok(libtorch) = std::env::var("LIBTORCH") {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch}/lib");
+    }
+    // torch-sys says which libtorch it found
+    let lib = std::env::var("DEP_TCH_LIBTORCH_LIB").unwrap_or_default();
+    if let Some(libtorch) = Path::new(&lib).parent() {
+        cc::Build::new()
+            .cpp(true)
+            .std("c++17")
+            .warnings(false)
+            .include(libtorch.join("include"))
+            .define("_GLIBCXX_USE_CXX11_ABI", "1")
+            .files(SOURCES)
+            .compile("astill_libtorch");
+    }
+}

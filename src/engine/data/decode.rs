@@ -1,0 +1,230 @@
+//! From image files to square RGB pixels.
+
+use crate::progress::{Watch, report};
+use astill_core::{Result, files::untrusted};
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use rayon::prelude::*;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Mutex;
+
+/// How many images are worked on between two reports.
+pub const CHUNK: usize = 1024;
+
+/// Larger images are refused: a small file can hold a picture that fills the memory.
+const LARGEST_SIDE: u32 = 32_768;
+const LARGEST_BYTES: u64 = 512 << 20;
+/// And larger files, which are read whole.
+const LARGEST_FILE: u64 = 256 << 20;
+/// Of files and images that take more than this only one is worked on at a time: many processors
+/// must not fill the memory together.
+const LARGE: u64 = 32 << 20;
+
+/// Decodes image files, on several threads.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    large: Mutex<()>,
+}
+
+impl Decoder {
+    /// Decodes a PNG or JPEG (known by its content, not its name) and writes its central square,
+    /// `size` × `size`, into `planar` (3·size·size bytes). The error says what is wrong with the
+    /// file.
+    ///
+    /// Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent ones lie over black. An
+    /// orientation in the metadata is ignored, as other training programs do.
+    pub fn decode(
+        &self,
+        path: &Path,
+        size: usize,
+        planar: &mut [u8],
+    ) -> std::result::Result<(), String> {
+        // held until nothing of the image is left but its square
+        let mut alone = std::fs::metadata(path)
+            .is_ok_and(|file| file.len() > LARGE)
+            .then(|| self.large.lock());
+        let file = untrusted::read(path, LARGEST_FILE).map_err(|error| error.to_string())?;
+        let decoder = decoder(&file).map_err(|error| error.to_string())?;
+        if alone.is_none() && decoder.total_bytes() > LARGE {
+            alone = Some(self.large.lock());
+        }
+        let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+        drop(file);
+        let square = square(over_black(image), size as u32);
+        drop(alone);
+        write_planar(&square, planar);
+        Ok(())
+    }
+}
+
+/// Looks at the header of an image, and refuses what is no image or too large.
+fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
+    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
+    match reader.format() {
+        // the decoder would make up what is missing
+        Some(ImageFormat::Jpeg) if is_cut_off(file) => {
+            return Err(std::io::Error::other("the file is cut off").into());
+        }
+        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
+        _ => return Err(std::io::Error::other("it is neither a PNG nor a JPEG").into()),
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LARGEST_SIDE);
+    limits.max_image_height = Some(LARGEST_SIDE);
+    // for what is read here; the picture itself comes later, and is larger
+    limits.max_alloc = Some(LARGE);
+    reader.limits(limits);
+    let decoder = reader.into_decoder()?;
+    match decoder.total_bytes() {
+        0..=LARGEST_BYTES => Ok(decoder),
+        bytes => Err(std::io::Error::other(format!(
+            "it takes {} MiB when decoded, more than {}",
+            bytes >> 20,
+            LARGEST_BYTES >> 20
+        ))
+        .into()),
+    }
+}
+
+/// Whether a JPEG ends before the marker of its end. What follows that marker is none of the
+/// picture's.
+fn is_cut_off(jpeg: &[u8]) -> bool {
+    const START: u8 = 0xD8;
+    const END: u8 = 0xD9;
+    const SCAN: u8 = 0xDA;
+    let mut at = 0;
+    while at + 1 < jpeg.len() {
+        match [jpeg[at], jpeg[at + 1]] {
+            [0xFF, END] => return false,
+            // a segment without content, and what may stand before a marker
+            [0xFF, START | 0x01 | 0xD0..=0xD7] => at += 2,
+            [0xFF, 0xFF] => at += 1,
+            [0xFF, kind] if at + 3 < jpeg.len() => {
+                at += 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+                if kind == SCAN {
+                    // coded data, in which FF is followed by 00, or by the marker of a restart
+                    let next = jpeg.get(at..).unwrap_or_default().windows(2);
+                    let next = next
+                        .into_iter()
+                        .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7));
+                    at += next.unwrap_or(jpeg.len());
+                }
+            }
+            // the decoder will say what this is
+            _ => return jpeg.len() <= at + 3,
+        }
+    }
+    true
+}
+
+/// Planar images of side `from` at side `to`; as they are if the two are equal.
+pub fn resize_all(
+    pixels: Vec<u8>,
+    from: usize,
+    to: usize,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<u8>> {
+    if from == to {
+        return Ok(pixels);
+    }
+    let (source, target) = (3 * from * from, 3 * to * to);
+    let total = pixels.len() / source;
+    let mut resized = vec![0; total * target];
+    let mut done = 0;
+    for (pixels, resized) in pixels
+        .chunks(CHUNK * source)
+        .zip(resized.chunks_mut(CHUNK * target))
+    {
+        report(watch, "images resized", done as u64, total as u64)?;
+        pixels
+            .par_chunks_exact(source)
+            .zip(resized.par_chunks_exact_mut(target))
+            .for_each(|(pixels, resized)| {
+                let plane = from * from;
+                let image = RgbImage::from_fn(from as u32, from as u32, |x, y| {
+                    let at = y as usize * from + x as usize;
+                    image::Rgb([pixels[at], pixels[plane + at], pixels[2 * plane + at]])
+                });
+                write_planar(&square(image, to as u32), resized);
+            });
+        done += pixels.len() / source;
+    }
+    report(watch, "images resized", done as u64, total as u64)?;
+    Ok(resized)
+}
+
+fn over_black(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let image = image.into_rgba8();
+    RgbImage::from_fn(image.width(), image.height(), |x, y| {
+        let [r, g, b, alpha] = image.get_pixel(x, y).0;
+        let over = |value: u8| ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8;
+        image::Rgb([over(r), over(g), over(b)])
+    })
+}
+
+/// The central square at `size` × `size`. Cutting before scaling gives the same picture as scaling
+/// the shorter side to `size` and cutting then, but never needs more memory than the image, however
+/// long it is.
+fn square(image: RgbImage, size: u32) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let side = width.min(height);
+    let image = match width == height {
+        true => image,
+        false => imageops::crop_imm(&image, (width - side) / 2, (height - side) / 2, side, side)
+            .to_image(),
+    };
+    match side == size {
+        true => image,
+        false => imageops::resize(&image, size, size, FilterType::Lanczos3),
+    }
+}
+
+/// Interleaved RGB → the three planes one after another.
+fn write_planar(image: &RgbImage, planar: &mut [u8]) {
+    let plane = planar.len() / 3;
+    for (at, pixel) in image.pixels().enumerate() {
+        for (channel, value) in pixel.0.into_iter().enumerate() {
+            planar[channel * plane + at] = value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jpeg_is_cut_off_before_its_end_and_not_by_what_follows_it() -> image::ImageResult<()> {
+        let noise = RgbImage::from_fn(40, 40, |x, y| {
+            image::Rgb([(x * 91 + y * 57) as u8, (x * y) as u8, (x * 13) as u8])
+        });
+        let mut jpeg = Cursor::new(Vec::new());
+        noise.write_to(&mut jpeg, ImageFormat::Jpeg)?;
+        let jpeg = jpeg.into_inner();
+        assert!(!is_cut_off(&jpeg));
+        for length in 2..jpeg.len() {
+            assert!(is_cut_off(&jpeg[..length]), "{length} of {}", jpeg.len());
+        }
+        // the film of a photo in motion, a comment that looks like a scan
+        for tail in [
+            &[0xFF, 0xDA, 0x00, 0x04][..],
+            &[0; 9],
+            &[0xFF; 9],
+            &jpeg[..jpeg.len() / 2],
+        ] {
+            assert!(!is_cut_off(&[&jpeg, tail].concat()), "{tail:?}");
+        }
+        let comment = [
+            &jpeg[..2],
+            &[0xFF, 0xFE, 0x00, 0x06, 0xFF, 0xD9, 0xFF, 0xDA],
+            &jpeg[2..],
+        ]
+        .concat();
+        assert!(!is_cut_off(&comment) && is_cut_off(&comment[..comment.len() - 2]));
+        Ok(())
+    }
+}

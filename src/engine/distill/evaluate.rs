@@ -1,0 +1,152 @@
+//! Evaluation: how good a fresh network becomes that sees the synthetic images alone.
+
+use super::TrainingSet;
+use super::student::step_gradient;
+use crate::data::{Augmentation, Split};
+use crate::network::{Batch, ConvNet};
+use crate::progress::{Watch, report};
+use crate::random;
+use astill_core::Result;
+use tch::{Device, Kind, Tensor};
+
+/// Images per step, at most.
+pub const BATCH: usize = 256;
+pub const MOMENTUM: f64 = 0.9;
+pub const WEIGHT_DECAY: f64 = 5e-4;
+/// The learning rate is multiplied by this at the half, with a fresh optimiser.
+pub const LR_DECAY: f64 = 0.1;
+/// Real images per forward pass: on the CPU, where autograd's operations work them off, few enough
+/// to stay in the caches.
+pub fn test_batch(device: Device, by_hand: bool) -> usize {
+    if device == Device::Cpu && !by_hand {
+        32
+    } else {
+        1024
+    }
+}
+
+/// Trains a fresh network on `set` alone and returns its parameters (P).
+///
+/// SGD with [`MOMENTUM`] and [`WEIGHT_DECAY`], DSA, `epochs` epochs. `index` names the network: the
+/// same index gives the same initialisation, order and augmentation. Source: evaluation protocol of
+/// DC, DSA and MTT.
+pub fn train(
+    net: &ConvNet,
+    set: &TrainingSet<'_>,
+    epochs: usize,
+    seed: u64,
+    index: &[u64],
+    watch: &mut Watch<'_>,
+) -> Result<Tensor> {
+    let device = set.images.device();
+    let (n, side) = (set.images.size()[0] as usize, set.images.size()[3]);
+    let mut rng = random::generator(seed, "evaluation", index);
+    let mut theta = net.init(&mut rng).to_device(device);
+    let mut velocity: Option<Tensor> = None;
+    let by_hand = net.by_hand(set.images);
+    for epoch in 0..epochs {
+        report(watch, "epochs", epoch as u64, epochs as u64)?;
+        if epoch == epochs / 2 {
+            velocity = None;
+        }
+        let lr = if epoch < epochs / 2 {
+            set.lr
+        } else {
+            set.lr * LR_DECAY
+        };
+        for rows in random::permutation(&mut rng, n).chunks(BATCH) {
+            let rows = Tensor::from_slice(rows).to_device(device);
+            let batch = set.images.index_select(0, &rows);
+            let augmented =
+                Augmentation::draw(&mut rng, batch.size()[0] as usize, side).apply(&batch);
+            let labels = set.labels.index_select(0, &rows);
+            let g = step_gradient(
+                net,
+                by_hand.as_ref(),
+                &theta,
+                Batch {
+                    images: &augmented,
+                    labels: &labels,
+                    factor: 1.,
+                },
+            );
+            let g = g + &theta * WEIGHT_DECAY;
+            let v = match velocity {
+                Some(before) => before * MOMENTUM + g,
+                None => g,
+            };
+            theta -= &v * lr;
+            velocity = Some(v);
+        }
+    }
+    Ok(theta)
+}
+
+/// The share of `split` that the network with parameters `theta` (P) labels correctly, in per cent.
+pub fn accuracy(
+    net: &ConvNet,
+    theta: &Tensor,
+    split: &Split,
+    watch: &mut Watch<'_>,
+) -> Result<f64> {
+    let total = split.len() as u64;
+    let mut correct = Tensor::zeros([], (Kind::Int64, theta.device()));
+    in_batches(net, theta, split, watch, |logits, labels| {
+        correct += logits.argmax(1, false).eq_tensor(labels).sum(Kind::Int64)
+    })?;
+    Ok(100. * correct.int64_value(&[]) as f64 / total.max(1) as f64)
+}
+
+/// Logits (N, K) of all images of `split`, f32 on the CPU.
+pub fn logits(
+    net: &ConvNet,
+    theta: &Tensor,
+    split: &Split,
+    watch: &mut Watch<'_>,
+) -> Result<Tensor> {
+    let mut parts = Vec::new();
+    in_batches(net, theta, split, watch, |logits, _| {
+        parts.push(logits.to_device(Device::Cpu))
+    })?;
+    Ok(Tensor::cat(&parts, 0))
+}
+
+/// Gives `each` the logits (n, K) and the labels (n) of all images of `split`, batch after batch.
+fn in_batches(
+    net: &ConvNet,
+    theta: &Tensor,
+    split: &Split,
+    watch: &mut Watch<'_>,
+    mut each: impl FnMut(&Tensor, &Tensor),
+) -> Result<()> {
+    let rows: Vec<i64> = (0..split.len() as i64).collect();
+    let by_hand = rows
+        .first()
+        .and_then(|_| net.by_hand(&split.batch(&rows[..1]).0));
+    let batch = test_batch(theta.device(), by_hand.is_some());
+    for (b, chunk) in (0..).zip(rows.chunks(batch)) {
+        report(watch, "images", b * batch as u64, rows.len() as u64)?;
+        let (images, labels) = split.batch(chunk);
+        let logits = tch::no_grad(|| match &by_hand {
+            Some(hand) => hand.logits(theta, &images),
+            None => net.forward(theta, &images),
+        });
+        each(&logits, &labels);
+    }
+    Ok(())
+}
+
+/// Mean and sample standard deviation (n − 1; 0 for a single value) of accuracies in per cent.
+pub fn mean_std(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n.max(1.);
+    let square: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+    (
+        mean,
+        if n > 1. {
+            (square / (n - 1.)).sqrt()
+        } else {
+            0.
+        },
+    )
+}

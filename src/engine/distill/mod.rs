@@ -1,0 +1,54 @@
+//! The method, a file per idea, in the paper's order: experts and how smooth they are, what the
+//! synthetic images start from, one student alignment with its exact gradient, evaluation. It takes
+//! tensors and numbers and knows nothing of runs.
+
+mod balance;
+pub mod evaluate;
+pub mod expert;
+pub mod iteration;
+mod matching;
+pub mod perturb;
+mod representative;
+mod smoothness;
+mod student;
+
+pub use astill_core::profile::{Init, Intermediate};
+pub use balance::balance_factor;
+pub use expert::{Expert, Recipe};
+pub use matching::{Matching, intermediate_steps, matching_loss};
+pub use representative::{kmeans, representatives};
+pub use smoothness::{Path, Smoothness};
+pub use student::{Between, Gradient, Part, Rollout, Step, Student, path_vectors, room_for_passes};
+
+use tch::{Device, Kind, Tensor};
+
+/// A set of images to learn from.
+#[derive(Debug)]
+pub struct TrainingSet<'a> {
+    /// (n, C, H, W) in the network's input space.
+    pub images: &'a Tensor,
+    /// i64 (n).
+    pub labels: &'a Tensor,
+    /// The learning rate to begin with: α, where the images are synthetic.
+    pub lr: f64,
+}
+
+/// The numbers of a tensor, in order; waits for the device.
+pub fn to_vec(t: &Tensor) -> Vec<f64> {
+    let t = t
+        .detach()
+        .to_device(Device::Cpu)
+        .to_kind(Kind::Double)
+        .contiguous()
+        .flatten(0, -1);
+    let mut values = vec![0.; t.numel()];
+    t.copy_data(&mut values, t.numel());
+    values
+}
+
+/// Mean cross-entropy (scalar) of logits (N, K) with labels i64 (N), in the precision of the
+/// logits.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
+    // not `cross_entropy_for_logits`: that computes in f32 whatever it is given
+    logits.cross_entropy_loss(labels, None::<Tensor>, tch::Reduction::Mean, -100, 0.)
+}

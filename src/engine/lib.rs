@@ -1,0 +1,17 @@
+//! The part of astill that computes, on libtorch: data, networks, the method, and the trainer that
+//! runs them. Profiles and runs come from `astill-core`.
+
+pub mod bench;
+pub mod data;
+pub mod device;
+pub mod distill;
+pub mod doctor;
+pub mod estimate;
+pub mod memory;
+pub mod network;
+pub mod progress;
+pub mod random;
+mod rates;
+pub mod server;
+pub mod tensor_file;
+pub mod trainer;

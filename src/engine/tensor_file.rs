@@ -1,0 +1,312 @@
+//! Safetensors files: written atomically, read through a memory map.
+
+use astill_core::files::atomic::write_atomically;
+use astill_core::{Error, Result, files::untrusted};
+use memmap2::Mmap;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
+
+/// The tensor of a sealed file that holds the BLAKE3 hash of the whole file, as it is with zeros in
+/// this place.
+const SEAL: &str = "blake3";
+
+/// Writes named tensors, and at most one text under `metadata`'s key, atomically. The same content
+/// gives the same bytes.
+///
+/// Only one metadata entry is taken because the format stores a map without an order.
+pub fn write(
+    path: &Path,
+    tensors: &[(&str, &Tensor)],
+    metadata: Option<(&str, String)>,
+) -> Result<()> {
+    write_atomically(path, &bytes(path, tensors, metadata)?)
+}
+
+/// As [`write`], with a checksum of every byte. [`TensorFile::open_sealed`] reads it.
+pub fn write_sealed(
+    path: &Path,
+    tensors: &[(&str, &Tensor)],
+    metadata: (&str, String),
+) -> Result<()> {
+    let zeros = Tensor::zeros([blake3::OUT_LEN as i64], (Kind::Uint8, Device::Cpu));
+    let mut tensors = tensors.to_vec();
+    tensors.push((SEAL, &zeros));
+    let sealed = seal(bytes(path, &tensors, Some(metadata))?)
+        .ok_or_else(|| Error::file(path, "has no place for a checksum"))?;
+    write_atomically(path, &sealed)
+}
+
+/// A safetensors file with its checksum; none if the file has no place for one.
+pub fn seal(mut file: Vec<u8>) -> Option<Vec<u8>> {
+    let (header, info) = SafeTensors::read_metadata(&file).ok()?;
+    let (from, to) = info.info(SEAL)?.data_offsets;
+    let place = 8 + header + from..8 + header + to;
+    file.get_mut(place.clone())
+        .filter(|seal| seal.len() == blake3::OUT_LEN)?
+        .fill(0);
+    let hash = blake3::hash(&file);
+    file[place].copy_from_slice(hash.as_bytes());
+    Some(file)
+}
+
+/// A file's content.
+fn bytes(
+    path: &Path,
+    tensors: &[(&str, &Tensor)],
+    metadata: Option<(&str, String)>,
+) -> Result<Vec<u8>> {
+    let mut stored = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let dtype = dtype(tensor.kind()).ok_or_else(|| {
+            Error::file(path, format!("cannot store {:?} numbers", tensor.kind()))
+        })?;
+        let host = tensor.detach().to_device(Device::Cpu).contiguous();
+        let shape: Vec<usize> = host.size().iter().map(|d| *d as usize).collect();
+        let mut bytes = vec![0u8; host.numel() * host.kind().elt_size_in_bytes()];
+        host.copy_data_u8(&mut bytes, host.numel());
+        stored.push((*name, dtype, shape, bytes));
+    }
+    let views = stored
+        .iter()
+        .map(|(name, dtype, shape, bytes)| {
+            Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?))
+        })
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+    let metadata = metadata.map(|(key, text)| HashMap::from([(key.to_string(), text)]));
+    views
+        .and_then(|views| safetensors::serialize(views, metadata))
+        .map_err(|e| Error::file(path, e.to_string()))
+}
+
+fn dtype(kind: Kind) -> Option<Dtype> {
+    Some(match kind {
+        Kind::Uint8 => Dtype::U8,
+        Kind::Int64 => Dtype::I64,
+        Kind::Float => Dtype::F32,
+        Kind::Double => Dtype::F64,
+        _ => return None,
+    })
+}
+
+fn kind(dtype: Dtype) -> Option<Kind> {
+    [Kind::Uint8, Kind::Int64, Kind::Float, Kind::Double]
+        .into_iter()
+        .find(|k| self::dtype(*k) == Some(dtype))
+}
+
+/// An open safetensors file; tensors are read when asked for.
+#[derive(Debug)]
+pub struct TensorFile {
+    path: PathBuf,
+    map: Mmap,
+    metadata: HashMap<String, String>,
+    /// Name → kind, shape, and where its bytes lie in the map.
+    entries: HashMap<String, (Dtype, Vec<usize>, std::ops::Range<usize>)>,
+}
+
+impl TensorFile {
+    /// Opens and checks the header; the tensors stay on disk. The file must not be changed in place
+    /// while it is open (this program only ever replaces whole files).
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = untrusted::open(path).map_err(Error::io("open", path))?;
+        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("read", path))?;
+        let broken = |e: safetensors::SafeTensorError| {
+            Error::file(path, format!("not a whole safetensors file: {e}"))
+        };
+        let (header, info) = SafeTensors::read_metadata(&map).map_err(broken)?;
+        SafeTensors::deserialize(&map).map_err(broken)?;
+        let entries = info
+            .tensors()
+            .into_iter()
+            .map(|(name, t)| {
+                let (from, to) = t.data_offsets;
+                (
+                    name,
+                    (t.dtype, t.shape.clone(), 8 + header + from..8 + header + to),
+                )
+            })
+            .collect();
+        let metadata = info.metadata().clone().unwrap_or_default();
+        Ok(Self {
+            path: path.to_path_buf(),
+            map,
+            metadata,
+            entries,
+        })
+    }
+
+    /// As [`Self::open`], for a file of [`write_sealed`]; reads all of it once, to find damage
+    /// before anything is used.
+    pub fn open_sealed(path: &Path) -> Result<Self> {
+        let file = Self::open(path)?;
+        let (_, shape, seal) = file.entries.get(SEAL).ok_or_else(|| {
+            Error::file(
+                path,
+                "has no checksum: a version of astill before checksums wrote it, or it is damaged",
+            )
+        })?;
+        if *shape != [blake3::OUT_LEN] || seal.len() != blake3::OUT_LEN {
+            return Err(Error::file(
+                path,
+                "is damaged: what should be its checksum is none",
+            ));
+        }
+        let mut hash = blake3::Hasher::new();
+        hash.update(&file.map[..seal.start])
+            .update(&[0; blake3::OUT_LEN])
+            .update(&file.map[seal.end..]);
+        if hash.finalize().as_bytes().as_slice() != &file.map[seal.clone()] {
+            return Err(Error::file(
+                path,
+                "is damaged: its checksum is that of other content",
+            ));
+        }
+        Ok(file)
+    }
+
+    /// The text stored under `key`.
+    pub fn metadata(&self, key: &str) -> Result<&str> {
+        self.metadata
+            .get(key)
+            .map(String::as_str)
+            .ok_or_else(|| Error::file(&self.path, format!("has no metadata \"{key}\"")))
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Result<Vec<i64>> {
+        Ok(self
+            .entry(name)?
+            .1
+            .iter()
+            .map(|d| i64::try_from(*d).unwrap_or(i64::MAX))
+            .collect())
+    }
+
+    /// A copy of a tensor, on the CPU.
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        let (dtype, shape, range) = self.entry(name)?;
+        self.copy(*dtype, &self.map[range.clone()], shape)
+    }
+
+    /// A copy of the entry number `row` along the first dimension, on the CPU; nothing else of the
+    /// tensor is read.
+    pub fn row(&self, name: &str, row: usize) -> Result<Tensor> {
+        let (dtype, shape, range) = self.entry(name)?;
+        let rows = shape.first().copied().unwrap_or(0);
+        if row >= rows {
+            return Err(Error::file(
+                &self.path,
+                format!("\"{name}\" has {rows} rows, row {row} was asked for"),
+            ));
+        }
+        let length = range.len() / rows;
+        self.copy(
+            *dtype,
+            &self.map[range.start + row * length..][..length],
+            &shape[1..],
+        )
+    }
+
+    fn entry(&self, name: &str) -> Result<&(Dtype, Vec<usize>, std::ops::Range<usize>)> {
+        self.entries
+            .get(name)
+            .ok_or_else(|| Error::file(&self.path, format!("has no tensor \"{name}\"")))
+    }
+
+    fn copy(&self, dtype: Dtype, bytes: &[u8], shape: &[usize]) -> Result<Tensor> {
+        let kind = kind(dtype).ok_or_else(|| {
+            Error::file(
+                &self.path,
+                format!("holds {dtype:?} numbers, which are not read"),
+            )
+        })?;
+        let absurd = || {
+            Error::file(
+                &self.path,
+                format!("holds a tensor of the shape {shape:?}, which cannot be"),
+            )
+        };
+        let shape = shape
+            .iter()
+            .map(|d| i64::try_from(*d))
+            .collect::<Result<Vec<i64>, _>>()
+            .map_err(|_| absurd())?;
+        Tensor::f_from_data_size(bytes, &shape, kind).map_err(|_| absurd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back_whole_or_by_row() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let path = folder.path().join("t.safetensors");
+        let t = Tensor::from_slice(&[1f32, 2., 3., 4., 5., 6.]).view([3, 2]);
+        let i = Tensor::from_slice(&[7i64]);
+        write(
+            &path,
+            &[("t", &t), ("i", &i)],
+            Some(("note", "text".into())),
+        )?;
+        let file = TensorFile::open(&path)?;
+        assert!(file.tensor("t")?.equal(&t) && file.tensor("i")?.equal(&i));
+        assert!(file.row("t", 1)?.equal(&t.get(1)));
+        assert!(file.row("t", 3).is_err() && file.tensor("u").is_err());
+        assert_eq!(
+            (file.metadata("note")?, file.shape("t")?),
+            ("text", vec![3, 2])
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_bit_that_is_flipped_anywhere_in_a_sealed_file_is_noticed() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let path = folder.path().join("t.safetensors");
+        let tensors = [
+            ("t", &Tensor::from_slice(&[1f32, 2., 3.])),
+            ("z", &Tensor::from_slice(&[4u8])),
+        ];
+        write_sealed(&path, &tensors, ("note", "text".into()))?;
+        assert!(
+            TensorFile::open_sealed(&path)?
+                .tensor("t")?
+                .equal(tensors[0].1)
+        );
+        let mut bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        for bit in 0..8 * bytes.len() {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bytes).map_err(Error::io("write", &path))?;
+            assert!(TensorFile::open_sealed(&path).is_err(), "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        write(&path, &tensors, None)?;
+        assert!(
+            TensorFile::open_sealed(&path).is_err_and(|e| e.to_string().contains("no checksum"))
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_cut_file_is_refused() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let path = folder.path().join("t.safetensors");
+        write(&path, &[("t", &Tensor::from_slice(&[1f32, 2., 3.]))], None)?;
+        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        for length in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..length]).map_err(Error::io("write", &path))?;
+            assert!(TensorFile::open(&path).is_err(), "{length} bytes");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,280 @@
+//! The state of a run between two distillation steps, as a file that a resumed run starts from.
+
+use crate::tensor_file::{self, TensorFile};
+use astill_core::run::checkpoints::{file_name, files};
+use astill_core::run::event::{Headline, Labels, Split};
+use astill_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tch::{Device, Tensor};
+
+/// Changes when a checkpoint comes to hold something else, so that none is misunderstood.
+const VERSION: u32 = 2;
+/// How many of the newest checkpoints are kept.
+const KEPT: usize = 3;
+/// How many checkpoints of the last evaluated steps are kept besides, and that of the best step.
+const KEPT_EVALUATED: usize = 5;
+
+/// Everything that the rest of a run depends on besides its profile. Random numbers need no state:
+/// each draw is seeded by what it is for.
+#[derive(Debug)]
+pub struct State {
+    pub numbers: Numbers,
+    /// The synthetic images (n, C, H, W) in the network's input space, and their momentum buffer.
+    pub images: Tensor,
+    pub image_velocity: Tensor,
+    /// What the synthetic images started from.
+    pub start: Tensor,
+    /// The images of `numbers.best`; those of the start before the first evaluation.
+    pub best_images: Tensor,
+}
+
+/// The part of the state that is plain data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// The fingerprint of the training images.
+    pub data_content: String,
+    /// Distillation steps done.
+    pub step: u64,
+    /// α, the learned student rate, and its momentum buffer.
+    pub student_lr: f64,
+    pub lr_velocity: f64,
+    pub best: Option<Best>,
+    /// Evaluations that are done.
+    pub evaluations: Vec<Measured>,
+    pub headlines: Vec<Headline>,
+    /// Rows of the training share, for every class.
+    pub random_rows: Vec<Vec<i64>>,
+    pub representative_rows: Vec<Vec<i64>>,
+}
+
+/// What a checkpoint holds besides tensors.
+#[derive(Serialize, Deserialize)]
+struct Saved<N> {
+    version: u32,
+    numbers: N,
+}
+
+/// The part of it that is the same in every format.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// The step that is best so far on the validation share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    pub step: u64,
+    /// Mean accuracy on the validation share, in per cent; none without such a share.
+    pub validation: Option<f64>,
+    pub student_lr: f64,
+}
+
+/// One evaluation: mean accuracy of fresh networks, in per cent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub step: u64,
+    pub network: String,
+    pub labels: Labels,
+    pub split: Split,
+    pub mean: f64,
+}
+
+impl State {
+    /// Writes the state below `run` as `checkpoints/step_NNNNN.safetensors` and removes all but the
+    /// newest few. Returns the path relative to `run`.
+    pub fn save(&self, run: &Path) -> Result<String> {
+        let file = file_name(self.numbers.step);
+        let tensors = [
+            ("images", &self.images),
+            ("image_velocity", &self.image_velocity),
+            ("start", &self.start),
+            ("best_images", &self.best_images),
+        ];
+        let state = serde_json::to_string(&Saved {
+            version: VERSION,
+            numbers: &self.numbers,
+        });
+        let state = state.map_err(|e| Error::file(run.join(&file), e.to_string()))?;
+        tensor_file::write_sealed(&run.join(&file), &tensors, ("state", state))?;
+        let all = files(run)?;
+        // newer ones are of steps that this state went back from
+        let (newer, older): (Vec<_>, Vec<_>) = all
+            .iter()
+            .rev()
+            .partition(|(step, _)| *step > self.numbers.step);
+        let others = older
+            .into_iter()
+            .filter(|(step, _)| !self.numbers.is_kept(*step))
+            .skip(KEPT);
+        for (_, path) in newer.into_iter().chain(others) {
+            fs::remove_file(path).map_err(Error::io("remove", path))?;
+        }
+        Ok(file)
+    }
+
+    /// The newest state below `run` that is undamaged, or none if the run has not come that far;
+    /// and what is wrong with every newer file, which is set aside as `….damaged`. An older state
+    /// costs some steps, never the result. Errors: there are files, and none can be used, or one
+    /// cannot be read now, or another version wrote it; then they all stay.
+    pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<Error>)> {
+        let (mut problems, mut damaged) = (Vec::new(), Vec::<PathBuf>::new());
+        for (_, path) in files(run)?.into_iter().rev() {
+            match Self::read(&path, device) {
+                Ok(state) => {
+                    for path in damaged {
+                        // one that stays where it is is passed over once more the next time
+                        let _ = fs::rename(&path, path.with_extension("safetensors.damaged"));
+                    }
+                    return Ok((Some(state), problems));
+                }
+                Err(problem @ Error::File { .. }) => {
+                    damaged.push(path);
+                    problems.push(problem);
+                }
+                // it may well be whole
+                Err(error) => return Err(error),
+            }
+        }
+        match problems.first() {
+            None => Ok((None, problems)),
+            Some(newest) => Err(Error::file(
+                run.join("checkpoints"),
+                format!(
+                    "holds checkpoints, but none that can be used. The newest: {newest}. Bring one \
+                     back from a copy; or remove them all to distil from the beginning, with the \
+                     experts that are there"
+                ),
+            )),
+        }
+    }
+
+    /// The state after `step` steps. Errors: there is no such checkpoint, or it is not whole.
+    pub fn load_step(run: &Path, step: u64, device: Device) -> Result<Self> {
+        Self::read(&run.join(file_name(step)), device)
+    }
+
+    fn read(path: &Path, device: Device) -> Result<Self> {
+        let file = TensorFile::open_sealed(path)?;
+        let text = file.metadata("state")?;
+        let broken = |e: serde_json::Error| Error::file(path, format!("is no checkpoint: {e}"));
+        let Version { version } = serde_json::from_str(text).map_err(broken)?;
+        if version != VERSION {
+            return Err(Error::Usage(format!(
+                "{}: expected format {VERSION}, found format {version}, which another version of \
+                 astill writes: go on with that one, or move the file away to go on from an \
+                 earlier checkpoint",
+                path.display()
+            )));
+        }
+        let Saved::<Numbers> { numbers, .. } = serde_json::from_str(text).map_err(broken)?;
+        let tensor = |name| Ok(file.tensor(name)?.to_device(device));
+        Ok(Self {
+            numbers,
+            images: tensor("images")?,
+            image_velocity: tensor("image_velocity")?,
+            start: tensor("start")?,
+            best_images: tensor("best_images")?,
+        })
+    }
+}
+
+impl Numbers {
+    /// Whether the checkpoint of `step` stays, besides the newest few: those of the last
+    /// evaluations do, to roll back to.
+    fn is_kept(&self, step: u64) -> bool {
+        let mut evaluated: Vec<u64> = self.evaluations.iter().map(|m| m.step).collect();
+        evaluated.dedup();
+        self.best.as_ref().is_some_and(|b| b.step == step)
+            || evaluated
+                .iter()
+                .rev()
+                .take(KEPT_EVALUATED)
+                .any(|s| *s == step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(step: u64) -> State {
+        let numbers = Numbers {
+            data_content: "abc".into(),
+            step,
+            student_lr: 0.1 + 0.2,
+            lr_velocity: -1e-300,
+            best: None,
+            evaluations: Vec::new(),
+            headlines: Vec::new(),
+            random_rows: vec![vec![1]],
+            representative_rows: vec![vec![2]],
+        };
+        let t = || Tensor::from_slice(&[step as f32]);
+        State {
+            numbers,
+            images: t(),
+            image_velocity: t(),
+            start: t(),
+            best_images: t(),
+        }
+    }
+
+    #[test]
+    fn the_newest_whole_checkpoint_is_loaded_and_old_ones_are_removed() -> Result<()> {
+        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
+        assert!(State::load(run.path(), Device::Cpu)?.0.is_none());
+        for step in [1, 2, 3, 99_999, 100_000] {
+            state(step).save(run.path())?;
+        }
+        assert_eq!(files(run.path())?.len(), KEPT);
+        let newest = run.path().join("checkpoints/step_100000.safetensors");
+        fs::write(&newest, b"torn").map_err(Error::io("write", &newest))?;
+        let (back, warnings) = State::load(run.path(), Device::Cpu)?;
+        let back = back.ok_or(Error::Interrupted)?;
+        assert!(warnings.len() == 1 && warnings[0].to_string().contains("step_100000"));
+        // set aside, so that it is not taken for one of those to keep
+        assert!(!newest.exists() && files(run.path())?.len() == KEPT - 1);
+        assert_eq!(back.numbers, state(99_999).numbers);
+        assert!(back.images.equal(&state(99_999).images));
+        Ok(())
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_format_is_refused_and_stays() -> Result<()> {
+        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
+        state(1).save(run.path())?;
+        let newer = run.path().join(file_name(2));
+        let text = serde_json::json!({ "version": VERSION + 1, "something": "else" }).to_string();
+        tensor_file::write_sealed(&newer, &[("images", &state(2).images)], ("state", text))?;
+        let refused = State::load(run.path(), Device::Cpu)
+            .map(|_| ())
+            .map_err(|e| (e.exit_status(), e.to_string()));
+        assert!(
+            refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 3"))
+        );
+        assert_eq!(files(run.path())?.len(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn a_state_that_went_back_takes_the_place_of_later_ones() -> Result<()> {
+        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
+        for step in [1, 2, 3, 4, 5] {
+            state(step).save(run.path())?;
+        }
+        state(2).save(run.path())?;
+        assert_eq!(
+            files(run.path())?
+                .iter()
+                .map(|(step, _)| *step)
+                .collect::<Vec<_>>(),
+            [2]
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! Trains fresh networks on a set of images and records how well they do.
+
+use super::control::Control;
+use crate::data::Dataset;
+use crate::distill::{TrainingSet, evaluate};
+use crate::network::ConvNet;
+use astill_core::Result;
+use astill_core::run::event::{Labels, Split, What};
+use std::time::Duration;
+
+/// What an evaluation needs besides the images.
+#[derive(Debug)]
+pub struct Evaluator<'a> {
+    pub network: &'a str,
+    pub net: &'a ConvNet,
+    pub dataset: &'a Dataset,
+    pub repeats: u64,
+    pub epochs: usize,
+    pub seed: u64,
+}
+
+/// Which evaluation this is: it names the networks, so that the same one always trains the same
+/// networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// On the way, after a step; chooses the best step.
+    Step(u64),
+    /// The headline, with networks that have not been used to choose.
+    Headline,
+}
+
+/// The accuracies in per cent of one evaluation, a network each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accuracies {
+    /// On the validation share; empty where there is none, and for the headline.
+    pub validation: Vec<f64>,
+    pub test: Vec<f64>,
+}
+
+impl Evaluator<'_> {
+    /// Trains `repeats` networks on `set` and tests each; records an event a split.
+    pub fn evaluate(
+        &self,
+        set: &TrainingSet<'_>,
+        labels: Labels,
+        step: u64,
+        occasion: Occasion,
+        control: &mut Control,
+    ) -> Result<Accuracies> {
+        let mut accuracies = Accuracies {
+            validation: Vec::new(),
+            test: Vec::new(),
+        };
+        for repeat in 0..self.repeats {
+            let label = format!(
+                "{labels} images, network {} of {}: ",
+                repeat + 1,
+                self.repeats
+            );
+            let mut watch = control.watch(&label, Duration::ZERO);
+            let index = match occasion {
+                Occasion::Step(step) => [0, step, repeat],
+                Occasion::Headline => [1, 0, repeat],
+            };
+            let theta = evaluate::train(self.net, set, self.epochs, self.seed, &index, &mut watch)?;
+            if occasion != Occasion::Headline && !self.dataset.validation.is_empty() {
+                accuracies.validation.push(evaluate::accuracy(
+                    self.net,
+                    &theta,
+                    &self.dataset.validation,
+                    &mut watch,
+                )?);
+            }
+            accuracies.test.push(evaluate::accuracy(
+                self.net,
+                &theta,
+                &self.dataset.test,
+                &mut watch,
+            )?);
+        }
+        for (split, values) in [
+            (Split::Validation, &accuracies.validation),
+            (Split::Test, &accuracies.test),
+        ] {
+            if !values.is_empty() {
+                let (mean, std) = evaluate::mean_std(values);
+                let (network, values) = (self.network.to_string(), values.clone());
+                control.record(What::Evaluation {
+                    step,
+                    network,
+                    labels,
+                    split,
+                    mean,
+                    std,
+                    values,
+                })?;
+            }
+        }
+        Ok(accuracies)
+    }
+}

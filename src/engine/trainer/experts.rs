@@ -1,0 +1,393 @@
+//! The phase that trains the experts that are not in the store yet.
+
+use super::control::{Control, Stage};
+use super::store::{Partial, Store, TrainingLock, Trajectory};
+use crate::data::Dataset;
+use crate::distill::expert::{self, Turn};
+use crate::distill::{Expert, Path as ExpertPath, Recipe, evaluate};
+use crate::network::ConvNet;
+use astill_core::EpochRecord;
+use astill_core::profile::{Expert as Settings, Profile};
+use astill_core::run::edits::Place;
+use astill_core::run::event::What;
+use astill_core::{Error, Result};
+use serde_json::json;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tch::{Device, Tensor};
+
+/// How long to wait before looking again whether another process has finished training.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What the training of experts needs.
+#[derive(Debug)]
+pub struct Training<'a> {
+    pub net: &'a ConvNet,
+    pub dataset: &'a Dataset,
+    pub profile: &'a Profile,
+    /// Where the store is.
+    pub data: &'a Path,
+    pub device: Device,
+}
+
+/// The settings of one expert: those that it begins with, and later ones with the epoch from which
+/// they hold, if somebody changed them while it was trained.
+#[derive(Debug, PartialEq)]
+struct Course {
+    first: Settings,
+    changes: Vec<(usize, Settings)>,
+}
+
+impl Course {
+    /// As the edits of the run say that were made so far.
+    fn of(expert: u64, control: &Control) -> Result<Self> {
+        let settings = |epoch| Ok(control.profile_at(Place::Expert { expert, epoch })?.expert);
+        let first: Settings = settings(0)?;
+        let mut course = Self {
+            first: first.clone(),
+            changes: Vec::new(),
+        };
+        let mut before = first;
+        for epoch in 1..before.epochs as u64 {
+            let now = settings(epoch)?;
+            if now != before {
+                course.changes.push((epoch as usize, now.clone()));
+                before = now;
+            }
+        }
+        Ok(course)
+    }
+
+    /// The settings of the epoch number `epoch`.
+    fn settings(&self, epoch: usize) -> &Settings {
+        self.changes
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= epoch)
+            .map_or(&self.first, |(_, settings)| settings)
+    }
+
+    /// Whether the first `epochs` epochs are trained alike.
+    fn begins_as(&self, other: &Self, epochs: usize) -> bool {
+        (0..epochs).all(|epoch| self.settings(epoch) == other.settings(epoch))
+    }
+
+    /// How the epoch number `epoch` is trained.
+    fn recipe(&self, epoch: usize) -> Recipe {
+        let expert = self.settings(epoch);
+        Recipe {
+            epochs: expert.epochs,
+            batch: expert.batch,
+            lr: expert.lr,
+            momentum: expert.momentum,
+            weight_decay: expert.weight_decay,
+            clipping: expert.clipping,
+            gradient_penalty: expert.gradient_penalty,
+        }
+    }
+}
+
+/// One expert's place in the store, with the right to train there.
+#[derive(Debug)]
+struct Shelf {
+    course: Course,
+    store: Store,
+    lock: Option<TrainingLock>,
+}
+
+impl Training<'_> {
+    /// All experts of the profile, from the store or trained now. Another process that trains the
+    /// same experts is waited for.
+    pub fn experts(&self, control: &mut Control) -> Result<Vec<Trajectory>> {
+        let mut shelf: Option<Shelf> = None;
+        let mut experts = Vec::new();
+        for index in 0..self.profile.expert.count as u64 {
+            control.enter(Stage::Experts {
+                next: Place::Expert {
+                    expert: index,
+                    epoch: 0,
+                },
+            });
+            control.hold()?;
+            let mut here = self.shelf(index, shelf.take(), control)?;
+            let (mut trained_here, mut told) = (false, None);
+            let expert = loop {
+                match here.store.finished(index) {
+                    Ok(Some(expert)) => break expert,
+                    Ok(None) => {}
+                    Err(problem @ Error::File { .. }) => {
+                        let message = format!(
+                            "{problem}; expert {} is trained again, to the same numbers",
+                            index + 1
+                        );
+                        if told.replace(message.clone()) != Some(message.clone()) {
+                            control.warn(message)?;
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+                if here.lock.is_none() {
+                    self.create(&here, control)?;
+                    here.lock = lock_or_wait(&here.store, index, control)?;
+                    // settings may have changed while another process was waited for
+                    here = self.shelf(index, Some(here), control)?;
+                    continue;
+                }
+                (here, trained_here) = self.train(index, here, control)?;
+            };
+            if !trained_here {
+                here.store.tidy(index, here.lock.as_ref());
+                let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
+                control.record(What::ExpertFound {
+                    expert: index,
+                    store,
+                    epochs,
+                })?;
+            }
+            experts.push(expert);
+            shelf = Some(here);
+        }
+        Ok(experts)
+    }
+
+    /// Where expert `index` belongs with the edits made so far; `before` if that is there.
+    fn shelf(&self, index: u64, before: Option<Shelf>, control: &Control) -> Result<Shelf> {
+        let course = Course::of(index, control)?;
+        Ok(match before {
+            Some(shelf) if shelf.course == course => shelf,
+            _ => {
+                let store = Store::new(self.data, &self.settings(&course), course.first.epochs);
+                Shelf {
+                    course,
+                    store,
+                    lock: None,
+                }
+            }
+        })
+    }
+
+    /// Makes the folder of a shelf.
+    fn create(&self, shelf: &Shelf, control: &mut Control) -> Result<()> {
+        control.until_written(|_| shelf.store.create(&self.settings(&shelf.course)))
+    }
+
+    /// Every setting that shapes an expert, and nothing else: how many there are does not.
+    fn settings(&self, course: &Course) -> serde_json::Value {
+        let Profile {
+            dataset: set,
+            network,
+            seed,
+            ..
+        } = self.profile;
+        let of_expert = |expert: &Settings| {
+            let mut settings = json!(expert);
+            if let Some(map) = settings.as_object_mut() {
+                map.remove("count");
+            }
+            settings
+        };
+        let mut settings = json!({
+            "dataset": {
+                "kind": set.kind,
+                "content": self.dataset.fingerprint,
+                "classes": self.dataset.classes.len(),
+                "size": set.size,
+                "train_limit": set.train_limit,
+                "validation": set.validation,
+                "zca": set.zca,
+            },
+            "network": network,
+            "expert": of_expert(&course.first),
+            "seed": seed,
+        });
+        if !course.changes.is_empty() {
+            let changes: Vec<_> = course
+                .changes
+                .iter()
+                .map(|(epoch, e)| json!({ "from_epoch": epoch, "expert": of_expert(e) }))
+                .collect();
+            settings["changes"] = json!(changes);
+        }
+        settings
+    }
+
+    /// Trains expert `index` to its end, and says whether it came there: not if it has to be looked
+    /// for, or begun, once more. If its settings change on the way, it moves to the shelf of an
+    /// expert with these changes.
+    fn train(&self, index: u64, mut here: Shelf, control: &mut Control) -> Result<(Shelf, bool)> {
+        let (begun, damaged) = here.store.partial(index)?;
+        if let Some(problem) = damaged {
+            control.warn(format!(
+                "{problem}; the training of expert {} goes on from before it, to the same numbers",
+                index + 1
+            ))?;
+        }
+        let begun = match begun {
+            Some(partial) => partial,
+            None => {
+                let expert = Expert::new(self.net, self.profile.seed, index);
+                control.until_written(|_| here.store.save_epoch(index, 0, &expert, None))?;
+                let points = vec![expert.theta.copy()];
+                Partial {
+                    expert,
+                    points,
+                    epochs: Vec::new(),
+                }
+            }
+        };
+        let Partial {
+            expert: mut state,
+            mut points,
+            mut epochs,
+        } = begun;
+        state.theta = state.theta.to_device(self.device);
+        state.velocity = state.velocity.map(|v| v.to_device(self.device));
+        let mut path = ExpertPath::new(&points[0]);
+        points[1..].iter().for_each(|p| {
+            path.push(p);
+        });
+        for epoch in epochs.len()..here.course.first.epochs {
+            let place = |epoch: usize| Place::Expert {
+                expert: index,
+                epoch: epoch as u64,
+            };
+            control.enter(Stage::Experts { next: place(epoch) });
+            control.hold()?;
+            while Course::of(index, control)? != here.course {
+                let before = here;
+                here = self.shelf(index, None, control)?;
+                if !here.course.begins_as(&before.course, epoch) {
+                    // what has been trained so far is not of an expert with these settings
+                    return Ok((here, false));
+                }
+                self.create(&here, control)?;
+                here.lock = lock_or_wait(&here.store, index, control)?;
+                if here.lock.is_none() || matches!(here.store.finished(index), Ok(Some(_))) {
+                    return Ok((here, false));
+                }
+                // the first point last: without it the others count for nothing, should this be cut
+                // off
+                for (e, theta) in points.iter().enumerate().rev() {
+                    let velocity = state
+                        .velocity
+                        .as_ref()
+                        .filter(|_| e == epoch)
+                        .map(Tensor::shallow_clone);
+                    let kept = Expert {
+                        theta: theta.shallow_clone(),
+                        velocity,
+                    };
+                    let record = e.checked_sub(1).map(|e| &epochs[e]);
+                    control.until_written(|_| here.store.save_epoch(index, e, &kept, record))?;
+                }
+            }
+            control.enter(Stage::Experts {
+                next: place(epoch + 1),
+            });
+            let record = match self.train_epoch(
+                &here.course.recipe(epoch),
+                &mut state,
+                index,
+                epoch,
+                &mut path,
+                control,
+            ) {
+                Err(Error::Diverged(problem)) => {
+                    control.diverged(problem)?;
+                    // once it goes on, from the last epoch that was kept
+                    return Ok((here, false));
+                }
+                trained => trained?,
+            };
+            control.until_written(|_| {
+                here.store
+                    .save_epoch(index, epoch + 1, &state, Some(&record))
+            })?;
+            // a copy: on the CPU the tensor itself would be the live parameters
+            points.push(state.theta.to_device(Device::Cpu).copy());
+            epochs.push(record);
+        }
+        control.until_written(|_| here.store.finish(index, &points, &epochs))?;
+        Ok((here, true))
+    }
+
+    fn train_epoch(
+        &self,
+        recipe: &Recipe,
+        state: &mut Expert,
+        index: u64,
+        epoch: usize,
+        path: &mut ExpertPath,
+        control: &mut Control,
+    ) -> Result<EpochRecord> {
+        let begin = Instant::now();
+        let label = format!("expert {}, epoch {}: ", index + 1, epoch + 1);
+        let mut watch = control.watch(&label, Duration::ZERO);
+        let turn = Turn {
+            seed: self.profile.seed,
+            expert: index,
+            epoch,
+        };
+        let means = state.train_epoch(self.net, recipe, &self.dataset.train, turn, &mut watch)?;
+        let test_accuracy =
+            evaluate::accuracy(self.net, &state.theta, &self.dataset.test, &mut watch)?;
+        drop(watch);
+        let smooth = path.push(&state.theta.to_device(Device::Cpu));
+        let record = EpochRecord {
+            train_loss: means.loss,
+            train_accuracy: means.accuracy,
+            test_accuracy,
+            clip_factor: if recipe.clipping {
+                expert::clip_factor(epoch)
+            } else {
+                1.
+            },
+            gradient_penalty: means.gradient_penalty,
+            step_length: smooth.step_length,
+            turn: smooth.turn,
+            curvature: smooth.curvature,
+            tortuosity: smooth.tortuosity,
+        };
+        let seconds = begin.elapsed().as_secs_f64();
+        if !(record.train_loss.is_finite() && record.step_length.is_finite()) {
+            return Err(Error::Diverged(format!(
+                "expert {} is no longer finite after epoch {}: its training diverged. Nothing of \
+                 this epoch was kept. Lower expert.lr (now {}) or expert.gradient_penalty (now \
+                 {}): in a new run, or on this one with an engine at work (`astill send RUN set \
+                 expert.lr=…`, then `astill send RUN resume`)",
+                index + 1,
+                epoch + 1,
+                recipe.lr,
+                recipe.gradient_penalty
+            )));
+        }
+        control.record(What::ExpertEpoch {
+            expert: index,
+            epoch: epoch as u64,
+            record,
+            seconds,
+        })?;
+        Ok(record)
+    }
+}
+
+/// The lock of a store, or none once another process has finished expert `index`.
+fn lock_or_wait(store: &Store, index: u64, control: &mut Control) -> Result<Option<TrainingLock>> {
+    let mut told = false;
+    loop {
+        control.hold()?;
+        if let Some(lock) = control.until_written(|_| store.try_lock())? {
+            return Ok(Some(lock));
+        }
+        if store.finished(index).is_ok_and(|e| e.is_some()) {
+            return Ok(None);
+        }
+        if !told {
+            control.warn(
+                "another astill is training the same experts; waiting for it, to use them too",
+            )?;
+            told = true;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}

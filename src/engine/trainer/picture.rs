@@ -1,0 +1,60 @@
+//! The synthetic images as a PNG: a row a class, one column an image, without gaps.
+
+use astill_core::{Error, Result};
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// At most this many images of a class are in a picture.
+const PER_CLASS: i64 = 10;
+
+/// Writes pixels in [0, 1], (classes · ipc, 3, H, W) class after class, as one picture. The first
+/// [`PER_CLASS`] of each class.
+pub fn save(path: &Path, pixels: &Tensor, classes: i64) -> Result<()> {
+    let size = pixels.size();
+    let (channels, height, width) = (size[1], size[2], size[3]);
+    let ipc = size[0] / classes.max(1);
+    let columns = ipc.min(PER_CLASS);
+    let grid = pixels
+        .view([classes, ipc, channels, height, width])
+        .narrow(1, 0, columns)
+        .permute([0, 3, 1, 4, 2]) // class, row of pixels, image, column of pixels, channel
+        .expand([classes, height, columns, width, 3], false);
+    let bytes = (grid * 255.)
+        .round()
+        .clamp(0., 255.)
+        .to_kind(Kind::Uint8)
+        .to_device(Device::Cpu)
+        .contiguous();
+    let mut buffer = vec![0u8; bytes.numel()];
+    bytes.copy_data_u8(&mut buffer, bytes.numel());
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_raw((columns * width) as u32, (classes * height) as u32, buffer)
+        .ok_or_else(|| Error::file(path, "the picture has an impossible size"))?
+        .write_to(&mut png, image::ImageFormat::Png)
+        .map_err(|e| Error::file(path, format!("cannot encode the picture: {e}")))?;
+    astill_core::files::atomic::write_atomically(path, png.get_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_a_class() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let path = folder.path().join("p.png");
+        // 2 classes, 3 images each, of 1×1 pixels whose red is the image's number
+        let red = Tensor::from_slice(&[0f32, 1., 2., 3., 4., 5.]).view([6, 1, 1, 1]) / 255.;
+        let pixels = Tensor::cat(&[&red, &red.zeros_like(), &red.zeros_like()], 1);
+        save(&path, &pixels, 2)?;
+        let picture = image::open(&path)
+            .map_err(|e| Error::file(&path, e.to_string()))?
+            .to_rgb8();
+        assert_eq!(picture.dimensions(), (3, 2));
+        assert_eq!(
+            picture.pixels().map(|p| p.0[0]).collect::<Vec<_>>(),
+            [0, 1, 2, 3, 4, 5]
+        );
+        Ok(())
+    }
+}

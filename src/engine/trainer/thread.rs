@@ -1,0 +1,184 @@
+//! The trainer thread, which owns libtorch: how it is started, joined, and how it ends.
+
+use super::Plan;
+use super::control::{Control, Request};
+use super::recorder::Recorder;
+use astill_core::files::atomic::remove_left_over;
+use astill_core::run;
+use astill_core::run::event::{Event, Status, What};
+use astill_core::{Error, Result};
+use crossbeam_channel::{Receiver, Sender};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The name of the thread that owns libtorch; a panic in it becomes an [`Error::Libtorch`].
+pub const TRAINER_THREAD: &str = "trainer";
+
+/// What libtorch says when there is not enough memory, on the host or on the device. The last is
+/// oneDNN's, which got none for the code that it makes for a convolution; its other reason, a
+/// convolution that it does not know, is not met here.
+const OUT_OF_MEMORY: [&str; 5] = [
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "could not create a primitive",
+];
+
+/// A running engine. Dropping it leaves the trainer running until it ends by itself.
+#[derive(Debug)]
+pub struct Engine {
+    /// What happens, in order; ends when the trainer does. Never reading it costs memory, not time.
+    pub events: Receiver<Event>,
+    pub requests: Sender<Request>,
+    trainer: JoinHandle<Result<()>>,
+}
+
+impl Engine {
+    /// Starts, or goes on with, the run of `plan`, whose lock the caller holds.
+    pub fn start(plan: Plan) -> Result<Self> {
+        plan.run.check_folders()?;
+        for folder in [""].into_iter().chain(run::FOLDERS) {
+            remove_left_over(&plan.run.path().join(folder), Duration::ZERO);
+        }
+        let (event_in, events) = crossbeam_channel::unbounded();
+        let (requests, request_out) = crossbeam_channel::unbounded();
+        let recorder = Recorder::open(&plan.run, event_in)?;
+        let control = Control::new(
+            &plan.run,
+            &plan.profile,
+            plan.attended,
+            recorder,
+            request_out,
+        )?;
+        let trainer = std::thread::Builder::new()
+            .name(TRAINER_THREAD.into())
+            .spawn(move || drive(plan, control))
+            .map_err(Error::io("start a thread for", "the trainer"))?;
+        Ok(Self {
+            events,
+            requests,
+            trainer,
+        })
+    }
+
+    /// Waits for the trainer. [`Error::Interrupted`] if it stopped on request, after a checkpoint.
+    pub fn join(self) -> Result<()> {
+        self.trainer
+            .join()
+            .unwrap_or_else(|payload| Err(panic_error(payload)))
+    }
+}
+
+/// The trainer thread: runs all phases and records how they ended, a panic of libtorch included.
+fn drive(plan: Plan, mut control: Control) -> Result<()> {
+    let begin = Instant::now();
+    let result = catch_unwind(AssertUnwindSafe(|| super::run(&plan, &mut control)))
+        .unwrap_or_else(|p| Err(panic_error(p)));
+    let error = match result {
+        Ok(()) => return Ok(()),
+        Err(Error::Interrupted) => match (control.take_failure(), control.take_lost()) {
+            (Some(failure), _) => failure,
+            (None, Some(reason)) => Error::file(
+                plan.run.path(),
+                format!(
+                    "stopped while it could not write ({reason}): what was done since the last \
+                     checkpoint, or since the last epoch of an expert that was kept, may be lost. \
+                     `astill resume` goes on from there"
+                ),
+            ),
+            (None, None) => Error::Interrupted,
+        },
+        // a file that there was no memory to look into
+        Err(error @ Error::Io { .. }) if error.is_out_of_memory() => {
+            Error::Memory(error.to_string())
+        }
+        Err(error) => error,
+    };
+    let (status, reason) = match &error {
+        Error::Interrupted => (Status::Stopped, control.stop_reason()),
+        other => (Status::Failed, other.to_string()),
+    };
+    let finished = What::RunFinished {
+        status,
+        reason: Some(reason),
+        best_step: None,
+        best_validation: None,
+        results: Vec::new(),
+        paper_style_max: None,
+        file: None,
+        seconds: begin.elapsed().as_secs_f64(),
+    };
+    let recorded = control.record(finished).and_then(|()| control.flush());
+    Err(match (error, recorded) {
+        (Error::Interrupted, Err(problem)) => {
+            let problem = format!(
+                "stopped, with everything safe but the latest events, which are missing in the \
+                 record: {problem}"
+            );
+            Error::file(plan.run.path(), problem)
+        }
+        // the error itself is what matters, if even this cannot be written
+        (error, _) => error,
+    })
+}
+
+fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(payload.downcast_ref::<&str>().copied());
+    let message = libtorch_message(text.unwrap_or("no message"));
+    if OUT_OF_MEMORY.iter().any(|sign| message.contains(sign)) {
+        return Error::Memory(message);
+    }
+    Error::Libtorch {
+        doing: "computing".into(),
+        message,
+    }
+}
+
+/// The sentence of a libtorch exception, without the stack of C++ calls and the wrapping of the
+/// Rust binding.
+fn libtorch_message(text: &str) -> String {
+    let inner = text.split_once("Torch(\"").map_or(text, |(_, rest)| rest);
+    let line = inner
+        .split("\\n")
+        .next()
+        .unwrap_or(inner)
+        .lines()
+        .next()
+        .unwrap_or_default();
+    // where in libtorch's sources it was noticed
+    let line = line
+        .strip_prefix("[enforce fail at")
+        .and_then(|l| l.split_once("err == 0. "))
+        .map_or(line, |(_, rest)| rest);
+    line.trim_end_matches("\")").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_libtorch_panic_reads_as_one_sentence() {
+        let text = r#"called `Result::unwrap()` on an `Err` value: Torch("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)\nException raised from meta at x.cpp:1\nframe #0")"#;
+        assert_eq!(
+            libtorch_message(text),
+            "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"
+        );
+        assert_eq!(libtorch_message("plain\nException raised"), "plain");
+        let text = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't \
+                    allocate memory: you tried to allocate 9 bytes.";
+        let error = panic_error(Box::new(text));
+        assert!(
+            error
+                .to_string()
+                .starts_with("out of memory: DefaultCPUAllocator: can't allocate memory"),
+            "{error}"
+        );
+        assert!(matches!(error, Error::Memory(_)));
+    }
+}

@@ -1,0 +1,371 @@
+//! Numbers that must come out: every case of a folder, through the library's own code, in float64
+//! and in float32.
+//!
+//! A case is a safetensors file with inputs and outputs in float64 (indices int64) and its settings
+//! as JSON under the metadata key `case`; it passes if ‖got − want‖ / ‖want‖ < 1e-8 in float64 and
+//! < 2e-3 in float32. The folder is ASTILL_GOLDEN, or tests/golden; the device ASTILL_DEVICE
+//! (cuda:0), or the CPU.
+
+use astill_engine::data::{Zca, augment};
+use astill_engine::device;
+use astill_engine::distill::expert::{expert_gradient, expert_loss, gradient_penalty};
+use astill_engine::distill::perturb::perturb;
+use astill_engine::distill::{
+    Intermediate, Path, Recipe, Step, Student, TrainingSet, balance_factor, matching_loss,
+};
+use astill_engine::network::{Activation, ConvNet, Norm, Pooling};
+use astill_engine::tensor_file::TensorFile;
+use serde_json::Value;
+use std::path::PathBuf;
+use tch::{Device, Kind, Tensor};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// A case in one precision.
+struct Case {
+    file: TensorFile,
+    settings: Value,
+    kind: Kind,
+    device: Device,
+    /// The largest relative difference so far, and of what.
+    worst: (f64, String),
+}
+
+impl Case {
+    fn tensor(&self, name: &str) -> Result<Tensor, Failure> {
+        let t = self.file.tensor(name)?.to_device(self.device);
+        Ok(if t.kind() == Kind::Double {
+            t.to_kind(self.kind)
+        } else {
+            t
+        })
+    }
+
+    /// A setting, or `default` where the format says that it may be left out.
+    fn number(&self, key: &str, default: Option<f64>) -> Result<f64, Failure> {
+        self.settings[key]
+            .as_f64()
+            .or(default)
+            .ok_or_else(|| format!("the case has no number \"{key}\"").into())
+    }
+
+    fn name<T: serde::de::DeserializeOwned>(&self, key: &str, default: &str) -> Result<T, Failure> {
+        let value = if self.settings[key].is_null() {
+            Value::from(default)
+        } else {
+            self.settings[key].clone()
+        };
+        Ok(serde_json::from_value(value)?)
+    }
+
+    fn expect(&mut self, name: &str, got: &Tensor) -> Result<(), Failure> {
+        let want = self.file.tensor(name)?.to_kind(Kind::Double);
+        let got = got.detach().to_device(Device::Cpu).to_kind(Kind::Double);
+        if got.numel() != want.numel() {
+            return Err(
+                format!("{name}: {} numbers, expected {}", got.numel(), want.numel()).into(),
+            );
+        }
+        if want.numel() > 0 {
+            let difference = (got.view_as(&want) - &want).norm().double_value(&[]);
+            let relative = difference / want.norm().double_value(&[]).max(f64::MIN_POSITIVE);
+            let limit = if self.kind == Kind::Double {
+                1e-8
+            } else {
+                2e-3
+            };
+            if relative.is_nan() || relative >= limit {
+                return Err(format!(
+                    "{name}: relative difference {relative:.1e}, at most {limit:.0e} is allowed"
+                )
+                .into());
+            }
+            if relative >= self.worst.0 {
+                self.worst = (relative, name.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn net(&self, classes: i64) -> Result<ConvNet, Failure> {
+        let whole = |key, default: f64| self.number(key, Some(default)).map(|v| v as i64);
+        let (norm, act, pool): (Norm, Activation, Pooling) = (
+            self.name("norm", "instance")?,
+            self.name("act", "relu")?,
+            self.name("pool", "avg")?,
+        );
+        let (channels, width, depth, size) = (
+            whole("channels", 3.)?,
+            whole("width", 128.)?,
+            whole("depth", 3.)?,
+            whole("size", 32.)?,
+        );
+        ConvNet::new(
+            channels,
+            classes,
+            width,
+            depth as usize,
+            size,
+            norm,
+            act,
+            pool,
+        )
+        .ok_or_else(|| "no such network".into())
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        match self.settings["kind"].as_str() {
+            Some("network") => self.network(),
+            Some("expert") => self.expert(),
+            Some("student") => self.student(),
+            Some("augment") => self.augment(),
+            Some("zca") => self.zca(),
+            Some("smoothness") => self.smoothness(),
+            other => Err(format!("a case of kind {other:?} is not known").into()),
+        }
+    }
+
+    fn network(&mut self) -> Result<(), Failure> {
+        let net = self.net(self.number("classes", Some(10.))? as i64)?;
+        let logits = net.forward(&self.tensor("theta")?, &self.tensor("x")?);
+        self.expect("logits", &logits)
+    }
+
+    fn expert(&mut self) -> Result<(), Failure> {
+        let net = self.net(self.number("classes", Some(10.))? as i64)?;
+        let theta = self.tensor("theta")?.set_requires_grad(true);
+        let (x, augmented, y) = (
+            self.tensor("x")?,
+            self.tensor("x_augmented")?,
+            self.tensor("y")?,
+        );
+        let penalty = self.number("gp_weight", None)?;
+        let clipping = self.settings["clip"].as_bool().unwrap_or(true);
+        let recipe = Recipe {
+            epochs: 50,
+            batch: 256,
+            lr: 0.01,
+            momentum: 0.9,
+            weight_decay: 0.,
+            clipping,
+            gradient_penalty: penalty,
+        };
+        let loss = expert_loss(
+            &net,
+            &theta,
+            &augmented,
+            &x,
+            &y,
+            self.number("epoch", None)? as usize,
+            &recipe,
+        );
+        let grad = Tensor::run_backward(&[&loss.total], &[&theta], false, false);
+        self.expect("loss", &loss.total)?;
+        self.expect("grad", &grad[0])?;
+        let alone = gradient_penalty(&net, &theta, &x, penalty);
+        self.expect("penalty", &alone)?;
+        let epoch = self.number("epoch", None)? as usize;
+        let whole = expert_gradient(&net, &theta.detach(), &augmented, &x, &y, epoch, &recipe);
+        self.expect("grad", &whole.gradient)?;
+        self.expect("penalty", &whole.penalty)
+    }
+
+    fn student(&mut self) -> Result<(), Failure> {
+        let whole = |key| self.number(key, None).map(|v| v as usize);
+        let (start_epoch, expert_epochs) = (whole("start_epoch")?, whole("expert_epochs")?);
+        let net = self.net(self.number("classes", None)? as i64)?;
+        let expert = self.tensor("expert")?;
+        let (noise, x, y, order) = (
+            self.tensor("noise")?,
+            self.tensor("x")?,
+            self.tensor("y")?,
+            self.tensor("order")?,
+        );
+        let target = expert.get(start_epoch as i64);
+        let start = match self.number("alpha", None)? {
+            0. => target,
+            strength => perturb(&net, &target, &noise, strength),
+        };
+        let balance = self.settings["balance"].as_bool().unwrap_or(false);
+        let set = TrainingSet {
+            images: &x,
+            labels: &y,
+            lr: self.tensor("lr")?.double_value(&[0]),
+        };
+        let student = Student {
+            net: &net,
+            set: &set,
+            momentum: self.number("momentum", None)?,
+            loss_factor: if balance {
+                balance_factor(start_epoch, whole("max_start_epoch")?)
+            } else {
+                1.
+            },
+        };
+        let steps: Vec<Step> = (0..order.size()[0])
+            .map(|i| Step {
+                rows: order.get(i),
+                augmentation: None,
+            })
+            .collect();
+        let mut rollout = student.unroll(&start, &steps, &mut |_| Ok(()))?;
+        let targets: Vec<Tensor> = (1..=expert_epochs)
+            .map(|j| expert.get((start_epoch + j) as i64))
+            .collect();
+        let intermediate: Intermediate = self.name("intermediate", "sum")?;
+        let matching = matching_loss(&rollout.points, &targets, intermediate);
+        let gradient =
+            student.adjoint(&mut rollout, &steps, &matching.derivatives, &mut |_| Ok(()))?;
+        let middle = match matching.intermediate.as_slice() {
+            [] => Tensor::zeros([0], (self.kind, x.device())),
+            ratios => Tensor::stack(ratios, 0),
+        };
+        let end = rollout.points.last().ok_or("no student point")?;
+        for (name, got) in [
+            ("start", &start),
+            ("student_end", end),
+            ("final", &matching.final_ratio),
+            ("middle", &middle),
+            ("total", &matching.total),
+            ("grad_x", &gradient.images),
+            ("grad_lr", &gradient.lr),
+        ] {
+            self.expect(name, got)?;
+        }
+        Ok(())
+    }
+
+    fn augment(&mut self) -> Result<(), Failure> {
+        let (x, u, u2) = (self.tensor("x")?, self.tensor("u")?, self.tensor("u2")?);
+        let crop = augment::crop(&x, &self.tensor("crop_y")?, &self.tensor("crop_x")?);
+        let cutout = augment::cutout(&x, &self.tensor("cutout_y")?, &self.tensor("cutout_x")?);
+        for (name, got) in [
+            ("brightness", augment::brightness(&x, &u)),
+            ("saturation", augment::saturation(&x, &u)),
+            ("contrast", augment::contrast(&x, &u)),
+            ("flip", augment::flip(&x, &u)),
+            ("crop", crop),
+            ("cutout", cutout),
+            ("scale", augment::scale(&x, &u, &u2)),
+            ("rotate", augment::rotate(&x, &u)),
+        ] {
+            self.expect(name, &got)?;
+        }
+        Ok(())
+    }
+
+    fn zca(&mut self) -> Result<(), Failure> {
+        let x = self.tensor("x")?;
+        let zca = Zca::fit(&x, self.number("eps", None)?);
+        let whitened = zca.apply(&x);
+        self.expect("mean", &zca.mean)?;
+        self.expect("whitened", &whitened)?;
+        self.expect("restored", &zca.invert(&whitened))
+    }
+
+    fn smoothness(&mut self) -> Result<(), Failure> {
+        let points = self.tensor("trajectory")?;
+        let mut path = Path::new(&points.get(0));
+        let measured: Vec<_> = (1..points.size()[0])
+            .map(|e| path.push(&points.get(e)))
+            .collect();
+        let column = |values: Vec<f64>| Tensor::from_slice(&values);
+        self.expect(
+            "step",
+            &column(measured.iter().map(|s| s.step_length).collect()),
+        )?;
+        self.expect(
+            "turn",
+            &column(measured.iter().filter_map(|s| s.turn).collect()),
+        )?;
+        self.expect(
+            "curvature",
+            &column(measured.iter().filter_map(|s| s.curvature).collect()),
+        )?;
+        self.expect(
+            "tortuosity",
+            &column(measured.last().map(|s| s.tortuosity).into_iter().collect()),
+        )
+    }
+}
+
+/// One case in one precision: the worst relative difference, and of what.
+fn check(path: &std::path::Path, kind: Kind, device: Device) -> Result<(f64, String), Failure> {
+    let file = TensorFile::open(path)?;
+    let settings = serde_json::from_str(file.metadata("case")?)?;
+    let mut case = Case {
+        file,
+        settings,
+        kind,
+        device,
+        worst: (0., String::new()),
+    };
+    case.run()?;
+    Ok(case.worst)
+}
+
+/// All cases of a folder, with a line each on stdout; how many there are and how many failed.
+fn check_folder(folder: &std::path::Path, device: Device) -> Result<(usize, usize), Failure> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map_err(|e| format!("{}: {e}", folder.display()))?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
+    files.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
+    files.sort();
+    let mut failed = 0;
+    for path in &files {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let results =
+            [("float64", Kind::Double), ("float32", Kind::Float)].map(|(label, kind)| match check(
+                path, kind, device,
+            ) {
+                Ok((worst, name)) => (true, format!("{label} {worst:.1e} ({name})")),
+                Err(e) => (false, format!("{label} {e}")),
+            });
+        let passed = results.iter().all(|(ok, _)| *ok);
+        failed += usize::from(!passed);
+        println!(
+            "{name:40} {}  {}, {}",
+            if passed { "pass" } else { "FAIL" },
+            results[0].1,
+            results[1].1
+        );
+    }
+    Ok((files.len(), failed))
+}
+
+#[test]
+fn every_golden_case_comes_out() -> Result<(), Failure> {
+    let folder = std::env::var_os("ASTILL_GOLDEN")
+        .map_or_else(|| PathBuf::from("tests/golden"), PathBuf::from);
+    // a relative one is meant from the top of the project, where `make` stands
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(folder);
+    let device =
+        std::env::var("ASTILL_DEVICE").map_or(Ok(Device::Cpu), |name| device::choose(&name))?;
+    let (cases, failed) = check_folder(&folder, device)?;
+    assert!(
+        cases > 0,
+        "there is no case (*.safetensors) in {}",
+        folder.display()
+    );
+    assert_eq!(failed, 0, "{failed} of {cases} golden cases failed");
+    Ok(())
+}
+
+#[test]
+fn an_unknown_kind_of_case_fails() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("strange.safetensors");
+    let x = Tensor::from_slice(&[1f64]);
+    astill_engine::tensor_file::write(
+        &path,
+        &[("x", &x)],
+        Some(("case", r#"{"kind": "strange"}"#.into())),
+    )?;
+    assert_eq!(check_folder(folder.path(), Device::Cpu)?, (1, 1));
+    assert_eq!(
+        check_folder(tempfile::tempdir()?.path(), Device::Cpu)?,
+        (0, 0)
+    );
+    Ok(())
+}

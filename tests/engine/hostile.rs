@@ -1,0 +1,254 @@
+//! Input that nobody meant, for every parser of `astill-engine`: data sets, images, safetensors
+//! files. `make faults` tries all of it, `make test` a part.
+
+#[path = "../inputs/mod.rs"]
+mod inputs;
+mod parsers;
+#[path = "../place/table.rs"]
+mod place;
+
+use astill_engine::data::{Kind, Request, Unreadable};
+use image::ImageFormat;
+use inputs::{folder, try_many};
+use parsers::{
+    CMYK, PALETTE, Parser, cifar10, encoded, go_on, image_folder, images, pattern, request,
+    tiny_imagenet, write,
+};
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+use tch::Kind as Numbers;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn try_out(parser: Parser) {
+    try_many(&parser.name, parser.valid, parser.odd, parser.parse);
+}
+
+#[test]
+fn cifar_files() -> Outcome {
+    try_out(parsers::cifar_images());
+    try_out(parsers::cifar_names());
+    try_out(parsers::cifar_100_images());
+
+    let home = folder()?;
+    cifar10(home.path());
+    let problem = |kind| {
+        request(kind, home.path(), 32)
+            .inspect()
+            .expect_err("refused")
+            .to_string()
+    };
+    let path = home.path().join("data_batch_1.bin");
+    // empty, cut, much too large, of the other release
+    for (length, said) in [
+        (0, "whole records"),
+        (3072, "whole records"),
+        (3073 * 500_001, "at most 500000 records"),
+    ] {
+        fs::File::create(&path)?.set_len(length)?;
+        assert!(
+            problem(Kind::Cifar10).contains(said),
+            "{length}: {}",
+            problem(Kind::Cifar10)
+        );
+    }
+    fs::write(&path, vec![11; 3073])?;
+    assert!(problem(Kind::Cifar10).contains("from 0 to 9, found 11"));
+    fs::remove_file(&path)?;
+    symlink("/dev/zero", &path)?;
+    assert!(problem(Kind::Cifar10).contains("lacks data_batch_1.bin"));
+    Ok(())
+}
+
+#[test]
+fn texts_of_tiny_imagenet() -> Outcome {
+    try_out(parsers::tiny_imagenet_ids());
+    try_out(parsers::tiny_imagenet_words());
+    try_out(parsers::tiny_imagenet_annotations());
+
+    let home = folder()?;
+    tiny_imagenet(home.path());
+    // paths that lead elsewhere
+    for (file, text) in [
+        ("wnids.txt", "../val\nn01629819\n"),
+        ("wnids.txt", "/etc\nn01629819\n"),
+        (
+            "val/val_annotations.txt",
+            "../../../etc/passwd\tn01443537\n",
+        ),
+        ("val/val_annotations.txt", "/etc/passwd\tn01443537\n"),
+    ] {
+        let path = home.path().join(file);
+        let whole = fs::read(&path)?;
+        fs::write(&path, text)?;
+        let problem = request(Kind::TinyImagenet, home.path(), 8)
+            .inspect()
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            problem.contains("expected") && problem.contains(file),
+            "{problem}"
+        );
+        fs::write(&path, whole)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn image_files() -> Outcome {
+    let home = folder()?;
+    image_folder(home.path());
+    let seeds = images();
+    let skipping = Request {
+        unreadable: Unreadable::Skip,
+        ..request(Kind::ImageFolder, home.path(), 8)
+    };
+    for (number, seed) in seeds.iter().enumerate() {
+        write(&home.path().join("train/a/0.png"), seed);
+        let dataset = skipping.load(&mut go_on)?;
+        assert_eq!(
+            (dataset.train.len(), dataset.left_out),
+            (3, None),
+            "image {number}"
+        );
+    }
+
+    try_out(parsers::image_file());
+    Ok(())
+}
+
+#[test]
+fn the_colours_of_cmyk_and_palette_images_are_kept() -> Outcome {
+    let home = folder()?;
+    image_folder(home.path());
+    write(&home.path().join("train/a/cmyk.png"), CMYK);
+    write(&home.path().join("train/a/palette.png"), PALETTE);
+    let dataset = request(Kind::ImageFolder, home.path(), 8).load(&mut go_on)?;
+    let colour = |row: i64| -> Result<Vec<f64>, Box<dyn Error>> {
+        let pixels = dataset.normalisation.invert(&dataset.train.batch(&[row]).0);
+        Ok((pixels.mean_dim(&[0i64, 2, 3][..], false, Numbers::Double) * 255.).try_into()?)
+    };
+    // 80 % cyan, 20 % black
+    let cmyk = colour(0)?;
+    assert!(
+        cmyk.iter()
+            .zip([41., 204., 204.])
+            .all(|(got, want)| (got - want).abs() < 8.),
+        "{cmyk:?}"
+    );
+    let palette = colour(2)?;
+    assert!(palette[0] > 60. && palette[1] < 40., "{palette:?}");
+    Ok(())
+}
+
+/// What a header promises and a file of a few hundred bytes cannot hold.
+#[test]
+fn images_that_lie_about_their_size_are_refused() -> Outcome {
+    let home = folder()?;
+    image_folder(home.path());
+    let mut png = encoded(pattern(16), ImageFormat::Png);
+    png[16..24].copy_from_slice(&[0, 0, 0xEA, 0x60, 0, 0, 0xEA, 0x60]);
+    let crc = png_checksum(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+    // within the limit of a side, but not in memory
+    let mut wide = png.clone();
+    wide[16..24].copy_from_slice(&[0, 0, 0x7F, 0xFF, 0, 0, 0x7F, 0xFF]);
+    let crc = png_checksum(&wide[12..29]);
+    wide[29..33].copy_from_slice(&crc.to_be_bytes());
+    let mut jpeg = encoded(pattern(16), ImageFormat::Jpeg);
+    let size = jpeg
+        .windows(2)
+        .position(|w| w == [0xFF, 0xC0])
+        .ok_or("no size in the JPEG")?
+        + 5;
+    jpeg[size..size + 4].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF]);
+    let whole = encoded(pattern(64), ImageFormat::Jpeg);
+    let mut files = vec![("size.png", png), ("memory.png", wide), ("size.jpg", jpeg)];
+    files.extend([
+        ("cut.jpg", whole[..whole.len() / 2].to_vec()),
+        ("empty.png", Vec::new()),
+        ("text.jpg", b"<html>404</html>".to_vec()),
+    ]);
+    for (name, bytes) in &files {
+        write(&home.path().join("train/a").join(name), bytes);
+    }
+    let begin = Instant::now();
+    let problem = request(Kind::ImageFolder, home.path(), 8)
+        .load(&mut go_on)
+        .expect_err("refused")
+        .to_string();
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(
+        problem.contains(
+            "6 of 9 images cannot be read: train/a/cut.jpg (the file is cut off), \
+             train/a/empty.png ("
+        ),
+        "{problem}"
+    );
+    assert!(problem.contains("dataset.unreadable: skip"), "{problem}");
+    place::row(
+        "images that lie about their size, cut, empty, no images",
+        files.len() as u64,
+        "none",
+        "counted and named; refused or skipped",
+    );
+
+    // one of them missing, the others are learned from
+    let skipping = Request {
+        unreadable: Unreadable::Skip,
+        ..request(Kind::ImageFolder, home.path(), 8)
+    };
+    let dataset = skipping.load(&mut go_on)?;
+    assert_eq!(
+        (dataset.train.labels(), dataset.test.len()),
+        (&[0, 1][..], 1)
+    );
+    let left_out = dataset.left_out.ok_or("no warning")?;
+    assert!(
+        left_out.contains("6 of 9") && left_out.ends_with("the run goes on without them"),
+        "{left_out}"
+    );
+    // a class that has none left
+    write(&home.path().join("train/b/good.png"), "no image");
+    let problem = skipping.load(&mut go_on).expect_err("refused").to_string();
+    assert!(problem.contains("found none of \"b\""), "{problem}");
+    Ok(())
+}
+
+fn png_checksum(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &b| {
+        (0..8).fold(crc ^ u32::from(b), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+#[test]
+fn tensors() {
+    let Parser { odd, mut parse, .. } = parsers::tensors();
+    // no header that lies about an absurd size gives a tensor of that size
+    for lie in &odd {
+        assert!(!parse(lie), "{}", lie.escape_ascii());
+    }
+    try_out(parsers::tensors());
+}
+
+#[test]
+fn checkpoints() {
+    try_out(parsers::checkpoint());
+}
+
+#[test]
+fn trajectories() {
+    try_out(parsers::trajectory());
+    try_out(parsers::expert_in_training());
+}
+
+/// A damaged cache costs time only: what is loaded is the same, and it is told.
+#[test]
+fn caches() {
+    try_out(parsers::cache_of_images());
+    try_out(parsers::cache_of_whitening());
+}

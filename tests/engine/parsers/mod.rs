@@ -1,0 +1,444 @@
+//! Every parser of `astill-engine` that reads what may come from elsewhere, each with a place that
+//! has all else that it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
+
+use astill_engine::data::{Kind, Request, Unreadable};
+use astill_engine::distill::expert::Expert;
+use astill_engine::progress::Progress;
+use astill_engine::tensor_file::{self, TensorFile};
+use astill_engine::trainer::checkpoint::State;
+use astill_engine::trainer::store::Store;
+use image::{DynamicImage, ImageFormat, RgbImage};
+use serde_json::json;
+use std::fs;
+use std::io::Cursor;
+use std::ops::ControlFlow;
+use std::path::Path;
+use tch::{Device, Kind as Numbers, Tensor};
+use tempfile::TempDir;
+
+/// Whether an input is taken.
+type Parse = Box<dyn FnMut(&[u8]) -> bool>;
+
+/// A parser.
+pub struct Parser {
+    pub name: String,
+    /// Inputs that it must take.
+    pub valid: Vec<Vec<u8>>,
+    /// Inputs to begin with that it need not take.
+    pub odd: Vec<Vec<u8>>,
+    pub parse: Parse,
+}
+
+/// A folder for files that are written a hundred thousand times: in memory, where the system has a
+/// folder for that.
+fn home() -> TempDir {
+    TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .expect("a folder")
+}
+
+pub fn go_on(_: Progress<'_>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+pub fn request(kind: Kind, folder: &Path, size: i64) -> Request {
+    let cache = folder.join("cache");
+    let (folder, unreadable) = (folder.to_path_buf(), Unreadable::Refuse);
+    Request {
+        kind,
+        folder,
+        size,
+        train_limit: None,
+        validation: 0.0,
+        zca: false,
+        seed: 0,
+        unreadable,
+        cache,
+    }
+}
+
+pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("is made");
+    fs::write(path, bytes).expect("is written");
+}
+
+pub fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image
+        .into()
+        .write_to(&mut bytes, format)
+        .expect("is encoded");
+    bytes.into_inner()
+}
+
+pub fn pattern(side: u32) -> RgbImage {
+    RgbImage::from_fn(side, side, |x, y| {
+        image::Rgb([(x * 16) as u8, (y * 16) as u8, (x * y) as u8])
+    })
+}
+
+/// CIFAR-10 with one training and one test image a class.
+pub fn cifar10(folder: &Path) {
+    let record = |label: u8| [vec![label], vec![label; 3072]].concat();
+    for file in 0..5u8 {
+        write(
+            &folder.join(format!("data_batch_{}.bin", file + 1)),
+            [record(2 * file), record(2 * file + 1)].concat(),
+        );
+    }
+    write(
+        &folder.join("test_batch.bin"),
+        (0..10).flat_map(record).collect::<Vec<u8>>(),
+    );
+    write(
+        &folder.join("batches.meta.txt"),
+        "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n",
+    );
+}
+
+/// Tiny ImageNet with two classes, one training and one test image each.
+pub fn tiny_imagenet(folder: &Path) {
+    let image = encoded(pattern(8), ImageFormat::Jpeg);
+    for id in ["n01443537", "n01629819"] {
+        write(
+            &folder.join(format!("train/{id}/images/{id}_0.JPEG")),
+            &image,
+        );
+        write(&folder.join(format!("val/images/{id}.JPEG")), &image);
+    }
+    write(&folder.join("wnids.txt"), "n01443537\nn01629819\n");
+    write(
+        &folder.join("words.txt"),
+        "n01443537\tgoldfish, Carassius auratus\nn01629819\tEuropean fire salamander\n",
+    );
+    write(
+        &folder.join("val/val_annotations.txt"),
+        "n01443537.JPEG\tn01443537\t0\t32\t44\t62\nn01629819.JPEG\tn01629819\t1\t2\t3\t4\n",
+    );
+}
+
+/// Two classes with one good image each; `train/a` holds what a test puts there besides.
+pub fn image_folder(folder: &Path) {
+    let good = encoded(pattern(8), ImageFormat::Png);
+    for file in ["train/a/good.png", "train/b/good.png", "test/a/good.png"] {
+        write(&folder.join(file), &good);
+    }
+}
+
+/// A JPEG in four inks, as made for printing: 8 × 8, all of one colour (cyan and a little black).
+pub const CMYK: &[u8] = include_bytes!("cmyk.jpg");
+/// 9 × 7 with a palette of three colours.
+pub const PALETTE: &[u8] = include_bytes!("palette.png");
+
+/// Small images of every colour mode, as PNG and JPEG.
+pub fn images() -> Vec<Vec<u8>> {
+    let rgba = image::RgbaImage::from_fn(9, 7, |x, y| {
+        image::Rgba([x as u8 * 20, y as u8 * 30, 9, x as u8 * 25])
+    });
+    let deep = image::ImageBuffer::from_fn(9, 7, |x, y| image::Luma([(x * 7000 + y) as u16]));
+    let grey = image::GrayImage::from_fn(16, 9, |x, y| image::Luma([(x * y) as u8]));
+    vec![
+        encoded(pattern(16), ImageFormat::Png),
+        encoded(pattern(16), ImageFormat::Jpeg),
+        encoded(rgba, ImageFormat::Png),
+        encoded(DynamicImage::ImageLuma16(deep), ImageFormat::Png),
+        encoded(grey, ImageFormat::Jpeg),
+        CMYK.to_vec(),
+        PALETTE.to_vec(),
+    ]
+}
+
+/// The parser of a file that the folder already holds.
+fn of_file(
+    name: &str,
+    home: TempDir,
+    file: &str,
+    takes: impl Fn(&Path) -> bool + 'static,
+) -> Parser {
+    let path = home.path().join(file);
+    let valid = vec![fs::read(&path).expect("a valid file")];
+    let parse = Box::new(move |input: &[u8]| {
+        fs::write(&path, input).expect("is written");
+        takes(home.path())
+    });
+    Parser {
+        name: name.into(),
+        valid,
+        odd: Vec::new(),
+        parse,
+    }
+}
+
+/// The same of a file with a checksum: every input is also tried with the right one, so that what
+/// lies behind it is tried too.
+fn of_sealed_file(
+    name: &str,
+    home: TempDir,
+    file: &str,
+    takes: impl Fn(&Path) -> bool + 'static,
+) -> Parser {
+    let mut parser = of_file(name, home, file, takes);
+    let mut parse = parser.parse;
+    parser.parse = Box::new(move |input| {
+        let sealed = tensor_file::seal(input.to_vec());
+        parse(input) | sealed.is_some_and(|sealed| parse(&sealed))
+    });
+    parser
+}
+
+fn cifar10_file(name: &str, file: &str) -> Parser {
+    let home = home();
+    cifar10(home.path());
+    of_file(name, home, file, |home| {
+        request(Kind::Cifar10, home, 32).load(&mut go_on).is_ok()
+    })
+}
+
+pub fn cifar_images() -> Parser {
+    cifar10_file("CIFAR images", "data_batch_2.bin")
+}
+
+pub fn cifar_names() -> Parser {
+    cifar10_file("CIFAR names of classes", "batches.meta.txt")
+}
+
+pub fn cifar_100_images() -> Parser {
+    let home = home();
+    let records: Vec<u8> = (0..100u8)
+        .flat_map(|fine| [vec![fine / 5, fine], vec![fine; 3072]].concat())
+        .collect();
+    write(&home.path().join("train.bin"), &records);
+    write(&home.path().join("test.bin"), &records[..3074]);
+    write(
+        &home.path().join("fine_label_names.txt"),
+        (0..100).map(|c| format!("name {c}\n")).collect::<String>(),
+    );
+    let mut parser = of_file("CIFAR-100 images", home, "test.bin", |home| {
+        request(Kind::Cifar100, home, 32).inspect().is_ok()
+    });
+    parser.valid.push(records[3074..9222].to_vec());
+    parser
+}
+
+fn tiny_imagenet_file(file: &str) -> Parser {
+    let home = home();
+    tiny_imagenet(home.path());
+    of_file(&format!("Tiny ImageNet, {file}"), home, file, |home| {
+        request(Kind::TinyImagenet, home, 8).inspect().is_ok()
+    })
+}
+
+pub fn tiny_imagenet_ids() -> Parser {
+    tiny_imagenet_file("wnids.txt")
+}
+
+pub fn tiny_imagenet_words() -> Parser {
+    tiny_imagenet_file("words.txt")
+}
+
+pub fn tiny_imagenet_annotations() -> Parser {
+    tiny_imagenet_file("val/val_annotations.txt")
+}
+
+pub fn image_file() -> Parser {
+    let home = home();
+    image_folder(home.path());
+    write(&home.path().join("train/a/other.png"), PALETTE);
+    let mut parser = of_file("an image (PNG, JPEG)", home, "train/a/other.png", |home| {
+        // a file that was written at once after another may look like it to the cache
+        let _ = fs::remove_dir_all(home.join("cache"));
+        request(Kind::ImageFolder, home, 8).load(&mut go_on).is_ok()
+    });
+    parser.valid = images();
+    parser
+}
+
+/// Files of tensors: one that the program wrote, and headers that lie.
+pub fn tensors() -> Parser {
+    let home = home();
+    let (t, u) = (
+        Tensor::from_slice(&[1f32, 2., 3., 4.]).view([2, 2]),
+        Tensor::from_slice(&[7i64]),
+    );
+    tensor_file::write(
+        &home.path().join("t.safetensors"),
+        &[("t", &t), ("u", &u)],
+        Some(("note", "text".into())),
+    )
+    .expect("is written");
+    let mut parser = of_file("safetensors (any)", home, "t.safetensors", |home| {
+        let Ok(file) = TensorFile::open(&home.join("t.safetensors")) else {
+            return false;
+        };
+        let tensors = ["t", "u"].map(|name| {
+            (
+                file.tensor(name).is_ok(),
+                file.row(name, 1).is_ok(),
+                file.shape(name).is_ok(),
+            )
+        });
+        let _ = file.metadata("note");
+        tensors[0].0
+    });
+    let file = |header: &str| {
+        [
+            &(header.len() as u64).to_le_bytes()[..],
+            header.as_bytes(),
+            &[0; 16],
+        ]
+        .concat()
+    };
+    parser.valid.extend(
+        [
+            r#"{"t":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"u":{"dtype":"U8","shape":[0],"data_offsets":[16,16]}}"#,
+            r#"{"t":{"dtype":"BOOL","shape":[16],"data_offsets":[0,16]},"t":{"dtype":"I64","shape":[2],"data_offsets":[0,16]}}"#,
+            r#"{"t":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"u":{"dtype":"F32","shape":[3],"data_offsets":[4,16]}}"#,
+        ]
+        .map(file),
+    );
+    parser.odd.extend(
+        [
+            r#"{"t":{"dtype":"F32","shape":[9223372036854775807,0],"data_offsets":[0,0]}}"#,
+            r#"{"t":{"dtype":"F32","shape":[18446744073709551615,0],"data_offsets":[0,0]}}"#,
+            r#"{"t":{"dtype":"F32","shape":[4],"data_offsets":[16,0]}}"#,
+            r#"{"t":{"dtype":"F64","shape":[4],"data_offsets":[0,18446744073709551615]}}"#,
+            r#"{"t":{"dtype":"F16","shape":[8],"data_offsets":[0,16]}}"#,
+            r#"{"t":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,16]}}"#,
+        ]
+        .map(file),
+    );
+    parser
+        .odd
+        .push([&u64::MAX.to_le_bytes()[..], b"{}"].concat());
+    parser
+}
+
+pub fn checkpoint() -> Parser {
+    let run = home();
+    fs::create_dir(run.path().join("checkpoints")).expect("is made");
+    let image = || Tensor::zeros([2, 3, 2, 2], (Numbers::Float, Device::Cpu));
+    let numbers = json!({
+        "data_content": "abc", "step": 7, "student_lr": 0.01, "lr_velocity": 0.0, "best": {"step": 5, "validation": 50.0, "student_lr": 0.01},
+        "evaluations": [{"step": 5, "network": "convnet", "labels": "distilled", "split": "test", "mean": 50.0}],
+        "headlines": [], "random_rows": [[1], [2]], "representative_rows": [[0], [3]]
+    });
+    let numbers = serde_json::from_value(numbers).expect("the numbers of a checkpoint");
+    let state = State {
+        numbers,
+        images: image(),
+        image_velocity: image(),
+        start: image(),
+        best_images: image(),
+    };
+    let file = state.save(run.path()).expect("is written");
+    of_sealed_file("checkpoints", run, &file, |run| {
+        State::load(run, Device::Cpu).is_ok_and(|(state, _)| state.is_some())
+    })
+}
+
+/// A store with a finished expert and one in training; the names of their files.
+fn store(root: &Path) -> (Store, [String; 2]) {
+    let store = Store::new(root, &json!({}), 1);
+    store.create(&json!({})).expect("is made");
+    let theta = || Tensor::from_slice(&[1f32, 2., 3.]);
+    let record = json!({
+        "train_loss": 1.5, "train_accuracy": 40.0, "test_accuracy": 39.0, "clip_factor": 0.5, "gradient_penalty": 0.1,
+        "step_length": 2.0, "turn": null, "curvature": null, "tortuosity": 1.0
+    });
+    store
+        .save_epoch(
+            1,
+            0,
+            &Expert {
+                theta: theta(),
+                velocity: Some(theta()),
+            },
+            None,
+        )
+        .expect("is written");
+    store
+        .finish(
+            0,
+            &[theta(), theta()],
+            &[serde_json::from_value(record).expect("a record")],
+        )
+        .expect("is written");
+    let files = [
+        "expert_000.safetensors",
+        "expert_001.partial/epoch_000.safetensors",
+    ]
+    .map(|file| {
+        store
+            .folder()
+            .join(file)
+            .strip_prefix(root)
+            .expect("in the root")
+            .to_string_lossy()
+            .into_owned()
+    });
+    (store, files)
+}
+
+pub fn trajectory() -> Parser {
+    let root = home();
+    let (store, [finished, _]) = store(root.path());
+    of_sealed_file("trajectories of experts", root, &finished, move |_| {
+        store
+            .finished(0)
+            .is_ok_and(|t| t.is_some_and(|t| t.checkpoint(0).is_ok() && t.last().is_ok()))
+    })
+}
+
+pub fn expert_in_training() -> Parser {
+    let root = home();
+    let (store, [_, partial]) = store(root.path());
+    of_sealed_file("an expert in training", root, &partial, move |_| {
+        store.partial(1).is_ok_and(|(partial, _)| partial.is_some())
+    })
+}
+
+/// A damaged cache costs time only: what is loaded is the same, and it is told.
+fn cache(of: &'static str) -> Parser {
+    let home = home();
+    image_folder(home.path());
+    let request = Request {
+        zca: true,
+        ..request(Kind::ImageFolder, home.path(), 2)
+    };
+    let fingerprint = request.load(&mut go_on).expect("is loaded").fingerprint;
+    let files: Vec<String> = fs::read_dir(home.path().join("cache"))
+        .expect("a cache")
+        .map(|file| {
+            format!(
+                "cache/{}",
+                file.expect("a file").file_name().to_string_lossy()
+            )
+        })
+        .collect();
+    assert_eq!(files.len(), 2, "images and whitening: {files:?}");
+    let file = files
+        .iter()
+        .find(|file| file.starts_with(&format!("cache/{of}-")))
+        .expect("its cache");
+    let path = home.path().join(file);
+    of_file(&format!("cache of {of}"), home, file, move |_| {
+        let content = || fs::read(&path).expect("a cache");
+        let before = content();
+        let dataset = request.load(&mut go_on).expect("is loaded");
+        assert_eq!(dataset.fingerprint, fingerprint);
+        let is_taken = content() == before;
+        assert_eq!(
+            dataset.damaged_caches,
+            if is_taken { vec![] } else { vec![path.clone()] }
+        );
+        is_taken
+    })
+}
+
+pub fn cache_of_images() -> Parser {
+    cache("images")
+}
+
+pub fn cache_of_whitening() -> Parser {
+    cache("zca")
+}
