@@ -2,7 +2,7 @@
 
 use crate::engine_process::{self, Local};
 use crate::tui::colour::Depth;
-use astill_core::cli::{Look, data_folder, out};
+use astill_core::cli::{AppearanceArgs, data_folder, out};
 use astill_core::{Error, Result};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Looks and tells. False if something is amiss that keeps astill from working.
-pub fn tell(here: &Local, look: &Look, as_json: bool) -> Result<bool> {
+pub fn tell(here: &Local, look: &AppearanceArgs, as_json: bool) -> Result<bool> {
     let engine = engine();
     let env = |name: &str| std::env::var(name).ok();
     let depth = Depth::detect(look.color.as_deref(), &env)?;

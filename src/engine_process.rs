@@ -3,10 +3,10 @@
 use crate::tui::backend::{Backend, Preview, ProfileSummary};
 use crate::tui::colour::Depth;
 use crate::tui::{self, Ending};
-use astill_core::cli::Look;
+use astill_core::cli::AppearanceArgs;
 use astill_core::profile::{self, Profile};
 use astill_core::run::command::{Answer, Command};
-use astill_core::run::edits::{Edits, Place};
+use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::list::{RunSummary, list};
 use astill_core::run::{EngineAt, RunDir, checkpoints, socket};
 use astill_core::{Error, Result};
@@ -50,7 +50,7 @@ impl Local {
     /// run`.
     pub fn start<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<RunDir> {
         let mut command = self.command("run")?;
-        let output = said(command.args(arguments).arg("--detach"))?;
+        let output = run_engine(command.args(arguments).arg("--detach"))?;
         let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
         RunDir::open(&path).ok_or_else(|| {
             Error::file(
@@ -62,16 +62,21 @@ impl Local {
 
     /// Starts an engine, in a session of its own, that goes on with a run; on `device`, or where
     /// the run was before.
-    pub fn go_on(&self, run: &RunDir, device: Option<&str>) -> Result<()> {
+    pub fn resume_engine(&self, run: &RunDir, device: Option<&str>) -> Result<()> {
         let mut command = self.command("resume")?;
         device
             .into_iter()
             .for_each(|d| _ = command.args(["--device", d]));
-        said(command.arg(run.path()).arg("--detach")).map(|_| ())
+        run_engine(command.arg(run.path()).arg("--detach")).map(|_| ())
     }
 
     /// Shows the app: the menu, or the run `open`.
-    pub fn show(&self, look: &Look, read_only: bool, open: Option<RunDir>) -> Result<Ending> {
+    pub fn show(
+        &self,
+        look: &AppearanceArgs,
+        read_only: bool,
+        open: Option<RunDir>,
+    ) -> Result<Ending> {
         let depth = Depth::detect(look.color.as_deref(), &|name| std::env::var(name).ok())?;
         tui::run(
             tui::Options {
@@ -97,14 +102,14 @@ impl Local {
 
     /// What `astill check` says of a profile.
     fn checked(&self, reference: &str) -> Result<Value> {
-        let output = said(self.command("check")?.arg(reference).arg("--json"))?;
+        let output = run_engine(self.command("check")?.arg(reference).arg("--json"))?;
         serde_json::from_slice(&output.stdout)
             .map_err(|e| Error::Usage(format!("the engine's answer cannot be read: {e}")))
     }
 }
 
 /// Runs the engine to its end. What it says when it refuses is the error.
-fn said(command: &mut process::Command) -> Result<Output> {
+fn run_engine(command: &mut process::Command) -> Result<Output> {
     let output = command.output().map_err(Error::io(
         "start",
         command.get_program().to_string_lossy().as_ref(),
@@ -178,11 +183,11 @@ impl Backend for Local {
     }
 
     fn resume(&self, run: &RunDir) -> Result<()> {
-        self.go_on(run, None)
+        self.resume_engine(run, None)
     }
 
     fn profile(&self, run: &RunDir) -> Result<Profile> {
-        Edits::read(run)?.apply(&run.read_profile()?, Place::Step(u64::MAX))
+        Edits::read(run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))
     }
 
     fn checkpoints(&self, run: &RunDir) -> Vec<u64> {

@@ -4,7 +4,7 @@
 use astill::doctor;
 use astill::engine_process::{self, Local, PATIENCE};
 use astill::tui::text::{clean, fit};
-use astill_core::cli::{Cli, Cmd, Look, Sent, out};
+use astill_core::cli::{AppearanceArgs, Cli, Cmd, Sent, out};
 use astill_core::run::list::{RunState, RunSummary, list, summary};
 use astill_core::run::{RunDir, socket};
 use astill_core::{Error, Result, headless, profile};
@@ -71,7 +71,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
                     )));
                 }
                 _ if state.has_engine() => {}
-                _ => local.go_on(&run, device.as_deref())?,
+                _ => local.resume_engine(&run, device.as_deref())?,
             }
             show(&local, &cli.look, false, Some(run))
         }
@@ -93,7 +93,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
 }
 
 /// Shows the app, and afterwards says on the terminal what there is to say.
-fn show(local: &Local, look: &Look, read_only: bool, open: Option<RunDir>) -> Result<ExitCode> {
+fn show(
+    local: &Local,
+    look: &AppearanceArgs,
+    read_only: bool,
+    open: Option<RunDir>,
+) -> Result<ExitCode> {
     let ending = local.show(look, read_only, open)?;
     if let Some(message) = ending.message {
         headless::say(message);

@@ -3,7 +3,7 @@
 
 mod place;
 
-use astill_core::run::event::What;
+use astill_core::run::event::EventKind;
 use place::{Outcome, Place, assert_status, epochs_trained, stopped, text};
 use safetensors::SafeTensors;
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ fn a_run_leaves_every_event_a_table_and_a_distilled_set() -> Outcome {
     let events = place.events("one")?;
     assert!(events.iter().map(|e| e.seq).eq(0..events.len() as u64));
     for event in &events {
-        if let What::Samples { file, .. } | What::Checkpoint { file, .. } = &event.what
+        if let EventKind::Samples { file, .. } | EventKind::Checkpoint { file, .. } = &event.what
             && file.starts_with("samples")
         {
             image::open(place.path("runs/one").join(file))?;
@@ -145,7 +145,7 @@ fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
             |place| {
                 let events = place.events("r").unwrap_or_default();
                 let latest = events.iter().rev().find_map(|e| {
-                    if let What::Phase { name } = e.what {
+                    if let EventKind::Phase { name } = e.what {
                         Some(name)
                     } else {
                         None
@@ -156,9 +156,9 @@ fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
         )?;
         let events = place.events("r")?;
         assert!(
-            events
-                .iter()
-                .any(|e| matches!(&e.what, What::Command { command, .. } if command == "stop"))
+            events.iter().any(
+                |e| matches!(&e.what, EventKind::Command { command, .. } if command == "stop")
+            )
         );
         assert!(!place.path("runs/r/distilled/best.safetensors").exists());
         assert_status(&place.run(&["resume", "r"])?, 0);

@@ -4,7 +4,7 @@
 mod place;
 
 use astill_core::run::command::{Answer, LONGEST_LINE};
-use astill_core::run::event::{CommandStatus, What};
+use astill_core::run::event::{CommandStatus, EventKind};
 use astill_core::run::{RunDir, socket};
 use place::{Background, Outcome, Place, assert_status, stopped, text};
 use std::fs;
@@ -12,13 +12,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
-fn is_step(what: &What) -> bool {
-    matches!(what, What::DistillStep { .. })
+fn is_step(what: &EventKind) -> bool {
+    matches!(what, EventKind::DistillStep { .. })
 }
 
 fn last_step(place: &Place) -> Result<u64, Box<dyn std::error::Error>> {
     let mut steps = place.events("r")?.into_iter().filter_map(|e| {
-        if let What::DistillStep { step, .. } = e.what {
+        if let EventKind::DistillStep { step, .. } = e.what {
             Some(step)
         } else {
             None
@@ -53,20 +53,20 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     let paused = engine.wait_for(
         "the pause",
         0,
-        |w| matches!(w, What::Command { command, .. } if command == "pause"),
+        |w| matches!(w, EventKind::Command { command, .. } if command == "pause"),
     )?;
     engine.accepts(&["checkpoint"], "");
     engine.wait_for(
         "a checkpoint",
         paused.seq,
-        |w| matches!(w, What::Checkpoint { step, .. } if *step > 0),
+        |w| matches!(w, EventKind::Checkpoint { step, .. } if *step > 0),
     )?;
     let stands = last_step(&place)?;
     engine.accepts(&["evaluate"], "");
     engine.wait_for(
         "an evaluation",
         0,
-        |w| matches!(w, What::Evaluation { step, .. } if *step == stands),
+        |w| matches!(w, EventKind::Evaluation { step, .. } if *step == stands),
     )?;
     assert_eq!(last_step(&place)?, stands);
 
@@ -118,7 +118,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     let seq = place.events("r")?.len() as u64;
     engine.accepts(&["resume"], "");
     let after = engine.wait_for("a step after going back", seq, is_step)?;
-    let What::DistillStep {
+    let EventKind::DistillStep {
         step,
         student_lr,
         intermediate,
@@ -130,11 +130,13 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     assert_eq!((step, student_lr, intermediate.len()), (1, 0.5, 0));
     engine.accepts(&["set", "distill.iterations=100000"], "1000000 → 100000");
     engine.wait_for("step 2", seq, |w| {
-        matches!(w, What::DistillStep { step: 2, .. })
+        matches!(w, EventKind::DistillStep { step: 2, .. })
     })?;
     engine.rejects(&["set", "distill.iterations=1"], "steps are done then");
     engine.accepts(&["stop"], "");
-    engine.wait_for("the end", seq, |w| matches!(w, What::RunFinished { .. }))?;
+    engine.wait_for("the end", seq, |w| {
+        matches!(w, EventKind::RunFinished { .. })
+    })?;
 
     let rejected = place
         .events("r")?
@@ -142,7 +144,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
         .filter(|e| {
             matches!(
                 &e.what,
-                What::Command {
+                EventKind::Command {
                     status: CommandStatus::Rejected,
                     ..
                 }
@@ -240,7 +242,7 @@ fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
             .ok()?
             .into_iter()
             .find_map(|e| match e.what {
-                What::DistillStep {
+                EventKind::DistillStep {
                     step, student_lr, ..
                 } if step == at => Some(student_lr),
                 _ => None,

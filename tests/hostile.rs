@@ -9,8 +9,8 @@ use astill::tui::model::Model;
 use astill::tui::picture::Picture;
 use astill_core::profile::{self, Kind, Profile};
 use astill_core::run::command::{Answer, Command};
-use astill_core::run::edits::{Edits, Place as EditPlace};
-use astill_core::run::event::{Event, What};
+use astill_core::run::edits::{Edits, Moment};
+use astill_core::run::event::{Event, EventKind};
 use astill_core::run::{History, RunDir, list, socket};
 use inputs::{folder, try_many};
 use place::{Background, Outcome, Place, assert_status, in_full, row, stopped, text, wait_until};
@@ -204,7 +204,7 @@ fn kinds_and_fields_of_a_newer_version_are_passed_over() -> Outcome {
     assert!(
         events
             .iter()
-            .any(|e| matches!(&e.what, What::Warning { message } if message == "seen"))
+            .any(|e| matches!(&e.what, EventKind::Warning { message } if message == "seen"))
     );
     let summary = list::summary(run);
     assert_eq!(
@@ -353,7 +353,7 @@ fn lists_of_edits() -> Outcome {
         |input| {
             fs::write(run.edits(), input).expect("is written");
             Edits::read(&run)
-                .and_then(|e| e.apply(&profile, EditPlace::Step(u64::MAX)))
+                .and_then(|e| e.apply(&profile, Moment::Step(u64::MAX)))
                 .is_ok()
         },
     );
@@ -658,7 +658,7 @@ fn whatever_comes_over_the_socket_the_training_goes_on_and_a_proper_user_is_answ
     let place = Place::new()?;
     let engine = Background::start(&place, &ENDLESS)?;
     let path = socket_of(&place)?;
-    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
+    engine.wait_for("a step", 0, |w| matches!(w, EventKind::DistillStep { .. }))?;
     let step = || place::last_step(&place, "r");
 
     // garbage, half commands, hundreds of them
@@ -792,7 +792,7 @@ fn another_user_is_refused() -> Outcome {
     let place = Place::new()?;
     let engine = Background::start(&place, &ENDLESS)?;
     let path = socket_of(&place)?;
-    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
+    engine.wait_for("a step", 0, |w| matches!(w, EventKind::DistillStep { .. }))?;
     assert!(
         as_nobody(|| UnixStream::connect(&path).map(drop))
             .is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
@@ -847,7 +847,7 @@ fn a_second_engine_is_refused_until_the_first_is_gone_however_it_went() -> Outco
     let place = Place::new()?;
     let engine = Background::start(&place, &ENDLESS)?;
     let id = |e: &Event| {
-        if let What::RunStarted { process, .. } = &e.what {
+        if let EventKind::RunStarted { process, .. } = &e.what {
             Some(*process)
         } else {
             None
@@ -855,7 +855,7 @@ fn a_second_engine_is_refused_until_the_first_is_gone_however_it_went() -> Outco
     };
     let times = if in_full() { 10 } else { 2 };
     for time in 0..times {
-        engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
+        engine.wait_for("a step", 0, |w| matches!(w, EventKind::DistillStep { .. }))?;
         for how in [&["resume", "r"][..], &["resume", "r", "--detach"]] {
             let refused = place.run(how)?;
             assert_status(&refused, 2);

@@ -11,7 +11,7 @@ use astill::tui::{self, Options};
 use astill_core::Result as AstillResult;
 use astill_core::profile::Profile;
 use astill_core::run::command::{Answer, Command as Asked};
-use astill_core::run::event::{CommandStatus, What};
+use astill_core::run::event::{CommandStatus, EventKind};
 use astill_core::run::list::RunSummary;
 use astill_core::run::{EngineAt, RunDir};
 use place::{Background, Outcome, Place, last_step};
@@ -133,7 +133,7 @@ fn a_profile_is_started_from_the_menu_and_stopped() -> Outcome {
     let phases = place
         .events("shapes-001")?
         .into_iter()
-        .filter(|e| matches!(e.what, What::Phase { .. }))
+        .filter(|e| matches!(e.what, EventKind::Phase { .. }))
         .count();
     assert_eq!(phases, 2);
     Ok(())
@@ -162,7 +162,7 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
     terminal.shows(&["paused"])?;
     let stands = last_step(&place, "r");
     let started = place.events("r")?.into_iter().find_map(|e| {
-        if let What::RunStarted { process, .. } = e.what {
+        if let EventKind::RunStarted { process, .. } = e.what {
             Some(process)
         } else {
             None
@@ -194,7 +194,7 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
         .into_iter()
         .rev()
         .find_map(|e| match e.what {
-            What::Command {
+            EventKind::Command {
                 command,
                 status,
                 from,
@@ -314,9 +314,9 @@ fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
     let written = engine.wait_for(
         "a checkpoint",
         0,
-        |w| matches!(w, What::Checkpoint { step, .. } if *step > 0),
+        |w| matches!(w, EventKind::Checkpoint { step, .. } if *step > 0),
     )?;
-    let What::Checkpoint {
+    let EventKind::Checkpoint {
         step: checkpoint, ..
     } = written.what
     else {
@@ -344,15 +344,15 @@ fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
     let back = engine.wait_for(
         "the way back",
         0,
-        |w| matches!(w, What::Command { command, .. } if command.starts_with("roll_back")),
+        |w| matches!(w, EventKind::Command { command, .. } if command.starts_with("roll_back")),
     )?;
     assert!(
-        matches!(back.what, What::Command { status: CommandStatus::Accepted, to: Some(to), .. } if to == checkpoint)
+        matches!(back.what, EventKind::Command { status: CommandStatus::Accepted, to: Some(to), .. } if to == checkpoint)
     );
     engine.wait_for(
         "the next step once more",
         back.seq,
-        |w| matches!(w, What::DistillStep { step, .. } if *step == checkpoint + 1),
+        |w| matches!(w, EventKind::DistillStep { step, .. } if *step == checkpoint + 1),
     )?;
 
     terminal.press("x")?;
@@ -373,9 +373,11 @@ fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
 fn a_run_whose_engine_may_be_elsewhere_is_gone_on_with_only_after_a_question() -> Outcome {
     let place = Place::new()?;
     let engine = Background::start(&place, &LONG)?;
-    let begun = engine.wait_for("an engine", 0, |w| matches!(w, What::RunStarted { .. }))?;
-    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
-    let What::RunStarted { process, .. } = begun.what else {
+    let begun = engine.wait_for("an engine", 0, |w| {
+        matches!(w, EventKind::RunStarted { .. })
+    })?;
+    engine.wait_for("a step", 0, |w| matches!(w, EventKind::DistillStep { .. }))?;
+    let EventKind::RunStarted { process, .. } = begun.what else {
         return Err("another event".into());
     };
     assert!(
@@ -695,7 +697,7 @@ fn an_app_that_only_looks_asks_nothing_of_the_engine() -> Outcome {
         !place
             .events("r")?
             .iter()
-            .any(|e| matches!(e.what, What::Command { .. }))
+            .any(|e| matches!(e.what, EventKind::Command { .. }))
     );
     Ok(())
 }

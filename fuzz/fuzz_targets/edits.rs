@@ -3,7 +3,7 @@
 
 use astill_core::profile::{Kind, Profile};
 use astill_core::run::RunDir;
-use astill_core::run::edits::{Edits, Place};
+use astill_core::run::edits::{Edits, Moment};
 use libfuzzer_sys::fuzz_target;
 use std::fs;
 use std::sync::LazyLock;
@@ -15,6 +15,6 @@ fuzz_target!(|bytes: &[u8]| {
     let run = RunDir::at(FOLDER.path());
     fs::write(run.edits(), bytes).expect("is written");
     let _ = Edits::read(&run)
-        .and_then(|e| e.apply(&Profile::new(Kind::Shapes), Place::Step(u64::MAX)))
+        .and_then(|e| e.apply(&Profile::new(Kind::Shapes), Moment::Step(u64::MAX)))
         .map_err(|e| e.to_string());
 });

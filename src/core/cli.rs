@@ -2,7 +2,7 @@
 //! libtorch and hands the rest on.
 
 use crate::profile::{self, Loaded};
-use crate::run::USUAL_RUNS;
+use crate::run::DEFAULT_RUNS_DIR;
 use crate::run::command::Command;
 use crate::{Error, Result};
 use bench::{Measured, StudentOptions, Timed};
@@ -23,10 +23,10 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Where runs are
-    #[arg(long, global = true, value_name = "DIR", default_value = USUAL_RUNS)]
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_RUNS_DIR)]
     pub runs: PathBuf,
     #[command(flatten)]
-    pub look: Look,
+    pub look: AppearanceArgs,
     /// Without one: the menu of profiles and runs
     #[command(subcommand)]
     pub command: Option<Cmd>,
@@ -34,7 +34,7 @@ pub struct Cli {
 
 /// How the app looks.
 #[derive(Debug, Clone, Args)]
-pub struct Look {
+pub struct AppearanceArgs {
     /// auto, never, 16, 256 or truecolor [default: auto, what the terminal says]
     #[arg(long, global = true, value_name = "WHEN")]
     pub color: Option<String>,

@@ -1,7 +1,7 @@
 //! A run without a screen: its events as lines, or as a progress bar where there is a terminal, and
 //! the table at the end.
 
-use crate::run::event::{Event, Headline, Status, What};
+use crate::run::event::{Event, EventKind, Headline, Status};
 use crate::run::text::{duration, line};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// The result of a finished run as a table for people; none for an event that is not one.
-pub fn table(what: &What) -> Option<String> {
-    let What::RunFinished {
+pub fn table(what: &EventKind) -> Option<String> {
+    let EventKind::RunFinished {
         status: Status::Done,
         best_step,
         best_validation,
@@ -102,30 +102,37 @@ impl Reporter {
     /// Tells one event.
     pub fn tell(&mut self, event: &Event) {
         let what = &event.what;
-        if let What::RunStarted { iterations, .. } = what {
+        if let EventKind::RunStarted { iterations, .. } = what {
             self.iterations = *iterations;
         }
         let text = match what {
-            What::DistillStep { step, seconds, .. } => {
+            EventKind::DistillStep { step, seconds, .. } => {
                 self.steps += 1;
                 self.step_seconds += seconds;
                 line(what).map(|l| format!("{l}; {}", self.rate(*step)))
             }
-            What::Memory { .. } | What::Checkpoint { .. } | What::Samples { .. } => None,
-            What::Progress { what, done, total } => Some(self.progress(what, *done, *total)),
+            EventKind::Memory { .. } | EventKind::Checkpoint { .. } | EventKind::Samples { .. } => {
+                None
+            }
+            EventKind::Progress { what, done, total } => Some(self.progress(what, *done, *total)),
             _ => line(what),
         };
         let Some(text) = text else { return };
         match &self.bar {
             Some(bar) => match what {
-                What::Progress { done, total, .. } => self.position(bar, *done, *total, text),
-                What::DistillStep { step, .. } => self.position(bar, *step, self.iterations, text),
+                EventKind::Progress { done, total, .. } => self.position(bar, *done, *total, text),
+                EventKind::DistillStep { step, .. } => {
+                    self.position(bar, *step, self.iterations, text)
+                }
                 _ => bar.println(harmless(&text)),
             },
             None => {
-                let repeated = matches!(what, What::Progress { .. } | What::DistillStep { .. });
+                let repeated = matches!(
+                    what,
+                    EventKind::Progress { .. } | EventKind::DistillStep { .. }
+                );
                 let is_last =
-                    matches!(what, What::DistillStep { step, .. } if *step == self.iterations);
+                    matches!(what, EventKind::DistillStep { step, .. } if *step == self.iterations);
                 if repeated && !is_last && self.last_line.is_some_and(|t| t.elapsed() < LINE_EVERY)
                 {
                     return;
@@ -189,7 +196,7 @@ impl Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::event::Labels;
+    use crate::run::event::ImageSet;
 
     #[test]
     fn what_is_said_leaves_the_terminal_alone() {
@@ -205,14 +212,14 @@ mod tests {
             std: 0.5,
             values: vec![mean; 5],
         };
-        let finished = What::RunFinished {
+        let finished = EventKind::RunFinished {
             status: Status::Done,
             reason: None,
             best_step: Some(100),
             best_validation: Some(33.),
             results: vec![
-                result(Labels::Distilled, 34.5),
-                result(Labels::Random, 16.1),
+                result(ImageSet::Distilled, 34.5),
+                result(ImageSet::Random, 16.1),
             ],
             paper_style_max: Some(35.),
             file: Some("distilled/best.safetensors".into()),
@@ -228,7 +235,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            table(&What::Warning {
+            table(&EventKind::Warning {
                 message: String::new()
             })
             .is_none()

@@ -7,7 +7,7 @@ use astill_core::files::{atomic, untrusted};
 use astill_core::headless::{self, Reporter};
 use astill_core::profile::Loaded;
 use astill_core::run::command::Command;
-use astill_core::run::event::What;
+use astill_core::run::event::EventKind;
 use astill_core::run::text::duration;
 use astill_core::run::{EngineAt, EngineLock, History, RunDir};
 use astill_core::{Error, Result};
@@ -292,7 +292,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         atomic::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
         Ok(lock)
     });
-    let lock = begun.inspect_err(|_| run.remove_unborn())?;
+    let lock = begun.inspect_err(|_| run.discard_unstarted())?;
     if args.detach {
         drop(lock);
         return detached(&run, &loaded.name, Some(&device::name(device)), Some(data));
@@ -318,7 +318,8 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
 
 fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> Result<ExitCode> {
     let profile = run.read_profile()?;
-    if let (EngineAt::Perhaps(host), false) = (run.engine(), matches!(how, How::Engine { .. })) {
+    if let (EngineAt::MaybeRemote(host), false) = (run.engine(), matches!(how, How::Engine { .. }))
+    {
         headless::say(format!(
             "astill: the latest engine of this run was on the machine {host} and has not said that \
              it ended; if it is still at work, stop one of the two, or they spoil the run"
@@ -521,7 +522,7 @@ fn is_ignored(signal: libc::c_int) -> bool {
     }
 }
 
-fn print_table(done: &What, run: &RunDir) -> Result<()> {
+fn print_table(done: &EventKind, run: &RunDir) -> Result<()> {
     if let Some(table) = headless::table(done) {
         out(format!("\n{table} in {}", run.path().display()))?;
     }

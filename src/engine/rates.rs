@@ -121,7 +121,7 @@ impl Rates {
             Ok(())
         })?;
         let forward = timed(on, || {
-            let _ = match net.by_hand(&images) {
+            let _ = match net.analytic(&images) {
                 Some(hand) => hand.logits(&theta, &images),
                 None => tch::no_grad(|| net.forward(&theta, &images)),
             };
@@ -137,7 +137,7 @@ impl Rates {
             adjoint: (kept - gradient).max(0.),
             again: (not_kept - kept).max(0.),
             pass: net
-                .by_hand(&synthetic)
+                .analytic(&synthetic)
                 .map(|hand| hand.kept_bytes(&synthetic) as f64 / n as f64),
             expert: expert / m as f64,
             forward: forward / most as f64,

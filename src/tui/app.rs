@@ -2,11 +2,11 @@
 //! Nothing here waits for anything.
 
 use super::backend::{Answer, Command, Preview, ProfileSummary, RunSummary};
-use super::keys::{self, Action, Place};
+use super::keys::{self, Action, Scope};
 use super::model::{self, Sample, Weight};
 use super::picture::Picture;
 use super::screens::{self, Confirm, Help, Home, Log, RollBack, Samples, Tweak};
-use super::session::{Session, Standing};
+use super::session::{RunStatus, Session};
 use super::text::clean;
 use super::theme::Theme;
 use astill_core::profile::Profile;
@@ -18,7 +18,7 @@ use ratatui::Frame;
 
 /// What the app looks like.
 #[derive(Debug, Clone, Copy)]
-pub struct Look {
+pub struct Appearance {
     pub theme: Theme,
     /// Pictures as characters.
     pub ascii_pictures: bool,
@@ -116,8 +116,8 @@ pub struct Notice {
 
 /// What all screens share.
 #[derive(Debug)]
-pub struct Desk {
-    pub look: Look,
+pub struct Context {
+    pub look: Appearance,
     /// Columns and rows.
     pub size: (u16, u16),
     /// Seconds since 1970.
@@ -133,14 +133,14 @@ pub struct Desk {
 /// The whole app.
 #[derive(Debug)]
 pub struct App {
-    pub desk: Desk,
+    pub context: Context,
     layers: Vec<Layer>,
 }
 
 impl App {
     /// An app that shows the menu, or one run from the start.
-    pub fn new(look: Look, size: (u16, u16), open: Option<RunDir>) -> (Self, Vec<Effect>) {
-        let desk = Desk {
+    pub fn new(look: Appearance, size: (u16, u16), open: Option<RunDir>) -> (Self, Vec<Effect>) {
+        let context = Context {
             look,
             size,
             now: 0.,
@@ -151,17 +151,17 @@ impl App {
             effects: Vec::new(),
         };
         let mut app = Self {
-            desk,
+            context,
             layers: Vec::new(),
         };
         match open {
             Some(run) => app.open(run),
             None => {
                 app.layers.push(Layer::Home);
-                app.desk.effects.push(Effect::List);
+                app.context.effects.push(Effect::List);
             }
         }
-        let effects = std::mem::take(&mut app.desk.effects);
+        let effects = std::mem::take(&mut app.context.effects);
         (app, effects)
     }
 
@@ -177,31 +177,33 @@ impl App {
                 }
             }
             Message::Mouse(mouse) => self.mouse(mouse),
-            Message::Resize(columns, rows) => self.desk.size = (columns, rows),
-            Message::Now(now) => self.desk.now = now,
-            Message::Listed(profiles, runs) => self.desk.home.listed(profiles, runs),
-            Message::Previewed(reference, preview) => self.desk.home.previewed(reference, *preview),
+            Message::Resize(columns, rows) => self.context.size = (columns, rows),
+            Message::Now(now) => self.context.now = now,
+            Message::Listed(profiles, runs) => self.context.home.listed(profiles, runs),
+            Message::Previewed(reference, preview) => {
+                self.context.home.previewed(reference, *preview)
+            }
             Message::Started(started) => {
-                self.desk.home.started();
+                self.context.home.started();
                 match started {
                     Ok(run) => self.open(run),
                     Err(problem) => self.tell("It could not be started", &problem),
                 }
             }
             Message::Panicked(what) => {
-                self.desk.effects.push(Effect::Retake);
-                self.desk.say(
+                self.context.effects.push(Effect::Retake);
+                self.context.say(
                     Weight::Failure,
                     &format!("A bug in astill: {what} panicked. The app goes on without it."),
                 );
             }
-            Message::Trouble(problem) => self.desk.say(Weight::Warning, &problem),
+            Message::Trouble(problem) => self.context.say(Weight::Warning, &problem),
             Message::Resumed(_, Ok(())) => self
-                .desk
+                .context
                 .say(Weight::Normal, "A new engine goes on with the run."),
             Message::Resumed(_, Err(problem)) => self.tell("It could not go on", &problem),
             Message::Profile(of, profile) => {
-                self.desk
+                self.context
                     .home
                     .settings(&of, profile.as_deref().map_err(String::clone));
                 self.about_run(Message::Profile(of, profile));
@@ -209,12 +211,12 @@ impl App {
             other => self.about_run(other),
         }
         self.ask_for_what_is_shown();
-        std::mem::take(&mut self.desk.effects)
+        std::mem::take(&mut self.context.effects)
     }
 
     /// Takes what concerns the run that is being watched; what is about another one comes too late.
     fn about_run(&mut self, message: Message) {
-        let Some(session) = &mut self.desk.session else {
+        let Some(session) = &mut self.context.session else {
             return;
         };
         let run = session.run.clone();
@@ -227,7 +229,7 @@ impl App {
             Message::Engine(of, engine) if of == run => session.looked(engine),
             Message::Profile(of, Ok(profile)) if of == run => session.profile = Some(*profile),
             Message::Profile(of, Err(problem)) if of == run => {
-                self.desk.say(Weight::Warning, &problem)
+                self.context.say(Weight::Warning, &problem)
             }
             Message::Checkpoints(of, steps) if of == run => {
                 if let Some(Layer::RollBack(roll_back)) = self.layers.last_mut() {
@@ -243,11 +245,11 @@ impl App {
     }
 
     fn answered(&mut self, command: &Command, answer: Result<Answer, String>) {
-        let Some(session) = &mut self.desk.session else {
+        let Some(session) = &mut self.context.session else {
             return;
         };
-        if let Some(place) = session.asked.iter().position(|c| c == command) {
-            session.asked.remove(place);
+        if let Some(position) = session.asked.iter().position(|c| c == command) {
+            session.asked.remove(position);
         }
         let (weight, text) = match answer {
             Ok(answer) => {
@@ -270,7 +272,7 @@ impl App {
         {
             session.profile = session.profile.take().map(|p| p.edited(edit).unwrap_or(p));
             let run = session.run.clone();
-            self.desk.effects.push(Effect::Profile(run));
+            self.context.effects.push(Effect::Profile(run));
         }
         let text = clean(&text);
         let mut told = false;
@@ -281,18 +283,18 @@ impl App {
             }
         }
         if told {
-            self.desk.notice = None;
+            self.context.notice = None;
         } else {
-            self.desk.say(weight, &text);
+            self.context.say(weight, &text);
         }
     }
 
     /// Shows a run.
     fn open(&mut self, run: RunDir) {
-        self.desk.notice = None;
-        if self.desk.session.as_ref().is_none_or(|s| s.run != run) {
-            self.desk.session = Some(Session::new(run.clone()));
-            self.desk
+        self.context.notice = None;
+        if self.context.session.as_ref().is_none_or(|s| s.run != run) {
+            self.context.session = Some(Session::new(run.clone()));
+            self.context
                 .effects
                 .extend([Effect::Follow(run.clone()), Effect::Profile(run)]);
         }
@@ -305,16 +307,16 @@ impl App {
 
     /// Says more than fits into a line.
     fn tell(&mut self, title: &str, problem: &str) {
-        self.desk.notice = None;
+        self.context.notice = None;
         self.layers
             .push(Layer::Confirm(Confirm::message(title, problem)));
     }
 
     fn key(&mut self, key: &KeyEvent) {
-        self.desk.notice = None;
-        let place = self.place();
-        let Some(binding) = keys::action(key, place) else {
-            if place == Place::Line
+        self.context.notice = None;
+        let scope = self.scope();
+        let Some(binding) = keys::action(key, scope) else {
+            if scope == Scope::Line
                 && let Some(line) = self.line()
             {
                 line.key(key);
@@ -322,26 +324,26 @@ impl App {
             }
             return;
         };
-        if binding.steers && self.desk.look.read_only {
+        if binding.steers && self.context.look.read_only {
             return self
-                .desk
+                .context
                 .say(Weight::Warning, "This app only looks (--read-only).");
         }
-        match (binding.action, place) {
-            (Action::Suspend, _) => self.desk.effects.push(Effect::Suspend),
-            (Action::Help, _) => self.layers.push(Layer::Help(Help::new(place))),
+        match (binding.action, scope) {
+            (Action::Suspend, _) => self.context.effects.push(Effect::Suspend),
+            (Action::Help, _) => self.layers.push(Layer::Help(Help::new(scope))),
             (action, _) => self.act(action),
         }
     }
 
     /// The wheel moves in a list; a click on a panel gives it the focus.
     fn mouse(&mut self, mouse: MouseEvent) {
-        let place = self.place();
+        let scope = self.scope();
         match mouse.kind {
-            MouseEventKind::ScrollUp if place != Place::Run => self.act(Action::Up),
-            MouseEventKind::ScrollDown if place != Place::Run => self.act(Action::Down),
-            MouseEventKind::Down(MouseButton::Left) if place == Place::Run => {
-                screens::run::click(&mut self.desk, mouse.column, mouse.row)
+            MouseEventKind::ScrollUp if scope != Scope::Run => self.act(Action::Up),
+            MouseEventKind::ScrollDown if scope != Scope::Run => self.act(Action::Down),
+            MouseEventKind::Down(MouseButton::Left) if scope == Scope::Run => {
+                screens::run::click(&mut self.context, mouse.column, mouse.row)
             }
             _ => {}
         }
@@ -352,17 +354,17 @@ impl App {
         let Some(mut layer) = self.layers.pop() else {
             return;
         };
-        let desk = &mut self.desk;
+        let context = &mut self.context;
         let next = match &mut layer {
-            Layer::Home => screens::home::act(action, desk),
-            Layer::Run => screens::run::act(action, desk),
-            Layer::Chart => screens::panel::act(action, desk),
-            Layer::Samples(samples) => samples.act(action, desk),
-            Layer::Tweak(tweak) => tweak.act(action, desk),
-            Layer::Log(log) => log.act(action, desk),
-            Layer::RollBack(roll_back) => roll_back.act(action, desk),
-            Layer::Help(help) => help.act(action, desk),
-            Layer::Confirm(confirm) => confirm.act(action, desk),
+            Layer::Home => screens::home::act(action, context),
+            Layer::Run => screens::run::act(action, context),
+            Layer::Chart => screens::panel::act(action, context),
+            Layer::Samples(samples) => samples.act(action, context),
+            Layer::Tweak(tweak) => tweak.act(action, context),
+            Layer::Log(log) => log.act(action, context),
+            Layer::RollBack(roll_back) => roll_back.act(action, context),
+            Layer::Help(help) => help.act(action, context),
+            Layer::Confirm(confirm) => confirm.act(action, context),
         };
         let is_base = self.layers.is_empty();
         match next {
@@ -377,38 +379,38 @@ impl App {
             Next::Close if is_base => {
                 self.layers.push(layer);
                 if action == Action::Back {
-                    self.desk.effects.push(Effect::Leave);
+                    self.context.effects.push(Effect::Leave);
                 }
             }
             Next::Close => {
                 if matches!(self.layers.last(), Some(Layer::Home)) {
-                    self.desk.effects.push(Effect::List);
+                    self.context.effects.push(Effect::List);
                 }
             }
         }
     }
 
     /// Where keys go.
-    pub fn place(&self) -> Place {
+    pub fn scope(&self) -> Scope {
         match self.layers.last() {
-            Some(Layer::Home) if self.desk.home.search.is_some() => Place::Line,
-            Some(Layer::Tweak(tweak)) if tweak.line.is_some() => Place::Line,
-            Some(Layer::Log(log)) if log.search.is_some() => Place::Line,
-            Some(Layer::Home) | None => Place::Home,
-            Some(Layer::Run) => Place::Run,
-            Some(Layer::Chart) => Place::Chart,
-            Some(Layer::Samples(_)) => Place::Samples,
-            Some(Layer::Tweak(_)) => Place::Tweak,
-            Some(Layer::Log(_)) => Place::Log,
-            Some(Layer::RollBack(_)) => Place::RollBack,
-            Some(Layer::Help(_)) => Place::Help,
-            Some(Layer::Confirm(_)) => Place::Confirm,
+            Some(Layer::Home) if self.context.home.search.is_some() => Scope::Line,
+            Some(Layer::Tweak(tweak)) if tweak.line.is_some() => Scope::Line,
+            Some(Layer::Log(log)) if log.search.is_some() => Scope::Line,
+            Some(Layer::Home) | None => Scope::Home,
+            Some(Layer::Run) => Scope::Run,
+            Some(Layer::Chart) => Scope::Chart,
+            Some(Layer::Samples(_)) => Scope::Samples,
+            Some(Layer::Tweak(_)) => Scope::Tweak,
+            Some(Layer::Log(_)) => Scope::Log,
+            Some(Layer::RollBack(_)) => Scope::RollBack,
+            Some(Layer::Help(_)) => Scope::Help,
+            Some(Layer::Confirm(_)) => Scope::Confirm,
         }
     }
 
     fn line(&mut self) -> Option<&mut super::line::Line> {
         match self.layers.last_mut()? {
-            Layer::Home => self.desk.home.search.as_mut(),
+            Layer::Home => self.context.home.search.as_mut(),
             Layer::Tweak(tweak) => tweak.line.as_mut(),
             Layer::Log(log) => log.search.as_mut(),
             _ => None,
@@ -417,7 +419,7 @@ impl App {
 
     fn line_changed(&mut self) {
         match self.layers.last_mut() {
-            Some(Layer::Home) => self.desk.home.search_changed(),
+            Some(Layer::Home) => self.context.home.search_changed(),
             Some(Layer::Log(log)) => log.search_changed(),
             _ => {}
         }
@@ -425,13 +427,13 @@ impl App {
 
     /// Asks for the preview and the pictures that the screen shows and that are not there yet.
     fn ask_for_what_is_shown(&mut self) {
-        let desk = &mut self.desk;
+        let context = &mut self.context;
         if self.layers.iter().any(|l| matches!(l, Layer::Home))
-            && let Some(wanted) = desk.home.preview_to_ask()
+            && let Some(wanted) = context.home.preview_to_ask()
         {
-            desk.effects.push(wanted);
+            context.effects.push(wanted);
         }
-        let Some(session) = &mut desk.session else {
+        let Some(session) = &mut context.session else {
             return;
         };
         if session.loading.is_some() {
@@ -446,14 +448,14 @@ impl App {
         let run = session.run.clone();
         for sample in wanted {
             if session.pictures.ask(&sample) {
-                desk.effects.push(Effect::Picture(run.clone(), sample));
+                context.effects.push(Effect::Picture(run.clone(), sample));
             }
         }
     }
 
     /// Draws the screen and the popups over it.
     pub fn view(&self, frame: &mut Frame) {
-        screens::draw(frame, &self.desk, &self.layers, self.place());
+        screens::draw(frame, &self.context, &self.layers, self.scope());
     }
 
     /// Whether the list of runs is on the screen, so that it should be kept fresh.
@@ -464,12 +466,12 @@ impl App {
     /// Whether the screen says how long ago something was.
     pub fn shows_seconds(&self) -> bool {
         self.layers.len() > usize::from(matches!(self.layers.first(), Some(Layer::Home)))
-            && self.desk.silence().is_some()
+            && self.context.silence().is_some()
     }
 
     /// What to say after leaving.
     pub fn ending(&self) -> Option<String> {
-        let session = self.desk.session.as_ref()?;
+        let session = self.context.session.as_ref()?;
         let (name, it) = (clean(&session.run.name()), clean(&session.run.reference()));
         if let Some(table) = session
             .model
@@ -480,10 +482,10 @@ impl App {
             return Some(format!("Run {name} is done.\n\n{table}"));
         }
         Some(match session.standing() {
-            Standing::Elsewhere => {
+            RunStatus::Elsewhere => {
                 format!("Run {name} goes on, but its engine is not on this machine")
             }
-            Standing::Perhaps => {
+            RunStatus::MaybeRemote => {
                 let host = clean(session.host());
                 format!(
                     "Run {name} has no engine on this machine; its latest was on {host} and has \
@@ -491,15 +493,15 @@ impl App {
                      {it} --detach`"
                 )
             }
-            Standing::Gone => {
+            RunStatus::Gone => {
                 format!("Run {name} has no engine any more; go on with it by `astill resume {it}`")
             }
-            Standing::Said(model::State::Stopped) => {
+            RunStatus::Reported(model::State::Stopped) => {
                 format!("Run {name} is stopped; go on with it by `astill resume {it}`")
             }
-            Standing::Said(model::State::Failed) => {
+            RunStatus::Reported(model::State::Failed) => {
                 let why = match &session.model.finished {
-                    Some(astill_core::run::event::What::RunFinished {
+                    Some(astill_core::run::event::EventKind::RunFinished {
                         reason: Some(reason),
                         ..
                     }) => reason.as_str(),
@@ -507,17 +509,17 @@ impl App {
                 };
                 format!("Run {name} failed: {why}")
             }
-            Standing::Said(model::State::Paused) => {
+            RunStatus::Reported(model::State::Paused) => {
                 format!("Run {name} is paused; look again with `astill attach {it}`")
             }
-            Standing::Said(_) => {
+            RunStatus::Reported(_) => {
                 format!("Run {name} goes on; look again with `astill attach {it}`")
             }
         })
     }
 }
 
-impl Desk {
+impl Context {
     /// Says something until the next key.
     pub fn say(&mut self, weight: Weight, text: &str) {
         self.notice = Some(Notice {

@@ -40,7 +40,7 @@ pub enum Action {
 
 /// Where a key can mean something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Scope {
     Home,
     Run,
     /// One chart at full size.
@@ -68,7 +68,7 @@ pub struct Key {
 pub struct Binding {
     pub keys: &'static [Key],
     pub action: Action,
-    pub places: &'static [Place],
+    pub scopes: &'static [Scope],
     /// For the footer; a word or two. Empty: not in the footer.
     pub label: &'static str,
     /// For the help screen and the docs; a sentence.
@@ -77,7 +77,7 @@ pub struct Binding {
     pub steers: bool,
 }
 
-impl Place {
+impl Scope {
     pub const ALL: [Self; 10] = [
         Self::Home,
         Self::Run,
@@ -173,28 +173,28 @@ pub fn table() -> &'static [Binding] {
 }
 
 /// What this key asks for at this place.
-pub fn action(event: &KeyEvent, place: Place) -> Option<&'static Binding> {
+pub fn action(event: &KeyEvent, scope: Scope) -> Option<&'static Binding> {
     TABLE
         .iter()
-        .find(|b| b.places.contains(&place) && b.keys.iter().any(|k| k.is(event)))
+        .find(|b| b.scopes.contains(&scope) && b.keys.iter().any(|k| k.is(event)))
 }
 
 /// The rows that hold at a place.
-pub fn at(place: Place) -> impl Iterator<Item = &'static Binding> {
-    TABLE.iter().filter(move |b| b.places.contains(&place))
+pub fn at(scope: Scope) -> impl Iterator<Item = &'static Binding> {
+    TABLE.iter().filter(move |b| b.scopes.contains(&scope))
 }
 
 const fn binding(
     keys: &'static [Key],
     action: Action,
-    places: &'static [Place],
+    scopes: &'static [Scope],
     label: &'static str,
     help: &'static str,
 ) -> Binding {
     Binding {
         keys,
         action,
-        places,
+        scopes,
         label,
         help,
         steers: false,
@@ -204,14 +204,14 @@ const fn binding(
 const fn steering(
     keys: &'static [Key],
     action: Action,
-    places: &'static [Place],
+    scopes: &'static [Scope],
     label: &'static str,
     help: &'static str,
 ) -> Binding {
     Binding {
         keys,
         action,
-        places,
+        scopes,
         label,
         help,
         steers: true,
@@ -231,11 +231,11 @@ const PAGE_DOWN: Key = Key::code(KeyCode::PageDown);
 const HOME: Key = Key::code(KeyCode::Home);
 const END: Key = Key::code(KeyCode::End);
 
-use Place::{Chart, Confirm, Help, Home, Line, Log, RollBack, Run, Samples, Tweak};
-const SCREENS: &[Place] = &[
+use Scope::{Chart, Confirm, Help, Home, Line, Log, RollBack, Run, Samples, Tweak};
+const SCREENS: &[Scope] = &[
     Home, Run, Chart, Samples, Tweak, Log, RollBack, Help, Confirm,
 ];
-const WATCHING: &[Place] = &[Run, Chart];
+const WATCHING: &[Scope] = &[Run, Chart];
 
 static TABLE: &[Binding] = &[
     binding(
@@ -578,7 +578,7 @@ static TABLE: &[Binding] = &[
     binding(
         &[Key::control('z')],
         Action::Suspend,
-        Place::ALL.as_slice(),
+        Scope::ALL.as_slice(),
         "",
         "Suspend the app; fg brings it back.",
     ),
@@ -594,13 +594,13 @@ fn manual() -> String {
          being written (a search, a new value) takes all other keys; arrows, Home, End, Backspace \
          and Delete edit it.\n",
     );
-    for place in Place::ALL {
+    for scope in Scope::ALL {
         _ = writeln!(
             text,
             "\n## {}\n\n| key | what it does |\n|---|---|",
-            place.name()
+            scope.name()
         );
-        for binding in at(place) {
+        for binding in at(scope) {
             _ = writeln!(
                 text,
                 "| {} | {} |",
@@ -623,14 +623,14 @@ mod tests {
 
     #[test]
     fn no_key_has_two_meanings_at_one_place() {
-        for place in Place::ALL {
-            let keys: Vec<Key> = at(place).flat_map(|b| b.keys).copied().collect();
+        for scope in Scope::ALL {
+            let keys: Vec<Key> = at(scope).flat_map(|b| b.keys).copied().collect();
             for (i, key) in keys.iter().enumerate() {
                 assert!(
                     !keys[..i].contains(key),
                     "{} twice on {}",
                     key.name(),
-                    place.name()
+                    scope.name()
                 );
             }
         }
@@ -640,7 +640,7 @@ mod tests {
     fn every_row_holds_somewhere_and_says_what_it_does() {
         for binding in table() {
             assert!(
-                !binding.places.is_empty()
+                !binding.scopes.is_empty()
                     && !binding.keys.is_empty()
                     && binding.help.ends_with('.'),
                 "{}",
@@ -651,12 +651,12 @@ mod tests {
 
     #[test]
     fn every_screen_can_be_left_and_suspended() {
-        for place in Place::ALL {
+        for scope in Scope::ALL {
             for action in [Action::Escape, Action::Suspend] {
                 assert!(
-                    at(place).any(|b| b.action == action),
+                    at(scope).any(|b| b.action == action),
                     "{action:?} on {}",
-                    place.name()
+                    scope.name()
                 );
             }
         }

@@ -9,9 +9,9 @@ pub mod backend;
 pub mod chart;
 mod clock;
 pub mod colour;
-mod drive;
+mod effect_runner;
+mod event_loop;
 pub mod events_file;
-mod hands;
 pub mod keys;
 pub mod line;
 pub mod model;
@@ -26,9 +26,9 @@ pub mod text;
 pub mod theme;
 
 pub use backend::Backend;
-pub use drive::Ending;
+pub use event_loop::Ending;
 
-use app::Look;
+use app::Appearance;
 use astill_core::Result;
 use astill_core::run::RunDir;
 use colour::Depth;
@@ -56,10 +56,10 @@ pub fn run(options: Options, backend: impl Backend) -> Result<Ending> {
         read_only,
         open,
     } = options;
-    let look = Look {
+    let look = Appearance {
         theme: Theme::new(depth, ascii),
         ascii_pictures: false,
         read_only,
     };
-    drive::run(look, mouse, open, backend)
+    event_loop::run(look, mouse, open, backend)
 }

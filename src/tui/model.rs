@@ -7,7 +7,9 @@ pub use log::{Log, LogLine, Weight, change};
 
 use super::series::Series;
 use astill_core::EpochRecord;
-use astill_core::run::event::{CommandStatus, Event, Headline, Labels, Phase, Split, Status, What};
+use astill_core::run::event::{
+    CommandStatus, Event, EventKind, Headline, ImageSet, Phase, Split, Status,
+};
 use std::collections::{BTreeMap, VecDeque};
 
 /// More curves of one kind than any profile makes are not kept.
@@ -44,7 +46,7 @@ pub struct Model {
     pub host_mib: Option<u64>,
     pub device_mib: Option<u64>,
     /// The event that ended the latest engine.
-    pub finished: Option<What>,
+    pub finished: Option<EventKind>,
     /// RFC 3339; of the first and the latest event.
     pub first_time: String,
     pub last_time: String,
@@ -138,7 +140,7 @@ pub struct Accuracy {
 pub struct Evaluation {
     pub step: u64,
     pub network: String,
-    pub labels: Labels,
+    pub labels: ImageSet,
     pub split: Split,
     pub mean: f64,
     pub std: f64,
@@ -179,16 +181,16 @@ impl Model {
         self.last_time.clone_from(&event.time);
         if !matches!(
             event.what,
-            What::Progress { .. }
-                | What::Memory { .. }
-                | What::Warning { .. }
-                | What::Command { .. }
+            EventKind::Progress { .. }
+                | EventKind::Memory { .. }
+                | EventKind::Warning { .. }
+                | EventKind::Command { .. }
         ) {
             self.work = None;
         }
         self.log.push(event);
         match &event.what {
-            What::RunStarted {
+            EventKind::RunStarted {
                 run,
                 profile,
                 seed,
@@ -221,8 +223,8 @@ impl Model {
                 self.is_waiting = false;
                 self.recent.clear();
             }
-            What::Phase { name } => self.phase = Some(*name),
-            What::Progress { what, done, total } => {
+            EventKind::Phase { name } => self.phase = Some(*name),
+            EventKind::Progress { what, done, total } => {
                 let begin = match self.work.take() {
                     Some(work) if work.what == *what && work.begin.1 <= *done => work.begin,
                     _ => (event.time.clone(), *done),
@@ -235,7 +237,7 @@ impl Model {
                     now: event.time.clone(),
                 });
             }
-            What::Dataset {
+            EventKind::Dataset {
                 classes,
                 train,
                 validation,
@@ -254,7 +256,7 @@ impl Model {
                     normalisation,
                 });
             }
-            What::ExpertEpoch {
+            EventKind::ExpertEpoch {
                 expert,
                 epoch,
                 record,
@@ -264,14 +266,14 @@ impl Model {
                 .entry(*expert)
                 .or_default()
                 .push(*epoch, record),
-            What::ExpertFound { expert, epochs, .. } => {
+            EventKind::ExpertFound { expert, epochs, .. } => {
                 let mut curves = Expert::default();
                 (0..)
                     .zip(epochs)
                     .for_each(|(epoch, record)| curves.push(epoch, record));
                 self.experts.insert(*expert, curves);
             }
-            What::DistillStep { step, seconds, .. } => {
+            EventKind::DistillStep { step, seconds, .. } => {
                 if *step <= self.step {
                     self.rewind(*step);
                 }
@@ -282,9 +284,11 @@ impl Model {
                 }
                 self.recent.push_back(*seconds);
             }
-            What::Samples { step, file } => put(&mut self.samples, *step, file, event.seq),
-            What::Checkpoint { step, file } => put(&mut self.checkpoints, *step, file, event.seq),
-            What::Evaluation {
+            EventKind::Samples { step, file } => put(&mut self.samples, *step, file, event.seq),
+            EventKind::Checkpoint { step, file } => {
+                put(&mut self.checkpoints, *step, file, event.seq)
+            }
+            EventKind::Evaluation {
                 step,
                 network,
                 labels,
@@ -295,7 +299,7 @@ impl Model {
             } => {
                 let headline = self.phase == Some(Phase::Evaluate);
                 let (step, mean, std) = (*step, *mean, *std);
-                if *labels == Labels::Distilled && !headline {
+                if *labels == ImageSet::Distilled && !headline {
                     self.accuracy_of(network, *split).push(step as f64, mean);
                 }
                 let network = network.clone();
@@ -309,7 +313,7 @@ impl Model {
                     headline,
                 });
             }
-            What::Command {
+            EventKind::Command {
                 command,
                 status,
                 reason,
@@ -338,13 +342,13 @@ impl Model {
                     to: to.clone(),
                 });
             }
-            What::Memory {
+            EventKind::Memory {
                 host_mib,
                 device_mib,
             } => (self.host_mib, self.device_mib) = (Some(*host_mib), *device_mib),
-            What::Warning { .. } => self.warnings += 1,
-            What::Waiting { reason } => self.is_waiting = reason.is_some(),
-            What::RunFinished { status, .. } => {
+            EventKind::Warning { .. } => self.warnings += 1,
+            EventKind::Waiting { reason } => self.is_waiting = reason.is_some(),
+            EventKind::RunFinished { status, .. } => {
                 self.is_waiting = false;
                 self.state = match status {
                     Status::Done => State::Done,
@@ -390,7 +394,7 @@ impl Model {
             .iter_mut()
             .for_each(|a| a.series.truncate_from(step as f64));
         self.evaluations
-            .retain(|e| e.step < step || e.labels != Labels::Distilled);
+            .retain(|e| e.step < step || e.labels != ImageSet::Distilled);
         self.samples.retain(|s| s.step < step);
     }
 
@@ -413,7 +417,7 @@ impl Model {
         for e in self
             .evaluations
             .iter()
-            .filter(|e| e.labels != Labels::Distilled && e.split == Split::Test && !e.headline)
+            .filter(|e| e.labels != ImageSet::Distilled && e.split == Split::Test && !e.headline)
         {
             match found
                 .iter_mut()
@@ -431,13 +435,13 @@ impl Model {
         self.evaluations
             .iter()
             .rev()
-            .find(|e| e.labels == Labels::Distilled && e.split == Split::Test)
+            .find(|e| e.labels == ImageSet::Distilled && e.split == Split::Test)
     }
 
     /// The table of a finished run.
     pub fn results(&self) -> &[Headline] {
         match &self.finished {
-            Some(What::RunFinished { results, .. }) => results,
+            Some(EventKind::RunFinished { results, .. }) => results,
             _ => &[],
         }
     }
@@ -478,8 +482,8 @@ impl Expert {
 }
 
 impl Steps {
-    fn push(&mut self, what: &What) {
-        let What::DistillStep {
+    fn push(&mut self, what: &EventKind) {
+        let EventKind::DistillStep {
             step,
             matching_loss,
             final_ratio,

@@ -47,14 +47,14 @@ pub struct Pictures {
 
 /// How a run stands for the screen: what its events say, and whether an engine is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    Said(State),
+pub enum RunStatus {
+    Reported(State),
     /// Its events say that it goes on, but there is no engine.
     Gone,
     /// Its events go on, but the engine that writes them is none of this machine.
     Elsewhere,
     /// Its latest engine was on another machine; nothing says whether it is at work.
-    Perhaps,
+    MaybeRemote,
 }
 
 impl Session {
@@ -83,14 +83,19 @@ impl Session {
             self.model = Model::new();
         }
         batch.iter().for_each(|event| self.model.apply(event));
-        if batch
-            .iter()
-            .any(|e| matches!(e.what, astill_core::run::event::What::RunStarted { .. }))
-        {
+        if batch.iter().any(|e| {
+            matches!(
+                e.what,
+                astill_core::run::event::EventKind::RunStarted { .. }
+            )
+        }) {
             self.engine = None;
         } else if !batch.is_empty()
             && self.loading.is_none()
-            && matches!(self.engine, Some(EngineAt::Nowhere | EngineAt::Perhaps(_)))
+            && matches!(
+                self.engine,
+                Some(EngineAt::Nowhere | EngineAt::MaybeRemote(_))
+            )
         {
             self.elsewhere = true;
         }
@@ -102,47 +107,47 @@ impl Session {
         self.engine = Some(engine);
     }
 
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> RunStatus {
         match &self.engine {
             _ if !self.model.is_live() || self.loading.is_some() => {
-                Standing::Said(self.model.state)
+                RunStatus::Reported(self.model.state)
             }
-            None | Some(EngineAt::Here) => Standing::Said(self.model.state),
-            Some(EngineAt::Host(_)) => Standing::Elsewhere,
-            Some(_) if self.elsewhere => Standing::Elsewhere,
-            Some(EngineAt::Perhaps(_)) => Standing::Perhaps,
-            Some(EngineAt::Nowhere) => Standing::Gone,
+            None | Some(EngineAt::Here) => RunStatus::Reported(self.model.state),
+            Some(EngineAt::Host(_)) => RunStatus::Elsewhere,
+            Some(_) if self.elsewhere => RunStatus::Elsewhere,
+            Some(EngineAt::MaybeRemote(_)) => RunStatus::MaybeRemote,
+            Some(EngineAt::Nowhere) => RunStatus::Gone,
         }
     }
 
     /// The machine of the engine where it is not this one, in words.
     pub fn host(&self) -> &str {
         match &self.engine {
-            Some(EngineAt::Host(host) | EngineAt::Perhaps(host)) => host,
+            Some(EngineAt::Host(host) | EngineAt::MaybeRemote(host)) => host,
             _ => "another machine",
         }
     }
 
     /// Whether commands can reach an engine.
     pub fn is_live(&self) -> bool {
-        matches!(self.standing(), Standing::Said(_)) && self.model.is_live()
+        matches!(self.standing(), RunStatus::Reported(_)) && self.model.is_live()
     }
 
     /// Why no command can be sent.
     pub fn why_no_engine(&self) -> String {
         match self.standing() {
-            Standing::Elsewhere => format!(
+            RunStatus::Elsewhere => format!(
                 "Its engine is on {}: from here it can only be looked at.",
                 self.host()
             ),
-            Standing::Perhaps => {
+            RunStatus::MaybeRemote => {
                 let host = self.host();
                 format!(
                     "Its latest engine was on {host} and has not said that it ended. If it is \
                      gone, Space starts one here."
                 )
             }
-            Standing::Said(State::Done) => "The run is done.".into(),
+            RunStatus::Reported(State::Done) => "The run is done.".into(),
             _ => "No engine is at work on this run; Space on its screen starts one.".into(),
         }
     }

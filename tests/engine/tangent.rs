@@ -2,7 +2,7 @@
 
 use astill_engine::distill::Recipe;
 use astill_engine::distill::expert::{expert_gradient, expert_loss};
-use astill_engine::network::{Activation, Batch, ConvNet, KeptPass, Norm, Pooling};
+use astill_engine::network::{Activation, Batch, CachedForward, ConvNet, Norm, Pooling};
 use astill_engine::random;
 use tch::{Device, Kind, Tensor};
 
@@ -135,7 +135,7 @@ fn mean_loss(p: &Problem, theta: &Tensor, images: &Tensor) -> Tensor {
 fn the_gradient_and_its_derivative_are_those_of_autograd() {
     for case in &CASES {
         let p = problem(case);
-        let hand = p.net.by_hand(&p.images).expect("known");
+        let hand = p.net.analytic(&p.images).expect("known");
         let (theta, images) = (
             p.theta.detach().set_requires_grad(true),
             p.images.detach().set_requires_grad(true),
@@ -157,7 +157,7 @@ fn the_gradient_and_its_derivative_are_those_of_autograd() {
         }
         let (n, room) = (p.images.size()[0], hand.kept_bytes(&p.images) / 2);
         let some = hand.loss_gradient(&p.theta, batch, room).kept;
-        let images = |kept: &Option<KeptPass>| kept.as_ref().map_or(0, |kept| kept.images);
+        let images = |kept: &Option<CachedForward>| kept.as_ref().map_or(0, |kept| kept.images);
         assert_eq!(
             (
                 images(&got.kept),
@@ -216,7 +216,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
     };
     let with = |threads: i32| {
         tch::set_num_threads(threads);
-        let hand = p.net.by_hand(&images).expect("known");
+        let hand = p.net.analytic(&images).expect("known");
         let gradient = hand.loss_gradient(&theta, batch, 0).parameters;
         let along = hand.gradient_along(&theta, batch, &direction, None);
         drop(hand);
@@ -242,7 +242,7 @@ fn an_image_that_is_not_a_number_makes_the_gradient_so() {
         labels: &p.labels,
         factor: FACTOR,
     };
-    let hand = p.net.by_hand(&p.images).expect("known");
+    let hand = p.net.analytic(&p.images).expect("known");
     assert!(
         hand.loss_gradient(&p.theta, batch, 0)
             .parameters
@@ -261,7 +261,7 @@ fn other_networks_are_left_to_autograd() {
     };
     assert!(
         net(Norm::Instance, Activation::Relu, Pooling::Avg)
-            .by_hand(&images)
+            .analytic(&images)
             .is_some()
     );
     for other in [
@@ -269,6 +269,6 @@ fn other_networks_are_left_to_autograd() {
         net(Norm::Instance, Activation::Sigmoid, Pooling::Avg),
         net(Norm::Instance, Activation::Relu, Pooling::Max),
     ] {
-        assert!(other.by_hand(&images).is_none());
+        assert!(other.analytic(&images).is_none());
     }
 }

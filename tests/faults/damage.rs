@@ -3,7 +3,7 @@
 use super::kill::{Draws, Moment, arguments, killed, went_on_from};
 use crate::place::{Outcome, Place, assert_status, in_full, row, text};
 use astill_core::run::checkpoints;
-use astill_core::run::event::{Phase, What};
+use astill_core::run::event::{EventKind, Phase};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,8 +87,8 @@ fn in_training(place: &Place) -> Option<PathBuf> {
 }
 
 fn warnings(place: &Place, run: &str) -> Result<Vec<String>, Box<dyn Error>> {
-    let warning = |what: What| {
-        if let What::Warning { message } = what {
+    let warning = |what: EventKind| {
+        if let EventKind::Warning { message } = what {
             Some(message)
         } else {
             None
@@ -126,7 +126,7 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         );
         let is_done = events
             .iter()
-            .any(|e| matches!(e.what, What::RunFinished { .. }));
+            .any(|e| matches!(e.what, EventKind::RunFinished { .. }));
         (!is_done && kept.len() > 1).then(|| newest(&place.path("runs/r/checkpoints")).ok())?
     })?;
     let (length, kept) = (

@@ -5,7 +5,7 @@ use crate::place::{
     Background, Outcome, PATIENCE, Place, assert_status, epochs_trained, in_full, last_step, row,
     text, wait_until,
 };
-use astill_core::run::event::{Event, What};
+use astill_core::run::event::{Event, EventKind};
 use astill_core::run::{RunDir, socket};
 use std::error::Error;
 use std::fs;
@@ -44,7 +44,7 @@ fn limit_files(process: u32, length: Option<u64>) -> Outcome {
 
 fn process_of(events: &[Event]) -> Result<u32, Box<dyn Error>> {
     let process = |e: &Event| {
-        if let What::RunStarted { process, .. } = e.what {
+        if let EventKind::RunStarted { process, .. } = e.what {
             Some(process)
         } else {
             None
@@ -69,18 +69,18 @@ fn ticks(process: u32) -> Result<u64, Box<dyn Error>> {
     Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
 }
 
-fn is_waiting(what: &What) -> bool {
-    matches!(what, What::Waiting { reason: Some(_) })
+fn is_waiting(what: &EventKind) -> bool {
+    matches!(what, EventKind::Waiting { reason: Some(_) })
 }
 
-fn goes_on(what: &What) -> bool {
-    matches!(what, What::Waiting { reason: None })
+fn goes_on(what: &EventKind) -> bool {
+    matches!(what, EventKind::Waiting { reason: None })
 }
 
 /// A run that distils without an end, and its engine's process.
 fn distilling(place: &Place) -> Result<(Background<'_>, u32), Box<dyn Error>> {
     let engine = Background::start(place, &ENDLESS)?;
-    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
+    engine.wait_for("a step", 0, |w| matches!(w, EventKind::DistillStep { .. }))?;
     let process = process_of(&place.events("r")?)?;
     Ok((engine, process))
 }
@@ -115,14 +115,14 @@ fn a_run_that_cannot_write_waits_without_work_and_goes_on() -> Outcome {
         let seq = stands.iter().filter(|b| **b == b'\n').count() as u64;
         let went = engine.wait_for("it goes on", seq, goes_on)?;
         engine.wait_for("a step", went.seq, |w| {
-            matches!(w, What::DistillStep { .. })
+            matches!(w, EventKind::DistillStep { .. })
         })?;
         // not a line is missing, and those of the commands in the pause are there
         let all = place.events("r")?;
         assert!(all.iter().map(|e| e.seq).eq(0..all.len() as u64));
         let commands = all
             .iter()
-            .filter(|e| e.seq >= seq && matches!(&e.what, What::Command { .. }))
+            .filter(|e| e.seq >= seq && matches!(&e.what, EventKind::Command { .. }))
             .count();
         assert_eq!(commands, 2);
     }
@@ -271,10 +271,10 @@ fn a_run_directory_that_vanishes_is_waited_for() -> Outcome {
         "evaluate.epochs=1",
     ];
     let engine = Background::start(&place, &sets)?;
-    engine.wait_for("a step", 0, |w| matches!(w, What::DistillStep { .. }))?;
+    engine.wait_for("a step", 0, |w| matches!(w, EventKind::DistillStep { .. }))?;
     let away = place.path("runs/away");
     fs::rename(place.path("runs/r"), &away)?;
-    let moved = |is: fn(&What) -> bool| {
+    let moved = |is: fn(&EventKind) -> bool| {
         place
             .events("away")
             .unwrap_or_default()
@@ -287,7 +287,7 @@ fn a_run_directory_that_vanishes_is_waited_for() -> Outcome {
     fs::rename(&away, place.path("runs/r"))?;
     let went = engine.wait_for("it goes on", 0, goes_on)?;
     engine.wait_for("a step", went.seq, |w| {
-        matches!(w, What::DistillStep { .. })
+        matches!(w, EventKind::DistillStep { .. })
     })?;
     let all = place.events("r")?;
     assert!(all.iter().map(|e| e.seq).eq(0..all.len() as u64));

@@ -1,7 +1,7 @@
 //! SIGKILL at any moment: the resumed run ends in the same bytes.
 
 use crate::place::{Outcome, Place, TRIES, assert_status, in_full, last_step, row, text};
-use astill_core::run::event::{Event, Phase, What};
+use astill_core::run::event::{Event, EventKind, Phase};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
@@ -75,7 +75,7 @@ pub fn arguments() -> Vec<&'static str> {
 /// The phase that a run is in, and its events since that began.
 fn whereabouts(events: &[Event]) -> Option<(Phase, usize)> {
     let phase = |e: &Event| {
-        if let What::Phase { name } = e.what {
+        if let EventKind::Phase { name } = e.what {
             Some(name)
         } else {
             None
@@ -150,7 +150,7 @@ pub fn kill_at(
 /// The step from which the latest engine of a run went on.
 pub fn went_on_from(events: &[Event]) -> Option<u64> {
     events.iter().rev().find_map(|e| {
-        if let What::RunStarted { step, .. } = e.what {
+        if let EventKind::RunStarted { step, .. } = e.what {
             Some(step)
         } else {
             None
@@ -214,7 +214,7 @@ impl Tally {
     /// Lets a run that was killed go on to its end, and looks at what came of it.
     fn go_on(&mut self, place: &Place, moments: &[Moment], want: &[u8]) -> Outcome {
         let steps = |e: Event| {
-            if let What::DistillStep { step, .. } = e.what {
+            if let EventKind::DistillStep { step, .. } = e.what {
                 Some(step)
             } else {
                 None
@@ -280,10 +280,10 @@ fn a_run_that_is_killed_at_any_moment_ends_in_the_same_bytes() -> Outcome {
     let mut after = |phase: Phase| {
         let of_phase = events
             .iter()
-            .skip_while(|e| !matches!(e.what, What::Phase { name } if name == phase));
+            .skip_while(|e| !matches!(e.what, EventKind::Phase { name } if name == phase));
         let count = 1 + of_phase
             .skip(1)
-            .take_while(|e| !matches!(e.what, What::Phase { .. }))
+            .take_while(|e| !matches!(e.what, EventKind::Phase { .. }))
             .count();
         Moment::After {
             phase,

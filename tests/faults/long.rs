@@ -2,7 +2,7 @@
 
 use crate::place::{Outcome, Place, assert_status, in_full, row};
 use astill_core::run::checkpoints;
-use astill_core::run::event::What;
+use astill_core::run::event::EventKind;
 use std::fs;
 
 /// The newest, those of the last evaluations, and the best.
@@ -34,7 +34,7 @@ fn a_long_run_takes_no_more_and_more_of_anything() -> Outcome {
     let events = place.events("r")?;
     let written = events
         .iter()
-        .filter(|e| matches!(e.what, What::Checkpoint { .. }))
+        .filter(|e| matches!(e.what, EventKind::Checkpoint { .. }))
         .count();
     row(
         "checkpoints of a long run pruned",
@@ -49,8 +49,8 @@ fn a_long_run_takes_no_more_and_more_of_anything() -> Outcome {
     let (mut step, mut memory) = (0, Vec::new());
     for event in &events {
         match event.what {
-            What::DistillStep { step: s, .. } => step = s,
-            What::Memory { host_mib, .. } => memory.push((step, host_mib)),
+            EventKind::DistillStep { step: s, .. } => step = s,
+            EventKind::Memory { host_mib, .. } => memory.push((step, host_mib)),
             _ => {}
         }
     }

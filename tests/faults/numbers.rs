@@ -1,7 +1,7 @@
 //! Numbers that explode, and memory that ends.
 
 use crate::place::{Background, Outcome, Place, assert_status, in_full, row, text};
-use astill_core::run::event::{CommandStatus, What};
+use astill_core::run::event::{CommandStatus, EventKind};
 use std::os::unix::process::CommandExt;
 
 /// A student that leaves the finite numbers in every step.
@@ -43,7 +43,7 @@ fn a_run_that_diverges_pauses_with_advice_and_fails_where_nobody_is_there() -> O
     );
 
     let engine = Background::start(&place, &EXPLODING)?;
-    let paused = |w: &What| matches!(w, What::Command { command, status: CommandStatus::Accepted, .. } if command == "pause");
+    let paused = |w: &EventKind| matches!(w, EventKind::Command { command, status: CommandStatus::Accepted, .. } if command == "pause");
     let paused = engine.wait_for("it pauses by itself", 0, paused)?;
     assert!(
         text(&place.run(&["list"])?.stdout)
@@ -54,9 +54,9 @@ fn a_run_that_diverges_pauses_with_advice_and_fails_where_nobody_is_there() -> O
     engine.accepts(&["set", "distill.lr_student=0.01"], "");
     engine.accepts(&["resume"], "");
     let step = engine.wait_for("a step", paused.seq, |w| {
-        matches!(w, What::DistillStep { .. })
+        matches!(w, EventKind::DistillStep { .. })
     })?;
-    let What::DistillStep {
+    let EventKind::DistillStep {
         step: 1,
         matching_loss,
         ..
@@ -93,11 +93,13 @@ fn experts_that_diverge_are_waited_for_where_somebody_is_there() -> Outcome {
     engine.wait_for(
         "it pauses by itself",
         0,
-        |w| matches!(w, What::Command { command, .. } if command == "pause"),
+        |w| matches!(w, EventKind::Command { command, .. } if command == "pause"),
     )?;
     engine.accepts(&["set", "expert.lr=0.01"], "");
     engine.accepts(&["resume"], "");
-    engine.wait_for("an epoch", 0, |w| matches!(w, What::ExpertEpoch { .. }))?;
+    engine.wait_for("an epoch", 0, |w| {
+        matches!(w, EventKind::ExpertEpoch { .. })
+    })?;
     row(
         "expert not finite",
         2,

@@ -7,7 +7,7 @@ mod table;
 pub use table::{in_full, row};
 
 use astill_core::run::RunDir;
-use astill_core::run::event::{Event, What};
+use astill_core::run::event::{Event, EventKind};
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -112,7 +112,7 @@ pub fn assert_status(output: &Output, status: i32) {
 /// The latest step of a run; 0 before the first.
 pub fn last_step(place: &Place, run: &str) -> u64 {
     let steps = |e: &Event| {
-        if let What::DistillStep { step, .. } = e.what {
+        if let EventKind::DistillStep { step, .. } = e.what {
             Some(step)
         } else {
             None
@@ -130,7 +130,7 @@ pub fn last_step(place: &Place, run: &str) -> u64 {
 pub fn epochs_trained(events: &[Event]) -> usize {
     events
         .iter()
-        .filter(|e| matches!(e.what, What::ExpertEpoch { .. }))
+        .filter(|e| matches!(e.what, EventKind::ExpertEpoch { .. }))
         .count()
 }
 
@@ -193,7 +193,7 @@ impl Background<'_> {
         &self,
         what: &str,
         from: u64,
-        is: impl Fn(&What) -> bool,
+        is: impl Fn(&EventKind) -> bool,
     ) -> Result<Event, Box<dyn Error>> {
         wait_until(what, || {
             self.place

@@ -153,12 +153,12 @@ pub(super) fn unknown(section: &str, name: &str) -> String {
     );
     let unknown = format!("unknown {what} {shown:?}{}", if long { "…" } else { "" });
     let here = siblings(section);
-    let place = if section.is_empty() {
+    let location = if section.is_empty() {
         "a profile"
     } else {
         section
     };
-    let has = format!("{place} has: {}", here.join(", "));
+    let has = format!("{location} has: {}", here.join(", "));
     if name == "<<" {
         return format!(
             "{unknown}; a profile has no merge keys: use extends: NAME, or write the keys out"

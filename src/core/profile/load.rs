@@ -2,7 +2,7 @@
 //! at once.
 
 use super::check::{check, siblings, unknown, unknown_path};
-use super::problem::{Place, Problem, Source};
+use super::problem::{Location, Problem, Source};
 use super::rules::{Conflict, conflicts, conflicts_with};
 use super::schema::{Key, key, sections};
 use super::source::{self, Text};
@@ -20,7 +20,7 @@ pub struct Loaded {
     pub name: String,
     pub profile: Profile,
     /// Where each key's value came from; a key that is not in here has its default.
-    pub origins: BTreeMap<&'static str, Place>,
+    pub origins: BTreeMap<&'static str, Location>,
 }
 
 /// Loads the profile behind a built-in name or a path (it contains a `/`, ends in .yaml or .yml, or
@@ -56,11 +56,11 @@ impl Loaded {
     /// images, or `distill.batch` the synthetic set.
     pub fn check_classes(&self, classes: &[String], train_per_class: &[usize]) -> Result<()> {
         let default = || Source::Reference(self.name.clone()).at(None);
-        let place = |c: &Conflict| decisive(c, &self.origins).unwrap_or_else(default);
+        let location = |c: &Conflict| decisive(c, &self.origins).unwrap_or_else(default);
         refuse(
             conflicts_with(&self.profile, classes, train_per_class)
                 .into_iter()
-                .map(|c| c.problem(place(&c)))
+                .map(|c| c.problem(location(&c)))
                 .collect(),
         )
     }
@@ -82,9 +82,9 @@ impl Profile {
         let mut draft = Draft::new(&Self::new(Kind::Shapes));
         match source::decode(text.as_bytes()) {
             Ok(text) => {
-                if let Some((_, place)) = draft.document(&Text { source, text }) {
+                if let Some((_, location)) = draft.document(&Text { source, text }) {
                     draft.problems.push(Problem::new(
-                        place,
+                        location,
                         None,
                         "a run's profile is complete; found extends, expected none",
                     ));
@@ -105,11 +105,11 @@ impl Profile {
         train_per_class: &[usize],
         edit: &str,
     ) -> Result<()> {
-        let place = Source::Edit(edit.into()).at(None);
+        let location = Source::Edit(edit.into()).at(None);
         refuse(
             conflicts_with(self, classes, train_per_class)
                 .into_iter()
-                .map(|c| c.problem(place.clone()))
+                .map(|c| c.problem(location.clone()))
                 .collect(),
         )
     }
@@ -135,9 +135,9 @@ impl Profile {
 }
 
 impl Conflict {
-    fn problem(&self, place: Place) -> Problem {
+    fn problem(&self, location: Location) -> Problem {
         Problem::new(
-            place,
+            location,
             self.keys.first().map(|k| k.to_string()),
             self.message.clone(),
         )
@@ -146,11 +146,11 @@ impl Conflict {
 
 /// The place that a conflict is reported at: that of a `--set` before that of a file, and of the
 /// first key before the others.
-fn decisive(conflict: &Conflict, origins: &BTreeMap<&'static str, Place>) -> Option<Place> {
-    let places = || conflict.keys.iter().filter_map(|k| origins.get(k));
-    places()
+fn decisive(conflict: &Conflict, origins: &BTreeMap<&'static str, Location>) -> Option<Location> {
+    let locations = || conflict.keys.iter().filter_map(|k| origins.get(k));
+    locations()
         .find(|p| matches!(p.source, Source::Set(_) | Source::Edit(_)))
-        .or_else(|| places().next())
+        .or_else(|| locations().next())
         .cloned()
 }
 
@@ -165,7 +165,7 @@ fn refuse(problems: Vec<Problem>) -> Result<()> {
 /// A profile that is being put together.
 struct Draft {
     settings: Json,
-    origins: BTreeMap<&'static str, Place>,
+    origins: BTreeMap<&'static str, Location>,
     /// Keys with a value that was refused.
     refused: BTreeSet<&'static str>,
     problems: Vec<Problem>,
@@ -193,7 +193,7 @@ impl Draft {
         let (mut seen, mut text) = (Vec::new(), first);
         loop {
             seen.push((text.identity(), text.source.clone()));
-            let Some((parent, place)) = self.document(&text) else {
+            let Some((parent, location)) = self.document(&text) else {
                 return;
             };
             text = match source::find(&parent, text.folder()) {
@@ -202,7 +202,7 @@ impl Draft {
                     self.unread = true;
                     let looked = source.map_or(format!("{parent:?}"), |s| s.to_string());
                     self.problems.push(Problem::new(
-                        place,
+                        location,
                         "extends".to_string(),
                         format!("{looked}: {message}"),
                     ));
@@ -226,7 +226,7 @@ impl Draft {
                     circle.join(" → ")
                 );
                 self.problems
-                    .push(Problem::new(place, "extends".to_string(), message));
+                    .push(Problem::new(location, "extends".to_string(), message));
                 return;
             }
         }
@@ -234,7 +234,7 @@ impl Draft {
 
     /// Takes the keys of one document that nothing before has set. Returns what it extends, and
     /// where it says so.
-    fn document(&mut self, text: &Text) -> Option<(String, Place)> {
+    fn document(&mut self, text: &Text) -> Option<(String, Location)> {
         self.documents.push(text.source.clone());
         let wrong = |line: Option<usize>, key: Option<String>, message: String| {
             Problem::new(text.source.at(line), key, message)
@@ -317,10 +317,10 @@ impl Draft {
 
     /// Takes "section.key=value" over whatever is set. Returns the key, if there is such a key.
     fn set(&mut self, source: Source, text: &str) -> Option<&'static Key> {
-        let place = source.at(None);
+        let location = source.at(None);
         let Some((path, value)) = text.split_once('=') else {
             self.problems.push(Problem::new(
-                place,
+                location,
                 None,
                 "found no \"=\", expected SECTION.KEY=VALUE, for example distill.ipc=10",
             ));
@@ -328,24 +328,24 @@ impl Draft {
         };
         let Some(key) = key(path.trim()) else {
             self.problems
-                .push(Problem::new(place, None, unknown_path(path.trim())));
+                .push(Problem::new(location, None, unknown_path(path.trim())));
             return None;
         };
         match yaml::parse(value) {
             Ok(value) => {
                 self.origins.remove(key.path);
-                self.assign(key, &value, place);
+                self.assign(key, &value, location);
             }
             Err(flaw) => {
                 self.refused.insert(key.path);
                 self.problems
-                    .push(Problem::new(place, key.path.to_string(), flaw.message));
+                    .push(Problem::new(location, key.path.to_string(), flaw.message));
             }
         }
         Some(key)
     }
 
-    fn assign(&mut self, key: &'static Key, value: &Value, place: Place) {
+    fn assign(&mut self, key: &'static Key, value: &Value, location: Location) {
         match check(key, value) {
             Ok(_) if self.origins.contains_key(key.path) => (),
             Ok(value) => {
@@ -355,12 +355,12 @@ impl Draft {
                 {
                     *slot = value;
                 }
-                self.origins.insert(key.path, place);
+                self.origins.insert(key.path, location);
             }
             Err(message) => {
                 self.refused.insert(key.path);
                 self.problems
-                    .push(Problem::new(place, key.path.to_string(), message));
+                    .push(Problem::new(location, key.path.to_string(), message));
             }
         }
     }
@@ -382,7 +382,7 @@ impl Draft {
         }
     }
 
-    fn finish(mut self) -> Result<(Profile, BTreeMap<&'static str, Place>)> {
+    fn finish(mut self) -> Result<(Profile, BTreeMap<&'static str, Location>)> {
         let whole = Source::Reference(String::new()).at(None);
         let profile: Profile = serde_json::from_value(self.settings).map_err(|error| {
             Error::Profile(vec![Problem::new(whole.clone(), None, error.to_string())])
@@ -397,10 +397,10 @@ impl Draft {
         let rank = |p: &Problem| {
             self.documents
                 .iter()
-                .position(|s| *s == p.place.source)
+                .position(|s| *s == p.location.source)
                 .unwrap_or(usize::MAX)
         };
-        self.problems.sort_by_key(|p| (rank(p), p.place.line));
+        self.problems.sort_by_key(|p| (rank(p), p.location.line));
         refuse(self.problems)?;
         Ok((profile, self.origins))
     }

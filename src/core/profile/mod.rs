@@ -22,7 +22,7 @@ mod yaml;
 pub use builtin::{Builtin, builtin};
 pub use choices::{Activation, Init, Intermediate, Kind, Norm, Pooling, Unreadable};
 pub use load::{Loaded, load};
-pub use problem::{Place, Problem, Source, problems_text};
+pub use problem::{Location, Problem, Source, problems_text};
 pub use schema::{Key, Range, key, schema};
 pub use settings::{
     Dataset, Distill, EvalNetwork, Evaluate, Expert, Network, NetworkKind, Profile,

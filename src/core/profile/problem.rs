@@ -19,7 +19,7 @@ pub enum Source {
 
 /// Where a setting was given: by whom, and on which line (from 1) if that has lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     pub source: Source,
     pub line: Option<usize>,
 }
@@ -27,7 +27,7 @@ pub struct Place {
 /// One thing that is wrong with a profile: what was found, what was expected and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    pub place: Place,
+    pub location: Location,
     /// The key's full path ("distill.ipc"), if the problem is with one.
     pub key: Option<String>,
     pub message: String,
@@ -35,12 +35,12 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(
-        place: Place,
+        location: Location,
         key: impl Into<Option<String>>,
         message: impl Into<String>,
     ) -> Self {
         Self {
-            place,
+            location,
             key: key.into(),
             message: message.into(),
         }
@@ -49,8 +49,8 @@ impl Problem {
 
 impl Source {
     /// The place that is this source as a whole, or a line of it.
-    pub(super) fn at(&self, line: impl Into<Option<usize>>) -> Place {
-        Place {
+    pub(super) fn at(&self, line: impl Into<Option<usize>>) -> Location {
+        Location {
             source: self.clone(),
             line: line.into(),
         }
@@ -69,7 +69,7 @@ impl fmt::Display for Source {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}:{line}", self.source),
@@ -81,8 +81,8 @@ impl fmt::Display for Place {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key {
-            Some(key) => write!(f, "{}: {key}: {}", self.place, self.message),
-            None => write!(f, "{}: {}", self.place, self.message),
+            Some(key) => write!(f, "{}: {key}: {}", self.location, self.message),
+            None => write!(f, "{}: {}", self.location, self.message),
         }
     }
 }

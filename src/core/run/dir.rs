@@ -46,7 +46,7 @@ pub enum EngineAt {
     Host(String),
     /// The latest engine was on another machine and has not said that it ended: its locks may not
     /// be seen here.
-    Perhaps(String),
+    MaybeRemote(String),
     Nowhere,
 }
 
@@ -59,7 +59,7 @@ const HOST_LENGTH: u64 = 256;
 /// A profile is a page of text.
 const LARGEST_PROFILE: u64 = 1 << 20;
 /// The folder of runs where nothing else is said.
-pub const USUAL_RUNS: &str = "runs";
+pub const DEFAULT_RUNS_DIR: &str = "runs";
 
 /// How often, and how far apart, the lock is tried.
 const LOCK_TRIES: u32 = 10;
@@ -106,7 +106,7 @@ impl RunDir {
 
     /// Removes what [`RunDir::create`] made, for a run that could not be begun. Anything else in it
     /// stays, and so does the folder then.
-    pub fn remove_unborn(&self) {
+    pub fn discard_unstarted(&self) {
         let _ = fs::remove_file(self.profile());
         let _ = fs::remove_file(self.path.join("lock"));
         FOLDERS
@@ -121,7 +121,7 @@ impl RunDir {
             .map(|folder| run.path.join(folder))
             .into_iter()
             .try_for_each(|f| fs::create_dir(&f).map_err(Error::io("create", f)));
-        made.inspect_err(|_| run.remove_unborn())?;
+        made.inspect_err(|_| run.discard_unstarted())?;
         Ok(run)
     }
 
@@ -214,7 +214,7 @@ impl RunDir {
             .path
             .parent()
             .and_then(folder)
-            .is_some_and(|parent| Some(parent) == folder(Path::new(USUAL_RUNS)));
+            .is_some_and(|parent| Some(parent) == folder(Path::new(DEFAULT_RUNS_DIR)));
         let usual = self.path.file_name().filter(|_| is_usual);
         usual
             .unwrap_or(self.path.as_os_str())
@@ -262,7 +262,7 @@ impl RunDir {
         match (is_held, named) {
             (true, false) => EngineAt::Here,
             (true, true) => EngineAt::Host(there),
-            (false, true) => EngineAt::Perhaps(there),
+            (false, true) => EngineAt::MaybeRemote(there),
             (false, false) => EngineAt::Nowhere,
         }
     }
@@ -453,7 +453,7 @@ mod tests {
         let run = RunDir::create(runs.path(), "p", None)?;
         let lock = run.path().join("lock");
         fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
-        assert_eq!(run.engine(), EngineAt::Perhaps("elsewhere".into()));
+        assert_eq!(run.engine(), EngineAt::MaybeRemote("elsewhere".into()));
         let held = run.lock()?;
         assert_eq!(run.engine(), EngineAt::Here);
         fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;

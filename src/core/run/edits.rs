@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// A place between two steps of a run. Experts come before distillation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum Moment {
     /// Before the epoch number `epoch` of the expert number `expert`, both from 0.
     Expert { expert: u64, epoch: u64 },
     /// After so many steps of distillation.
@@ -21,7 +21,7 @@ pub enum Place {
 /// A change of one setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
-    pub at: Place,
+    pub at: Moment,
     /// "section.key=value".
     pub set: String,
 }
@@ -59,12 +59,12 @@ impl Edits {
     }
 
     /// Those made exactly there.
-    pub fn at(&self, place: Place) -> impl Iterator<Item = &Edit> {
+    pub fn at(&self, place: Moment) -> impl Iterator<Item = &Edit> {
         self.edits.iter().filter(move |e| e.at == place)
     }
 
     /// `profile` as it is from `place` on.
-    pub fn apply(&self, profile: &Profile, place: Place) -> Result<Profile> {
+    pub fn apply(&self, profile: &Profile, place: Moment) -> Result<Profile> {
         self.edits
             .iter()
             .filter(|e| e.at <= place)
@@ -77,7 +77,7 @@ impl Edits {
     }
 
     /// The run goes back to `place`: what was changed later holds from there on.
-    pub fn move_back_to(&mut self, place: Place) -> Result<()> {
+    pub fn move_back_to(&mut self, place: Moment) -> Result<()> {
         self.replace(|edits| edits.iter_mut().for_each(|e| e.at = e.at.min(place)))
     }
 
@@ -120,14 +120,14 @@ mod tests {
         };
         let mut edits = Edits::read(&run)?;
         edits.push(edit(
-            Place::Expert {
+            Moment::Expert {
                 expert: 1,
                 epoch: 2,
             },
             "expert.lr=0.5",
         ))?;
-        edits.push(edit(Place::Step(3), "distill.lr_images=7"))?;
-        edits.push(edit(Place::Step(9), "distill.lr_images=8"))?;
+        edits.push(edit(Moment::Step(3), "distill.lr_images=7"))?;
+        edits.push(edit(Moment::Step(9), "distill.lr_images=8"))?;
         let mut edits = Edits::read(&run)?;
         let lr = |edits: &Edits, place| {
             edits
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(
             lr(
                 &edits,
-                Place::Expert {
+                Moment::Expert {
                     expert: 1,
                     epoch: 1
                 }
@@ -147,17 +147,17 @@ mod tests {
         assert_eq!(
             lr(
                 &edits,
-                Place::Expert {
+                Moment::Expert {
                     expert: 2,
                     epoch: 0
                 }
             )?,
             (0.5, profile.distill.lr_images)
         );
-        assert_eq!(lr(&edits, Place::Step(3))?, (0.5, 7.));
-        assert_eq!(lr(&edits, Place::Step(9))?, (0.5, 8.));
-        edits.move_back_to(Place::Step(2))?;
-        assert_eq!(lr(&Edits::read(&run)?, Place::Step(2))?, (0.5, 8.));
+        assert_eq!(lr(&edits, Moment::Step(3))?, (0.5, 7.));
+        assert_eq!(lr(&edits, Moment::Step(9))?, (0.5, 8.));
+        edits.move_back_to(Moment::Step(2))?;
+        assert_eq!(lr(&Edits::read(&run)?, Moment::Step(2))?, (0.5, 8.));
         Ok(())
     }
 }

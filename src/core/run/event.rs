@@ -17,14 +17,14 @@ pub struct Event {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// What happened. The JSON key `kind` holds the variant's name in snake case. Numbers that are not
 /// finite are null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum What {
+pub enum EventKind {
     /// An engine began, or went on with, this run.
     RunStarted {
         run: String,
@@ -111,7 +111,7 @@ pub enum What {
     Evaluation {
         step: u64,
         network: String,
-        labels: Labels,
+        labels: ImageSet,
         split: Split,
         mean: f64,
         std: f64,
@@ -189,7 +189,7 @@ pub struct Perturbation {
 /// Which labelled images were learned from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Labels {
+pub enum ImageSet {
     Distilled,
     /// Random real images.
     Random,
@@ -226,7 +226,7 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Headline {
     pub network: String,
-    pub labels: Labels,
+    pub labels: ImageSet,
     pub mean: f64,
     pub std: f64,
     pub values: Vec<f64>,
@@ -241,7 +241,7 @@ macro_rules! shown_as_in_json {
         }
     )*};
 }
-shown_as_in_json!(Phase, Labels, Split, Status);
+shown_as_in_json!(Phase, ImageSet, Split, Status);
 
 #[cfg(test)]
 mod tests {
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_step_that_exploded_survives_the_round_trip() {
-        let what = What::DistillStep {
+        let what = EventKind::DistillStep {
             step: 3,
             expert: 0,
             start_epoch: 1,
@@ -280,7 +280,7 @@ mod tests {
             "{line}"
         );
         let back: Event = serde_json::from_str(&line).expect("parses");
-        let What::DistillStep {
+        let EventKind::DistillStep {
             matching_loss,
             intermediate,
             step,
@@ -300,6 +300,6 @@ mod tests {
     #[test]
     fn names_are_those_of_the_protocol() {
         assert_eq!(Phase::Distill.to_string(), "distill");
-        assert_eq!(Labels::Representative.to_string(), "representative");
+        assert_eq!(ImageSet::Representative.to_string(), "representative");
     }
 }

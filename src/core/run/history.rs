@@ -1,6 +1,6 @@
 //! What the events of a run say to whoever goes on with it.
 
-use super::event::{Event, Status, What};
+use super::event::{Event, EventKind, Status};
 use crate::run::event::LONGEST_LINE;
 use crate::{Error, Result, files::untrusted};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub struct History {
     pub data: Option<PathBuf>,
     pub folder: Option<PathBuf>,
     /// The last event, if it says that the run is done.
-    pub done: Option<What>,
+    pub done: Option<EventKind>,
 }
 
 impl History {
@@ -31,7 +31,7 @@ impl History {
             };
             history.done = None;
             match event.what {
-                What::RunStarted {
+                EventKind::RunStarted {
                     device,
                     threads,
                     profile,
@@ -43,7 +43,7 @@ impl History {
                         (Some(device), Some(threads), Some(profile));
                     (history.data, history.folder) = (Some(data.into()), Some(folder.into()));
                 }
-                What::RunFinished {
+                EventKind::RunFinished {
                     status: Status::Done,
                     ..
                 } => history.done = Some(event.what),

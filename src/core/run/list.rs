@@ -1,7 +1,7 @@
 //! The runs in a folder, and how each stands: from the beginning and the end of its events,
 //! whatever their number.
 
-use super::event::{CommandStatus, Event, Labels, Phase, Split, Status, What};
+use super::event::{CommandStatus, Event, EventKind, ImageSet, Phase, Split, Status};
 use super::{EngineAt, RunDir};
 use crate::{Error, Result, files::untrusted};
 use serde::Serialize;
@@ -112,7 +112,7 @@ pub fn summary(run: RunDir) -> RunSummary {
             summary.started.clone_from(&event.time);
         }
         match event.what {
-            What::RunStarted {
+            EventKind::RunStarted {
                 profile,
                 step,
                 iterations,
@@ -121,18 +121,18 @@ pub fn summary(run: RunDir) -> RunSummary {
                 (summary.profile, summary.step, summary.iterations) = (profile, step, iterations);
                 (paused, waiting, ended) = (false, false, None);
             }
-            What::Phase { name } => summary.phase = Some(name),
-            What::ExpertEpoch { .. } => summary.phase = Some(Phase::Experts),
-            What::DistillStep { step, .. } => {
+            EventKind::Phase { name } => summary.phase = Some(name),
+            EventKind::ExpertEpoch { .. } => summary.phase = Some(Phase::Experts),
+            EventKind::DistillStep { step, .. } => {
                 (summary.step, summary.phase) = (step, Some(Phase::Distill))
             }
-            What::Evaluation {
-                labels: Labels::Distilled,
+            EventKind::Evaluation {
+                labels: ImageSet::Distilled,
                 split: Split::Test,
                 mean,
                 ..
             } => summary.accuracy = Some(mean),
-            What::Command {
+            EventKind::Command {
                 command,
                 status: CommandStatus::Accepted,
                 to,
@@ -145,14 +145,14 @@ pub fn summary(run: RunDir) -> RunSummary {
                 }
                 _ => {}
             },
-            What::Waiting { reason } => waiting = reason.is_some(),
-            What::RunFinished {
+            EventKind::Waiting { reason } => waiting = reason.is_some(),
+            EventKind::RunFinished {
                 status, results, ..
             } => {
                 ended = Some(status);
                 summary.accuracy = results
                     .iter()
-                    .find(|r| r.labels == Labels::Distilled)
+                    .find(|r| r.labels == ImageSet::Distilled)
                     .map(|r| r.mean)
                     .or(summary.accuracy);
             }
@@ -166,12 +166,12 @@ pub fn summary(run: RunDir) -> RunSummary {
         (_, EngineAt::Here | EngineAt::Host(_)) => RunState::Running,
         (Some(Status::Stopped), _) => RunState::Stopped,
         (Some(Status::Failed), _) => RunState::Failed,
-        (None, EngineAt::Perhaps(_)) => RunState::Elsewhere,
+        (None, EngineAt::MaybeRemote(_)) => RunState::Elsewhere,
         (None, EngineAt::Nowhere) => RunState::Dead,
     };
     if let (
         RunState::Running | RunState::Paused | RunState::Waiting | RunState::Elsewhere,
-        EngineAt::Host(host) | EngineAt::Perhaps(host),
+        EngineAt::Host(host) | EngineAt::MaybeRemote(host),
     ) = (summary.state, engine)
     {
         summary.host = Some(host);

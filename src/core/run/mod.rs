@@ -11,5 +11,5 @@ pub mod list;
 pub mod socket;
 pub mod text;
 
-pub use dir::{EngineAt, EngineLock, FOLDERS, RunDir, USUAL_RUNS};
+pub use dir::{DEFAULT_RUNS_DIR, EngineAt, EngineLock, FOLDERS, RunDir};
 pub use history::History;

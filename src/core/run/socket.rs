@@ -76,7 +76,7 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
                 "the engine of {path} is at work on the machine {host}: only there can it be told \
                  anything"
             ),
-            EngineAt::Perhaps(host) => format!(
+            EngineAt::MaybeRemote(host) => format!(
                 "no engine of this machine is at work on {path}; the latest was on the machine \
                  {host} and has not said that it ended. If it is gone, `astill resume {it} \
                  --detach` starts one here"

@@ -1,11 +1,11 @@
 //! Events in words, for the log and for whoever shows them as text.
 
-use super::event::{CommandStatus, What};
+use super::event::{CommandStatus, EventKind};
 
 /// An event as a line for people; none for those that only matter to programs.
-pub fn line(what: &What) -> Option<String> {
+pub fn line(what: &EventKind) -> Option<String> {
     Some(match what {
-        What::RunStarted {
+        EventKind::RunStarted {
             run,
             profile,
             device,
@@ -24,9 +24,9 @@ pub fn line(what: &What) -> Option<String> {
                  threads{resumed}"
             )
         }
-        What::Phase { name } => format!("phase {name}"),
-        What::Progress { what, done, total } => format!("{what} {done}/{total}"),
-        What::Dataset {
+        EventKind::Phase { name } => format!("phase {name}"),
+        EventKind::Progress { what, done, total } => format!("{what} {done}/{total}"),
+        EventKind::Dataset {
             classes,
             train,
             validation,
@@ -38,7 +38,7 @@ pub fn line(what: &What) -> Option<String> {
              {size}×{size}, normalisation {normalisation}",
             classes.len()
         ),
-        What::ExpertEpoch {
+        EventKind::ExpertEpoch {
             expert,
             epoch,
             record,
@@ -58,7 +58,7 @@ pub fn line(what: &What) -> Option<String> {
                 .map(|t| format!(", turn {t:.2}"))
                 .unwrap_or_default(),
         ),
-        What::ExpertFound {
+        EventKind::ExpertFound {
             expert,
             store,
             epochs,
@@ -70,7 +70,7 @@ pub fn line(what: &What) -> Option<String> {
                 epochs.len()
             )
         }
-        What::DistillStep {
+        EventKind::DistillStep {
             step,
             matching_loss,
             student_lr,
@@ -82,8 +82,8 @@ pub fn line(what: &What) -> Option<String> {
             "step {step}: matching loss {matching_loss:.4}, reach {reach:.2}, alignment \
              {alignment:.3}, student rate {student_lr:.3e}, {seconds:.2} s"
         ),
-        What::Samples { file, .. } => format!("pictures in {file}"),
-        What::Evaluation {
+        EventKind::Samples { file, .. } => format!("pictures in {file}"),
+        EventKind::Evaluation {
             step,
             network,
             labels,
@@ -98,7 +98,7 @@ pub fn line(what: &What) -> Option<String> {
                 values.len()
             )
         }
-        What::Command {
+        EventKind::Command {
             command,
             status,
             reason,
@@ -117,8 +117,8 @@ pub fn line(what: &What) -> Option<String> {
                     .unwrap_or_default()
             )
         }
-        What::Checkpoint { file, .. } => format!("checkpoint {file}"),
-        What::Memory {
+        EventKind::Checkpoint { file, .. } => format!("checkpoint {file}"),
+        EventKind::Memory {
             host_mib,
             device_mib,
         } => {
@@ -129,8 +129,8 @@ pub fn line(what: &What) -> Option<String> {
                     .unwrap_or_default()
             )
         }
-        What::Warning { message } => format!("warning: {message}"),
-        What::Waiting {
+        EventKind::Warning { message } => format!("warning: {message}"),
+        EventKind::Waiting {
             reason: Some(reason),
         } => {
             format!(
@@ -138,8 +138,8 @@ pub fn line(what: &What) -> Option<String> {
                  written, and can be stopped meanwhile"
             )
         }
-        What::Waiting { reason: None } => "going on: everything could be written".into(),
-        What::RunFinished {
+        EventKind::Waiting { reason: None } => "going on: everything could be written".into(),
+        EventKind::RunFinished {
             status,
             reason,
             seconds,

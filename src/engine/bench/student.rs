@@ -5,7 +5,7 @@ use super::{Peak, at_least_one, images, labels, median, network, prepare, rounde
 use crate::device;
 use crate::distill::iteration::{Draw, Settings, align_by_parts};
 use crate::distill::{Intermediate, TrainingSet};
-use crate::network::{ConvNet, Way};
+use crate::network::{ConvNet, Pass};
 use crate::random;
 use astill_core::cli::bench::StudentOptions;
 use astill_core::{Error, Result};
@@ -146,7 +146,7 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
 /// have `kept` their passes.
 fn convolutions(net: &ConvNet, batch: &Tensor, steps: f64, kept: f64, device: Device) -> f64 {
     let work = net.convolutions(batch);
-    let of = |way: Way, times: f64| {
+    let of = |way: Pass, times: f64| {
         if times <= 0. {
             return 0.;
         }
@@ -159,7 +159,7 @@ fn convolutions(net: &ConvNet, batch: &Tensor, steps: f64, kept: f64, device: De
         device::synchronize(device);
         begin.elapsed().as_secs_f64() * times / timed as f64
     };
-    of(Way::Forward, steps)
-        + of(Way::Back { kept: true }, kept)
-        + of(Way::Back { kept: false }, steps - kept)
+    of(Pass::Forward, steps)
+        + of(Pass::Back { kept: true }, kept)
+        + of(Pass::Back { kept: false }, steps - kept)
 }

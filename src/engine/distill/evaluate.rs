@@ -17,8 +17,8 @@ pub const WEIGHT_DECAY: f64 = 5e-4;
 pub const LR_DECAY: f64 = 0.1;
 /// Real images per forward pass: on the CPU, where autograd's operations work them off, few enough
 /// to stay in the caches.
-pub fn test_batch(device: Device, by_hand: bool) -> usize {
-    if device == Device::Cpu && !by_hand {
+pub fn test_batch(device: Device, analytic: bool) -> usize {
+    if device == Device::Cpu && !analytic {
         32
     } else {
         1024
@@ -43,7 +43,7 @@ pub fn train(
     let mut rng = random::generator(seed, "evaluation", index);
     let mut theta = net.init(&mut rng).to_device(device);
     let mut velocity: Option<Tensor> = None;
-    let by_hand = net.by_hand(set.images);
+    let analytic = net.analytic(set.images);
     for epoch in 0..epochs {
         report(watch, "epochs", epoch as u64, epochs as u64)?;
         if epoch == epochs / 2 {
@@ -62,7 +62,7 @@ pub fn train(
             let labels = set.labels.index_select(0, &rows);
             let g = step_gradient(
                 net,
-                by_hand.as_ref(),
+                analytic.as_ref(),
                 &theta,
                 Batch {
                     images: &augmented,
@@ -120,14 +120,14 @@ fn in_batches(
     mut each: impl FnMut(&Tensor, &Tensor),
 ) -> Result<()> {
     let rows: Vec<i64> = (0..split.len() as i64).collect();
-    let by_hand = rows
+    let analytic = rows
         .first()
-        .and_then(|_| net.by_hand(&split.batch(&rows[..1]).0));
-    let batch = test_batch(theta.device(), by_hand.is_some());
+        .and_then(|_| net.analytic(&split.batch(&rows[..1]).0));
+    let batch = test_batch(theta.device(), analytic.is_some());
     for (b, chunk) in (0..).zip(rows.chunks(batch)) {
         report(watch, "images", b * batch as u64, rows.len() as u64)?;
         let (images, labels) = split.batch(chunk);
-        let logits = tch::no_grad(|| match &by_hand {
+        let logits = tch::no_grad(|| match &analytic {
             Some(hand) => hand.logits(theta, &images),
             None => net.forward(theta, &images),
         });

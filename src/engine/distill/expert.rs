@@ -135,7 +135,7 @@ pub fn expert_gradient(
     epoch: usize,
     recipe: &Recipe,
 ) -> ExpertGradient {
-    if let Some(hand) = net.by_hand(images) {
+    if let Some(hand) = net.analytic(images) {
         let factor = if recipe.clipping {
             clip_factor(epoch)
         } else {
@@ -219,7 +219,7 @@ pub struct Expert {
 
 /// Which epoch of which expert: it names the random order and augmentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
+pub struct EpochId {
     pub seed: u64,
     pub expert: u64,
     /// From 0.
@@ -258,7 +258,7 @@ impl Expert {
         net: &ConvNet,
         recipe: &Recipe,
         train: &Split,
-        turn: Turn,
+        turn: EpochId,
         watch: &mut Watch<'_>,
     ) -> Result<EpochMeans> {
         let epoch = turn.epoch;

@@ -3,7 +3,7 @@
 
 use super::TrainingSet;
 use crate::data::Augmentation;
-use crate::network::{Batch, ByHand, ConvNet, KeptPass, LossGradient};
+use crate::network::{Analytic, Batch, CachedForward, ConvNet, LossGradient};
 use astill_core::Result;
 use tch::Tensor;
 
@@ -54,7 +54,7 @@ pub struct Rollout {
     pub points: Vec<Tensor>,
     pub velocities: Vec<Tensor>,
     /// Of every step, what need not be worked out again on the way back.
-    kept: Vec<Option<KeptPass>>,
+    kept: Vec<Option<CachedForward>>,
 }
 
 /// Memory that a rollout fills where it can: what its points and velocities leave keeps passes of
@@ -119,7 +119,7 @@ impl Student<'_> {
     ) -> Result<Rollout> {
         let mut rollout = Rollout::reserve(start, steps.len());
         rollout.points[0].copy_(start);
-        let by_hand = self.net.by_hand(self.set.images);
+        let analytic = self.net.analytic(self.set.images);
         let room = room_for_passes(
             steps.len(),
             start.numel() * start.kind().elt_size_in_bytes(),
@@ -136,7 +136,7 @@ impl Student<'_> {
                 factor: self.loss_factor,
             };
             between(Part::Forward)?;
-            let g = match &by_hand {
+            let g = match &analytic {
                 Some(hand) => {
                     // the way back begins at the last steps, and frees them one by one
                     let later: i64 = steps[i + 1..].iter().map(|step| step.rows.size()[0]).sum();
@@ -181,7 +181,7 @@ impl Student<'_> {
                 *lambda += derivative;
             }
         };
-        let by_hand = self.net.by_hand(self.set.images);
+        let analytic = self.net.analytic(self.set.images);
         let mut lambda = rollout.points[0].zeros_like();
         add_direct(&mut lambda, steps.len());
         let mut nu = lambda.zeros_like();
@@ -207,7 +207,7 @@ impl Student<'_> {
             between(Part::Adjoint {
                 kept: kept.as_ref().map_or(0, |kept| kept.images),
             })?;
-            let (d_theta, d_input) = if let Some(hand) = &by_hand {
+            let (d_theta, d_input) = if let Some(hand) = &analytic {
                 let batch = Batch {
                     images: &input,
                     labels: &labels,
@@ -250,11 +250,11 @@ impl Student<'_> {
 /// g = ∂/∂θ (P) of factor · mean cross-entropy of a batch.
 pub(super) fn step_gradient(
     net: &ConvNet,
-    by_hand: Option<&ByHand<'_>>,
+    analytic: Option<&Analytic<'_>>,
     theta: &Tensor,
     batch: Batch<'_>,
 ) -> Tensor {
-    match by_hand {
+    match analytic {
         Some(hand) => hand.loss_gradient(theta, batch, 0).parameters,
         None => graph_gradient(net, &theta.detach().set_requires_grad(true), batch, false),
     }

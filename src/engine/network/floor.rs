@@ -1,4 +1,4 @@
-//! The floor of a student step: its convolutions alone, as many as [`super::ByHand`] takes and of
+//! The floor of a student step: its convolutions alone, as many as [`super::Analytic`] takes and of
 //! the same shapes, and nothing between them. What a step takes beyond that is what can still be
 //! gained around libtorch's convolutions.
 
@@ -9,7 +9,7 @@ use tch::Tensor;
 
 /// Which convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Pass {
     /// Of the gradient: 3 a block, one less in the first.
     Forward,
     /// Of its derivative along a direction: 6 a block; where the passes of the way forward were not
@@ -21,7 +21,7 @@ pub enum Way {
 #[derive(Debug)]
 pub struct Convolutions {
     images: i64,
-    by_hand: bool,
+    analytic: bool,
     blocks: Vec<Block>,
 }
 
@@ -84,7 +84,7 @@ impl Block {
         }
     }
 
-    fn run(&self, way: Way, first: bool) {
+    fn run(&self, way: Pass, first: bool) {
         let Self {
             padding,
             weight,
@@ -98,15 +98,15 @@ impl Block {
             outputs,
         } = self;
         let padding = *padding;
-        if matches!(way, Way::Forward | Way::Back { kept: false }) {
+        if matches!(way, Pass::Forward | Pass::Back { kept: false }) {
             drop(convolve(input, weight, padding));
             if !first {
                 drop(input_gradient(output, input, weight, padding));
             }
         }
         match way {
-            Way::Forward => drop(weight_gradient(output, input, weight, padding)),
-            Way::Back { .. } if first => {
+            Pass::Forward => drop(weight_gradient(output, input, weight, padding)),
+            Pass::Back { .. } if first => {
                 drop(convolve(input, weight, padding));
                 drop(weight_gradient(output, input, weight, padding));
                 drop(image_gradient(
@@ -115,7 +115,7 @@ impl Block {
                     padding,
                 ));
             }
-            Way::Back { .. } => {
+            Pass::Back { .. } => {
                 drop(convolve(input_pair, weight_forward, padding));
                 drop(weight_gradient(outputs, inputs, weight, padding));
                 drop(input_gradient(output_pair, input, weight_back, padding));
@@ -127,9 +127,13 @@ impl Block {
 impl ConvNet {
     /// The convolutions of a student step on a batch like `images` (N, C, H, W).
     pub fn convolutions(&self, images: &Tensor) -> Convolutions {
-        let by_hand = self.by_hand(images).is_some();
+        let analytic = self.analytic(images).is_some();
         let size = images.size();
-        let n = if by_hand { PIECE.min(size[0]) } else { size[0] };
+        let n = if analytic {
+            PIECE.min(size[0])
+        } else {
+            size[0]
+        };
         let (mut blocks, mut input) = (Vec::new(), [size[1], size[2], size[3]]);
         let theta = Tensor::ones([self.parameters()], (images.kind(), images.device()));
         for weight in self
@@ -145,7 +149,7 @@ impl ConvNet {
         }
         Convolutions {
             images: size[0],
-            by_hand,
+            analytic,
             blocks,
         }
     }
@@ -153,7 +157,7 @@ impl ConvNet {
 
 impl Convolutions {
     /// Does them once, where and in the pieces that a student step does them.
-    pub fn run(&self, way: Way) {
+    pub fn run(&self, way: Pass) {
         let each = |blocks: &Vec<Block>, n: i64| {
             blocks
                 .iter()
@@ -166,7 +170,7 @@ impl Convolutions {
                 .map(|block| block.share(n))
                 .collect::<Vec<_>>()
         };
-        if self.by_hand {
+        if self.analytic {
             let longest = PIECE.min(self.images);
             in_pieces(
                 &Workers::new(),
@@ -211,9 +215,9 @@ mod tests {
                 (Kind::Float, Device::Cpu),
             ));
             for way in [
-                Way::Forward,
-                Way::Back { kept: true },
-                Way::Back { kept: false },
+                Pass::Forward,
+                Pass::Back { kept: true },
+                Pass::Back { kept: false },
             ] {
                 work.run(way);
             }

@@ -1,6 +1,6 @@
 //! Networks over one flat parameter vector, and the derivatives of the common one by hand.
 
-mod by_hand;
+mod analytic;
 mod convnet;
 mod convolution;
 mod floor;
@@ -8,8 +8,8 @@ mod pieces;
 mod planes;
 mod tangent;
 
+pub use analytic::{Analytic, Batch, CachedForward, LossGradient};
 pub use astill_core::profile::{Activation, Norm, Pooling};
-pub use by_hand::{Batch, ByHand, KeptPass, LossGradient};
 pub use convnet::ConvNet;
-pub use floor::{Convolutions, Way};
+pub use floor::{Convolutions, Pass};
 pub use pieces::PIECE_THREAD;

@@ -5,8 +5,8 @@ use super::recorder::Recorder;
 use crate::progress::{Progress, Watch};
 use astill_core::profile::{self, Profile};
 use astill_core::run::command::{Answer, Command};
-use astill_core::run::edits::{Edit, Edits, Place, key_of};
-use astill_core::run::event::{CommandStatus, What};
+use astill_core::run::edits::{Edit, Edits, Moment, key_of};
+use astill_core::run::event::{CommandStatus, EventKind};
 use astill_core::run::{RunDir, checkpoints};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -29,14 +29,14 @@ pub enum Stage {
     Data,
     /// In, or before, an epoch of an expert; `next` is the place after it.
     Experts {
-        next: Place,
+        next: Moment,
     },
     Init,
     /// In, or before, a step of distillation, `done` of them being done; `next` is the place after
     /// it.
     Distill {
         done: u64,
-        next: Place,
+        next: Moment,
     },
     /// All steps are done.
     Evaluate,
@@ -94,7 +94,7 @@ impl Control {
         requests: Receiver<Request>,
     ) -> Result<Self> {
         let edits = Edits::read(run)?;
-        edits.apply(profile, Place::Step(u64::MAX))?;
+        edits.apply(profile, Moment::Step(u64::MAX))?;
         Ok(Self {
             run: run.clone(),
             recorder,
@@ -116,7 +116,7 @@ impl Control {
     }
 
     /// Writes an event.
-    pub fn record(&mut self, what: What) -> Result<()> {
+    pub fn record(&mut self, what: EventKind) -> Result<()> {
         self.recorder.take(what)?;
         self.write_events()
     }
@@ -127,7 +127,7 @@ impl Control {
             let _ = self.recorder.flush();
             return Ok(());
         }
-        self.insist(|control| control.recorder.flush())
+        self.retry_write(|control| control.recorder.flush())
     }
 
     /// Writes the events that could not be written yet.
@@ -141,8 +141,8 @@ impl Control {
     ///
     /// [`Error::Interrupted`] if it is asked to stop meanwhile. Nothing is waited for once it was:
     /// then the system's error comes back.
-    pub fn until_written<T>(&mut self, write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
-        let written = self.insist(write);
+    pub fn write_with_retry<T>(&mut self, write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        let written = self.retry_write(write);
         if let Err(Error::Interrupted) = written {
             self.lost = self.waiting.clone();
         }
@@ -150,7 +150,7 @@ impl Control {
     }
 
     /// Says that everything has been written after all, a checkpoint say.
-    pub fn is_safe(&mut self) {
+    pub fn clear_lost_work(&mut self) {
         self.lost = None;
     }
 
@@ -159,7 +159,7 @@ impl Control {
         self.lost.take()
     }
 
-    fn insist<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+    fn retry_write<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         loop {
             match write(self) {
                 Err(error @ Error::Io { .. })
@@ -170,7 +170,7 @@ impl Control {
                 Err(error) => return Err(error),
                 Ok(done) => {
                     if self.waiting.take().is_some() {
-                        self.record(What::Waiting { reason: None })?;
+                        self.record(EventKind::Waiting { reason: None })?;
                     }
                     return Ok(done);
                 }
@@ -181,7 +181,7 @@ impl Control {
     /// Waits a little, for the reason given, and answers commands meanwhile.
     fn wait(&mut self, reason: String) -> Result<()> {
         if self.waiting.replace(reason.clone()).as_ref() != Some(&reason) {
-            self.record(What::Waiting {
+            self.record(EventKind::Waiting {
                 reason: Some(reason),
             })?;
         }
@@ -200,7 +200,7 @@ impl Control {
 
     /// Writes a warning for the user.
     pub fn warn(&mut self, message: impl Into<String>) -> Result<()> {
-        self.record(What::Warning {
+        self.record(EventKind::Warning {
             message: message.into(),
         })
     }
@@ -217,7 +217,7 @@ impl Control {
             Command::Pause.to_string(),
             Some("the run paused by itself".into()),
         );
-        self.record(What::Command {
+        self.record(EventKind::Command {
             command,
             status: CommandStatus::Accepted,
             reason,
@@ -243,7 +243,7 @@ impl Control {
     }
 
     /// The profile as it is from `place` on, with the edits made so far.
-    pub fn profile_at(&self, place: Place) -> Result<Profile> {
+    pub fn profile_at(&self, place: Moment) -> Result<Profile> {
         self.edits.apply(&self.profile, place)
     }
 
@@ -254,7 +254,7 @@ impl Control {
 
     /// The run goes back to `step`: later edits hold from there on.
     pub fn move_edits_back_to(&mut self, step: u64) -> Result<()> {
-        self.until_written(|control| control.edits.move_back_to(Place::Step(step)))
+        self.write_with_retry(|control| control.edits.move_back_to(Moment::Step(step)))
     }
 
     /// Answers what has been asked meanwhile. [`Error::Interrupted`] if that was to stop.
@@ -335,7 +335,7 @@ impl Control {
                 }
                 _ => reason,
             };
-            self.recorder.take(What::Command {
+            self.recorder.take(EventKind::Command {
                 command: request.command.to_string(),
                 status,
                 reason,
@@ -420,7 +420,7 @@ impl Control {
 
     /// Takes an edit, kept at once so that it is not lost with the engine.
     fn set(&mut self, edit: &str) -> Result<Answer> {
-        let before = self.profile_at(Place::Step(u64::MAX))?;
+        let before = self.profile_at(Moment::Step(u64::MAX))?;
         let after = before.edited(edit)?;
         let path = key_of(edit);
         let is_of_experts = profile::key(path).is_some_and(|k| k.section() == "expert");
@@ -435,14 +435,14 @@ impl Control {
                 return Ok(Answer::rejected(late));
             }
             (Stage::Distill { next, .. }, _) => next,
-            (_, Some(step)) => Place::Step(step),
+            (_, Some(step)) => Moment::Step(step),
             (Stage::Data, None) if is_of_experts => {
                 return Ok(Answer::rejected(
                     "which experts are there already is not known yet; ask again in the phase \
                      experts",
                 ));
             }
-            (Stage::Data, None) => Place::Expert {
+            (Stage::Data, None) => Moment::Expert {
                 expert: 0,
                 epoch: 0,
             },
@@ -450,9 +450,9 @@ impl Control {
                 return Ok(Answer::rejected(late));
             }
             (Stage::Experts { next }, None) => next,
-            (Stage::Init, None) => Place::Step(0),
+            (Stage::Init, None) => Moment::Step(0),
         };
-        if let Place::Step(step) = at
+        if let Moment::Step(step) = at
             && (after.distill.iterations as u64) < step
         {
             return Ok(Answer::rejected(format!(
@@ -473,12 +473,12 @@ impl Control {
     }
 
     /// Whether an expert has an epoch left at, or after, this place.
-    fn is_before_an_epoch(&self, place: Place) -> bool {
+    fn is_before_an_epoch(&self, place: Moment) -> bool {
         let (count, epochs) = (
             self.profile.expert.count as u64,
             self.profile.expert.epochs as u64,
         );
-        matches!(place, Place::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
+        matches!(place, Moment::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
     }
 
     /// For long work: passes its progress on as events, under `label`, once it has taken longer
@@ -504,7 +504,7 @@ impl Control {
             let heard = hear(self);
             let told = if heard.is_ok() && begin.elapsed() >= patience {
                 let what = format!("{label}{}", progress.what);
-                self.record(What::Progress {
+                self.record(EventKind::Progress {
                     what,
                     done: progress.done,
                     total: progress.total,

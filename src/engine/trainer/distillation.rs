@@ -3,7 +3,7 @@
 
 use super::checkpoint::{Best, Measured, State};
 use super::control::{Control, Stage, Wanted};
-use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Sign};
+use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
 use super::evaluation::{Evaluator, Occasion};
 use super::store::Trajectory;
 use super::{device, picture};
@@ -14,8 +14,8 @@ use crate::distill::iteration::{Draw, Outcome, Settings, align};
 use crate::network::ConvNet;
 use astill_core::Result;
 use astill_core::profile::Distill;
-use astill_core::run::edits::{Place, key_of};
-use astill_core::run::event::{Labels, Perturbation, Split, What};
+use astill_core::run::edits::{Moment, key_of};
+use astill_core::run::event::{EventKind, ImageSet, Perturbation, Split};
 use astill_core::run::{RunDir, checkpoints};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
@@ -74,7 +74,7 @@ impl Distillation<'_> {
             if state.numbers.step < before {
                 divergence.go_back();
             }
-            let profile = control.profile_at(Place::Step(state.numbers.step))?;
+            let profile = control.profile_at(Moment::Step(state.numbers.step))?;
             let (step, iterations) = (state.numbers.step, profile.distill.iterations as u64);
             let every = profile.evaluate.every as u64;
             let is_evaluated =
@@ -84,7 +84,7 @@ impl Distillation<'_> {
                     .numbers
                     .evaluations
                     .iter()
-                    .any(|m| m.step == step && m.labels == Labels::Distilled)
+                    .any(|m| m.step == step && m.labels == ImageSet::Distilled)
             {
                 self.checkpoint(state, control)?;
                 self.evaluate(state, control)?;
@@ -98,24 +98,24 @@ impl Distillation<'_> {
             }
             control.enter(Stage::Distill {
                 done: step,
-                next: Place::Step(step + 1),
+                next: Moment::Step(step + 1),
             });
             let loss = self.step(&profile.distill, state, control)?;
             let step = state.numbers.step;
             match divergence.take(loss) {
-                Sign::NotFinite => {
+                Verdict::NotFinite => {
                     self.checkpoint(state, control)?;
                     last_checkpoint = Instant::now();
                     control.diverged(self.way_out(step)?)?;
                 }
-                Sign::TooLarge => control.warn(format!(
+                Verdict::TooLarge => control.warn(format!(
                     "step {step}: over the latest {LATEST} steps the matching loss was mostly \
                      above {FAR_TOO_LARGE}, so the student ends much farther from the expert than \
                      it starts. If it does not come down, lower distill.lr_student or \
                      distill.lr_images{}",
                     self.earlier(step)?
                 ))?,
-                Sign::None => (),
+                Verdict::None => (),
             }
             if step.is_multiple_of(iterations.div_ceil(PICTURES)) || is_evaluated(step) {
                 self.samples(state, control)?;
@@ -132,7 +132,7 @@ impl Distillation<'_> {
     fn between_steps(&self, state: &mut State, control: &mut Control) -> Result<bool> {
         let mut written = false;
         loop {
-            stand(state, control);
+            enter_idle(state, control);
             control.check()?;
             while let Some(wanted) = control.next_wanted() {
                 match wanted {
@@ -145,7 +145,7 @@ impl Distillation<'_> {
                 }
                 written = true;
                 // where the next one finds the run
-                stand(state, control);
+                enter_idle(state, control);
             }
             self.take_student_rate(state, control)?;
             if !control.is_paused() {
@@ -170,14 +170,14 @@ impl Distillation<'_> {
         // the newest checkpoints first: a run that is killed in between goes on from one that is
         // still there
         control.move_edits_back_to(step)?;
-        control.until_written(|_| checkpoints::remove_after(self.run.path(), step))?;
+        control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))?;
         self.samples(state, control)
     }
 
     /// The student rate is learned, so setting it here is a single act and not a setting that
     /// holds.
     fn take_student_rate(&self, state: &mut State, control: &Control) -> Result<()> {
-        let here = Place::Step(state.numbers.step);
+        let here = Moment::Step(state.numbers.step);
         if control
             .edits()
             .at(here)
@@ -266,7 +266,7 @@ impl Distillation<'_> {
                 state.numbers.step, outcome.matching_loss
             ))?;
         }
-        control.record(What::DistillStep {
+        control.record(EventKind::DistillStep {
             step: state.numbers.step,
             expert: draw.expert,
             start_epoch: draw.start_epoch as u64,
@@ -329,15 +329,20 @@ impl Distillation<'_> {
                 labels: self.labels,
                 lr,
             };
-            let accuracies =
-                evaluator.evaluate(&set, Labels::Distilled, step, Occasion::Step(step), control)?;
+            let accuracies = evaluator.evaluate(
+                &set,
+                ImageSet::Distilled,
+                step,
+                Occasion::Step(step),
+                control,
+            )?;
             let mean = |values: &[f64]| mean_std(values).0;
             let network = || evaluator.network.to_string();
             let test = mean(&accuracies.test);
             measured.push(Measured {
                 step,
                 network: network(),
-                labels: Labels::Distilled,
+                labels: ImageSet::Distilled,
                 split: Split::Test,
                 mean: test,
             });
@@ -347,7 +352,7 @@ impl Distillation<'_> {
                 measured.push(Measured {
                     step,
                     network: network(),
-                    labels: Labels::Distilled,
+                    labels: ImageSet::Distilled,
                     split: Split::Validation,
                     mean,
                 });
@@ -375,16 +380,16 @@ impl Distillation<'_> {
         let step = state.numbers.step;
         let file = format!("samples/step_{step:05}.png");
         let pixels = self.dataset.normalisation.invert(&state.images);
-        control.until_written(|_| {
+        control.write_with_retry(|_| {
             picture::save(&self.run.path().join(&file), &pixels, self.net.classes())
         })?;
-        control.record(What::Samples { step, file })
+        control.record(EventKind::Samples { step, file })
     }
 
     /// Writes a checkpoint, and how much memory is in use.
     pub fn checkpoint(&self, state: &State, control: &mut Control) -> Result<()> {
-        let file = control.until_written(|_| state.save(self.run.path()))?;
-        control.record(What::Checkpoint {
+        let file = control.write_with_retry(|_| state.save(self.run.path()))?;
+        control.record(EventKind::Checkpoint {
             step: state.numbers.step,
             file,
         })?;
@@ -398,17 +403,17 @@ fn positive(before: f64, after: f64) -> f64 {
 }
 
 /// Says that the run is between two steps.
-fn stand(state: &State, control: &mut Control) {
+fn enter_idle(state: &State, control: &mut Control) {
     let done = state.numbers.step;
     control.enter(Stage::Distill {
         done,
-        next: Place::Step(done),
+        next: Moment::Step(done),
     });
 }
 
 /// Records how much memory is in use.
 pub fn memory(control: &mut Control) -> Result<()> {
-    control.record(What::Memory {
+    control.record(EventKind::Memory {
         host_mib: device::resident_mib(),
         device_mib: None,
     })

@@ -11,7 +11,7 @@ pub const FAR_TOO_LARGE: f64 = 10.;
 
 /// What the latest steps say together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
+pub enum Verdict {
     /// Nothing, or what has been said already.
     None,
     /// [`NOT_FINITE_IN_A_ROW`] updates were not finite.
@@ -31,14 +31,14 @@ pub struct Divergence {
 
 impl Divergence {
     /// Takes the matching loss of the next step; none if its update was not finite.
-    pub fn take(&mut self, loss: Option<f64>) -> Sign {
+    pub fn take(&mut self, loss: Option<f64>) -> Verdict {
         let Some(loss) = loss else {
             self.not_finite += 1;
             if self.not_finite == NOT_FINITE_IN_A_ROW {
                 self.not_finite = 0;
-                return Sign::NotFinite;
+                return Verdict::NotFinite;
             }
-            return Sign::None;
+            return Verdict::None;
         };
         self.not_finite = 0;
         self.losses.push_back(loss);
@@ -47,10 +47,10 @@ impl Divergence {
         }
         let above = self.losses.iter().filter(|l| **l > FAR_TOO_LARGE).count();
         if self.is_said || self.losses.len() < LATEST || above <= LATEST / 2 {
-            return Sign::None;
+            return Verdict::None;
         }
         self.is_said = true;
-        Sign::TooLarge
+        Verdict::TooLarge
     }
 
     /// The run has gone back: the latest steps have not been.
@@ -67,7 +67,7 @@ mod tests {
     fn takes(
         divergence: &mut Divergence,
         losses: impl IntoIterator<Item = Option<f64>>,
-    ) -> Vec<Sign> {
+    ) -> Vec<Verdict> {
         losses
             .into_iter()
             .map(|loss| divergence.take(loss))
@@ -81,16 +81,16 @@ mod tests {
         assert!(
             takes(&mut divergence, every_other)
                 .iter()
-                .all(|s| *s == Sign::None)
+                .all(|s| *s == Verdict::None)
         );
         let said = takes(&mut divergence, [Some(11.); LATEST * 3]);
         // the first takes the place of one as large, the second makes it more than half
-        assert_eq!(said.iter().position(|s| *s == Sign::TooLarge), Some(1));
-        assert_eq!(said.iter().filter(|s| **s == Sign::TooLarge).count(), 1);
+        assert_eq!(said.iter().position(|s| *s == Verdict::TooLarge), Some(1));
+        assert_eq!(said.iter().filter(|s| **s == Verdict::TooLarge).count(), 1);
         assert!(
             takes(&mut Divergence::default(), [Some(11.); LATEST - 1])
                 .iter()
-                .all(|s| *s == Sign::None),
+                .all(|s| *s == Verdict::None),
             "too few to say"
         );
     }
@@ -105,16 +105,16 @@ mod tests {
                 [all_but_one.clone(), vec![Some(1.)], all_but_one.clone()].concat()
             )
             .iter()
-            .all(|s| *s == Sign::None)
+            .all(|s| *s == Verdict::None)
         );
-        assert_eq!(divergence.take(None), Sign::NotFinite);
+        assert_eq!(divergence.take(None), Verdict::NotFinite);
         // and again, where nothing was done about it
         assert!(
             takes(&mut divergence, all_but_one)
                 .iter()
-                .all(|s| *s == Sign::None)
+                .all(|s| *s == Verdict::None)
         );
-        assert_eq!(divergence.take(None), Sign::NotFinite);
+        assert_eq!(divergence.take(None), Verdict::NotFinite);
     }
 
     #[test]
@@ -125,10 +125,10 @@ mod tests {
             vec![None; NOT_FINITE_IN_A_ROW as usize - 1],
         );
         divergence.go_back();
-        assert_eq!(divergence.take(None), Sign::None);
+        assert_eq!(divergence.take(None), Verdict::None);
         divergence.go_back();
         takes(&mut divergence, [Some(11.); LATEST - 1]);
         divergence.go_back();
-        assert_eq!(divergence.take(Some(11.)), Sign::None);
+        assert_eq!(divergence.take(Some(11.)), Verdict::None);
     }
 }

@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::distill::{TrainingSet, evaluate};
 use crate::network::ConvNet;
 use astill_core::Result;
-use astill_core::run::event::{Labels, Split, What};
+use astill_core::run::event::{EventKind, ImageSet, Split};
 use std::time::Duration;
 
 /// What an evaluation needs besides the images.
@@ -42,7 +42,7 @@ impl Evaluator<'_> {
     pub fn evaluate(
         &self,
         set: &TrainingSet<'_>,
-        labels: Labels,
+        labels: ImageSet,
         step: u64,
         occasion: Occasion,
         control: &mut Control,
@@ -85,7 +85,7 @@ impl Evaluator<'_> {
             if !values.is_empty() {
                 let (mean, std) = evaluate::mean_std(values);
                 let (network, values) = (self.network.to_string(), values.clone());
-                control.record(What::Evaluation {
+                control.record(EventKind::Evaluation {
                     step,
                     network,
                     labels,

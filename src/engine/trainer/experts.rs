@@ -3,13 +3,13 @@
 use super::control::{Control, Stage};
 use super::store::{Partial, Store, TrainingLock, Trajectory};
 use crate::data::Dataset;
-use crate::distill::expert::{self, Turn};
+use crate::distill::expert::{self, EpochId};
 use crate::distill::{Expert, Path as ExpertPath, Recipe, evaluate};
 use crate::network::ConvNet;
 use astill_core::EpochRecord;
 use astill_core::profile::{Expert as Settings, Profile};
-use astill_core::run::edits::Place;
-use astill_core::run::event::What;
+use astill_core::run::edits::Moment;
+use astill_core::run::event::EventKind;
 use astill_core::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -33,17 +33,17 @@ pub struct Training<'a> {
 /// The settings of one expert: those that it begins with, and later ones with the epoch from which
 /// they hold, if somebody changed them while it was trained.
 #[derive(Debug, PartialEq)]
-struct Course {
+struct Schedule {
     first: Settings,
     changes: Vec<(usize, Settings)>,
 }
 
-impl Course {
+impl Schedule {
     /// As the edits of the run say that were made so far.
     fn of(expert: u64, control: &Control) -> Result<Self> {
-        let settings = |epoch| Ok(control.profile_at(Place::Expert { expert, epoch })?.expert);
+        let settings = |epoch| Ok(control.profile_at(Moment::Expert { expert, epoch })?.expert);
         let first: Settings = settings(0)?;
-        let mut course = Self {
+        let mut schedule = Self {
             first: first.clone(),
             changes: Vec::new(),
         };
@@ -51,11 +51,11 @@ impl Course {
         for epoch in 1..before.epochs as u64 {
             let now = settings(epoch)?;
             if now != before {
-                course.changes.push((epoch as usize, now.clone()));
+                schedule.changes.push((epoch as usize, now.clone()));
                 before = now;
             }
         }
-        Ok(course)
+        Ok(schedule)
     }
 
     /// The settings of the epoch number `epoch`.
@@ -89,8 +89,8 @@ impl Course {
 
 /// One expert's place in the store, with the right to train there.
 #[derive(Debug)]
-struct Shelf {
-    course: Course,
+struct ExpertSlot {
+    schedule: Schedule,
     store: Store,
     lock: Option<TrainingLock>,
 }
@@ -99,17 +99,17 @@ impl Training<'_> {
     /// All experts of the profile, from the store or trained now. Another process that trains the
     /// same experts is waited for.
     pub fn experts(&self, control: &mut Control) -> Result<Vec<Trajectory>> {
-        let mut shelf: Option<Shelf> = None;
+        let mut slot: Option<ExpertSlot> = None;
         let mut experts = Vec::new();
         for index in 0..self.profile.expert.count as u64 {
             control.enter(Stage::Experts {
-                next: Place::Expert {
+                next: Moment::Expert {
                     expert: index,
                     epoch: 0,
                 },
             });
             control.hold()?;
-            let mut here = self.shelf(index, shelf.take(), control)?;
+            let mut here = self.slot(index, slot.take(), control)?;
             let (mut trained_here, mut told) = (false, None);
             let expert = loop {
                 match here.store.finished(index) {
@@ -130,7 +130,7 @@ impl Training<'_> {
                     self.create(&here, control)?;
                     here.lock = lock_or_wait(&here.store, index, control)?;
                     // settings may have changed while another process was waited for
-                    here = self.shelf(index, Some(here), control)?;
+                    here = self.slot(index, Some(here), control)?;
                     continue;
                 }
                 (here, trained_here) = self.train(index, here, control)?;
@@ -138,27 +138,32 @@ impl Training<'_> {
             if !trained_here {
                 here.store.tidy(index, here.lock.as_ref());
                 let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
-                control.record(What::ExpertFound {
+                control.record(EventKind::ExpertFound {
                     expert: index,
                     store,
                     epochs,
                 })?;
             }
             experts.push(expert);
-            shelf = Some(here);
+            slot = Some(here);
         }
         Ok(experts)
     }
 
     /// Where expert `index` belongs with the edits made so far; `before` if that is there.
-    fn shelf(&self, index: u64, before: Option<Shelf>, control: &Control) -> Result<Shelf> {
-        let course = Course::of(index, control)?;
+    fn slot(
+        &self,
+        index: u64,
+        before: Option<ExpertSlot>,
+        control: &Control,
+    ) -> Result<ExpertSlot> {
+        let schedule = Schedule::of(index, control)?;
         Ok(match before {
-            Some(shelf) if shelf.course == course => shelf,
+            Some(slot) if slot.schedule == schedule => slot,
             _ => {
-                let store = Store::new(self.data, &self.settings(&course), course.first.epochs);
-                Shelf {
-                    course,
+                let store = Store::new(self.data, &self.settings(&schedule), schedule.first.epochs);
+                ExpertSlot {
+                    schedule,
                     store,
                     lock: None,
                 }
@@ -167,12 +172,12 @@ impl Training<'_> {
     }
 
     /// Makes the folder of a shelf.
-    fn create(&self, shelf: &Shelf, control: &mut Control) -> Result<()> {
-        control.until_written(|_| shelf.store.create(&self.settings(&shelf.course)))
+    fn create(&self, slot: &ExpertSlot, control: &mut Control) -> Result<()> {
+        control.write_with_retry(|_| slot.store.create(&self.settings(&slot.schedule)))
     }
 
     /// Every setting that shapes an expert, and nothing else: how many there are does not.
-    fn settings(&self, course: &Course) -> serde_json::Value {
+    fn settings(&self, schedule: &Schedule) -> serde_json::Value {
         let Profile {
             dataset: set,
             network,
@@ -197,11 +202,11 @@ impl Training<'_> {
                 "zca": set.zca,
             },
             "network": network,
-            "expert": of_expert(&course.first),
+            "expert": of_expert(&schedule.first),
             "seed": seed,
         });
-        if !course.changes.is_empty() {
-            let changes: Vec<_> = course
+        if !schedule.changes.is_empty() {
+            let changes: Vec<_> = schedule
                 .changes
                 .iter()
                 .map(|(epoch, e)| json!({ "from_epoch": epoch, "expert": of_expert(e) }))
@@ -214,7 +219,12 @@ impl Training<'_> {
     /// Trains expert `index` to its end, and says whether it came there: not if it has to be looked
     /// for, or begun, once more. If its settings change on the way, it moves to the shelf of an
     /// expert with these changes.
-    fn train(&self, index: u64, mut here: Shelf, control: &mut Control) -> Result<(Shelf, bool)> {
+    fn train(
+        &self,
+        index: u64,
+        mut here: ExpertSlot,
+        control: &mut Control,
+    ) -> Result<(ExpertSlot, bool)> {
         let (begun, damaged) = here.store.partial(index)?;
         if let Some(problem) = damaged {
             control.warn(format!(
@@ -226,7 +236,7 @@ impl Training<'_> {
             Some(partial) => partial,
             None => {
                 let expert = Expert::new(self.net, self.profile.seed, index);
-                control.until_written(|_| here.store.save_epoch(index, 0, &expert, None))?;
+                control.write_with_retry(|_| here.store.save_epoch(index, 0, &expert, None))?;
                 let points = vec![expert.theta.copy()];
                 Partial {
                     expert,
@@ -246,17 +256,17 @@ impl Training<'_> {
         points[1..].iter().for_each(|p| {
             path.push(p);
         });
-        for epoch in epochs.len()..here.course.first.epochs {
-            let place = |epoch: usize| Place::Expert {
+        for epoch in epochs.len()..here.schedule.first.epochs {
+            let place = |epoch: usize| Moment::Expert {
                 expert: index,
                 epoch: epoch as u64,
             };
             control.enter(Stage::Experts { next: place(epoch) });
             control.hold()?;
-            while Course::of(index, control)? != here.course {
+            while Schedule::of(index, control)? != here.schedule {
                 let before = here;
-                here = self.shelf(index, None, control)?;
-                if !here.course.begins_as(&before.course, epoch) {
+                here = self.slot(index, None, control)?;
+                if !here.schedule.begins_as(&before.schedule, epoch) {
                     // what has been trained so far is not of an expert with these settings
                     return Ok((here, false));
                 }
@@ -278,14 +288,14 @@ impl Training<'_> {
                         velocity,
                     };
                     let record = e.checked_sub(1).map(|e| &epochs[e]);
-                    control.until_written(|_| here.store.save_epoch(index, e, &kept, record))?;
+                    control.write_with_retry(|_| here.store.save_epoch(index, e, &kept, record))?;
                 }
             }
             control.enter(Stage::Experts {
                 next: place(epoch + 1),
             });
             let record = match self.train_epoch(
-                &here.course.recipe(epoch),
+                &here.schedule.recipe(epoch),
                 &mut state,
                 index,
                 epoch,
@@ -299,7 +309,7 @@ impl Training<'_> {
                 }
                 trained => trained?,
             };
-            control.until_written(|_| {
+            control.write_with_retry(|_| {
                 here.store
                     .save_epoch(index, epoch + 1, &state, Some(&record))
             })?;
@@ -307,7 +317,7 @@ impl Training<'_> {
             points.push(state.theta.to_device(Device::Cpu).copy());
             epochs.push(record);
         }
-        control.until_written(|_| here.store.finish(index, &points, &epochs))?;
+        control.write_with_retry(|_| here.store.finish(index, &points, &epochs))?;
         Ok((here, true))
     }
 
@@ -323,7 +333,7 @@ impl Training<'_> {
         let begin = Instant::now();
         let label = format!("expert {}, epoch {}: ", index + 1, epoch + 1);
         let mut watch = control.watch(&label, Duration::ZERO);
-        let turn = Turn {
+        let turn = EpochId {
             seed: self.profile.seed,
             expert: index,
             epoch,
@@ -361,7 +371,7 @@ impl Training<'_> {
                 recipe.gradient_penalty
             )));
         }
-        control.record(What::ExpertEpoch {
+        control.record(EventKind::ExpertEpoch {
             expert: index,
             epoch: epoch as u64,
             record,
@@ -376,7 +386,7 @@ fn lock_or_wait(store: &Store, index: u64, control: &mut Control) -> Result<Opti
     let mut told = false;
     loop {
         control.hold()?;
-        if let Some(lock) = control.until_written(|_| store.try_lock())? {
+        if let Some(lock) = control.write_with_retry(|_| store.try_lock())? {
             return Ok(Some(lock));
         }
         if store.finished(index).is_ok_and(|e| e.is_some()) {

@@ -26,8 +26,8 @@ use crate::distill::{Init, TrainingSet, evaluate, representatives};
 use crate::network::ConvNet;
 use crate::{random, tensor_file};
 use astill_core::profile::{EvalNetwork, Profile};
-use astill_core::run::edits::Place;
-use astill_core::run::event::{Headline, Labels, Phase, Split, Status, What};
+use astill_core::run::edits::Moment;
+use astill_core::run::event::{EventKind, Headline, ImageSet, Phase, Split, Status};
 use astill_core::run::{RunDir, checkpoints};
 use astill_core::{Error, Result};
 use serde_json::json;
@@ -119,7 +119,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     device::allow_tf32(plan.profile.network.tf32);
     let (saved, damaged) = State::load(plan.run.path(), plan.device)?;
     let profile = &plan.profile;
-    control.record(What::RunStarted {
+    control.record(EventKind::RunStarted {
         run: plan.run.name(),
         profile: plan.profile_name.clone(),
         seed: profile.seed,
@@ -131,7 +131,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         folder: plan.folder.to_string_lossy().into_owned(),
         step: saved.as_ref().map_or(0, |s| s.numbers.step),
         iterations: control
-            .profile_at(Place::Step(u64::MAX))?
+            .profile_at(Moment::Step(u64::MAX))?
             .distill
             .iterations as u64,
     })?;
@@ -152,7 +152,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     phase(
         Phase::Experts,
         Stage::Experts {
-            next: Place::Expert {
+            next: Moment::Expert {
                 expert: 0,
                 epoch: 0,
             },
@@ -226,7 +226,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         Phase::Distill,
         Stage::Distill {
             done,
-            next: Place::Step(done),
+            next: Moment::Step(done),
         },
         control,
     )?;
@@ -249,7 +249,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
                 ),
             )
         })?;
-        control.is_safe();
+        control.clear_lost_work();
     }
     distilled?;
 
@@ -257,7 +257,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     headlines(&dataset, &distillation, &mut state, control)?;
     let paper_style_max = paper_style_max(&state.numbers);
     let file = save_distilled(plan, &dataset, &labels, &state, paper_style_max, control)?;
-    control.record(What::RunFinished {
+    control.record(EventKind::RunFinished {
         status: Status::Done,
         reason: None,
         best_step: state.numbers.best.as_ref().map(|b| b.step),
@@ -273,7 +273,7 @@ fn phase(name: Phase, stage: Stage, control: &mut Control) -> Result<()> {
     // first, so that nothing is accepted that has no effect any more
     control.enter(stage);
     control.hold()?;
-    control.record(What::Phase { name })
+    control.record(EventKind::Phase { name })
 }
 
 fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
@@ -300,7 +300,7 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
             "dataset.unreadable=skip",
         )?;
     }
-    control.record(What::Dataset {
+    control.record(EventKind::Dataset {
         classes: dataset.classes.clone(),
         train: dataset.train.len() as u64,
         validation: dataset.validation.len() as u64,
@@ -380,7 +380,7 @@ fn initial_state(
     let numbers = Numbers {
         data_content: dataset.fingerprint.clone(),
         step: 0,
-        student_lr: control.profile_at(Place::Step(0))?.distill.lr_student,
+        student_lr: control.profile_at(Moment::Step(0))?.distill.lr_student,
         lr_velocity: 0.,
         best: None,
         evaluations: Vec::new(),
@@ -398,11 +398,11 @@ fn initial_state(
 }
 
 /// The real images that distilled ones are compared with.
-fn baseline_images(labels: Labels, dataset: &Dataset, state: &State) -> Tensor {
+fn baseline_images(labels: ImageSet, dataset: &Dataset, state: &State) -> Tensor {
     match labels {
-        Labels::Distilled => state.best_images.shallow_clone(),
-        Labels::Random => dataset.train.batch(&state.numbers.random_rows.concat()).0,
-        Labels::Representative => {
+        ImageSet::Distilled => state.best_images.shallow_clone(),
+        ImageSet::Random => dataset.train.batch(&state.numbers.random_rows.concat()).0,
+        ImageSet::Representative => {
             dataset
                 .train
                 .batch(&state.numbers.representative_rows.concat())
@@ -420,7 +420,7 @@ fn baselines(
     control: &mut Control,
 ) -> Result<()> {
     for evaluator in distillation.evaluators {
-        for labels in [Labels::Random, Labels::Representative] {
+        for labels in [ImageSet::Random, ImageSet::Representative] {
             let images = baseline_images(labels, dataset, state);
             let set = TrainingSet {
                 images: &images,
@@ -447,7 +447,11 @@ fn headlines(
         .as_ref()
         .map_or((0, state.numbers.student_lr), |b| (b.step, b.student_lr));
     for evaluator in distillation.evaluators {
-        for labels in [Labels::Distilled, Labels::Random, Labels::Representative] {
+        for labels in [
+            ImageSet::Distilled,
+            ImageSet::Random,
+            ImageSet::Representative,
+        ] {
             let network = evaluator.network.to_string();
             if state
                 .numbers
@@ -485,7 +489,7 @@ fn paper_style_max(numbers: &Numbers) -> Option<f64> {
     let test = numbers
         .evaluations
         .iter()
-        .filter(|m| m.labels == Labels::Distilled && m.split == Split::Test);
+        .filter(|m| m.labels == ImageSet::Distilled && m.split == Split::Test);
     test.map(|m| m.mean).max_by(f64::total_cmp)
 }
 
@@ -530,7 +534,7 @@ fn save_distilled(
     });
     let file = "distilled/best.safetensors";
     let settings = settings.to_string();
-    control.until_written(|_| {
+    control.write_with_retry(|_| {
         tensor_file::write(
             &plan.run.path().join(file),
             &tensors,

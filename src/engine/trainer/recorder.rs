@@ -2,7 +2,7 @@
 //! whoever listens in this process.
 
 use astill_core::run::RunDir;
-use astill_core::run::event::{Event, LONGEST_LINE, What};
+use astill_core::run::event::{Event, EventKind, LONGEST_LINE};
 use astill_core::{Error, Result, files::untrusted};
 use crossbeam_channel::Sender;
 use std::collections::VecDeque;
@@ -55,8 +55,8 @@ impl Recorder {
 
     /// Takes an event and passes it on, never waiting for a listener. It is in the file after the
     /// next [`Self::flush`].
-    pub fn take(&mut self, what: What) -> Result<()> {
-        if let What::Progress { done, total, .. } = &what {
+    pub fn take(&mut self, what: EventKind) -> Result<()> {
+        if let EventKind::Progress { done, total, .. } = &what {
             if self
                 .last_progress
                 .is_some_and(|t| t.elapsed() < PROGRESS_EVERY)
@@ -76,7 +76,7 @@ impl Recorder {
         line.push(b'\n');
         self.unwritten.push_back(line);
         self.next = self.next.saturating_add(1);
-        let is_progress = matches!(event.what, What::Progress { .. });
+        let is_progress = matches!(event.what, EventKind::Progress { .. });
         if let Some(text) = astill_core::run::text::line(&event.what).filter(|_| !is_progress) {
             // the log is for people; losing a line of it must not end a run
             let _ = writeln!(self.log, "{} {text}", event.time);
@@ -171,7 +171,7 @@ mod tests {
         let run = RunDir::create(runs.path(), "p", None)?;
         let (tx, rx) = crossbeam_channel::unbounded();
         let record = |recorder: &mut Recorder, text: &str| {
-            recorder.take(What::Warning {
+            recorder.take(EventKind::Warning {
                 message: text.into(),
             })?;
             recorder.flush()

@@ -5,7 +5,7 @@ use super::control::{Control, Request};
 use super::recorder::Recorder;
 use astill_core::files::atomic::remove_left_over;
 use astill_core::run;
-use astill_core::run::event::{Event, Status, What};
+use astill_core::run::event::{Event, EventKind, Status};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,7 +54,7 @@ impl Engine {
         )?;
         let trainer = std::thread::Builder::new()
             .name(TRAINER_THREAD.into())
-            .spawn(move || drive(plan, control))
+            .spawn(move || run_to_end(plan, control))
             .map_err(Error::io("start a thread for", "the trainer"))?;
         Ok(Self {
             events,
@@ -72,7 +72,7 @@ impl Engine {
 }
 
 /// The trainer thread: runs all phases and records how they ended, a panic of libtorch included.
-fn drive(plan: Plan, mut control: Control) -> Result<()> {
+fn run_to_end(plan: Plan, mut control: Control) -> Result<()> {
     let begin = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| super::run(&plan, &mut control)))
         .unwrap_or_else(|p| Err(panic_error(p)));
@@ -100,7 +100,7 @@ fn drive(plan: Plan, mut control: Control) -> Result<()> {
         Error::Interrupted => (Status::Stopped, control.stop_reason()),
         other => (Status::Failed, other.to_string()),
     };
-    let finished = What::RunFinished {
+    let finished = EventKind::RunFinished {
         status,
         reason: Some(reason),
         best_step: None,

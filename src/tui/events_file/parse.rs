@@ -4,7 +4,7 @@
 //! are distillation steps: these go straight into their fields, everything else the general way.
 
 use astill_core::json::{real, reals};
-use astill_core::run::event::{Event, Perturbation, What};
+use astill_core::run::event::{Event, EventKind, Perturbation};
 use rayon::prelude::*;
 use serde::Deserialize;
 
@@ -73,7 +73,7 @@ fn event(line: &[u8]) -> Option<Event> {
     serde_json::from_slice(line).ok()
 }
 
-/// A line of kind `distill_step`, field by field; [`What::DistillStep`] says what they mean.
+/// A line of kind `distill_step`, field by field; [`EventKind::DistillStep`] says what they mean.
 #[derive(Deserialize)]
 struct Step {
     seq: u64,
@@ -124,7 +124,7 @@ impl From<Step> for Event {
             seconds,
             ..
         } = line;
-        let what = What::DistillStep {
+        let what = EventKind::DistillStep {
             step,
             expert,
             start_epoch,

@@ -1,5 +1,5 @@
 use super::*;
-use astill_core::run::event::{Perturbation, Phase, What};
+use astill_core::run::event::{EventKind, Perturbation, Phase};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 const PLENTY: usize = 1 << 20;
 
 fn step(seq: u64) -> Event {
-    let what = What::DistillStep {
+    let what = EventKind::DistillStep {
         step: seq,
         expert: 3,
         start_epoch: 7,
@@ -45,7 +45,7 @@ fn phase(seq: u64) -> Event {
     Event {
         seq,
         time: "2026-01-01T00:00:00.000Z".into(),
-        what: What::Phase {
+        what: EventKind::Phase {
             name: Phase::Distill,
         },
     }

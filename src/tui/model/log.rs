@@ -1,7 +1,7 @@
 //! The log of a run: what its events say in words, as far back as it is worth.
 
 use crate::tui::text::clean;
-use astill_core::run::event::{Event, Perturbation, Status, What};
+use astill_core::run::event::{Event, EventKind, Perturbation, Status};
 use astill_core::run::text;
 use std::collections::VecDeque;
 
@@ -57,7 +57,7 @@ impl Log {
     pub fn push(&mut self, event: &Event) {
         let (seq, time) = (event.seq, event.time.clone());
         let weight = match &event.what {
-            What::DistillStep {
+            EventKind::DistillStep {
                 step,
                 matching_loss,
                 student_lr,
@@ -82,21 +82,21 @@ impl Log {
                     seconds,
                 });
             }
-            What::Progress { .. } | What::Memory { .. } => return,
-            What::Command { .. } => Weight::Command,
-            What::Warning { .. } | What::Waiting { reason: Some(_) } => Weight::Warning,
-            What::Evaluation { .. } => Weight::Result,
-            What::RunFinished {
+            EventKind::Progress { .. } | EventKind::Memory { .. } => return,
+            EventKind::Command { .. } => Weight::Command,
+            EventKind::Warning { .. } | EventKind::Waiting { reason: Some(_) } => Weight::Warning,
+            EventKind::Evaluation { .. } => Weight::Result,
+            EventKind::RunFinished {
                 status: Status::Failed,
                 ..
             } => Weight::Failure,
-            What::RunFinished { .. } => Weight::Result,
+            EventKind::RunFinished { .. } => Weight::Result,
             _ => Weight::Normal,
         };
         let Some(mut text) = text::line(&event.what) else {
             return;
         };
-        if let What::Command { from, to, .. } = &event.what {
+        if let EventKind::Command { from, to, .. } = &event.what {
             text += &change(from.as_ref(), to.as_ref());
         }
         if self.lines.len() == LINES {
@@ -124,7 +124,7 @@ impl Log {
 
 impl StepLine {
     fn line(&self) -> LogLine {
-        let what = What::DistillStep {
+        let what = EventKind::DistillStep {
             step: self.step,
             matching_loss: self.matching_loss,
             student_lr: self.student_lr,

@@ -1,6 +1,6 @@
 //! A question before something that cannot be taken back; also what is too long for a line.
 
-use super::super::app::{Desk, Next};
+use super::super::app::{Context, Next};
 use super::super::backend::Command;
 use super::super::keys::Action;
 use super::super::text::{clean, width, wrap};
@@ -50,7 +50,7 @@ impl Confirm {
         }
     }
 
-    pub fn act(&mut self, action: Action, desk: &mut Desk) -> Next {
+    pub fn act(&mut self, action: Action, context: &mut Context) -> Next {
         match action {
             Action::NextPanel | Action::PreviousPanel | Action::Left | Action::Right => {
                 self.yes = !self.yes && self.then.is_some();
@@ -61,8 +61,8 @@ impl Confirm {
             _ => return Next::Close,
         }
         match self.then.take().filter(|_| self.yes) {
-            Some(Then::Send(command)) => desk.send(command),
-            Some(Then::Resume) => desk.resume(),
+            Some(Then::Send(command)) => context.send(command),
+            Some(Then::Resume) => context.resume(),
             None => {}
         }
         Next::Close
@@ -77,14 +77,14 @@ impl Confirm {
         format!("{} ({keys})", self.title)
     }
 
-    pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
+    pub fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
         let columns = WIDEST.min(area.width);
         let cells = usize::from(columns).saturating_sub(4);
         let lines: Vec<String> = self.text.lines().flat_map(|l| wrap(l, cells)).collect();
         let inner = popup(
             buf,
             area,
-            &desk.look,
+            &context.look,
             &self.title,
             columns,
             lines.len() as u16 + 4,
@@ -96,7 +96,7 @@ impl Confirm {
         };
         let room = inner.height.saturating_sub(2);
         for (row, line) in (0..room).zip(&lines) {
-            put(buf, inner, row, line, desk.look.theme.text());
+            put(buf, inner, row, line, context.look.theme.text());
         }
         let choices: &[(&str, bool)] = if self.then.is_some() {
             &[("Cancel", !self.yes), ("Yes", self.yes)]
@@ -111,7 +111,7 @@ impl Confirm {
                 format!(" [ {name} ]")
             };
             let style = if *chosen {
-                desk.look.theme.selected()
+                context.look.theme.selected()
             } else {
                 Style::new()
             };

@@ -1,10 +1,10 @@
 //! How a run stands, in three lines or in one.
 
-use super::super::app::Desk;
+use super::super::app::Context;
 use super::super::model::State;
-use super::super::session::{Session, Standing};
+use super::super::session::{RunStatus, Session};
 use super::super::text::{clean, fit, number, width};
-use super::{Look, bar, put};
+use super::{Appearance, bar, put};
 use astill_core::profile::Profile;
 use astill_core::run::event::Phase;
 use astill_core::run::text::duration;
@@ -15,8 +15,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 /// Name, state, phase, speed; device, memory, accuracy; how far it is.
-pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session) {
-    let (look, model) = (&desk.look, &session.model);
+pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) {
+    let (look, model) = (&context.look, &session.model);
     let theme = &look.theme;
     let state = standing(session);
     let style = standing_style(session, look);
@@ -36,7 +36,8 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session) {
         first.extend(left.map(|s| (format!("{} left", duration(s)), theme.text())));
     }
     first.extend(
-        desk.silence()
+        context
+            .silence()
             .filter(|_| session.is_live())
             .map(|s| (format!("last word {} ago", whole(s)), theme.warn())),
     );
@@ -80,7 +81,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session) {
             theme.accent(),
         ));
     }
-    if desk.look.read_only {
+    if context.look.read_only {
         second.push(("only looking".into(), theme.dim()));
     }
     spread(buf, area, 1, second);
@@ -133,34 +134,36 @@ fn spread(buf: &mut Buffer, area: Rect, row: u16, parts: Vec<(String, Style)>) {
 fn standing(session: &Session) -> String {
     let name = match session.standing() {
         _ if session.loading.is_some() && session.model.header.is_some() => "reading its events",
-        Standing::Gone => "no engine",
-        Standing::Elsewhere => return format!("engine on {}", clean(session.host())),
-        Standing::Perhaps => return format!("engine perhaps on {}", clean(session.host())),
-        Standing::Said(State::Waiting) => "starting",
-        Standing::Said(State::Running | State::Paused) if session.model.is_waiting => {
+        RunStatus::Gone => "no engine",
+        RunStatus::Elsewhere => return format!("engine on {}", clean(session.host())),
+        RunStatus::MaybeRemote => return format!("engine perhaps on {}", clean(session.host())),
+        RunStatus::Reported(State::Waiting) => "starting",
+        RunStatus::Reported(State::Running | State::Paused) if session.model.is_waiting => {
             "waiting for the disk"
         }
-        Standing::Said(State::Running) => "running",
-        Standing::Said(State::Paused) => "paused",
-        Standing::Said(State::Stopping) => "stopping",
-        Standing::Said(State::Stopped) => "stopped",
-        Standing::Said(State::Failed) => "failed",
-        Standing::Said(State::Done) => "done",
+        RunStatus::Reported(State::Running) => "running",
+        RunStatus::Reported(State::Paused) => "paused",
+        RunStatus::Reported(State::Stopping) => "stopping",
+        RunStatus::Reported(State::Stopped) => "stopped",
+        RunStatus::Reported(State::Failed) => "failed",
+        RunStatus::Reported(State::Done) => "done",
     };
     name.into()
 }
 
-fn standing_style(session: &Session, look: &Look) -> Style {
+fn standing_style(session: &Session, look: &Appearance) -> Style {
     let theme = &look.theme;
     match session.standing() {
         _ if session.loading.is_some() => theme.accent(),
-        Standing::Said(State::Waiting) => theme.accent(),
-        Standing::Said(State::Running | State::Paused) if session.model.is_waiting => theme.bad(),
-        Standing::Said(State::Running | State::Done) => theme.good(),
-        Standing::Said(State::Paused | State::Stopping | State::Stopped)
-        | Standing::Elsewhere
-        | Standing::Perhaps => theme.warn(),
-        Standing::Said(State::Failed) | Standing::Gone => theme.bad(),
+        RunStatus::Reported(State::Waiting) => theme.accent(),
+        RunStatus::Reported(State::Running | State::Paused) if session.model.is_waiting => {
+            theme.bad()
+        }
+        RunStatus::Reported(State::Running | State::Done) => theme.good(),
+        RunStatus::Reported(State::Paused | State::Stopping | State::Stopped)
+        | RunStatus::Elsewhere
+        | RunStatus::MaybeRemote => theme.warn(),
+        RunStatus::Reported(State::Failed) | RunStatus::Gone => theme.bad(),
     }
 }
 
@@ -168,7 +171,7 @@ fn standing_style(session: &Session, look: &Look) -> Style {
 fn place(session: &Session) -> String {
     let model = &session.model;
     match model.phase {
-        _ if matches!(session.standing(), Standing::Said(State::Done)) => {
+        _ if matches!(session.standing(), RunStatus::Reported(State::Done)) => {
             format!("{}/{}", model.step, model.iterations)
         }
         Some(Phase::Distill) => format!("distill {}/{}", model.step, model.iterations),

@@ -1,14 +1,14 @@
 //! The first screen: one list of what runs, what can be started and what has run, and a preview of
 //! what is selected.
 
-use super::super::app::{Desk, Effect, Next};
+use super::super::app::{Context, Effect, Next};
 use super::super::backend::{Preview, ProfileSummary, RunSummary};
 use super::super::clock;
 use super::super::keys::Action;
 use super::super::line::Line;
 use super::super::model::Weight;
 use super::super::text::{clean, pad, width, wrap};
-use super::{Look, frame, put, put_row, scrolled};
+use super::{Appearance, frame, put, put_row, scrolled};
 use astill_core::profile::Intermediate;
 use astill_core::profile::Profile;
 use astill_core::run::RunDir;
@@ -237,9 +237,9 @@ impl Home {
     }
 }
 
-pub fn act(action: Action, desk: &mut Desk) -> Next {
-    let home = &mut desk.home;
-    let page = usize::from(desk.size.1 / 2).max(1);
+pub fn act(action: Action, context: &mut Context) -> Next {
+    let home = &mut context.home;
+    let page = usize::from(context.size.1 / 2).max(1);
     match action {
         Action::Up => home.go(|i, _| i.saturating_sub(1)),
         Action::Down => home.go(|i, _| i + 1),
@@ -253,27 +253,27 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
             home.search_changed();
         }
         Action::Back => return Next::Close,
-        Action::Open => return open(desk),
+        Action::Open => return open(context),
         _ => {}
     }
     Next::Stay
 }
 
 /// Starts the selected profile, or shows the selected run.
-fn open(desk: &mut Desk) -> Next {
-    let home = &mut desk.home;
+fn open(context: &mut Context) -> Next {
+    let home = &mut context.home;
     home.search = None;
     match home.selected.clone() {
-        Some(Selected::Profile(_)) if desk.look.read_only => {
-            desk.say(Weight::Warning, "This app only looks (--read-only).")
+        Some(Selected::Profile(_)) if context.look.read_only => {
+            context.say(Weight::Warning, "This app only looks (--read-only).")
         }
         Some(Selected::Profile(reference)) => {
             // one start at a time: a second Enter is a nervous finger
             if home.starting.is_none() {
-                desk.effects.push(Effect::Start(reference.clone()));
+                context.effects.push(Effect::Start(reference.clone()));
                 home.starting = Some(reference.clone());
             }
-            desk.say(Weight::Normal, &format!("Starting {reference} .."));
+            context.say(Weight::Normal, &format!("Starting {reference} .."));
         }
         Some(Selected::Run(path)) => {
             let run = home
@@ -288,8 +288,8 @@ fn open(desk: &mut Desk) -> Next {
     Next::Stay
 }
 
-pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
-    let home = &desk.home;
+pub fn draw(buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+    let home = &context.home;
     let beside = area.width >= 70;
     let list_width = if beside {
         (area.width * 2 / 5).clamp(34, 64)
@@ -300,21 +300,21 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
         width: list_width,
         ..area
     };
-    let inner = frame(buf, list, &desk.look, "astill: runs and profiles", true);
+    let inner = frame(buf, list, &context.look, "astill: runs and profiles", true);
     let searching = home.search.is_some() || !home.query.is_empty();
     let rows = Rect {
         y: inner.y + u16::from(searching),
         height: inner.height.saturating_sub(searching.into()),
         ..inner
     };
-    draw_list(buf, rows, desk);
+    draw_list(buf, rows, context);
     if beside {
         let rest = Rect {
             x: area.x + list_width,
             width: area.width - list_width,
             ..area
         };
-        draw_preview(buf, rest, desk);
+        draw_preview(buf, rest, context);
     }
     if !searching {
         return None;
@@ -324,7 +324,13 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
         .clone()
         .unwrap_or_else(|| Line::new(home.query.clone()))
         .shown(usize::from(inner.width).saturating_sub(1));
-    put(buf, inner, 0, &format!("/{text}"), desk.look.theme.accent());
+    put(
+        buf,
+        inner,
+        0,
+        &format!("/{text}"),
+        context.look.theme.accent(),
+    );
     home.search.as_ref()?;
     Some(Position {
         x: inner.x + 1 + at as u16,
@@ -332,8 +338,8 @@ pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
     })
 }
 
-fn draw_list(buf: &mut Buffer, area: Rect, desk: &Desk) {
-    let (home, theme) = (&desk.home, &desk.look.theme);
+fn draw_list(buf: &mut Buffer, area: Rect, context: &Context) {
+    let (home, theme) = (&context.home, &context.look.theme);
     let entries = home.entries();
     if entries.is_empty() {
         let text = match (home.ready, home.query.is_empty()) {
@@ -392,8 +398,8 @@ fn draw_list(buf: &mut Buffer, area: Rect, desk: &Desk) {
     }
 }
 
-fn draw_preview(buf: &mut Buffer, area: Rect, desk: &Desk) {
-    let (home, look) = (&desk.home, &desk.look);
+fn draw_preview(buf: &mut Buffer, area: Rect, context: &Context) {
+    let (home, look) = (&context.home, &context.look);
     let entries = home.entries();
     let Some(entry) = entries.iter().find(|e| Some(e.id()) == home.selected) else {
         frame(buf, area, look, "", false);
@@ -405,7 +411,7 @@ fn draw_preview(buf: &mut Buffer, area: Rect, desk: &Desk) {
         Entry::Profile(profile) => {
             of_profile(profile, home.previews.get(&profile.reference), look, cells)
         }
-        Entry::Run(run) => of_run(run, home.settings.get(run.run.path()), desk, cells),
+        Entry::Run(run) => of_run(run, home.settings.get(run.run.path()), context, cells),
     };
     let skip = home
         .scroll
@@ -434,7 +440,7 @@ fn item(lines: &mut Styled, cells: usize, name: &str, value: &str, style: Style)
 fn of_profile(
     summary: &ProfileSummary,
     preview: Option<&Preview>,
-    look: &Look,
+    look: &Appearance,
     cells: usize,
 ) -> Styled {
     let theme = &look.theme;
@@ -483,7 +489,7 @@ fn of_profile(
 }
 
 /// A profile as it is written, what is too long in more rows.
-fn of_text(lines: &mut Styled, text: &str, look: &Look, cells: usize) {
+fn of_text(lines: &mut Styled, text: &str, look: &Appearance, cells: usize) {
     for line in text.lines() {
         let line = clean(line);
         let inside = line.trim_start();
@@ -506,7 +512,7 @@ fn of_text(lines: &mut Styled, text: &str, look: &Look, cells: usize) {
 }
 
 /// Which parts of the method are on, and how large the task is.
-fn of_settings(lines: &mut Styled, profile: &Profile, look: &Look, cells: usize) {
+fn of_settings(lines: &mut Styled, profile: &Profile, look: &Appearance, cells: usize) {
     let (expert, distill) = (&profile.expert, &profile.distill);
     let switches = [
         (expert.clipping, "clipping".to_string()),
@@ -557,10 +563,10 @@ fn choice(value: impl serde::Serialize) -> String {
 fn of_run(
     run: &RunSummary,
     settings: Option<&Result<Profile, String>>,
-    desk: &Desk,
+    context: &Context,
     cells: usize,
 ) -> Styled {
-    let (look, theme) = (&desk.look, &desk.look.theme);
+    let (look, theme) = (&context.look, &context.look.theme);
     let mut lines = Styled::new();
     let state = if run.state.has_engine() {
         theme.good()
@@ -609,7 +615,7 @@ fn of_run(
         &mut lines,
         cells,
         "Started",
-        &clock::date(&run.started, &desk.zone),
+        &clock::date(&run.started, &context.zone),
         theme.text(),
     );
     item(

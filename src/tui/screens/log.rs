@@ -1,6 +1,6 @@
 //! The whole log, with a filter.
 
-use super::super::app::{Desk, Next};
+use super::super::app::{Context, Next};
 use super::super::clock;
 use super::super::keys::Action;
 use super::super::line::Line;
@@ -21,8 +21,8 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn act(&mut self, action: Action, desk: &mut Desk) -> Next {
-        let page = usize::from(desk.size.1).saturating_sub(4).max(1);
+    pub fn act(&mut self, action: Action, context: &mut Context) -> Next {
+        let page = usize::from(context.size.1).saturating_sub(4).max(1);
         match action {
             Action::Search => self.search = Some(Line::new(self.filter.clone())),
             Action::Open => self.search = None,
@@ -40,14 +40,14 @@ impl Log {
             _ => return Next::Close,
         }
         if self.from_end > 0 {
-            self.from_end = self.from_end.min(self.last_but(page, desk));
+            self.from_end = self.from_end.min(self.last_but(page, context));
         }
         Next::Stay
     }
 
     /// Lines after those that fill `rows` from the first one on.
-    fn last_but(&self, rows: usize, desk: &Desk) -> usize {
-        let Some(session) = &desk.session else {
+    fn last_but(&self, rows: usize, context: &Context) -> usize {
+        let Some(session) = &context.session else {
             return 0;
         };
         let mut lines: Vec<LogLine> = session
@@ -58,7 +58,7 @@ impl Log {
             .collect();
         let mut taken = 0;
         while let Some(line) = lines.last() {
-            taken += in_rows(line, usize::from(desk.size.0).saturating_sub(2), desk).len();
+            taken += in_rows(line, usize::from(context.size.0).saturating_sub(2), context).len();
             if taken > rows {
                 break;
             }
@@ -83,10 +83,10 @@ impl Log {
                 .contains(&self.filter.to_lowercase())
     }
 
-    pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
-        let session = desk.session.as_ref()?;
+    pub fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+        let session = context.session.as_ref()?;
         let title = format!("Log of {}", clean(&session.run.name()));
-        let inner = frame(buf, area, &desk.look, &title, true);
+        let inner = frame(buf, area, &context.look, &title, true);
         let filtered = self.search.is_some() || !self.filter.is_empty();
         let lines = Rect {
             height: inner.height.saturating_sub(u16::from(filtered)),
@@ -100,7 +100,7 @@ impl Log {
             .skip(self.from_end)
             .take(lines.height.into())
             .collect();
-        draw_lines(buf, lines, desk, &shown, true);
+        draw_lines(buf, lines, context, &shown, true);
         if shown.is_empty() {
             put(
                 buf,
@@ -111,7 +111,7 @@ impl Log {
                 } else {
                     "Nothing has been said yet."
                 },
-                desk.look.theme.dim(),
+                context.look.theme.dim(),
             );
         }
         if !filtered || inner.height == 0 {
@@ -130,7 +130,7 @@ impl Log {
             inner,
             row,
             &format!("{prompt}{text}"),
-            desk.look.theme.accent(),
+            context.look.theme.accent(),
         );
         self.search.as_ref()?;
         Some(Position {
@@ -141,8 +141,8 @@ impl Log {
 }
 
 /// A line of the log after its time, in as many rows of so many cells as it takes.
-fn in_rows(line: &LogLine, cells: usize, desk: &Desk) -> Vec<String> {
-    let time = clock::time(&line.time, &desk.zone, desk.now);
+fn in_rows(line: &LogLine, cells: usize, context: &Context) -> Vec<String> {
+    let time = clock::time(&line.time, &context.zone, context.now);
     let under = " ".repeat(width(&time));
     let parts = wrap(&line.text, cells.saturating_sub(width(&time) + 1));
     parts
@@ -157,7 +157,7 @@ fn in_rows(line: &LogLine, cells: usize, desk: &Desk) -> Vec<String> {
 pub fn draw_lines(
     buf: &mut Buffer,
     area: Rect,
-    desk: &Desk,
+    context: &Context,
     latest_first: &[LogLine],
     whole: bool,
 ) {
@@ -167,13 +167,13 @@ pub fn draw_lines(
         usize::MAX
     };
     let all = latest_first.iter().flat_map(|line| {
-        in_rows(line, cells, desk)
+        in_rows(line, cells, context)
             .into_iter()
             .rev()
             .map(|row| (row, line.weight))
     });
     let rows: Vec<_> = all.take(area.height.into()).collect();
     for (row, (text, weight)) in (0..area.height).zip(rows.iter().rev()) {
-        put(buf, area, row, text, weight_style(&desk.look, *weight));
+        put(buf, area, row, text, weight_style(&context.look, *weight));
     }
 }

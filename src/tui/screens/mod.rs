@@ -19,10 +19,10 @@ pub use roll_back::RollBack;
 pub use samples::Samples;
 pub use tweak::Tweak;
 
-use super::app::{Desk, Layer, Look};
-use super::keys::{self, Action, Place};
+use super::app::{Appearance, Context, Layer};
+use super::keys::{self, Action, Scope};
 use super::model::{State, Weight};
-use super::session::{Session, Standing};
+use super::session::{RunStatus, Session};
 use super::text::{fit, pad, width, wrap};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -35,14 +35,14 @@ use ratatui::widgets::{Block, Clear, Widget};
 const SMALLEST: (u16, u16) = (40, 10);
 
 /// Draws the layers: the last one that fills the screen, and the popups over it.
-pub fn draw(frame: &mut Frame, desk: &Desk, layers: &[Layer], place: Place) {
+pub fn draw(frame: &mut Frame, context: &Context, layers: &[Layer], scope: Scope) {
     let area = frame.area();
     let buf = frame.buffer_mut();
     if area.is_empty() {
         return;
     }
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        return draw_line(buf, area, desk, layers);
+        return draw_line(buf, area, context, layers);
     }
     let body = Rect {
         height: area.height - 1,
@@ -52,18 +52,18 @@ pub fn draw(frame: &mut Frame, desk: &Desk, layers: &[Layer], place: Place) {
     let mut cursor = None;
     for layer in layers.iter().skip(base) {
         cursor = match layer {
-            Layer::Home => home::draw(buf, body, desk),
-            Layer::Run => run::draw(buf, body, desk),
-            Layer::Chart => panel::draw_full(buf, body, desk),
-            Layer::Samples(samples) => samples.draw(buf, body, desk),
-            Layer::Tweak(tweak) => tweak.draw(buf, body, desk),
-            Layer::Log(log) => log.draw(buf, body, desk),
-            Layer::RollBack(roll_back) => roll_back.draw(buf, body, desk),
-            Layer::Help(help) => help.draw(buf, body, desk),
-            Layer::Confirm(confirm) => confirm.draw(buf, body, desk),
+            Layer::Home => home::draw(buf, body, context),
+            Layer::Run => run::draw(buf, body, context),
+            Layer::Chart => panel::draw_full(buf, body, context),
+            Layer::Samples(samples) => samples.draw(buf, body, context),
+            Layer::Tweak(tweak) => tweak.draw(buf, body, context),
+            Layer::Log(log) => log.draw(buf, body, context),
+            Layer::RollBack(roll_back) => roll_back.draw(buf, body, context),
+            Layer::Help(help) => help.draw(buf, body, context),
+            Layer::Confirm(confirm) => confirm.draw(buf, body, context),
         };
     }
-    footer(buf, area, desk, place, layers.len() == 1);
+    footer(buf, area, context, scope, layers.len() == 1);
     if let Some(cursor) = cursor {
         frame.set_cursor_position(cursor);
     }
@@ -77,12 +77,12 @@ fn fills_the_screen(layer: &Layer) -> bool {
 }
 
 /// All that a very small terminal shows.
-fn draw_line(buf: &mut Buffer, area: Rect, desk: &Desk, layers: &[Layer]) {
-    let text = match (layers.last(), &desk.notice) {
+fn draw_line(buf: &mut Buffer, area: Rect, context: &Context, layers: &[Layer]) {
+    let text = match (layers.last(), &context.notice) {
         (Some(Layer::Confirm(confirm)), _) => confirm.in_a_line(),
         (_, Some(notice)) => notice.text.clone(),
-        (Some(Layer::Home), _) => desk.home.in_a_line(),
-        _ => desk
+        (Some(Layer::Home), _) => context.home.in_a_line(),
+        _ => context
             .session
             .as_ref()
             .map_or_else(|| "astill".into(), header::in_a_line),
@@ -91,11 +91,11 @@ fn draw_line(buf: &mut Buffer, area: Rect, desk: &Desk, layers: &[Layer]) {
 }
 
 /// In the last row the keys of a place; or what there is to say, in as many rows as it takes.
-fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place, is_base: bool) {
+fn footer(buf: &mut Buffer, area: Rect, context: &Context, scope: Scope, is_base: bool) {
     /// A reason that is longer is in the log.
     const MOST: usize = 4;
-    let theme = &desk.look.theme;
-    if let Some(notice) = &desk.notice {
+    let theme = &context.look.theme;
+    if let Some(notice) = &context.notice {
         let lines = wrap(&notice.text, area.width.into());
         let rows = lines.len().min(MOST) as u16;
         let area = Rect {
@@ -110,7 +110,7 @@ fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place, is_base: bool
                 area,
                 row,
                 line,
-                weight_style(&desk.look, notice.weight),
+                weight_style(&context.look, notice.weight),
             );
         }
         return;
@@ -125,14 +125,15 @@ fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place, is_base: bool
     // the last ones say how to get help and how to get out: they are always there
     // over a chart, what is about the chart
     let is_elsewhere = |b: &keys::Binding| {
-        place == Place::Chart && (b.steers || matches!(b.action, Action::Samples | Action::Log))
+        scope == Scope::Chart && (b.steers || matches!(b.action, Action::Samples | Action::Log))
     };
-    let is_off = |b: &keys::Binding| b.label.is_empty() || !can_steer(desk, b) || is_elsewhere(b);
-    let bindings: Vec<_> = keys::at(place).filter(|b| !is_off(b)).collect();
+    let is_off =
+        |b: &keys::Binding| b.label.is_empty() || !can_steer(context, b) || is_elsewhere(b);
+    let bindings: Vec<_> = keys::at(scope).filter(|b| !is_off(b)).collect();
     let item = |b: &keys::Binding| {
         (
             format!(" {} ", b.keys.first().map(|k| k.name()).unwrap_or_default()),
-            format!("{}  ", label(desk, b, is_base)),
+            format!("{}  ", label(context, b, is_base)),
         )
     };
     let cells = |b: &keys::Binding| width(&item(b).0) + width(&item(b).1);
@@ -159,36 +160,38 @@ fn footer(buf: &mut Buffer, area: Rect, desk: &Desk, place: Place, is_base: bool
 }
 
 /// Whether a key that steers has anything to steer.
-fn can_steer(desk: &Desk, binding: &keys::Binding) -> bool {
-    let Some(session) = &desk.session else {
+fn can_steer(context: &Context, binding: &keys::Binding) -> bool {
+    let Some(session) = &context.session else {
         return true;
     };
     let starts_engine = matches!(
         session.standing(),
-        Standing::Gone | Standing::Perhaps | Standing::Said(State::Stopped | State::Failed)
+        RunStatus::Gone
+            | RunStatus::MaybeRemote
+            | RunStatus::Reported(State::Stopped | State::Failed)
     );
     let can = session.is_live() || (starts_engine && binding.action == Action::Pause);
-    !binding.steers || (can && !desk.look.read_only)
+    !binding.steers || (can && !context.look.read_only)
 }
 
 /// What the footer says that a key does, as things are.
-fn label<'a>(desk: &Desk, binding: &'a keys::Binding, is_base: bool) -> &'a str {
+fn label<'a>(context: &Context, binding: &'a keys::Binding, is_base: bool) -> &'a str {
     let at_work = |s: &Session| {
         matches!(
             s.standing(),
-            Standing::Said(State::Waiting | State::Running | State::Stopping)
+            RunStatus::Reported(State::Waiting | State::Running | State::Stopping)
         )
     };
     match binding.action {
         Action::Back if is_base => "leave",
-        Action::Pause if desk.session.as_ref().is_some_and(|s| !at_work(s)) => "resume",
+        Action::Pause if context.session.as_ref().is_some_and(|s| !at_work(s)) => "resume",
         _ => binding.label,
     }
 }
 
 /// A frame with a title; returns what is inside. The focus shows without colour: by a mark and
 /// reverse video.
-pub fn frame(buf: &mut Buffer, area: Rect, look: &Look, title: &str, focused: bool) -> Rect {
+pub fn frame(buf: &mut Buffer, area: Rect, look: &Appearance, title: &str, focused: bool) -> Rect {
     let theme = &look.theme;
     let style = if focused {
         theme.selected()
@@ -213,7 +216,7 @@ pub fn frame(buf: &mut Buffer, area: Rect, look: &Look, title: &str, focused: bo
 pub fn popup(
     buf: &mut Buffer,
     area: Rect,
-    look: &Look,
+    look: &Appearance,
     title: &str,
     columns: u16,
     rows: u16,
@@ -251,7 +254,7 @@ pub fn scrolled(selected: usize, total: usize, rows: usize) -> usize {
 }
 
 /// A share as a bar in so many cells.
-pub fn bar(look: &Look, share: f64, cells: usize) -> String {
+pub fn bar(look: &Appearance, share: f64, cells: usize) -> String {
     let full = if share.is_finite() {
         (share.clamp(0., 1.) * cells as f64).round() as usize
     } else {
@@ -266,7 +269,7 @@ pub fn bar(look: &Look, share: f64, cells: usize) -> String {
 }
 
 /// How a line of this weight looks.
-pub fn weight_style(look: &Look, weight: Weight) -> Style {
+pub fn weight_style(look: &Appearance, weight: Weight) -> Style {
     let theme = &look.theme;
     match weight {
         Weight::Normal => theme.text(),

@@ -1,13 +1,13 @@
 //! The panels of a run: what each chart draws, and one chart at full size.
 
-use super::super::app::{Desk, Next};
+use super::super::app::{Context, Next};
 use super::super::chart::{Chart, Curve, Scroll, Zoom};
 use super::super::keys::Action;
 use super::super::model::Expert;
 use super::super::series::Series;
 use super::super::session::Session;
 use super::super::text::{clean, number};
-use super::{Look, frame, header, put, run};
+use super::{Appearance, frame, header, put, run};
 use astill_core::run::event::Split;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -99,7 +99,7 @@ pub fn in_order(session: &Session) -> Vec<Panel> {
 }
 
 /// The lines of a panel's chart.
-fn curves<'a>(panel: Panel, session: &'a Session, look: &Look) -> Vec<Curve<'a>> {
+fn curves<'a>(panel: Panel, session: &'a Session, look: &Appearance) -> Vec<Curve<'a>> {
     let steps = &session.model.steps;
     let line = |i: usize, name: &'a str, series: &'a Series| {
         Curve::new(name, series, look.theme.series(i))
@@ -166,7 +166,7 @@ fn curves<'a>(panel: Panel, session: &'a Session, look: &Look) -> Vec<Curve<'a>>
     }
 }
 
-fn chart<'a>(panel: Panel, session: &'a Session, look: &'a Look) -> Chart<'a> {
+fn chart<'a>(panel: Panel, session: &'a Session, look: &'a Appearance) -> Chart<'a> {
     let view = CHARTS
         .iter()
         .position(|p| *p == panel)
@@ -185,7 +185,7 @@ fn chart<'a>(panel: Panel, session: &'a Session, look: &'a Look) -> Chart<'a> {
 }
 
 /// First and last step of a panel's lines.
-fn extent(panel: Panel, session: &Session, look: &Look) -> Option<(f64, f64)> {
+fn extent(panel: Panel, session: &Session, look: &Appearance) -> Option<(f64, f64)> {
     chart(panel, session, look).extent()
 }
 
@@ -210,17 +210,17 @@ fn title(panel: Panel, session: &Session) -> String {
 pub fn draw(
     buf: &mut Buffer,
     area: Rect,
-    desk: &Desk,
+    context: &Context,
     session: &Session,
     panel: Panel,
     focused: bool,
 ) {
-    let inner = frame(buf, area, &desk.look, &title(panel, session), focused);
-    let chart = chart(panel, session, &desk.look);
+    let inner = frame(buf, area, &context.look, &title(panel, session), focused);
+    let chart = chart(panel, session, &context.look);
     if chart.extent().is_some() {
         chart.render(inner, buf);
     } else {
-        put(buf, inner, 0, nothing_yet(panel), desk.look.theme.dim());
+        put(buf, inner, 0, nothing_yet(panel), context.look.theme.dim());
     }
 }
 
@@ -234,15 +234,15 @@ fn nothing_yet(panel: Panel) -> &'static str {
 }
 
 /// One chart on the whole screen, with what stands at the cursor.
-pub fn draw_full(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
-    let session = desk.session.as_ref()?;
+pub fn draw_full(buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+    let session = context.session.as_ref()?;
     let first = Rect { height: 1, ..area };
     put(
         buf,
         first,
         0,
         &header::in_a_line(session),
-        desk.look.theme.text(),
+        context.look.theme.text(),
     );
     let panel = session.focus();
     let view = CHARTS
@@ -255,7 +255,7 @@ pub fn draw_full(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> 
         height: area.height.saturating_sub(1 + read),
         ..area
     };
-    draw(buf, body, desk, session, panel, true);
+    draw(buf, body, context, session, panel, true);
     if let Some(cursor) = view.cursor {
         let row = Rect {
             y: area.bottom() - 1,
@@ -266,15 +266,15 @@ pub fn draw_full(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> 
             buf,
             row,
             0,
-            &reading(panel, session, &desk.look, cursor),
-            desk.look.theme.accent(),
+            &reading(panel, session, &context.look, cursor),
+            context.look.theme.accent(),
         );
     }
     None
 }
 
 /// "step 57: total 0.81, final 0.4"
-fn reading(panel: Panel, session: &Session, look: &Look, cursor: f64) -> String {
+fn reading(panel: Panel, session: &Session, look: &Appearance, cursor: f64) -> String {
     let of = if panel.is_of_experts() {
         "epoch"
     } else {
@@ -294,9 +294,9 @@ fn reading(panel: Panel, session: &Session, look: &Look, cursor: f64) -> String 
 }
 
 /// Keys of a chart at full size.
-pub fn act(action: Action, desk: &mut Desk) -> Next {
-    let look = desk.look;
-    let Some(session) = &mut desk.session else {
+pub fn act(action: Action, context: &mut Context) -> Next {
+    let look = context.look;
+    let Some(session) = &mut context.session else {
         return Next::Close;
     };
     let panel = session.focus();
@@ -333,7 +333,7 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
             session.chosen = Some(order[(at + by) % order.len()]);
             Next::Stay
         }
-        _ => run::act(action, desk),
+        _ => run::act(action, context),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The choice of a checkpoint to go back to.
 
-use super::super::app::{Desk, Layer, Next};
+use super::super::app::{Context, Layer, Next};
 use super::super::backend::Command;
 use super::super::keys::Action;
 use super::super::model::Weight;
@@ -24,7 +24,7 @@ impl RollBack {
         self.steps = Some(steps);
     }
 
-    pub fn act(&mut self, action: Action, desk: &mut Desk) -> Next {
+    pub fn act(&mut self, action: Action, context: &mut Context) -> Next {
         let steps = self.steps.as_deref().unwrap_or_default();
         let last = steps.len().saturating_sub(1);
         self.selected = match action {
@@ -32,18 +32,18 @@ impl RollBack {
             Action::Down => (self.selected + 1).min(last),
             Action::First => 0,
             Action::Last => last,
-            Action::Open => return self.chosen(desk),
+            Action::Open => return self.chosen(context),
             _ => return Next::Close,
         };
         Next::Stay
     }
 
-    fn chosen(&self, desk: &mut Desk) -> Next {
+    fn chosen(&self, context: &mut Context) -> Next {
         let (Some(session), Some(&step)) = (
-            &desk.session,
+            &context.session,
             self.steps.iter().flatten().nth(self.selected),
         ) else {
-            desk.say(Weight::Warning, "There is no checkpoint to go back to.");
+            context.say(Weight::Warning, "There is no checkpoint to go back to.");
             return Next::Close;
         };
         let now = session.model.step;
@@ -59,13 +59,13 @@ impl RollBack {
         )))
     }
 
-    pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
-        let session = desk.session.as_ref()?;
+    pub fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+        let session = context.session.as_ref()?;
         let steps = self.steps.as_deref().unwrap_or_default();
         let inner = popup(
             buf,
             area,
-            &desk.look,
+            &context.look,
             "Go back to a checkpoint",
             60,
             (steps.len() as u16).clamp(1, 15) + 2,
@@ -76,7 +76,7 @@ impl RollBack {
             } else {
                 "Looking for checkpoints .."
             };
-            put(buf, inner, 0, text, desk.look.theme.dim());
+            put(buf, inner, 0, text, context.look.theme.dim());
         }
         let skip = scrolled(self.selected, steps.len(), inner.height.into());
         for (row, (i, step)) in (0..inner.height).zip(steps.iter().enumerate().skip(skip)) {
@@ -103,10 +103,16 @@ impl RollBack {
                     inner,
                     row,
                     &format!(">{text}"),
-                    desk.look.theme.selected(),
+                    context.look.theme.selected(),
                 );
             } else {
-                put_row(buf, inner, row, &format!(" {text}"), desk.look.theme.text());
+                put_row(
+                    buf,
+                    inner,
+                    row,
+                    &format!(" {text}"),
+                    context.look.theme.text(),
+                );
             }
         }
         None

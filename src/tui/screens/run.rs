@@ -1,17 +1,17 @@
 //! The screen of a run: how it stands, its charts, its pictures, its log; and its result when it is
 //! done.
 
-use super::super::app::{Desk, Effect, Layer, Next};
+use super::super::app::{Context, Effect, Layer, Next};
 use super::super::backend::Command;
 use super::super::keys::Action;
 use super::super::model::{State, Weight};
-use super::super::session::{Session, Standing};
+use super::super::session::{RunStatus, Session};
 use super::super::text::{clean, wrap};
 use super::panel::{self, CHARTS, Panel};
 use super::{
     Confirm, Log, RollBack, Samples, Then, Tweak, frame, header, log, put, samples, weight_style,
 };
-use astill_core::run::event::{Labels, What};
+use astill_core::run::event::{EventKind, ImageSet};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -116,31 +116,39 @@ fn share(length: u16, i: usize, parts: usize) -> u16 {
     (usize::from(length) * i / parts) as u16
 }
 
-pub fn draw(buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
-    let session = desk.session.as_ref()?;
+pub fn draw(buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+    let session = context.session.as_ref()?;
     let plan = plan(area, session);
-    header::draw(buf, plan.header, desk, session);
+    header::draw(buf, plan.header, context, session);
     for (panel, place) in plan.panels {
         let focused = session.focus() == panel;
         match panel {
-            Panel::Pictures => draw_pictures(buf, place, desk, session, focused),
-            Panel::Log => draw_log(buf, place, desk, session, focused),
-            chart => panel::draw(buf, place, desk, session, chart, focused),
+            Panel::Pictures => draw_pictures(buf, place, context, session, focused),
+            Panel::Log => draw_log(buf, place, context, session, focused),
+            chart => panel::draw(buf, place, context, session, chart, focused),
         }
     }
     None
 }
 
-fn draw_pictures(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focused: bool) {
-    let theme = &desk.look.theme;
+fn draw_pictures(
+    buf: &mut Buffer,
+    area: Rect,
+    context: &Context,
+    session: &Session,
+    focused: bool,
+) {
+    let theme = &context.look.theme;
     let (ready, latest) = session.latest_picture();
     let title = ready.map_or_else(
         || Panel::Pictures.title().into(),
         |(s, _)| format!("Images, step {}", s.step),
     );
-    let inner = frame(buf, area, &desk.look, &title, focused);
+    let inner = frame(buf, area, &context.look, &title, focused);
     match (ready, latest.and_then(|s| session.pictures.get(s))) {
-        (Some((_, picture)), _) => samples::draw_overview(buf, inner, &desk.look, picture, session),
+        (Some((_, picture)), _) => {
+            samples::draw_overview(buf, inner, &context.look, picture, session)
+        }
         (None, Some(Err(problem))) => {
             for (row, line) in (0..inner.height).zip(wrap(&clean(problem), inner.width.into())) {
                 put(buf, inner, row, &line, theme.warn());
@@ -168,7 +176,7 @@ fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
     if let Some(table) = astill_core::headless::table(finished) {
         return table.lines().map(|l| (clean(l), Weight::Normal)).collect();
     }
-    let What::RunFinished { reason, .. } = finished else {
+    let EventKind::RunFinished { reason, .. } = finished else {
         return Vec::new();
     };
     let weight = if session.model.state == State::Failed {
@@ -182,7 +190,7 @@ fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
         .collect()
 }
 
-fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focused: bool) {
+fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Session, focused: bool) {
     let ending = ending_lines(session, usize::from(area.width).saturating_sub(2));
     let title = match session.model.state {
         _ if ending.is_empty() => "Log",
@@ -190,32 +198,35 @@ fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focuse
         State::Failed => "Why it failed",
         _ => "Stopped",
     };
-    let inner = frame(buf, area, &desk.look, title, focused);
+    let inner = frame(buf, area, &context.look, title, focused);
     let mut used = 0;
     for (text, weight) in ending.iter().take(inner.height.into()) {
         // the first row of results is what it was all about
         let is_headline = text
             .trim_start()
-            .starts_with(&Labels::Distilled.to_string());
+            .starts_with(&ImageSet::Distilled.to_string());
         let style = if is_headline {
-            desk.look.theme.good()
+            context.look.theme.good()
         } else {
-            weight_style(&desk.look, *weight)
+            weight_style(&context.look, *weight)
         };
         put(buf, inner, used, text, style);
         used += 1;
     }
-    if session.standing() == Standing::Gone {
+    if session.standing() == RunStatus::Gone {
         let text = "The engine is gone without a word; Space starts a new one, which goes on from \
                     the last checkpoint.";
         for line in wrap(text, inner.width.into()) {
-            put(buf, inner, used, &line, desk.look.theme.bad());
+            put(buf, inner, used, &line, context.look.theme.bad());
             used += 1;
         }
     }
-    if matches!(session.standing(), Standing::Elsewhere | Standing::Perhaps) {
+    if matches!(
+        session.standing(),
+        RunStatus::Elsewhere | RunStatus::MaybeRemote
+    ) {
         for line in wrap(&clean(&session.why_no_engine()), inner.width.into()) {
-            put(buf, inner, used, &line, desk.look.theme.warn());
+            put(buf, inner, used, &line, context.look.theme.warn());
             used += 1;
         }
     }
@@ -236,16 +247,16 @@ fn draw_log(buf: &mut Buffer, area: Rect, desk: &Desk, session: &Session, focuse
             rest,
             0,
             "Waiting for the engine's first words ..",
-            desk.look.theme.dim(),
+            context.look.theme.dim(),
         );
     }
-    log::draw_lines(buf, rest, desk, &lines, false);
+    log::draw_lines(buf, rest, context, &lines, false);
 }
 
 /// Keys of the run's screen, and of a chart at full size for what is not about the chart.
-pub fn act(action: Action, desk: &mut Desk) -> Next {
-    let size = desk.size;
-    let Some(session) = &mut desk.session else {
+pub fn act(action: Action, context: &mut Context) -> Next {
+    let size = context.size;
+    let Some(session) = &mut context.session else {
         return Next::Close;
     };
     let focus = session.focus();
@@ -254,28 +265,28 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
         Action::Back | Action::Escape => return Next::Close,
         Action::Open | Action::FullSize => {
             return match focus {
-                Panel::Pictures => open_samples(desk),
+                Panel::Pictures => open_samples(context),
                 Panel::Log => Next::Push(Layer::Log(Log::default())),
                 _ => Next::Push(Layer::Chart),
             };
         }
-        Action::Samples => return open_samples(desk),
+        Action::Samples => return open_samples(context),
         Action::Log => return Next::Push(Layer::Log(Log::default())),
-        Action::Tweak => return open_tweak(desk),
+        Action::Tweak => return open_tweak(context),
         Action::RollBack => {
             if !session.is_live() {
                 let why = session.why_no_engine();
-                desk.say(Weight::Warning, &why);
+                context.say(Weight::Warning, &why);
                 return Next::Stay;
             }
             let run = session.run.clone();
-            desk.effects.push(Effect::Checkpoints(run));
+            context.effects.push(Effect::Checkpoints(run));
             return Next::Push(Layer::RollBack(RollBack::default()));
         }
         Action::Stop => {
             if !session.is_live() {
                 let why = session.why_no_engine();
-                desk.say(Weight::Warning, &why);
+                context.say(Weight::Warning, &why);
                 return Next::Stay;
             }
             let text = "It writes a checkpoint first and can be resumed later.";
@@ -288,10 +299,10 @@ pub fn act(action: Action, desk: &mut Desk) -> Next {
                 then,
             )));
         }
-        Action::Pause => return pause(desk),
-        Action::Checkpoint => desk.send(Command::Checkpoint),
-        Action::Evaluate => desk.send(Command::Evaluate),
-        Action::Ascii => desk.look.ascii_pictures = !desk.look.ascii_pictures,
+        Action::Pause => return pause(context),
+        Action::Checkpoint => context.send(Command::Checkpoint),
+        Action::Evaluate => context.send(Command::Evaluate),
+        Action::Ascii => context.look.ascii_pictures = !context.look.ascii_pictures,
         Action::LogScale => {
             if let Some(view) = session.view(focus) {
                 *view = view.toggle_log();
@@ -317,9 +328,9 @@ fn body(size: (u16, u16)) -> Rect {
 }
 
 /// Gives the focus to the panel at this place.
-pub fn click(desk: &mut Desk, column: u16, row: u16) {
-    let area = body(desk.size);
-    let Some(session) = desk
+pub fn click(context: &mut Context, column: u16, row: u16) {
+    let area = body(context.size);
+    let Some(session) = context
         .session
         .as_mut()
         .filter(|_| area.width >= 40 && area.height >= 9)
@@ -337,18 +348,18 @@ pub fn click(desk: &mut Desk, column: u16, row: u16) {
 }
 
 /// Pauses, goes on, or starts a new engine where there is none.
-fn pause(desk: &mut Desk) -> Next {
-    let Some(session) = &desk.session else {
+fn pause(context: &mut Context) -> Next {
+    let Some(session) = &context.session else {
         return Next::Stay;
     };
     match session.standing() {
-        Standing::Said(State::Paused) => desk.send(Command::Resume),
-        Standing::Said(State::Done) => desk.say(Weight::Normal, "The run is done."),
-        Standing::Elsewhere => {
+        RunStatus::Reported(State::Paused) => context.send(Command::Resume),
+        RunStatus::Reported(State::Done) => context.say(Weight::Normal, "The run is done."),
+        RunStatus::Elsewhere => {
             let why = session.why_no_engine();
-            desk.say(Weight::Warning, &why);
+            context.say(Weight::Warning, &why);
         }
-        Standing::Perhaps => {
+        RunStatus::MaybeRemote => {
             let host = session.host();
             let text = format!(
                 "The latest one was on {host} and has not said that it ended. Two at work at once \
@@ -360,33 +371,33 @@ fn pause(desk: &mut Desk) -> Next {
                 Then::Resume,
             )));
         }
-        Standing::Said(State::Stopped | State::Failed) | Standing::Gone => desk.resume(),
-        Standing::Said(State::Waiting | State::Running | State::Stopping) => {
-            desk.send(Command::Pause)
+        RunStatus::Reported(State::Stopped | State::Failed) | RunStatus::Gone => context.resume(),
+        RunStatus::Reported(State::Waiting | State::Running | State::Stopping) => {
+            context.send(Command::Pause)
         }
     }
     Next::Stay
 }
 
-fn open_samples(desk: &mut Desk) -> Next {
-    let Some(session) = &desk.session else {
+fn open_samples(context: &mut Context) -> Next {
+    let Some(session) = &context.session else {
         return Next::Stay;
     };
     if session.model.samples.is_empty() {
-        desk.say(Weight::Normal, "There are no pictures yet.");
+        context.say(Weight::Normal, "There are no pictures yet.");
         return Next::Stay;
     }
     Next::Push(Layer::Samples(Samples::default()))
 }
 
-fn open_tweak(desk: &mut Desk) -> Next {
-    let Some(session) = &desk.session else {
+fn open_tweak(context: &mut Context) -> Next {
+    let Some(session) = &context.session else {
         return Next::Stay;
     };
     let tweak = Tweak::of(session);
     if session.profile.is_none() {
         let run = session.run.clone();
-        desk.effects.push(Effect::Profile(run));
+        context.effects.push(Effect::Profile(run));
     }
     Next::Push(Layer::Tweak(tweak))
 }

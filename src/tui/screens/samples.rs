@@ -1,13 +1,13 @@
 //! The synthetic images: a gallery by class, one image large beside what it started from, and the
 //! steps between.
 
-use super::super::app::{Desk, Next};
+use super::super::app::{Context, Next};
 use super::super::keys::Action;
 use super::super::model::{Model, Sample};
 use super::super::picture::{Picture, PictureView};
 use super::super::session::Session;
 use super::super::text::{clean, fit, wrap};
-use super::{Look, frame, put};
+use super::{Appearance, frame, put};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::Widget;
@@ -62,7 +62,7 @@ impl Samples {
             .chain(model.samples.first().filter(|_| self.zoomed))
     }
 
-    pub fn act(&mut self, action: Action, desk: &mut Desk) -> Next {
+    pub fn act(&mut self, action: Action, context: &mut Context) -> Next {
         match action {
             Action::Back | Action::Escape if self.zoomed => {
                 self.zoomed = false;
@@ -74,14 +74,14 @@ impl Samples {
                 return Next::Stay;
             }
             Action::Ascii => {
-                desk.look.ascii_pictures = !desk.look.ascii_pictures;
+                context.look.ascii_pictures = !context.look.ascii_pictures;
                 return Next::Stay;
             }
             Action::ZoomIn => self.tile = (self.tile + 1).min(TILES.len() - 1),
             Action::ZoomOut => self.tile = self.tile.saturating_sub(1),
             _ => {}
         }
-        let Some(session) = &desk.session else {
+        let Some(session) = &context.session else {
             return Next::Close;
         };
         match action {
@@ -89,7 +89,7 @@ impl Samples {
             Action::Right => self.scrub(&session.model, 1),
             Action::First => self.step = session.model.samples.first().map(|s| s.step),
             Action::Last => self.step = None,
-            _ => self.select(action, session, desk.size),
+            _ => self.select(action, session, context.size),
         }
         Next::Stay
     }
@@ -174,12 +174,12 @@ impl Samples {
         }
     }
 
-    pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
-        let session = desk.session.as_ref()?;
-        let theme = &desk.look.theme;
+    pub fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+        let session = context.session.as_ref()?;
+        let theme = &context.look.theme;
         let samples = &session.model.samples;
         let Some(sample) = self.current(&session.model) else {
-            let inner = frame(buf, area, &desk.look, "Samples", true);
+            let inner = frame(buf, area, &context.look, "Samples", true);
             put(buf, inner, 0, "There are no pictures yet.", theme.dim());
             return None;
         };
@@ -198,7 +198,7 @@ impl Samples {
             at + 1,
             samples.len()
         );
-        let inner = frame(buf, area, &desk.look, &title, true);
+        let inner = frame(buf, area, &context.look, &title, true);
         match session.pictures.get(sample) {
             None => put(buf, inner, 0, "Reading ..", theme.dim()),
             Some(Err(problem)) => {
@@ -207,8 +207,10 @@ impl Samples {
                     put(buf, inner, row, &line, theme.warn());
                 }
             }
-            Some(Ok(picture)) if self.zoomed => self.draw_one(buf, inner, desk, session, picture),
-            Some(Ok(picture)) => self.draw_gallery(buf, inner, desk, session, picture),
+            Some(Ok(picture)) if self.zoomed => {
+                self.draw_one(buf, inner, context, session, picture)
+            }
+            Some(Ok(picture)) => self.draw_gallery(buf, inner, context, session, picture),
         }
         None
     }
@@ -217,11 +219,11 @@ impl Samples {
         &self,
         buf: &mut Buffer,
         area: Rect,
-        desk: &Desk,
+        context: &Context,
         session: &Session,
         picture: &Picture,
     ) {
-        let theme = &desk.look.theme;
+        let theme = &context.look.theme;
         let grid = self.grid(
             picture,
             session,
@@ -263,7 +265,7 @@ impl Samples {
                     height: place.height.saturating_sub(1),
                     ..place
                 };
-                draw_tile(buf, place, &desk.look, picture, side, (*class, *image));
+                draw_tile(buf, place, &context.look, picture, side, (*class, *image));
             }
         }
         let pages = grid.rows.len().div_ceil(grid.per_page);
@@ -276,11 +278,11 @@ impl Samples {
         &self,
         buf: &mut Buffer,
         area: Rect,
-        desk: &Desk,
+        context: &Context,
         session: &Session,
         picture: &Picture,
     ) {
-        let theme = &desk.look.theme;
+        let theme = &context.look.theme;
         let side = side(picture, session);
         let (class, image) = self.selected;
         let heading = format!(
@@ -331,7 +333,7 @@ impl Samples {
                 ..place
             };
             match picture {
-                Some(picture) => draw_tile(buf, place, &desk.look, picture, side, self.selected),
+                Some(picture) => draw_tile(buf, place, &context.look, picture, side, self.selected),
                 None => put(buf, place, 0, "Reading ..", theme.dim()),
             }
         }
@@ -373,7 +375,7 @@ fn class_name(session: &Session, class: usize) -> String {
 fn draw_tile(
     buf: &mut Buffer,
     area: Rect,
-    look: &Look,
+    look: &Appearance,
     picture: &Picture,
     side: usize,
     (class, image): (usize, usize),
@@ -393,7 +395,7 @@ fn draw_tile(
 pub fn draw_overview(
     buf: &mut Buffer,
     area: Rect,
-    look: &Look,
+    look: &Appearance,
     picture: &Picture,
     session: &Session,
 ) {

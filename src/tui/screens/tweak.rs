@@ -1,7 +1,7 @@
 //! The settings that can be changed while the run goes on: what each may be, and what the engine
 //! said to a change.
 
-use super::super::app::{Desk, Next};
+use super::super::app::{Context, Next};
 use super::super::backend::Command;
 use super::super::keys::Action;
 use super::super::line::Line;
@@ -63,12 +63,12 @@ impl Tweak {
         self.answer = Some((weight, text));
     }
 
-    pub fn act(&mut self, action: Action, desk: &mut Desk) -> Next {
+    pub fn act(&mut self, action: Action, context: &mut Context) -> Next {
         let last = self.keys.len().saturating_sub(1);
-        let page = usize::from(desk.size.1 / 2).max(1);
+        let page = usize::from(context.size.1 / 2).max(1);
         if let Some(line) = &mut self.line {
             match action {
-                Action::Open => self.send(desk),
+                Action::Open => self.send(context),
                 Action::Up | Action::Down => {
                     let choices: &[&str] = match self.keys.get(self.selected).map(|k| k.range) {
                         Some(Range::Switch) => &["false", "true"],
@@ -97,7 +97,7 @@ impl Tweak {
             Action::First => 0,
             Action::Last => last,
             Action::Open => {
-                self.edit(desk);
+                self.edit(context);
                 self.selected
             }
             _ => return Next::Close,
@@ -105,11 +105,13 @@ impl Tweak {
         Next::Stay
     }
 
-    fn edit(&mut self, desk: &mut Desk) {
-        let Some(session) = &desk.session else { return };
+    fn edit(&mut self, context: &mut Context) {
+        let Some(session) = &context.session else {
+            return;
+        };
         if !session.is_live() {
             let why = session.why_no_engine();
-            return desk.say(Weight::Warning, &why);
+            return context.say(Weight::Warning, &why);
         }
         if let (Some(profile), Some(key)) = (&session.profile, self.keys.get(self.selected)) {
             self.line = Some(Line::new(value(profile, key)));
@@ -126,14 +128,14 @@ impl Tweak {
         ))
     }
 
-    fn send(&mut self, desk: &mut Desk) {
+    fn send(&mut self, context: &mut Context) {
         let Some(edit) = self.edit_text() else { return };
         self.line = None;
         self.answer = Some((
             Weight::Normal,
             format!("set {edit}: sent, waiting for the answer"),
         ));
-        desk.send(Command::Set { edit });
+        context.send(Command::Set { edit });
     }
 
     /// Why the value that is being written will be refused.
@@ -142,16 +144,16 @@ impl Tweak {
         profile.edited(&edit).err().map(|e| clean(&e.to_string()))
     }
 
-    pub fn draw(&self, buf: &mut Buffer, area: Rect, desk: &Desk) -> Option<Position> {
+    pub fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
         /// Rows under the list: meaning, range, answer.
         const BELOW: u16 = 6;
-        let theme = &desk.look.theme;
-        let session = desk.session.as_ref()?;
+        let theme = &context.look.theme;
+        let session = context.session.as_ref()?;
         let keys = &self.keys;
         let inner = popup(
             buf,
             area,
-            &desk.look,
+            &context.look,
             "Tweak: what can change while the run goes on",
             COLUMNS,
             keys.len() as u16 + BELOW + 2,
@@ -216,7 +218,13 @@ impl Tweak {
             height: below,
             width: inner.width.saturating_sub(2),
         };
-        self.draw_foot(buf, foot, desk, profile, keys.get(self.selected).copied());
+        self.draw_foot(
+            buf,
+            foot,
+            context,
+            profile,
+            keys.get(self.selected).copied(),
+        );
         cursor
     }
 
@@ -225,11 +233,11 @@ impl Tweak {
         &self,
         buf: &mut Buffer,
         area: Rect,
-        desk: &Desk,
+        context: &Context,
         profile: &Profile,
         key: Option<&Key>,
     ) {
-        let theme = &desk.look.theme;
+        let theme = &context.look.theme;
         let Some(key) = key else { return };
         let cells = usize::from(area.width);
         let mut lines: Vec<_> = wrap(&clean(key.meaning), cells)
@@ -239,7 +247,9 @@ impl Tweak {
         lines.push((format!("Expected: {}", clean(&key.expected())), theme.dim()));
         let said = match (self.problem(profile), &self.answer) {
             (Some(problem), _) => Some((problem, theme.warn())),
-            (None, Some((weight, text))) => Some((text.clone(), weight_style(&desk.look, *weight))),
+            (None, Some((weight, text))) => {
+                Some((text.clone(), weight_style(&context.look, *weight)))
+            }
             _ => None,
         };
         if let Some((text, style)) = said {

@@ -2,9 +2,9 @@
 
 use super::stage::*;
 use crate::tui::model::{Model, State, Weight};
-use astill_core::run::event::{CommandStatus, Event, Labels, Phase, What};
+use astill_core::run::event::{CommandStatus, Event, EventKind, ImageSet, Phase};
 
-fn after(whats: Vec<What>) -> Model {
+fn after(whats: Vec<EventKind>) -> Model {
     let mut model = Model::new();
     events(whats).iter().for_each(|e| model.apply(e));
     model
@@ -14,7 +14,7 @@ fn after(whats: Vec<What>) -> Model {
 fn steps_done_again_take_the_place_of_the_old_ones() {
     let mut life = a_run("r", 60);
     life.push(started("r", 50, 100));
-    life.push(What::Phase {
+    life.push(EventKind::Phase {
         name: Phase::Distill,
     });
     life.extend((51..=55).map(|step| distilled(step, 9.)));
@@ -34,7 +34,7 @@ fn steps_done_again_take_the_place_of_the_old_ones() {
 #[test]
 fn a_roll_back_forgets_what_came_after() {
     let mut life = a_run("r", 100);
-    life.push(What::Command {
+    life.push(EventKind::Command {
         command: "roll_back 50".into(),
         status: CommandStatus::Accepted,
         reason: None,
@@ -58,11 +58,11 @@ fn a_roll_back_forgets_what_came_after() {
 fn the_headline_at_the_end_leaves_the_curve_alone() {
     let mut life = a_run("r", 100);
     life.extend([
-        What::Phase {
+        EventKind::Phase {
             name: Phase::Evaluate,
         },
-        evaluation(50, Labels::Distilled, 64.5),
-        evaluation(50, Labels::Random, 27.),
+        evaluation(50, ImageSet::Distilled, 64.5),
+        evaluation(50, ImageSet::Random, 27.),
     ]);
     life.push(finished());
     let model = after(life);
@@ -72,14 +72,14 @@ fn the_headline_at_the_end_leaves_the_curve_alone() {
         model
             .baselines()
             .iter()
-            .any(|b| b.labels == Labels::Random && b.mean == 26.1)
+            .any(|b| b.labels == ImageSet::Random && b.mean == 26.1)
     );
     assert_eq!((model.state, model.results().len()), (State::Done, 3));
 }
 
 #[test]
 fn commands_and_their_changes_are_kept() {
-    let command = |name: &str, status, from: Option<u64>, to: Option<u64>| What::Command {
+    let command = |name: &str, status, from: Option<u64>, to: Option<u64>| EventKind::Command {
         command: name.into(),
         status,
         reason: None,
@@ -113,10 +113,10 @@ fn commands_and_their_changes_are_kept() {
 fn experts_from_the_store_and_trained_ones_look_the_same() {
     let trained = after((0..5).map(|e| epoch(0, e)).collect());
     let records = (0..5).map(|e| match epoch(0, e) {
-        What::ExpertEpoch { record, .. } => record,
+        EventKind::ExpertEpoch { record, .. } => record,
         _ => unreachable!(),
     });
-    let found = after(vec![What::ExpertFound {
+    let found = after(vec![EventKind::ExpertFound {
         expert: 0,
         store: "k".into(),
         epochs: records.collect(),
@@ -137,7 +137,7 @@ fn experts_from_the_store_and_trained_ones_look_the_same() {
 
 #[test]
 fn progress_ends_with_what_it_was_about_and_tells_how_long_it_takes() {
-    let work = |done| What::Progress {
+    let work = |done| EventKind::Progress {
         what: "batches".into(),
         done,
         total: 10,
@@ -146,7 +146,7 @@ fn progress_ends_with_what_it_was_about_and_tells_how_long_it_takes() {
         started("r", 0, 100),
         work(2),
         work(4),
-        What::Memory {
+        EventKind::Memory {
             host_mib: 1,
             device_mib: None,
         },
@@ -157,7 +157,7 @@ fn progress_ends_with_what_it_was_about_and_tells_how_long_it_takes() {
 
 #[test]
 fn a_warning_outlives_a_flood_of_steps() {
-    let mut life = vec![What::Warning {
+    let mut life = vec![EventKind::Warning {
         message: "look here".into(),
     }];
     life.extend((1..=20_000).map(|step| distilled(step, 1.)));
@@ -178,7 +178,7 @@ fn a_million_steps_are_taken_in_little_memory_and_time() {
     };
     for n in 1..=1_000_000_u64 {
         event.seq = n;
-        if let What::DistillStep {
+        if let EventKind::DistillStep {
             step,
             matching_loss,
             ..

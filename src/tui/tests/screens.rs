@@ -1,11 +1,11 @@
 //! Every screen, as it looks.
 
 use super::stage::*;
-use crate::tui::app::{Batch, Look, Message};
+use crate::tui::app::{Appearance, Batch, Message};
 use crate::tui::backend::RunState;
 use crate::tui::colour::Depth;
 use crate::tui::theme::Theme;
-use astill_core::run::event::{Status, What};
+use astill_core::run::event::{EventKind, Status};
 use ratatui::style::Modifier;
 
 const SIZES: [(u16, u16); 6] = [(1, 1), (20, 5), (40, 10), (80, 24), (120, 40), (200, 60)];
@@ -194,7 +194,7 @@ fn numbers_that_are_none_and_a_spike_among_a_million() {
     stage.keys(&["f", "Left", "y", "m"]);
     stage.screen();
 
-    let session = stage.app.desk.session.as_mut().unwrap();
+    let session = stage.app.context.session.as_mut().unwrap();
     for n in 61..=1_000_000 {
         let loss = if n == 600_000 { 1e4 } else { 0.5 };
         session.model.steps.matching_loss.push(f64::from(n), loss);
@@ -217,7 +217,7 @@ fn names_from_outside_cannot_harm_the_screen() {
         2,
         dataset(&["\x1b[2Jx", "漢字漢字漢字漢字漢字", "triangle", "cross"]),
     );
-    life.push(What::Warning {
+    life.push(EventKind::Warning {
         message: nasty.into(),
     });
     let mut stage = Stage::run((80, 24), nasty, life);
@@ -254,7 +254,7 @@ fn names_from_outside_cannot_harm_the_screen() {
 #[test]
 fn a_failed_run_says_why() {
     let mut life = a_run("r", 57);
-    let What::RunFinished {
+    let EventKind::RunFinished {
         best_step,
         best_validation,
         results,
@@ -271,7 +271,7 @@ fn a_failed_run_says_why() {
          distill.lr_student"
             .into(),
     );
-    life.push(What::RunFinished {
+    life.push(EventKind::RunFinished {
         status: Status::Failed,
         reason,
         best_step,
@@ -304,7 +304,7 @@ fn the_selection_is_seen_at_every_depth_of_colour() {
         Depth::Ansi256,
         Depth::TrueColor,
     ] {
-        let look = Look {
+        let look = Appearance {
             theme: Theme::new(depth, true),
             ..LOOK
         };
@@ -334,7 +334,7 @@ fn the_selection_is_seen_at_every_depth_of_colour() {
 
 #[test]
 fn a_terminal_of_ascii_gets_ascii() {
-    let look = Look {
+    let look = Appearance {
         theme: Theme::new(Depth::Never, true),
         ..LOOK
     };

@@ -1,6 +1,6 @@
 //! A stage for the app: runs as events, a program behind it that is made up, and keys.
 
-use crate::tui::app::{App, Batch, Effect, Look, Message};
+use crate::tui::app::{App, Appearance, Batch, Effect, Message};
 use crate::tui::backend::{
     Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary,
 };
@@ -10,7 +10,7 @@ use crate::tui::theme::Theme;
 use astill_core::EpochRecord;
 use astill_core::profile::{self, Profile};
 use astill_core::run::event::{
-    CommandStatus, Event, Headline, Labels, Perturbation, Phase, Split, Status, What,
+    CommandStatus, Event, EventKind, Headline, ImageSet, Perturbation, Phase, Split, Status,
 };
 use astill_core::run::{EngineAt, RunDir};
 use astill_core::{Error, Result};
@@ -20,7 +20,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use std::sync::Mutex;
 
-pub const LOOK: Look = Look {
+pub const LOOK: Appearance = Appearance {
     theme: Theme::new(Depth::TrueColor, false),
     ascii_pictures: false,
     read_only: false,
@@ -29,7 +29,7 @@ pub const LOOK: Look = Look {
 pub const MIDNIGHT: f64 = 1_767_225_600.;
 
 /// Events, numbered and a second apart.
-pub fn events(whats: Vec<What>) -> Vec<Event> {
+pub fn events(whats: Vec<EventKind>) -> Vec<Event> {
     let time = |i: u64| {
         format!(
             "2026-01-01T{:02}:{:02}:{:02}.000Z",
@@ -48,8 +48,8 @@ pub fn events(whats: Vec<What>) -> Vec<Event> {
         .collect()
 }
 
-pub fn started(name: &str, step: u64, iterations: u64) -> What {
-    What::RunStarted {
+pub fn started(name: &str, step: u64, iterations: u64) -> EventKind {
+    EventKind::RunStarted {
         run: name.into(),
         profile: "shapes".into(),
         seed: 0,
@@ -64,9 +64,9 @@ pub fn started(name: &str, step: u64, iterations: u64) -> What {
     }
 }
 
-pub fn dataset(classes: &[&str]) -> What {
+pub fn dataset(classes: &[&str]) -> EventKind {
     let classes = classes.iter().map(|c| c.to_string()).collect();
-    What::Dataset {
+    EventKind::Dataset {
         classes,
         train: 1800,
         validation: 200,
@@ -76,7 +76,7 @@ pub fn dataset(classes: &[&str]) -> What {
     }
 }
 
-pub fn epoch(expert: u64, epoch: u64) -> What {
+pub fn epoch(expert: u64, epoch: u64) -> EventKind {
     let e = epoch as f64;
     let record = EpochRecord {
         train_loss: 2. / (e + 1.),
@@ -89,7 +89,7 @@ pub fn epoch(expert: u64, epoch: u64) -> What {
         curvature: (epoch > 0).then_some(2. / (e + 1.) + expert as f64 * 0.1),
         tortuosity: 1.2,
     };
-    What::ExpertEpoch {
+    EventKind::ExpertEpoch {
         expert,
         epoch,
         record,
@@ -97,8 +97,8 @@ pub fn epoch(expert: u64, epoch: u64) -> What {
     }
 }
 
-pub fn distilled(step: u64, loss: f64) -> What {
-    What::DistillStep {
+pub fn distilled(step: u64, loss: f64) -> EventKind {
+    EventKind::DistillStep {
         step,
         expert: 0,
         start_epoch: 1,
@@ -118,8 +118,8 @@ pub fn distilled(step: u64, loss: f64) -> What {
     }
 }
 
-pub fn evaluation(step: u64, labels: Labels, mean: f64) -> What {
-    What::Evaluation {
+pub fn evaluation(step: u64, labels: ImageSet, mean: f64) -> EventKind {
+    EventKind::Evaluation {
         step,
         network: "convnet".into(),
         labels,
@@ -130,7 +130,7 @@ pub fn evaluation(step: u64, labels: Labels, mean: f64) -> What {
     }
 }
 
-pub fn finished() -> What {
+pub fn finished() -> EventKind {
     let result = |labels, mean| Headline {
         network: "convnet".into(),
         labels,
@@ -138,15 +138,15 @@ pub fn finished() -> What {
         std: 0.5,
         values: vec![mean; 5],
     };
-    What::RunFinished {
+    EventKind::RunFinished {
         status: Status::Done,
         reason: None,
         best_step: Some(100),
         best_validation: Some(61.),
         results: vec![
-            result(Labels::Distilled, 64.5),
-            result(Labels::Random, 26.1),
-            result(Labels::Representative, 31.),
+            result(ImageSet::Distilled, 64.5),
+            result(ImageSet::Random, 26.1),
+            result(ImageSet::Representative, 31.),
         ],
         paper_style_max: Some(65.),
         file: Some("distilled/best.safetensors".into()),
@@ -156,44 +156,48 @@ pub fn finished() -> What {
 
 /// A run up to and with `steps` distillation steps of 100, with two experts and pictures every 25
 /// steps.
-pub fn a_run(name: &str, steps: u64) -> Vec<What> {
+pub fn a_run(name: &str, steps: u64) -> Vec<EventKind> {
     let mut all = vec![
         started(name, 0, 100),
-        What::Phase { name: Phase::Data },
+        EventKind::Phase { name: Phase::Data },
         dataset(&["circle", "square", "triangle", "cross"]),
-        What::Phase {
+        EventKind::Phase {
             name: Phase::Experts,
         },
     ];
     all.extend((0..2).flat_map(|expert| (0..5).map(move |e| epoch(expert, e))));
-    all.push(What::Phase { name: Phase::Init });
-    all.push(What::Samples {
+    all.push(EventKind::Phase { name: Phase::Init });
+    all.push(EventKind::Samples {
         step: 0,
         file: "samples/step_00000.png".into(),
     });
-    all.push(evaluation(0, Labels::Random, 26.1));
-    all.push(evaluation(0, Labels::Representative, 31.));
-    all.push(What::Phase {
+    all.push(evaluation(0, ImageSet::Random, 26.1));
+    all.push(evaluation(0, ImageSet::Representative, 31.));
+    all.push(EventKind::Phase {
         name: Phase::Distill,
     });
     for step in 1..=steps {
         all.push(distilled(step, 0.3 + 0.7 * (-(step as f64) / 30.).exp()));
         if step % 25 == 0 {
-            all.push(What::Samples {
+            all.push(EventKind::Samples {
                 step,
                 file: format!("samples/step_{step:05}.png"),
             });
         }
         if step % 50 == 0 {
-            all.push(What::Checkpoint {
+            all.push(EventKind::Checkpoint {
                 step,
                 file: format!("checkpoints/step_{step:05}.safetensors"),
             });
-            all.push(What::Memory {
+            all.push(EventKind::Memory {
                 host_mib: 612,
                 device_mib: None,
             });
-            all.push(evaluation(step, Labels::Distilled, 40. + step as f64 / 5.));
+            all.push(evaluation(
+                step,
+                ImageSet::Distilled,
+                40. + step as f64 / 5.,
+            ));
         }
     }
     all
@@ -352,13 +356,13 @@ impl Stage {
     }
 
     /// A run, opened from outside, after these events.
-    pub fn run(size: (u16, u16), name: &str, whats: Vec<What>) -> Self {
+    pub fn run(size: (u16, u16), name: &str, whats: Vec<EventKind>) -> Self {
         let mut stage = Self::with(LOOK, size, Some(run_dir(name)), Fake::default());
         stage.tell(whats);
         stage
     }
 
-    pub fn with(look: Look, size: (u16, u16), open: Option<RunDir>, fake: Fake) -> Self {
+    pub fn with(look: Appearance, size: (u16, u16), open: Option<RunDir>, fake: Fake) -> Self {
         let (app, effects) = App::new(look, size, open);
         let mut stage = Self {
             app,
@@ -371,7 +375,7 @@ impl Stage {
     }
 
     /// The whole life of the run up to now.
-    pub fn tell(&mut self, whats: Vec<What>) {
+    pub fn tell(&mut self, whats: Vec<EventKind>) {
         self.tell_events(events(whats));
     }
 
@@ -382,7 +386,7 @@ impl Stage {
             .unwrap_or(MIDNIGHT);
         let run = self
             .app
-            .desk
+            .context
             .session
             .as_ref()
             .expect("a run is open")
@@ -486,7 +490,7 @@ impl Stage {
 
     /// What is drawn.
     pub fn buffer(&self) -> Buffer {
-        let (columns, rows) = self.app.desk.size;
+        let (columns, rows) = self.app.context.size;
         let mut terminal =
             Terminal::new(TestBackend::new(columns, rows)).expect("a terminal in memory");
         terminal.draw(|frame| self.app.view(frame)).expect("drawn");

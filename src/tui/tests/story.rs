@@ -3,13 +3,13 @@
 use super::stage::*;
 use crate::tui::app::{Batch, Message};
 use crate::tui::backend::{Answer, Command, RunState};
-use crate::tui::keys::Place;
+use crate::tui::keys::Scope;
 use crate::tui::model::State;
 use astill_core::run::EngineAt;
-use astill_core::run::event::{CommandStatus, What};
+use astill_core::run::event::{CommandStatus, EventKind};
 
-fn command(command: &str) -> What {
-    What::Command {
+fn command(command: &str) -> EventKind {
+    EventKind::Command {
         command: command.into(),
         status: CommandStatus::Accepted,
         reason: None,
@@ -24,7 +24,7 @@ fn from_the_menu_to_the_result() {
     assert!(stage.screen().contains(">shapes"), "{}", stage.screen());
     stage.keys(&["Enter"]);
     assert_eq!(*stage.fake.started.lock().unwrap(), ["shapes"]);
-    assert_eq!(stage.app.place(), Place::Run);
+    assert_eq!(stage.app.scope(), Scope::Run);
 
     // it runs, is paused and goes on
     let mut life = a_run("shapes-001", 30);
@@ -85,11 +85,11 @@ fn from_the_menu_to_the_result() {
     life.push(command("resume"));
     stage.tell(life.clone());
     stage.keys(&["s"]);
-    assert_eq!(stage.app.place(), Place::Samples);
+    assert_eq!(stage.app.scope(), Scope::Samples);
     stage.keys(&["q"]);
-    assert_eq!(stage.app.place(), Place::Run);
+    assert_eq!(stage.app.scope(), Scope::Run);
     stage.keys(&["q"]);
-    assert_eq!(stage.app.place(), Place::Home);
+    assert_eq!(stage.app.scope(), Scope::Home);
     assert!(!stage.left);
     stage.keys(&["q"]);
     assert!(stage.left);
@@ -124,9 +124,9 @@ fn what_destroys_asks_first_and_does_nothing_by_default() {
     let mut stage = Stage::run((80, 24), "r", a_run("r", 60));
     let sent = |stage: &Stage| stage.fake.commands.lock().unwrap().clone();
     stage.keys(&["x", "Enter"]);
-    assert_eq!((stage.app.place(), sent(&stage)), (Place::Run, vec![]));
+    assert_eq!((stage.app.scope(), sent(&stage)), (Scope::Run, vec![]));
     stage.keys(&["x", "Esc", "x", "q", "x", "n"]);
-    assert_eq!((stage.app.place(), sent(&stage)), (Place::Run, vec![]));
+    assert_eq!((stage.app.scope(), sent(&stage)), (Scope::Run, vec![]));
     stage.keys(&["r", "Enter"]);
     assert!(
         stage.screen().contains("Go back from step 60 to 50?"),
@@ -134,7 +134,7 @@ fn what_destroys_asks_first_and_does_nothing_by_default() {
         stage.screen()
     );
     stage.keys(&["Enter"]);
-    assert_eq!((stage.app.place(), sent(&stage)), (Place::Run, vec![]));
+    assert_eq!((stage.app.scope(), sent(&stage)), (Scope::Run, vec![]));
     stage.keys(&["r", "Down", "Enter", "Tab", "Enter"]);
     assert_eq!(sent(&stage), [Command::RollBack { step: 0 }]);
     stage.keys(&["x", "y"]);
@@ -180,14 +180,14 @@ fn a_long_reason_is_told_to_its_end() {
 
 #[test]
 fn an_app_that_only_looks_sends_nothing() {
-    let look = crate::tui::app::Look {
+    let look = crate::tui::app::Appearance {
         read_only: true,
         ..LOOK
     };
     let mut stage = Stage::with(look, (80, 24), Some(run_dir("r")), Fake::default());
     stage.tell(a_run("r", 60));
     stage.keys(&["Space", "c", "e", "x", "r", "t"]);
-    assert_eq!(stage.app.place(), Place::Run);
+    assert_eq!(stage.app.scope(), Scope::Run);
     assert!(stage.fake.commands.lock().unwrap().is_empty());
     let mut stage = Stage::with(look, (80, 24), None, Fake::default());
     stage.keys(&["Enter"]);
@@ -206,7 +206,7 @@ fn a_run_without_its_engine_gets_a_new_one() {
     let mut life = a_run("r", 60);
     life.push(started("r", 50, 100));
     stage.tell(life);
-    assert_eq!(stage.app.desk.session.as_ref().unwrap().model.step, 50);
+    assert_eq!(stage.app.context.session.as_ref().unwrap().model.step, 50);
     assert!(stage.screen().contains("running"), "{}", stage.screen());
 }
 
@@ -250,7 +250,7 @@ fn a_run_whose_engine_may_be_on_another_machine_gets_a_new_one_only_after_a_ques
     let mut stage = Stage::run((80, 24), "r", a_run("r", 20));
     stage.hear(Message::Engine(
         run_dir("r"),
-        EngineAt::Perhaps("node7".into()),
+        EngineAt::MaybeRemote("node7".into()),
     ));
     assert!(
         stage.screen().contains("engine perhaps on node7")
@@ -285,7 +285,7 @@ fn a_run_whose_engine_may_be_on_another_machine_gets_a_new_one_only_after_a_ques
 
 #[test]
 fn a_run_that_waits_for_the_disk_says_so_until_it_goes_on() {
-    let waits = What::Waiting {
+    let waits = EventKind::Waiting {
         reason: Some("cannot write runs/r/checkpoints: No space left on device".into()),
     };
     let mut life = [a_run("r", 20), vec![waits]].concat();
@@ -302,7 +302,7 @@ fn a_run_that_waits_for_the_disk_says_so_until_it_goes_on() {
     );
     // it can be asked to stop meanwhile
     assert!(stage.screen().contains("x stop"), "{}", stage.screen());
-    life.push(What::Waiting { reason: None });
+    life.push(EventKind::Waiting { reason: None });
     stage.tell(life);
     assert!(
         stage.screen().contains("running") && !stage.screen().contains("waiting for the disk"),
@@ -344,10 +344,10 @@ fn a_start_that_fails_says_why() {
         "{screen}"
     );
     stage.keys(&["Enter"]);
-    assert_eq!(stage.app.place(), Place::Home);
+    assert_eq!(stage.app.scope(), Scope::Home);
     // the next one can be started
     stage.keys(&["Up", "Enter"]);
-    assert_eq!(stage.app.place(), Place::Run);
+    assert_eq!(stage.app.scope(), Scope::Run);
 }
 
 #[test]
@@ -370,9 +370,9 @@ fn search_finds_by_parts_of_names_and_enter_opens() {
     stage.keys(&["Esc"]);
     assert!(stage.screen().contains("cifar10-cpu"));
     stage.keys(&["/", "q", "Backspace", "liv", "Enter"]);
-    assert_eq!(stage.app.place(), Place::Run);
+    assert_eq!(stage.app.scope(), Scope::Run);
     assert_eq!(
-        stage.app.desk.session.as_ref().unwrap().run,
+        stage.app.context.session.as_ref().unwrap().run,
         run_dir("live-run")
     );
     // the run ends while it is not looked at: the list is fresh again
@@ -407,9 +407,9 @@ fn the_selection_stays_on_its_name_when_the_list_changes() {
 fn ctrl_z_suspends_everywhere_and_ctrl_c_is_q() {
     let mut stage = Stage::run((80, 24), "r", a_run("r", 60));
     stage.keys(&["t", "Enter", "Ctrl-Z"]);
-    assert!(stage.suspended && stage.app.place() == Place::Line);
+    assert!(stage.suspended && stage.app.scope() == Scope::Line);
     stage.keys(&["Ctrl-C", "Ctrl-C"]);
-    assert_eq!(stage.app.place(), Place::Run);
+    assert_eq!(stage.app.scope(), Scope::Run);
     stage.keys(&["Esc"]);
     assert!(!stage.left, "Esc never leaves the app");
     stage.keys(&["Ctrl-C"]);
@@ -475,13 +475,13 @@ fn samples_are_scrubbed_and_follow_again_after_the_last() {
         stage.screen()
     );
     stage.keys(&["Esc", "Esc"]);
-    assert_eq!(stage.app.place(), Place::Run);
+    assert_eq!(stage.app.scope(), Scope::Run);
 }
 
 #[test]
 fn the_log_is_filtered() {
     let mut life = a_run("r", 60);
-    life.push(What::Warning {
+    life.push(EventKind::Warning {
         message: "the disk is nearly full".into(),
     });
     let mut stage = Stage::run((80, 24), "r", life);
@@ -498,7 +498,7 @@ fn the_log_is_filtered() {
         stage.screen()
     );
     stage.keys(&["Esc"]);
-    assert_eq!(stage.app.place(), Place::Run);
+    assert_eq!(stage.app.scope(), Scope::Run);
 }
 
 #[test]
@@ -506,19 +506,19 @@ fn every_panel_gets_the_focus_and_a_chart_fills_the_screen() {
     let mut stage = Stage::run((120, 40), "r", a_run("r", 60));
     let mut seen = Vec::new();
     for _ in 0..12 {
-        seen.push(stage.app.desk.session.as_ref().unwrap().focus());
+        seen.push(stage.app.context.session.as_ref().unwrap().focus());
         stage.keys(&["Tab"]);
     }
     seen.dedup();
     assert_eq!(seen.len(), 12);
     stage.keys(&["f"]);
-    assert_eq!(stage.app.place(), Place::Chart);
+    assert_eq!(stage.app.scope(), Scope::Chart);
     stage.keys(&[
         "+", "Left", "y", "m", "-", "PgUp", "End", "Home", "Tab", "f",
     ]);
-    assert_eq!(stage.app.place(), Place::Run);
+    assert_eq!(stage.app.scope(), Scope::Run);
     stage.keys(&["Down"]);
-    assert_ne!(stage.app.desk.session.as_ref().unwrap().focus(), seen[0]);
+    assert_ne!(stage.app.context.session.as_ref().unwrap().focus(), seen[0]);
 }
 
 #[test]
@@ -530,17 +530,17 @@ fn what_another_run_says_is_not_taken_for_this_one() {
         ..Default::default()
     };
     stage.hear(Message::Events(run_dir("other"), batch));
-    assert_eq!(stage.app.desk.session.as_ref().unwrap().model.step, 20);
+    assert_eq!(stage.app.context.session.as_ref().unwrap().model.step, 20);
 }
 
 #[test]
 fn only_a_silent_engine_makes_the_seconds_count() {
     let mut stage = Stage::run((80, 24), "r", a_run("r", 20));
-    let now = stage.app.desk.now;
+    let now = stage.app.context.now;
     stage.hear(Message::Now(now + 2.));
-    assert_eq!(stage.app.desk.silence(), None);
+    assert_eq!(stage.app.context.silence(), None);
     stage.hear(Message::Now(now + 12.4));
-    assert_eq!(stage.app.desk.silence(), Some(12.));
+    assert_eq!(stage.app.context.silence(), Some(12.));
     assert!(
         stage.screen().contains("last word 12 s ago"),
         "{}",
@@ -550,9 +550,9 @@ fn only_a_silent_engine_makes_the_seconds_count() {
     life.push(command("pause"));
     stage.tell(life);
     assert_eq!(
-        stage.app.desk.session.as_ref().unwrap().model.state,
+        stage.app.context.session.as_ref().unwrap().model.state,
         State::Paused
     );
     stage.hear(Message::Now(now + 500.));
-    assert_eq!(stage.app.desk.silence(), None);
+    assert_eq!(stage.app.context.silence(), None);
 }

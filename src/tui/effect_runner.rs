@@ -39,7 +39,7 @@ const KEY_PATIENCE: Timespec = Timespec {
 
 /// Carries effects out.
 #[derive(Debug)]
-pub struct Hands<B> {
+pub struct EffectRunner<B> {
     backend: Arc<B>,
     messages: UnboundedSender<Message>,
     batches: Sender<(RunDir, Batch)>,
@@ -51,7 +51,7 @@ pub struct Hands<B> {
     listing: Arc<AtomicBool>,
 }
 
-impl<B: Backend> Hands<B> {
+impl<B: Backend> EffectRunner<B> {
     pub fn new(
         backend: Arc<B>,
         messages: UnboundedSender<Message>,

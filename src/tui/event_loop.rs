@@ -1,9 +1,9 @@
 //! What drives the app: keys, events and answers come in as messages, effects are carried out
 //! beside the screen, and the screen is drawn when something has changed, but only so often.
 
-use super::app::{App, Effect, Look, Message};
+use super::app::{App, Appearance, Effect, Message};
 use super::backend::Backend;
-use super::hands::{Hands, read_keys};
+use super::effect_runner::{EffectRunner, read_keys};
 use super::terminal::TerminalGuard;
 use astill_core::run::RunDir;
 use astill_core::{Error, Result};
@@ -35,7 +35,12 @@ pub struct Ending {
 }
 
 /// Runs the app on the terminal until the user leaves, a signal comes or the terminal goes away.
-pub fn run(look: Look, mouse: bool, open: Option<RunDir>, backend: impl Backend) -> Result<Ending> {
+pub fn run(
+    look: Appearance,
+    mouse: bool,
+    open: Option<RunDir>,
+    backend: impl Backend,
+) -> Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -50,7 +55,7 @@ pub fn run(look: Look, mouse: bool, open: Option<RunDir>, backend: impl Backend)
 
 async fn drive<B: Backend>(
     guard: &mut TerminalGuard,
-    look: Look,
+    look: Appearance,
     open: Option<RunDir>,
     backend: Arc<B>,
 ) -> Result<Ending> {
@@ -73,8 +78,8 @@ async fn drive<B: Backend>(
 
     let size = guard.size().map_err(terminal("measure"))?;
     let (mut app, effects) = App::new(look, (size.width, size.height), open);
-    app.desk.zone = TimeZone::system();
-    let mut hands = Hands::new(backend, messages, batches)?;
+    app.context.zone = TimeZone::system();
+    let mut hands = EffectRunner::new(backend, messages, batches)?;
     let mut second = interval(Duration::from_secs(1));
     let mut list = interval(LIST_EVERY);
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -134,9 +139,9 @@ async fn drive<B: Backend>(
             }
             () = sleep_until(next_frame), if changed => {}
             _ = second.tick() => {
-                let before = app.desk.silence();
+                let before = app.context.silence();
                 to_do.extend(app.update(Message::Now(unix_now())));
-                changed |= app.desk.silence() != before;
+                changed |= app.context.silence() != before;
             }
             _ = list.tick(), if app.shows_list() => to_do.push(Effect::List),
         }

@@ -65,9 +65,9 @@ pub struct Batch<'a> {
 }
 
 /// The forward and backward passes of the first images of a batch, kept for
-/// [`ByHand::gradient_along`].
+/// [`Analytic::gradient_along`].
 #[derive(Debug)]
-pub struct KeptPass {
+pub struct CachedForward {
     pieces: Vec<Pass>,
     /// How many images that are.
     pub images: i64,
@@ -81,36 +81,36 @@ pub struct LossGradient {
     /// (N, K).
     pub logits: Tensor,
     /// None if there was no room for a piece.
-    pub kept: Option<KeptPass>,
+    pub kept: Option<CachedForward>,
 }
 
 /// The derivatives of a network by hand. While it lives, libtorch's operations on its thread take
 /// one thread: the others are for the pieces of its batches.
 #[derive(Debug)]
-pub struct ByHand<'a> {
+pub struct Analytic<'a> {
     net: &'a ConvNet,
     workers: Workers,
 }
 
 impl ConvNet {
     /// The derivatives of this network by hand, if they are known for `images` like these.
-    pub fn by_hand(&self, images: &Tensor) -> Option<ByHand<'_>> {
+    pub fn analytic(&self, images: &Tensor) -> Option<Analytic<'_>> {
         let kind = matches!(images.kind(), Kind::Float | Kind::Double);
         let layers = self.norm == Norm::Instance
             && self.activation == Activation::Relu
             && self.pooling == Pooling::Avg;
-        (images.device() == Device::Cpu && kind && layers && self.depth > 0).then(|| ByHand {
+        (images.device() == Device::Cpu && kind && layers && self.depth > 0).then(|| Analytic {
             net: self,
             workers: Workers::new(),
         })
     }
 }
 
-impl ByHand<'_> {
+impl Analytic<'_> {
     /// The gradient of `batch` in the parameters `theta` (P).
     ///
     /// As many of its passes as fit into `room` bytes are kept for the derivative of the gradient;
-    /// for all, that takes [`ByHand::kept_bytes`].
+    /// for all, that takes [`Analytic::kept_bytes`].
     pub fn loss_gradient(&self, theta: &Tensor, batch: Batch<'_>, room: usize) -> LossGradient {
         let (n, all) = (batch.images.size()[0], self.kept_bytes(batch.images));
         let keep = room.min(all) * pieces(n) as usize / all.max(1);
@@ -119,7 +119,7 @@ impl ByHand<'_> {
         let mut sum = self.net.unflatten(&parameters);
         let (mut logits, mut kept) = (
             Vec::new(),
-            KeptPass {
+            CachedForward {
                 pieces: Vec::new(),
                 images: 0,
             },
@@ -185,14 +185,14 @@ impl ByHand<'_> {
     }
 
     /// The derivatives of g · `direction` (P) in the parameters (P) and in the images (N, C, H, W),
-    /// where g is the [`ByHand::loss_gradient`] of the same arguments; `kept` is what that left;
+    /// where g is the [`Analytic::loss_gradient`] of the same arguments; `kept` is what that left;
     /// the rest is worked out again.
     pub fn gradient_along(
         &self,
         theta: &Tensor,
         batch: Batch<'_>,
         direction: &Tensor,
-        kept: Option<KeptPass>,
+        kept: Option<CachedForward>,
     ) -> (Tensor, Tensor) {
         let shared = self.shared(theta, batch, Some(direction));
         let parameters = theta.zeros_like();
