@@ -10,16 +10,17 @@ use astill::tui::terminal::TerminalGuard;
 use astill::tui::{self, Options};
 use astill_core::Result as AstillResult;
 use astill_core::profile::Profile;
-use astill_core::run::command::{Answer, Command as Asked};
+use astill_core::run::command::{Answer, Command};
 use astill_core::run::event::{CommandStatus, EventKind};
 use astill_core::run::list::RunSummary;
 use astill_core::run::{EngineAt, RunDir};
 use place::{Background, Outcome, Place, last_step};
+use rustix::process::{Pid, Signal, kill_process};
 use screen::{BACKSPACE, CTRL_Z, DOWN, ENTER, ESC, LEFT, RIGHT, Terminal, UP, cpu_ticks};
 
 use std::time::Duration;
 
-/// A tiny run that takes longer than any test looks at it, with pictures every hundredth step.
+/// A tiny run that takes longer than any test watches it, with pictures every hundredth step.
 const LONG: [&str; 3] = [
     "distill.iterations=5000",
     "evaluate.every=1000000",
@@ -32,7 +33,7 @@ fn app(place: &Place, arguments: &[&str]) -> Result<Terminal, Box<dyn std::error
 
 /// A shell with job control.
 fn shell(place: &Place) -> Result<Terminal, Box<dyn std::error::Error>> {
-    // bash takes pasted text apart on its own line, too; here only the app is looked at
+    // bash uses bracketed paste, too; here only the app is tested
     let inputrc = place.path("inputrc");
     std::fs::write(&inputrc, "set enable-bracketed-paste off\n")?;
     let mut bash = place.command("bash");
@@ -55,7 +56,7 @@ fn drawn(screen: &str) -> (usize, usize) {
     (dots, screen.chars().filter(|c| *c == '▀').count())
 }
 
-/// The step that the header tells.
+/// The step that the header shows.
 fn step_shown(screen: &str) -> Option<u64> {
     screen
         .split_once("distill ")?
@@ -123,13 +124,13 @@ fn a_profile_is_started_from_the_menu_and_stopped() -> Outcome {
     terminal.press("x")?;
     terminal.shows(&["Stop this run?"])?;
     terminal.press("y")?;
-    terminal.shows(&["stopped", "asked for in the app"])?;
+    terminal.shows(&["stopped", "requested in the app"])?;
     terminal.press("q")?;
     terminal.shows(&["Profiles", "shapes-001", "stopped"])?;
     terminal.press("q")?;
     assert_eq!(terminal.ended()?.code(), Some(0));
     terminal.assert_given_back();
-    terminal.shows(&["go on with it by `astill resume shapes-001`"])?;
+    terminal.shows(&["resume it with `astill resume shapes-001`"])?;
     let phases = place
         .events("shapes-001")?
         .into_iter()
@@ -220,7 +221,7 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
 
     // pictures, back in time and forth
     terminal.press("s")?;
-    terminal.shows(&[">Step", "the latest"])?;
+    terminal.shows(&[">Step", ", latest"])?;
     let shown = |t: &Terminal| t.rows(0, 1);
     let latest = shown(&terminal);
     terminal.press(LEFT)?;
@@ -231,9 +232,9 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
     terminal.press("q")?;
     terminal.shows(&["Log"])?;
 
-    // the run goes on without the app
+    // the run continues without the app
     terminal.press("q")?;
-    terminal.shows(&["Run r goes on; look again with `astill attach r`"])?;
+    terminal.shows(&["Run r is still running; return to it with `astill attach r`"])?;
     terminal.wait_for("a prompt", |s| s.trim_end().ends_with("here>"))?;
     terminal.assert_screen_given_back();
     assert_eq!(
@@ -247,14 +248,14 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
     })?;
 
     // and is there again, with all its curves
-    let look_again = |terminal: &mut Terminal| -> Outcome {
+    let reopen = |terminal: &mut Terminal| -> Outcome {
         // what is typed before is lost
         terminal.wait_for("a prompt", |s| s.trim_end().ends_with("here>"))?;
         terminal.press("clear; astill --data data\r")?;
         terminal.shows(&["Running", ">r", "Profiles", "Started"])?;
         terminal.press(ENTER)
     };
-    look_again(&mut terminal)?;
+    reopen(&mut terminal)?;
     terminal.shows(&["distill"])?;
     terminal.press(" ")?;
     terminal.wait_for("a pause", |s| {
@@ -264,7 +265,7 @@ fn a_run_is_watched_paused_changed_left_and_seen_to_its_end() -> Outcome {
     let seen = charts(&terminal);
     terminal.press("qq")?;
     terminal.shows(&["Run r is paused"])?;
-    look_again(&mut terminal)?;
+    reopen(&mut terminal)?;
     terminal.wait_until("the same curves and pictures", |t| {
         (charts(t) == seen).then_some(())
     })?;
@@ -327,14 +328,14 @@ fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
     })?;
     terminal.press("r")?;
     terminal.shows(&[
-        "Go back to a checkpoint",
+        "Roll back to a checkpoint",
         &format!(">step {checkpoint} "),
         " step 0 ",
     ])?;
     terminal.press(DOWN)?;
     terminal.shows(&[">step 0 "])?;
     terminal.press(ENTER)?;
-    terminal.shows(&["Go back from step", "to 0?", ">[ Cancel ]"])?;
+    terminal.shows(&["Roll back from step", "to 0?", ">[ Cancel ]"])?;
     terminal.press(ENTER)?;
     terminal.press("r")?;
     terminal.shows(&[&format!(">step {checkpoint} ")])?;
@@ -358,7 +359,7 @@ fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
     terminal.press("x")?;
     terminal.shows(&["Stop this run?", ">[ Cancel ]"])?;
     terminal.press("y")?;
-    terminal.shows(&["stopped", "asked for in the app"])?;
+    terminal.shows(&["stopped", "requested in the app"])?;
     let stopped = last_step(&place, "r");
     terminal.press(" ")?;
     terminal.wait_for("a new engine's steps", |s| {
@@ -366,11 +367,11 @@ fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
     })?;
     terminal.press("q")?;
     assert_eq!(terminal.ended()?.code(), Some(0));
-    terminal.shows(&["Run r goes on"])
+    terminal.shows(&["Run r is still running"])
 }
 
 #[test]
-fn a_run_whose_engine_may_be_elsewhere_is_gone_on_with_only_after_a_question() -> Outcome {
+fn a_run_whose_engine_may_be_elsewhere_is_resumed_only_after_a_question() -> Outcome {
     let place = Place::new()?;
     let engine = Background::start(&place, &LONG)?;
     let begun = engine.wait_for("an engine", 0, |w| {
@@ -399,7 +400,7 @@ fn a_run_whose_engine_may_be_elsewhere_is_gone_on_with_only_after_a_question() -
     ])?;
 
     let mut terminal = app(&place, &["resume", "r"])?;
-    terminal.shows(&["engine perhaps on node7"])?;
+    terminal.shows(&["engine may be on node7"])?;
     assert!(!run.has_engine());
     terminal.press(" ")?;
     terminal.shows(&["Start an engine here?"])?;
@@ -434,7 +435,7 @@ fn a_terminal_that_goes_away_ends_the_app_and_not_the_run() -> Outcome {
 #[test]
 fn a_signal_gives_every_mode_of_the_terminal_back() -> Outcome {
     let place = Place::new()?;
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut terminal = app(&place, &["--mouse"])?;
         terminal.shows(&[">shapes"])?;
         assert!(terminal.is_taken());
@@ -442,11 +443,9 @@ fn a_signal_gives_every_mode_of_the_terminal_back() -> Outcome {
             terminal.screen().mouse_protocol_mode(),
             vt100::MouseProtocolMode::None
         );
-        assert_eq!(
-            unsafe { libc::kill(i32::try_from(terminal.id())?, signal) },
-            0
-        );
-        assert_eq!(terminal.ended()?.code(), Some(128 + signal));
+        let process = Pid::from_raw(i32::try_from(terminal.id())?).ok_or("no process")?;
+        kill_process(process, signal)?;
+        assert_eq!(terminal.ended()?.code(), Some(128 + signal.as_raw()));
         terminal.assert_given_back();
     }
     Ok(())
@@ -488,7 +487,7 @@ fn a_panic_gives_every_mode_of_the_terminal_back() -> Outcome {
     terminal.shows(&["a fault in a view"])
 }
 
-/// Everything that is asked of it panics.
+/// Almost everything that is requested of it panics.
 struct Faulty;
 
 impl Backend for Faulty {
@@ -503,7 +502,7 @@ impl Backend for Faulty {
         Vec::new()
     }
     fn preview(&self, _: &str) -> Preview {
-        panic!("a fault beside the screen")
+        panic!("a fault in the background")
     }
     fn start(&self, _: &str) -> AstillResult<RunDir> {
         panic!("a fault at the start")
@@ -520,13 +519,13 @@ impl Backend for Faulty {
     fn engine(&self, _: &RunDir) -> EngineAt {
         EngineAt::Nowhere
     }
-    fn send(&self, _: &RunDir, _: &Asked) -> AstillResult<Answer> {
+    fn send(&self, _: &RunDir, _: &Command) -> AstillResult<Answer> {
         panic!("a fault")
     }
 }
 
 #[test]
-fn the_app_goes_on_after_a_panic_beside_the_screen() -> Outcome {
+fn the_app_continues_after_a_panic_in_the_background() -> Outcome {
     if plays_the_program() {
         let options = Options {
             depth: Depth::Never,
@@ -539,7 +538,7 @@ fn the_app_goes_on_after_a_panic_beside_the_screen() -> Outcome {
         return Ok(());
     }
     let place = Place::new()?;
-    let mut terminal = with_a_fault(&place, "the_app_goes_on_after_a_panic_beside_the_screen")?;
+    let mut terminal = with_a_fault(&place, "the_app_continues_after_a_panic_in_the_background")?;
     terminal.shows(&[">one", "A bug in astill"])?;
     terminal.wait_until("the terminal is taken again", |t| {
         t.is_taken().then_some(())
@@ -676,18 +675,18 @@ fn the_selection_is_seen_with_any_number_of_colours() -> Outcome {
 }
 
 #[test]
-fn an_app_that_only_looks_asks_nothing_of_the_engine() -> Outcome {
+fn read_only_mode_sends_nothing_to_the_engine() -> Outcome {
     let place = Place::new()?;
     let _engine = Background::start(&place, &LONG)?;
     let mut terminal = app(&place, &["attach", "r", "--read-only"])?;
     terminal.wait_for("steps", |s| {
-        step_shown(s).is_some() && s.contains("only looking") && !s.contains("pause")
+        step_shown(s).is_some() && s.contains("read-only") && !s.contains("pause")
     })?;
     for key in [" ", "t", "c", "e", "r", "x"] {
         terminal.press(key)?;
-        terminal.shows(&["only looks"])?;
+        terminal.shows(&["Read-only mode"])?;
         terminal.press("?")?;
-        terminal.wait_for("another screen", |s| !s.contains("only looks"))?;
+        terminal.wait_for("another screen", |s| !s.contains("Read-only mode"))?;
         terminal.press(ESC)?;
         terminal.wait_for("the run again", |s| s.contains("Matching loss"))?;
     }

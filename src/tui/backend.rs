@@ -1,4 +1,4 @@
-//! What the app asks of the rest of the program. Screens are tested with a fake one.
+//! What the app needs from the rest of the program. The screens are tested with a fake one.
 
 pub use astill_core::run::command::{Answer, Command};
 pub use astill_core::run::list::{RunState, RunSummary};
@@ -10,7 +10,7 @@ use astill_core::run::{EngineAt, RunDir};
 /// A profile of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileSummary {
-    /// What `astill run` would be told: a built-in name or a path.
+    /// What `astill run` takes: a built-in name or a path.
     pub reference: String,
     /// In one line.
     pub description: String,
@@ -21,7 +21,7 @@ pub struct ProfileSummary {
 /// What is known of a profile before it is started.
 #[derive(Debug, Clone)]
 pub struct Preview {
-    /// Every key, or what is wrong.
+    /// Every key, or what is wrong with it.
     pub profile: Result<Profile, String>,
     /// How many images there are, or how to get them.
     pub data: Result<String, String>,
@@ -32,8 +32,8 @@ pub struct Preview {
     pub seconds: Option<f64>,
 }
 
-/// The rest of the program, as the app sees it. Every method may block: the app calls them beside
-/// the screen.
+/// The rest of the program, as the app sees it. Every method may block: the app calls them in
+/// the background.
 pub trait Backend: Send + Sync + 'static {
     /// The profiles to offer, those for a first try in front.
     fn profiles(&self) -> Vec<ProfileSummary>;
@@ -42,7 +42,7 @@ pub trait Backend: Send + Sync + 'static {
     fn preview(&self, reference: &str) -> Preview;
     /// Starts an engine of its own for a new run of this profile.
     fn start(&self, reference: &str) -> Result<RunDir>;
-    /// Starts an engine of its own that goes on with a run that was stopped.
+    /// Starts an engine of its own that resumes a stopped run.
     fn resume(&self, run: &RunDir) -> Result<()>;
     /// The settings of a run as they are now, edits included.
     fn profile(&self, run: &RunDir) -> Result<Profile>;

@@ -1,10 +1,10 @@
-//! Times of events as the clock on the wall shows them.
+//! The times of events in the local time zone.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// "14:03:27" where the user is; with the date, "Jan 31 14:03:27", if that is not the day of `now`
-/// (seconds since 1970; 0 if nobody knows yet).
+/// (seconds since 1970; 0 if not known yet).
 pub fn time(event: &str, zone: &TimeZone, now: f64) -> String {
     let Ok(at) = event.parse::<Timestamp>() else {
         return String::new();

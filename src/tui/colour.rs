@@ -9,14 +9,14 @@ use std::sync::LazyLock;
 pub enum Depth {
     /// No colour at all; bold, reverse and the like remain.
     Never,
-    /// The 16 colours whose look the user's terminal decides.
+    /// The 16 colours that the user's terminal defines.
     Ansi16,
     /// The 240 fixed colours of xterm.
     Ansi256,
     TrueColor,
 }
 
-/// What the 16 colours look like in xterm, the best guess there is.
+/// The 16 colours as xterm defines them, which is the best guess.
 const SIXTEEN: [(Color, [u8; 3]); 16] = [
     (Color::Black, [0, 0, 0]),
     (Color::Red, [205, 0, 0]),
@@ -36,7 +36,7 @@ const SIXTEEN: [(Color, [u8; 3]); 16] = [
     (Color::White, [255, 255, 255]),
 ];
 
-/// Number of the first colour whose look no terminal changes.
+/// Number of the first colour that is the same on all terminals.
 const FIRST_FIXED: u8 = 16;
 const FIRST_GREY: u8 = 232;
 const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
@@ -57,7 +57,7 @@ static LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| {
 });
 
 impl Depth {
-    /// The depth that `--color` asks for; `None` and "auto" look at the environment.
+    /// The depth that `--color` asks for; with `None` and "auto", the environment decides.
     ///
     /// Nothing is assumed: truecolor is taken only where COLORTERM or TERM says so. SSH does not
     /// pass COLORTERM on by itself, so that most sessions there have 256 colours; where it did
@@ -113,13 +113,13 @@ impl Depth {
 }
 
 /// Linear luminance in [0, 1].
-pub(super) fn luminance([r, g, b]: [u8; 3]) -> f32 {
+pub(in crate::tui) fn luminance([r, g, b]: [u8; 3]) -> f32 {
     let linear = |v: u8| LINEAR[v as usize];
     0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
 }
 
-/// The look of one of the colours 16 to 255.
-pub(super) fn fixed(number: u8) -> [u8; 3] {
+/// sRGB of one of the colours 16 to 255.
+pub(in crate::tui) fn fixed(number: u8) -> [u8; 3] {
     if number >= FIRST_GREY {
         return [8 + 10 * (number - FIRST_GREY); 3];
     }

@@ -1,11 +1,12 @@
-//! What happens beside the screen: effects carried out, keys read, the events of a run followed.
-//! The answers are messages.
+//! What happens in the background: effects are carried out, keys read, the events of a run
+//! followed. The results are messages.
 
-use super::app::{Batch, Effect, Message};
-use super::backend::{Backend, Command};
-use super::events_file::EventsFile;
-use super::picture::Picture;
-use super::terminal::is_hung_up;
+use crate::tui::backend::{Backend, Command};
+use crate::tui::context::Effect;
+use crate::tui::events_file::EventsFile;
+use crate::tui::message::{EventBatch, Message};
+use crate::tui::picture::Picture;
+use crate::tui::terminal::is_hung_up;
 use astill_core::run::{EngineAt, RunDir};
 use astill_core::{Error, Result};
 use crossterm::event::{self, Event as Input};
@@ -20,18 +21,17 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Sender, UnboundedSender};
 use tokio::sync::oneshot;
 
-/// How often a log of events is looked at when its end is reached.
+/// How often the file of events is read again once its end was reached.
 const POLL_EVERY: Duration = Duration::from_millis(100);
-/// After so many looks, whether there is an engine; sooner to make sure that there is none. One
-/// that starts or ends is missing for a moment in which its events do not say so.
-const LOOKS_PER_CHECK: u32 = 20;
-const LOOKS_TO_MAKE_SURE: u32 = 10;
+/// Polls between two checks for an engine, and fewer before a missing one is reported: while an
+/// engine starts or ends it is missing for a moment, although its events do not show that.
+const POLLS_PER_CHECK: u32 = 20;
+const POLLS_TO_CONFIRM: u32 = 10;
 /// Bytes of events that are read at once.
 const BUDGET: usize = 2 << 20;
-/// How long what is there may take to be read. crossterm looks at nothing at all without some time
-/// to do it.
+/// How long crossterm waits for input that is already there; without any time it reads nothing.
 const READING: Duration = Duration::from_millis(1);
-/// How long the reading of keys waits before it looks for a new size of the terminal.
+/// How long the keys are waited for before the size of the terminal is checked again.
 const KEY_PATIENCE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
@@ -42,12 +42,12 @@ const KEY_PATIENCE: Timespec = Timespec {
 pub struct EffectRunner<B> {
     backend: Arc<B>,
     messages: UnboundedSender<Message>,
-    batches: Sender<(RunDir, Batch)>,
-    /// To a thread of their own, so that they arrive in the order in which they were given.
+    batches: Sender<(RunDir, EventBatch)>,
+    /// To a thread of their own, so that they reach the engine in the order in which they were given.
     commands: std::sync::mpsc::Sender<(RunDir, Command)>,
-    /// Set to end the reading of the last run's events.
+    /// Set to stop following the previous run.
     follower: Arc<AtomicBool>,
-    /// The list of runs is being looked at.
+    /// The list of runs is being read.
     listing: Arc<AtomicBool>,
 }
 
@@ -55,7 +55,7 @@ impl<B: Backend> EffectRunner<B> {
     pub fn new(
         backend: Arc<B>,
         messages: UnboundedSender<Message>,
-        batches: Sender<(RunDir, Batch)>,
+        batches: Sender<(RunDir, EventBatch)>,
     ) -> Result<Self> {
         let (commands, given) = std::sync::mpsc::channel::<(RunDir, Command)>();
         let (engine, answers) = (backend.clone(), messages.clone());
@@ -84,36 +84,36 @@ impl<B: Backend> EffectRunner<B> {
     pub fn carry_out(&mut self, effect: Effect) {
         let backend = self.backend.clone();
         match effect {
-            // a slow disk: one look at a time
+            // on a slow disk: one listing at a time
             Effect::List if self.listing.swap(true, Ordering::Relaxed) => {}
             Effect::List => {
                 let listing = self.listing.clone();
-                self.beside(move || {
+                self.in_background(move || {
                     let listed = Message::Listed(backend.profiles(), backend.runs());
                     listing.store(false, Ordering::Relaxed);
                     listed
                 });
             }
-            Effect::Preview(reference) => self.beside(move || {
+            Effect::Preview(reference) => self.in_background(move || {
                 let preview = backend.preview(&reference);
                 Message::Previewed(reference, Box::new(preview))
             }),
-            Effect::Start(reference) => self.beside(move || {
+            Effect::Start(reference) => self.in_background(move || {
                 Message::Started(backend.start(&reference).map_err(|e| e.to_string()))
             }),
-            Effect::Resume(run) => self.beside(move || {
+            Effect::Resume(run) => self.in_background(move || {
                 let resumed = backend.resume(&run).map_err(|e| e.to_string());
                 Message::Resumed(run, resumed)
             }),
             Effect::Follow(run) => self.follow(run),
-            Effect::Profile(run) => self.beside(move || {
+            Effect::Profile(run) => self.in_background(move || {
                 let profile = backend
                     .profile(&run)
                     .map(Box::new)
                     .map_err(|e| e.to_string());
                 Message::Profile(run, profile)
             }),
-            Effect::Checkpoints(run) => self.beside(move || {
+            Effect::Checkpoints(run) => self.in_background(move || {
                 let steps = backend.checkpoints(&run);
                 Message::Checkpoints(run, steps)
             }),
@@ -123,11 +123,11 @@ impl<B: Backend> EffectRunner<B> {
                     let _ = self.messages.send(Message::Answered(
                         run,
                         command,
-                        Err("it could not be sent".into()),
+                        Err("could not be sent".into()),
                     ));
                 }
             }
-            Effect::Picture(run, sample) => self.beside(move || {
+            Effect::Picture(run, sample) => self.in_background(move || {
                 let picture = run
                     .own_file(&sample.file)
                     .and_then(|p| Picture::open(&p))
@@ -139,13 +139,13 @@ impl<B: Backend> EffectRunner<B> {
         }
     }
 
-    /// Does something that may take its time.
-    fn beside(&self, work: impl FnOnce() -> Message + Send + 'static) {
+    /// Does something that may take a while.
+    fn in_background(&self, work: impl FnOnce() -> Message + Send + 'static) {
         let messages = self.messages.clone();
         tokio::task::spawn_blocking(move || {
             let message = catch_unwind(AssertUnwindSafe(work))
-                .unwrap_or_else(|_| Message::Panicked("something beside the screen".into()));
-            // nobody listens any more when the app has ended
+                .unwrap_or_else(|_| Message::Panicked("a background task".into()));
+            // the receiver is gone once the app has ended
             let _ = messages.send(message);
         });
     }
@@ -165,24 +165,24 @@ impl<B: Backend> EffectRunner<B> {
     }
 }
 
-/// Reads the events of a run as they come, until `ended` is set or nobody listens any more.
+/// Reads the events of a run as they come, until `ended` is set or the app has ended.
 fn follow<B: Backend>(
     run: &RunDir,
     backend: &B,
     ended: &AtomicBool,
-    batches: &Sender<(RunDir, Batch)>,
+    batches: &Sender<(RunDir, EventBatch)>,
     messages: &UnboundedSender<Message>,
 ) {
     let mut file = EventsFile::open(run.events());
-    let (mut looks_left, mut missed, mut was) = (0, false, None);
-    let (mut was_at_end, mut told) = (false, false);
+    let (mut polls_left, mut missed, mut was) = (0, false, None);
+    let (mut was_at_end, mut reported) = (false, false);
     while !ended.load(Ordering::Relaxed) {
         match file.poll(BUDGET) {
             Ok(events) => {
                 let (restarted, at_end) = (file.restarted(), file.at_end());
                 if !events.is_empty() || restarted || at_end != was_at_end {
                     let total = std::fs::metadata(run.events()).map_or(0, |m| m.len());
-                    let batch = Batch {
+                    let batch = EventBatch {
                         events,
                         restarted,
                         read: (file.position(), total),
@@ -193,25 +193,25 @@ fn follow<B: Backend>(
                     }
                 }
                 was_at_end = at_end;
-                told = false;
+                reported = false;
                 if !at_end {
                     continue;
                 }
             }
-            Err(problem) if !told => {
+            Err(problem) if !reported => {
                 let problem = Error::io("read", run.events())(problem);
                 let _ = messages.send(Message::Trouble(problem.to_string()));
-                told = true;
+                reported = true;
             }
             Err(_) => {}
         }
-        if looks_left == 0 {
+        if polls_left == 0 {
             let engine = backend.engine(run);
             let is_sure = engine == EngineAt::Here || missed;
-            looks_left = if is_sure {
-                LOOKS_PER_CHECK
+            polls_left = if is_sure {
+                POLLS_PER_CHECK
             } else {
-                LOOKS_TO_MAKE_SURE
+                POLLS_TO_CONFIRM
             };
             missed = engine != EngineAt::Here;
             if is_sure
@@ -223,19 +223,19 @@ fn follow<B: Backend>(
                 return;
             }
         }
-        looks_left -= 1;
+        polls_left -= 1;
         std::thread::sleep(POLL_EVERY);
     }
 }
 
-/// Reads keys in a thread of its own. What comes back is told when the terminal has gone away.
+/// Reads keys in a thread of its own. The returned channel fires when the terminal has gone away.
 pub fn read_keys(messages: UnboundedSender<Message>) -> Result<oneshot::Receiver<()>> {
     let (gone, hung_up) = oneshot::channel();
     let terminal = keyboard()?;
     thread("keys", messages.clone(), move || {
-        // crossterm would read from a terminal that has gone away without an end: look first. Its
-        // feature use-dev-tty matters: the other way to read forgets keys that come together with a
-        // new size, or with more than 1024 others, until the next key
+        // crossterm would read forever from a terminal that has gone away: check first. Its feature
+        // use-dev-tty matters: its other reader holds back keys that come together with a new size,
+        // or with more than 1024 others, until the next key
         while !is_hung_up(&terminal) {
             let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
             if poll(&mut ready, Some(&KEY_PATIENCE)).is_err() && is_hung_up(&terminal) {
@@ -274,7 +274,7 @@ fn keyboard() -> Result<OwnedFd> {
     }
 }
 
-/// A thread whose panic is told.
+/// Starts a thread whose panic is reported.
 fn thread(
     name: &'static str,
     messages: UnboundedSender<Message>,
@@ -282,7 +282,7 @@ fn thread(
 ) -> Result<()> {
     let guarded = move || {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            let _ = messages.send(Message::Panicked(format!("the thread \"{name}\"")));
+            let _ = messages.send(Message::Panicked(format!("the \"{name}\" thread")));
         }
     };
     std::thread::Builder::new()

@@ -1,16 +1,16 @@
-//! What drives the app: keys, events and answers come in as messages, effects are carried out
-//! beside the screen, and the screen is drawn when something has changed, but only so often.
+//! What drives the app: keys, events and answers come in as messages, effects are carried out in
+//! the background, and the screen is drawn when something has changed, at a limited rate.
 
-use super::app::{App, Appearance, Effect, Message};
-use super::backend::Backend;
-use super::effect_runner::{EffectRunner, read_keys};
-use super::terminal::TerminalGuard;
+use crate::tui::app::App;
+use crate::tui::backend::Backend;
+use crate::tui::context::{Appearance, Effect};
+use crate::tui::effect_runner::{EffectRunner, read_keys};
+use crate::tui::message::Message;
+use crate::tui::terminal::TerminalGuard;
 use astill_core::run::RunDir;
 use astill_core::{Error, Result};
 use jiff::tz::TimeZone;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{channel, unbounded_channel};
@@ -19,16 +19,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 /// The shortest time between two frames, and the same over SSH.
 const FRAME: Duration = Duration::from_millis(1000 / 15);
 const FRAME_OVER_SSH: Duration = Duration::from_millis(1000 / 8);
-/// How often the list of runs is looked at while it is on the screen.
+/// How often the list of runs is read again while it is on the screen.
 const LIST_EVERY: Duration = Duration::from_secs(2);
-/// Batches of events that wait to be taken: few, so that a log that is read faster than it can be
-/// taken waits on disk.
+/// Batches of events that wait for the app: few, so that a log that is read faster than the app can
+/// take it waits on disk.
 const BATCHES: usize = 4;
 
 /// How the app ended.
 #[derive(Debug, Default)]
 pub struct Ending {
-    /// What to say on the terminal that the user is back on: that the run goes on, or its result.
+    /// What to print once the terminal is given back: that the run is still running, or its result.
     pub message: Option<String>,
     /// The signal that ended it, or SIGHUP for a terminal that has gone away.
     pub signal: Option<i32>,
@@ -36,7 +36,7 @@ pub struct Ending {
 
 /// Runs the app on the terminal until the user leaves, a signal comes or the terminal goes away.
 pub fn run(
-    look: Appearance,
+    appearance: Appearance,
     mouse: bool,
     open: Option<RunDir>,
     backend: impl Backend,
@@ -46,16 +46,21 @@ pub fn run(
         .build()
         .map_err(Error::io("start a runtime for", "the terminal app"))?;
     let mut guard = TerminalGuard::enter(mouse).map_err(Error::io("take", "the terminal"))?;
-    let ending = runtime.block_on(drive(&mut guard, look, open, Arc::new(backend)));
+    let ending = runtime.block_on(handle_events(
+        &mut guard,
+        appearance,
+        open,
+        Arc::new(backend),
+    ));
     drop(guard);
-    // a command may still wait for its answer: nobody is there to see it
+    // a command may still wait for its answer, which nobody would see
     runtime.shutdown_background();
     ending
 }
 
-async fn drive<B: Backend>(
+async fn handle_events<B: Backend>(
     guard: &mut TerminalGuard,
-    look: Appearance,
+    appearance: Appearance,
     open: Option<RunDir>,
     backend: Arc<B>,
 ) -> Result<Ending> {
@@ -64,22 +69,18 @@ async fn drive<B: Backend>(
         .iter()
         .any(|name| std::env::var_os(name).is_some());
     let frame = if over_ssh { FRAME_OVER_SSH } else { FRAME };
-    let (messages, mut heard) = unbounded_channel();
-    let (batches, mut told) = channel(BATCHES);
-    let listen = |kind| signal(kind).map_err(Error::io("listen to signals of", "the system"));
-    let mut signals = [
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::hangup())?,
-        listen(SignalKind::interrupt())?,
-    ];
-    let numbers = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT];
-    let mut continued = listen(SignalKind::from_raw(libc::SIGCONT))?;
-    let mut hung_up = read_keys(messages.clone())?;
+    let (messages, mut received) = unbounded_channel();
+    let (batches, mut events) = channel(BATCHES);
+    let mut terminated = listen(SignalKind::terminate())?;
+    let mut interrupted = listen(SignalKind::interrupt())?;
+    let mut hung_up = listen(SignalKind::hangup())?;
+    let mut continued = listen(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
+    let mut keys_ended = read_keys(messages.clone())?;
 
     let size = guard.size().map_err(terminal("measure"))?;
-    let (mut app, effects) = App::new(look, (size.width, size.height), open);
+    let (mut app, effects) = App::new(appearance, (size.width, size.height), open);
     app.context.zone = TimeZone::system();
-    let mut hands = EffectRunner::new(backend, messages, batches)?;
+    let mut runner = EffectRunner::new(backend, messages, batches)?;
     let mut second = interval(Duration::from_secs(1));
     let mut list = interval(LIST_EVERY);
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,7 +94,7 @@ async fn drive<B: Backend>(
             match effect {
                 Effect::Leave => {
                     return Ok(Ending {
-                        message: app.ending(),
+                        message: app.farewell(),
                         signal: None,
                     });
                 }
@@ -105,7 +106,7 @@ async fn drive<B: Backend>(
                     guard.retake().map_err(terminal("take"))?;
                     changed = true;
                 }
-                other => hands.carry_out(other),
+                other => runner.carry_out(other),
             }
         }
         if changed && Instant::now() >= next_frame {
@@ -115,48 +116,50 @@ async fn drive<B: Backend>(
         }
         tokio::select! {
             biased;
-            which = any(&mut signals) => {
-                let message = app.ending().filter(|_| which != 1);
-                return Ok(Ending { message, signal: Some(numbers[which]) });
-            }
-            _ = &mut hung_up => return Ok(Ending { message: None, signal: Some(libc::SIGHUP) }),
+            _ = terminated.recv() => return Ok(Ending::by(SignalKind::terminate(), app.farewell())),
+            _ = interrupted.recv() => return Ok(Ending::by(SignalKind::interrupt(), app.farewell())),
+            // nobody is there to read a farewell
+            _ = hung_up.recv() => return Ok(Ending::by(SignalKind::hangup(), None)),
+            _ = &mut keys_ended => return Ok(Ending::by(SignalKind::hangup(), None)),
             // a stop from outside may have left the terminal to the shell
             _ = continued.recv() => to_do.push(Effect::Retake),
-            message = heard.recv() => match message {
+            message = received.recv() => match message {
                 Some(message) => {
                     to_do.extend(app.update(message));
                     changed = true;
-                    // all that has come, then one frame
-                    while let Ok(message) = heard.try_recv() {
+                    // everything that has arrived, then one frame
+                    while let Ok(message) = received.try_recv() {
                         to_do.extend(app.update(message));
                     }
                 }
                 None => return Ok(Ending::default()),
             },
-            Some((run, batch)) = told.recv() => {
+            Some((run, batch)) = events.recv() => {
                 to_do.extend(app.update(Message::Events(run, batch)));
                 changed = true;
             }
             () = sleep_until(next_frame), if changed => {}
             _ = second.tick() => {
-                let before = app.context.silence();
+                let before = app.context.seconds_without_events();
                 to_do.extend(app.update(Message::Now(unix_now())));
-                changed |= app.context.silence() != before;
+                changed |= app.context.seconds_without_events() != before;
             }
             _ = list.tick(), if app.shows_list() => to_do.push(Effect::List),
         }
     }
 }
 
-/// Waits for one of the signals; its index.
-async fn any(signals: &mut [Signal; 3]) -> usize {
-    poll_fn(|context| {
-        let come = signals
-            .iter_mut()
-            .position(|s| s.poll_recv(context).is_ready());
-        come.map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
+impl Ending {
+    fn by(signal: SignalKind, message: Option<String>) -> Self {
+        Self {
+            message,
+            signal: Some(signal.as_raw_value()),
+        }
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(Error::io("listen to signals of", "the system"))
 }
 
 /// Seconds since 1970.

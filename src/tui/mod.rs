@@ -1,21 +1,30 @@
 //! The terminal app. None of it uses libtorch, so that the program that draws needs no tensors.
 //!
-//! Keys, events and answers are messages; [`app::App::update`] takes them and says what is to be
-//! done; [`app::App::view`] shows what is. Neither waits for anything: the files, the engine and
-//! the terminal are on the other side of `drive` and `hands`.
+//! Keys, events and answers are messages: [`app::App::update`] takes them and returns the effects
+//! to carry out, [`app::App::view`] draws the state. Neither blocks: the files, the engine and the
+//! terminal are on the other side of `event_loop` and `effect_runner`.
+//!
+//! The app is a stack of screens ([`screen::Screen`]), each a file in `screens`, that share a
+//! [`context::Context`] and know nothing of each other's insides. A new screen is a file there and
+//! its keys in `keys`.
 
 pub mod app;
 pub mod backend;
 pub mod chart;
 mod clock;
 pub mod colour;
+pub mod context;
 mod effect_runner;
 mod event_loop;
 pub mod events_file;
+pub mod footer;
+pub mod header;
+pub mod input_line;
 pub mod keys;
-pub mod line;
+pub mod message;
 pub mod model;
 pub mod picture;
+pub mod screen;
 pub mod screens;
 pub mod series;
 pub mod session;
@@ -24,17 +33,18 @@ pub mod terminal;
 mod tests;
 pub mod text;
 pub mod theme;
+pub mod widgets;
 
 pub use backend::Backend;
 pub use event_loop::Ending;
 
-use app::Appearance;
 use astill_core::Result;
 use astill_core::run::RunDir;
 use colour::Depth;
+use context::Appearance;
 use theme::Theme;
 
-/// How the app looks and what it begins with.
+/// How the app looks and what it opens.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub depth: Depth,
@@ -43,7 +53,7 @@ pub struct Options {
     pub mouse: bool,
     /// Nothing is started and no command is sent.
     pub read_only: bool,
-    /// The run to show; none: the menu.
+    /// The run to show; by default the menu.
     pub open: Option<RunDir>,
 }
 
@@ -56,10 +66,10 @@ pub fn run(options: Options, backend: impl Backend) -> Result<Ending> {
         read_only,
         open,
     } = options;
-    let look = Appearance {
+    let appearance = Appearance {
         theme: Theme::new(depth, ascii),
         ascii_pictures: false,
         read_only,
     };
-    event_loop::run(look, mouse, open, backend)
+    event_loop::run(appearance, mouse, open, backend)
 }

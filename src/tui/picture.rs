@@ -1,7 +1,7 @@
 //! Pictures in text: half-block cells in colour, or a ramp of ASCII characters.
 
-use super::colour::{Depth, luminance};
-use super::theme::Theme;
+use crate::tui::colour::{Depth, luminance};
+use crate::tui::theme::Theme;
 use astill_core::{Error, Result};
 use image::{ImageReader, Limits};
 use ratatui::buffer::Buffer;

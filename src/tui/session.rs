@@ -1,12 +1,15 @@
-//! The run that is being watched: what its events told, and how the user looks at it.
+//! The run that is being watched: what its events report, and how the user views it.
 
-use super::backend::Command;
-use super::chart::ChartView;
-use super::model::{Model, Sample, State};
-use super::picture::Picture;
-use super::screens::panel::{CHARTS, Panel};
+use crate::tui::backend::{Answer, Command};
+use crate::tui::chart::ChartView;
+use crate::tui::message::EventBatch;
+use crate::tui::model::{Model, Sample, State};
+use crate::tui::picture::Picture;
+use crate::tui::screens::panel::{CHARTS, Panel};
+use crate::tui::text::clean;
+use astill_core::headless;
 use astill_core::profile::Profile;
-use astill_core::run::event::{Event, Phase};
+use astill_core::run::event::{CommandStatus, EventKind, Phase};
 use astill_core::run::{EngineAt, RunDir};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -21,39 +24,39 @@ pub struct Session {
     pub model: Model,
     /// The settings, once they have been read.
     pub profile: Option<Profile>,
-    /// Bytes read and bytes there, as long as older events are being read.
+    /// Bytes read and the size of the file, while older events are being read.
     pub loading: Option<(u64, u64)>,
-    /// Where the engine is, once somebody has looked.
+    /// Where the engine is, once that is known.
     pub engine: Option<EngineAt>,
-    /// Events come although no engine is at work on this machine.
+    /// Events arrive although no engine is running on this machine.
     elsewhere: bool,
-    /// The panel that the user chose; none: the one that fits the phase.
+    /// The panel that the user chose; by default the one that fits the phase.
     pub chosen: Option<Panel>,
     pub views: [ChartView; CHARTS.len()],
     pub pictures: Pictures,
-    /// Commands without an answer yet.
-    pub asked: Vec<Command>,
+    /// Commands that have not been answered yet.
+    pub pending: Vec<Command>,
 }
 
-/// Decoded pictures, and those that are on their way.
+/// Decoded pictures, and those that are being read.
 #[derive(Debug, Default)]
 pub struct Pictures {
     /// By file and event.
     decoded: HashMap<(String, u64), Result<Picture, String>>,
     order: VecDeque<(String, u64)>,
     bytes: usize,
-    asked: HashSet<(String, u64)>,
+    pending: HashSet<(String, u64)>,
 }
 
-/// How a run stands for the screen: what its events say, and whether an engine is there.
+/// The state of a run: what its events report, and whether an engine is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunStatus {
     Reported(State),
-    /// Its events say that it goes on, but there is no engine.
+    /// According to its events it is running, but there is no engine.
     Gone,
-    /// Its events go on, but the engine that writes them is none of this machine.
+    /// An engine on another machine writes its events.
     Elsewhere,
-    /// Its latest engine was on another machine; nothing says whether it is at work.
+    /// Its last engine ran on another machine; whether it is still running is not known.
     MaybeRemote,
 }
 
@@ -73,24 +76,21 @@ impl Session {
             chosen: None,
             views,
             pictures: Pictures::default(),
-            asked: Vec::new(),
+            pending: Vec::new(),
         }
     }
 
-    /// Takes events, in order; `restarted`: the first of them is the first of the run again.
-    pub fn events(&mut self, batch: &[Event], restarted: bool) {
-        if restarted {
+    /// Takes the next events of the run.
+    pub fn receive_events(&mut self, batch: &EventBatch) {
+        if batch.restarted {
             self.model = Model::new();
         }
-        batch.iter().for_each(|event| self.model.apply(event));
-        if batch.iter().any(|e| {
-            matches!(
-                e.what,
-                astill_core::run::event::EventKind::RunStarted { .. }
-            )
-        }) {
+        let events = &batch.events;
+        events.iter().for_each(|event| self.model.apply(event));
+        let starts = |e: &EventKind| matches!(e, EventKind::RunStarted { .. });
+        if events.iter().any(|e| starts(&e.what)) {
             self.engine = None;
-        } else if !batch.is_empty()
+        } else if !events.is_empty()
             && self.loading.is_none()
             && matches!(
                 self.engine,
@@ -99,15 +99,30 @@ impl Session {
         {
             self.elsewhere = true;
         }
+        self.loading = (self.loading.is_some() && !batch.at_end).then_some(batch.read);
     }
 
-    /// Somebody has looked where the engine is.
-    pub fn looked(&mut self, engine: EngineAt) {
+    /// Takes where the engine was found.
+    pub fn locate_engine(&mut self, engine: EngineAt) {
         self.elsewhere &= engine != EngineAt::Here;
         self.engine = Some(engine);
     }
 
-    pub fn standing(&self) -> RunStatus {
+    /// Takes the reply to a command; true if the settings of the run have changed.
+    pub fn receive_answer(&mut self, command: &Command, answer: &Result<Answer, String>) -> bool {
+        if let Some(position) = self.pending.iter().position(|c| c == command) {
+            self.pending.remove(position);
+        }
+        match (command, answer) {
+            (Command::Set { edit }, Ok(answer)) if answer.status == CommandStatus::Accepted => {
+                self.profile = self.profile.take().map(|p| p.edited(edit).unwrap_or(p));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub fn status(&self) -> RunStatus {
         match &self.engine {
             _ if !self.model.is_live() || self.loading.is_some() => {
                 RunStatus::Reported(self.model.state)
@@ -120,7 +135,7 @@ impl Session {
         }
     }
 
-    /// The machine of the engine where it is not this one, in words.
+    /// The machine of an engine that is not on this one, for a sentence.
     pub fn host(&self) -> &str {
         match &self.engine {
             Some(EngineAt::Host(host) | EngineAt::MaybeRemote(host)) => host,
@@ -130,25 +145,63 @@ impl Session {
 
     /// Whether commands can reach an engine.
     pub fn is_live(&self) -> bool {
-        matches!(self.standing(), RunStatus::Reported(_)) && self.model.is_live()
+        matches!(self.status(), RunStatus::Reported(_)) && self.model.is_live()
     }
 
     /// Why no command can be sent.
     pub fn why_no_engine(&self) -> String {
-        match self.standing() {
-            RunStatus::Elsewhere => format!(
-                "Its engine is on {}: from here it can only be looked at.",
-                self.host()
+        let host = self.host();
+        match self.status() {
+            RunStatus::Elsewhere => {
+                format!("The engine runs on {host}. From here you can only watch the run.")
+            }
+            RunStatus::MaybeRemote => format!(
+                "The last engine ran on {host} and did not report that it ended. If it is gone, \
+                 press Space to start one here."
             ),
+            RunStatus::Reported(State::Done) => "The run is finished.".into(),
+            _ => "No engine is running. Press Space on the run's screen to start one.".into(),
+        }
+    }
+
+    /// What to print when the user leaves the app.
+    pub fn farewell(&self) -> String {
+        let (name, run) = (clean(&self.run.name()), clean(&self.run.reference()));
+        let finished = self.model.finished.as_ref();
+        if let Some(table) = finished.and_then(headless::table) {
+            return format!("Run {name} is done.\n\n{table}");
+        }
+        match self.status() {
+            RunStatus::Elsewhere => {
+                format!("Run {name} is still running; its engine is not on this machine")
+            }
             RunStatus::MaybeRemote => {
-                let host = self.host();
+                let host = clean(self.host());
                 format!(
-                    "Its latest engine was on {host} and has not said that it ended. If it is \
-                     gone, Space starts one here."
+                    "Run {name} has no engine on this machine; its last one ran on {host} and did \
+                     not report that it ended. If it is gone, resume the run with `astill resume \
+                     {run} --detach`"
                 )
             }
-            RunStatus::Reported(State::Done) => "The run is done.".into(),
-            _ => "No engine is at work on this run; Space on its screen starts one.".into(),
+            RunStatus::Gone => {
+                format!("Run {name} has lost its engine; resume it with `astill resume {run}`")
+            }
+            RunStatus::Reported(State::Stopped) => {
+                format!("Run {name} is stopped; resume it with `astill resume {run}`")
+            }
+            RunStatus::Reported(State::Failed) => match finished {
+                Some(EventKind::RunFinished {
+                    reason: Some(reason),
+                    ..
+                }) => format!("Run {name} failed: {reason}"),
+                _ => format!("Run {name} failed; see its log"),
+            },
+            RunStatus::Reported(State::Paused) => {
+                format!("Run {name} is paused; return to it with `astill attach {run}`")
+            }
+            RunStatus::Reported(_) => {
+                format!("Run {name} is still running; return to it with `astill attach {run}`")
+            }
         }
     }
 
@@ -167,7 +220,25 @@ impl Session {
         self.chosen.unwrap_or(fitting)
     }
 
-    /// How the chart of a panel is looked at; none for a panel that is no chart.
+    /// Gives the focus to the panel after the one that has it, or before it, in this order.
+    pub fn focus_next(&mut self, order: &[Panel], forward: bool) {
+        let Some(last) = order.len().checked_sub(1) else {
+            return;
+        };
+        let at = order.iter().position(|p| *p == self.focus()).unwrap_or(0);
+        let by = if forward { 1 } else { last };
+        self.chosen = Some(order[(at + by) % order.len()]);
+    }
+
+    /// The view of a panel's chart; none for a panel that is not a chart.
+    pub fn view_of(&self, panel: Panel) -> Option<ChartView> {
+        CHARTS
+            .iter()
+            .position(|p| *p == panel)
+            .map(|i| self.views[i])
+    }
+
+    /// The same, to be changed.
     pub fn view(&mut self, panel: Panel) -> Option<&mut ChartView> {
         CHARTS
             .iter()
@@ -175,8 +246,8 @@ impl Session {
             .map(|i| &mut self.views[i])
     }
 
-    /// Reads the latest points again; whether others were read.
-    pub fn forget_cursors(&mut self) -> bool {
+    /// Removes the cursors, so that the latest points are read; false if there were none.
+    pub fn clear_cursors(&mut self) -> bool {
         self.views
             .iter_mut()
             .filter_map(|v| v.cursor.take())
@@ -184,7 +255,7 @@ impl Session {
             > 0
     }
 
-    /// The latest pictures that are ready to be shown, and the latest there are.
+    /// The latest picture that can be shown, and the latest one in the record.
     pub fn latest_picture(&self) -> (Option<(&Sample, &Picture)>, Option<&Sample>) {
         let samples = &self.model.samples;
         let ready = samples
@@ -197,22 +268,22 @@ impl Session {
 }
 
 impl Pictures {
-    /// The picture of a sample, or why there is none; none while nobody has read it.
+    /// The picture of a sample, or why there is none; nothing before it has been read.
     pub fn get(&self, sample: &Sample) -> Option<Result<&Picture, &str>> {
         self.decoded
             .get(&key(sample))
             .map(|r| r.as_ref().map_err(String::as_str))
     }
 
-    /// Whether somebody has to read it; after that it is on its way.
-    pub fn ask(&mut self, sample: &Sample) -> bool {
-        !self.decoded.contains_key(&key(sample)) && self.asked.insert(key(sample))
+    /// Whether the caller has to have it read; from then on it is pending.
+    pub fn request(&mut self, sample: &Sample) -> bool {
+        !self.decoded.contains_key(&key(sample)) && self.pending.insert(key(sample))
     }
 
     /// Takes what was read.
     pub fn put(&mut self, sample: &Sample, picture: Result<Picture, String>) {
         let key = key(sample);
-        self.asked.remove(&key);
+        self.pending.remove(&key);
         self.bytes += size(&picture);
         if let Some(old) = self.decoded.insert(key.clone(), picture) {
             self.bytes -= size(&old);

@@ -1,8 +1,6 @@
-//! The terminal while the app has it: its modes set, and given back whatever happens.
+//! The terminal while the app has it: its modes are set, and given back whatever happens.
 
 mod screen;
-
-pub use screen::{Screen, Tty};
 
 use crossterm::Command;
 use crossterm::event::{
@@ -12,6 +10,7 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
 use ratatui::Frame;
 use ratatui::layout::Size;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, kill_current_process_group};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use screen::{END_UPDATE, Painter};
 use std::fs::{File, OpenOptions};
@@ -23,7 +22,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
 
 struct Held {
-    terminal: Patient,
+    terminal: BlockingTerminal,
     /// The modes of the line as they were.
     before: Termios,
 }
@@ -35,7 +34,7 @@ fn held() -> MutexGuard<'static, Option<Held>> {
 /// Has the terminal in raw mode on its alternate screen. Gives it back when it is dropped, and in a
 /// panic before the message is printed.
 pub struct TerminalGuard {
-    painter: Painter<Patient>,
+    painter: Painter<BlockingTerminal>,
     terminal: File,
     mouse: bool,
 }
@@ -57,8 +56,11 @@ impl TerminalGuard {
         restore_before_panic_message();
         take(&terminal, mouse)?;
         // from here on an error drops what is held
-        let painter = Painter::new(Patient(terminal.try_clone()?), Some(terminal.try_clone()?))
-            .inspect_err(|_| restore())?;
+        let painter = Painter::new(
+            BlockingTerminal(terminal.try_clone()?),
+            Some(terminal.try_clone()?),
+        )
+        .inspect_err(|_| restore())?;
         Ok(Self {
             painter,
             terminal,
@@ -77,7 +79,7 @@ impl TerminalGuard {
     }
 
     /// Gives the terminal back, stops this process and its job as Ctrl-Z does, and takes the
-    /// terminal again when it is continued. The next `draw` sends every cell. Where nobody could
+    /// terminal again when it is continued. The next `draw` sends every cell. Where nothing could
     /// continue it (no shell with job control) it does not stop.
     pub fn suspend(&mut self) -> io::Result<()> {
         restore();
@@ -85,7 +87,7 @@ impl TerminalGuard {
         self.retake()
     }
 
-    /// Sets the modes anew: after SIGCONT, where a stop from outside left the terminal to the
+    /// Sets the modes again: after SIGCONT, where a stop from outside left the terminal to the
     /// shell. The next `draw` sends every cell.
     pub fn retake(&mut self) -> io::Result<()> {
         restore();
@@ -132,7 +134,7 @@ pub fn restore() {
     bytes.push_str("\x1b[0m");
     escape(&mut bytes, crossterm::cursor::Show);
     escape(&mut bytes, LeaveAlternateScreen);
-    // a terminal that is gone needs nothing back
+    // for a terminal that is gone nothing can be done
     let _ = terminal.write_all(bytes.as_bytes());
     let _ = tcsetattr(&terminal.0, OptionalActions::Now, &before);
 }
@@ -140,7 +142,7 @@ pub fn restore() {
 /// Whether the other end of a terminal (or a pipe) is gone.
 ///
 /// crossterm 0.29 never returns from `event::poll` or `event::read` if that happens before or
-/// during the call. So wait for input with poll(2), look here, and only then call `event::poll`
+/// during the call. So wait for input with poll(2), check here, and only then call `event::poll`
 /// with no timeout and `event::read`.
 pub fn is_hung_up(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::empty())];
@@ -156,11 +158,11 @@ pub fn is_hung_up(fd: impl AsFd) -> bool {
     }
 }
 
-/// A terminal that some program before this one left in non-blocking mode, which all that share it
-/// have: waits itself.
-struct Patient(File);
+/// A terminal that blocks until it takes what is written, even if an earlier program left it in
+/// non-blocking mode.
+struct BlockingTerminal(File);
 
-impl Write for Patient {
+impl Write for BlockingTerminal {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match self.0.write(bytes) {
@@ -189,14 +191,14 @@ fn take(terminal: &File, mouse: bool) -> io::Result<()> {
     if held.is_some() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "this process has the terminal already",
+            "this process already has the terminal",
         ));
     }
     let before = tcgetattr(terminal)?;
     let mut raw = before.clone();
     raw.make_raw();
     *held = Some(Held {
-        terminal: Patient(terminal.try_clone()?),
+        terminal: BlockingTerminal(terminal.try_clone()?),
         before,
     });
     drop(held);
@@ -208,7 +210,8 @@ fn take(terminal: &File, mouse: bool) -> io::Result<()> {
         escape(&mut bytes, EnableMouseCapture);
     }
     let set = tcsetattr(terminal, OptionalActions::Now, &raw).map_err(io::Error::from);
-    let set = set.and_then(|()| Patient(terminal.try_clone()?).write_all(bytes.as_bytes()));
+    let set =
+        set.and_then(|()| BlockingTerminal(terminal.try_clone()?).write_all(bytes.as_bytes()));
     set.inspect_err(|_| restore())
 }
 
@@ -232,26 +235,24 @@ fn restore_before_panic_message() {
 /// Stops the foreground job, this process last and right here, and returns when it is continued.
 ///
 /// The whole job, as the terminal's own Ctrl-Z would: under `make run` the shell waits for make.
-/// SIGTSTP and not SIGSTOP: the kernel drops it where the process group is an orphan, which nobody
+/// SIGTSTP and not SIGSTOP: the kernel drops it where the process group is orphaned, which nobody
 /// could continue.
 fn stop_job() -> io::Result<()> {
-    // SAFETY: plain system calls with constants and with a structure that the first of them fills
-    // in
-    unsafe {
-        let mut default: libc::sigaction = std::mem::zeroed();
-        let mut before: libc::sigaction = std::mem::zeroed();
-        default.sa_sigaction = libc::SIG_IGN;
-        if libc::sigaction(libc::SIGTSTP, &default, &mut before) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        libc::kill(0, libc::SIGTSTP);
-        default.sa_sigaction = libc::SIG_DFL;
-        libc::sigaction(libc::SIGTSTP, &default, std::ptr::null_mut());
-        // to this thread, so that the next line is run only when continued
-        libc::raise(libc::SIGTSTP);
-        libc::sigaction(libc::SIGTSTP, &before, std::ptr::null_mut());
+    // SAFETY: system calls with constants; no handler is installed, only the two dispositions
+    // that need no code
+    let before = unsafe { libc::signal(libc::SIGTSTP, libc::SIG_IGN) };
+    if before == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
     }
-    Ok(())
+    let others = kill_current_process_group(Signal::TSTP);
+    // SAFETY: as above, and `before` is what the system returned; the signal goes to this thread,
+    // so that the last call is made only when the process is continued
+    unsafe {
+        libc::signal(libc::SIGTSTP, libc::SIG_DFL);
+        libc::raise(libc::SIGTSTP);
+        libc::signal(libc::SIGTSTP, before);
+    }
+    others.map_err(io::Error::from)
 }
 
 #[cfg(test)]

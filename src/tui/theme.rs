@@ -3,7 +3,7 @@
 //! A colour is either the terminal's own text colour or of middle lightness, so that it stands out
 //! from black and from white.
 
-use super::colour::Depth;
+use crate::tui::colour::Depth;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
@@ -121,8 +121,8 @@ impl Theme {
 
 #[cfg(test)]
 mod tests {
-    use super::super::colour::luminance;
     use super::*;
+    use crate::tui::colour::luminance;
 
     const DEPTHS: [Depth; 4] = [
         Depth::Never,
@@ -154,7 +154,7 @@ mod tests {
             {
                 let rgb = match style.fg {
                     Some(Color::Rgb(r, g, b)) => [r, g, b],
-                    Some(Color::Indexed(number)) => super::super::colour::fixed(number),
+                    Some(Color::Indexed(number)) => crate::tui::colour::fixed(number),
                     other => panic!("{other:?}"),
                 };
                 let light = luminance(rgb);

@@ -4,6 +4,7 @@
 use crate::place::{Outcome, PATIENCE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use std::error::Error;
@@ -23,7 +24,7 @@ pub const LEFT: &str = "\x1b[D";
 pub const BACKSPACE: &str = "\x7f";
 pub const CTRL_Z: &str = "\x1a";
 
-/// How long the terminal is listened to before it is looked at again.
+/// How long to wait for output before the screen is checked again.
 const LISTEN: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 20_000_000,
@@ -84,11 +85,12 @@ impl Terminal {
             .stdin(slave.try_clone()?)
             .stdout(slave.try_clone()?)
             .stderr(slave);
-        // between fork and exec only system calls are made
+        // SAFETY: between fork and exec only system calls are made, and nothing is allocated
         unsafe {
             command.pre_exec(move || {
-                if libc::setsid() < 0 || (controls && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0) {
-                    return Err(std::io::Error::last_os_error());
+                setsid()?;
+                if controls {
+                    ioctl_tiocsctty(rustix::stdio::stdin())?;
                 }
                 Ok(())
             });
@@ -130,7 +132,7 @@ impl Terminal {
         self.emulator.screen()
     }
 
-    /// What stands on the screen, a line a row.
+    /// The text of the screen, one line per row.
     pub fn text(&self) -> String {
         self.screen().contents()
     }
@@ -151,8 +153,8 @@ impl Terminal {
     }
 
     /// Listens to the terminal until it shows what is waited for.
-    pub fn wait_for(&mut self, what: &str, mut look: impl FnMut(&str) -> bool) -> Outcome {
-        self.wait_until(what, |terminal| look(&terminal.text()).then_some(()))
+    pub fn wait_for(&mut self, what: &str, mut check: impl FnMut(&str) -> bool) -> Outcome {
+        self.wait_until(what, |terminal| check(&terminal.text()).then_some(()))
     }
 
     /// Waits until all of these texts are on the screen.
@@ -162,21 +164,21 @@ impl Terminal {
         })
     }
 
-    /// Listens to the terminal until `look` finds what is waited for, on the screen or elsewhere.
+    /// Listens to the terminal until `check` finds what is waited for, on the screen or elsewhere.
     pub fn wait_until<T>(
         &mut self,
         what: &str,
-        mut look: impl FnMut(&mut Self) -> Option<T>,
+        mut check: impl FnMut(&mut Self) -> Option<T>,
     ) -> Result<T, Box<dyn Error>> {
         let begin = Instant::now();
         loop {
             self.listen();
-            if let Some(found) = look(self) {
+            if let Some(found) = check(self) {
                 return Ok(found);
             }
             if begin.elapsed() > PATIENCE {
                 return Err(format!(
-                    "waited {} s in vain: {what}; on the screen is\n{}",
+                    "not seen within {} s: {what}; the screen shows\n{}",
                     PATIENCE.as_secs(),
                     self.text()
                 )

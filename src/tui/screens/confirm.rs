@@ -1,75 +1,93 @@
-//! A question before something that cannot be taken back; also what is too long for a line.
+//! A question before something that cannot be undone; also a text that is too long for a line.
 
-use super::super::app::{Context, Next};
-use super::super::backend::Command;
-use super::super::keys::Action;
-use super::super::text::{clean, width, wrap};
-use super::{popup, put};
+use crate::tui::backend::Command;
+use crate::tui::context::Context;
+use crate::tui::keys::{Action, Scope};
+use crate::tui::screen::{Response, Screen};
+use crate::tui::text::{clean, wrap};
+use crate::tui::widgets::{popup, put_lines};
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
-use ratatui::style::Style;
+use ratatui::layout::{Constraint, Layout, Position, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+/// Columns inside the frame.
+const WIDEST: u16 = 68;
 
 /// A question, and what is done if the answer is yes.
 #[derive(Debug)]
-pub struct Confirm {
+pub struct ConfirmPopup {
     title: String,
     text: String,
     /// None: there is nothing to decide.
-    then: Option<Then>,
+    on_yes: Option<OnYes>,
+    /// "Yes" is selected, not "Cancel".
     yes: bool,
 }
 
 /// What is done if the answer is yes.
 #[derive(Debug)]
-pub enum Then {
+pub enum OnYes {
     Send(Command),
     /// A new engine is started.
-    Resume,
+    ResumeRun,
 }
 
-const WIDEST: u16 = 72;
-
-impl Confirm {
-    pub fn question(title: &str, text: &str, then: Then) -> Self {
+impl ConfirmPopup {
+    pub fn question(title: &str, text: &str, on_yes: OnYes) -> Self {
         Self {
             title: clean(title),
             text: clean(text),
-            then: Some(then),
+            on_yes: Some(on_yes),
             yes: false,
         }
     }
 
-    /// Nothing to decide.
+    /// A text with nothing to decide.
     pub fn message(title: &str, text: &str) -> Self {
         let text = text.lines().map(clean).collect::<Vec<_>>().join("\n");
         Self {
             title: clean(title),
             text,
-            then: None,
+            on_yes: None,
             yes: false,
         }
     }
+}
 
-    pub fn act(&mut self, action: Action, context: &mut Context) -> Next {
+impl Screen for ConfirmPopup {
+    fn scope(&self) -> Scope {
+        Scope::Confirm
+    }
+
+    fn is_popup(&self) -> bool {
+        true
+    }
+
+    fn scrolls(&self) -> bool {
+        false
+    }
+
+    fn act(&mut self, action: Action, context: &mut Context) -> Response {
         match action {
             Action::NextPanel | Action::PreviousPanel | Action::Left | Action::Right => {
-                self.yes = !self.yes && self.then.is_some();
-                return Next::Stay;
+                self.yes = !self.yes && self.on_yes.is_some();
+                return Response::Handled;
             }
             Action::Yes => self.yes = true,
             Action::Open => {}
-            _ => return Next::Close,
+            _ => return Response::Close,
         }
-        match self.then.take().filter(|_| self.yes) {
-            Some(Then::Send(command)) => context.send(command),
-            Some(Then::Resume) => context.resume(),
+        match self.on_yes.take().filter(|_| self.yes) {
+            Some(OnYes::Send(command)) => context.send(command),
+            Some(OnYes::ResumeRun) => context.resume_run(),
             None => {}
         }
-        Next::Close
+        Response::Close
     }
 
-    pub fn in_a_line(&self) -> String {
-        let keys = if self.then.is_some() {
+    fn in_a_line(&self, _context: &Context) -> String {
+        let keys = if self.on_yes.is_some() {
             "y / n"
         } else {
             "Enter"
@@ -77,52 +95,42 @@ impl Confirm {
         format!("{} ({keys})", self.title)
     }
 
-    pub fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
-        let columns = WIDEST.min(area.width);
-        let cells = usize::from(columns).saturating_sub(4);
-        let lines: Vec<String> = self.text.lines().flat_map(|l| wrap(l, cells)).collect();
-        let inner = popup(
-            buf,
-            area,
-            &context.look,
-            &self.title,
-            columns,
-            lines.len() as u16 + 4,
-        );
-        let inner = Rect {
-            x: inner.x + 1,
-            width: inner.width.saturating_sub(2),
-            ..inner
-        };
-        let room = inner.height.saturating_sub(2);
-        for (row, line) in (0..room).zip(&lines) {
-            put(buf, inner, row, line, context.look.theme.text());
-        }
-        let choices: &[(&str, bool)] = if self.then.is_some() {
+    fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+        let theme = &context.appearance.theme;
+        let columns = WIDEST.min(area.width.saturating_sub(4));
+        let lines: Vec<Line> = self
+            .text
+            .lines()
+            .flat_map(|l| wrap(l, columns.into()))
+            .map(Line::from)
+            .collect();
+        let rows = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+        let size = (columns, rows);
+        let inner = popup(buf, area, &context.appearance, &self.title, size);
+        let [text, _, buttons] = Layout::vertical([
+            Constraint::Fill(1),
+            Constraint::Length(1),
+            Constraint::Length(1),
+        ])
+        .areas(inner);
+        put_lines(buf, text, lines, 0);
+        let choices: &[(&str, bool)] = if self.on_yes.is_some() {
             &[("Cancel", !self.yes), ("Yes", self.yes)]
         } else {
             &[("Close", true)]
         };
-        let mut x = 0;
-        for (name, chosen) in choices {
-            let text = if *chosen {
-                format!(">[ {name} ]")
+        let spans = choices.iter().flat_map(|(name, chosen)| {
+            let (mark, style) = if *chosen {
+                (">", theme.selected())
             } else {
-                format!(" [ {name} ]")
+                (" ", theme.text())
             };
-            let style = if *chosen {
-                context.look.theme.selected()
-            } else {
-                Style::new()
-            };
-            let at = Rect {
-                x: inner.x + x,
-                width: inner.width.saturating_sub(x),
-                ..inner
-            };
-            put(buf, at, inner.height.saturating_sub(1), &text, style);
-            x = (x + width(&text) as u16 + 2).min(inner.width);
-        }
+            [
+                Span::styled(format!("{mark}[ {name} ]"), style),
+                Span::raw("  "),
+            ]
+        });
+        Line::from_iter(spans).render(buttons, buf);
         None
     }
 }

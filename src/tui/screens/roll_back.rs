@@ -1,120 +1,134 @@
-//! The choice of a checkpoint to go back to.
+//! The choice of a checkpoint to roll back to.
 
-use super::super::app::{Context, Layer, Next};
-use super::super::backend::Command;
-use super::super::keys::Action;
-use super::super::model::Weight;
-use super::super::text::{clean, number};
-use super::{Confirm, Then, popup, put, put_row, scrolled};
+use crate::tui::backend::Command;
+use crate::tui::context::Context;
+use crate::tui::keys::{Action, Scope};
+use crate::tui::message::Message;
+use crate::tui::model::Weight;
+use crate::tui::screen::{Response, Screen};
+use crate::tui::screens::confirm::{ConfirmPopup, OnYes};
+use crate::tui::session::Session;
+use crate::tui::text::{clean, number};
+use crate::tui::widgets::{popup, put};
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::{Constraint, Position, Rect};
+use ratatui::widgets::{HighlightSpacing, Row, StatefulWidget, Table, TableState};
 
-/// Checkpoints, latest first.
+/// Columns inside the frame, and the most rows.
+const SIZE: (u16, u16) = (74, 15);
+/// Step, matching loss, file.
+const COLUMNS: [Constraint; 3] = [
+    Constraint::Length(13),
+    Constraint::Length(23),
+    Constraint::Fill(1),
+];
+
+/// The checkpoints, latest first.
 #[derive(Debug, Default)]
-pub struct RollBack {
+pub struct RollBackPopup {
+    /// None before they have been found.
     steps: Option<Vec<u64>>,
     selected: usize,
 }
 
-impl RollBack {
-    /// Takes the steps whose checkpoints are there.
-    pub fn found(&mut self, mut steps: Vec<u64>) {
-        steps.sort_unstable_by(|a, b| b.cmp(a));
-        self.selected = self.selected.min(steps.len().saturating_sub(1));
-        self.steps = Some(steps);
+impl Screen for RollBackPopup {
+    fn scope(&self) -> Scope {
+        Scope::RollBack
     }
 
-    pub fn act(&mut self, action: Action, context: &mut Context) -> Next {
-        let steps = self.steps.as_deref().unwrap_or_default();
-        let last = steps.len().saturating_sub(1);
+    fn is_popup(&self) -> bool {
+        true
+    }
+
+    fn act(&mut self, action: Action, context: &mut Context) -> Response {
+        let last = self.steps.iter().flatten().count().saturating_sub(1);
         self.selected = match action {
             Action::Up => self.selected.saturating_sub(1),
             Action::Down => (self.selected + 1).min(last),
             Action::First => 0,
             Action::Last => last,
-            Action::Open => return self.chosen(context),
-            _ => return Next::Close,
+            Action::Open => return self.confirm(context),
+            _ => return Response::Close,
         };
-        Next::Stay
+        Response::Handled
     }
 
-    fn chosen(&self, context: &mut Context) -> Next {
+    fn receive(&mut self, message: &Message, context: &Context) -> bool {
+        if let Message::Checkpoints(run, steps) = message
+            && context.session.as_ref().is_some_and(|s| s.run == *run)
+        {
+            let mut steps = steps.clone();
+            steps.sort_unstable_by(|a, b| b.cmp(a));
+            self.selected = self.selected.min(steps.len().saturating_sub(1));
+            self.steps = Some(steps);
+        }
+        false
+    }
+
+    fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+        let session = context.session.as_ref()?;
+        let theme = &context.appearance.theme;
+        let steps = self.steps.as_deref().unwrap_or_default();
+        let rows = u16::try_from(steps.len())
+            .unwrap_or(SIZE.1)
+            .clamp(1, SIZE.1);
+        let title = "Roll back to a checkpoint";
+        let inner = popup(buf, area, &context.appearance, title, (SIZE.0, rows));
+        if steps.is_empty() {
+            let text = if self.steps.is_some() {
+                "No checkpoints yet."
+            } else {
+                "Loading checkpoints..."
+            };
+            put(buf, inner, 0, text, theme.dim());
+            return None;
+        }
+        let table = Table::new(steps.iter().map(|step| row(session, *step)), COLUMNS)
+            .row_highlight_style(theme.selected())
+            .highlight_symbol(">")
+            .highlight_spacing(HighlightSpacing::Always);
+        let mut state = TableState::default().with_selected(self.selected);
+        StatefulWidget::render(table, inner, buf, &mut state);
+        None
+    }
+}
+
+impl RollBackPopup {
+    fn confirm(&self, context: &mut Context) -> Response {
         let (Some(session), Some(&step)) = (
             &context.session,
             self.steps.iter().flatten().nth(self.selected),
         ) else {
-            context.say(Weight::Warning, "There is no checkpoint to go back to.");
-            return Next::Close;
+            context.notify(Weight::Warning, "No checkpoint to roll back to.");
+            return Response::Close;
         };
         let now = session.model.step;
-        let lost = now.saturating_sub(step);
-        let text = format!(
-            "The images and the student rate become those of step {step} again; {lost} steps after \
-             it are done anew."
-        );
-        Next::Replace(Layer::Confirm(Confirm::question(
-            &format!("Go back from step {now} to {step}?"),
-            &text,
-            Then::Send(Command::RollBack { step }),
+        let repeated = match now.saturating_sub(step) {
+            0 => String::new(),
+            1 => "; the step after it will be repeated".into(),
+            n => format!("; the {n} steps after it will be repeated"),
+        };
+        Response::Replace(Box::new(ConfirmPopup::question(
+            &format!("Roll back from step {now} to {step}?"),
+            &format!(
+                "The images and the student rate return to their state at step {step}{repeated}."
+            ),
+            OnYes::Send(Command::RollBack { step }),
         )))
     }
+}
 
-    pub fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
-        let session = context.session.as_ref()?;
-        let steps = self.steps.as_deref().unwrap_or_default();
-        let inner = popup(
-            buf,
-            area,
-            &context.look,
-            "Go back to a checkpoint",
-            60,
-            (steps.len() as u16).clamp(1, 15) + 2,
-        );
-        if steps.is_empty() {
-            let text = if self.steps.is_some() {
-                "There are no checkpoints yet."
-            } else {
-                "Looking for checkpoints .."
-            };
-            put(buf, inner, 0, text, context.look.theme.dim());
-        }
-        let skip = scrolled(self.selected, steps.len(), inner.height.into());
-        for (row, (i, step)) in (0..inner.height).zip(steps.iter().enumerate().skip(skip)) {
-            let loss = session
-                .model
-                .steps
-                .matching_loss
-                .nearest(*step as f64)
-                .filter(|(x, _)| *x == *step as f64);
-            let time = session
-                .model
-                .checkpoints
-                .iter()
-                .find(|c| c.step == *step)
-                .map(|c| c.file.as_str())
-                .unwrap_or_default();
-            let loss = loss
-                .map(|(_, y)| format!("matching loss {}", number(y)))
-                .unwrap_or_default();
-            let text = format!("step {step:<8} {loss:<24} {}", clean(time));
-            if i == self.selected {
-                put_row(
-                    buf,
-                    inner,
-                    row,
-                    &format!(">{text}"),
-                    context.look.theme.selected(),
-                );
-            } else {
-                put_row(
-                    buf,
-                    inner,
-                    row,
-                    &format!(" {text}"),
-                    context.look.theme.text(),
-                );
-            }
-        }
-        None
-    }
+fn row(session: &Session, step: u64) -> Row<'static> {
+    let at = step as f64;
+    let loss = session.model.steps.matching_loss.nearest(at);
+    let loss = loss
+        .filter(|(x, _)| *x == at)
+        .map(|(_, y)| format!("matching loss {}", number(y)));
+    let checkpoint = session.model.checkpoints.iter().find(|c| c.step == step);
+    let file = checkpoint.map(|c| clean(&c.file));
+    Row::new([
+        format!("step {step}"),
+        loss.unwrap_or_default(),
+        file.unwrap_or_default(),
+    ])
 }

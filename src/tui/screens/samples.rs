@@ -1,23 +1,24 @@
 //! The synthetic images: a gallery by class, one image large beside what it started from, and the
 //! steps between.
 
-use super::super::app::{Context, Next};
-use super::super::keys::Action;
-use super::super::model::{Model, Sample};
-use super::super::picture::{Picture, PictureView};
-use super::super::session::Session;
-use super::super::text::{clean, fit, wrap};
-use super::{Appearance, frame, put};
+use crate::tui::context::{Appearance, Context, Effect};
+use crate::tui::keys::{Action, Scope};
+use crate::tui::model::{Model, Sample};
+use crate::tui::picture::{Picture, PictureView};
+use crate::tui::screen::{Response, Screen};
+use crate::tui::session::Session;
+use crate::tui::text::clean;
+use crate::tui::widgets::{frame, put, put_paragraph};
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::widgets::Widget;
 
 /// Widths of a tile in cells; it is half as many rows high.
 const TILES: [u16; 7] = [8, 12, 16, 24, 32, 48, 64];
 
-/// What is looked at.
+/// The gallery, or one image of it.
 #[derive(Debug)]
-pub struct Samples {
+pub struct SamplesScreen {
     /// The step, where the user chose one; otherwise the latest.
     step: Option<u64>,
     /// Class and image.
@@ -26,7 +27,7 @@ pub struct Samples {
     tile: usize,
 }
 
-impl Default for Samples {
+impl Default for SamplesScreen {
     fn default() -> Self {
         Self {
             step: None,
@@ -40,13 +41,88 @@ impl Default for Samples {
 /// How tiles are laid out on a page.
 #[derive(Debug)]
 struct Grid {
-    /// Class and image of every place, row by row; short rows end early.
+    /// Class and image of every tile, row by row; short rows end early.
     rows: Vec<Vec<(usize, usize)>>,
     per_page: usize,
     tile: (u16, u16),
 }
 
-impl Samples {
+impl Screen for SamplesScreen {
+    fn scope(&self) -> Scope {
+        Scope::Samples
+    }
+
+    fn act(&mut self, action: Action, context: &mut Context) -> Response {
+        let Some(session) = &context.session else {
+            return Response::Close;
+        };
+        match action {
+            Action::Back | Action::Escape if self.zoomed => self.zoomed = false,
+            Action::Back | Action::Escape => return Response::Close,
+            Action::Open | Action::FullSize => self.zoomed = !self.zoomed,
+            Action::Ascii => context.appearance.ascii_pictures = !context.appearance.ascii_pictures,
+            Action::ZoomIn => self.tile = (self.tile + 1).min(TILES.len() - 1),
+            Action::ZoomOut => self.tile = self.tile.saturating_sub(1),
+            Action::Left => self.scrub(&session.model, -1),
+            Action::Right => self.scrub(&session.model, 1),
+            Action::First => self.step = session.model.samples.first().map(|s| s.step),
+            Action::Last => self.step = None,
+            _ => self.select(action, session, context.size),
+        }
+        Response::Handled
+    }
+
+    fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+        let session = context.session.as_ref()?;
+        let (appearance, theme) = (&context.appearance, &context.appearance.theme);
+        let samples = &session.model.samples;
+        let Some(sample) = self.current(&session.model) else {
+            let inner = frame(buf, area, appearance, "Samples", true);
+            put(buf, inner, 0, "No images yet.", theme.dim());
+            return None;
+        };
+        let at = samples.iter().position(|s| s.step == sample.step);
+        let title = format!(
+            "Step {}{} ({} of {})",
+            sample.step,
+            if self.step.is_none() { ", latest" } else { "" },
+            at.unwrap_or(0) + 1,
+            samples.len()
+        );
+        let inner = frame(buf, area, appearance, &title, true);
+        match session.pictures.get(sample) {
+            None => put(buf, inner, 0, "Loading image...", theme.dim()),
+            Some(Err(problem)) => put_paragraph(buf, inner, problem, theme.warn()),
+            Some(Ok(picture)) if self.zoomed => {
+                self.draw_one(buf, inner, context, session, picture)
+            }
+            Some(Ok(picture)) => self.draw_gallery(buf, inner, context, session, picture),
+        }
+        None
+    }
+
+    /// The picture of the step; beside one image, where it started from.
+    fn request_missing(&mut self, context: &mut Context) {
+        let Some(session) = context.session.as_mut().filter(|s| s.loading.is_none()) else {
+            return;
+        };
+        let first = session.model.samples.first().filter(|_| self.zoomed);
+        let wanted: Vec<Sample> = self
+            .current(&session.model)
+            .into_iter()
+            .chain(first)
+            .cloned()
+            .collect();
+        for sample in wanted {
+            if session.pictures.request(&sample) {
+                let run = session.run.clone();
+                context.effects.push(Effect::Picture(run, sample));
+            }
+        }
+    }
+}
+
+impl SamplesScreen {
     /// The sample to show.
     fn current<'a>(&self, model: &'a Model) -> Option<&'a Sample> {
         let chosen = self
@@ -55,46 +131,7 @@ impl Samples {
         chosen.or(model.samples.last())
     }
 
-    /// The samples whose pictures this screen needs.
-    pub fn wanted<'a>(&self, model: &'a Model) -> impl Iterator<Item = &'a Sample> {
-        self.current(model)
-            .into_iter()
-            .chain(model.samples.first().filter(|_| self.zoomed))
-    }
-
-    pub fn act(&mut self, action: Action, context: &mut Context) -> Next {
-        match action {
-            Action::Back | Action::Escape if self.zoomed => {
-                self.zoomed = false;
-                return Next::Stay;
-            }
-            Action::Back | Action::Escape => return Next::Close,
-            Action::Open | Action::FullSize => {
-                self.zoomed = !self.zoomed;
-                return Next::Stay;
-            }
-            Action::Ascii => {
-                context.look.ascii_pictures = !context.look.ascii_pictures;
-                return Next::Stay;
-            }
-            Action::ZoomIn => self.tile = (self.tile + 1).min(TILES.len() - 1),
-            Action::ZoomOut => self.tile = self.tile.saturating_sub(1),
-            _ => {}
-        }
-        let Some(session) = &context.session else {
-            return Next::Close;
-        };
-        match action {
-            Action::Left => self.scrub(&session.model, -1),
-            Action::Right => self.scrub(&session.model, 1),
-            Action::First => self.step = session.model.samples.first().map(|s| s.step),
-            Action::Last => self.step = None,
-            _ => self.select(action, session, context.size),
-        }
-        Next::Stay
-    }
-
-    /// Goes to another step that there are pictures of; after the last one, the latest again.
+    /// Goes to another step with pictures; after the last one, the latest is followed again.
     fn scrub(&mut self, model: &Model, by: isize) {
         let Some(at) = self
             .current(model)
@@ -147,7 +184,7 @@ impl Samples {
     fn grid(&self, picture: &Picture, session: &Session, room: (u16, u16)) -> Grid {
         let side = side(picture, session);
         let (classes, images) = (picture.rows(side), picture.columns(side));
-        // as large as asked for, but a whole tile with its name has to fit
+        // as large as the user chose, but a whole tile with its name has to fit
         let fits =
             |t: &&u16| **t < room.0.max(TILES[0] + 1) && **t / 2 < room.1.max(TILES[0] / 2 + 1);
         let tile = TILES[..=self.tile]
@@ -158,7 +195,7 @@ impl Samples {
             .unwrap_or(TILES[0]);
         let columns = usize::from(room.0 / (tile + 1)).max(1);
         // a class stays together: on one row, beside others if there is room, or on as many rows as
-        // it takes
+        // it needs
         let of_class = |class: usize| (0..images).map(move |i| (class, i));
         let beside = (columns / images.max(1)).max(1);
         let all: Vec<usize> = (0..classes).collect();
@@ -174,47 +211,6 @@ impl Samples {
         }
     }
 
-    pub fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
-        let session = context.session.as_ref()?;
-        let theme = &context.look.theme;
-        let samples = &session.model.samples;
-        let Some(sample) = self.current(&session.model) else {
-            let inner = frame(buf, area, &context.look, "Samples", true);
-            put(buf, inner, 0, "There are no pictures yet.", theme.dim());
-            return None;
-        };
-        let at = samples
-            .iter()
-            .position(|s| s.step == sample.step)
-            .unwrap_or(0);
-        let latest = if self.step.is_none() {
-            ", the latest"
-        } else {
-            ""
-        };
-        let title = format!(
-            "Step {}{latest} ({} of {})",
-            sample.step,
-            at + 1,
-            samples.len()
-        );
-        let inner = frame(buf, area, &context.look, &title, true);
-        match session.pictures.get(sample) {
-            None => put(buf, inner, 0, "Reading ..", theme.dim()),
-            Some(Err(problem)) => {
-                for (row, line) in (0..inner.height).zip(wrap(&clean(problem), inner.width.into()))
-                {
-                    put(buf, inner, row, &line, theme.warn());
-                }
-            }
-            Some(Ok(picture)) if self.zoomed => {
-                self.draw_one(buf, inner, context, session, picture)
-            }
-            Some(Ok(picture)) => self.draw_gallery(buf, inner, context, session, picture),
-        }
-        None
-    }
-
     fn draw_gallery(
         &self,
         buf: &mut Buffer,
@@ -223,57 +219,43 @@ impl Samples {
         session: &Session,
         picture: &Picture,
     ) {
-        let theme = &context.look.theme;
-        let grid = self.grid(
-            picture,
-            session,
-            (area.width, area.height.saturating_sub(1)),
-        );
+        let theme = &context.appearance.theme;
+        let [tiles_area, foot] =
+            Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+        let grid = self.grid(picture, session, (tiles_area.width, tiles_area.height));
         let (row, _) = grid.find(self.selected);
         let first = row / grid.per_page * grid.per_page;
         let side = side(picture, session);
         for (i, tiles) in grid.rows.iter().skip(first).take(grid.per_page).enumerate() {
-            let y = area.y + i as u16 * (grid.tile.1 + 1);
             for (j, (class, image)) in tiles.iter().enumerate() {
-                let x = area.x + j as u16 * (grid.tile.0 + 1);
-                let place = Rect {
-                    x,
-                    y,
+                let tile_area = Rect {
+                    x: tiles_area.x + j as u16 * (grid.tile.0 + 1),
+                    y: tiles_area.y + i as u16 * (grid.tile.1 + 1),
                     width: grid.tile.0,
                     height: grid.tile.1 + 1,
                 }
                 .intersection(area);
-                let name = class_name(session, *class);
-                let name = if picture.columns(side) > 1 {
-                    format!("{name} {}", image + 1)
-                } else {
-                    name
-                };
-                if self.selected == (*class, *image) {
-                    put(
-                        buf,
-                        place,
-                        0,
-                        &fit(&format!(">{name}"), place.width.into()),
-                        theme.selected(),
-                    );
-                } else {
-                    put(buf, place, 0, &fit(&name, place.width.into()), theme.dim());
+                let mut name = class_name(session, *class);
+                if picture.columns(side) > 1 {
+                    name += &format!(" {}", image + 1);
                 }
-                let place = Rect {
-                    y: place.y + 1,
-                    height: place.height.saturating_sub(1),
-                    ..place
-                };
-                draw_tile(buf, place, &context.look, picture, side, (*class, *image));
+                let [heading, body] =
+                    Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(tile_area);
+                if self.selected == (*class, *image) {
+                    put(buf, heading, 0, &format!(">{name}"), theme.selected());
+                } else {
+                    put(buf, heading, 0, &name, theme.dim());
+                }
+                let tile = (*class, *image);
+                draw_tile(buf, body, &context.appearance, picture, side, tile);
             }
         }
         let pages = grid.rows.len().div_ceil(grid.per_page);
         let text = format!("page {} of {pages}", first / grid.per_page + 1);
-        put(buf, area, area.height.saturating_sub(1), &text, theme.dim());
+        put(buf, foot, 0, &text, theme.dim());
     }
 
-    /// One image as large as it goes, and what it started from.
+    /// One image as large as possible, beside what it started from.
     fn draw_one(
         &self,
         buf: &mut Buffer,
@@ -282,59 +264,37 @@ impl Samples {
         session: &Session,
         picture: &Picture,
     ) {
-        let theme = &context.look.theme;
+        let theme = &context.appearance.theme;
         let side = side(picture, session);
         let (class, image) = self.selected;
-        let heading = format!(
+        let title = format!(
             "{}, image {} of {}",
             class_name(session, class),
             image + 1,
             picture.columns(side)
         );
-        put(buf, area, 0, &heading, theme.title());
-        let body = Rect {
-            y: area.y + 1,
-            height: area.height.saturating_sub(1),
-            ..area
-        };
-        let start = session.model.samples.first().filter(|_| area.width >= 40);
-        let half = if start.is_some() {
-            body.width / 2
-        } else {
-            body.width
-        };
-        let mut sides = vec![(
-            Rect {
-                width: half,
-                ..body
-            },
-            "now".to_string(),
-            Some(picture),
-        )];
-        if let Some(start) = start {
-            let name = format!("at the start (step {})", start.step);
-            let right = Rect {
-                x: body.x + half,
-                width: body.width - half,
-                ..body
-            };
-            sides.push((
-                right,
-                name,
-                session.pictures.get(start).and_then(Result::ok),
-            ));
+        let rows = [Constraint::Length(1), Constraint::Fill(1)];
+        let [heading, body] = Layout::vertical(rows).areas(area);
+        put(buf, heading, 0, &title, theme.title());
+        let mut sides = vec![("now".to_string(), Some(picture))];
+        if let Some(start) = session.model.samples.first().filter(|_| area.width >= 40) {
+            let picture = session.pictures.get(start).and_then(Result::ok);
+            sides.push((format!("at the start (step {})", start.step), picture));
         }
-        for (place, name, picture) in sides {
-            put(buf, place, 0, &name, theme.dim());
-            let place = Rect {
-                y: place.y + 1,
-                height: place.height.saturating_sub(1),
-                width: place.width.saturating_sub(1),
-                ..place
+        let areas = Layout::horizontal(vec![Constraint::Fill(1); sides.len()]).split(body);
+        for ((name, picture), area) in sides.into_iter().zip(areas.iter()) {
+            let [heading, body] = Layout::vertical(rows).areas(*area);
+            put(buf, heading, 0, &name, theme.dim());
+            let body = Rect {
+                width: body.width.saturating_sub(1),
+                ..body
             };
             match picture {
-                Some(picture) => draw_tile(buf, place, &context.look, picture, side, self.selected),
-                None => put(buf, place, 0, "Reading ..", theme.dim()),
+                Some(picture) => {
+                    let appearance = &context.appearance;
+                    draw_tile(buf, body, appearance, picture, side, self.selected)
+                }
+                None => put(buf, body, 0, "Loading image...", theme.dim()),
             }
         }
     }
@@ -343,12 +303,12 @@ impl Samples {
 impl Grid {
     /// Row and column of an image.
     fn find(&self, image: (usize, usize)) -> (usize, usize) {
-        let place = self
+        let found = self
             .rows
             .iter()
             .enumerate()
             .find_map(|(r, row)| Some((r, row.iter().position(|i| *i == image)?)));
-        place.unwrap_or((0, 0))
+        found.unwrap_or((0, 0))
     }
 }
 
@@ -375,7 +335,7 @@ fn class_name(session: &Session, class: usize) -> String {
 fn draw_tile(
     buf: &mut Buffer,
     area: Rect,
-    look: &Appearance,
+    appearance: &Appearance,
     picture: &Picture,
     side: usize,
     (class, image): (usize, usize),
@@ -383,8 +343,8 @@ fn draw_tile(
     if let Some(tile) = picture.tile(side, class, image) {
         PictureView {
             picture: &tile,
-            theme: &look.theme,
-            ascii: look.ascii_pictures,
+            theme: &appearance.theme,
+            ascii: appearance.ascii_pictures,
         }
         .render(area, buf);
     }
@@ -395,11 +355,11 @@ fn draw_tile(
 pub fn draw_overview(
     buf: &mut Buffer,
     area: Rect,
-    look: &Appearance,
+    appearance: &Appearance,
     picture: &Picture,
     session: &Session,
 ) {
-    /// Fewer pixels than this, a cell each, show nothing.
+    /// An image in fewer cells, one for each pixel, cannot be recognised.
     const NARROWEST: u16 = 6;
     let side = side(picture, session);
     let (classes, images) = (picture.rows(side), picture.columns(side));
@@ -422,12 +382,12 @@ pub fn draw_overview(
             (i / columns) as u16 * (tile / 2),
         );
         // a column between two images keeps them apart
-        let place = Rect {
+        let tile_area = Rect {
             x: area.x + x,
             y: area.y + y,
             width: tile - 1,
             height: tile / 2,
         };
-        draw_tile(buf, place, look, picture, side, tile_of);
+        draw_tile(buf, tile_area, appearance, picture, side, tile_of);
     }
 }

@@ -1,31 +1,37 @@
-//! The settings that can be changed while the run goes on: what each may be, and what the engine
-//! said to a change.
+//! The settings that can be changed while the run continues: the range of each, and the engine's
+//! reply to a change.
 
-use super::super::app::{Context, Next};
-use super::super::backend::Command;
-use super::super::keys::Action;
-use super::super::line::Line;
-use super::super::model::Weight;
-use super::super::session::Session;
-use super::super::text::{clean, pad, width, wrap};
-use super::{popup, put, put_row, scrolled, weight_style};
+use crate::tui::backend::Command;
+use crate::tui::context::Context;
+use crate::tui::input_line::InputLine;
+use crate::tui::keys::{Action, Scope};
+use crate::tui::message::{Message, describe_answer};
+use crate::tui::model::Weight;
+use crate::tui::screen::{Response, Screen};
+use crate::tui::session::Session;
+use crate::tui::text::{clean, pad, width, wrap};
+use crate::tui::widgets::{list, popup, put, put_lines, weight_style};
 use astill_core::profile::{Key, Profile, Range, schema};
 use astill_core::run::event::Phase;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
+use ratatui::text::Line;
 
-/// The settings on offer, the cursor, the value that is being written, and the last answer.
+/// Columns inside the frame.
+const COLUMNS: u16 = 98;
+/// Cells of a value.
+const VALUE: usize = 12;
+/// Rows under the list: meaning, range, reply.
+const FOOT: u16 = 6;
+
+/// The settings on offer, the cursor, the value that is being edited, and the last reply.
 #[derive(Debug)]
-pub struct Tweak {
+pub struct TweakPopup {
     keys: Vec<&'static Key>,
     selected: usize,
-    pub line: Option<Line>,
+    line: Option<InputLine>,
     answer: Option<(Weight, String)>,
 }
-
-const COLUMNS: u16 = 100;
-const NAMES: usize = 24;
-const VALUES: usize = 12;
 
 /// The value of a key as a profile writes it.
 fn value(profile: &Profile, key: &Key) -> String {
@@ -38,57 +44,30 @@ fn value(profile: &Profile, key: &Key) -> String {
     }
 }
 
-impl Tweak {
-    /// Those settings of a run that can still change: the experts' only until they are trained.
-    pub fn of(session: &Session) -> Self {
-        let trains = session.model.step == 0
-            && matches!(
-                session.model.phase,
-                None | Some(Phase::Data | Phase::Experts)
-            );
-        let keys = schema()
-            .iter()
-            .filter(|k| k.live && (trains || k.section() != "expert"))
-            .collect();
-        Self {
-            keys,
-            selected: 0,
-            line: None,
-            answer: None,
+impl Screen for TweakPopup {
+    fn scope(&self) -> Scope {
+        if self.line.is_some() {
+            Scope::Line
+        } else {
+            Scope::Tweak
         }
     }
 
-    /// The engine has answered a change.
-    pub fn answered(&mut self, weight: Weight, text: String) {
-        self.answer = Some((weight, text));
+    fn is_popup(&self) -> bool {
+        true
     }
 
-    pub fn act(&mut self, action: Action, context: &mut Context) -> Next {
-        let last = self.keys.len().saturating_sub(1);
-        let page = usize::from(context.size.1 / 2).max(1);
-        if let Some(line) = &mut self.line {
+    fn act(&mut self, action: Action, context: &mut Context) -> Response {
+        if self.line.is_some() {
             match action {
                 Action::Open => self.send(context),
-                Action::Up | Action::Down => {
-                    let choices: &[&str] = match self.keys.get(self.selected).map(|k| k.range) {
-                        Some(Range::Switch) => &["false", "true"],
-                        Some(Range::Choice(names)) => names,
-                        _ => &[],
-                    };
-                    if !choices.is_empty() {
-                        let at = choices.iter().position(|c| *c == line.text()).unwrap_or(0);
-                        let by = if action == Action::Down {
-                            1
-                        } else {
-                            choices.len() - 1
-                        };
-                        *line = Line::new(choices[(at + by) % choices.len()]);
-                    }
-                }
+                Action::Up | Action::Down => self.next_choice(action == Action::Down),
                 _ => self.line = None,
             }
-            return Next::Stay;
+            return Response::Handled;
         }
+        let last = self.keys.len().saturating_sub(1);
+        let page = usize::from(context.size.1 / 2).max(1);
         self.selected = match action {
             Action::Up => self.selected.saturating_sub(1),
             Action::Down => (self.selected + 1).min(last),
@@ -98,167 +77,179 @@ impl Tweak {
             Action::Last => last,
             Action::Open => {
                 self.edit(context);
-                self.selected
+                return Response::Handled;
             }
-            _ => return Next::Close,
+            _ => return Response::Close,
         };
-        Next::Stay
+        Response::Handled
+    }
+
+    fn line(&mut self) -> Option<&mut InputLine> {
+        self.line.as_mut()
+    }
+
+    fn receive(&mut self, message: &Message, context: &Context) -> bool {
+        match message {
+            Message::Answered(run, command @ Command::Set { .. }, answer)
+                if context.session.as_ref().is_some_and(|s| s.run == *run) =>
+            {
+                self.answer = Some(describe_answer(command, answer));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+        let theme = &context.appearance.theme;
+        let session = context.session.as_ref()?;
+        let title = "Tweak: settings that can change during the run";
+        let rows = u16::try_from(self.keys.len()).unwrap_or(u16::MAX);
+        let size = (COLUMNS, rows.saturating_add(FOOT));
+        let inner = popup(buf, area, &context.appearance, title, size);
+        let Some(profile) = &session.profile else {
+            put(buf, inner, 0, "Loading settings...", theme.dim());
+            return None;
+        };
+        let foot_height = FOOT.min(inner.height / 2);
+        let [top, foot] =
+            Layout::vertical([Constraint::Fill(1), Constraint::Length(foot_height)]).areas(inner);
+        let cursor = self.draw_list(buf, top, context, profile);
+        self.draw_foot(buf, foot, context, profile);
+        cursor
+    }
+}
+
+impl TweakPopup {
+    /// The settings of a run that can still change: those of the experts only until these are
+    /// trained.
+    pub fn new(session: &Session) -> Self {
+        let phase = session.model.phase;
+        let trains =
+            session.model.step == 0 && matches!(phase, None | Some(Phase::Data | Phase::Experts));
+        let is_open = |k: &&Key| k.live && (trains || k.section() != "expert");
+        Self {
+            keys: schema().iter().filter(is_open).collect(),
+            selected: 0,
+            line: None,
+            answer: None,
+        }
+    }
+
+    fn key(&self) -> Option<&'static Key> {
+        self.keys.get(self.selected).copied()
+    }
+
+    /// Puts the next choice of the selected key, or the previous one, into the line.
+    fn next_choice(&mut self, forward: bool) {
+        let choices: &[&str] = match self.key().map(|k| k.range) {
+            Some(Range::Switch) => &["false", "true"],
+            Some(Range::Choice(names)) => names,
+            _ => return,
+        };
+        let (Some(line), Some(last)) = (&mut self.line, choices.len().checked_sub(1)) else {
+            return;
+        };
+        let at = choices.iter().position(|c| *c == line.text()).unwrap_or(0);
+        let by = if forward { 1 } else { last };
+        *line = InputLine::new(choices[(at + by) % choices.len()]);
     }
 
     fn edit(&mut self, context: &mut Context) {
-        let Some(session) = &context.session else {
+        if !context.reaches_engine() {
             return;
-        };
-        if !session.is_live() {
-            let why = session.why_no_engine();
-            return context.say(Weight::Warning, &why);
         }
-        if let (Some(profile), Some(key)) = (&session.profile, self.keys.get(self.selected)) {
-            self.line = Some(Line::new(value(profile, key)));
+        let profile = context.session.as_ref().and_then(|s| s.profile.as_ref());
+        if let (Some(profile), Some(key)) = (profile, self.key()) {
+            self.line = Some(InputLine::new(value(profile, key)));
             self.answer = None;
         }
     }
 
+    /// "distill.lr_images=30"
     fn edit_text(&self) -> Option<String> {
         let line = self.line.as_ref()?;
-        Some(format!(
-            "{}={}",
-            self.keys.get(self.selected)?.path,
-            line.text().trim()
-        ))
+        Some(format!("{}={}", self.key()?.path, line.text().trim()))
     }
 
     fn send(&mut self, context: &mut Context) {
         let Some(edit) = self.edit_text() else { return };
         self.line = None;
-        self.answer = Some((
-            Weight::Normal,
-            format!("set {edit}: sent, waiting for the answer"),
-        ));
+        let text = format!("set {edit}: sent, waiting for the engine's reply");
+        self.answer = Some((Weight::Normal, text));
         context.send(Command::Set { edit });
     }
 
-    /// Why the value that is being written will be refused.
+    /// Why the engine will reject the value that is being edited.
     fn problem(&self, profile: &Profile) -> Option<String> {
         let edit = self.edit_text()?;
         profile.edited(&edit).err().map(|e| clean(&e.to_string()))
     }
 
-    pub fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
-        /// Rows under the list: meaning, range, answer.
-        const BELOW: u16 = 6;
-        let theme = &context.look.theme;
-        let session = context.session.as_ref()?;
-        let keys = &self.keys;
-        let inner = popup(
-            buf,
-            area,
-            &context.look,
-            "Tweak: what can change while the run goes on",
-            COLUMNS,
-            keys.len() as u16 + BELOW + 2,
-        );
-        let Some(profile) = &session.profile else {
-            put(buf, inner, 0, "Reading the settings ..", theme.dim());
-            return None;
-        };
-        let below = BELOW.min(inner.height / 2);
-        let list = Rect {
-            height: inner.height - below,
-            ..inner
-        };
-        let skip = scrolled(self.selected, keys.len(), list.height.into());
-        let mut cursor = None;
-        for (row, (i, key)) in (0..list.height).zip(keys.iter().enumerate().skip(skip)) {
-            let name = pad(key.path, NAMES);
-            let unit = if key.unit.is_empty() {
-                String::new()
-            } else {
-                format!(" {}", key.unit)
-            };
-            let selected = i == self.selected;
-            match &self.line {
-                Some(line) if selected => {
-                    let cells = usize::from(list.width).saturating_sub(NAMES + 2);
-                    let (text, at) = line.shown(cells);
-                    put_row(buf, list, row, &format!(">{name} {text}"), theme.accent());
-                    cursor = Some(Position {
-                        x: list.x + (NAMES + 2 + at) as u16,
-                        y: list.y + row,
-                    });
-                }
-                _ => {
-                    let value = pad(&clean(&value(profile, key)), VALUES);
-                    let mark = if selected { ">" } else { " " };
-                    let style = if selected {
-                        theme.selected()
-                    } else {
-                        theme.text()
-                    };
-                    let expected = clean(&key.expected());
-                    let room = usize::from(list.width).saturating_sub(NAMES + VALUES + 3);
-                    let unit = if width(&expected) + width(&unit) > room {
-                        String::new()
-                    } else {
-                        unit
-                    };
-                    put_row(
-                        buf,
-                        list,
-                        row,
-                        &format!("{mark}{name} {value} {expected}{unit}"),
-                        style,
-                    );
-                }
-            }
-        }
-        let foot = Rect {
-            x: inner.x + 1,
-            y: list.bottom(),
-            height: below,
-            width: inner.width.saturating_sub(2),
-        };
-        self.draw_foot(
-            buf,
-            foot,
-            context,
-            profile,
-            keys.get(self.selected).copied(),
-        );
-        cursor
-    }
-
-    /// What the selected key means, what it may be, and what was said to it.
-    fn draw_foot(
+    /// Every key with its value and its range; the position of the text cursor.
+    fn draw_list(
         &self,
         buf: &mut Buffer,
         area: Rect,
         context: &Context,
         profile: &Profile,
-        key: Option<&Key>,
-    ) {
-        let theme = &context.look.theme;
-        let Some(key) = key else { return };
-        let cells = usize::from(area.width);
-        let mut lines: Vec<_> = wrap(&clean(key.meaning), cells)
-            .into_iter()
-            .map(|l| (l, theme.text()))
-            .collect();
-        lines.push((format!("Expected: {}", clean(&key.expected())), theme.dim()));
-        let said = match (self.problem(profile), &self.answer) {
-            (Some(problem), _) => Some((problem, theme.warn())),
-            (None, Some((weight, text))) => {
-                Some((text.clone(), weight_style(&context.look, *weight)))
+    ) -> Option<Position> {
+        let theme = &context.appearance.theme;
+        let widest = self.keys.iter().map(|k| width(k.path)).max();
+        let names = widest.unwrap_or(0);
+        let before = names + 2;
+        let line_cells = usize::from(area.width).saturating_sub(before);
+        let edited = self.line.as_ref().map(|l| l.shown(line_cells));
+        let range_cells = usize::from(area.width).saturating_sub(names + VALUE + 3);
+        let items = self.keys.iter().enumerate().map(|(i, key)| {
+            let name = pad(key.path, names);
+            if i == self.selected
+                && let Some((text, _)) = &edited
+            {
+                return Line::from(format!(">{name} {text}"));
             }
-            _ => None,
+            let mark = if i == self.selected { ">" } else { " " };
+            let value = pad(&clean(&value(profile, key)), VALUE);
+            let mut range = clean(&key.expected());
+            if !key.unit.is_empty() && width(&range) + width(key.unit) < range_cells {
+                range += &format!(" {}", key.unit);
+            }
+            Line::from(format!("{mark}{name} {value} {}", pad(&range, range_cells)))
+        });
+        let highlight = if edited.is_some() {
+            theme.accent()
+        } else {
+            theme.selected()
         };
-        if let Some((text, style)) = said {
-            lines.extend(wrap(&text, cells).into_iter().map(|l| (l, style)));
+        let first = list(buf, area, items, self.selected, highlight);
+        let row = u16::try_from(self.selected - first).unwrap_or(u16::MAX);
+        edited.map(|(_, at)| Position::new(area.x + (before + at) as u16, area.y + row))
+    }
+
+    /// The meaning and the range of the selected key, and the reply to its change.
+    fn draw_foot(&self, buf: &mut Buffer, area: Rect, context: &Context, profile: &Profile) {
+        let theme = &context.appearance.theme;
+        let Some(key) = self.key() else { return };
+        let cells = usize::from(area.width);
+        let mut parts = vec![
+            (clean(key.meaning), theme.text()),
+            (format!("Expected: {}", clean(&key.expected())), theme.dim()),
+        ];
+        match (self.problem(profile), &self.answer) {
+            (Some(problem), _) => parts.push((problem, theme.warn())),
+            (None, Some((weight, text))) => {
+                parts.push((text.clone(), weight_style(&context.appearance, *weight)))
+            }
+            _ => {}
         }
-        // what was said matters more than the meaning
-        let skip = lines.len().saturating_sub(area.height.into());
-        for (row, (text, style)) in (0..area.height).zip(&lines[skip..]) {
-            put(buf, area, row, text, *style);
-        }
+        let lines: Vec<Line> = parts
+            .into_iter()
+            .flat_map(|(text, style)| {
+                let rows = wrap(&text, cells).into_iter();
+                rows.map(move |row| Line::styled(row, style))
+            })
+            .collect();
+        // the reply matters more than the meaning
+        put_lines(buf, area, lines, usize::MAX);
     }
 }

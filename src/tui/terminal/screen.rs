@@ -1,12 +1,11 @@
-//! Frames on their way to the terminal: whole ones, inside a synchronized update, and none that
-//! changes nothing.
+//! Frames on their way to the terminal: each inside a synchronized update, and none that changes
+//! nothing.
 
-use ratatui::backend::{Backend, ClearType, WindowSize};
+use crossterm::style::force_color_output;
+use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Rect, Size};
-use ratatui::style::{Color, Modifier};
 use ratatui::{Frame, Terminal};
-use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Write};
 
@@ -20,120 +19,102 @@ const USUAL_SIZE: Size = Size {
     height: 24,
 };
 
-/// What is drawn on.
-pub type Screen = Terminal<Tty>;
-
-/// A frame as escape sequences.
+/// A frame as escape sequences: ratatui's backend over crossterm, except for what follows.
 ///
-/// Not ratatui's backend over crossterm: that one asks the terminal for its size and its cursor,
-/// which can stall when it is gone; under NO_COLOR it sends resets that wipe reverse video; and it
-/// sends the 16 colours in the form of the 256.
-#[derive(Debug)]
-pub struct Tty {
+/// - It never asks the terminal itself for its size or its cursor, which can stall when the
+///   terminal is gone.
+/// - A frame without changes is empty, and one without colours does not even reset them.
+/// - The 16 colours are sent in their own form, which terminals without 256 colours understand.
+#[derive(Debug, Default)]
+pub struct FrameEncoder {
     /// What is to be sent.
-    frame: String,
+    frame: Vec<u8>,
     /// Where in the frame the cells end and the cursor begins.
     cells_end: usize,
     /// Whose size counts; the usual size without one.
     file: Option<File>,
 }
 
-/// The modifiers in the order of their codes 1 to 9.
-const MODIFIERS: [Modifier; 9] = [
-    Modifier::BOLD,
-    Modifier::DIM,
-    Modifier::ITALIC,
-    Modifier::UNDERLINED,
-    Modifier::SLOW_BLINK,
-    Modifier::RAPID_BLINK,
-    Modifier::REVERSED,
-    Modifier::HIDDEN,
-    Modifier::CROSSED_OUT,
-];
-
-impl Tty {
-    fn push(&mut self, text: fmt::Arguments) {
-        // writing to a string cannot fail
-        let _ = self.frame.write_fmt(text);
+impl FrameEncoder {
+    fn new(file: Option<File>) -> Self {
+        // colours are resolved before they come here; crossterm itself would drop them under
+        // NO_COLOR even where --color asks for them, and send resets that wipe reverse video
+        force_color_output(true);
+        Self {
+            file,
+            ..Self::default()
+        }
     }
 
-    /// Changes colours and attributes from those of one cell to those of the next.
-    fn style(&mut self, from: &Cell, to: &Cell) {
-        let mut codes: Vec<String> = Vec::new();
-        let anew = from.modifier != to.modifier;
-        if anew {
-            codes.push("0".into());
-            codes.extend(
-                (1..)
-                    .zip(MODIFIERS)
-                    .filter(|(_, m)| to.modifier.contains(*m))
-                    .map(|(code, _)| code.to_string()),
-            );
-        }
-        for (before, after, base) in [(from.fg, to.fg, 30), (from.bg, to.bg, 40)] {
-            if if anew {
-                after != Color::Reset
-            } else {
-                after != before
-            } {
-                codes.push(colour_code(after, base));
-            }
-        }
-        if !codes.is_empty() {
-            self.push(format_args!("\x1b[{}m", codes.join(";")));
-        }
+    fn crossterm(&mut self) -> CrosstermBackend<&mut Vec<u8>> {
+        CrosstermBackend::new(&mut self.frame)
     }
 }
 
-/// The code of a colour; `base` is 30 for the text and 40 for what is behind it.
-fn colour_code(colour: Color, base: u8) -> String {
-    let dark = |n: u8| (base + n).to_string();
-    let light = |n: u8| (base + 60 + n).to_string();
-    match colour {
-        Color::Reset => dark(9),
-        Color::Black => dark(0),
-        Color::Red => dark(1),
-        Color::Green => dark(2),
-        Color::Yellow => dark(3),
-        Color::Blue => dark(4),
-        Color::Magenta => dark(5),
-        Color::Cyan => dark(6),
-        Color::Gray => dark(7),
-        Color::DarkGray => light(0),
-        Color::LightRed => light(1),
-        Color::LightGreen => light(2),
-        Color::LightYellow => light(3),
-        Color::LightBlue => light(4),
-        Color::LightMagenta => light(5),
-        Color::LightCyan => light(6),
-        Color::White => light(7),
-        Color::Indexed(n) => format!("{};5;{n}", base + 8),
-        Color::Rgb(r, g, b) => format!("{};2;{r};{g};{b}", base + 8),
+/// What crossterm sends after the cells: every colour back, then every attribute with them.
+const RESETS: [&str; 2] = ["\x1b[39m\x1b[49m\x1b[59m\x1b[0m", "\x1b[39m\x1b[49m\x1b[0m"];
+const RESET: &str = "\x1b[0m";
+
+/// crossterm's sequences for cells, with the 16 colours in their own form and one reset at the end.
+fn shortened(cells: &str) -> String {
+    let resets = RESETS.iter().find_map(|r| cells.strip_suffix(r));
+    let mut parts = resets.unwrap_or(cells).split("\x1b[");
+    let mut out = String::from(parts.next().unwrap_or_default());
+    for part in parts {
+        out.push_str("\x1b[");
+        match part.split_once('m') {
+            Some((codes, text)) if codes.bytes().all(|b| b.is_ascii_digit() || b == b';') => {
+                let codes: Vec<&str> = codes.split(';').collect();
+                out += &format!("{}m{text}", own_form(&codes));
+            }
+            // not of colours or attributes, but a move
+            _ => out.push_str(part),
+        }
+    }
+    if resets.is_some() {
+        out.push_str(RESET);
+    }
+    out
+}
+
+/// "38;5;1;49" as "31;49".
+fn own_form(codes: &[&str]) -> String {
+    let (length, code) = match codes {
+        [] => return String::new(),
+        [ground @ ("38" | "48"), "5", number, ..] => match number.parse::<u8>() {
+            Ok(dark @ 0..8) => (3, format!("{}{dark}", &ground[..1])),
+            Ok(light @ 8..16) => (
+                3,
+                format!("{}{}", if *ground == "38" { 9 } else { 10 }, light - 8),
+            ),
+            _ => (3, codes[..3].join(";")),
+        },
+        ["38" | "48", "2", _, _, _, ..] => (5, codes[..5].join(";")),
+        [code, ..] => (1, code.to_string()),
+    };
+    match own_form(&codes[length..]) {
+        rest if rest.is_empty() => code,
+        rest => format!("{code};{rest}"),
     }
 }
 
 /// Draws frames and sends them.
 pub struct Painter<W> {
-    screen: Screen,
+    terminal: Terminal<FrameEncoder>,
     to: W,
     /// What the last frame did with the cursor.
-    cursor: String,
+    cursor: Vec<u8>,
     stale: bool,
     written: u64,
 }
 
 impl<W: Write> Painter<W> {
-    /// Sends to `to`; `file` is asked for the size.
+    /// Sends to `to`; `file` is the terminal whose size counts.
     pub fn new(to: W, file: Option<File>) -> io::Result<Self> {
-        let screen = Terminal::new(Tty {
-            frame: String::new(),
-            cells_end: 0,
-            file,
-        })?;
         Ok(Self {
-            screen,
+            terminal: Terminal::new(FrameEncoder::new(file))?,
             to,
-            cursor: String::new(),
+            cursor: Vec::new(),
             stale: true,
             written: 0,
         })
@@ -141,26 +122,28 @@ impl<W: Write> Painter<W> {
 
     /// Draws a frame and sends what changed since the last one; nothing if nothing did.
     pub fn draw(&mut self, view: impl FnOnce(&mut Frame)) -> io::Result<()> {
-        self.screen.backend_mut().frame.clear();
+        let encoder = self.terminal.backend_mut();
+        encoder.frame.clear();
+        encoder.cells_end = 0;
         if self.stale {
-            let size = self.screen.size()?;
-            self.screen.resize(Rect::from((Position::ORIGIN, size)))?;
+            let size = self.terminal.size()?;
+            self.terminal.resize(Rect::from((Position::ORIGIN, size)))?;
         }
-        self.screen.draw(view)?;
-        let tty = self.screen.backend_mut();
-        let frame = std::mem::take(&mut tty.frame);
-        let (cells, cursor) = frame.split_at(tty.cells_end);
+        self.terminal.draw(view)?;
+        let encoder = self.terminal.backend_mut();
+        let frame = std::mem::take(&mut encoder.frame);
+        let (cells, cursor) = frame.split_at(encoder.cells_end);
         if !self.stale && cells.is_empty() && cursor == self.cursor {
             return Ok(());
         }
-        self.cursor = cursor.to_string();
-        self.send(&[BEGIN_UPDATE, &frame, END_UPDATE].concat())?;
+        self.cursor = cursor.to_vec();
+        self.send(&[BEGIN_UPDATE.as_bytes(), &frame, END_UPDATE.as_bytes()].concat())?;
         self.stale = false;
         Ok(())
     }
 
-    fn send(&mut self, frame: &str) -> io::Result<()> {
-        self.to.write_all(frame.as_bytes())?;
+    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.to.write_all(frame)?;
         self.to.flush()?;
         self.written += frame.len() as u64;
         Ok(())
@@ -172,7 +155,7 @@ impl<W: Write> Painter<W> {
     }
 
     pub fn size(&self) -> io::Result<Size> {
-        self.screen.size()
+        self.terminal.size()
     }
 
     pub fn written(&self) -> u64 {
@@ -180,33 +163,27 @@ impl<W: Write> Painter<W> {
     }
 }
 
-impl Backend for Tty {
+impl Backend for FrameEncoder {
     type Error = io::Error;
 
     fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> io::Result<()> {
-        let plain = Cell::default();
-        let (mut last, mut next) = (&plain, None);
-        for (x, y, cell) in content {
-            if next != Some((x, y)) {
-                self.push(format_args!("\x1b[{};{}H", y + 1, x + 1));
-            }
-            self.style(last, cell);
-            self.frame.push_str(cell.symbol());
-            (last, next) = (cell, Some((x + 1, y)));
+        let mut content = content.peekable();
+        if content.peek().is_some() {
+            let mut cells = Vec::new();
+            CrosstermBackend::new(&mut cells).draw(content)?;
+            let cells = shortened(&String::from_utf8_lossy(&cells));
+            self.frame.extend_from_slice(cells.as_bytes());
         }
-        self.style(last, &plain);
         self.cells_end = self.frame.len();
         Ok(())
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
-        self.push(format_args!("\x1b[?25l"));
-        Ok(())
+        self.crossterm().hide_cursor()
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
-        self.push(format_args!("\x1b[?25h"));
-        Ok(())
+        self.crossterm().show_cursor()
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
@@ -214,25 +191,15 @@ impl Backend for Tty {
     }
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
-        let Position { x, y } = position.into();
-        self.push(format_args!("\x1b[{};{}H", y + 1, x + 1));
-        Ok(())
+        self.crossterm().set_cursor_position(position)
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        self.clear_region(ClearType::All)
+        self.crossterm().clear()
     }
 
-    fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
-        let code = match clear_type {
-            ClearType::All => "2J",
-            ClearType::AfterCursor => "0J",
-            ClearType::BeforeCursor => "1J",
-            ClearType::CurrentLine => "2K",
-            ClearType::UntilNewLine => "0K",
-        };
-        self.push(format_args!("\x1b[{code}"));
-        Ok(())
+    fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
+        self.crossterm().clear_region(region)
     }
 
     fn size(&self) -> io::Result<Size> {
@@ -240,7 +207,7 @@ impl Backend for Tty {
             return Ok(USUAL_SIZE);
         };
         let size = rustix::termios::tcgetwinsize(file)?;
-        // a serial line, say, has no size
+        // a serial line, for example, has no size
         let known = size.ws_col > 0 && size.ws_row > 0;
         Ok(if known {
             Size {
@@ -267,14 +234,14 @@ impl Backend for Tty {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ratatui::style::{Style, Styled, Stylize};
+    use ratatui::style::{Color, Style, Styled, Stylize};
     use ratatui::text::Line;
     use std::sync::{Arc, Mutex};
 
-    type Sent = Arc<Mutex<Vec<u8>>>;
+    type SentBytes = Arc<Mutex<Vec<u8>>>;
 
     #[derive(Clone, Default)]
-    struct Wire(Sent);
+    struct Wire(SentBytes);
 
     impl Write for Wire {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -369,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn every_attribute_is_sent_in_its_oldest_form() {
+    fn the_sixteen_colours_are_sent_in_their_own_form() {
         let (mut painter, sent) = painter();
         let styles = [
             ("one", Style::new().reversed()),
@@ -386,7 +353,7 @@ mod tests {
         painter
             .draw(|f| f.render_widget(line, f.area()))
             .expect("drawn");
-        let expected = "\x1b[1;1H\x1b[0;7mone\x1b[0;1;31;107mtwo\x1b[48;5;200mthree\x1b[0;38;2;1;2;3mfour\x1b[39mfive\x1b[94msix\x1b[39m";
+        let expected = "\x1b[1;1H\x1b[7mone\x1b[27m\x1b[1m\x1b[31;107mtwo\x1b[31;48;5;200mthree\x1b[22m\x1b[38;2;1;2;3;49mfour\x1b[39;49mfive\x1b[94;49msix\x1b[0m";
         let bytes = sent();
         assert!(bytes.contains(expected), "{bytes:?}");
     }

@@ -1,6 +1,6 @@
-//! Records that nobody meant, on every screen.
+//! Malformed and unexpected records, on every screen.
 
-use super::stage::*;
+use crate::tui::tests::stage::*;
 use astill_core::run::event::Event;
 use inputs::{Inputs, count};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,8 +32,8 @@ fn every_screen_draws_whatever_the_record_says() {
         life.insert(drawn as usize % life.len(), event.clone());
         life.push(event);
         let draw = || {
-            let mut stage = Stage::run((80, 24), "r", Vec::new());
-            stage.tell_events(life);
+            let mut stage = AppStage::run((80, 24), "r", Vec::new());
+            stage.receive_events(life);
             for keys in [
                 &[][..],
                 &["f", "Left", "+"],
@@ -54,7 +54,7 @@ fn every_screen_draws_whatever_the_record_says() {
         );
     }
     place::row(
-        "screens of the app, records that nobody meant",
+        "screens of the app, unexpected records",
         drawn,
         "none",
         "drawn without a panic",

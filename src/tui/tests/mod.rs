@@ -1,7 +1,9 @@
-//! The app as a user meets it: keys in, screens out.
+//! The app as a whole.
 
 mod hostile;
+mod life;
 mod model;
 mod screens;
-mod stage;
+mod screens_in_use;
+pub mod stage;
 mod story;

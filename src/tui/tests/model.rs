@@ -1,7 +1,7 @@
 //! The reducer: what a screen knows after these events.
 
-use super::stage::*;
 use crate::tui::model::{Model, State, Weight};
+use crate::tui::tests::stage::*;
 use astill_core::run::event::{CommandStatus, Event, EventKind, ImageSet, Phase};
 
 fn after(whats: Vec<EventKind>) -> Model {

@@ -1,16 +1,17 @@
-//! Every screen, as it looks.
+//! Snapshots of every screen.
 
-use super::stage::*;
-use crate::tui::app::{Appearance, Batch, Message};
 use crate::tui::backend::RunState;
 use crate::tui::colour::Depth;
+use crate::tui::context::Appearance;
+use crate::tui::message::{EventBatch, Message};
+use crate::tui::tests::stage::*;
 use crate::tui::theme::Theme;
 use astill_core::run::event::{EventKind, Status};
 use ratatui::style::Modifier;
 
 const SIZES: [(u16, u16); 6] = [(1, 1), (20, 5), (40, 10), (80, 24), (120, 40), (200, 60)];
 
-fn menu(size: (u16, u16)) -> Stage {
+fn menu(size: (u16, u16)) -> AppStage {
     let fake = Fake::default();
     let run = |name: &str, state, step| summary(&run_dir(name), state, step);
     *fake.runs.lock().unwrap() = vec![
@@ -18,13 +19,13 @@ fn menu(size: (u16, u16)) -> Stage {
         run("shapes-001", RunState::Done, 100),
         run("x-001", RunState::Dead, 3),
     ];
-    Stage::menu(size, fake)
+    AppStage::menu(size, fake)
 }
 
 /// Every screen and popup, by name.
-fn all(size: (u16, u16)) -> Vec<(&'static str, Stage)> {
+fn all(size: (u16, u16)) -> Vec<(&'static str, AppStage)> {
     let run = |steps, keys: &[&str]| {
-        let mut stage = Stage::run(size, "shapes-001", a_run("shapes-001", steps));
+        let mut stage = AppStage::run(size, "shapes-001", a_run("shapes-001", steps));
         stage.keys(keys);
         stage
     };
@@ -52,7 +53,7 @@ fn all(size: (u16, u16)) -> Vec<(&'static str, Stage)> {
         ("help", run(57, &["?"])),
         ("confirm", run(57, &["x"])),
         ("roll_back", run(57, &["r"])),
-        ("done", Stage::run(size, "shapes-001", done)),
+        ("done", AppStage::run(size, "shapes-001", done)),
     ]
 }
 
@@ -66,7 +67,7 @@ fn nothing_panics_at_any_size() {
     // and from one size to another
     for (_, mut stage) in all((200, 60)) {
         for (columns, rows) in SIZES.into_iter().chain((1..60).map(|n| (3 * n, n))) {
-            stage.hear(Message::Resize(columns, rows));
+            stage.send(Message::Resize(columns, rows));
             stage.keys(&["PgDn", "Down"]);
             stage.screen();
         }
@@ -100,7 +101,7 @@ fn screens_at_200_60() {
 
 #[test]
 fn state_loss_and_a_picture_are_together_at_80_24() {
-    let screen = Stage::run((80, 24), "shapes-001", a_run("shapes-001", 57)).screen();
+    let screen = AppStage::run((80, 24), "shapes-001", a_run("shapes-001", 57)).screen();
     for part in [
         "running",
         "distill 57/100",
@@ -113,7 +114,7 @@ fn state_loss_and_a_picture_are_together_at_80_24() {
 
 #[test]
 fn a_small_terminal_shows_one_line_of_state() {
-    let screen = Stage::run((39, 9), "shapes-001", a_run("shapes-001", 57)).screen();
+    let screen = AppStage::run((39, 9), "shapes-001", a_run("shapes-001", 57)).screen();
     assert_eq!(
         screen.trim_end(),
         "running  distill 57/100  loss 0.4047 ..".trim_end(),
@@ -123,18 +124,18 @@ fn a_small_terminal_shows_one_line_of_state() {
 
 #[test]
 fn a_run_before_its_first_event() {
-    let mut stage = Stage::run((80, 24), "shapes-001", Vec::new());
+    let mut stage = AppStage::run((80, 24), "shapes-001", Vec::new());
     insta::assert_snapshot!("empty_80", stage.screen());
-    let batch = Batch {
+    let batch = EventBatch {
         events: events(vec![started("shapes-001", 0, 100)]),
         restarted: false,
         read: (1, 4_000_000),
         at_end: false,
     };
-    stage = Stage::with(LOOK, (80, 24), Some(run_dir("shapes-001")), Fake::default());
-    stage.hear(Message::Events(run_dir("shapes-001"), batch));
+    stage = AppStage::with(LOOK, (80, 24), Some(run_dir("shapes-001")), Fake::default());
+    stage.send(Message::Events(run_dir("shapes-001"), batch));
     assert!(
-        stage.screen().contains("reading its events")
+        stage.screen().contains("reading events")
             && stage.screen().contains("of 4 MB of events read"),
         "{}",
         stage.screen()
@@ -151,15 +152,15 @@ fn a_torn_last_line_is_waited_for() {
         .collect();
     std::fs::write(&path, &lines[..lines.len() - 20]).unwrap();
     let mut file = crate::tui::events_file::EventsFile::open(&path);
-    let mut stage = Stage::run((80, 24), "r", Vec::new());
-    let mut read = |stage: &mut Stage| {
-        let batch = Batch {
+    let mut stage = AppStage::run((80, 24), "r", Vec::new());
+    let mut read = |stage: &mut AppStage| {
+        let batch = EventBatch {
             events: file.poll(1 << 20).unwrap(),
             restarted: file.restarted(),
             at_end: file.at_end(),
             ..Default::default()
         };
-        stage.hear(Message::Events(run_dir("r"), batch));
+        stage.send(Message::Events(run_dir("r"), batch));
         stage.screen()
     };
     assert!(read(&mut stage).contains("distill 56/100"));
@@ -169,7 +170,7 @@ fn a_torn_last_line_is_waited_for() {
 
 #[test]
 fn while_experts_are_trained_their_charts_come_first() {
-    let stage = Stage::run((120, 40), "r", a_run("r", 0)[..12].to_vec());
+    let stage = AppStage::run((120, 40), "r", a_run("r", 0)[..12].to_vec());
     let screen = stage.screen();
     for part in [
         "Experts: curvature",
@@ -189,7 +190,7 @@ fn numbers_that_are_none_and_a_spike_among_a_million() {
     let mut life = a_run("shapes-001", 40);
     life.extend((41..=50).map(|step| distilled(step, f64::NAN)));
     life.extend((51..=60).map(|step| distilled(step, f64::INFINITY)));
-    let mut stage = Stage::run((80, 24), "shapes-001", life);
+    let mut stage = AppStage::run((80, 24), "shapes-001", life);
     insta::assert_snapshot!("nan_80", stage.screen());
     stage.keys(&["f", "Left", "y", "m"]);
     stage.screen();
@@ -206,7 +207,7 @@ fn numbers_that_are_none_and_a_spike_among_a_million() {
 #[test]
 fn names_from_outside_cannot_harm_the_screen() {
     let long = "n".repeat(200);
-    let screen = Stage::run((80, 24), &long, a_run(&long, 57)).screen();
+    let screen = AppStage::run((80, 24), &long, a_run(&long, 57)).screen();
     assert!(
         screen.contains("nnn..") && screen.contains("running"),
         "{screen}"
@@ -220,7 +221,7 @@ fn names_from_outside_cannot_harm_the_screen() {
     life.push(EventKind::Warning {
         message: nasty.into(),
     });
-    let mut stage = Stage::run((80, 24), nasty, life);
+    let mut stage = AppStage::run((80, 24), nasty, life);
     for keys in [
         &[][..],
         &["s"],
@@ -244,7 +245,7 @@ fn names_from_outside_cannot_harm_the_screen() {
         summary(&run_dir(nasty), RunState::Running, 57),
         summary(&run_dir(&long), RunState::Done, 100),
     ];
-    let screen = Stage::menu((80, 24), fake).screen();
+    let screen = AppStage::menu((80, 24), fake).screen();
     assert!(
         screen.contains("a?]0;b??c") && !screen.contains('\x1b'),
         "{screen}"
@@ -281,7 +282,7 @@ fn a_failed_run_says_why() {
         file,
         seconds,
     });
-    let stage = Stage::run((80, 24), "r", life);
+    let stage = AppStage::run((80, 24), "r", life);
     assert!(
         stage.screen().contains("Why it failed") && stage.screen().contains("the student diverges"),
         "{}",
@@ -290,7 +291,7 @@ fn a_failed_run_says_why() {
     assert!(
         stage
             .app
-            .ending()
+            .farewell()
             .unwrap()
             .contains("Run r failed: 20 updates")
     );
@@ -304,14 +305,14 @@ fn the_selection_is_seen_at_every_depth_of_colour() {
         Depth::Ansi256,
         Depth::TrueColor,
     ] {
-        let look = Appearance {
+        let appearance = Appearance {
             theme: Theme::new(depth, true),
             ..LOOK
         };
-        let stage = Stage::with(look, (80, 24), None, Fake::default());
+        let stage = AppStage::with(appearance, (80, 24), None, Fake::default());
         let buffer = stage.buffer();
         let reversed = |text: &str| {
-            let row = super::stage::text(&buffer)
+            let row = crate::tui::tests::stage::text(&buffer)
                 .lines()
                 .position(|l| l.contains(text))
                 .unwrap() as u16;
@@ -334,12 +335,12 @@ fn the_selection_is_seen_at_every_depth_of_colour() {
 
 #[test]
 fn a_terminal_of_ascii_gets_ascii() {
-    let look = Appearance {
+    let appearance = Appearance {
         theme: Theme::new(Depth::Never, true),
         ..LOOK
     };
-    let mut stage = Stage::with(look, (120, 40), Some(run_dir("r")), Fake::default());
-    stage.tell(a_run("r", 57));
+    let mut stage = AppStage::with(appearance, (120, 40), Some(run_dir("r")), Fake::default());
+    stage.receive(a_run("r", 57));
     for keys in [
         &[][..],
         &["s"],

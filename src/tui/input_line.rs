@@ -1,19 +1,19 @@
-//! A line of text that is being written.
+//! A line of text that is being edited.
 
-use super::text::{clean, width};
+use crate::tui::text::{clean, width};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::{Input, InputRequest};
 
-/// Longer lines are not taken.
+/// The most bytes a line holds.
 const LONGEST: usize = 1000;
 
 /// The text, and where in it the cursor stands.
 #[derive(Debug, Clone, Default)]
-pub struct Line {
+pub struct InputLine {
     input: Input,
 }
 
-impl Line {
+impl InputLine {
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             input: Input::new(text.into()),
@@ -24,7 +24,7 @@ impl Line {
         self.input.value()
     }
 
-    /// Takes a key; keys that mean nothing in a line are passed over.
+    /// Takes a key; keys that mean nothing in a line are ignored.
     pub fn key(&mut self, key: &KeyEvent) {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let request = match key.code {
@@ -46,7 +46,7 @@ impl Line {
         self.input.handle(request);
     }
 
-    /// Takes text that was pasted, its first line.
+    /// Inserts the first line of pasted text.
     pub fn paste(&mut self, text: &str) {
         let first = text.lines().next().unwrap_or_default();
         for c in clean(first)
@@ -57,7 +57,7 @@ impl Line {
         }
     }
 
-    /// What is to be shown in so many cells, and the cell of the cursor.
+    /// The part that `cells` cells show, and the cell of the cursor.
     pub fn shown(&self, cells: usize) -> (String, usize) {
         let before: String = self.text().chars().take(self.input.cursor()).collect();
         let skip = (width(&before) + 1).saturating_sub(cells);
@@ -74,7 +74,7 @@ impl Line {
             })
             .collect();
         (
-            super::text::fit_plain(&visible, cells),
+            crate::tui::text::fit_plain(&visible, cells),
             width(&before).saturating_sub(skipped),
         )
     }
@@ -84,14 +84,14 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn typed(line: &mut Line, text: &str) {
+    fn typed(line: &mut InputLine, text: &str) {
         text.chars()
             .for_each(|c| line.key(&KeyEvent::from(KeyCode::Char(c))));
     }
 
     #[test]
     fn keys_edit_where_the_cursor_stands() {
-        let mut line = Line::new("30");
+        let mut line = InputLine::new("30");
         typed(&mut line, "0");
         line.key(&KeyEvent::from(KeyCode::Home));
         typed(&mut line, "-");
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_cursor_stays_in_sight() {
-        let line = Line::new("abcdef");
+        let line = InputLine::new("abcdef");
         assert_eq!(line.shown(10), ("abcdef".into(), 6));
         assert_eq!(line.shown(4), ("def".into(), 3));
         assert_eq!(line.shown(0), (String::new(), 0));

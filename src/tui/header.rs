@@ -1,32 +1,31 @@
-//! How a run stands, in three lines or in one.
+//! The state of a run, in three lines or in one.
 
-use super::super::app::Context;
-use super::super::model::State;
-use super::super::session::{RunStatus, Session};
-use super::super::text::{clean, fit, number, width};
-use super::{Appearance, bar, put};
+use crate::tui::context::{Appearance, Context};
+use crate::tui::model::State;
+use crate::tui::session::{RunStatus, Session};
+use crate::tui::text::{clean, fit, number, width};
+use crate::tui::widgets::gauge;
 use astill_core::profile::Profile;
 use astill_core::run::event::Phase;
 use astill_core::run::text::duration;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-/// Name, state, phase, speed; device, memory, accuracy; how far it is.
+/// Name, status, phase, speed; accuracy, device, memory; the progress.
 pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) {
-    let (look, model) = (&context.look, &session.model);
-    let theme = &look.theme;
-    let state = standing(session);
-    let style = standing_style(session, look);
+    let (appearance, model) = (&context.appearance, &session.model);
+    let theme = &appearance.theme;
+    let style = status_style(session, appearance);
     let mut first = vec![
         (
             clean(&session.run.name()),
             theme.title().patch(Style::new().bold()),
         ),
-        (state, style.patch(Style::new().bold())),
-        (place(session), theme.text()),
+        (status(session), style.patch(Style::new().bold())),
+        (step_of_phase(session), theme.text()),
     ];
     if model.phase == Some(Phase::Distill) {
         first.extend(model.seconds_per_step().map(|s| (rate(s), theme.text())));
@@ -37,9 +36,9 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
     }
     first.extend(
         context
-            .silence()
+            .seconds_without_events()
             .filter(|_| session.is_live())
-            .map(|s| (format!("last word {} ago", whole(s)), theme.warn())),
+            .map(|s| (format!("no events for {}", whole_seconds(s)), theme.warn())),
     );
     spread(buf, area, 0, first);
 
@@ -73,31 +72,24 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
             .map(|m| (format!("device {m} MiB"), theme.dim())),
     );
     if model.warnings > 0 {
-        second.push((format!("{} warnings", model.warnings), theme.warn()));
+        let plural = if model.warnings == 1 { "" } else { "s" };
+        second.push((format!("{} warning{plural}", model.warnings), theme.warn()));
     }
-    if let Some(command) = session.asked.last() {
+    if let Some(command) = session.pending.last() {
         second.push((
-            format!("{} ..", clean(&command.to_string())),
+            format!("{}...", clean(&command.to_string())),
             theme.accent(),
         ));
     }
-    if context.look.read_only {
-        second.push(("only looking".into(), theme.dim()));
+    if context.appearance.read_only {
+        second.push(("read-only".into(), theme.dim()));
     }
     spread(buf, area, 1, second);
 
     if area.height > 2 {
         let (share, text) = progress(session);
-        let cells = usize::from(area.width)
-            .saturating_sub(width(&text) + 1)
-            .clamp(0, 60);
-        put(
-            buf,
-            area,
-            2,
-            &format!("{} {text}", bar(look, share, cells)),
-            theme.accent(),
-        );
+        let rows: [Rect; 3] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
+        gauge(buf, rows[2], appearance, share, &text);
     }
 }
 
@@ -131,12 +123,12 @@ fn spread(buf: &mut Buffer, area: Rect, row: u16, parts: Vec<(String, Style)>) {
     }
 }
 
-fn standing(session: &Session) -> String {
-    let name = match session.standing() {
-        _ if session.loading.is_some() && session.model.header.is_some() => "reading its events",
+fn status(session: &Session) -> String {
+    let name = match session.status() {
+        _ if session.loading.is_some() && session.model.header.is_some() => "reading events",
         RunStatus::Gone => "no engine",
         RunStatus::Elsewhere => return format!("engine on {}", clean(session.host())),
-        RunStatus::MaybeRemote => return format!("engine perhaps on {}", clean(session.host())),
+        RunStatus::MaybeRemote => return format!("engine may be on {}", clean(session.host())),
         RunStatus::Reported(State::Waiting) => "starting",
         RunStatus::Reported(State::Running | State::Paused) if session.model.is_waiting => {
             "waiting for the disk"
@@ -151,9 +143,9 @@ fn standing(session: &Session) -> String {
     name.into()
 }
 
-fn standing_style(session: &Session, look: &Appearance) -> Style {
-    let theme = &look.theme;
-    match session.standing() {
+fn status_style(session: &Session, appearance: &Appearance) -> Style {
+    let theme = &appearance.theme;
+    match session.status() {
         _ if session.loading.is_some() => theme.accent(),
         RunStatus::Reported(State::Waiting) => theme.accent(),
         RunStatus::Reported(State::Running | State::Paused) if session.model.is_waiting => {
@@ -168,10 +160,10 @@ fn standing_style(session: &Session, look: &Appearance) -> Style {
 }
 
 /// "distill 57/100"
-fn place(session: &Session) -> String {
+fn step_of_phase(session: &Session) -> String {
     let model = &session.model;
     match model.phase {
-        _ if matches!(session.standing(), RunStatus::Reported(State::Done)) => {
+        _ if matches!(session.status(), RunStatus::Reported(State::Done)) => {
             format!("{}/{}", model.step, model.iterations)
         }
         Some(Phase::Distill) => format!("distill {}/{}", model.step, model.iterations),
@@ -197,17 +189,17 @@ fn trained(session: &Session, profile: &Profile) -> (usize, usize) {
     )
 }
 
-/// Share done, and of what.
+/// The share that is done, in [0, 1], and of what.
 fn progress(session: &Session) -> (f64, String) {
     let model = &session.model;
     if let Some((read, total)) = session.loading {
-        let share = read as f64 / total.max(1) as f64;
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
         return (
-            share,
+            read as f64 / total.max(1) as f64,
             format!(
-                "{:.0} % of {:.0} MB of events read",
-                share * 100.,
-                total as f64 / 1e6
+                "{:.0} of {:.0} MB of events read",
+                megabytes(read),
+                megabytes(total)
             ),
         );
     }
@@ -231,17 +223,17 @@ fn progress(session: &Session) -> (f64, String) {
                     epochs as f64 / (profile.expert.count * profile.expert.epochs).max(1) as f64;
                 (
                     share,
-                    format!("{whole} of {} experts", profile.expert.count),
+                    format!("{whole} of {} experts trained", profile.expert.count),
                 )
             }
             None => (0., "experts".into()),
         },
-        _ => (share, format!("{:.0} %", share * 100.)),
+        _ => (share, String::new()),
     }
 }
 
 /// As [`duration`], without tenths.
-fn whole(seconds: f64) -> String {
+fn whole_seconds(seconds: f64) -> String {
     if seconds < 60. {
         format!("{seconds:.0} s")
     } else {
@@ -261,7 +253,7 @@ fn rate(seconds: f64) -> String {
 /// The run in one line, for the smallest terminals and above a chart.
 pub fn in_a_line(session: &Session) -> String {
     let model = &session.model;
-    let mut parts = vec![standing(session), place(session)];
+    let mut parts = vec![status(session), step_of_phase(session)];
     parts.extend(
         model
             .steps

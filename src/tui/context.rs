@@ -1,0 +1,137 @@
+//! The state that all screens share, and what they can ask of the rest of the program.
+
+use crate::tui::backend::Command;
+use crate::tui::model::{self, Sample, Weight};
+use crate::tui::session::Session;
+use crate::tui::text::clean;
+use crate::tui::theme::Theme;
+use astill_core::run::RunDir;
+use jiff::tz::TimeZone;
+
+/// How quiet a running engine may be before the screen mentions it, in seconds.
+const QUIET: f64 = 5.;
+
+/// What the app looks like.
+#[derive(Debug, Clone, Copy)]
+pub struct Appearance {
+    pub theme: Theme,
+    /// Pictures as characters.
+    pub ascii_pictures: bool,
+    /// Nothing is started and no command is sent.
+    pub read_only: bool,
+}
+
+/// What the app wants done. The results come back as messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    List,
+    Preview(String),
+    Start(String),
+    Resume(RunDir),
+    /// Read the events of this run and of no other.
+    Follow(RunDir),
+    Profile(RunDir),
+    Checkpoints(RunDir),
+    Send(RunDir, Command),
+    Picture(RunDir, Sample),
+    Suspend,
+    /// Set the terminal's modes again.
+    Retake,
+    Leave,
+}
+
+/// A message to the user that stays until the next key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub text: String,
+    pub weight: Weight,
+}
+
+/// What all screens share.
+#[derive(Debug)]
+pub struct Context {
+    pub appearance: Appearance,
+    /// Columns and rows.
+    pub size: (u16, u16),
+    /// Seconds since 1970.
+    pub now: f64,
+    /// For the times of events.
+    pub zone: TimeZone,
+    /// The run that is being watched.
+    pub session: Option<Session>,
+    pub notice: Option<Notice>,
+    pub effects: Vec<Effect>,
+}
+
+impl Context {
+    pub fn new(appearance: Appearance, size: (u16, u16)) -> Self {
+        Self {
+            appearance,
+            size,
+            now: 0.,
+            zone: TimeZone::UTC,
+            session: None,
+            notice: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Shows a message until the next key.
+    pub fn notify(&mut self, weight: Weight, text: &str) {
+        self.notice = Some(Notice {
+            text: clean(text),
+            weight,
+        });
+    }
+
+    /// Explains why an action is off.
+    pub fn notify_read_only(&mut self) {
+        self.notify(
+            Weight::Warning,
+            "Read-only mode: nothing is started and no command is sent.",
+        );
+    }
+
+    /// Whether commands can reach the engine of the run; explains it to the user if not.
+    pub fn reaches_engine(&mut self) -> bool {
+        let problem = match &self.session {
+            Some(session) if !session.is_live() => session.why_no_engine(),
+            session => return session.is_some(),
+        };
+        self.notify(Weight::Warning, &problem);
+        false
+    }
+
+    /// Sends a command to the engine of the run.
+    pub fn send(&mut self, command: Command) {
+        if !self.reaches_engine() {
+            return;
+        }
+        if let Some(session) = &mut self.session {
+            session.pending.push(command.clone());
+            let run = session.run.clone();
+            let text = format!("{command}: sent, waiting for the engine's reply");
+            self.effects.push(Effect::Send(run, command));
+            self.notify(Weight::Normal, &text);
+        }
+    }
+
+    /// Starts an engine that resumes the run.
+    pub fn resume_run(&mut self) {
+        let Some(session) = &self.session else { return };
+        self.effects.push(Effect::Resume(session.run.clone()));
+        self.notify(Weight::Normal, "Starting a new engine for this run...");
+    }
+
+    /// Whole seconds since the last event of a run that should be producing some, if that is long
+    /// enough to be worth mentioning.
+    pub fn seconds_without_events(&self) -> Option<f64> {
+        let session = self
+            .session
+            .as_ref()
+            .filter(|s| s.model.state == model::State::Running && s.loading.is_none())?;
+        let last = model::unix_seconds(&session.model.last_time)?;
+        let quiet = (self.now - last).floor();
+        (quiet >= QUIET).then_some(quiet)
+    }
+}

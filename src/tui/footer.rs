@@ -1,0 +1,131 @@
+//! The last rows of the screen: the keys of the screen on top, or a notice.
+
+use crate::tui::context::{Context, Notice};
+use crate::tui::keys::{self, Action, Binding, Scope};
+use crate::tui::model::State;
+use crate::tui::session::{RunStatus, Session};
+use crate::tui::text::wrap;
+use crate::tui::widgets::weight_style;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Clear, Paragraph, Widget};
+
+/// Rows of a notice; a reason that is longer is in the log.
+const MOST_ROWS: u16 = 4;
+
+/// Draws the keys of a screen into the last row of `area`, or the notice into as many rows as it needs.
+pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, scope: Scope, is_base: bool) {
+    if let Some(notice) = &context.notice {
+        return draw_notice(buf, area, context, notice);
+    }
+    let theme = &context.appearance.theme;
+    let is_off = |b: &Binding| b.label.is_empty() || is_useless(context, b, scope);
+    let parts: Vec<[Span; 2]> = keys::at(scope)
+        .filter(|b| !is_off(b))
+        .map(|b| {
+            let key = b.keys.first().map(|k| k.name()).unwrap_or_default();
+            [
+                Span::styled(
+                    format!(" {key} "),
+                    theme.accent().patch(Style::new().bold()),
+                ),
+                Span::styled(format!("{}  ", label(context, b, is_base)), theme.dim()),
+            ]
+        })
+        .collect();
+    let cells = |part: &[Span; 2]| part.iter().map(Span::width).sum::<usize>();
+    // the last two, help and the way out, are always shown
+    let mut left = usize::from(area.width);
+    let mut reserved: usize = parts.iter().rev().take(2).map(cells).sum();
+    let mut shown = Vec::new();
+    for (i, part) in parts.iter().enumerate() {
+        let taken = cells(part);
+        if i + 2 >= parts.len() {
+            reserved -= taken;
+        }
+        if taken + reserved <= left {
+            left -= taken;
+            shown.extend(part.iter().cloned());
+        }
+    }
+    Line::from(shown).render(last_rows(area, 1), buf);
+}
+
+fn draw_notice(buf: &mut Buffer, area: Rect, context: &Context, notice: &Notice) {
+    let lines = wrap(&notice.text, area.width.into());
+    let rows = u16::try_from(lines.len())
+        .unwrap_or(u16::MAX)
+        .min(MOST_ROWS);
+    let area = last_rows(area, rows);
+    Clear.render(area, buf);
+    let lines: Vec<Line> = lines.into_iter().map(Line::from).collect();
+    Paragraph::new(lines)
+        .style(weight_style(&context.appearance, notice.weight))
+        .render(area, buf);
+}
+
+fn last_rows(area: Rect, rows: u16) -> Rect {
+    let rows = rows.min(area.height);
+    Rect {
+        y: area.bottom() - rows,
+        height: rows,
+        ..area
+    }
+}
+
+/// Whether a key is left out: it would steer where nothing can be steered, or it is not about the
+/// chart that fills the screen.
+fn is_useless(context: &Context, binding: &Binding, scope: Scope) -> bool {
+    let is_elsewhere = scope == Scope::Chart
+        && (binding.steers || matches!(binding.action, Action::Samples | Action::Log));
+    is_elsewhere || (binding.steers && !can_steer(context, binding))
+}
+
+fn can_steer(context: &Context, binding: &Binding) -> bool {
+    let Some(session) = &context.session else {
+        return true;
+    };
+    let starts_engine = matches!(
+        session.status(),
+        RunStatus::Gone
+            | RunStatus::MaybeRemote
+            | RunStatus::Reported(State::Stopped | State::Failed)
+    );
+    let can = session.is_live() || (starts_engine && binding.action == Action::Pause);
+    can && !context.appearance.read_only
+}
+
+/// What a key does at the moment.
+fn label<'a>(context: &Context, binding: &'a Binding, is_base: bool) -> &'a str {
+    let is_working = |s: &Session| {
+        matches!(
+            s.status(),
+            RunStatus::Reported(State::Waiting | State::Running | State::Stopping)
+        )
+    };
+    match binding.action {
+        Action::Back if is_base => "quit",
+        Action::Pause if context.session.as_ref().is_some_and(|s| !is_working(s)) => "resume",
+        _ => binding.label,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::tests::stage::LOOK;
+
+    #[test]
+    fn help_and_the_way_out_are_always_there() {
+        let context = Context::new(LOOK, (24, 2));
+        for columns in 24..120 {
+            let area = Rect::new(0, 0, columns, 2);
+            let mut buf = Buffer::empty(area);
+            draw(&mut buf, area, &context, Scope::Run, true);
+            let row: String = (0..columns).map(|x| buf[(x, 1)].symbol()).collect();
+            assert!(row.contains("? help") && row.contains("q quit"), "{row}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What a row of the table of keys is made of.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// What a key asks for. The screens know what that means for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Help,
+    Back,
+    Escape,
+    Suspend,
+    Open,
+    Search,
+    Pause,
+    Tweak,
+    Samples,
+    Log,
+    Checkpoint,
+    Evaluate,
+    Stop,
+    RollBack,
+    NextPanel,
+    PreviousPanel,
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    FullSize,
+    ZoomIn,
+    ZoomOut,
+    LogScale,
+    Smoothing,
+    Ascii,
+    Yes,
+}
+
+/// Where a key has a meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Home,
+    Run,
+    /// One chart at full size.
+    Chart,
+    Samples,
+    Tweak,
+    Log,
+    /// The choice of a checkpoint.
+    RollBack,
+    Help,
+    Confirm,
+    /// A line of text is being edited, on any screen.
+    Line,
+}
+
+/// A key as the table writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyPress {
+    code: KeyCode,
+    control: bool,
+}
+
+/// A row of the table: what some keys do in some scopes.
+#[derive(Debug)]
+pub struct Binding {
+    pub keys: &'static [KeyPress],
+    pub action: Action,
+    pub scopes: &'static [Scope],
+    /// For the footer; a word or two. Empty if the footer leaves it out.
+    pub label: &'static str,
+    /// For the help screen and the docs; a sentence.
+    pub help: &'static str,
+    /// It sends the engine a command, so it is off in read-only mode.
+    pub steers: bool,
+}
+
+impl Scope {
+    pub const ALL: [Self; 10] = [
+        Self::Home,
+        Self::Run,
+        Self::Chart,
+        Self::Samples,
+        Self::Tweak,
+        Self::Log,
+        Self::RollBack,
+        Self::Help,
+        Self::Confirm,
+        Self::Line,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Home => "Home",
+            Self::Run => "Run",
+            Self::Chart => "Chart at full size",
+            Self::Samples => "Samples",
+            Self::Tweak => "Tweak",
+            Self::Log => "Log",
+            Self::RollBack => "Roll back",
+            Self::Help => "Help",
+            Self::Confirm => "Confirm",
+            Self::Line => "Text input",
+        }
+    }
+}
+
+impl KeyPress {
+    pub const fn code(code: KeyCode) -> Self {
+        Self {
+            code,
+            control: false,
+        }
+    }
+
+    pub const fn char(c: char) -> Self {
+        Self::code(KeyCode::Char(c))
+    }
+
+    pub const fn control(c: char) -> Self {
+        Self {
+            code: KeyCode::Char(c),
+            control: true,
+        }
+    }
+
+    /// As keyboards label it.
+    pub fn name(self) -> String {
+        let name = match self.code {
+            KeyCode::Char(' ') => "Space".into(),
+            KeyCode::Char(c) if self.control => c.to_ascii_uppercase().to_string(),
+            KeyCode::Char(c) => c.to_string(),
+            KeyCode::BackTab => "Shift-Tab".into(),
+            KeyCode::PageUp => "PgUp".into(),
+            KeyCode::PageDown => "PgDn".into(),
+            code => format!("{code:?}"),
+        };
+        if self.control {
+            format!("Ctrl-{name}")
+        } else {
+            name
+        }
+    }
+
+    pub fn is(self, event: &KeyEvent) -> bool {
+        let control = event.modifiers.contains(KeyModifiers::CONTROL);
+        let shift_tab = event.code == KeyCode::Tab && event.modifiers.contains(KeyModifiers::SHIFT);
+        let code = if shift_tab {
+            KeyCode::BackTab
+        } else {
+            event.code
+        };
+        self.code == code && self.control == control && !event.modifiers.contains(KeyModifiers::ALT)
+    }
+}
+
+impl Binding {
+    /// "q, Ctrl-C"
+    pub fn names(&self) -> String {
+        self.keys
+            .iter()
+            .map(|k| k.name())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}

@@ -1,0 +1,70 @@
+//! What reaches the app: keys, events of the run, and the results of its effects.
+
+use crate::tui::backend::{Answer, Command, Preview, ProfileSummary, RunSummary};
+use crate::tui::model::{self, Sample, Weight};
+use crate::tui::picture::Picture;
+use crate::tui::text::clean;
+use astill_core::profile::Profile;
+use astill_core::run::event::{CommandStatus, Event};
+use astill_core::run::{EngineAt, RunDir};
+use crossterm::event::{KeyEvent, MouseEvent};
+
+/// Something that happened outside the app.
+#[derive(Debug)]
+pub enum Message {
+    Key(KeyEvent),
+    Paste(String),
+    Mouse(MouseEvent),
+    /// Columns and rows.
+    Resize(u16, u16),
+    /// Seconds since 1970.
+    Now(f64),
+    Listed(Vec<ProfileSummary>, Vec<RunSummary>),
+    Previewed(String, Box<Preview>),
+    Started(Result<RunDir, String>),
+    Resumed(RunDir, Result<(), String>),
+    Events(RunDir, EventBatch),
+    Engine(RunDir, EngineAt),
+    Profile(RunDir, Result<Box<Profile>, String>),
+    Checkpoints(RunDir, Vec<u64>),
+    Answered(RunDir, Command, Result<Answer, String>),
+    Picture(RunDir, Sample, Result<Picture, String>),
+    /// A background task failed in a way that the user should know about.
+    Trouble(String),
+    /// A background task panicked, and the panic hook gave the terminal back.
+    Panicked(String),
+}
+
+/// Some events of a run.
+#[derive(Debug, Default)]
+pub struct EventBatch {
+    pub events: Vec<Event>,
+    /// The first event is the first of the run; earlier ones no longer count.
+    pub restarted: bool,
+    /// Bytes read so far, and the size of the file.
+    pub read: (u64, u64),
+    /// The end of the file was reached.
+    pub at_end: bool,
+}
+
+/// The engine's reply to a command, as a line for the user.
+pub fn describe_answer(command: &Command, answer: &Result<Answer, String>) -> (Weight, String) {
+    let (weight, text) = match answer {
+        Ok(answer) => {
+            let reason = answer
+                .reason
+                .as_ref()
+                .map(|r| format!(" ({r})"))
+                .unwrap_or_default();
+            match answer.status {
+                CommandStatus::Accepted => {
+                    let change = model::change(answer.from.as_ref(), answer.to.as_ref());
+                    (Weight::Result, format!("accepted{reason}{change}"))
+                }
+                CommandStatus::Rejected => (Weight::Warning, format!("rejected{reason}")),
+            }
+        }
+        Err(problem) => (Weight::Warning, problem.clone()),
+    };
+    (weight, clean(&format!("{command}: {text}")))
+}

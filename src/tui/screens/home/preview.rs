@@ -1,0 +1,204 @@
+//! What the menu shows of the selected profile or run.
+
+use crate::tui::backend::{Preview, ProfileSummary, RunSummary};
+use crate::tui::clock;
+use crate::tui::context::Context;
+use crate::tui::text::{clean, pad, wrap};
+use crate::tui::theme::Theme;
+use astill_core::profile::{Intermediate, Profile};
+use astill_core::run::text::duration;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+/// Cells of the names before the values.
+const NAME: usize = 10;
+
+/// Lines of a preview as they are put together.
+struct Lines<'a> {
+    lines: Vec<Line<'static>>,
+    cells: usize,
+    theme: &'a Theme,
+}
+
+/// A profile: its data, its settings, an estimate, and its text.
+pub fn of_profile(
+    summary: &ProfileSummary,
+    preview: Option<&Preview>,
+    theme: &Theme,
+    cells: usize,
+) -> Vec<Line<'static>> {
+    let mut lines = Lines::new(theme, cells);
+    lines.paragraph(&clean(&summary.description), theme.text());
+    lines.blank();
+    match preview {
+        None => lines.paragraph("Checking data and device...", theme.dim()),
+        Some(preview) => lines.estimated(preview),
+    }
+    lines.blank();
+    lines.yaml(&summary.text);
+    lines.lines
+}
+
+/// A run: its state, and its settings once they have been read.
+pub fn of_run(
+    run: &RunSummary,
+    settings: Option<&Result<Profile, String>>,
+    context: &Context,
+    cells: usize,
+) -> Vec<Line<'static>> {
+    let theme = &context.appearance.theme;
+    let mut lines = Lines::new(theme, cells);
+    let host = run.host.as_ref().map(|h| format!(" on {}", clean(h)));
+    let style = if run.state.has_engine() {
+        theme.good()
+    } else {
+        theme.text()
+    };
+    let state = format!("{}{}", run.state.name(), host.unwrap_or_default());
+    lines.item("State", &state, style);
+    lines.item("Profile", &clean(&run.profile), theme.text());
+    if let Some(phase) = run.phase {
+        lines.item("Phase", &phase.to_string(), theme.text());
+    }
+    let steps = format!("{} of {}", run.step, run.iterations);
+    lines.item("Steps", &steps, theme.text());
+    if let Some(accuracy) = run.accuracy {
+        let accuracy = format!("{accuracy:.1} % on the test set");
+        lines.item("Accuracy", &accuracy, theme.good());
+    }
+    let started = clock::date(&run.started, &context.zone);
+    lines.item("Started", &started, theme.text());
+    let folder = clean(&run.run.path().to_string_lossy());
+    lines.item("Folder", &folder, theme.dim());
+    match settings {
+        None => {}
+        Some(Err(problem)) => lines.item("Settings", &clean(problem), theme.warn()),
+        Some(Ok(profile)) => {
+            lines.blank();
+            lines.settings(profile);
+            lines.blank();
+            lines.yaml(&profile.to_yaml());
+        }
+    }
+    lines.lines
+}
+
+impl<'a> Lines<'a> {
+    fn new(theme: &'a Theme, cells: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            cells,
+            theme,
+        }
+    }
+
+    fn push(&mut self, text: String, style: Style) {
+        self.lines.push(Line::styled(text, style));
+    }
+
+    fn blank(&mut self) {
+        self.lines.push(Line::default());
+    }
+
+    fn paragraph(&mut self, text: &str, style: Style) {
+        for line in wrap(text, self.cells) {
+            self.push(line, style);
+        }
+    }
+
+    /// "name   value", the value over as many lines as it needs.
+    fn item(&mut self, name: &str, value: &str, style: Style) {
+        let parts = wrap(value, self.cells.saturating_sub(NAME));
+        for (i, part) in parts.into_iter().enumerate() {
+            let name = pad(if i == 0 { name } else { "" }, NAME);
+            self.push(name + &part, style);
+        }
+    }
+
+    /// What the engine found out about a profile.
+    fn estimated(&mut self, preview: &Preview) {
+        let theme = self.theme;
+        match &preview.data {
+            Ok(found) => self.item("Data", &clean(found), theme.good()),
+            Err(missing) => self.item("Data", &clean(missing), theme.warn()),
+        }
+        match &preview.profile {
+            Ok(profile) => self.settings(profile),
+            Err(problem) => problem
+                .lines()
+                .for_each(|l| self.item("Error", &clean(l), theme.bad())),
+        }
+        let memory = preview.memory_mib.map(|m| {
+            if m < 1024. {
+                format!("about {m:.0} MiB")
+            } else {
+                format!("about {:.1} GiB", m / 1024.)
+            }
+        });
+        let time = preview.seconds.map(|s| format!("about {}", duration(s)));
+        let both: Vec<String> = memory.into_iter().chain(time).collect();
+        if both.is_empty() {
+            self.item("Estimate", "not available", theme.dim());
+        } else {
+            let text = format!("{} on {}", both.join(", "), clean(&preview.device));
+            self.item("Estimate", &text, theme.accent());
+        }
+    }
+
+    /// Which parts of the method are on, and how large the task is.
+    fn settings(&mut self, profile: &Profile) {
+        let text = self.theme.text();
+        let (expert, distill) = (&profile.expert, &profile.distill);
+        let switches = [
+            (expert.clipping, "clipping"),
+            (expert.gradient_penalty > 0., "gradient penalty"),
+            (distill.perturbation > 0., "perturbation"),
+            (distill.balance, "balance"),
+            (
+                distill.intermediate != Intermediate::Off,
+                "intermediate matching",
+            ),
+        ];
+        for (is_on, heading) in [(true, "With"), (false, "Without")] {
+            let chosen = switches.iter().filter(|(on, _)| *on == is_on);
+            let names: Vec<&str> = chosen.map(|(_, name)| *name).collect();
+            if !names.is_empty() {
+                self.item(heading, &names.join(", "), text);
+            }
+        }
+        let start = format!("from {} images", choice(distill.init));
+        self.item("Start", &start, text);
+        let size = format!(
+            "ipc {}: {} iterations of {} student steps; {} experts of {} epochs",
+            distill.ipc, distill.iterations, distill.syn_steps, expert.count, expert.epochs
+        );
+        self.item("Size", &size, text);
+    }
+
+    /// A profile as it is written, its long lines broken.
+    fn yaml(&mut self, text: &str) {
+        for line in text.lines() {
+            let line = clean(line);
+            let inside = line.trim_start();
+            let indent = line.len() - inside.len();
+            let style = if inside.starts_with('#') {
+                self.theme.dim()
+            } else {
+                self.theme.text()
+            };
+            let parts = wrap(inside, self.cells.saturating_sub(indent + 2));
+            for (i, part) in parts.into_iter().enumerate() {
+                let indent = indent + if i == 0 { 0 } else { 2 };
+                self.push(" ".repeat(indent) + &part, style);
+            }
+        }
+    }
+}
+
+/// A setting that is a choice, as a profile writes it.
+fn choice(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|v| v.as_str().map(String::from))
+        .unwrap_or_default()
+}

@@ -1,0 +1,92 @@
+//! The panel below the charts: how the run ended or why it is not running, then its log.
+
+use crate::tui::context::Context;
+use crate::tui::model::{State, Weight};
+use crate::tui::screens::log::draw_log_lines;
+use crate::tui::session::{RunStatus, Session};
+use crate::tui::text::{clean, wrap};
+use crate::tui::widgets::{frame, put, put_lines, weight_style};
+use astill_core::headless;
+use astill_core::run::event::{EventKind, ImageSet};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Line;
+
+/// How the run ended; empty as long as it has not.
+pub fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
+    let Some(finished) = &session.model.finished else {
+        return Vec::new();
+    };
+    if let Some(table) = headless::table(finished) {
+        return table.lines().map(|l| (clean(l), Weight::Normal)).collect();
+    }
+    let EventKind::RunFinished { reason, .. } = finished else {
+        return Vec::new();
+    };
+    let weight = if session.model.state == State::Failed {
+        Weight::Failure
+    } else {
+        Weight::Warning
+    };
+    wrap(&clean(reason.as_deref().unwrap_or_default()), cells)
+        .into_iter()
+        .map(|l| (l, weight))
+        .collect()
+}
+
+/// Draws it; the latest lines of the log take what room the ending leaves.
+pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Session, focused: bool) {
+    let (appearance, theme) = (&context.appearance, &context.appearance.theme);
+    let ending = ending_lines(session, usize::from(area.width).saturating_sub(2));
+    let title = match session.model.state {
+        _ if ending.is_empty() => "Log",
+        State::Done => "Result",
+        State::Failed => "Why it failed",
+        _ => "Stopped",
+    };
+    let inner = frame(buf, area, appearance, title, focused);
+    let mut top: Vec<Line> = ending
+        .into_iter()
+        .map(|(text, weight)| {
+            // the first row of results is what the run was about
+            let is_headline = text
+                .trim_start()
+                .starts_with(&ImageSet::Distilled.to_string());
+            let style = if is_headline {
+                theme.good()
+            } else {
+                weight_style(appearance, weight)
+            };
+            Line::styled(text, style)
+        })
+        .collect();
+    let problem = match session.status() {
+        RunStatus::Gone => Some((
+            "The engine exited unexpectedly. Press Space to resume from the last checkpoint."
+                .into(),
+            theme.bad(),
+        )),
+        RunStatus::Elsewhere | RunStatus::MaybeRemote => {
+            Some((clean(&session.why_no_engine()), theme.warn()))
+        }
+        RunStatus::Reported(_) => None,
+    };
+    if let Some((text, style)) = problem {
+        let lines = wrap(&text, inner.width.into());
+        top.extend(lines.into_iter().map(|l| Line::styled(l, style)));
+    }
+    let height = u16::try_from(top.len()).unwrap_or(u16::MAX);
+    let [above, rest] =
+        Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(inner);
+    put_lines(buf, above, top, 0);
+    let lines: Vec<_> = session
+        .model
+        .log
+        .backwards()
+        .take(rest.height.into())
+        .collect();
+    if lines.is_empty() && height == 0 {
+        put(buf, rest, 0, "Waiting for the engine...", theme.dim());
+    }
+    draw_log_lines(buf, rest, context, &lines, false);
+}

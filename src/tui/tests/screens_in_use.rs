@@ -1,0 +1,247 @@
+//! Each screen in use, by keys.
+
+use crate::tui::backend::{Backend, Command, RunState};
+use crate::tui::keys::Scope;
+use crate::tui::message::{EventBatch, Message};
+use crate::tui::model::State;
+use crate::tui::tests::stage::*;
+use astill_core::run::event::EventKind;
+
+#[test]
+fn search_finds_by_parts_of_names_and_enter_opens() {
+    let fake = Fake::default();
+    *fake.runs.lock().unwrap() = vec![
+        summary(&run_dir("old-run"), RunState::Done, 100),
+        summary(&run_dir("live-run"), RunState::Running, 7),
+    ];
+    let mut stage = AppStage::menu((80, 24), fake);
+    let first = stage.screen();
+    let at = |text: &str| first.find(text).unwrap();
+    assert!(
+        at("live-run") < at("cifar10-cpu") && at("cifar10-cpu") < at("old-run"),
+        "{first}"
+    );
+    stage.keys(&["/", "odr"]);
+    assert!(stage.screen().contains(">old-run"), "{}", stage.screen());
+    assert!(!stage.screen().contains("cifar10-cpu"));
+    stage.keys(&["Esc"]);
+    assert!(stage.screen().contains("cifar10-cpu"));
+    stage.keys(&["/", "q", "Backspace", "liv", "Enter"]);
+    assert_eq!(stage.app.scope(), Scope::Run);
+    assert_eq!(
+        stage.app.context.session.as_ref().unwrap().run,
+        run_dir("live-run")
+    );
+    // the run ends while it is not being watched: the list is up to date again
+    *stage.fake.runs.lock().unwrap() = vec![summary(&run_dir("live-run"), RunState::Done, 100)];
+    stage.keys(&["q"]);
+    assert!(
+        stage.screen().contains("done, 64.5 %"),
+        "{}",
+        stage.screen()
+    );
+}
+
+#[test]
+fn the_selection_stays_on_its_name_when_the_list_changes() {
+    let mut stage = AppStage::menu((80, 24), Fake::default());
+    stage.keys(&["Down"]);
+    assert!(stage.screen().contains(">cifar10-cpu"));
+    *stage.fake.runs.lock().unwrap() = vec![summary(&run_dir("new"), RunState::Running, 1)];
+    let (profiles, runs) = { (stage.fake.profiles(), stage.fake.runs()) };
+    stage.send(Message::Listed(profiles, runs));
+    assert!(
+        stage.screen().contains(">cifar10-cpu"),
+        "{}",
+        stage.screen()
+    );
+}
+
+#[test]
+fn ctrl_z_suspends_everywhere_and_ctrl_c_is_q() {
+    let mut stage = AppStage::run((80, 24), "r", a_run("r", 60));
+    stage.keys(&["t", "Enter", "Ctrl-Z"]);
+    assert!(stage.suspended && stage.app.scope() == Scope::Line);
+    stage.keys(&["Ctrl-C", "Ctrl-C"]);
+    assert_eq!(stage.app.scope(), Scope::Run);
+    stage.keys(&["Esc"]);
+    assert!(!stage.left, "Esc never leaves the app");
+    stage.keys(&["Ctrl-C"]);
+    assert!(stage.left);
+}
+
+#[test]
+fn popups_do_not_stop_what_is_behind_them() {
+    let mut stage = AppStage::run((120, 40), "r", a_run("r", 20));
+    stage.keys(&["x"]);
+    stage.receive(a_run("r", 40));
+    let screen = stage.screen();
+    assert!(
+        screen.contains("distill 40/100") && screen.contains("Stop this run?"),
+        "{screen}"
+    );
+}
+
+#[test]
+fn samples_are_scrubbed_and_follow_again_after_the_last() {
+    let mut stage = AppStage::run((80, 24), "r", a_run("r", 60));
+    stage.keys(&["s", "Left"]);
+    assert!(
+        stage.screen().contains("Step 25 (2 of 3)"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Left", "Left"]);
+    assert!(
+        stage.screen().contains("Step 0 (1 of 3)"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Right", "Right"]);
+    assert!(
+        stage.screen().contains("Step 50, latest (3 of 3)"),
+        "{}",
+        stage.screen()
+    );
+    stage.receive(a_run("r", 80));
+    assert!(
+        stage.screen().contains("Step 75, latest (4 of 4)"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Enter"]);
+    assert!(
+        stage.screen().contains("at the start (step 0)")
+            && stage.screen().contains("circle, image 1 of 2"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Tab"]);
+    assert!(
+        stage.screen().contains("circle, image 2 of 2"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Down"]);
+    assert!(
+        stage.screen().contains("square, image 2 of 2"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Esc", "Esc"]);
+    assert_eq!(stage.app.scope(), Scope::Run);
+}
+
+#[test]
+fn the_log_is_filtered() {
+    let mut life = a_run("r", 60);
+    life.push(EventKind::Warning {
+        message: "the disk is nearly full".into(),
+    });
+    let mut stage = AppStage::run((80, 24), "r", life);
+    stage.keys(&["l", "/", "DISK"]);
+    let screen = stage.screen();
+    assert!(
+        screen.contains("the disk is nearly full") && !screen.contains("matching loss"),
+        "{screen}"
+    );
+    stage.keys(&["Enter", "Esc"]);
+    assert!(
+        stage.screen().contains("matching loss"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Esc"]);
+    assert_eq!(stage.app.scope(), Scope::Run);
+}
+
+#[test]
+fn every_panel_gets_the_focus_and_a_chart_fills_the_screen() {
+    let mut stage = AppStage::run((120, 40), "r", a_run("r", 60));
+    let mut seen = Vec::new();
+    for _ in 0..12 {
+        seen.push(stage.app.context.session.as_ref().unwrap().focus());
+        stage.keys(&["Tab"]);
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 12);
+    stage.keys(&["f"]);
+    assert_eq!(stage.app.scope(), Scope::Chart);
+    stage.keys(&[
+        "+", "Left", "y", "m", "-", "PgUp", "End", "Home", "Tab", "f",
+    ]);
+    assert_eq!(stage.app.scope(), Scope::Run);
+    stage.keys(&["Down"]);
+    assert_ne!(stage.app.context.session.as_ref().unwrap().focus(), seen[0]);
+}
+
+#[test]
+fn events_of_another_run_are_not_taken_for_this_one() {
+    let mut stage = AppStage::run((80, 24), "r", a_run("r", 20));
+    let batch = EventBatch {
+        events: events(a_run("other", 50)),
+        restarted: true,
+        ..Default::default()
+    };
+    stage.send(Message::Events(run_dir("other"), batch));
+    assert_eq!(stage.app.context.session.as_ref().unwrap().model.step, 20);
+}
+
+#[test]
+fn only_a_quiet_engine_makes_the_seconds_count() {
+    let mut stage = AppStage::run((80, 24), "r", a_run("r", 20));
+    let now = stage.app.context.now;
+    stage.send(Message::Now(now + 2.));
+    assert_eq!(stage.app.context.seconds_without_events(), None);
+    stage.send(Message::Now(now + 12.4));
+    assert_eq!(stage.app.context.seconds_without_events(), Some(12.));
+    assert!(
+        stage.screen().contains("no events for 12 s"),
+        "{}",
+        stage.screen()
+    );
+    let mut life = a_run("r", 20);
+    life.push(command("pause"));
+    stage.receive(life);
+    assert_eq!(
+        stage.app.context.session.as_ref().unwrap().model.state,
+        State::Paused
+    );
+    stage.send(Message::Now(now + 500.));
+    assert_eq!(stage.app.context.seconds_without_events(), None);
+}
+
+#[test]
+fn a_chart_leaves_what_is_not_about_it_to_the_run_below() {
+    let mut stage = AppStage::run((120, 40), "r", a_run("r", 60));
+    stage.keys(&["f", "c"]);
+    assert_eq!(*stage.fake.commands.lock().unwrap(), [Command::Checkpoint]);
+    assert_eq!(stage.app.scope(), Scope::Chart);
+    // what the run opens is over the chart, and closes on to it
+    stage.keys(&["s"]);
+    assert_eq!(stage.app.scope(), Scope::Samples);
+    stage.keys(&["q"]);
+    assert_eq!(stage.app.scope(), Scope::Chart);
+    stage.keys(&["q"]);
+    assert_eq!(stage.app.scope(), Scope::Run);
+}
+
+#[test]
+fn the_wheel_scrolls_lists_and_answers_no_question() {
+    use crossterm::event::{KeyModifiers, MouseEvent, MouseEventKind};
+    let wheel = |kind| {
+        Message::Mouse(MouseEvent {
+            kind,
+            column: 3,
+            row: 3,
+            modifiers: KeyModifiers::NONE,
+        })
+    };
+    let mut stage = AppStage::menu((80, 24), Fake::default());
+    stage.send(wheel(MouseEventKind::ScrollDown));
+    assert!(stage.screen().contains(">cifar10-cpu"));
+    let mut stage = AppStage::run((80, 24), "r", a_run("r", 60));
+    stage.keys(&["x"]);
+    stage.send(wheel(MouseEventKind::ScrollDown));
+    assert_eq!(stage.app.scope(), Scope::Confirm);
+}
