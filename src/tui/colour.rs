@@ -59,9 +59,8 @@ static LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| {
 impl Depth {
     /// The depth that `--color` asks for; with `None` and "auto", the environment decides.
     ///
-    /// Nothing is assumed: truecolor is taken only where COLORTERM or TERM says so. SSH does not
-    /// pass COLORTERM on by itself, so that most sessions there have 256 colours; where it did
-    /// arrive, it is believed.
+    /// Truecolor is used only where COLORTERM or TERM announces it. SSH does not forward COLORTERM
+    /// by default, so most sessions over SSH get 256 colours; where it did arrive, it is trusted.
     pub fn detect(choice: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         match choice.unwrap_or("auto") {
             "auto" => Ok(Self::from_environment(env)),
@@ -81,8 +80,7 @@ impl Depth {
         if !get("NO_COLOR").is_empty() || term == "dumb" {
             return Self::Never;
         }
-        // GNU screen hands COLORTERM of the terminal it was started in to its windows, but not the
-        // colours
+        // GNU screen passes COLORTERM of its own terminal on to its windows, but not the colours
         let claimed =
             matches!(get("COLORTERM").as_str(), "truecolor" | "24bit") && get("STY").is_empty();
         if claimed || term.ends_with("-direct") {

@@ -15,9 +15,8 @@ pub struct Theme {
     pub ascii: bool,
 }
 
-/// A colour for terminals that mix their own, and the one of the 16 that stands in for it: what is
-/// nearest to the first is often unreadable on one of the two backgrounds, while themes take care
-/// that these are not.
+/// An RGB colour, and the one of the 16 to use in its place: the nearest of the 16 is often
+/// unreadable on a light or a dark background, while terminal themes keep these readable.
 type Ink = ((u8, u8, u8), Color);
 
 const ACCENT: Ink = ((52, 132, 212), Color::Cyan);
