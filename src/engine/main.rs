@@ -212,7 +212,10 @@ fn measured(report: serde_json::Value, text: String, json: bool) -> Result<ExitC
 }
 
 /// Checks a profile against its data set, without creating anything.
-fn checked(args: &ProfileArgs, data: &Path) -> Result<(Loaded, data::Request, data::Inventory)> {
+fn checked(
+    args: &ProfileArgs,
+    data: &Path,
+) -> Result<(Loaded, data::DatasetRequest, data::Inventory)> {
     let loaded = args.load()?;
     let folder = trainer::data_folder(&loaded.profile, data);
     // nothing has been created yet, so a broken data set is a wrong use, like a missing one

@@ -1,5 +1,5 @@
-//! Input that nobody meant, for every parser of `astill-engine`: data sets, images, safetensors
-//! files. `make faults` tries all of it, `make test` a part.
+//! Hostile input for every parser of `astill-engine`: data sets, images, safetensors files. `make
+//! faults` tries all of it, `make test` a part.
 
 #[path = "../inputs/mod.rs"]
 mod inputs;
@@ -7,12 +7,12 @@ mod parsers;
 #[path = "../place/table.rs"]
 mod place;
 
-use astill_engine::data::{Kind, Request, Unreadable};
+use astill_engine::data::{DatasetRequest, Kind, Unreadable};
 use image::ImageFormat;
 use inputs::{folder, try_many};
 use parsers::{
-    CMYK, PALETTE, Parser, cifar10, encoded, go_on, image_folder, images, pattern, request,
-    tiny_imagenet, write,
+    CMYK, PALETTE, Parser, cifar10, encoded, ignore_progress, image_folder, images, pattern,
+    request, tiny_imagenet, write,
 };
 use std::error::Error;
 use std::fs;
@@ -42,14 +42,14 @@ fn cifar_files() -> Outcome {
     };
     let path = home.path().join("data_batch_1.bin");
     // empty, cut, much too large, of the other release
-    for (length, said) in [
+    for (length, message) in [
         (0, "whole records"),
         (3072, "whole records"),
         (3073 * 500_001, "at most 500000 records"),
     ] {
         fs::File::create(&path)?.set_len(length)?;
         assert!(
-            problem(Kind::Cifar10).contains(said),
+            problem(Kind::Cifar10).contains(message),
             "{length}: {}",
             problem(Kind::Cifar10)
         );
@@ -101,13 +101,13 @@ fn image_files() -> Outcome {
     let home = folder()?;
     image_folder(home.path());
     let seeds = images();
-    let skipping = Request {
+    let skipping = DatasetRequest {
         unreadable: Unreadable::Skip,
         ..request(Kind::ImageFolder, home.path(), 8)
     };
     for (number, seed) in seeds.iter().enumerate() {
         write(&home.path().join("train/a/0.png"), seed);
-        let dataset = skipping.load(&mut go_on)?;
+        let dataset = skipping.load(&mut ignore_progress)?;
         assert_eq!(
             (dataset.train.len(), dataset.left_out),
             (3, None),
@@ -125,7 +125,7 @@ fn the_colours_of_cmyk_and_palette_images_are_kept() -> Outcome {
     image_folder(home.path());
     write(&home.path().join("train/a/cmyk.png"), CMYK);
     write(&home.path().join("train/a/palette.png"), PALETTE);
-    let dataset = request(Kind::ImageFolder, home.path(), 8).load(&mut go_on)?;
+    let dataset = request(Kind::ImageFolder, home.path(), 8).load(&mut ignore_progress)?;
     let colour = |row: i64| -> Result<Vec<f64>, Box<dyn Error>> {
         let pixels = dataset.normalisation.invert(&dataset.train.batch(&[row]).0);
         Ok((pixels.mean_dim(&[0i64, 2, 3][..], false, Numbers::Double) * 255.).try_into()?)
@@ -143,7 +143,7 @@ fn the_colours_of_cmyk_and_palette_images_are_kept() -> Outcome {
     Ok(())
 }
 
-/// What a header promises and a file of a few hundred bytes cannot hold.
+/// Headers that promise more than a file of a few hundred bytes can hold.
 #[test]
 fn images_that_lie_about_their_size_are_refused() -> Outcome {
     let home = folder()?;
@@ -152,7 +152,7 @@ fn images_that_lie_about_their_size_are_refused() -> Outcome {
     png[16..24].copy_from_slice(&[0, 0, 0xEA, 0x60, 0, 0, 0xEA, 0x60]);
     let crc = png_checksum(&png[12..29]);
     png[29..33].copy_from_slice(&crc.to_be_bytes());
-    // within the limit of a side, but not in memory
+    // each side within its limit, but too many pixels
     let mut wide = png.clone();
     wide[16..24].copy_from_slice(&[0, 0, 0x7F, 0xFF, 0, 0, 0x7F, 0xFF]);
     let crc = png_checksum(&wide[12..29]);
@@ -176,7 +176,7 @@ fn images_that_lie_about_their_size_are_refused() -> Outcome {
     }
     let begin = Instant::now();
     let problem = request(Kind::ImageFolder, home.path(), 8)
-        .load(&mut go_on)
+        .load(&mut ignore_progress)
         .expect_err("refused")
         .to_string();
     assert!(begin.elapsed() < Duration::from_secs(5));
@@ -189,30 +189,33 @@ fn images_that_lie_about_their_size_are_refused() -> Outcome {
     );
     assert!(problem.contains("dataset.unreadable: skip"), "{problem}");
     place::row(
-        "images that lie about their size, cut, empty, no images",
+        "images that lie about their size, cut, empty, not images",
         files.len() as u64,
         "none",
         "counted and named; refused or skipped",
     );
 
-    // one of them missing, the others are learned from
-    let skipping = Request {
+    // without them, the others are trained on
+    let skipping = DatasetRequest {
         unreadable: Unreadable::Skip,
         ..request(Kind::ImageFolder, home.path(), 8)
     };
-    let dataset = skipping.load(&mut go_on)?;
+    let dataset = skipping.load(&mut ignore_progress)?;
     assert_eq!(
         (dataset.train.labels(), dataset.test.len()),
         (&[0, 1][..], 1)
     );
     let left_out = dataset.left_out.ok_or("no warning")?;
     assert!(
-        left_out.contains("6 of 9") && left_out.ends_with("the run goes on without them"),
+        left_out.contains("6 of 9") && left_out.ends_with("the run continues without them"),
         "{left_out}"
     );
-    // a class that has none left
-    write(&home.path().join("train/b/good.png"), "no image");
-    let problem = skipping.load(&mut go_on).expect_err("refused").to_string();
+    // a class without any image left
+    write(&home.path().join("train/b/good.png"), "not an image");
+    let problem = skipping
+        .load(&mut ignore_progress)
+        .expect_err("refused")
+        .to_string();
     assert!(problem.contains("found none of \"b\""), "{problem}");
     Ok(())
 }
@@ -246,7 +249,7 @@ fn trajectories() {
     try_out(parsers::expert_in_training());
 }
 
-/// A damaged cache costs time only: what is loaded is the same, and it is told.
+/// A damaged cache costs time only: the same images are loaded, and the damage is reported.
 #[test]
 fn caches() {
     try_out(parsers::cache_of_images());

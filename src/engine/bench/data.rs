@@ -1,7 +1,7 @@
 //! A data set from its files to whitened images.
 
 use super::{Peak, at_least_one, rounded, set_threads};
-use crate::data::{Kind, Request, Unreadable};
+use crate::data::{DatasetRequest, Kind, Unreadable};
 use astill_core::cli::bench::DataOptions;
 use astill_core::{Error, Result};
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub fn data(options: DataOptions, data: &Path) -> Result<DataReport> {
     at_least_one(&[("train-limit", options.train_limit as i64)])?;
     set_threads(options.threads)?;
     let cache = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-    let request = Request {
+    let request = DatasetRequest {
         kind: Kind::Cifar10,
         folder: data.join("cifar10"),
         size: 32,

@@ -1,7 +1,7 @@
 //! The evaluation of a distilled set.
 
 use super::{Peak, at_least_one, images, labels, network, prepare, rounded};
-use crate::data::Split;
+use crate::data::DataSplit;
 use crate::device;
 use crate::distill::{TrainingSet, evaluate as evaluation};
 use crate::random;
@@ -51,7 +51,7 @@ pub fn evaluate(options: EvaluateOptions) -> Result<EvaluateReport> {
     let synthetic = images(&mut rng, ipc * classes, options.network.size).to_device(device);
     let labels = labels(ipc * classes, classes).to_device(device);
     let of_real = (0..test).map(|i| (i % classes) as i64).collect();
-    let mut real = Split::of_normalised(images(&mut rng, test, options.network.size), of_real);
+    let mut real = DataSplit::of_normalised(images(&mut rng, test, options.network.size), of_real);
     real.to_device(device);
     let set = TrainingSet {
         images: &synthetic,

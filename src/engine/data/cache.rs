@@ -1,10 +1,11 @@
 //! Decoded images and fitted whitenings, kept in files that are checked when read.
 //!
-//! A cache is never needed: one that is missing, damaged or not the expected one is rebuilt, one
-//! that cannot be written is left out.
+//! No result depends on a cache: one that is missing, damaged or not the expected one is rebuilt,
+//! and one that cannot be written costs time only.
 
-use super::Zca;
-use super::source::Pixels;
+use super::layout::BySplit;
+use super::pixels::Pixels;
+use super::zca::Zca;
 use astill_core::{files::atomic, files::untrusted};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -14,43 +15,48 @@ use std::path::Path;
 use std::time::Duration;
 use tch::{Kind, Tensor};
 
-/// The metadata key of the BLAKE3 of all tensors' bytes, in the order in which they are asked for.
+/// The metadata key of the BLAKE3 of all tensors' bytes, in the order in which they are read.
 const CHECKSUM: &str = "blake3";
 
-/// Nobody takes as long to write a file; one that is not finished after this time is left over from
-/// a program that was killed.
+/// No program takes this long to write a file: an unfinished one of this age is left over from a
+/// program that was killed.
 const LEFT_OVER: Duration = Duration::from_secs(24 * 3600);
 
-/// Removes what programs that were killed while they wrote into `folder` have left there.
-pub fn tidy(folder: &Path) {
+/// Removes the unfinished files of programs that were killed while they wrote into `folder`.
+pub fn remove_left_over(folder: &Path) {
     atomic::remove_left_over(folder, LEFT_OVER);
 }
 
-/// `images` are the numbers of training and test images.
-pub fn read_pixels(path: &Path, images: [usize; 2], size: usize) -> Option<Pixels> {
-    let shape = |n: usize| vec![n, 3, size, size];
+/// The pixels in the file, if they have these shapes (n, channels, side, side).
+pub fn read_pixels(path: &Path, shapes: &BySplit<[usize; 4]>) -> Option<BySplit<Pixels>> {
+    let entry = |name, shape: [usize; 4]| (name, Dtype::U8, shape.to_vec());
     read(
         path,
-        &[
-            ("train", Dtype::U8, shape(images[0])),
-            ("test", Dtype::U8, shape(images[1])),
-        ],
+        &[entry("train", shapes.train), entry("test", shapes.test)],
         |[train, test]| {
-            Some(Pixels {
-                train: train.to_vec(),
-                test: test.to_vec(),
+            let copied = |bytes: &[u8], [count, channels, side, _]: [usize; 4]| {
+                let mut pixels = Pixels::black(count, channels, side).ok()?;
+                pixels.bytes_mut().copy_from_slice(bytes);
+                Some(pixels)
+            };
+            Some(BySplit {
+                train: copied(train, shapes.train)?,
+                test: copied(test, shapes.test)?,
             })
         },
     )
 }
 
 /// Whether it could be written.
-pub fn write_pixels(path: &Path, pixels: &Pixels, size: usize) -> bool {
-    let shape = |bytes: &[u8]| vec![bytes.len() / (3 * size * size), 3, size, size];
-    let entry = |name, bytes| (name, Dtype::U8, shape(bytes), bytes);
+pub fn write_pixels(path: &Path, pixels: &BySplit<Pixels>) -> bool {
+    let entry = |name, pixels: &'_ Pixels| (name, Dtype::U8, pixels.shape().to_vec());
+    let BySplit { train, test } = pixels;
     write(
         path,
-        &[entry("train", &pixels.train), entry("test", &pixels.test)],
+        &[
+            (entry("train", train), train.bytes()),
+            (entry("test", test), test.bytes()),
+        ],
     )
 }
 
@@ -90,15 +96,18 @@ pub fn write_zca(path: &Path, zca: &Zca) -> bool {
     ];
     write(
         path,
-        &entries.map(|(name, rows, bytes)| (name, Dtype::F32, vec![rows, d], bytes.as_slice())),
+        &entries.map(|(name, rows, bytes)| ((name, Dtype::F32, vec![rows, d]), bytes.as_slice())),
     )
 }
+
+/// The name, kind and shape of a tensor.
+type TensorHeader<'a> = (&'a str, Dtype, Vec<usize>);
 
 /// What `make` makes of the bytes of these tensors; `None` if the file does not hold exactly them,
 /// undamaged.
 fn read<const N: usize, T>(
     path: &Path,
-    expected: &[(&str, Dtype, Vec<usize>); N],
+    expected: &[TensorHeader<'_>; N],
     make: impl FnOnce([&[u8]; N]) -> Option<T>,
 ) -> Option<T> {
     let file = untrusted::open(path).ok()?;
@@ -127,12 +136,12 @@ fn read<const N: usize, T>(
     make(parts)
 }
 
-fn write(path: &Path, entries: &[(&str, Dtype, Vec<usize>, &[u8])]) -> bool {
+fn write(path: &Path, entries: &[(TensorHeader<'_>, &[u8])]) -> bool {
     let metadata = HashMap::from([(
         CHECKSUM.to_owned(),
-        checksum_of(entries.iter().map(|entry| entry.3)),
+        checksum_of(entries.iter().map(|(_, bytes)| *bytes)),
     )]);
-    let views = entries.iter().map(|(name, dtype, shape, bytes)| {
+    let views = entries.iter().map(|((name, dtype, shape), bytes)| {
         Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?))
     });
     let Ok(views) = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>() else {
@@ -157,19 +166,35 @@ fn checksum_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
 mod tests {
     use super::*;
 
+    /// All different, of 3 × 4 × 4.
+    fn pixels(train: usize, test: usize) -> BySplit<Pixels> {
+        let counting = |count| {
+            let mut pixels = Pixels::black(count, 3, 4).unwrap();
+            (0u8..)
+                .zip(pixels.bytes_mut())
+                .for_each(|(value, byte)| *byte = value);
+            pixels
+        };
+        BySplit {
+            train: counting(train),
+            test: counting(test),
+        }
+    }
+
     #[test]
     fn what_was_written_is_read_and_damage_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/when/needed/pixels.safetensors");
-        let pixels = Pixels {
-            train: (0..96).collect(),
-            test: vec![7; 48],
+        let pixels = pixels(2, 1);
+        write_pixels(&path, &pixels);
+        let shapes = |train| BySplit {
+            train: [train, 3, 4, 4],
+            test: [1, 3, 4, 4],
         };
-        write_pixels(&path, &pixels, 4);
-        let read = || read_pixels(&path, [2, 1], 4);
-        assert_eq!(read().unwrap().train, pixels.train);
+        let read = || read_pixels(&path, &shapes(2));
+        assert_eq!(read().unwrap().train.bytes(), pixels.train.bytes());
         assert!(
-            read_pixels(&path, [1, 1], 4).is_none(),
+            read_pixels(&path, &shapes(1)).is_none(),
             "another number of images"
         );
 
@@ -205,15 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_is_no_error() {
+    fn a_folder_that_cannot_be_written_is_not_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        write_pixels(
+        assert!(!write_pixels(
             &file.path().join("below a file"),
-            &Pixels {
-                train: vec![0; 3],
-                test: vec![0; 3],
-            },
-            1,
-        );
+            &pixels(1, 1)
+        ));
     }
 }

@@ -4,67 +4,72 @@
 //! A record is one label byte (CIFAR-100: a coarse and a fine one, of which the fine one is used)
 //! and 3,072 pixel bytes: 32 × 32 red, then green, then blue, row by row.
 
-use super::source::{Labels, Pixels, missing};
+use super::decode;
+use super::layout::{BySplit, LabelledPixels, Labelling, Layout};
+use super::pixels::Pixels;
+use super::release::Release;
+use super::request::DatasetRequest;
 use crate::progress::{Watch, report};
 use astill_core::{Error, Result, files::untrusted};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// The side of every image, in pixels.
-pub const SIDE: usize = 32;
-const PIXELS: usize = 3 * SIDE * SIDE;
+const SIDE: usize = 32;
+const CHANNELS: usize = 3;
+const PIXELS: usize = CHANNELS * SIDE * SIDE;
 /// Ten times as many as the largest official file has.
 const MOST_RECORDS: u64 = 500_000;
 const LARGEST_NAMES: u64 = 1 << 20;
 
 /// What the two releases differ in.
 #[derive(Debug)]
-pub struct Layout {
-    name: &'static str,
-    /// The folder that the official archive unpacks to.
-    folder: &'static str,
-    url: &'static str,
-    train: &'static [&'static str],
-    test: &'static str,
+pub struct CifarFormat {
+    release: Release<'static>,
+    images: BySplit<&'static [&'static str]>,
     names: &'static str,
     classes: usize,
     /// Bytes before the label that is used.
     before_label: usize,
 }
 
-pub const CIFAR10: Layout = Layout {
-    name: "cifar10",
-    folder: "cifar-10-batches-bin",
-    url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-    train: &[
-        "data_batch_1.bin",
-        "data_batch_2.bin",
-        "data_batch_3.bin",
-        "data_batch_4.bin",
-        "data_batch_5.bin",
-    ],
-    test: "test_batch.bin",
+pub const CIFAR10: CifarFormat = CifarFormat {
+    release: Release {
+        name: "cifar10",
+        folder: "cifar-10-batches-bin",
+        url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    },
+    images: BySplit {
+        train: &[
+            "data_batch_1.bin",
+            "data_batch_2.bin",
+            "data_batch_3.bin",
+            "data_batch_4.bin",
+            "data_batch_5.bin",
+        ],
+        test: &["test_batch.bin"],
+    },
     names: "batches.meta.txt",
     classes: 10,
     before_label: 0,
 };
 
-pub const CIFAR100: Layout = Layout {
-    name: "cifar100",
-    folder: "cifar-100-binary",
-    url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-    train: &["train.bin"],
-    test: "test.bin",
+pub const CIFAR100: CifarFormat = CifarFormat {
+    release: Release {
+        name: "cifar100",
+        folder: "cifar-100-binary",
+        url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+    },
+    images: BySplit {
+        train: &["train.bin"],
+        test: &["test.bin"],
+    },
     names: "fine_label_names.txt",
     classes: 100,
     before_label: 1,
 };
 
-impl Layout {
-    fn files(&self) -> impl Iterator<Item = &'static str> {
-        self.train.iter().copied().chain([self.test, self.names])
-    }
-
+impl CifarFormat {
     /// The length of a record and where in it the pixels start.
     fn record(&self) -> (usize, usize) {
         (self.before_label + 1 + PIXELS, self.before_label + 1)
@@ -73,98 +78,99 @@ impl Layout {
 
 /// The files of one of the two sets, checked, with their labels.
 #[derive(Debug)]
-pub struct Files {
-    layout: &'static Layout,
+pub struct Cifar {
+    format: &'static CifarFormat,
     folder: PathBuf,
-    labels: Labels,
+    labelling: Labelling,
 }
 
-impl Files {
+impl Cifar {
     /// Finds the files in `folder` or in the official folder below it and reads the labels, but no
     /// pixels.
     ///
+    /// # Errors
     /// [`Error::Usage`] if files are missing, [`Error::File`] if a file is cut off or holds a label
-    /// that there is not.
-    pub fn find(layout: &'static Layout, folder: &Path) -> Result<Self> {
-        let below = folder.join(layout.folder);
-        let absent = |folder: &Path| {
-            layout
-                .files()
-                .filter(|file| !folder.join(file).is_file())
-                .collect::<Vec<_>>()
-        };
-        let (here, there) = (absent(folder), absent(&below));
-        let (found, absent) = if there.len() < here.len() {
-            (below, there)
-        } else {
-            (folder.to_path_buf(), here)
-        };
-        if !absent.is_empty() {
-            return Err(missing(
-                layout.name,
-                folder,
-                &format!(
-                    "{} there or in its folder {}",
-                    layout.files().collect::<Vec<_>>().join(", "),
-                    layout.folder
-                ),
-                &format!("{} lacks {}", found.display(), absent.join(", ")),
-                &format!("Unpack {} there", layout.url),
-            ));
-        }
-        let classes = read_names(&found.join(layout.names), layout.classes)?;
-        let mut train = Vec::new();
-        for file in layout.train {
-            train.extend(read_labels(&found.join(file), layout)?);
-        }
-        let test = read_labels(&found.join(layout.test), layout)?;
+    /// outside the range.
+    pub fn find(format: &'static CifarFormat, folder: &Path) -> Result<Self> {
+        let images = format
+            .images
+            .as_ref()
+            .into_iter()
+            .flat_map(|files| files.iter());
+        let files: Vec<&str> = images.chain([&format.names]).copied().collect();
+        let folder = format.release.locate(folder, &files, Path::is_file)?;
+        let classes = read_names(&folder.join(format.names), format.classes)?;
+        let labels = format.images.as_ref().try_map(|files| {
+            let files = files.iter();
+            let labels: Vec<Vec<i64>> = files
+                .map(|file| read_labels(&folder.join(file), format))
+                .collect::<Result<_>>()?;
+            Ok(labels.concat())
+        })?;
         Ok(Self {
-            layout,
-            folder: found,
-            labels: Labels {
-                classes,
-                train,
-                test,
-            },
+            format,
+            folder,
+            labelling: Labelling { classes, labels },
         })
     }
 
-    pub fn labels(&self) -> &Labels {
-        &self.labels
-    }
-
-    /// The pixels, 32 × 32, in the order of the labels.
-    pub fn read(&self, watch: &mut Watch<'_>) -> Result<Pixels> {
-        let total = self.layout.train.len() as u64 + 1;
-        let mut train = Vec::with_capacity(self.labels.train.len() * PIXELS);
-        for (done, file) in (0u64..).zip(self.layout.train) {
-            report(watch, "files read", done, total)?;
-            self.append_pixels(file, &mut train)?;
-        }
-        report(watch, "files read", total - 1, total)?;
-        let mut test = Vec::with_capacity(self.labels.test.len() * PIXELS);
-        self.append_pixels(self.layout.test, &mut test)?;
-        report(watch, "files read", total, total)?;
-        for (labels, pixels) in [(&self.labels.train, &train), (&self.labels.test, &test)] {
-            if pixels.len() != labels.len() * PIXELS {
-                return Err(Error::file(
-                    &self.folder,
-                    "the files changed while they were read; try again when they are complete",
-                ));
-            }
-        }
-        Ok(Pixels { train, test })
-    }
-
-    fn append_pixels(&self, file: &str, pixels: &mut Vec<u8>) -> Result<()> {
+    /// Reads the pixels of the records of `file` into `images`; the number of bytes written.
+    fn read_pixels(&self, file: &str, images: &mut [u8]) -> Result<usize> {
         let path = self.folder.join(file);
-        let (record, start) = self.layout.record();
+        let (record, start) = self.format.record();
         let bytes = untrusted::read(&path, MOST_RECORDS * record as u64)
             .map_err(Error::io("read", &path))?;
-        for record in bytes.chunks_exact(record) {
-            pixels.extend_from_slice(&record[start..]);
+        if bytes.len() / record > images.len() / PIXELS {
+            return Err(self.changed());
         }
-        Ok(())
+        for (record, image) in bytes
+            .chunks_exact(record)
+            .zip(images.chunks_exact_mut(PIXELS))
+        {
+            image.copy_from_slice(&record[start..]);
+        }
+        Ok(bytes.len() / record * PIXELS)
+    }
+
+    fn changed(&self) -> Error {
+        Error::file(
+            &self.folder,
+            "the files changed while they were read; try again when they are complete",
+        )
+    }
+}
+
+impl Layout for Cifar {
+    fn labelling(&self) -> &Labelling {
+        &self.labelling
+    }
+
+    fn read(
+        self: Box<Self>,
+        request: &DatasetRequest,
+        watch: &mut Watch<'_>,
+    ) -> Result<LabelledPixels> {
+        let files = self.format.images.as_ref();
+        let (mut done, total) = (0, (files.train.len() + files.test.len()) as u64);
+        let labels = self.labelling.labels.as_ref();
+        let pixels = labels.zip(files).try_map(|(labels, files)| {
+            let mut pixels = Pixels::black(labels.len(), CHANNELS, SIDE)?;
+            let mut left = pixels.bytes_mut();
+            for file in *files {
+                report(watch, "files read", done, total)?;
+                let read = self.read_pixels(file, left)?;
+                left = &mut left[read..];
+                done += 1;
+            }
+            match left.is_empty() {
+                true => Ok(pixels),
+                false => Err(self.changed()),
+            }
+        })?;
+        report(watch, "files read", total, total)?;
+        let pixels =
+            pixels.try_map(|pixels| decode::resize_all(pixels, request.size as usize, watch))?;
+        Ok(LabelledPixels::new(self.labelling, pixels))
     }
 }
 
@@ -181,7 +187,7 @@ fn read_names(path: &Path, classes: usize) -> Result<Vec<String>> {
         false => Err(Error::file(
             path,
             format!(
-                "expected {classes} class names, one a line, found {}; get the file again",
+                "expected {classes} class names, one per line, found {}; get the file again",
                 names.len()
             ),
         )),
@@ -189,17 +195,17 @@ fn read_names(path: &Path, classes: usize) -> Result<Vec<String>> {
 }
 
 /// The label of every record; the pixels are skipped over.
-fn read_labels(path: &Path, layout: &Layout) -> Result<Vec<i64>> {
+fn read_labels(path: &Path, format: &CifarFormat) -> Result<Vec<i64>> {
     let file = untrusted::open(path).map_err(Error::io("open", path))?;
     let length = file.metadata().map_err(Error::io("read", path))?.len();
-    let (record, _) = layout.record();
+    let (record, _) = format.record();
     if length == 0 || length % record as u64 != 0 {
         return Err(Error::file(
             path,
             format!(
                 "expected whole records of {record} bytes, found {length} bytes: the file is cut \
-                 off or no {} file; get it again",
-                layout.name
+                 off or not a {} file; get it again",
+                format.release.name
             ),
         ));
     }
@@ -207,28 +213,28 @@ fn read_labels(path: &Path, layout: &Layout) -> Result<Vec<i64>> {
         return Err(Error::file(
             path,
             format!(
-                "expected at most {MOST_RECORDS} records, found {length} bytes: no {} file; get it \
-                 again",
-                layout.name
+                "expected at most {MOST_RECORDS} records, found {length} bytes: not a {} file; get \
+                 it again",
+                format.release.name
             ),
         ));
     }
     (0..length / record as u64)
         .map(|index| {
             let mut label = [0];
-            let at = index * record as u64 + layout.before_label as u64;
+            let at = index * record as u64 + format.before_label as u64;
             file.read_exact_at(&mut label, at)
                 .map_err(Error::io("read", path))?;
-            match usize::from(label[0]) < layout.classes {
+            match usize::from(label[0]) < format.classes {
                 true => Ok(i64::from(label[0])),
                 false => Err(Error::file(
                     path,
                     format!(
-                        "expected labels from 0 to {}, found {} in record {index}: no {} file; get \
-                         it again",
-                        layout.classes - 1,
+                        "expected labels from 0 to {}, found {} in record {index}: not a {} file; \
+                         get it again",
+                        format.classes - 1,
                         label[0],
-                        layout.name
+                        format.release.name
                     ),
                 )),
             }

@@ -1,5 +1,6 @@
 //! From image files to square RGB pixels.
 
+use super::pixels::Pixels;
 use crate::progress::{Watch, report};
 use astill_core::{Result, files::untrusted};
 use image::imageops::{self, FilterType};
@@ -9,16 +10,19 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Mutex;
 
+/// Images are decoded to red, green and blue.
+pub const CHANNELS: usize = 3;
+
 /// How many images are worked on between two reports.
 pub const CHUNK: usize = 1024;
 
-/// Larger images are refused: a small file can hold a picture that fills the memory.
+/// Larger images are refused: a small file can hold an image that fills the memory.
 const LARGEST_SIDE: u32 = 32_768;
 const LARGEST_BYTES: u64 = 512 << 20;
-/// And larger files, which are read whole.
+/// Larger files are refused too, as they are read whole.
 const LARGEST_FILE: u64 = 256 << 20;
-/// Of files and images that take more than this only one is worked on at a time: many processors
-/// must not fill the memory together.
+/// Only one file or image larger than this is processed at a time: many threads together must not
+/// fill the memory.
 const LARGE: u64 = 32 << 20;
 
 /// Decodes image files, on several threads.
@@ -29,8 +33,10 @@ pub struct Decoder {
 
 impl Decoder {
     /// Decodes a PNG or JPEG (known by its content, not its name) and writes its central square,
-    /// `size` × `size`, into `planar` (3·size·size bytes). The error says what is wrong with the
-    /// file.
+    /// `size` × `size`, into `planar` (3·size·size bytes).
+    ///
+    /// # Errors
+    /// What is wrong with the file.
     ///
     /// Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent ones lie over black. An
     /// orientation in the metadata is ignored, as other training programs do.
@@ -58,7 +64,7 @@ impl Decoder {
     }
 }
 
-/// Looks at the header of an image, and refuses what is no image or too large.
+/// Reads the header of an image; refuses other files, and images that are too large.
 fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
     match reader.format() {
@@ -72,7 +78,7 @@ fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
-    // for what is read here; the picture itself comes later, and is larger
+    // for the header alone: the image itself is decoded later, and may take more
     limits.max_alloc = Some(LARGE);
     reader.limits(limits);
     let decoder = reader.into_decoder()?;
@@ -87,8 +93,8 @@ fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
     }
 }
 
-/// Whether a JPEG ends before the marker of its end. What follows that marker is none of the
-/// picture's.
+/// Whether a JPEG ends before the marker of its end. What follows that marker is not part of the
+/// image.
 fn is_cut_off(jpeg: &[u8]) -> bool {
     const START: u8 = 0xD8;
     const END: u8 = 0xD9;
@@ -97,8 +103,9 @@ fn is_cut_off(jpeg: &[u8]) -> bool {
     while at + 1 < jpeg.len() {
         match [jpeg[at], jpeg[at + 1]] {
             [0xFF, END] => return false,
-            // a segment without content, and what may stand before a marker
+            // a segment without content
             [0xFF, START | 0x01 | 0xD0..=0xD7] => at += 2,
+            // fill bytes may precede a marker
             [0xFF, 0xFF] => at += 1,
             [0xFF, kind] if at + 3 < jpeg.len() => {
                 at += 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
@@ -111,44 +118,40 @@ fn is_cut_off(jpeg: &[u8]) -> bool {
                     at += next.unwrap_or(jpeg.len());
                 }
             }
-            // the decoder will say what this is
+            // the decoder reports what this is
             _ => return jpeg.len() <= at + 3,
         }
     }
     true
 }
 
-/// Planar images of side `from` at side `to`; as they are if the two are equal.
-pub fn resize_all(
-    pixels: Vec<u8>,
-    from: usize,
-    to: usize,
-    watch: &mut Watch<'_>,
-) -> Result<Vec<u8>> {
-    if from == to {
-        return Ok(pixels);
+/// RGB images at `size` × `size` pixels; as they are if that is their size.
+pub fn resize_all(images: Pixels, size: usize, watch: &mut Watch<'_>) -> Result<Pixels> {
+    let [total, channels, side, _] = images.shape();
+    if side == size {
+        return Ok(images);
     }
-    let (source, target) = (3 * from * from, 3 * to * to);
-    let total = pixels.len() / source;
-    let mut resized = vec![0; total * target];
+    let mut resized = Pixels::black(total, channels, size)?;
+    let (source, target) = (images.bytes_per_image(), resized.bytes_per_image());
     let mut done = 0;
-    for (pixels, resized) in pixels
+    for (images, resized) in images
+        .bytes()
         .chunks(CHUNK * source)
-        .zip(resized.chunks_mut(CHUNK * target))
+        .zip(resized.bytes_mut().chunks_mut(CHUNK * target))
     {
         report(watch, "images resized", done as u64, total as u64)?;
-        pixels
+        images
             .par_chunks_exact(source)
             .zip(resized.par_chunks_exact_mut(target))
-            .for_each(|(pixels, resized)| {
-                let plane = from * from;
-                let image = RgbImage::from_fn(from as u32, from as u32, |x, y| {
-                    let at = y as usize * from + x as usize;
-                    image::Rgb([pixels[at], pixels[plane + at], pixels[2 * plane + at]])
+            .for_each(|(planar, resized)| {
+                let plane = side * side;
+                let image = RgbImage::from_fn(side as u32, side as u32, |x, y| {
+                    let at = y as usize * side + x as usize;
+                    image::Rgb([planar[at], planar[plane + at], planar[2 * plane + at]])
                 });
-                write_planar(&square(image, to as u32), resized);
+                write_planar(&square(image, size as u32), resized);
             });
-        done += pixels.len() / source;
+        done += images.len() / source;
     }
     report(watch, "images resized", done as u64, total as u64)?;
     Ok(resized)
@@ -166,7 +169,7 @@ fn over_black(image: DynamicImage) -> RgbImage {
     })
 }
 
-/// The central square at `size` × `size`. Cutting before scaling gives the same picture as scaling
+/// The central square at `size` × `size`. Cutting before scaling gives the same image as scaling
 /// the shorter side to `size` and cutting then, but never needs more memory than the image, however
 /// long it is.
 fn square(image: RgbImage, size: u32) -> RgbImage {
@@ -185,7 +188,7 @@ fn square(image: RgbImage, size: u32) -> RgbImage {
 
 /// Interleaved RGB → the three planes one after another.
 fn write_planar(image: &RgbImage, planar: &mut [u8]) {
-    let plane = planar.len() / 3;
+    let plane = planar.len() / CHANNELS;
     for (at, pixel) in image.pixels().enumerate() {
         for (channel, value) in pixel.0.into_iter().enumerate() {
             planar[channel * plane + at] = value;

@@ -1,6 +1,6 @@
 //! From pixels to what networks see, and back.
 
-use super::Zca;
+use super::zca::Zca;
 use tch::{Device, Kind, Tensor};
 
 /// A deviation below one grey level is noise: dividing by less would blow up a channel that is the

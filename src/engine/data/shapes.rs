@@ -4,7 +4,9 @@
 //! picture of a class says little about the next. They come from a fixed seed: the data set is the
 //! same in every run.
 
-use super::source::{Labels, Pixels};
+use super::layout::{BySplit, LabelledPixels, Labelling, Layout};
+use super::pixels::Pixels;
+use super::request::DatasetRequest;
 use crate::progress::{Watch, report};
 use crate::random::generator;
 use astill_core::Result;
@@ -38,30 +40,65 @@ const LIGHT: (f32, f32) = (0.45, 1.0);
 /// Shapes are turned by at most this, in radians.
 const TURN: f32 = 0.35;
 
+const CHANNELS: usize = 3;
+
 /// How many pictures are drawn between two reports.
 const CHUNK: usize = 1000;
 
-/// The classes and labels; image i is of class i mod 10.
-pub fn labels() -> Labels {
-    let of = |n: usize| (0..n).map(|index| (index % CLASSES.len()) as i64).collect();
-    Labels {
-        classes: CLASSES.map(str::to_owned).to_vec(),
-        train: of(TRAIN),
-        test: of(TEST),
+/// The data set before it is drawn; image i is of class i mod 10.
+#[derive(Debug)]
+pub struct Shapes {
+    labelling: Labelling,
+}
+
+impl Shapes {
+    pub fn new() -> Self {
+        let labels = |n: usize| (0..n).map(|index| (index % CLASSES.len()) as i64).collect();
+        Self {
+            labelling: Labelling {
+                classes: CLASSES.map(str::to_owned).to_vec(),
+                labels: BySplit {
+                    train: labels(TRAIN),
+                    test: labels(TEST),
+                },
+            },
+        }
     }
 }
 
-/// The pictures that `labels` are for, `size` × `size` pixels. [`astill_core::Error::Interrupted`] if
-/// `watch` asks to stop.
-pub fn draw(labels: &Labels, size: usize, watch: &mut Watch<'_>) -> Result<Pixels> {
-    let image = 3 * size * size;
+impl Layout for Shapes {
+    fn labelling(&self) -> &Labelling {
+        &self.labelling
+    }
+
+    fn read(
+        self: Box<Self>,
+        request: &DatasetRequest,
+        watch: &mut Watch<'_>,
+    ) -> Result<LabelledPixels> {
+        let pixels = draw(&self.labelling.labels, request.size as usize, watch)?;
+        Ok(LabelledPixels::new(self.labelling, pixels))
+    }
+}
+
+/// The pictures that `labels` are for, `size` × `size` pixels.
+///
+/// # Errors
+/// [`astill_core::Error::Interrupted`] if `watch` asks to stop.
+fn draw(labels: &BySplit<Vec<i64>>, size: usize, watch: &mut Watch<'_>) -> Result<BySplit<Pixels>> {
     let total = (labels.train.len() + labels.test.len()) as u64;
     let mut done = 0;
-    let mut part = |labels: &[i64], split: u64| -> Result<Vec<u8>> {
-        let mut pixels = vec![0; labels.len() * image];
+    // tells the pictures of one split from those of the other
+    let streams = BySplit {
+        train: 0u64,
+        test: 1,
+    };
+    let pixels = labels.as_ref().zip(streams).try_map(|(labels, stream)| {
+        let mut pixels = Pixels::black(labels.len(), CHANNELS, size)?;
+        let image = pixels.bytes_per_image();
         for (chunk, (labels, pixels)) in labels
             .chunks(CHUNK)
-            .zip(pixels.chunks_mut(CHUNK * image))
+            .zip(pixels.bytes_mut().chunks_mut(CHUNK * image))
             .enumerate()
         {
             report(watch, "images drawn", done, total)?;
@@ -71,27 +108,20 @@ pub fn draw(labels: &Labels, size: usize, watch: &mut Watch<'_>) -> Result<Pixel
                 .enumerate();
             pictures.for_each(|(index, (&label, pixels))| {
                 let index = (chunk * CHUNK + index) as u64;
-                picture(
-                    label,
-                    size,
-                    &mut generator(SEED, "shapes", &[split, index]),
-                    pixels,
-                );
+                let mut rng = generator(SEED, "shapes", &[stream, index]);
+                picture(label, size, &mut rng, pixels);
             });
             done += labels.len() as u64;
         }
         Ok(pixels)
-    };
-    let pixels = Pixels {
-        train: part(&labels.train, 0)?,
-        test: part(&labels.test, 1)?,
-    };
+    })?;
     report(watch, "images drawn", done, total)?;
     Ok(pixels)
 }
 
 type Point = [f32; 2];
-type Colour = [f32; 3];
+/// Red, green, blue.
+type Colour = [f32; CHANNELS];
 
 /// One picture of class `label`, planar. Lengths are in halves of the side: the picture is [−1,
 /// 1]².
@@ -353,9 +383,8 @@ mod tests {
     use super::*;
     use std::ops::ControlFlow;
 
-    fn few() -> Labels {
-        Labels {
-            classes: Vec::new(),
+    fn few() -> BySplit<Vec<i64>> {
+        BySplit {
             train: (0..10).collect(),
             test: (0..10).collect(),
         }
@@ -365,11 +394,13 @@ mod tests {
     fn the_pictures_are_the_same_every_time_and_all_different() {
         let draw = || draw(&few(), 16, &mut |_| ControlFlow::Continue(())).unwrap();
         let (once, again) = (draw(), draw());
-        assert_eq!((&once.train, &once.test), (&again.train, &again.test));
+        assert_eq!(once.train.bytes(), again.train.bytes());
+        assert_eq!(once.test.bytes(), again.test.bytes());
         let pictures: std::collections::HashSet<&[u8]> = once
             .train
+            .bytes()
             .chunks(768)
-            .chain(once.test.chunks(768))
+            .chain(once.test.bytes().chunks(768))
             .collect();
         assert_eq!(pictures.len(), 20);
     }

@@ -3,15 +3,19 @@
 //! The images in test/ have no labels, so those in val/ are the test split, as everywhere in the
 //! literature.
 
-use super::image_folder::{Listing, images};
-use super::source::missing;
+use super::image_list::{ImageList, images_in};
+use super::layout::BySplit;
+use super::release::Release;
 use astill_core::{Error, Result, files::untrusted};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-const FOLDER: &str = "tiny-imagenet-200";
-const URL: &str = "http://cs231n.stanford.edu/tiny-imagenet-200.zip";
-/// words.txt, the largest of the texts, has 3 MB.
+const RELEASE: Release<'static> = Release {
+    name: "tiny-imagenet",
+    folder: "tiny-imagenet-200",
+    url: "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+};
+/// The largest text of the release, words.txt, has 3 MB.
 const LARGEST_TEXT: u64 = 64 << 20;
 const FILES: [&str; 4] = [
     "wnids.txt",
@@ -23,31 +27,11 @@ const FILES: [&str; 4] = [
 /// Lists the images in `folder` or in the official folder below it. Classes are in the order of
 /// wnids.txt and have the first name that words.txt gives them, or their id where it gives none.
 ///
-/// [`Error::Usage`] if files are missing, [`Error::File`] if an annotation is malformed or of a
-/// class that there is not.
-pub fn find(folder: &Path) -> Result<Listing> {
-    let below = folder.join(FOLDER);
-    let absent = |folder: &Path| {
-        FILES
-            .into_iter()
-            .filter(|file| !folder.join(file).exists())
-            .collect::<Vec<_>>()
-    };
-    let (here, there) = (absent(folder), absent(&below));
-    let (root, absent) = if there.len() < here.len() {
-        (below, there)
-    } else {
-        (folder.to_path_buf(), here)
-    };
-    if !absent.is_empty() {
-        return Err(missing(
-            "tiny-imagenet",
-            folder,
-            &format!("{} there or in its folder {FOLDER}", FILES.join(", ")),
-            &format!("{} lacks {}", root.display(), absent.join(", ")),
-            &format!("Unpack {URL} there"),
-        ));
-    }
+/// # Errors
+/// [`Error::Usage`] if files are missing, [`Error::File`] if an annotation is malformed or of an
+/// unknown class.
+pub fn find(folder: &Path) -> Result<ImageList> {
+    let root = RELEASE.locate(folder, &FILES, Path::exists)?;
     let ids: Vec<String> = read(&root.join("wnids.txt"))?
         .split_whitespace()
         .map(str::to_owned)
@@ -62,14 +46,14 @@ pub fn find(folder: &Path) -> Result<Listing> {
     let mut train = Vec::new();
     for (label, id) in (0i64..).zip(&ids) {
         train.extend(
-            images(&root, &Path::new("train").join(id).join("images"))?
+            images_in(&root, &Path::new("train").join(id).join("images"))?
                 .into_iter()
                 .map(|path| (path, label)),
         );
     }
     let test = annotated(&root, &labels)?;
     let names = names(&root, &ids)?;
-    Ok(Listing::new(root, names, train, test))
+    Ok(ImageList::new(root, names, BySplit { train, test }))
 }
 
 /// The images of val/ and their labels, in the order of val_annotations.txt: file, class id, and a
@@ -108,13 +92,13 @@ fn annotated(root: &Path, labels: &HashMap<&str, i64>) -> Result<Vec<(PathBuf, i
         .collect()
 }
 
-/// Whether it names something right in a folder: no path that leads elsewhere.
+/// Whether it names something directly in a folder, and is not a path that leads elsewhere.
 fn is_name(text: &str) -> bool {
     matches!(Path::new(text).components().collect::<Vec<_>>().as_slice(), [Component::Normal(only)] if *only == text)
 }
 
 /// A readable name per class id. Where two classes share their first name (there are two cranes in
-/// ImageNet), the id tells them apart.
+/// ImageNet), the id is added to it.
 fn names(root: &Path, ids: &[String]) -> Result<Vec<String>> {
     let path = root.join("words.txt");
     let text = if path.is_file() {

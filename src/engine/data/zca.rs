@@ -124,7 +124,7 @@ impl Covariance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::golden;
+    use crate::data::tests::golden::golden;
 
     fn error(got: &Tensor, want: &Tensor) -> f64 {
         let got = got.to_kind(Kind::Double);

@@ -2,7 +2,7 @@
 
 use super::TrainingSet;
 use super::student::step_gradient;
-use crate::data::{Augmentation, Split};
+use crate::data::{Augmentation, DataSplit};
 use crate::network::{Batch, ConvNet};
 use crate::progress::{Watch, report};
 use crate::random;
@@ -86,7 +86,7 @@ pub fn train(
 pub fn accuracy(
     net: &ConvNet,
     theta: &Tensor,
-    split: &Split,
+    split: &DataSplit,
     watch: &mut Watch<'_>,
 ) -> Result<f64> {
     let total = split.len() as u64;
@@ -101,7 +101,7 @@ pub fn accuracy(
 pub fn logits(
     net: &ConvNet,
     theta: &Tensor,
-    split: &Split,
+    split: &DataSplit,
     watch: &mut Watch<'_>,
 ) -> Result<Tensor> {
     let mut parts = Vec::new();
@@ -115,7 +115,7 @@ pub fn logits(
 fn in_batches(
     net: &ConvNet,
     theta: &Tensor,
-    split: &Split,
+    split: &DataSplit,
     watch: &mut Watch<'_>,
     mut each: impl FnMut(&Tensor, &Tensor),
 ) -> Result<()> {

@@ -2,7 +2,7 @@
 //! penalty.
 
 use super::student::gradient;
-use crate::data::{Augmentation, Split};
+use crate::data::{Augmentation, DataSplit};
 use crate::network::{Batch, ConvNet, LossGradient};
 use crate::progress::{Watch, report};
 use crate::random;
@@ -257,7 +257,7 @@ impl Expert {
         &mut self,
         net: &ConvNet,
         recipe: &Recipe,
-        train: &Split,
+        train: &DataSplit,
         turn: EpochId,
         watch: &mut Watch<'_>,
     ) -> Result<EpochMeans> {

@@ -66,9 +66,9 @@ pub fn data_folder(profile: &Profile, data: &Path) -> PathBuf {
 }
 
 /// What to load for a profile: its data set in `folder`, with a cache in `data`.
-pub fn data_request(profile: &Profile, folder: &Path, data: &Path) -> data::Request {
+pub fn data_request(profile: &Profile, folder: &Path, data: &Path) -> data::DatasetRequest {
     let set = &profile.dataset;
-    data::Request {
+    data::DatasetRequest {
         kind: set.kind,
         folder: folder.to_path_buf(),
         size: set.size,

@@ -1,7 +1,7 @@
-//! Every parser of `astill-engine` that reads what may come from elsewhere, each with a place that
-//! has all else that it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
+//! Every parser of `astill-engine` that reads files from elsewhere, each with a folder that holds
+//! everything else it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
 
-use astill_engine::data::{Kind, Request, Unreadable};
+use astill_engine::data::{DatasetRequest, Kind, Unreadable};
 use astill_engine::distill::expert::Expert;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
@@ -16,15 +16,15 @@ use std::path::Path;
 use tch::{Device, Kind as Numbers, Tensor};
 use tempfile::TempDir;
 
-/// Whether an input is taken.
+/// Whether an input is accepted.
 type Parse = Box<dyn FnMut(&[u8]) -> bool>;
 
 /// A parser.
 pub struct Parser {
     pub name: String,
-    /// Inputs that it must take.
+    /// Inputs that it must accept.
     pub valid: Vec<Vec<u8>>,
-    /// Inputs to begin with that it need not take.
+    /// More inputs to begin with, which it may refuse.
     pub odd: Vec<Vec<u8>>,
     pub parse: Parse,
 }
@@ -37,14 +37,14 @@ fn home() -> TempDir {
         .expect("a folder")
 }
 
-pub fn go_on(_: Progress<'_>) -> ControlFlow<()> {
+pub fn ignore_progress(_: Progress<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-pub fn request(kind: Kind, folder: &Path, size: i64) -> Request {
+pub fn request(kind: Kind, folder: &Path, size: i64) -> DatasetRequest {
     let cache = folder.join("cache");
     let (folder, unreadable) = (folder.to_path_buf(), Unreadable::Refuse);
-    Request {
+    DatasetRequest {
         kind,
         folder,
         size,
@@ -77,7 +77,7 @@ pub fn pattern(side: u32) -> RgbImage {
     })
 }
 
-/// CIFAR-10 with one training and one test image a class.
+/// CIFAR-10 with one training and one test image per class.
 pub fn cifar10(folder: &Path) {
     let record = |label: u8| [vec![label], vec![label; 3072]].concat();
     for file in 0..5u8 {
@@ -169,8 +169,8 @@ fn of_file(
     }
 }
 
-/// The same of a file with a checksum: every input is also tried with the right one, so that what
-/// lies behind it is tried too.
+/// The same for a file with a checksum: every input is also tried with the right one, so that the
+/// code behind that check is tried too.
 fn of_sealed_file(
     name: &str,
     home: TempDir,
@@ -190,7 +190,9 @@ fn cifar10_file(name: &str, file: &str) -> Parser {
     let home = home();
     cifar10(home.path());
     of_file(name, home, file, |home| {
-        request(Kind::Cifar10, home, 32).load(&mut go_on).is_ok()
+        request(Kind::Cifar10, home, 32)
+            .load(&mut ignore_progress)
+            .is_ok()
     })
 }
 
@@ -245,9 +247,11 @@ pub fn image_file() -> Parser {
     image_folder(home.path());
     write(&home.path().join("train/a/other.png"), PALETTE);
     let mut parser = of_file("an image (PNG, JPEG)", home, "train/a/other.png", |home| {
-        // a file that was written at once after another may look like it to the cache
+        // a file that was written right after another may look unchanged to the cache
         let _ = fs::remove_dir_all(home.join("cache"));
-        request(Kind::ImageFolder, home, 8).load(&mut go_on).is_ok()
+        request(Kind::ImageFolder, home, 8)
+            .load(&mut ignore_progress)
+            .is_ok()
     });
     parser.valid = images();
     parser
@@ -397,15 +401,18 @@ pub fn expert_in_training() -> Parser {
     })
 }
 
-/// A damaged cache costs time only: what is loaded is the same, and it is told.
+/// A damaged cache costs time only: the same images are loaded, and the damage is reported.
 fn cache(of: &'static str) -> Parser {
     let home = home();
     image_folder(home.path());
-    let request = Request {
+    let request = DatasetRequest {
         zca: true,
         ..request(Kind::ImageFolder, home.path(), 2)
     };
-    let fingerprint = request.load(&mut go_on).expect("is loaded").fingerprint;
+    let fingerprint = request
+        .load(&mut ignore_progress)
+        .expect("is loaded")
+        .fingerprint;
     let files: Vec<String> = fs::read_dir(home.path().join("cache"))
         .expect("a cache")
         .map(|file| {
@@ -424,7 +431,7 @@ fn cache(of: &'static str) -> Parser {
     of_file(&format!("cache of {of}"), home, file, move |_| {
         let content = || fs::read(&path).expect("a cache");
         let before = content();
-        let dataset = request.load(&mut go_on).expect("is loaded");
+        let dataset = request.load(&mut ignore_progress).expect("is loaded");
         assert_eq!(dataset.fingerprint, fingerprint);
         let is_taken = content() == before;
         assert_eq!(

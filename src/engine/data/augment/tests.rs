@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::golden;
+use crate::data::tests::golden::golden;
 
 fn close(got: &Tensor, want: &Tensor) -> f64 {
     let (got, want) = (got.to_kind(Kind::Double), want.to_kind(Kind::Double));

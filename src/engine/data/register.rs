@@ -1,0 +1,22 @@
+//! Every layout of files: the kind of data set that a profile names, and what opens its files.
+
+use super::layout::Layout;
+use super::request::DatasetRequest;
+use super::{cifar, image_folder, shapes, tiny_imagenet};
+use astill_core::Result;
+use astill_core::profile::Kind;
+
+/// Finds the files and reads the labels; decodes nothing and creates nothing.
+///
+/// # Errors
+/// [`astill_core::Error::Usage`] if files are missing; [`astill_core::Error::File`] if one is not
+/// what it should be.
+pub fn open(request: &DatasetRequest) -> Result<Box<dyn Layout>> {
+    Ok(match request.kind {
+        Kind::Shapes => Box::new(shapes::Shapes::new()),
+        Kind::Cifar10 => Box::new(cifar::Cifar::find(&cifar::CIFAR10, &request.folder)?),
+        Kind::Cifar100 => Box::new(cifar::Cifar::find(&cifar::CIFAR100, &request.folder)?),
+        Kind::TinyImagenet => Box::new(tiny_imagenet::find(&request.folder)?),
+        Kind::ImageFolder => Box::new(image_folder::find(&request.folder)?),
+    })
+}

@@ -1,0 +1,138 @@
+//! What a request gives, whatever the layout.
+
+use super::*;
+use astill_core::Error;
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+#[test]
+fn a_missing_data_set_is_wrong_usage_that_says_what_to_do_and_creates_nothing() {
+    let home = TempDir::new().unwrap();
+    let folder = home.path().join("nowhere");
+    for (kind, parts) in [
+        (
+            Kind::Cifar10,
+            [
+                "data_batch_1.bin",
+                "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            ],
+        ),
+        (
+            Kind::Cifar100,
+            [
+                "fine_label_names.txt",
+                "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+            ],
+        ),
+        (
+            Kind::TinyImagenet,
+            [
+                "wnids.txt",
+                "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+            ],
+        ),
+        (
+            Kind::ImageFolder,
+            ["train/CLASS", "there is no such folder"],
+        ),
+    ] {
+        let error = request(kind, &folder, 32).inspect().unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.exit_status(), 2);
+        let folder = folder.display().to_string();
+        for part in parts.into_iter().chain([folder.as_str(), "dataset.path"]) {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+    }
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_counts_of_the_inventory_are_those_of_the_loaded_splits() {
+    let home = TempDir::new().unwrap();
+    image_folder(home.path(), 9);
+    cifar10(home.path(), 7);
+    for kind in [Kind::Cifar10, Kind::ImageFolder] {
+        for (train_limit, validation) in [
+            (None, 0.0),
+            (None, 0.1),
+            (Some(13), 0.3),
+            (Some(10), 0.1),
+            (Some(1000), 0.5),
+        ] {
+            let request = DatasetRequest {
+                train_limit,
+                validation,
+                ..request(kind, home.path(), 4)
+            };
+            let (inventory, dataset) = (
+                request.inspect().unwrap(),
+                request.load(&mut ignore_progress).unwrap(),
+            );
+            let counts = |split: &DataSplit| {
+                (0..)
+                    .zip(&dataset.classes)
+                    .map(|(class, _)| split.rows_of(class).len())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(inventory.classes, dataset.classes);
+            assert_eq!(inventory.train, counts(&dataset.train));
+            assert_eq!(inventory.validation, counts(&dataset.validation));
+            assert_eq!(inventory.test, counts(&dataset.test));
+        }
+    }
+}
+
+#[test]
+fn the_fingerprint_is_of_the_whole_training_set() {
+    let home = TempDir::new().unwrap();
+    cifar10(home.path(), 4);
+    let of = |train_limit, seed, size| {
+        let request = DatasetRequest {
+            train_limit,
+            seed,
+            ..request(Kind::Cifar10, home.path(), size)
+        };
+        request.load(&mut ignore_progress).unwrap().fingerprint
+    };
+    let whole = of(None, 0, 32);
+    assert_eq!(whole, of(Some(20), 1, 32));
+    assert_ne!(whole, of(None, 0, 16));
+    cifar10(home.path(), 5);
+    assert_ne!(whole, of(None, 0, 32));
+}
+
+#[test]
+fn reading_stops_when_asked_to() {
+    let home = TempDir::new().unwrap();
+    image_folder(home.path(), 1);
+    cifar10(home.path(), 1);
+    for kind in [Kind::Shapes, Kind::Cifar10, Kind::ImageFolder] {
+        let stopped = request(kind, home.path(), 4).load(&mut |_| ControlFlow::Break(()));
+        assert!(matches!(stopped, Err(Error::Interrupted)), "{kind:?}");
+    }
+}
+
+#[test]
+fn shapes_need_no_folder_and_obey_the_limit() {
+    let request = DatasetRequest {
+        train_limit: Some(200),
+        validation: 0.1,
+        ..request(Kind::Shapes, Path::new("/nowhere"), 8)
+    };
+    let dataset = DatasetRequest {
+        cache: PathBuf::from("/nowhere"),
+        ..request
+    }
+    .load(&mut ignore_progress)
+    .unwrap();
+    assert_eq!(
+        (
+            dataset.train.len(),
+            dataset.validation.len(),
+            dataset.test.len()
+        ),
+        (180, 20, 1000)
+    );
+}
