@@ -35,6 +35,15 @@ pub fn remove_left_over(folder: &Path, age: Duration) {
 /// Writes `bytes` to `path` so that the file is either the old one or the whole new one, whatever
 /// happens.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically_with(path, |file, _| file.write_all(bytes))
+}
+
+/// As [`write_atomically`], for content that need not be in memory as a whole: `write` gets the new
+/// file and the name that it has until it is complete.
+pub fn write_atomically_with(
+    path: &Path,
+    write: impl FnOnce(&mut File, &Path) -> io::Result<()>,
+) -> Result<()> {
     let folder = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
@@ -55,9 +64,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         .make_in(folder, create)
         .map_err(|e| refused.map_or(e, io::Error::from_raw_os_error))
         .map_err(Error::io("write", path))?;
-    file.as_file_mut()
-        .write_all(bytes)
-        .map_err(Error::io("write", path))?;
+    let unfinished = file.path().to_path_buf();
+    write(file.as_file_mut(), &unfinished).map_err(Error::io("write", path))?;
     file.as_file()
         .sync_all()
         .map_err(Error::io("write", path))?;

@@ -11,6 +11,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 use tch::{Kind, Tensor};
@@ -150,8 +151,11 @@ fn write(path: &Path, entries: &[(TensorHeader<'_>, &[u8])]) -> bool {
     if let Some(folder) = path.parent() {
         let _ = fs::create_dir_all(folder);
     }
-    safetensors::serialize(views, Some(metadata))
-        .is_ok_and(|bytes| atomic::write_atomically(path, &bytes).is_ok())
+    // straight to the file: a large set would not fit into memory twice
+    atomic::write_atomically_with(path, |_, unfinished| {
+        safetensors::serialize_to_file(views, Some(metadata), unfinished).map_err(io::Error::other)
+    })
+    .is_ok()
 }
 
 fn checksum_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
