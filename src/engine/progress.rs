@@ -1,9 +1,9 @@
-//! How long work reports how far it has come, and how it is asked to stop.
+//! How long-running work reports its progress, and how it is stopped.
 
 use astill_core::{Error, Result};
 use std::ops::ControlFlow;
 
-/// How far a piece of work has come: `done` of `total` things called `what` ("images read",
+/// The progress of a piece of work: `done` of `total` things called `what` ("images read",
 /// "batches").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
@@ -12,7 +12,7 @@ pub struct Progress<'a> {
     pub total: u64,
 }
 
-/// Called between two steps of long work; `Break` asks the work to stop there.
+/// Called between two steps of long-running work; `Break` asks the work to stop there.
 pub type Watch<'a> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'a;
 
 /// Reports to `watch`; [`Error::Interrupted`] if it asks to stop.

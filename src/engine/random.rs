@@ -1,8 +1,8 @@
-//! Counter-based randomness: every draw of a run comes from a generator that is seeded by what it
-//! is for.
+//! Counter-based randomness: every draw of a run comes from a generator that is seeded by the
+//! purpose of the draw.
 //!
 //! No random state is ever stored: a step that is interrupted, replayed in the backward pass, or
-//! resumed on another day asks for the generator of the same purpose and gets the same numbers, on
+//! resumed on another day makes the generator of the same purpose and gets the same numbers, on
 //! every device.
 
 use rand::SeedableRng;
@@ -53,7 +53,7 @@ pub fn permutation(rng: &mut ChaCha8Rng, n: usize) -> Vec<i64> {
     order
 }
 
-/// A whole number of [0, n).
+/// An integer uniform in [0, n); 0 for n = 0.
 pub fn below(rng: &mut ChaCha8Rng, n: u64) -> u64 {
     use rand::RngExt;
     rng.random_range(0..n.max(1))

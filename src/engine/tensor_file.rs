@@ -6,11 +6,12 @@ use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
-/// The tensor of a sealed file that holds the BLAKE3 hash of the whole file, as it is with zeros in
-/// this place.
+/// The tensor of a sealed file that holds the BLAKE3 hash of the whole file, computed with zeros in
+/// its place.
 const SEAL: &str = "blake3";
 
 /// Writes named tensors, and at most one text under `metadata`'s key, atomically. The same content
@@ -39,7 +40,7 @@ pub fn write_sealed(
     write_atomically(path, &sealed)
 }
 
-/// A safetensors file with its checksum; none if the file has no place for one.
+/// A safetensors file with its checksum filled in; `None` if the file has no place for one.
 pub fn seal(mut file: Vec<u8>) -> Option<Vec<u8>> {
     let (header, info) = SafeTensors::read_metadata(&file).ok()?;
     let (from, to) = info.info(SEAL)?.data_offsets;
@@ -97,14 +98,23 @@ fn kind(dtype: Dtype) -> Option<Kind> {
         .find(|k| self::dtype(*k) == Some(dtype))
 }
 
-/// An open safetensors file; tensors are read when asked for.
+/// An open safetensors file; tensors are read on request.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
     map: Mmap,
     metadata: HashMap<String, String>,
-    /// Name → kind, shape, and where its bytes lie in the map.
-    entries: HashMap<String, (Dtype, Vec<usize>, std::ops::Range<usize>)>,
+    /// By name.
+    entries: HashMap<String, StoredTensor>,
+}
+
+/// A tensor in a file.
+#[derive(Debug)]
+struct StoredTensor {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Its place in the file.
+    bytes: Range<usize>,
 }
 
 impl TensorFile {
@@ -112,6 +122,7 @@ impl TensorFile {
     /// while it is open (this program only ever replaces whole files).
     pub fn open(path: &Path) -> Result<Self> {
         let file = untrusted::open(path).map_err(Error::io("open", path))?;
+        // SAFETY: this program replaces files as a whole and never changes one that may be mapped.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("read", path))?;
         let broken = |e: safetensors::SafeTensorError| {
             Error::file(path, format!("not a whole safetensors file: {e}"))
@@ -123,10 +134,12 @@ impl TensorFile {
             .into_iter()
             .map(|(name, t)| {
                 let (from, to) = t.data_offsets;
-                (
-                    name,
-                    (t.dtype, t.shape.clone(), 8 + header + from..8 + header + to),
-                )
+                let stored = StoredTensor {
+                    dtype: t.dtype,
+                    shape: t.shape.clone(),
+                    bytes: 8 + header + from..8 + header + to,
+                };
+                (name, stored)
             })
             .collect();
         let metadata = info.metadata().clone().unwrap_or_default();
@@ -142,7 +155,9 @@ impl TensorFile {
     /// before anything is used.
     pub fn open_sealed(path: &Path) -> Result<Self> {
         let file = Self::open(path)?;
-        let (_, shape, seal) = file.entries.get(SEAL).ok_or_else(|| {
+        let StoredTensor {
+            shape, bytes: seal, ..
+        } = file.entries.get(SEAL).ok_or_else(|| {
             Error::file(
                 path,
                 "has no checksum: a version of astill before checksums wrote it, or it is damaged",
@@ -151,7 +166,7 @@ impl TensorFile {
         if *shape != [blake3::OUT_LEN] || seal.len() != blake3::OUT_LEN {
             return Err(Error::file(
                 path,
-                "is damaged: what should be its checksum is none",
+                "is damaged: its checksum does not have the length of one",
             ));
         }
         let mut hash = blake3::Hasher::new();
@@ -161,7 +176,7 @@ impl TensorFile {
         if hash.finalize().as_bytes().as_slice() != &file.map[seal.clone()] {
             return Err(Error::file(
                 path,
-                "is damaged: its checksum is that of other content",
+                "is damaged: its checksum does not match its content",
             ));
         }
         Ok(file)
@@ -184,7 +199,7 @@ impl TensorFile {
     pub fn shape(&self, name: &str) -> Result<Vec<i64>> {
         Ok(self
             .entry(name)?
-            .1
+            .shape
             .iter()
             .map(|d| i64::try_from(*d).unwrap_or(i64::MAX))
             .collect())
@@ -192,30 +207,34 @@ impl TensorFile {
 
     /// A copy of a tensor, on the CPU.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        let (dtype, shape, range) = self.entry(name)?;
-        self.copy(*dtype, &self.map[range.clone()], shape)
+        let stored = self.entry(name)?;
+        self.copy(stored.dtype, &self.map[stored.bytes.clone()], &stored.shape)
     }
 
     /// A copy of the entry number `row` along the first dimension, on the CPU; nothing else of the
     /// tensor is read.
     pub fn row(&self, name: &str, row: usize) -> Result<Tensor> {
-        let (dtype, shape, range) = self.entry(name)?;
+        let StoredTensor {
+            dtype,
+            shape,
+            bytes,
+        } = self.entry(name)?;
         let rows = shape.first().copied().unwrap_or(0);
         if row >= rows {
             return Err(Error::file(
                 &self.path,
-                format!("\"{name}\" has {rows} rows, row {row} was asked for"),
+                format!("\"{name}\" has {rows} rows, there is no row {row}"),
             ));
         }
-        let length = range.len() / rows;
+        let length = bytes.len() / rows;
         self.copy(
             *dtype,
-            &self.map[range.start + row * length..][..length],
+            &self.map[bytes.start + row * length..][..length],
             &shape[1..],
         )
     }
 
-    fn entry(&self, name: &str) -> Result<&(Dtype, Vec<usize>, std::ops::Range<usize>)> {
+    fn entry(&self, name: &str) -> Result<&StoredTensor> {
         self.entries
             .get(name)
             .ok_or_else(|| Error::file(&self.path, format!("has no tensor \"{name}\"")))
@@ -225,13 +244,13 @@ impl TensorFile {
         let kind = kind(dtype).ok_or_else(|| {
             Error::file(
                 &self.path,
-                format!("holds {dtype:?} numbers, which are not read"),
+                format!("holds {dtype:?} numbers, which are not supported"),
             )
         })?;
         let absurd = || {
             Error::file(
                 &self.path,
-                format!("holds a tensor of the shape {shape:?}, which cannot be"),
+                format!("holds a tensor of the impossible shape {shape:?}"),
             )
         };
         let shape = shape

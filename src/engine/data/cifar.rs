@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 const SIDE: usize = 32;
 const CHANNELS: usize = 3;
 const PIXELS: usize = CHANNELS * SIDE * SIDE;
-/// Ten times as many as the largest official file has.
+/// Ten times the number in the largest official file.
 const MOST_RECORDS: u64 = 500_000;
 const LARGEST_NAMES: u64 = 1 << 20;
 

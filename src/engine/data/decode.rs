@@ -212,7 +212,7 @@ mod tests {
         for length in 2..jpeg.len() {
             assert!(is_cut_off(&jpeg[..length]), "{length} of {}", jpeg.len());
         }
-        // the film of a photo in motion, a comment that looks like a scan
+        // the video of a motion photo; bytes that resemble a scan
         for tail in [
             &[0xFF, 0xDA, 0x00, 0x04][..],
             &[0; 9],

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 pub trait Layout {
     fn labelling(&self) -> &Labelling;
 
-    /// All images, in the order of their labels. Images that cannot be read are an error or, as
-    /// `request` says, left out together with their labels and reported.
+    /// All images, in the order of their labels. Images that cannot be read are an error or, if
+    /// `request` allows it, left out together with their labels and reported.
     ///
     /// # Errors
     /// [`Error::File`] for files that cannot be read; [`Error::Interrupted`] if `watch` asks to

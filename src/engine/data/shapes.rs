@@ -1,7 +1,7 @@
 //! Ten classes of drawn shapes: a data set that needs no files, to try everything on.
 //!
-//! Every picture has its own place, size, turn, colours, background, clutter and noise, so that one
-//! picture of a class says little about the next. They come from a fixed seed: the data set is the
+//! Every picture has its own position, size, rotation, colours, background, clutter and noise, so
+//! that one picture of a class reveals little about the next. They come from a fixed seed: the data set is the
 //! same in every run.
 
 use super::layout::{BySplit, LabelledPixels, Labelling, Layout};
@@ -88,7 +88,7 @@ impl Layout for Shapes {
 fn draw(labels: &BySplit<Vec<i64>>, size: usize, watch: &mut Watch<'_>) -> Result<BySplit<Pixels>> {
     let total = (labels.train.len() + labels.test.len()) as u64;
     let mut done = 0;
-    // tells the pictures of one split from those of the other
+    // without it, both splits would hold the same pictures
     let streams = BySplit {
         train: 0u64,
         test: 1,
