@@ -1,10 +1,10 @@
-//! The files that a run can go on from: which there are, and how they are called.
+//! The checkpoints that a run can resume from: which there are, and how their files are named.
 
 use crate::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The steps that there are checkpoints of, ascending.
+/// The steps that have a checkpoint, ascending.
 pub fn steps(run: &Path) -> Result<Vec<u64>> {
     Ok(files(run)?.into_iter().map(|(step, _)| step).collect())
 }
@@ -17,7 +17,8 @@ pub fn remove_after(run: &Path, step: u64) -> Result<()> {
     Ok(())
 }
 
-/// Relative to the run directory.
+/// The file of a checkpoint, relative to the run directory.
+#[must_use]
 pub fn file_name(step: u64) -> String {
     format!("checkpoints/step_{step:05}.safetensors")
 }

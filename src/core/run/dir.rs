@@ -1,22 +1,21 @@
-//! The run directory: everything that a run leaves behind, and the interface to whoever watches it.
+//! The run directory: everything that a run leaves behind, and its interface to the outside.
 //!
 //! ```text
 //! RUN/profile.yaml     the resolved profile, every key
-//!     events.jsonl     what happened, an event a line
+//!     events.jsonl     what happened, one event per line
 //!     run.log          the same for people
-//!     samples/         pictures of the synthetic images, a row a class: step_00000.png …
+//!     samples/         pictures of the synthetic images, one row per class: step_00000.png …
 //!     checkpoints/     what a resumed run starts from: step_00000.safetensors …
 //!     distilled/       the result: best.safetensors
 //!     edits.json       live edits, if there were any
-//!     lock             held by the engine; while it is, and if it was killed, the name of its machine
+//!     lock             held by the engine; holds the name of its machine while it runs, and if it
+//!                      was killed
 //! ```
 
 use crate::profile::Profile;
 use crate::{Error, Result, files::untrusted};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::fs;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
 /// An existing run directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,46 +23,14 @@ pub struct RunDir {
     path: PathBuf,
 }
 
-/// The right to be this run's engine; given back when dropped or when the process dies.
-#[derive(Debug)]
-pub struct EngineLock {
-    file: File,
-}
-
-impl Drop for EngineLock {
-    fn drop(&mut self) {
-        // only an engine that was killed leaves the name of its machine
-        let _ = self.file.set_len(0);
-    }
-}
-
-/// Where the engine of a run is. Machines are told apart by their host names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EngineAt {
-    /// At work on this machine.
-    Here,
-    /// At work on another machine, whose locks are seen on this one.
-    Host(String),
-    /// The latest engine was on another machine and has not said that it ended: its locks may not
-    /// be seen here.
-    MaybeRemote(String),
-    Nowhere,
-}
-
 /// The folders of a run.
 pub const FOLDERS: [&str; 3] = ["samples", "checkpoints", "distilled"];
 
 const NAME_LENGTH: usize = 100;
-/// The longest host name that is read, in bytes; longer than Linux allows.
-const HOST_LENGTH: u64 = 256;
 /// A profile is a page of text.
 const LARGEST_PROFILE: u64 = 1 << 20;
-/// The folder of runs where nothing else is said.
+/// The directory of runs unless `--runs` names another.
 pub const DEFAULT_RUNS_DIR: &str = "runs";
-
-/// How often, and how far apart, the lock is tried.
-const LOCK_TRIES: u32 = 10;
-const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 impl RunDir {
     /// Creates a new run below `runs`: `name`, or else the first of `PROFILE-001`, `-002` … that is
@@ -91,14 +58,14 @@ impl RunDir {
         let name = name.unwrap_or(profile);
         if Self::open(&runs.join(name)).is_none() {
             return Err(Error::Usage(format!(
-                "there is something called \"{name}\" in {} already that is no run (perhaps a \
-                 start that was killed at once): choose another --name, or move it away",
+                "{} already holds \"{name}\", which is not a run (perhaps a start that was killed \
+                 at once): choose another --name, or move it away",
                 runs.display()
             )));
         }
         Err(Error::Usage(format!(
-            "there is a run \"{name}\" in {} already: choose another --name, or go on with it by \
-             `astill resume {}`",
+            "there is already a run \"{name}\" in {}: choose another --name, or resume it with `astill \
+             resume {}`",
             runs.display(),
             Self::at(runs.join(name)).reference()
         )))
@@ -185,7 +152,7 @@ impl RunDir {
         }
     }
 
-    /// The run in this folder, which is not looked at.
+    /// The run in this folder, without checking that there is one.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -206,8 +173,8 @@ impl RunDir {
             .into_owned()
     }
 
-    /// What a command calls this run from here: its name if it is in the folder of runs that
-    /// commands look in by themselves, else its path.
+    /// How to refer to this run on the command line: its name if it is in the default directory of
+    /// runs, else its path.
     pub fn reference(&self) -> String {
         let folder = |path: &Path| path.canonicalize().ok();
         let is_usual = self
@@ -220,56 +187,6 @@ impl RunDir {
             .unwrap_or(self.path.as_os_str())
             .to_string_lossy()
             .into_owned()
-    }
-
-    /// The right to be this run's engine. Errors: another process has it.
-    pub fn lock(&self) -> Result<EngineLock> {
-        let path = self.path.join("lock");
-        let mut file = untrusted::open_own(&path, OpenOptions::new().write(true).create(true))
-            .map_err(Error::io("open", &path))?;
-        for _ in 0..LOCK_TRIES {
-            match file.try_lock() {
-                Ok(()) => {
-                    // without the name the run only looks, from other machines, like one whose
-                    // engine was killed
-                    let _ = file
-                        .set_len(0)
-                        .and_then(|()| file.write_all(host().as_bytes()));
-                    return Ok(EngineLock { file });
-                }
-                // perhaps only somebody who looks whether an engine is at work
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_AGAIN),
-                Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
-            }
-        }
-        let (path, it) = (self.path.display(), self.reference());
-        Err(Error::Usage(format!(
-            "{path} is in the hands of another astill already: watch it with `astill attach {it}`, \
-             or end it first with `astill send {it} stop`"
-        )))
-    }
-
-    /// Where the run's engine is. Changes nothing.
-    pub fn engine(&self) -> EngineAt {
-        let Ok(file) = untrusted::open(&self.path.join("lock")) else {
-            return EngineAt::Nowhere;
-        };
-        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        let mut there = String::new();
-        let named = (&file).take(HOST_LENGTH).read_to_string(&mut there).is_ok()
-            && !there.is_empty()
-            && there != host();
-        match (is_held, named) {
-            (true, false) => EngineAt::Here,
-            (true, true) => EngineAt::Host(there),
-            (false, true) => EngineAt::MaybeRemote(there),
-            (false, false) => EngineAt::Nowhere,
-        }
-    }
-
-    /// Whether an engine is at work on this run, as far as this machine can see.
-    pub fn has_engine(&self) -> bool {
-        matches!(self.engine(), EngineAt::Here | EngineAt::Host(_))
     }
 
     pub fn profile(&self) -> PathBuf {
@@ -328,14 +245,6 @@ impl RunDir {
     pub fn log(&self) -> PathBuf {
         self.path.join("run.log")
     }
-}
-
-/// The name of this machine.
-fn host() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -431,40 +340,6 @@ mod tests {
         );
         assert!(find("alpha").is_err_and(|e| e.to_string().contains("alpha-1, alpha-2")));
         assert!(find("gamma").is_err_and(|e| e.exit_status() == 2));
-        Ok(())
-    }
-
-    #[test]
-    fn one_engine_at_a_time() -> Result<()> {
-        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", None)?;
-        assert_eq!(run.engine(), EngineAt::Nowhere);
-        let held = run.lock()?;
-        assert!(run.lock().is_err());
-        assert_eq!(run.engine(), EngineAt::Here);
-        drop(held);
-        assert_eq!(run.engine(), EngineAt::Nowhere);
-        run.lock().map(|_| ())
-    }
-
-    #[test]
-    fn an_engine_of_another_machine_is_told_apart() -> Result<()> {
-        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", None)?;
-        let lock = run.path().join("lock");
-        fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
-        assert_eq!(run.engine(), EngineAt::MaybeRemote("elsewhere".into()));
-        let held = run.lock()?;
-        assert_eq!(run.engine(), EngineAt::Here);
-        fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
-        assert_eq!(run.engine(), EngineAt::Host("elsewhere".into()));
-        drop(held);
-        fs::write(&lock, host()).map_err(Error::io("write", &lock))?;
-        assert_eq!(
-            run.engine(),
-            EngineAt::Nowhere,
-            "it was killed on this machine"
-        );
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
 //! Live edits: which setting was changed when. A resumed run makes the same changes at the same
-//! places, so it goes the same way.
+//! places, so it computes the same.
 
 use super::RunDir;
 use crate::files::atomic::write_atomically;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub enum Moment {
     /// Before the epoch number `epoch` of the expert number `expert`, both from 0.
     Expert { expert: u64, epoch: u64 },
-    /// After so many steps of distillation.
+    /// After this number of steps of distillation.
     Step(u64),
 }
 
@@ -30,6 +30,7 @@ pub struct Edit {
 const LARGEST: u64 = 16 << 20;
 
 /// The key of "section.key=value".
+#[must_use]
 pub fn key_of(set: &str) -> &str {
     set.split('=').next().unwrap_or_default().trim()
 }
@@ -54,6 +55,7 @@ impl Edits {
     }
 
     /// All of them.
+    #[must_use]
     pub fn all(&self) -> &[Edit] {
         &self.edits
     }
@@ -99,8 +101,8 @@ impl Edits {
 }
 
 fn unreadable(file: &Path, flaw: &serde_json::Error) -> Error {
-    let remedy = "bring it back from a copy, or remove it to go on with the settings of \
-                  profile.yaml; nothing else of the run is touched";
+    let remedy = "restore it from a copy, or remove it to resume with the settings of profile.yaml; \
+                  nothing else of the run is touched";
     Error::file(file, format!("not a list of edits: {flaw}; {remedy}"))
 }
 

@@ -8,8 +8,10 @@ pub mod edits;
 pub mod event;
 mod history;
 pub mod list;
+mod lock;
 pub mod socket;
 pub mod text;
 
-pub use dir::{DEFAULT_RUNS_DIR, EngineAt, EngineLock, FOLDERS, RunDir};
+pub use dir::{DEFAULT_RUNS_DIR, FOLDERS, RunDir};
 pub use history::History;
+pub use lock::{EngineAt, EngineLock};

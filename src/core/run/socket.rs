@@ -1,4 +1,4 @@
-//! The Unix socket of a running engine: where it is, and how to ask something over it.
+//! The Unix socket of a running engine: where it is, and how to send a command over it.
 
 use super::command::{Answer, Command};
 use super::{EngineAt, RunDir};
@@ -60,12 +60,14 @@ fn check_folder(folder: &Path) -> Result<()> {
 }
 
 /// The user that this process acts as.
+#[must_use]
 pub fn user() -> u32 {
-    unsafe { libc::geteuid() }
+    rustix::process::geteuid().as_raw()
 }
 
-/// Asks the run's engine and waits up to `patience` for its answer.
+/// Sends a command to the run's engine and waits up to `patience` for its answer.
 ///
+/// # Errors
 /// [`Error::Usage`] if no engine of this machine has the run; [`Error::File`] if it has not
 /// answered.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
@@ -73,16 +75,16 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
         let (path, it) = (run.path().display(), run.reference());
         Error::Usage(match run.engine() {
             EngineAt::Host(host) => format!(
-                "the engine of {path} is at work on the machine {host}: only there can it be told \
-                 anything"
+                "the engine of {path} is running on the machine {host}: commands can be sent only \
+                 there"
             ),
             EngineAt::MaybeRemote(host) => format!(
-                "no engine of this machine is at work on {path}; the latest was on the machine \
-                 {host} and has not said that it ended. If it is gone, `astill resume {it} \
-                 --detach` starts one here"
+                "no engine of this machine is running on {path}; the latest was on the machine \
+                 {host} and has not reported its end. If it is gone, `astill resume {it} --detach` \
+                 starts one here"
             ),
             EngineAt::Here | EngineAt::Nowhere => {
-                format!("no engine is at work on {path}: `astill resume {it}` starts one")
+                format!("no engine is running on {path}: `astill resume {it}` starts one")
             }
         })
     };
@@ -94,7 +96,7 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
     let failed = |e: std::io::Error| match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
             let text =
-                "s: it is busy with one long step, and answers after it in the record of the run";
+                "s: it is busy with one long step; its answer will be in the events of the run";
             Error::file(
                 run.events(),
                 format!(
@@ -103,7 +105,7 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
                 ),
             )
         }
-        _ => Error::io("talk over", &path)(e),
+        _ => Error::io("communicate over", &path)(e),
     };
     stream
         .set_read_timeout(Some(patience))
@@ -112,7 +114,7 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
     let mut line = serde_json::to_string(command).map_err(|e| Error::file(&path, e.to_string()))?;
     line.push('\n');
     match (&stream).write_all(line.as_bytes()) {
-        // whoever turns this away answers without reading, and closes
+        // an engine that turns this client away answers without reading, and closes
         Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
         written => written.map_err(failed)?,
     }
