@@ -5,9 +5,10 @@ use astill::doctor;
 use astill::engine_process::{self, Local, PATIENCE};
 use astill::tui::text::{clean, fit};
 use astill_core::cli::{AppearanceArgs, Cli, Cmd, Sent, out};
+use astill_core::console::to_stderr;
 use astill_core::run::list::{RunState, RunSummary, list, summary};
 use astill_core::run::{RunDir, socket};
-use astill_core::{Error, Result, headless, profile};
+use astill_core::{Error, Result, profile};
 use clap::Parser;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -18,7 +19,7 @@ use std::process::{Command, ExitCode};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     run(&cli).unwrap_or_else(|error| {
-        headless::say(format!("astill: {error}"));
+        to_stderr(format!("astill: {error}"));
         ExitCode::from(error.exit_status())
     })
 }
@@ -101,7 +102,7 @@ fn show(
 ) -> Result<ExitCode> {
     let ending = local.show(look, read_only, open)?;
     if let Some(message) = ending.message {
-        headless::say(message);
+        to_stderr(message);
     }
     Ok(ending.signal.map_or(ExitCode::SUCCESS, |signal| {
         ExitCode::from(128_u8.saturating_add(signal as u8))
@@ -143,7 +144,7 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if found.is_empty() {
-        headless::say(format!(
+        to_stderr(format!(
             "no runs in {} (--runs DIR looks elsewhere)",
             runs.display()
         ));

@@ -3,6 +3,7 @@
 
 mod place;
 
+use astill_core::run::command::Command;
 use astill_core::run::event::EventKind;
 use place::{Outcome, Place, assert_status, epochs_trained, stopped, text};
 use safetensors::SafeTensors;
@@ -157,7 +158,7 @@ fn a_run_stopped_in_any_phase_is_resumed_to_the_same_bytes() -> Outcome {
         let events = place.events("r")?;
         assert!(
             events.iter().any(
-                |e| matches!(&e.what, EventKind::Command { command, .. } if command == "stop")
+                |e| matches!(&e.what, EventKind::Command(c) if matches!(c.command, Command::Stop { .. }))
             )
         );
         assert!(!place.path("runs/r/distilled/best.safetensors").exists());
@@ -205,7 +206,7 @@ fn one_engine_has_a_run_at_a_time() -> Outcome {
     lock.lock()?;
     let refused = place.run(&["resume", "r"])?;
     assert_status(&refused, 2);
-    assert!(text(&refused.stderr).contains("in the hands of another"));
+    assert!(text(&refused.stderr).contains("already has an engine"));
     Ok(())
 }
 

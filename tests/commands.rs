@@ -3,8 +3,9 @@
 
 mod place;
 
+use astill_core::run::command::Command;
 use astill_core::run::command::{Answer, LONGEST_LINE};
-use astill_core::run::event::{CommandStatus, EventKind};
+use astill_core::run::event::{DistillStep, EventKind};
 use astill_core::run::{RunDir, socket};
 use place::{Background, Outcome, Place, assert_status, stopped, text};
 use std::fs;
@@ -18,8 +19,8 @@ fn is_step(what: &EventKind) -> bool {
 
 fn last_step(place: &Place) -> Result<u64, Box<dyn std::error::Error>> {
     let mut steps = place.events("r")?.into_iter().filter_map(|e| {
-        if let EventKind::DistillStep { step, .. } = e.what {
-            Some(step)
+        if let EventKind::DistillStep(step) = &e.what {
+            Some(step.step)
         } else {
             None
         }
@@ -53,7 +54,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     let paused = engine.wait_for(
         "the pause",
         0,
-        |w| matches!(w, EventKind::Command { command, .. } if command == "pause"),
+        |w| matches!(w, EventKind::Command(c) if c.command == Command::Pause),
     )?;
     engine.accepts(&["checkpoint"], "");
     engine.wait_for(
@@ -66,7 +67,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     engine.wait_for(
         "an evaluation",
         0,
-        |w| matches!(w, EventKind::Evaluation { step, .. } if *step == stands),
+        |w| matches!(w, EventKind::Evaluation(e) if e.step == stands),
     )?;
     assert_eq!(last_step(&place)?, stands);
 
@@ -118,20 +119,22 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     let seq = place.events("r")?.len() as u64;
     engine.accepts(&["resume"], "");
     let after = engine.wait_for("a step after going back", seq, is_step)?;
-    let EventKind::DistillStep {
+    let EventKind::DistillStep(DistillStep {
         step,
         student_lr,
         intermediate,
         ..
-    } = after.what
+    }) = after.what
     else {
         return Err("another event".into());
     };
     assert_eq!((step, student_lr, intermediate.len()), (1, 0.5, 0));
     engine.accepts(&["set", "distill.iterations=100000"], "1000000 → 100000");
-    engine.wait_for("step 2", seq, |w| {
-        matches!(w, EventKind::DistillStep { step: 2, .. })
-    })?;
+    engine.wait_for(
+        "step 2",
+        seq,
+        |w| matches!(w, EventKind::DistillStep(s) if s.step == 2),
+    )?;
     engine.rejects(&["set", "distill.iterations=1"], "steps are done then");
     engine.accepts(&["stop"], "");
     engine.wait_for("the end", seq, |w| {
@@ -141,15 +144,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     let rejected = place
         .events("r")?
         .iter()
-        .filter(|e| {
-            matches!(
-                &e.what,
-                EventKind::Command {
-                    status: CommandStatus::Rejected,
-                    ..
-                }
-            )
-        })
+        .filter(|e| matches!(&e.what, EventKind::Command(c) if !c.is_accepted()))
         .count();
     assert_eq!(rejected, 13);
     Ok(())
@@ -242,9 +237,7 @@ fn a_run_goes_the_same_way_again_with_its_edits() -> Outcome {
             .ok()?
             .into_iter()
             .find_map(|e| match e.what {
-                EventKind::DistillStep {
-                    step, student_lr, ..
-                } if step == at => Some(student_lr),
+                EventKind::DistillStep(step) if step.step == at => Some(step.student_lr),
                 _ => None,
             })
     };

@@ -175,7 +175,7 @@ fn records_of_runs() -> Outcome {
             let (summary, history) = (list::summary(run.clone()), History::read(&run.events()));
             let _ = (
                 fresh.seconds_left(),
-                fresh.work.as_ref().and_then(|w| w.seconds_left()),
+                fresh.work().and_then(|w| w.seconds_left()),
                 fresh.baselines().len(),
             );
             summary.name == "r" && history.is_ok() && !events.is_empty()
@@ -360,7 +360,8 @@ fn lists_of_edits() -> Outcome {
     fs::write(run.edits(), "garbage")?;
     let message = Edits::read(&run).expect_err("garbage").to_string();
     assert!(
-        message.contains("edits.json: not a list of edits") && message.contains("bring it back"),
+        message.contains("edits.json: not a list of edits")
+            && message.contains("restore it from a copy"),
         "{message}"
     );
     Ok(())
@@ -847,8 +848,8 @@ fn a_second_engine_is_refused_until_the_first_is_gone_however_it_went() -> Outco
     let place = Place::new()?;
     let engine = Background::start(&place, &ENDLESS)?;
     let id = |e: &Event| {
-        if let EventKind::RunStarted { process, .. } = &e.what {
-            Some(*process)
+        if let EventKind::RunStarted(started) = &e.what {
+            Some(started.process)
         } else {
             None
         }
@@ -861,7 +862,7 @@ fn a_second_engine_is_refused_until_the_first_is_gone_however_it_went() -> Outco
             assert_status(&refused, 2);
             let said = text(&refused.stderr);
             assert!(
-                said.contains("in the hands of another astill") && said.contains("astill attach"),
+                said.contains("already has an engine") && said.contains("astill attach"),
                 "{said}"
             );
         }

@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let _ = (
         model.seconds_left(),
-        model.work.as_ref().and_then(|w| w.seconds_left()),
+        model.work().and_then(|w| w.seconds_left()),
         model.baselines().len(),
     );
     History::read(&run.events()).expect("is read");

@@ -1,8 +1,9 @@
-//! What is measured while an expert is trained.
+//! The measured numbers of an expert's training.
 
 use serde::{Deserialize, Serialize};
 
-/// What was measured in one epoch of an expert. Accuracies in per cent.
+/// What was measured in one epoch of an expert. Accuracies in per cent; `crate::measures` explains
+/// every number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Mean cross-entropy of the augmented training images.

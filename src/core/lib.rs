@@ -2,13 +2,15 @@
 //! from outside, the command line, files and errors.
 
 pub mod cli;
+pub mod console;
 mod epoch_record;
 pub mod error;
 pub mod files;
-pub mod headless;
 pub mod json;
+pub mod measures;
 pub mod profile;
 pub mod run;
+pub mod text;
 
 pub use epoch_record::EpochRecord;
 pub use error::{Error, Result};

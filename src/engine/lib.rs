@@ -12,6 +12,7 @@ pub mod network;
 pub mod progress;
 pub mod random;
 mod rates;
+pub mod reporter;
 pub mod server;
 pub mod tensor_file;
 pub mod trainer;

@@ -3,17 +3,18 @@
 
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{Cli, Cmd, ProfileArgs, RunArgs, data_folder, out};
+use astill_core::console::to_stderr;
 use astill_core::files::{atomic, untrusted};
-use astill_core::headless::{self, Reporter};
 use astill_core::profile::Loaded;
 use astill_core::run::command::Command;
 use astill_core::run::event::EventKind;
-use astill_core::run::text::duration;
-use astill_core::run::{EngineAt, EngineLock, History, RunDir};
+use astill_core::run::{EngineAt, EngineLock, History, RunDir, result};
+use astill_core::text::duration;
 use astill_core::{Error, Result};
 use astill_engine::doctor::Findings;
 use astill_engine::estimate::Estimate;
 use astill_engine::network::PIECE_THREAD;
+use astill_engine::reporter::Reporter;
 use astill_engine::trainer::{self, Engine, Plan, Request, TRAINER_THREAD};
 use astill_engine::{bench, data, device, memory, server};
 use clap::Parser;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         // of this program
         let is_trainers = |name: &str| name == TRAINER_THREAD || name.starts_with(PIECE_THREAD);
         if !std::thread::current().name().is_some_and(is_trainers) {
-            headless::say(format!(
+            to_stderr(format!(
                 "astill: a fault in the program itself, please report it: {info}"
             ));
         }
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
     match std::panic::catch_unwind(|| run(cli)) {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {
-            headless::say(format!("astill: {error}"));
+            to_stderr(format!("astill: {error}"));
             ExitCode::from(error.exit_status())
         }
         Err(_) => ExitCode::FAILURE,
@@ -206,7 +207,7 @@ fn measured(report: serde_json::Value, text: String, json: bool) -> Result<ExitC
     if json {
         out(report)?;
     } else {
-        headless::say(text);
+        to_stderr(text);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -244,7 +245,7 @@ fn check(args: &ProfileArgs, device: &str, as_json: bool, data: &Path) -> Result
         return Ok(ExitCode::SUCCESS);
     }
     out(loaded.profile.to_yaml().trim_end())?;
-    headless::say(format!(
+    to_stderr(format!(
         "{}: fine. {} classes, {train} training, {validation} validation and {test} test images",
         loaded.name,
         inventory.classes.len()
@@ -264,14 +265,14 @@ fn check(args: &ProfileArgs, device: &str, as_json: bool, data: &Path) -> Result
         evaluate_seconds,
     ]
     .map(|s| duration(*s));
-    headless::say(format!(
+    to_stderr(format!(
         "about {all} on {}: data {data}, experts {experts}, distill {distill}, evaluate \
          {evaluate}; less where the store has the experts",
         estimate.device
     ));
-    headless::say(format!("about {:.0} MiB of memory", estimate.memory_mib));
+    to_stderr(format!("about {:.0} MiB of memory", estimate.memory_mib));
     if let Some(warning) = estimate.warning() {
-        headless::say(format!("warning: {warning}"));
+        to_stderr(format!("warning: {warning}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -323,7 +324,7 @@ fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> 
     let profile = run.read_profile()?;
     if let (EngineAt::MaybeRemote(host), false) = (run.engine(), matches!(how, How::Engine { .. }))
     {
-        headless::say(format!(
+        to_stderr(format!(
             "astill: the latest engine of this run was on the machine {host} and has not said that \
              it ended; if it is still at work, stop one of the two, or they spoil the run"
         ));
@@ -335,7 +336,7 @@ fn resume(run: &RunDir, device: Option<&str>, data: Option<&Path>, how: How) -> 
         History::default()
     };
     if let Some(done) = &history.done {
-        headless::say(format!("run {} is done already", run.name()));
+        to_stderr(format!("run {} is done already", run.name()));
         print_table(done, run)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -415,7 +416,7 @@ fn detached(
     let begin = Instant::now();
     while written() <= before {
         if begin.elapsed() > SILENT && run.has_engine() {
-            headless::say(format!(
+            to_stderr(format!(
                 "the engine is at work but has written nothing yet; {} may say why",
                 run.log().display()
             ));
@@ -453,7 +454,7 @@ fn foreground(plan: Plan, _lock: EngineLock, mut reporter: Option<Reporter>) -> 
     let engine = Engine::start(plan)?;
     let socket = server::serve(&run, engine.requests.clone());
     if let Err(error) = &socket {
-        headless::say(format!(
+        to_stderr(format!(
             "astill: this run cannot be reached by `astill send` and the app: {error}"
         ));
     }
@@ -474,7 +475,7 @@ fn foreground(plan: Plan, _lock: EngineLock, mut reporter: Option<Reporter>) -> 
             seen.store(signal, Ordering::SeqCst);
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
             if tells {
-                headless::say(format!(
+                to_stderr(format!(
                     "{name}: stopping after a checkpoint; once more to stop at once"
                 ));
             }
@@ -489,7 +490,7 @@ fn foreground(plan: Plan, _lock: EngineLock, mut reporter: Option<Reporter>) -> 
     });
     let mut last = None;
     for event in &engine.events {
-        reporter.iter_mut().for_each(|r| r.tell(&event));
+        reporter.iter_mut().for_each(|r| r.report(&event));
         last = Some(event.what);
     }
     reporter.iter().for_each(Reporter::finish);
@@ -504,7 +505,7 @@ fn foreground(plan: Plan, _lock: EngineLock, mut reporter: Option<Reporter>) -> 
         }
         Err(Error::Interrupted) => {
             if reporter.is_some() {
-                headless::say(format!("go on with: astill resume {}", run.reference()));
+                to_stderr(format!("go on with: astill resume {}", run.reference()));
             }
             // who asks over the socket asks for what SIGTERM does
             let signal = Some(caught.load(Ordering::SeqCst))
@@ -526,7 +527,7 @@ fn is_ignored(signal: libc::c_int) -> bool {
 }
 
 fn print_table(done: &EventKind, run: &RunDir) -> Result<()> {
-    if let Some(table) = headless::table(done) {
+    if let Some(table) = result::table(done) {
         out(format!("\n{table} in {}", run.path().display()))?;
     }
     Ok(())

@@ -1,15 +1,16 @@
 //! Line charts over the steps of a run, of any size and with any number of points.
 
 mod dots;
+pub mod plots;
 mod scale;
 mod view;
 
-pub use scale::number;
 pub use view::{ChartView, Scroll, Zoom};
 
 use super::colour::Depth;
 use super::series::{Bucket, Series};
 use super::theme::Theme;
+use astill_core::text::{DIGITS, significant};
 use dots::{Dots, Grain};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -30,6 +31,8 @@ pub struct Curve<'a> {
     pub name: Cow<'a, str>,
     pub series: &'a Series,
     pub style: Style,
+    /// Significant digits of its values.
+    pub digits: usize,
     /// Drawn behind the others and left out of the legend: an older line of the same kind.
     pub dim: bool,
 }
@@ -40,8 +43,13 @@ impl<'a> Curve<'a> {
             name: name.into(),
             series,
             style,
+            digits: DIGITS,
             dim: false,
         }
+    }
+
+    pub fn digits(self, digits: usize) -> Self {
+        Self { digits, ..self }
     }
 
     pub fn dim(self) -> Self {
@@ -52,7 +60,8 @@ impl<'a> Curve<'a> {
 /// A chart without a frame; it fills its area.
 ///
 /// The first row has the title and the legend with the last values, or with those nearest to the
-/// cursor; the last row the steps. What does not fit is left out, the lines last.
+/// cursor; the last row the steps. What does not fit is left out, the lines last. The first curve is
+/// drawn over the others.
 #[derive(Debug, Clone)]
 pub struct Chart<'a> {
     title: Cow<'a, str>,
@@ -129,12 +138,11 @@ impl<'a> Chart<'a> {
         }
     }
 
-    fn bright(&self) -> impl Iterator<Item = (char, &Curve<'a>)> {
-        self.curves
-            .iter()
-            .filter(|c| !c.dim)
-            .zip(MARKS.iter().cycle())
-            .map(|(c, &mark)| (mark, c))
+    fn bright(&self) -> impl DoubleEndedIterator<Item = (char, &Curve<'a>)> {
+        let marks = MARKS.iter().copied().cycle();
+        let bright = self.curves.iter().filter(|c| !c.dim);
+        let marked: Vec<_> = marks.zip(bright).collect();
+        marked.into_iter()
     }
 
     /// Title, and the legend after it as far as it fits.
@@ -153,7 +161,7 @@ impl<'a> Chart<'a> {
                 .view
                 .cursor
                 .map_or_else(|| curve.series.last(), |step| curve.series.nearest(step));
-            let value = point.map_or_else(|| "-".into(), |p| number(p.1));
+            let value = point.map_or_else(|| "-".into(), |p| significant(p.1, curve.digits));
             let marked = if self.grain() == Grain::Marks {
                 format!("{mark} ")
             } else {
@@ -248,7 +256,7 @@ impl<'a> Chart<'a> {
             dots.pen(self.theme.dim(), '.');
             draw_line(&mut dots, curve.series.decimate(range, width), row);
         }
-        for (mark, curve) in self.bright() {
+        for (mark, curve) in self.bright().rev() {
             let smooth = self.view.smooth > 0;
             dots.pen(
                 if smooth {
@@ -271,7 +279,7 @@ impl<'a> Chart<'a> {
             draw_line(&mut dots, buckets.into_iter(), row);
         }
         if self.view.smooth > 0 {
-            for (mark, curve) in self.bright() {
+            for (mark, curve) in self.bright().rev() {
                 dots.pen(curve.style, mark);
                 let smoothed = curve.series.smoothed(range, width, self.view.weight());
                 draw_line(&mut dots, smoothed.map(point_bucket), row);
@@ -297,9 +305,10 @@ impl<'a> Chart<'a> {
     /// On the line at its left end, if there is no other label in that row.
     fn reference_labels(&self, scale: &Scale, plot: Rect, buf: &mut Buffer) {
         let mut taken: Vec<u16> = Vec::new();
+        let digits = self.curves.first().map_or(DIGITS, |c| c.digits);
         for (name, value) in self.shown_references() {
             let y = self.cell_row(scale, value, plot);
-            let label = format!("{name} {}", number(value));
+            let label = format!("{name} {}", significant(value, digits));
             if taken.contains(&y) || label.chars().count() > usize::from(plot.width / 2) {
                 continue;
             }
@@ -391,8 +400,8 @@ fn point_bucket(value: f64) -> Bucket {
 /// breaks where it leaves the numbers.
 fn draw_line(dots: &mut Dots, buckets: impl Iterator<Item = Bucket>, row: impl Fn(f64) -> usize) {
     let row = |value: f32| row(value.into());
-    // where the line ends that the next bucket goes on from, what it covers there, and whether it
-    // is a lone dot so far
+    // where the line ends that the next bucket continues, what it covers there, and whether it is a
+    // lone dot so far
     let mut end: Option<(usize, usize)> = None;
     let mut covered = None;
     let mut lone = None;

@@ -6,6 +6,7 @@ use crate::tui::session::Session;
 use crate::tui::text::clean;
 use crate::tui::theme::Theme;
 use astill_core::run::RunDir;
+use astill_core::run::pace::unix_seconds;
 use jiff::tz::TimeZone;
 
 /// How quiet a running engine may be before the screen mentions it, in seconds.
@@ -129,8 +130,8 @@ impl Context {
         let session = self
             .session
             .as_ref()
-            .filter(|s| s.model.state == model::State::Running && s.loading.is_none())?;
-        let last = model::unix_seconds(&session.model.last_time)?;
+            .filter(|s| s.model.state == model::ReportedState::Running && s.loading.is_none())?;
+        let last = unix_seconds(&session.model.last_time)?;
         let quiet = (self.now - last).floor();
         (quiet >= QUIET).then_some(quiet)
     }

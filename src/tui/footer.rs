@@ -2,7 +2,7 @@
 
 use crate::tui::context::{Context, Notice};
 use crate::tui::keys::{self, Action, Binding, Scope};
-use crate::tui::model::State;
+use crate::tui::model::ReportedState;
 use crate::tui::session::{RunStatus, Session};
 use crate::tui::text::wrap;
 use crate::tui::widgets::weight_style;
@@ -91,7 +91,7 @@ fn can_steer(context: &Context, binding: &Binding) -> bool {
         session.status(),
         RunStatus::Gone
             | RunStatus::MaybeRemote
-            | RunStatus::Reported(State::Stopped | State::Failed)
+            | RunStatus::Reported(ReportedState::Stopped | ReportedState::Failed)
     );
     let can = session.is_live() || (starts_engine && binding.action == Action::Pause);
     can && !context.appearance.read_only
@@ -102,7 +102,9 @@ fn label<'a>(context: &Context, binding: &'a Binding, is_base: bool) -> &'a str 
     let is_working = |s: &Session| {
         matches!(
             s.status(),
-            RunStatus::Reported(State::Waiting | State::Running | State::Stopping)
+            RunStatus::Reported(
+                ReportedState::Waiting | ReportedState::Running | ReportedState::Stopping
+            )
         )
     };
     match binding.action {

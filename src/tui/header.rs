@@ -1,13 +1,13 @@
 //! The state of a run, in three lines or in one.
 
 use crate::tui::context::{Appearance, Context};
-use crate::tui::model::State;
+use crate::tui::model::{Curves, ReportedState};
 use crate::tui::session::{RunStatus, Session};
 use crate::tui::text::{clean, fit, number, width};
 use crate::tui::widgets::gauge;
 use astill_core::profile::Profile;
 use astill_core::run::event::Phase;
-use astill_core::run::text::duration;
+use astill_core::text::{duration, rate};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
@@ -129,16 +129,18 @@ fn status(session: &Session) -> String {
         RunStatus::Gone => "no engine",
         RunStatus::Elsewhere => return format!("engine on {}", clean(session.host())),
         RunStatus::MaybeRemote => return format!("engine may be on {}", clean(session.host())),
-        RunStatus::Reported(State::Waiting) => "starting",
-        RunStatus::Reported(State::Running | State::Paused) if session.model.is_waiting => {
+        RunStatus::Reported(ReportedState::Waiting) => "starting",
+        RunStatus::Reported(ReportedState::Running | ReportedState::Paused)
+            if session.model.is_waiting =>
+        {
             "waiting for the disk"
         }
-        RunStatus::Reported(State::Running) => "running",
-        RunStatus::Reported(State::Paused) => "paused",
-        RunStatus::Reported(State::Stopping) => "stopping",
-        RunStatus::Reported(State::Stopped) => "stopped",
-        RunStatus::Reported(State::Failed) => "failed",
-        RunStatus::Reported(State::Done) => "done",
+        RunStatus::Reported(ReportedState::Running) => "running",
+        RunStatus::Reported(ReportedState::Paused) => "paused",
+        RunStatus::Reported(ReportedState::Stopping) => "stopping",
+        RunStatus::Reported(ReportedState::Stopped) => "stopped",
+        RunStatus::Reported(ReportedState::Failed) => "failed",
+        RunStatus::Reported(ReportedState::Done) => "done",
     };
     name.into()
 }
@@ -147,15 +149,19 @@ fn status_style(session: &Session, appearance: &Appearance) -> Style {
     let theme = &appearance.theme;
     match session.status() {
         _ if session.loading.is_some() => theme.accent(),
-        RunStatus::Reported(State::Waiting) => theme.accent(),
-        RunStatus::Reported(State::Running | State::Paused) if session.model.is_waiting => {
+        RunStatus::Reported(ReportedState::Waiting) => theme.accent(),
+        RunStatus::Reported(ReportedState::Running | ReportedState::Paused)
+            if session.model.is_waiting =>
+        {
             theme.bad()
         }
-        RunStatus::Reported(State::Running | State::Done) => theme.good(),
-        RunStatus::Reported(State::Paused | State::Stopping | State::Stopped)
+        RunStatus::Reported(ReportedState::Running | ReportedState::Done) => theme.good(),
+        RunStatus::Reported(
+            ReportedState::Paused | ReportedState::Stopping | ReportedState::Stopped,
+        )
         | RunStatus::Elsewhere
         | RunStatus::MaybeRemote => theme.warn(),
-        RunStatus::Reported(State::Failed) | RunStatus::Gone => theme.bad(),
+        RunStatus::Reported(ReportedState::Failed) | RunStatus::Gone => theme.bad(),
     }
 }
 
@@ -163,7 +169,7 @@ fn status_style(session: &Session, appearance: &Appearance) -> Style {
 fn step_of_phase(session: &Session) -> String {
     let model = &session.model;
     match model.phase {
-        _ if matches!(session.status(), RunStatus::Reported(State::Done)) => {
+        _ if matches!(session.status(), RunStatus::Reported(ReportedState::Done)) => {
             format!("{}/{}", model.step, model.iterations)
         }
         Some(Phase::Distill) => format!("distill {}/{}", model.step, model.iterations),
@@ -182,7 +188,7 @@ fn step_of_phase(session: &Session) -> String {
 
 /// Experts that have all their epochs, and the epochs of all experts.
 fn trained(session: &Session, profile: &Profile) -> (usize, usize) {
-    let epochs = || session.model.experts.values().map(|e| e.step_length.len());
+    let epochs = || session.model.experts.values().map(Curves::points);
     (
         epochs().filter(|n| *n >= profile.expert.epochs).count(),
         epochs().sum(),
@@ -203,7 +209,7 @@ fn progress(session: &Session) -> (f64, String) {
             ),
         );
     }
-    if let Some(work) = &model.work {
+    if let Some(work) = model.work() {
         let left = work
             .seconds_left()
             .filter(|s| *s >= 1.)
@@ -241,15 +247,6 @@ fn whole_seconds(seconds: f64) -> String {
     }
 }
 
-/// "1.3 it/s" or "2.5 s/it"
-fn rate(seconds: f64) -> String {
-    if seconds < 1. {
-        format!("{:.1} it/s", 1. / seconds.max(1e-9))
-    } else {
-        format!("{seconds:.1} s/it")
-    }
-}
-
 /// The run in one line, for the smallest terminals and above a chart.
 pub fn in_a_line(session: &Session) -> String {
     let model = &session.model;
@@ -257,9 +254,8 @@ pub fn in_a_line(session: &Session) -> String {
     parts.extend(
         model
             .steps
-            .matching_loss
-            .last()
-            .map(|(_, loss)| format!("loss {}", number(loss))),
+            .last("matching_loss")
+            .map(|loss| format!("loss {}", number(loss))),
     );
     parts.extend(model.latest_accuracy().map(|a| format!("{:.1} %", a.mean)));
     parts.push(clean(&session.run.name()));

@@ -1,7 +1,7 @@
 //! What reaches the app: keys, events of the run, and the results of its effects.
 
 use crate::tui::backend::{Answer, Command, Preview, ProfileSummary, RunSummary};
-use crate::tui::model::{self, Sample, Weight};
+use crate::tui::model::{Sample, Weight};
 use crate::tui::picture::Picture;
 use crate::tui::text::clean;
 use astill_core::profile::Profile;
@@ -58,7 +58,7 @@ pub fn describe_answer(command: &Command, answer: &Result<Answer, String>) -> (W
                 .unwrap_or_default();
             match answer.status {
                 CommandStatus::Accepted => {
-                    let change = model::change(answer.from.as_ref(), answer.to.as_ref());
+                    let change = answer.change();
                     (Weight::Result, format!("accepted{reason}{change}"))
                 }
                 CommandStatus::Rejected => (Weight::Warning, format!("rejected{reason}")),

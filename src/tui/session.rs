@@ -2,15 +2,15 @@
 
 use crate::tui::backend::{Answer, Command};
 use crate::tui::chart::ChartView;
+use crate::tui::chart::plots::PLOTS;
 use crate::tui::message::EventBatch;
-use crate::tui::model::{Model, Sample, State};
+use crate::tui::model::{Model, ReportedState, Sample};
 use crate::tui::picture::Picture;
-use crate::tui::screens::panel::{CHARTS, Panel};
+use crate::tui::screens::panel::Panel;
 use crate::tui::text::clean;
-use astill_core::headless;
 use astill_core::profile::Profile;
-use astill_core::run::event::{CommandStatus, EventKind, Phase};
-use astill_core::run::{EngineAt, RunDir};
+use astill_core::run::event::{CommandStatus, EventKind, Phase, RunFinished};
+use astill_core::run::{EngineAt, RunDir, result};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Decoded pictures are kept up to this many bytes, but at least a few.
@@ -32,7 +32,7 @@ pub struct Session {
     elsewhere: bool,
     /// The panel that the user chose; by default the one that fits the phase.
     pub chosen: Option<Panel>,
-    pub views: [ChartView; CHARTS.len()],
+    pub views: [ChartView; PLOTS.len()],
     pub pictures: Pictures,
     /// Commands that have not been answered yet.
     pub pending: Vec<Command>,
@@ -51,7 +51,7 @@ pub struct Pictures {
 /// The state of a run: what its events report, and whether an engine is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunStatus {
-    Reported(State),
+    Reported(ReportedState),
     /// According to its events it is running, but there is no engine.
     Gone,
     /// An engine on another machine writes its events.
@@ -62,9 +62,9 @@ pub enum RunStatus {
 
 impl Session {
     pub fn new(run: RunDir) -> Self {
-        let mut views = [ChartView::default(); CHARTS.len()];
-        for (view, panel) in views.iter_mut().zip(CHARTS) {
-            view.log_y = panel.is_logarithmic();
+        let mut views = [ChartView::default(); PLOTS.len()];
+        for (view, plot) in views.iter_mut().zip(&PLOTS) {
+            view.log_y = plot.is_logarithmic();
         }
         Self {
             run,
@@ -159,7 +159,7 @@ impl Session {
                 "The last engine ran on {host} and did not report that it ended. If it is gone, \
                  press Space to start one here."
             ),
-            RunStatus::Reported(State::Done) => "The run is finished.".into(),
+            RunStatus::Reported(ReportedState::Done) => "The run is finished.".into(),
             _ => "No engine is running. Press Space on the run's screen to start one.".into(),
         }
     }
@@ -168,7 +168,7 @@ impl Session {
     pub fn farewell(&self) -> String {
         let (name, run) = (clean(&self.run.name()), clean(&self.run.reference()));
         let finished = self.model.finished.as_ref();
-        if let Some(table) = finished.and_then(headless::table) {
+        if let Some(table) = finished.and_then(result::table) {
             return format!("Run {name} is done.\n\n{table}");
         }
         match self.status() {
@@ -186,17 +186,17 @@ impl Session {
             RunStatus::Gone => {
                 format!("Run {name} has lost its engine; resume it with `astill resume {run}`")
             }
-            RunStatus::Reported(State::Stopped) => {
+            RunStatus::Reported(ReportedState::Stopped) => {
                 format!("Run {name} is stopped; resume it with `astill resume {run}`")
             }
-            RunStatus::Reported(State::Failed) => match finished {
-                Some(EventKind::RunFinished {
+            RunStatus::Reported(ReportedState::Failed) => match finished {
+                Some(EventKind::RunFinished(RunFinished {
                     reason: Some(reason),
                     ..
-                }) => format!("Run {name} failed: {reason}"),
+                })) => format!("Run {name} failed: {reason}"),
                 _ => format!("Run {name} failed; see its log"),
             },
-            RunStatus::Reported(State::Paused) => {
+            RunStatus::Reported(ReportedState::Paused) => {
                 format!("Run {name} is paused; return to it with `astill attach {run}`")
             }
             RunStatus::Reported(_) => {
@@ -212,12 +212,8 @@ impl Session {
 
     /// The panel with the focus.
     pub fn focus(&self) -> Panel {
-        let fitting = if self.is_learning() {
-            Panel::Curvature
-        } else {
-            Panel::Loss
-        };
-        self.chosen.unwrap_or(fitting)
+        self.chosen
+            .unwrap_or_else(|| Panel::first(self.is_learning()))
     }
 
     /// Gives the focus to the panel after the one that has it, or before it, in this order.
@@ -232,18 +228,18 @@ impl Session {
 
     /// The view of a panel's chart; none for a panel that is not a chart.
     pub fn view_of(&self, panel: Panel) -> Option<ChartView> {
-        CHARTS
-            .iter()
-            .position(|p| *p == panel)
-            .map(|i| self.views[i])
+        match panel {
+            Panel::Chart(index) => self.views.get(index).copied(),
+            Panel::Pictures | Panel::Log => None,
+        }
     }
 
     /// The same, to be changed.
     pub fn view(&mut self, panel: Panel) -> Option<&mut ChartView> {
-        CHARTS
-            .iter()
-            .position(|p| *p == panel)
-            .map(|i| &mut self.views[i])
+        match panel {
+            Panel::Chart(index) => self.views.get_mut(index),
+            Panel::Pictures | Panel::Log => None,
+        }
     }
 
     /// Removes the cursors, so that the latest points are read; false if there were none.

@@ -1,27 +1,21 @@
-//! Text from outside on a screen: harmless, and cut by the width that it takes there.
+//! Text on a screen: on one line, and cut by the width that it takes there.
 
+pub use astill_core::text::number;
+
+use astill_core::text::harmless;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// `text` on one line, without control characters (each becomes a space or `?`), without marks that
-/// reorder or hide what stands around them, and without the signs whose width terminals disagree
-/// about.
+/// `text` on one line, harmless, and without the signs whose width terminals disagree about.
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in harmless(text).chars() {
         match c {
-            '\t' | '\n' | '\r' => out.push(' '),
+            '\n' => out.push(' '),
             '±' => out.push_str("+-"),
             '×' => out.push('x'),
             '–' | '−' => out.push('-'),
             '…' => out.push_str(".."),
             '→' => out.push_str("->"),
-            c if c.is_control() => out.push('?'),
-            // directions, joiners, byte order mark: no width of their own, but power over their
-            // neighbours
-            '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => out.push('?'),
             c => out.push(c),
         }
     }
@@ -101,21 +95,6 @@ pub fn wrap(text: &str, cells: usize) -> Vec<String> {
     lines
 }
 
-/// A number as short as it can be read: 4 significant digits, powers of ten where they help.
-pub fn number(value: f64) -> String {
-    let size = value.abs();
-    if !value.is_finite() {
-        value.to_string()
-    } else if size == 0. {
-        "0".into()
-    } else if !(1e-3..1e5).contains(&size) {
-        format!("{value:.2e}")
-    } else {
-        let before = size.log10().floor() as i32 + 1;
-        format!("{value:.*}", (4 - before).clamp(0, 5) as usize)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,18 +121,5 @@ mod tests {
         assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
         assert_eq!(wrap("漢字", 1), ["漢", "字"]);
         assert_eq!(wrap("", 5), [""]);
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let shown: Vec<String> = [0., 0.01, 1.23456, 123.456, 12345., 1e7, -2.5e-6, f64::NAN]
-            .map(number)
-            .to_vec();
-        assert_eq!(
-            shown,
-            [
-                "0", "0.01000", "1.235", "123.5", "12345", "1.00e7", "-2.50e-6", "NaN"
-            ]
-        );
     }
 }

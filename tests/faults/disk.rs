@@ -44,8 +44,8 @@ fn limit_files(process: u32, length: Option<u64>) -> Outcome {
 
 fn process_of(events: &[Event]) -> Result<u32, Box<dyn Error>> {
     let process = |e: &Event| {
-        if let EventKind::RunStarted { process, .. } = e.what {
-            Some(process)
+        if let EventKind::RunStarted(started) = &e.what {
+            Some(started.process)
         } else {
             None
         }
@@ -216,7 +216,7 @@ fn a_run_that_cannot_be_begun_leaves_nothing_behind() -> Outcome {
     let output = place.run(&begin)?;
     assert_status(&output, 2);
     assert!(
-        text(&output.stderr).contains("that is no run"),
+        text(&output.stderr).contains("which is not a run"),
         "{}",
         text(&output.stderr)
     );

@@ -150,8 +150,8 @@ pub fn kill_at(
 /// The step from which the latest engine of a run went on.
 pub fn went_on_from(events: &[Event]) -> Option<u64> {
     events.iter().rev().find_map(|e| {
-        if let EventKind::RunStarted { step, .. } = e.what {
-            Some(step)
+        if let EventKind::RunStarted(started) = &e.what {
+            Some(started.step)
         } else {
             None
         }
@@ -214,8 +214,8 @@ impl Tally {
     /// Lets a run that was killed go on to its end, and looks at what came of it.
     fn go_on(&mut self, place: &Place, moments: &[Moment], want: &[u8]) -> Outcome {
         let steps = |e: Event| {
-            if let EventKind::DistillStep { step, .. } = e.what {
-                Some(step)
+            if let EventKind::DistillStep(step) = &e.what {
+                Some(step.step)
             } else {
                 None
             }

@@ -48,9 +48,9 @@ fn a_long_run_takes_no_more_and_more_of_anything() -> Outcome {
 
     let (mut step, mut memory) = (0, Vec::new());
     for event in &events {
-        match event.what {
-            EventKind::DistillStep { step: s, .. } => step = s,
-            EventKind::Memory { host_mib, .. } => memory.push((step, host_mib)),
+        match &event.what {
+            EventKind::DistillStep(s) => step = s.step,
+            EventKind::Memory { host_mib, .. } => memory.push((step, *host_mib)),
             _ => {}
         }
     }

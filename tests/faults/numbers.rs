@@ -1,7 +1,8 @@
 //! Numbers that explode, and memory that ends.
 
 use crate::place::{Background, Outcome, Place, assert_status, in_full, row, text};
-use astill_core::run::event::{CommandStatus, EventKind};
+use astill_core::run::command::Command;
+use astill_core::run::event::{DistillStep, EventKind};
 use std::os::unix::process::CommandExt;
 
 /// A student that leaves the finite numbers in every step.
@@ -43,7 +44,7 @@ fn a_run_that_diverges_pauses_with_advice_and_fails_where_nobody_is_there() -> O
     );
 
     let engine = Background::start(&place, &EXPLODING)?;
-    let paused = |w: &EventKind| matches!(w, EventKind::Command { command, status: CommandStatus::Accepted, .. } if command == "pause");
+    let paused = |w: &EventKind| matches!(w, EventKind::Command(c) if c.command == Command::Pause && c.is_accepted());
     let paused = engine.wait_for("it pauses by itself", 0, paused)?;
     assert!(
         text(&place.run(&["list"])?.stdout)
@@ -56,11 +57,11 @@ fn a_run_that_diverges_pauses_with_advice_and_fails_where_nobody_is_there() -> O
     let step = engine.wait_for("a step", paused.seq, |w| {
         matches!(w, EventKind::DistillStep { .. })
     })?;
-    let EventKind::DistillStep {
+    let EventKind::DistillStep(DistillStep {
         step: 1,
         matching_loss,
         ..
-    } = step.what
+    }) = step.what
     else {
         return Err("another step".into());
     };
@@ -93,7 +94,7 @@ fn experts_that_diverge_are_waited_for_where_somebody_is_there() -> Outcome {
     engine.wait_for(
         "it pauses by itself",
         0,
-        |w| matches!(w, EventKind::Command { command, .. } if command == "pause"),
+        |w| matches!(w, EventKind::Command(c) if c.command == Command::Pause),
     )?;
     engine.accepts(&["set", "expert.lr=0.01"], "");
     engine.accepts(&["resume"], "");

@@ -112,8 +112,8 @@ pub fn assert_status(output: &Output, status: i32) {
 /// The latest step of a run; 0 before the first.
 pub fn last_step(place: &Place, run: &str) -> u64 {
     let steps = |e: &Event| {
-        if let EventKind::DistillStep { step, .. } = e.what {
-            Some(step)
+        if let EventKind::DistillStep(step) = &e.what {
+            Some(step.step)
         } else {
             None
         }

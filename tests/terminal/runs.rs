@@ -4,7 +4,7 @@ use crate::place::{self, Background, Outcome, Place, last_step};
 use crate::screen::{DOWN, ENTER, ESC, LEFT, RIGHT, Terminal, cpu_ticks};
 use crate::{LONG, app, change, drawn, shell, step_shown};
 use astill_core::run::RunDir;
-use astill_core::run::event::{CommandStatus, EventKind};
+use astill_core::run::event::{CommandStatus, EventKind, RunStarted};
 use std::time::Duration;
 
 #[test]
@@ -85,8 +85,8 @@ fn pauses_and_rests(place: &Place, terminal: &mut Terminal) -> Outcome {
     terminal.shows(&["paused"])?;
     let stands = last_step(place, "r");
     let started = place.events("r")?.into_iter().find_map(|e| {
-        if let EventKind::RunStarted { process, .. } = e.what {
-            Some(process)
+        if let EventKind::RunStarted(started) = &e.what {
+            Some(started.process)
         } else {
             None
         }
@@ -120,13 +120,9 @@ fn changes_a_setting(place: &Place, terminal: &mut Terminal) -> Outcome {
         .into_iter()
         .rev()
         .find_map(|e| match e.what {
-            EventKind::Command {
-                command,
-                status,
-                from,
-                to,
-                ..
-            } if command.contains("lr_images") => Some((status, from, to)),
+            EventKind::Command(c) if c.command.to_string().contains("lr_images") => {
+                Some((c.answer.status, c.answer.from, c.answer.to))
+            }
             _ => None,
         });
     assert_eq!(
@@ -276,18 +272,14 @@ fn a_run_goes_back_to_a_chosen_checkpoint_and_gets_a_new_engine() -> Outcome {
     terminal.press(ENTER)?;
     terminal.shows(&[&format!("to {checkpoint}?")])?;
     terminal.press("y")?;
-    let back = engine.wait_for(
-        "the way back",
-        0,
-        |w| matches!(w, EventKind::Command { command, .. } if command.starts_with("roll_back")),
-    )?;
-    assert!(
-        matches!(back.what, EventKind::Command { status: CommandStatus::Accepted, to: Some(to), .. } if to == checkpoint)
-    );
+    let back = engine.wait_for("the way back", 0, |w| {
+        matches!(w, EventKind::RolledBack { .. })
+    })?;
+    assert!(matches!(back.what, EventKind::RolledBack { to, .. } if to == checkpoint));
     engine.wait_for(
         "the next step once more",
         back.seq,
-        |w| matches!(w, EventKind::DistillStep { step, .. } if *step == checkpoint + 1),
+        |w| matches!(w, EventKind::DistillStep(s) if s.step == checkpoint + 1),
     )?;
 
     terminal.press("x")?;
@@ -312,7 +304,7 @@ fn a_run_whose_engine_may_be_elsewhere_is_resumed_only_after_a_question() -> Out
         matches!(w, EventKind::RunStarted { .. })
     })?;
     engine.wait_for("a step", 0, |w| matches!(w, EventKind::DistillStep { .. }))?;
-    let EventKind::RunStarted { process, .. } = begun.what else {
+    let EventKind::RunStarted(RunStarted { process, .. }) = begun.what else {
         return Err("another event".into());
     };
     assert!(

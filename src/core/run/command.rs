@@ -1,7 +1,6 @@
-//! What can be asked of a running engine, and what it answers. On the socket both are a JSON object
-//! a line.
+//! The commands that a running engine takes, and its answers. On the socket both are JSON objects,
+//! one per line.
 
-use super::event::CommandStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -9,7 +8,7 @@ use std::fmt;
 /// The longest line that an engine reads from a socket, in bytes.
 pub const LONGEST_LINE: usize = 4096;
 
-/// Something to ask of an engine. It takes effect between two steps (of distillation, of an
+/// A command to a running engine. It takes effect between two steps (of distillation, of an
 /// expert's epoch, of an evaluation).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
@@ -20,7 +19,7 @@ pub enum Command {
     Checkpoint,
     /// Evaluate the images as they are now.
     Evaluate,
-    /// Write a checkpoint and end. `reason` says who asks, for the record.
+    /// Write a checkpoint and end. `reason` says who requested it, for the record.
     Stop {
         reason: String,
     },
@@ -35,7 +34,8 @@ pub enum Command {
 }
 
 impl Command {
-    /// The command's name, as `astill send` takes it and events hold it.
+    /// The command's name, as the socket and the events spell it.
+    #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Pause => "pause",
@@ -59,8 +59,23 @@ impl fmt::Display for Command {
     }
 }
 
-/// An engine's answer: accepted, or rejected with a reason. `from` and `to` are the old and the new
-/// value of what changes.
+/// Whether an engine accepted a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandStatus {
+    Accepted,
+    Rejected,
+}
+
+impl fmt::Display for CommandStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// An engine's answer to a command. Accepted: it takes effect; a `reason` says why that may take a
+/// while. Rejected: nothing changes, and `reason` says why. `from` and `to` are the old and the new
+/// value of what changes, if a value does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     pub status: CommandStatus,
@@ -99,23 +114,28 @@ impl Answer {
         }
     }
 
+    #[must_use]
     pub fn is_accepted(&self) -> bool {
         self.status == CommandStatus::Accepted
+    }
+
+    /// ": 100 → 30"; empty where no value changes.
+    #[must_use]
+    pub fn change(&self) -> String {
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => format!(": {from} → {to}"),
+            (None, Some(to)) => format!(": {to}"),
+            _ => String::new(),
+        }
     }
 }
 
 /// "accepted: 100 → 30", "rejected: it is paused already".
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_accepted() {
-            "accepted"
-        } else {
-            "rejected"
-        })?;
-        match (&self.reason, &self.from, &self.to) {
-            (Some(reason), ..) => write!(f, ": {reason}"),
-            (None, Some(from), Some(to)) => write!(f, ": {from} → {to}"),
-            _ => Ok(()),
+        match &self.reason {
+            Some(reason) => write!(f, "{}: {reason}", self.status),
+            None => write!(f, "{}{}", self.status, self.change()),
         }
     }
 }

@@ -1,12 +1,10 @@
-//! What the events of a run say to whoever goes on with it.
+//! What a resumed run needs to know from its events.
 
-use super::event::{Event, EventKind, Status};
-use crate::run::event::LONGEST_LINE;
+use super::event::{Event, EventKind, LONGEST_LINE, RunFinished, RunOutcome};
 use crate::{Error, Result, files::untrusted};
 use std::path::{Path, PathBuf};
 
-/// How a run was first started, and how it ended if it did: what a resumed run needs to know from
-/// its events.
+/// How a run was first started, and how it ended if it did.
 #[derive(Debug, Default)]
 pub struct History {
     /// Device and intra-op threads of the first engine.
@@ -21,7 +19,7 @@ pub struct History {
 }
 
 impl History {
-    /// Reads `events.jsonl`; lines that are not events are passed over.
+    /// Reads `events.jsonl`; lines that are not events are skipped.
     pub fn read(events: &Path) -> Result<Self> {
         let file = untrusted::open(events).map_err(Error::io("open", events))?;
         let mut history = Self::default();
@@ -31,22 +29,17 @@ impl History {
             };
             history.done = None;
             match event.what {
-                EventKind::RunStarted {
-                    device,
-                    threads,
-                    profile,
-                    data,
-                    folder,
-                    ..
-                } if history.device.is_none() => {
-                    (history.device, history.threads, history.profile) =
-                        (Some(device), Some(threads), Some(profile));
-                    (history.data, history.folder) = (Some(data.into()), Some(folder.into()));
+                EventKind::RunStarted(started) if history.device.is_none() => {
+                    history.device = Some(started.device);
+                    history.threads = Some(started.threads);
+                    history.profile = Some(started.profile);
+                    history.data = Some(started.data.into());
+                    history.folder = Some(started.folder.into());
                 }
-                EventKind::RunFinished {
-                    status: Status::Done,
+                EventKind::RunFinished(RunFinished {
+                    status: RunOutcome::Done,
                     ..
-                } => history.done = Some(event.what),
+                }) => history.done = Some(event.what),
                 _ => {}
             }
         };

@@ -1,7 +1,9 @@
 //! The runs in a folder, and how each stands: from the beginning and the end of its events,
 //! whatever their number.
 
-use super::event::{CommandStatus, Event, EventKind, ImageSet, Phase, Split, Status};
+use super::command::Command;
+use super::event::{EvalSplit, Event, EventKind, ImageSet, Phase, RunOutcome};
+use super::pace::Pace;
 use super::{EngineAt, RunDir};
 use crate::{Error, Result, files::untrusted};
 use serde::Serialize;
@@ -9,7 +11,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// So many bytes at the end of the events are read; an event takes some hundreds.
+/// The bytes at the end of the events that are read; an event takes some hundreds.
 const TAIL: u64 = 1 << 16;
 /// The longest first line that is read.
 const HEAD: u64 = 1 << 16;
@@ -20,15 +22,15 @@ const HEAD: u64 = 1 << 16;
 pub enum RunState {
     Running,
     Paused,
-    /// Something cannot be written, a full disk say; it goes on by itself once that can be.
+    /// Something cannot be written, a full disk say; it continues by itself once that can be.
     Waiting,
     /// Stopped on request, after a checkpoint.
     Stopped,
     Done,
     Failed,
-    /// Its engine is gone without a word; it can be resumed like a stopped one.
+    /// Its engine exited without reporting its end; it can be resumed like a stopped one.
     Dead,
-    /// Its latest engine was on another machine and has not said that it ended.
+    /// Its latest engine was on another machine and has not reported its end.
     Elsewhere,
 }
 
@@ -53,7 +55,8 @@ pub struct RunSummary {
 }
 
 impl RunState {
-    /// The word for it.
+    /// Its name.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -67,7 +70,8 @@ impl RunState {
         }
     }
 
-    /// Whether an engine is at work on it.
+    /// Whether an engine is running.
+    #[must_use]
     pub fn has_engine(self) -> bool {
         matches!(self, Self::Running | Self::Paused | Self::Waiting)
     }
@@ -107,50 +111,36 @@ pub fn summary(run: RunDir) -> RunSummary {
     let engine = summary.run.engine();
     let (first, last) = ends_of(&summary.run.events()).unwrap_or_default();
     let (mut paused, mut waiting, mut ended) = (false, false, None);
+    let mut pace = Pace::default();
     for event in first.into_iter().chain(last) {
+        pace.apply(&event);
         if summary.started.is_empty() {
             summary.started.clone_from(&event.time);
         }
         match event.what {
-            EventKind::RunStarted {
-                profile,
-                step,
-                iterations,
-                ..
-            } => {
-                (summary.profile, summary.step, summary.iterations) = (profile, step, iterations);
+            EventKind::RunStarted(started) => {
+                summary.profile = started.profile;
                 (paused, waiting, ended) = (false, false, None);
             }
             EventKind::Phase { name } => summary.phase = Some(name),
-            EventKind::ExpertEpoch { .. } => summary.phase = Some(Phase::Experts),
-            EventKind::DistillStep { step, .. } => {
-                (summary.step, summary.phase) = (step, Some(Phase::Distill))
+            EventKind::ExpertEpoch(_) => summary.phase = Some(Phase::Experts),
+            EventKind::DistillStep(_) => summary.phase = Some(Phase::Distill),
+            EventKind::Evaluation(evaluation)
+                if evaluation.labels == ImageSet::Distilled
+                    && evaluation.split == EvalSplit::Test =>
+            {
+                summary.accuracy = Some(evaluation.mean);
             }
-            EventKind::Evaluation {
-                labels: ImageSet::Distilled,
-                split: Split::Test,
-                mean,
-                ..
-            } => summary.accuracy = Some(mean),
-            EventKind::Command {
-                command,
-                status: CommandStatus::Accepted,
-                to,
-                ..
-            } => match command.as_str() {
-                "pause" => paused = true,
-                "resume" => paused = false,
-                c if c.starts_with("roll_back") => {
-                    summary.step = to.and_then(|v| v.as_u64()).unwrap_or(summary.step)
-                }
+            EventKind::Command(answered) if answered.is_accepted() => match answered.command {
+                Command::Pause => paused = true,
+                Command::Resume => paused = false,
                 _ => {}
             },
             EventKind::Waiting { reason } => waiting = reason.is_some(),
-            EventKind::RunFinished {
-                status, results, ..
-            } => {
-                ended = Some(status);
-                summary.accuracy = results
+            EventKind::RunFinished(finished) => {
+                ended = Some(finished.status);
+                summary.accuracy = finished
+                    .results
                     .iter()
                     .find(|r| r.labels == ImageSet::Distilled)
                     .map(|r| r.mean)
@@ -159,13 +149,14 @@ pub fn summary(run: RunDir) -> RunSummary {
             _ => {}
         }
     }
+    (summary.step, summary.iterations) = (pace.step(), pace.iterations());
     summary.state = match (ended, &engine) {
-        (Some(Status::Done), _) => RunState::Done,
+        (Some(RunOutcome::Done), _) => RunState::Done,
         (_, EngineAt::Here | EngineAt::Host(_)) if waiting => RunState::Waiting,
         (_, EngineAt::Here | EngineAt::Host(_)) if paused => RunState::Paused,
         (_, EngineAt::Here | EngineAt::Host(_)) => RunState::Running,
-        (Some(Status::Stopped), _) => RunState::Stopped,
-        (Some(Status::Failed), _) => RunState::Failed,
+        (Some(RunOutcome::Stopped), _) => RunState::Stopped,
+        (Some(RunOutcome::Failed), _) => RunState::Failed,
         (None, EngineAt::MaybeRemote(_)) => RunState::Elsewhere,
         (None, EngineAt::Nowhere) => RunState::Dead,
     };

@@ -2,7 +2,7 @@
 
 use crate::tensor_file::{self, TensorFile};
 use astill_core::run::checkpoints::{file_name, files};
-use astill_core::run::event::{Headline, ImageSet, Split};
+use astill_core::run::event::{EvalSplit, Headline, ImageSet};
 use astill_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -77,7 +77,7 @@ pub struct Measured {
     pub step: u64,
     pub network: String,
     pub labels: ImageSet,
-    pub split: Split,
+    pub split: EvalSplit,
     pub mean: f64,
 }
 

@@ -6,7 +6,7 @@ use crate::progress::{Progress, Watch};
 use astill_core::profile::{self, Profile};
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edit, Edits, Moment, key_of};
-use astill_core::run::event::{CommandStatus, EventKind};
+use astill_core::run::event::{CommandAnswered, EventKind};
 use astill_core::run::{RunDir, checkpoints};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -213,17 +213,12 @@ impl Control {
         }
         self.warn(problem)?;
         self.paused = true;
-        let (command, reason) = (
-            Command::Pause.to_string(),
-            Some("the run paused by itself".into()),
-        );
-        self.record(EventKind::Command {
-            command,
-            status: CommandStatus::Accepted,
-            reason,
-            from: None,
-            to: None,
-        })
+        let answer = Answer {
+            reason: Some("the run paused by itself".into()),
+            ..Answer::accepted()
+        };
+        let paused = CommandAnswered::new(Command::Pause, answer);
+        self.record(EventKind::Command(paused))
     }
 
     /// Says where the run is now.
@@ -323,25 +318,8 @@ impl Control {
                 .unwrap_or_else(|error| Answer::rejected(error.to_string())),
         };
         if !repeated && !is_too_much {
-            let Answer {
-                status,
-                reason,
-                from,
-                to,
-            } = answer.clone();
-            let reason = match &request.command {
-                Command::Stop { reason } if status == CommandStatus::Accepted => {
-                    Some(reason.clone())
-                }
-                _ => reason,
-            };
-            self.recorder.take(EventKind::Command {
-                command: request.command.to_string(),
-                status,
-                reason,
-                from,
-                to,
-            })?;
+            let answered = CommandAnswered::new(request.command, answer.clone());
+            self.recorder.take(EventKind::Command(answered))?;
             // before the answer, where it can be; but the answer must not wait for the disk
             let _ = self.recorder.flush();
         }

@@ -15,7 +15,7 @@ use crate::network::ConvNet;
 use astill_core::Result;
 use astill_core::profile::Distill;
 use astill_core::run::edits::{Moment, key_of};
-use astill_core::run::event::{EventKind, ImageSet, Perturbation, Split};
+use astill_core::run::event::{DistillStep, EvalSplit, EventKind, ImageSet, Perturbation};
 use astill_core::run::{RunDir, checkpoints};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
@@ -158,12 +158,12 @@ impl Distillation<'_> {
     /// Goes back to the checkpoint of `step`; if that cannot be read any more, the run stays where
     /// it is and says so. Settings stay as they are now.
     fn roll_back(&self, step: u64, state: &mut State, control: &mut Control) -> Result<()> {
+        let from = state.numbers.step;
         *state = match State::load_step(self.run.path(), step, self.device) {
             Ok(state) => state,
             Err(error) => {
                 return control.warn(format!(
-                    "the run stays at step {}, it cannot go back: {error}",
-                    state.numbers.step
+                    "the run stays at step {from}, it cannot go back: {error}"
                 ));
             }
         };
@@ -171,6 +171,7 @@ impl Distillation<'_> {
         // still there
         control.move_edits_back_to(step)?;
         control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))?;
+        control.record(EventKind::RolledBack { from, to: step })?;
         self.samples(state, control)
     }
 
@@ -266,7 +267,7 @@ impl Distillation<'_> {
                 state.numbers.step, outcome.matching_loss
             ))?;
         }
-        control.record(EventKind::DistillStep {
+        control.record(EventKind::DistillStep(DistillStep {
             step: state.numbers.step,
             expert: draw.expert,
             start_epoch: draw.start_epoch as u64,
@@ -283,7 +284,7 @@ impl Distillation<'_> {
             alignment: outcome.alignment,
             image_gradient: outcome.image_gradient,
             seconds: begin.elapsed().as_secs_f64(),
-        })?;
+        }))?;
         Ok(finite.then_some(outcome.matching_loss))
     }
 
@@ -343,7 +344,7 @@ impl Distillation<'_> {
                 step,
                 network: network(),
                 labels: ImageSet::Distilled,
-                split: Split::Test,
+                split: EvalSplit::Test,
                 mean: test,
             });
             let validation =
@@ -353,7 +354,7 @@ impl Distillation<'_> {
                     step,
                     network: network(),
                     labels: ImageSet::Distilled,
-                    split: Split::Validation,
+                    split: EvalSplit::Validation,
                     mean,
                 });
             }

@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::distill::{TrainingSet, evaluate};
 use crate::network::ConvNet;
 use astill_core::Result;
-use astill_core::run::event::{EventKind, ImageSet, Split};
+use astill_core::run::event::{EvalSplit, Evaluation, EventKind, ImageSet};
 use std::time::Duration;
 
 /// What an evaluation needs besides the images.
@@ -79,13 +79,13 @@ impl Evaluator<'_> {
             )?);
         }
         for (split, values) in [
-            (Split::Validation, &accuracies.validation),
-            (Split::Test, &accuracies.test),
+            (EvalSplit::Validation, &accuracies.validation),
+            (EvalSplit::Test, &accuracies.test),
         ] {
             if !values.is_empty() {
                 let (mean, std) = evaluate::mean_std(values);
                 let (network, values) = (self.network.to_string(), values.clone());
-                control.record(EventKind::Evaluation {
+                control.record(EventKind::Evaluation(Evaluation {
                     step,
                     network,
                     labels,
@@ -93,7 +93,7 @@ impl Evaluator<'_> {
                     mean,
                     std,
                     values,
-                })?;
+                }))?;
             }
         }
         Ok(accuracies)

@@ -9,7 +9,7 @@ use crate::network::ConvNet;
 use astill_core::EpochRecord;
 use astill_core::profile::{Expert as Settings, Profile};
 use astill_core::run::edits::Moment;
-use astill_core::run::event::EventKind;
+use astill_core::run::event::{EventKind, ExpertEpoch, ExpertFound};
 use astill_core::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -138,11 +138,11 @@ impl Training<'_> {
             if !trained_here {
                 here.store.tidy(index, here.lock.as_ref());
                 let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
-                control.record(EventKind::ExpertFound {
+                control.record(EventKind::ExpertFound(ExpertFound {
                     expert: index,
                     store,
                     epochs,
-                })?;
+                }))?;
             }
             experts.push(expert);
             slot = Some(here);
@@ -371,12 +371,12 @@ impl Training<'_> {
                 recipe.gradient_penalty
             )));
         }
-        control.record(EventKind::ExpertEpoch {
+        control.record(EventKind::ExpertEpoch(ExpertEpoch {
             expert: index,
             epoch: epoch as u64,
             record,
             seconds,
-        })?;
+        }))?;
         Ok(record)
     }
 }

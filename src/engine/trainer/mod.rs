@@ -27,7 +27,10 @@ use crate::network::ConvNet;
 use crate::{random, tensor_file};
 use astill_core::profile::{EvalNetwork, Profile};
 use astill_core::run::edits::Moment;
-use astill_core::run::event::{EventKind, Headline, ImageSet, Phase, Split, Status};
+use astill_core::run::event::{
+    DatasetLoaded, EvalSplit, EventKind, Headline, ImageSet, Phase, RunFinished, RunOutcome,
+    RunStarted,
+};
 use astill_core::run::{RunDir, checkpoints};
 use astill_core::{Error, Result};
 use serde_json::json;
@@ -119,7 +122,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     device::allow_tf32(plan.profile.network.tf32);
     let (saved, damaged) = State::load(plan.run.path(), plan.device)?;
     let profile = &plan.profile;
-    control.record(EventKind::RunStarted {
+    control.record(EventKind::RunStarted(RunStarted {
         run: plan.run.name(),
         profile: plan.profile_name.clone(),
         seed: profile.seed,
@@ -134,7 +137,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
             .profile_at(Moment::Step(u64::MAX))?
             .distill
             .iterations as u64,
-    })?;
+    }))?;
     if let Some(state) = &saved {
         control.resume_at(state.numbers.step);
     }
@@ -257,8 +260,8 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     headlines(&dataset, &distillation, &mut state, control)?;
     let paper_style_max = paper_style_max(&state.numbers);
     let file = save_distilled(plan, &dataset, &labels, &state, paper_style_max, control)?;
-    control.record(EventKind::RunFinished {
-        status: Status::Done,
+    control.record(EventKind::RunFinished(RunFinished {
+        status: RunOutcome::Done,
         reason: None,
         best_step: state.numbers.best.as_ref().map(|b| b.step),
         best_validation: state.numbers.best.as_ref().and_then(|b| b.validation),
@@ -266,7 +269,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         paper_style_max,
         file: Some(file),
         seconds: begin.elapsed().as_secs_f64(),
-    })
+    }))
 }
 
 fn phase(name: Phase, stage: Stage, control: &mut Control) -> Result<()> {
@@ -300,14 +303,14 @@ fn load(plan: &Plan, control: &mut Control) -> Result<Dataset> {
             "dataset.unreadable=skip",
         )?;
     }
-    control.record(EventKind::Dataset {
+    control.record(EventKind::Dataset(DatasetLoaded {
         classes: dataset.classes.clone(),
         train: dataset.train.len() as u64,
         validation: dataset.validation.len() as u64,
         test: dataset.test.len() as u64,
         size: dataset.size,
         normalisation: normalisation_name(&dataset.normalisation).into(),
-    })?;
+    }))?;
     distillation::memory(control)?;
     Ok(dataset)
 }
@@ -489,7 +492,7 @@ fn paper_style_max(numbers: &Numbers) -> Option<f64> {
     let test = numbers
         .evaluations
         .iter()
-        .filter(|m| m.labels == ImageSet::Distilled && m.split == Split::Test);
+        .filter(|m| m.labels == ImageSet::Distilled && m.split == EvalSplit::Test);
     test.map(|m| m.mean).max_by(f64::total_cmp)
 }
 

@@ -1,7 +1,8 @@
-//! The engine's voice: every event goes to `events.jsonl`, a line for people to `run.log`, and to
-//! whoever listens in this process.
+//! Records what happens: every event goes to `events.jsonl`, a line for people to `run.log`, and to
+//! the listener in this process.
 
 use astill_core::run::RunDir;
+use astill_core::run::describe::line;
 use astill_core::run::event::{Event, EventKind, LONGEST_LINE};
 use astill_core::{Error, Result, files::untrusted};
 use crossbeam_channel::Sender;
@@ -25,7 +26,7 @@ pub struct Recorder {
     length: u64,
     /// Whether more may be in it, because writing failed.
     torn: bool,
-    /// Lines that are still to be written.
+    /// Lines that have not been written yet.
     unwritten: VecDeque<Vec<u8>>,
     next: u64,
     last_progress: Option<Instant>,
@@ -33,8 +34,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Goes on after the events that are there already. A torn last line, as a killed engine leaves
-    /// it, is cut off.
+    /// Continues after the events that are there already. A torn last line, as a killed engine
+    /// leaves it, is cut off.
     pub fn open(run: &RunDir, listener: Sender<Event>) -> Result<Self> {
         let events_path = run.events();
         let events = append(&events_path)?;
@@ -71,17 +72,17 @@ impl Recorder {
             time: now(),
             what,
         };
-        let mut line = serde_json::to_vec(&event)
+        let mut json = serde_json::to_vec(&event)
             .map_err(|e| Error::file(&self.events_path, e.to_string()))?;
-        line.push(b'\n');
-        self.unwritten.push_back(line);
+        json.push(b'\n');
+        self.unwritten.push_back(json);
         self.next = self.next.saturating_add(1);
         let is_progress = matches!(event.what, EventKind::Progress { .. });
-        if let Some(text) = astill_core::run::text::line(&event.what).filter(|_| !is_progress) {
+        if let Some(text) = line(&event.what).filter(|_| !is_progress) {
             // the log is for people; losing a line of it must not end a run
             let _ = writeln!(self.log, "{} {text}", event.time);
         }
-        // nobody listening is fine
+        // there need not be a listener
         let _ = self.listener.send(event);
         Ok(())
     }
@@ -107,7 +108,7 @@ impl Recorder {
 
     fn append(&mut self, line: &[u8]) -> std::io::Result<()> {
         if self.events.metadata().is_ok_and(|m| m.nlink() == 0) {
-            // somebody removed it: what is written there is lost
+            // it was removed: what is written there is lost
             self.events = untrusted::open_own(
                 &self.events_path,
                 OpenOptions::new().create(true).append(true),
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbering_goes_on_and_a_torn_line_is_cut_off() -> Result<()> {
+    fn numbering_continues_and_a_torn_line_is_cut_off() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let run = RunDir::create(runs.path(), "p", None)?;
         let (tx, rx) = crossbeam_channel::unbounded();
@@ -183,7 +184,7 @@ mod tests {
             .write_all(br#"{"seq":2,"ti"#)
             .map_err(Error::io("write", run.events()))?;
         record(&mut Recorder::open(&run, tx.clone())?, "c")?;
-        // a file that was removed is begun again, with the numbers that follow
+        // a file that was removed is started again, with the numbers that follow
         let mut recorder = Recorder::open(&run, tx)?;
         std::fs::remove_file(run.events()).map_err(Error::io("remove", run.events()))?;
         record(&mut recorder, "d")?;

@@ -5,7 +5,7 @@ use super::control::{Control, Request};
 use super::recorder::Recorder;
 use astill_core::files::atomic::remove_left_over;
 use astill_core::run;
-use astill_core::run::event::{Event, EventKind, Status};
+use astill_core::run::event::{Event, EventKind, RunFinished, RunOutcome};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -97,20 +97,14 @@ fn run_to_end(plan: Plan, mut control: Control) -> Result<()> {
         Err(error) => error,
     };
     let (status, reason) = match &error {
-        Error::Interrupted => (Status::Stopped, control.stop_reason()),
-        other => (Status::Failed, other.to_string()),
+        Error::Interrupted => (RunOutcome::Stopped, control.stop_reason()),
+        other => (RunOutcome::Failed, other.to_string()),
     };
-    let finished = EventKind::RunFinished {
-        status,
-        reason: Some(reason),
-        best_step: None,
-        best_validation: None,
-        results: Vec::new(),
-        paper_style_max: None,
-        file: None,
-        seconds: begin.elapsed().as_secs_f64(),
-    };
-    let recorded = control.record(finished).and_then(|()| control.flush());
+    let seconds = begin.elapsed().as_secs_f64();
+    let finished = RunFinished::without_result(status, reason, seconds);
+    let recorded = control
+        .record(EventKind::RunFinished(finished))
+        .and_then(|()| control.flush());
     Err(match (error, recorded) {
         (Error::Interrupted, Err(problem)) => {
             let problem = format!(

@@ -1,5 +1,7 @@
 //! The vertical axis: from values to heights, and the labels beside it.
 
+use astill_core::text::{DIGITS, number, significant};
+
 /// A linear or logarithmic axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
@@ -86,48 +88,10 @@ fn round_step(at_least: f64) -> f64 {
         .unwrap_or(10. * power)
 }
 
-/// A multiple of `every` with just the decimals that it needs.
+/// A multiple of `every`, spelled like any number, with the digits that tell it from its neighbours.
 fn label(value: f64, every: f64) -> String {
-    let decimals = (-every.log10().floor()).max(0.) as usize;
-    if decimals > 4 || value.abs() >= 1e6 {
-        short_exponent(format!("{value:.1e}"))
-    } else {
-        format!("{value:.decimals$}")
-    }
-}
-
-/// A value in a few characters: four digits that count, an exponent where it is very large or
-/// small.
-pub fn number(value: f64) -> String {
-    let size = value.abs();
-    if value.is_nan() {
-        "nan".into()
-    } else if value.is_infinite() {
-        if value > 0. { "inf" } else { "-inf" }.into()
-    } else if size == 0. {
-        "0".into()
-    } else if !(1e-3..1e6).contains(&size) {
-        short_exponent(format!("{value:.3e}"))
-    } else {
-        let decimals = (3. - size.log10().floor()).clamp(0., 6.) as usize;
-        without_zeros(&format!("{value:.decimals$}"))
-    }
-}
-
-fn short_exponent(text: String) -> String {
-    match text.split_once('e') {
-        Some((digits, exponent)) => format!("{}e{exponent}", without_zeros(digits)),
-        None => text,
-    }
-}
-
-fn without_zeros(digits: &str) -> String {
-    let digits = if digits.contains('.') {
-        digits.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        digits
-    };
-    digits.to_string()
+    let digits = (value.abs() / every).max(1.).log10().ceil() as usize + 1;
+    significant(value, digits.max(DIGITS))
 }
 
 /// A step, or a fraction of one where the window is narrow.
@@ -184,29 +148,5 @@ mod tests {
         );
         let flat = Scale::new((7., 7.), false);
         assert!((flat.height(7.) - 0.5).abs() < 1e-9);
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let shown: Vec<String> = [
-            0.,
-            1.,
-            0.5,
-            12.3456,
-            98765.,
-            1.5e7,
-            1.234e-5,
-            -0.25,
-            f64::NAN,
-            f64::NEG_INFINITY,
-        ]
-        .map(number)
-        .to_vec();
-        assert_eq!(
-            shown,
-            [
-                "0", "1", "0.5", "12.35", "98765", "1.5e7", "1.234e-5", "-0.25", "nan", "-inf"
-            ]
-        );
     }
 }

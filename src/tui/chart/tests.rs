@@ -108,7 +108,7 @@ fn only_nan_is_only_marks() {
             6,
         ));
         assert!(
-            shown.contains('!') && shown.contains("total nan"),
+            shown.contains('!') && shown.contains("total NaN"),
             "{shown}"
         );
         assert!(

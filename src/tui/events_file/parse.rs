@@ -1,21 +1,18 @@
 //! Lines to events, many at a time.
 //!
 //! Serde reads an internally tagged enum by way of a tree of values. Nearly all lines of a long run
-//! are distillation steps: these go straight into their fields, everything else the general way.
+//! are distillation steps: these go straight into the fields of their struct, everything else the
+//! general way.
 
-use astill_core::json::{real, reals};
-use astill_core::run::event::{Event, EventKind, Perturbation};
+use astill_core::run::event::{DistillStep, Event, EventKind};
 use rayon::prelude::*;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
 
 /// Pieces smaller than this are not worth another thread.
 const PIECE: usize = 256 << 10;
-
-/// What a line of this kind has in it, whatever stands before.
-const STEP: &[u8] = br#""kind":"distill_step""#;
-
-/// The kind is the third key, after a number and a time.
-const WHERE_KIND_IS: usize = 96;
 
 /// The events of whole lines, in order, and how many lines were none.
 pub fn lines(bytes: &[u8]) -> (Vec<Event>, u64) {
@@ -64,81 +61,49 @@ fn piece(bytes: &[u8]) -> (Vec<Event>, u64) {
 }
 
 fn event(line: &[u8]) -> Option<Event> {
-    let start = &line[..line.len().min(WHERE_KIND_IS)];
-    if start.windows(STEP.len()).any(|w| w == STEP)
-        && let Ok(step) = serde_json::from_slice::<Step>(line)
-    {
-        return Some(step.into());
+    let step = serde_json::from_slice::<StepLine>(line).ok();
+    step.map(|line| line.0)
+        .or_else(|| serde_json::from_slice(line).ok())
+}
+
+/// A line that begins with the keys `seq`, `time` and `kind`, as engines write it, of the kind
+/// `distill_step`. Any other line is refused at its first keys.
+struct StepLine(Event);
+
+impl<'de> Deserialize<'de> for StepLine {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(StepVisitor)
     }
-    serde_json::from_slice(line).ok()
 }
 
-/// A line of kind `distill_step`, field by field; [`EventKind::DistillStep`] says what they mean.
-#[derive(Deserialize)]
-struct Step {
-    seq: u64,
-    time: String,
-    step: u64,
-    expert: u64,
-    start_epoch: u64,
-    #[serde(deserialize_with = "real")]
-    matching_loss: f64,
-    #[serde(deserialize_with = "real")]
-    final_ratio: f64,
-    #[serde(deserialize_with = "reals")]
-    intermediate: Vec<f64>,
-    #[serde(deserialize_with = "real")]
-    student_lr: f64,
-    #[serde(deserialize_with = "real")]
-    balance_factor: f64,
-    perturbation: Perturbation,
-    #[serde(deserialize_with = "real")]
-    reach: f64,
-    #[serde(deserialize_with = "real")]
-    alignment: f64,
-    #[serde(deserialize_with = "real")]
-    image_gradient: f64,
-    seconds: f64,
+struct StepVisitor;
+
+impl<'de> Visitor<'de> for StepVisitor {
+    type Value = StepLine;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event of the kind distill_step")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StepLine, A::Error> {
+        let seq = value(&mut map, "seq")?;
+        let time = value(&mut map, "time")?;
+        if value::<&str, A>(&mut map, "kind")? != "distill_step" {
+            return Err(A::Error::custom("another kind"));
+        }
+        let step = DistillStep::deserialize(MapAccessDeserializer::new(map))?;
+        let what = EventKind::DistillStep(step);
+        Ok(StepLine(Event { seq, time, what }))
+    }
 }
 
-impl From<Step> for Event {
-    fn from(line: Step) -> Self {
-        let Step {
-            seq,
-            time,
-            step,
-            expert,
-            start_epoch,
-            matching_loss,
-            final_ratio,
-            intermediate,
-            student_lr,
-            ..
-        } = line;
-        let Step {
-            balance_factor,
-            perturbation,
-            reach,
-            alignment,
-            image_gradient,
-            seconds,
-            ..
-        } = line;
-        let what = EventKind::DistillStep {
-            step,
-            expert,
-            start_epoch,
-            matching_loss,
-            final_ratio,
-            intermediate,
-            student_lr,
-            balance_factor,
-            perturbation,
-            reach,
-            alignment,
-            image_gradient,
-            seconds,
-        };
-        Self { seq, time, what }
+/// The value of the next key, which must be this one.
+fn value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+    map: &mut A,
+    key: &str,
+) -> Result<T, A::Error> {
+    match map.next_key::<&str>()? {
+        Some(found) if found == key => map.next_value(),
+        _ => Err(A::Error::custom("another key")),
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use astill_core::run::event::{EventKind, Perturbation, Phase};
+use astill_core::run::event::{DistillStep, EventKind, Perturbation, Phase};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 const PLENTY: usize = 1 << 20;
 
 fn step(seq: u64) -> Event {
-    let what = EventKind::DistillStep {
+    let what = EventKind::DistillStep(DistillStep {
         step: seq,
         expert: 3,
         start_epoch: 7,
@@ -29,7 +29,7 @@ fn step(seq: u64) -> Event {
         alignment: -0.2,
         image_gradient: 1e-7,
         seconds: 0.25,
-    };
+    });
     Event {
         seq,
         time: "2026-01-01T00:00:00.000Z".into(),
@@ -95,6 +95,19 @@ fn the_fast_way_reads_what_the_general_way_reads() {
     let read = EventsFile::open(&path).poll(PLENTY).expect("reads");
     // NaN is unequal to itself, so the text decides
     assert_eq!(read.iter().map(line).collect::<String>(), line(&step(3)));
+}
+
+#[test]
+fn keys_in_another_order_are_read_the_general_way() {
+    let (_folder, path) = folder();
+    let mut value = serde_json::to_value(step(4)).expect("serialises");
+    let kind = value["kind"].take();
+    let keys = value.as_object_mut().expect("an object");
+    keys.shift_remove("kind");
+    keys.insert("kind".into(), kind);
+    append(&path, &format!("{value}\n"));
+    let read = EventsFile::open(&path).poll(PLENTY).expect("reads");
+    assert_eq!(read.iter().map(line).collect::<String>(), line(&step(4)));
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The log of a run: what its events say in words, as far back as it is worth.
+//! The log of a run: its events as sentences, as far back as they are worth keeping.
 
 use crate::tui::text::clean;
-use astill_core::run::event::{Event, EventKind, Perturbation, Status};
-use astill_core::run::text;
+use astill_core::run::describe::line;
+use astill_core::run::event::{DistillStep, Event, EventKind, RunFinished, RunOutcome};
 use std::collections::VecDeque;
 
 /// Lines that are kept, besides those of distillation steps, of which the latest are kept apart: a
@@ -34,71 +34,45 @@ pub struct LogLine {
 
 /// The lines.
 #[derive(Debug, Default)]
-pub struct Log {
+pub struct EventLog {
     lines: VecDeque<LogLine>,
-    steps: VecDeque<StepLine>,
+    steps: VecDeque<LoggedStep>,
 }
 
-/// A line that is written only when somebody looks at it.
+/// A line that is put into words only when it is shown.
 #[derive(Debug)]
-struct StepLine {
+struct LoggedStep {
     seq: u64,
     time: String,
-    step: u64,
-    matching_loss: f64,
-    student_lr: f64,
-    reach: f64,
-    alignment: f64,
-    seconds: f64,
+    step: DistillStep,
 }
 
-impl Log {
-    /// Takes what an event has to say.
+impl EventLog {
+    /// Takes the next event.
     pub fn push(&mut self, event: &Event) {
         let (seq, time) = (event.seq, event.time.clone());
         let weight = match &event.what {
-            EventKind::DistillStep {
-                step,
-                matching_loss,
-                student_lr,
-                reach,
-                alignment,
-                seconds,
-                ..
-            } => {
+            EventKind::DistillStep(step) => {
                 if self.steps.len() == STEP_LINES {
                     self.steps.pop_front();
                 }
-                let (step, matching_loss, student_lr) = (*step, *matching_loss, *student_lr);
-                let (reach, alignment, seconds) = (*reach, *alignment, *seconds);
-                return self.steps.push_back(StepLine {
-                    seq,
-                    time,
-                    step,
-                    matching_loss,
-                    student_lr,
-                    reach,
-                    alignment,
-                    seconds,
-                });
+                let step = step.without_lists();
+                return self.steps.push_back(LoggedStep { seq, time, step });
             }
             EventKind::Progress { .. } | EventKind::Memory { .. } => return,
-            EventKind::Command { .. } => Weight::Command,
+            EventKind::Command(_) | EventKind::RolledBack { .. } => Weight::Command,
             EventKind::Warning { .. } | EventKind::Waiting { reason: Some(_) } => Weight::Warning,
-            EventKind::Evaluation { .. } => Weight::Result,
-            EventKind::RunFinished {
-                status: Status::Failed,
+            EventKind::Evaluation(_) => Weight::Result,
+            EventKind::RunFinished(RunFinished {
+                status: RunOutcome::Failed,
                 ..
-            } => Weight::Failure,
-            EventKind::RunFinished { .. } => Weight::Result,
+            }) => Weight::Failure,
+            EventKind::RunFinished(_) => Weight::Result,
             _ => Weight::Normal,
         };
-        let Some(mut text) = text::line(&event.what) else {
+        let Some(text) = line(&event.what) else {
             return;
         };
-        if let EventKind::Command { from, to, .. } = &event.what {
-            text += &change(from.as_ref(), to.as_ref());
-        }
         if self.lines.len() == LINES {
             self.lines.pop_front();
         }
@@ -115,48 +89,21 @@ impl Log {
         let mut lines = self.lines.iter().rev().peekable();
         let mut steps = self.steps.iter().rev().peekable();
         std::iter::from_fn(move || match (lines.peek(), steps.peek()) {
-            (Some(line), Some(step)) if line.seq < step.seq => steps.next().map(StepLine::line),
-            (None, Some(_)) => steps.next().map(StepLine::line),
+            (Some(line), Some(step)) if line.seq < step.seq => steps.next().map(LoggedStep::line),
+            (None, Some(_)) => steps.next().map(LoggedStep::line),
             _ => lines.next().cloned(),
         })
     }
 }
 
-impl StepLine {
+impl LoggedStep {
     fn line(&self) -> LogLine {
-        let what = EventKind::DistillStep {
-            step: self.step,
-            matching_loss: self.matching_loss,
-            student_lr: self.student_lr,
-            reach: self.reach,
-            alignment: self.alignment,
-            seconds: self.seconds,
-            // what the line does not say
-            expert: 0,
-            start_epoch: 0,
-            final_ratio: f64::NAN,
-            intermediate: Vec::new(),
-            balance_factor: f64::NAN,
-            perturbation: Perturbation {
-                relative: f64::NAN,
-                per_layer: Vec::new(),
-            },
-            image_gradient: f64::NAN,
-        };
+        let text = line(&EventKind::DistillStep(self.step.clone()));
         LogLine {
             seq: self.seq,
             time: self.time.clone(),
             weight: Weight::Step,
-            text: text::line(&what).unwrap_or_default(),
+            text: clean(&text.unwrap_or_default()),
         }
-    }
-}
-
-/// ": 100 -> 30"; empty where nothing has changed.
-pub fn change(from: Option<&serde_json::Value>, to: Option<&serde_json::Value>) -> String {
-    match (from, to) {
-        (Some(from), Some(to)) => format!(": {from} -> {to}"),
-        (None, Some(to)) => format!(": {to}"),
-        _ => String::new(),
     }
 }

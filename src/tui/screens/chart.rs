@@ -6,7 +6,7 @@ use crate::tui::context::{Appearance, Context};
 use crate::tui::header;
 use crate::tui::keys::{Action, Scope};
 use crate::tui::screen::{Response, Screen};
-use crate::tui::screens::panel::{self, CHARTS, Panel};
+use crate::tui::screens::panel::{self, Panel};
 use crate::tui::session::Session;
 use crate::tui::widgets::{frame, put};
 use ratatui::buffer::Buffer;
@@ -46,20 +46,25 @@ impl Screen for ChartScreen {
         Response::Handled
     }
 
-    /// The chart, with the values at the cursor below it.
+    /// The chart, below it what it shows and the values at the cursor.
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
         let session = context.session.as_ref()?;
         let theme = &context.appearance.theme;
         let panel = session.focus();
         let cursor = session.view_of(panel).and_then(|v| v.cursor);
-        let [top, body, bottom] = Layout::vertical([
+        let explanation = panel::explanation(panel, area.width, area.height / 3);
+        let [top, body, below, bottom] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Fill(1),
+            Constraint::Length(explanation.len() as u16),
             Constraint::Length(cursor.is_some().into()),
         ])
         .areas(area);
         put(buf, top, 0, &header::in_a_line(session), theme.text());
         draw_chart(buf, body, context, session, panel, true);
+        for (row, line) in (0..).zip(&explanation) {
+            put(buf, below, row, line, theme.dim());
+        }
         if let Some(cursor) = cursor {
             let text = panel::reading(panel, &session.model, theme, cursor);
             put(buf, bottom, 0, &text, theme.accent());
@@ -93,7 +98,7 @@ fn navigate(action: Action, session: &mut Session, appearance: &Appearance) -> b
         *view = changed;
     }
     // the charts over steps share a cursor, and so do those over epochs
-    for other in CHARTS {
+    for other in panel::in_order(false) {
         if other.is_of_experts() == panel.is_of_experts()
             && let Some(view) = session.view(other)
         {
@@ -130,7 +135,7 @@ pub fn draw_chart(
             buf,
             inner,
             0,
-            panel::nothing_yet(panel),
+            panel::nothing_yet(panel, &session.model),
             appearance.theme.dim(),
         );
     }

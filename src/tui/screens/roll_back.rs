@@ -120,8 +120,9 @@ impl RollBackPopup {
 
 fn row(session: &Session, step: u64) -> Row<'static> {
     let at = step as f64;
-    let loss = session.model.steps.matching_loss.nearest(at);
+    let loss = session.model.steps.of("matching_loss").first();
     let loss = loss
+        .and_then(|s| s.nearest(at))
         .filter(|(x, _)| *x == at)
         .map(|(_, y)| format!("matching loss {}", number(y)));
     let checkpoint = session.model.checkpoints.iter().find(|c| c.step == step);

@@ -8,7 +8,7 @@ use crate::tui::backend::Command;
 use crate::tui::context::{Context, Effect};
 use crate::tui::header;
 use crate::tui::keys::{Action, Scope};
-use crate::tui::model::{State, Weight};
+use crate::tui::model::{ReportedState, Weight};
 use crate::tui::screen::{Response, Screen};
 use crate::tui::screens::chart::{ChartScreen, draw_chart};
 use crate::tui::screens::confirm::{ConfirmPopup, OnYes};
@@ -196,8 +196,8 @@ fn pause(context: &mut Context) -> Response {
         return Response::Handled;
     };
     match session.status() {
-        RunStatus::Reported(State::Paused) => context.send(Command::Resume),
-        RunStatus::Reported(State::Done) | RunStatus::Elsewhere => {
+        RunStatus::Reported(ReportedState::Paused) => context.send(Command::Resume),
+        RunStatus::Reported(ReportedState::Done) | RunStatus::Elsewhere => {
             let why = session.why_no_engine();
             context.notify(Weight::Warning, &why);
         }
@@ -213,12 +213,12 @@ fn pause(context: &mut Context) -> Response {
                 OnYes::ResumeRun,
             )));
         }
-        RunStatus::Reported(State::Stopped | State::Failed) | RunStatus::Gone => {
+        RunStatus::Reported(ReportedState::Stopped | ReportedState::Failed) | RunStatus::Gone => {
             context.resume_run()
         }
-        RunStatus::Reported(State::Waiting | State::Running | State::Stopping) => {
-            context.send(Command::Pause)
-        }
+        RunStatus::Reported(
+            ReportedState::Waiting | ReportedState::Running | ReportedState::Stopping,
+        ) => context.send(Command::Pause),
     }
     Response::Handled
 }

@@ -2,8 +2,10 @@
 
 use crate::tui::picture::Picture;
 use astill_core::EpochRecord;
+use astill_core::run::command::{Answer, Command};
 use astill_core::run::event::{
-    CommandStatus, Event, EventKind, Headline, ImageSet, Perturbation, Phase, Split, Status,
+    CommandAnswered, DatasetLoaded, DistillStep, EvalSplit, Evaluation, Event, EventKind,
+    ExpertEpoch, Headline, ImageSet, Perturbation, Phase, RunFinished, RunOutcome, RunStarted,
 };
 
 /// Events, numbered and a second apart.
@@ -27,7 +29,7 @@ pub fn events(whats: Vec<EventKind>) -> Vec<Event> {
 }
 
 pub fn started(name: &str, step: u64, iterations: u64) -> EventKind {
-    EventKind::RunStarted {
+    EventKind::RunStarted(RunStarted {
         run: name.into(),
         profile: "shapes".into(),
         seed: 0,
@@ -39,19 +41,19 @@ pub fn started(name: &str, step: u64, iterations: u64) -> EventKind {
         folder: "/data/shapes".into(),
         step,
         iterations,
-    }
+    })
 }
 
 pub fn dataset(classes: &[&str]) -> EventKind {
     let classes = classes.iter().map(|c| c.to_string()).collect();
-    EventKind::Dataset {
+    EventKind::Dataset(DatasetLoaded {
         classes,
         train: 1800,
         validation: 200,
         test: 1000,
         size: 8,
         normalisation: "channels".into(),
-    }
+    })
 }
 
 pub fn epoch(expert: u64, epoch: u64) -> EventKind {
@@ -67,16 +69,16 @@ pub fn epoch(expert: u64, epoch: u64) -> EventKind {
         curvature: (epoch > 0).then_some(2. / (e + 1.) + expert as f64 * 0.1),
         tortuosity: 1.2,
     };
-    EventKind::ExpertEpoch {
+    EventKind::ExpertEpoch(ExpertEpoch {
         expert,
         epoch,
         record,
         seconds: 2.,
-    }
+    })
 }
 
 pub fn distilled(step: u64, loss: f64) -> EventKind {
-    EventKind::DistillStep {
+    EventKind::DistillStep(DistillStep {
         step,
         expert: 0,
         start_epoch: 1,
@@ -93,19 +95,19 @@ pub fn distilled(step: u64, loss: f64) -> EventKind {
         alignment: 0.6,
         image_gradient: 0.02,
         seconds: 0.5,
-    }
+    })
 }
 
 pub fn evaluation(step: u64, labels: ImageSet, mean: f64) -> EventKind {
-    EventKind::Evaluation {
+    EventKind::Evaluation(Evaluation {
         step,
         network: "convnet".into(),
         labels,
-        split: Split::Test,
+        split: EvalSplit::Test,
         mean,
         std: 0.5,
         values: vec![mean; 3],
-    }
+    })
 }
 
 pub fn finished() -> EventKind {
@@ -116,8 +118,8 @@ pub fn finished() -> EventKind {
         std: 0.5,
         values: vec![mean; 5],
     };
-    EventKind::RunFinished {
-        status: Status::Done,
+    EventKind::RunFinished(RunFinished {
+        status: RunOutcome::Done,
         reason: None,
         best_step: Some(100),
         best_validation: Some(61.),
@@ -129,7 +131,7 @@ pub fn finished() -> EventKind {
         paper_style_max: Some(65.),
         file: Some("distilled/best.safetensors".into()),
         seconds: 110.,
-    }
+    })
 }
 
 /// A run up to and with `steps` distillation steps of 100, with two experts and pictures every 25
@@ -199,13 +201,7 @@ pub fn picture(classes: usize, columns: usize) -> Picture {
     }
 }
 
-/// A command that the engine accepted.
-pub fn command(command: &str) -> EventKind {
-    EventKind::Command {
-        command: command.into(),
-        status: CommandStatus::Accepted,
-        reason: None,
-        from: None,
-        to: None,
-    }
+/// A command that the engine has accepted.
+pub fn accepted(command: Command) -> EventKind {
+    EventKind::Command(CommandAnswered::new(command, Answer::accepted()))
 }

@@ -1,8 +1,14 @@
 //! The reducer: what a screen knows after these events.
 
-use crate::tui::model::{Model, State, Weight};
+use crate::tui::model::{Model, ReportedState, Weight};
+use crate::tui::series::Series;
 use crate::tui::tests::stage::*;
-use astill_core::run::event::{CommandStatus, Event, EventKind, ImageSet, Phase};
+use astill_core::run::command::{Answer, Command};
+use astill_core::run::event::{CommandAnswered, Event, EventKind, ExpertFound, ImageSet, Phase};
+
+fn loss(model: &Model) -> &Series {
+    &model.steps.of("matching_loss")[0]
+}
 
 fn after(whats: Vec<EventKind>) -> Model {
     let mut model = Model::new();
@@ -19,12 +25,10 @@ fn steps_done_again_take_the_place_of_the_old_ones() {
     });
     life.extend((51..=55).map(|step| distilled(step, 9.)));
     let model = after(life);
-    assert_eq!((model.step, model.steps.matching_loss.len()), (55, 55));
-    assert_eq!(model.steps.matching_loss.last(), Some((55., 9.)));
+    assert_eq!((model.step, loss(&model).len()), (55, 55));
+    assert_eq!(loss(&model).last(), Some((55., 9.)));
     assert!(
-        model
-            .steps
-            .matching_loss
+        loss(&model)
             .nearest(50.)
             .is_some_and(|(x, y)| x == 50. && y < 1.)
     );
@@ -34,22 +38,24 @@ fn steps_done_again_take_the_place_of_the_old_ones() {
 #[test]
 fn a_roll_back_forgets_what_came_after() {
     let mut life = a_run("r", 100);
-    life.push(EventKind::Command {
-        command: "roll_back 50".into(),
-        status: CommandStatus::Accepted,
-        reason: None,
-        from: Some(100.into()),
-        to: Some(50.into()),
-    });
+    life.push(EventKind::Command(CommandAnswered::new(
+        Command::RollBack { step: 50 },
+        Answer::changed(100, 50),
+    )));
+    assert_eq!(after(life.clone()).step, 100, "it has not happened yet");
+    life.push(EventKind::RolledBack { from: 100, to: 50 });
     assert_eq!(after(life.clone()).step, 50);
     life.push(distilled(51, 0.2));
     let model = after(life);
-    assert_eq!((model.step, model.steps.matching_loss.len()), (51, 51));
+    assert_eq!((model.step, loss(&model).len()), (51, 51));
     assert_eq!(
         model.samples.iter().map(|s| s.step).collect::<Vec<_>>(),
         [0, 25, 50]
     );
-    assert_eq!(model.accuracy[0].series.last(), Some((50., 50.)));
+    assert_eq!(
+        model.accuracy[0].curves.of("mean")[0].last(),
+        Some((50., 50.))
+    );
     assert_eq!(model.latest_accuracy().map(|e| e.step), Some(50));
     assert_eq!(model.baselines().len(), 2);
 }
@@ -66,7 +72,7 @@ fn the_headline_at_the_end_leaves_the_curve_alone() {
     ]);
     life.push(finished());
     let model = after(life);
-    assert_eq!(model.accuracy[0].series.len(), 2);
+    assert_eq!(model.accuracy[0].curves.points(), 2);
     assert_eq!(model.latest_accuracy().map(|e| e.mean), Some(64.5));
     assert!(
         model
@@ -74,28 +80,25 @@ fn the_headline_at_the_end_leaves_the_curve_alone() {
             .iter()
             .any(|b| b.labels == ImageSet::Random && b.mean == 26.1)
     );
-    assert_eq!((model.state, model.results().len()), (State::Done, 3));
+    assert_eq!(
+        (model.state, model.results().len()),
+        (ReportedState::Done, 3)
+    );
 }
 
 #[test]
 fn commands_and_their_changes_are_kept() {
-    let command = |name: &str, status, from: Option<u64>, to: Option<u64>| EventKind::Command {
-        command: name.into(),
-        status,
-        reason: None,
-        from: from.map(Into::into),
-        to: to.map(Into::into),
-    };
+    let command = |command, answer| EventKind::Command(CommandAnswered::new(command, answer));
     let mut life = a_run("r", 10);
-    life.push(command("pause", CommandStatus::Rejected, None, None));
-    assert_eq!(after(life.clone()).state, State::Running);
-    life.push(command("pause", CommandStatus::Accepted, None, None));
-    assert_eq!(after(life.clone()).state, State::Paused);
+    life.push(command(Command::Pause, Answer::rejected("no")));
+    assert_eq!(after(life.clone()).state, ReportedState::Running);
+    life.push(command(Command::Pause, Answer::accepted()));
+    assert_eq!(after(life.clone()).state, ReportedState::Paused);
     life.push(command(
-        "set distill.iterations=200",
-        CommandStatus::Accepted,
-        Some(100),
-        Some(200),
+        Command::Set {
+            edit: "distill.iterations=200".into(),
+        },
+        Answer::changed(100, 200),
     ));
     let model = after(life);
     assert_eq!((model.iterations, model.commands.len()), (200, 3));
@@ -113,25 +116,25 @@ fn commands_and_their_changes_are_kept() {
 fn experts_from_the_store_and_trained_ones_look_the_same() {
     let trained = after((0..5).map(|e| epoch(0, e)).collect());
     let records = (0..5).map(|e| match epoch(0, e) {
-        EventKind::ExpertEpoch { record, .. } => record,
+        EventKind::ExpertEpoch(epoch) => epoch.record,
         _ => unreachable!(),
     });
-    let found = after(vec![EventKind::ExpertFound {
+    let found = after(vec![EventKind::ExpertFound(ExpertFound {
         expert: 0,
         store: "k".into(),
         epochs: records.collect(),
-    }]);
+    })]);
     for model in [trained, found] {
         let expert = &model.experts[&0];
         assert_eq!(
             (
-                expert.step_length.len(),
-                expert.turn.len(),
-                expert.curvature.len()
+                expert.of("step_length")[0].len(),
+                expert.of("turn")[0].len(),
+                expert.of("curvature")[0].len()
             ),
             (5, 4, 4)
         );
-        assert_eq!(expert.test_accuracy.last(), Some((5., 74.)));
+        assert_eq!(expert.last("test_accuracy"), Some(74.));
     }
 }
 
@@ -151,8 +154,8 @@ fn progress_ends_with_what_it_was_about_and_tells_how_long_it_takes() {
             device_mib: None,
         },
     ]);
-    assert_eq!(model.work.as_ref().and_then(|w| w.seconds_left()), Some(3.));
-    assert!(after(vec![work(2), epoch(0, 0)]).work.is_none());
+    assert_eq!(model.work().and_then(|w| w.seconds_left()), Some(3.));
+    assert!(after(vec![work(2), epoch(0, 0)]).work().is_none());
 }
 
 #[test]
@@ -178,17 +181,12 @@ fn a_million_steps_are_taken_in_little_memory_and_time() {
     };
     for n in 1..=1_000_000_u64 {
         event.seq = n;
-        if let EventKind::DistillStep {
-            step,
-            matching_loss,
-            ..
-        } = &mut event.what
-        {
-            *step = n;
-            *matching_loss = if n == 500_000 { 1e6 } else { 1. };
+        if let EventKind::DistillStep(step) = &mut event.what {
+            step.step = n;
+            step.matching_loss = if n == 500_000 { 1e6 } else { 1. };
         }
         model.apply(&event);
     }
-    assert_eq!(model.steps.matching_loss.len(), 1_000_000);
-    assert_eq!(model.steps.matching_loss.bounds((1., 1e6)), Some((1., 1e6)));
+    assert_eq!(loss(&model).len(), 1_000_000);
+    assert_eq!(loss(&model).bounds((1., 1e6)), Some((1., 1e6)));
 }

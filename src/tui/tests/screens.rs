@@ -6,7 +6,8 @@ use crate::tui::context::Appearance;
 use crate::tui::message::{EventBatch, Message};
 use crate::tui::tests::stage::*;
 use crate::tui::theme::Theme;
-use astill_core::run::event::{EventKind, Status};
+use astill_core::measures::MeasuredEvent;
+use astill_core::run::event::{EventKind, RunFinished, RunOutcome};
 use ratatui::style::Modifier;
 
 const SIZES: [(u16, u16); 6] = [(1, 1), (20, 5), (40, 10), (80, 24), (120, 40), (200, 60)];
@@ -198,7 +199,11 @@ fn numbers_that_are_none_and_a_spike_among_a_million() {
     let session = stage.app.context.session.as_mut().unwrap();
     for n in 61..=1_000_000 {
         let loss = if n == 600_000 { 1e4 } else { 0.5 };
-        session.model.steps.matching_loss.push(f64::from(n), loss);
+        let EventKind::DistillStep(step) = distilled(n, loss) else {
+            unreachable!()
+        };
+        let steps = &mut session.model.steps;
+        steps.push(n as f64, MeasuredEvent::Step(&step));
     }
     stage.keys(&["f"]);
     insta::assert_snapshot!("spike_80", stage.screen());
@@ -255,33 +260,13 @@ fn names_from_outside_cannot_harm_the_screen() {
 #[test]
 fn a_failed_run_says_why() {
     let mut life = a_run("r", 57);
-    let EventKind::RunFinished {
-        best_step,
-        best_validation,
-        results,
-        paper_style_max,
-        file,
-        seconds,
-        ..
-    } = finished()
-    else {
-        unreachable!()
-    };
-    let reason = Some(
-        "20 updates in a row were not finite, up to step 57: the student diverges. Lower \
-         distill.lr_student"
-            .into(),
-    );
-    life.push(EventKind::RunFinished {
-        status: Status::Failed,
-        reason,
-        best_step,
-        best_validation,
-        results,
-        paper_style_max,
-        file,
-        seconds,
-    });
+    let reason = "20 updates in a row were not finite, up to step 57: the student diverges. Lower \
+                  distill.lr_student";
+    life.push(EventKind::RunFinished(RunFinished::without_result(
+        RunOutcome::Failed,
+        reason.into(),
+        110.,
+    )));
     let stage = AppStage::run((80, 24), "r", life);
     assert!(
         stage.screen().contains("Why it failed") && stage.screen().contains("the student diverges"),

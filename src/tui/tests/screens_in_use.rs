@@ -3,7 +3,7 @@
 use crate::tui::backend::{Backend, Command, RunState};
 use crate::tui::keys::Scope;
 use crate::tui::message::{EventBatch, Message};
-use crate::tui::model::State;
+use crate::tui::model::ReportedState;
 use crate::tui::tests::stage::*;
 use astill_core::run::event::EventKind;
 
@@ -201,11 +201,11 @@ fn only_a_quiet_engine_makes_the_seconds_count() {
         stage.screen()
     );
     let mut life = a_run("r", 20);
-    life.push(command("pause"));
+    life.push(accepted(Command::Pause));
     stage.receive(life);
     assert_eq!(
         stage.app.context.session.as_ref().unwrap().model.state,
-        State::Paused
+        ReportedState::Paused
     );
     stage.send(Message::Now(now + 500.));
     assert_eq!(stage.app.context.seconds_without_events(), None);

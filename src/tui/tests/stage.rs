@@ -193,7 +193,7 @@ impl AppStage {
     pub fn receive_events(&mut self, events: Vec<Event>) {
         let now = events
             .last()
-            .and_then(|e| crate::tui::model::unix_seconds(&e.time))
+            .and_then(|e| astill_core::run::pace::unix_seconds(&e.time))
             .unwrap_or(MIDNIGHT);
         let run = self
             .app

@@ -21,7 +21,7 @@ fn from_the_menu_to_the_result() {
     stage.receive(life.clone());
     assert!(stage.screen().contains("running"), "{}", stage.screen());
     stage.keys(&["Space"]);
-    life.push(command("pause"));
+    life.push(accepted(Command::Pause));
     stage.receive(life.clone());
     assert!(stage.screen().contains("paused"), "{}", stage.screen());
 
@@ -72,7 +72,7 @@ fn from_the_menu_to_the_result() {
     );
 
     // the samples, back, and out: the run continues
-    life.push(command("resume"));
+    life.push(accepted(Command::Resume));
     stage.receive(life.clone());
     stage.keys(&["s"]);
     assert_eq!(stage.app.scope(), Scope::Samples);
@@ -309,7 +309,7 @@ fn the_footer_shows_what_a_key_does_at_the_moment() {
         "{}",
         stage.screen()
     );
-    stage.receive([a_run("r", 20), vec![command("pause")]].concat());
+    stage.receive([a_run("r", 20), vec![accepted(Command::Pause)]].concat());
     assert!(
         stage.screen().contains("Space resume"),
         "{}",

@@ -6,7 +6,7 @@ use crate::tui::context::Context;
 use crate::tui::text::{clean, pad, wrap};
 use crate::tui::theme::Theme;
 use astill_core::profile::{Intermediate, Profile};
-use astill_core::run::text::duration;
+use astill_core::text::duration;
 use ratatui::style::Style;
 use ratatui::text::Line;
 

@@ -1,7 +1,8 @@
 //! Where the parts of the screen of a run are.
 
+use crate::tui::chart::plots::PLOTS;
 use crate::tui::keys::Action;
-use crate::tui::screens::panel::{self, CHARTS, Panel};
+use crate::tui::screens::panel::{self, Panel};
 use crate::tui::screens::run::log_panel::ending_lines;
 use crate::tui::session::Session;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -92,7 +93,7 @@ impl RunLayout {
 fn chart_areas(area: Rect, session: &Session) -> Vec<(Panel, Rect)> {
     let most_columns = usize::from(area.width / SMALLEST_CHART.0).max(1);
     let most_rows = usize::from(area.height / SMALLEST_CHART.1).max(1);
-    let slots = (most_columns * most_rows).min(CHARTS.len());
+    let slots = (most_columns * most_rows).min(PLOTS.len());
     let order = panel::in_order(session.is_learning());
     let at = order.iter().position(|p| *p == session.focus());
     let first = at.map_or(0, |i| i / slots * slots);

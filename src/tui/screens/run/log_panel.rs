@@ -1,13 +1,13 @@
 //! The panel below the charts: how the run ended or why it is not running, then its log.
 
 use crate::tui::context::Context;
-use crate::tui::model::{State, Weight};
+use crate::tui::model::{ReportedState, Weight};
 use crate::tui::screens::log::draw_log_lines;
 use crate::tui::session::{RunStatus, Session};
 use crate::tui::text::{clean, wrap};
 use crate::tui::widgets::{frame, put, put_lines, weight_style};
-use astill_core::headless;
-use astill_core::run::event::{EventKind, ImageSet};
+use astill_core::run::event::{EventKind, ImageSet, RunFinished};
+use astill_core::run::result;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
@@ -17,13 +17,13 @@ pub fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
     let Some(finished) = &session.model.finished else {
         return Vec::new();
     };
-    if let Some(table) = headless::table(finished) {
+    if let Some(table) = result::table(finished) {
         return table.lines().map(|l| (clean(l), Weight::Normal)).collect();
     }
-    let EventKind::RunFinished { reason, .. } = finished else {
+    let EventKind::RunFinished(RunFinished { reason, .. }) = finished else {
         return Vec::new();
     };
-    let weight = if session.model.state == State::Failed {
+    let weight = if session.model.state == ReportedState::Failed {
         Weight::Failure
     } else {
         Weight::Warning
@@ -40,8 +40,8 @@ pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Sessi
     let ending = ending_lines(session, usize::from(area.width).saturating_sub(2));
     let title = match session.model.state {
         _ if ending.is_empty() => "Log",
-        State::Done => "Result",
-        State::Failed => "Why it failed",
+        ReportedState::Done => "Result",
+        ReportedState::Failed => "Why it failed",
         _ => "Stopped",
     };
     let inner = frame(buf, area, appearance, title, focused);

@@ -1,0 +1,167 @@
+//! Events as sentences, for the log and for whoever shows them as text.
+
+use super::event::{
+    CommandAnswered, DatasetLoaded, Evaluation, EventKind, ExpertFound, RunFinished, RunStarted,
+};
+use crate::measures::{self, MeasuredEvent};
+use crate::text::{count, duration};
+
+/// An event as a line for people; none for those that only matter to programs.
+#[must_use]
+pub fn line(what: &EventKind) -> Option<String> {
+    Some(match what {
+        EventKind::RunStarted(started) => run_started(started),
+        EventKind::Phase { name } => format!("phase {name}"),
+        EventKind::Progress { what, done, total } => format!("{what} {done}/{total}"),
+        EventKind::Dataset(dataset) => dataset_loaded(dataset),
+        EventKind::ExpertEpoch(epoch) => format!(
+            "expert {} epoch {}: {}",
+            epoch.expert + 1,
+            epoch.epoch + 1,
+            measures::in_words(MeasuredEvent::Epoch(epoch))
+        ),
+        EventKind::ExpertFound(found) => expert_found(found),
+        EventKind::DistillStep(step) => format!(
+            "step {}: {}",
+            step.step,
+            measures::in_words(MeasuredEvent::Step(step))
+        ),
+        EventKind::Samples { file, .. } => format!("pictures in {file}"),
+        EventKind::Evaluation(evaluation) => evaluated(evaluation),
+        EventKind::Command(answered) => command_answered(answered),
+        EventKind::RolledBack { from, to } => format!("went back from step {from} to step {to}"),
+        EventKind::Checkpoint { file, .. } => format!("checkpoint {file}"),
+        EventKind::Memory {
+            host_mib,
+            device_mib,
+        } => {
+            let device = device_mib.map(|d| format!(", {d} MiB on the device"));
+            format!("memory: {host_mib} MiB{}", device.unwrap_or_default())
+        }
+        EventKind::Warning { message } => format!("warning: {message}"),
+        EventKind::Waiting {
+            reason: Some(reason),
+        } => format!(
+            "waiting: {reason}. Nothing is lost; the run continues by itself once that can be \
+             written, and can be stopped meanwhile"
+        ),
+        EventKind::Waiting { reason: None } => {
+            "continuing: everything that was pending is written".into()
+        }
+        EventKind::RunFinished(finished) => run_finished(finished),
+    })
+}
+
+fn run_started(started: &RunStarted) -> String {
+    let RunStarted {
+        run,
+        profile,
+        seed,
+        device,
+        threads,
+        step,
+        ..
+    } = started;
+    let threads = count(usize::try_from(*threads).unwrap_or_default(), "thread");
+    let resumed = match step {
+        0 => String::new(),
+        step => format!(", resuming after step {step}"),
+    };
+    format!("run {run}: profile {profile}, seed {seed}, on {device} with {threads}{resumed}")
+}
+
+fn dataset_loaded(dataset: &DatasetLoaded) -> String {
+    let DatasetLoaded {
+        classes,
+        train,
+        validation,
+        test,
+        size,
+        normalisation,
+    } = dataset;
+    format!(
+        "data: {} classes, {train} training, {validation} validation and {test} test images of \
+         {size}×{size}, normalisation {normalisation}",
+        classes.len()
+    )
+}
+
+fn expert_found(found: &ExpertFound) -> String {
+    let last = found.epochs().last();
+    let accuracy = last.map(|epoch| {
+        let accuracy = measures::in_words_of("test_accuracy", MeasuredEvent::Epoch(&epoch));
+        format!(", {accuracy}")
+    });
+    format!(
+        "expert {} is in the store ({}): {}{}",
+        found.expert + 1,
+        found.store,
+        count(found.epochs.len(), "epoch"),
+        accuracy.unwrap_or_default()
+    )
+}
+
+fn evaluated(evaluation: &Evaluation) -> String {
+    let Evaluation {
+        step,
+        network,
+        labels,
+        split,
+        values,
+        ..
+    } = evaluation;
+    let value = |name| measures::value(name, MeasuredEvent::Evaluation(evaluation));
+    format!(
+        "step {step}: {labels} images, {split}: {} ± {} % over {}",
+        value("mean"),
+        value("std"),
+        count(values.len(), &format!("fresh {network} network"))
+    )
+}
+
+fn command_answered(answered: &CommandAnswered) -> String {
+    let reason = answered.reason().map(|r| format!(" ({r})"));
+    format!(
+        "{}: {}{}{}",
+        answered.command,
+        answered.answer.status,
+        reason.unwrap_or_default(),
+        answered.answer.change()
+    )
+}
+
+fn run_finished(finished: &RunFinished) -> String {
+    let reason = finished.reason.as_ref().map(|r| format!(": {r}"));
+    format!(
+        "{} after {}{}",
+        finished.status,
+        duration(finished.seconds),
+        reason.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::event::{EvalSplit, ImageSet};
+
+    #[test]
+    fn one_network_is_not_several() {
+        let evaluation = |networks| {
+            line(&EventKind::Evaluation(Evaluation {
+                step: 5,
+                network: "convnet".into(),
+                labels: ImageSet::Distilled,
+                split: EvalSplit::Test,
+                mean: 34.5678,
+                std: 0.5,
+                values: vec![34.5; networks],
+            }))
+        };
+        assert_eq!(
+            evaluation(1).as_deref(),
+            Some("step 5: distilled images, test: 34.6 ± 0.5 % over 1 fresh convnet network")
+        );
+        assert!(evaluation(3).is_some_and(|l| l.ends_with("over 3 fresh convnet networks")));
+    }
+}

@@ -1,0 +1,47 @@
+//! How well networks do that were trained on a set of images.
+
+use serde::{Deserialize, Serialize};
+
+/// Fresh networks were trained on a set of images and tested. Accuracies in per cent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Distillation steps done.
+    pub step: u64,
+    pub network: String,
+    pub labels: ImageSet,
+    pub split: EvalSplit,
+    pub mean: f64,
+    pub std: f64,
+    /// One accuracy per network.
+    pub values: Vec<f64>,
+}
+
+/// Accuracy of one set of images on the test split, in per cent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Headline {
+    pub network: String,
+    pub labels: ImageSet,
+    pub mean: f64,
+    pub std: f64,
+    /// One accuracy per network.
+    pub values: Vec<f64>,
+}
+
+/// Which labelled images were learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageSet {
+    Distilled,
+    /// Random real images.
+    Random,
+    /// The representative real images, undistilled.
+    Representative,
+}
+
+/// Which real images were classified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvalSplit {
+    Validation,
+    Test,
+}

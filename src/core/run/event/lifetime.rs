@@ -1,0 +1,86 @@
+//! The beginning and the end of a run.
+
+use super::Headline;
+use serde::{Deserialize, Serialize};
+
+/// An engine started or resumed this run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStarted {
+    pub run: String,
+    pub profile: String,
+    pub seed: u64,
+    pub device: String,
+    pub threads: i64,
+    pub version: String,
+    /// Its process id.
+    pub process: u32,
+    /// Directory of caches and trajectories.
+    pub data: String,
+    /// Directory of the data set.
+    pub folder: String,
+    /// Distillation steps that an earlier engine already did; 0 for a new run.
+    pub step: u64,
+    /// Distillation steps in all.
+    pub iterations: u64,
+}
+
+/// The data set is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetLoaded {
+    /// In the order of labels.
+    pub classes: Vec<String>,
+    /// Numbers of images.
+    pub train: u64,
+    pub validation: u64,
+    pub test: u64,
+    /// Pixels per side.
+    pub size: i64,
+    /// `channels` or `zca`.
+    pub normalisation: String,
+}
+
+/// The engine ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunFinished {
+    pub status: RunOutcome,
+    /// Why, unless it is done.
+    pub reason: Option<String>,
+    /// The step whose images were chosen: by validation accuracy, or the last where there is no
+    /// validation share.
+    pub best_step: Option<u64>,
+    /// The accuracy that it was chosen by.
+    pub best_validation: Option<f64>,
+    /// The headline: fresh networks on the test set.
+    pub results: Vec<Headline>,
+    /// The best mean test accuracy of all evaluations, the figure that most papers report.
+    pub paper_style_max: Option<f64>,
+    /// The distilled set, relative to the run directory.
+    pub file: Option<String>,
+    pub seconds: f64,
+}
+
+impl RunFinished {
+    /// An engine that ended without a result.
+    pub fn without_result(status: RunOutcome, reason: String, seconds: f64) -> Self {
+        Self {
+            status,
+            reason: Some(reason),
+            best_step: None,
+            best_validation: None,
+            results: Vec::new(),
+            paper_style_max: None,
+            file: None,
+            seconds,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    Done,
+    /// Stopped on request after a checkpoint; it can be resumed.
+    Stopped,
+    Failed,
+}

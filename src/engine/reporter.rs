@@ -1,0 +1,169 @@
+//! A run without a screen: its events as lines, or as a progress bar where there is a terminal.
+
+use astill_core::console::to_stderr;
+use astill_core::run::describe::line;
+use astill_core::run::event::{Event, EventKind};
+use astill_core::run::pace::{Pace, Work};
+use astill_core::text::{duration, harmless, rate};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::{Duration, Instant};
+
+/// Without a terminal, distillation steps and progress are reported at most this often.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Reports the events of a run on stderr.
+#[derive(Debug)]
+pub struct Reporter {
+    bar: Option<ProgressBar>,
+    pace: Pace,
+    last_line: Option<Instant>,
+}
+
+impl Reporter {
+    /// With `terminal`, a progress bar; otherwise plain lines.
+    pub fn new(terminal: bool) -> Self {
+        let bar = terminal.then(|| {
+            let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}\n{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(1).with_style(style)
+        });
+        Self {
+            bar,
+            pace: Pace::default(),
+            last_line: None,
+        }
+    }
+
+    /// Reports one event.
+    pub fn report(&mut self, event: &Event) {
+        self.pace.apply(event);
+        let what = &event.what;
+        let Some(text) = self.text(what) else { return };
+        let (step, iterations) = (self.pace.step(), self.pace.iterations());
+        match (&self.bar, what) {
+            (Some(bar), EventKind::Progress { done, total, .. }) => {
+                position(bar, *done, *total, &text);
+            }
+            (Some(bar), EventKind::DistillStep(_)) => position(bar, step, iterations, &text),
+            (Some(bar), _) => bar.println(harmless(&text)),
+            (None, EventKind::Progress { .. } | EventKind::DistillStep(_)) => {
+                let is_last = matches!(what, EventKind::DistillStep(_)) && step == iterations;
+                if is_last || self.last_line.is_none_or(|t| t.elapsed() >= LINE_EVERY) {
+                    self.last_line = Some(Instant::now());
+                    to_stderr(text);
+                }
+            }
+            (None, _) => to_stderr(text),
+        }
+    }
+
+    fn text(&self, what: &EventKind) -> Option<String> {
+        match what {
+            EventKind::DistillStep(_) => line(what).map(|l| format!("{l}; {}", self.rate())),
+            EventKind::Memory { .. } | EventKind::Checkpoint { .. } | EventKind::Samples { .. } => {
+                None
+            }
+            EventKind::Progress { .. } => {
+                let left = self.pace.work().and_then(Work::seconds_left);
+                let left = left.map(|s| format!(", {} left", duration(s)));
+                line(what).map(|l| l + &left.unwrap_or_default())
+            }
+            _ => line(what),
+        }
+    }
+
+    /// "10/100 at 1.3 it/s, 2 min 10 s left".
+    fn rate(&self) -> String {
+        let (step, iterations) = (self.pace.step(), self.pace.iterations());
+        let rate = rate(self.pace.seconds_per_step().unwrap_or_default());
+        let left = duration(self.pace.seconds_left().unwrap_or_default());
+        format!("{step}/{iterations} at {rate}, {left} left")
+    }
+
+    /// Leaves the terminal clean.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn position(bar: &ProgressBar, done: u64, total: u64, message: &str) {
+    bar.set_length(total);
+    bar.set_position(done);
+    bar.set_message(harmless(message));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use astill_core::run::event::{DistillStep, Perturbation, RunStarted};
+
+    fn event(seconds: u64, what: EventKind) -> Event {
+        Event {
+            seq: seconds,
+            time: format!("2026-01-01T00:00:{seconds:02}.000Z"),
+            what,
+        }
+    }
+
+    fn reporter(whats: &[EventKind]) -> Reporter {
+        let mut reporter = Reporter::new(false);
+        for (seconds, what) in (0..).zip(whats) {
+            reporter.report(&event(seconds, what.clone()));
+        }
+        reporter
+    }
+
+    #[test]
+    fn steps_and_long_work_say_how_long_the_rest_takes() {
+        let started = EventKind::RunStarted(RunStarted {
+            run: "r".into(),
+            profile: "p".into(),
+            seed: 0,
+            device: "cpu".into(),
+            threads: 1,
+            version: "0".into(),
+            process: 1,
+            data: "d".into(),
+            folder: "f".into(),
+            step: 0,
+            iterations: 10,
+        });
+        let step = EventKind::DistillStep(DistillStep {
+            step: 4,
+            expert: 0,
+            start_epoch: 0,
+            matching_loss: 1.,
+            final_ratio: 1.,
+            intermediate: Vec::new(),
+            student_lr: 0.01,
+            balance_factor: 1.,
+            perturbation: Perturbation {
+                relative: 0.,
+                per_layer: Vec::new(),
+            },
+            reach: 1.,
+            alignment: 1.,
+            image_gradient: 1.,
+            seconds: 0.5,
+        });
+        let text = reporter(&[started, step.clone()]).text(&step);
+        assert!(
+            text.as_ref()
+                .is_some_and(|t| t.ends_with("; 4/10 at 2.0 it/s, 3.0 s left")),
+            "{text:?}"
+        );
+        let work = |done| EventKind::Progress {
+            what: "batches".into(),
+            done,
+            total: 10,
+        };
+        let text = reporter(&[work(2), work(4)]).text(&work(4));
+        assert_eq!(text.as_deref(), Some("batches 4/10, 3.0 s left"));
+        assert_eq!(
+            reporter(&[work(2)]).text(&work(2)).as_deref(),
+            Some("batches 2/10")
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! Which charts there are: a title, and the measures that it shows. A chart of something in the
+//! events is one line here.
+
+use astill_core::measures::{Axis, Measure, find};
+
+/// A chart of the screen of a run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plot {
+    pub title: &'static str,
+    pub axis: Axis,
+    /// The names of its measures, the most important first: it is drawn over the others.
+    names: &'static [&'static str],
+}
+
+/// All charts in the order of the screen: those of distillation, then those of the experts.
+#[rustfmt::skip]
+pub static PLOTS: [Plot; 10] = [
+    plot("Matching loss", Axis::Step, &["matching_loss", "final_ratio", "intermediate"]),
+    plot("Accuracy, %", Axis::Evaluation, &["mean"]),
+    plot("Reach and alignment", Axis::Step, &["reach", "alignment"]),
+    plot("Image gradient", Axis::Step, &["image_gradient"]),
+    plot("Perturbation, relative", Axis::Step, &["perturbation.relative", "perturbation.per_layer"]),
+    plot("Student rate", Axis::Step, &["student_lr"]),
+    plot("Experts: curvature", Axis::Epoch, &["curvature"]),
+    plot("Experts: step length", Axis::Epoch, &["step_length"]),
+    plot("Experts: turn (cosine)", Axis::Epoch, &["turn"]),
+    plot("Experts: test accuracy, %", Axis::Epoch, &["test_accuracy"]),
+];
+
+const fn plot(title: &'static str, axis: Axis, names: &'static [&'static str]) -> Plot {
+    Plot { title, axis, names }
+}
+
+impl Plot {
+    pub fn measures(&self) -> impl Iterator<Item = &'static Measure> + '_ {
+        self.names.iter().filter_map(|name| find(self.axis, name))
+    }
+
+    /// Whether a logarithmic scale suits it best.
+    pub fn is_logarithmic(&self) -> bool {
+        self.measures().any(|m| m.log_y)
+    }
+
+    /// About the epochs of experts, not about steps of distillation.
+    pub fn is_of_experts(&self) -> bool {
+        self.axis == Axis::Epoch
+    }
+
+    /// What it shows, for a newcomer: a paragraph per measure.
+    pub fn explanation(&self) -> Vec<String> {
+        let paragraph = |m: &Measure| {
+            let mut title = m.title.chars();
+            let first = title.next().into_iter().flat_map(char::to_uppercase);
+            let title: String = first.chain(title).collect();
+            format!("{title}: {}", m.explanation())
+        };
+        self.measures().map(paragraph).collect()
+    }
+}
+
+/// Whether any chart shows this measure.
+pub fn shows(measure: &Measure) -> bool {
+    let named = |plot: &Plot| plot.axis == measure.axis() && plot.names.contains(&measure.name);
+    PLOTS.iter().any(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chart_shows_what_it_names() {
+        for plot in &PLOTS {
+            assert_eq!(plot.measures().count(), plot.names.len(), "{}", plot.title);
+            assert!(plot.measures().all(shows), "{}", plot.title);
+            assert_eq!(plot.explanation().len(), plot.names.len());
+        }
+        assert!(PLOTS[0].is_logarithmic() && !PLOTS[1].is_logarithmic());
+        assert!(PLOTS[0].explanation()[0].starts_with("Matching loss: How far"));
+    }
+
+    #[test]
+    fn charts_of_experts_come_last() {
+        assert!(PLOTS.is_sorted_by_key(Plot::is_of_experts));
+    }
+}
