@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-const SOURCES: [&str; 2] = ["network/convolution.cpp", "device.cpp"];
+const SOURCES: [&str; 2] = ["network/analytic/convolution.cpp", "device.cpp"];
 
 fn main() {
     SOURCES

@@ -5,7 +5,7 @@ use crate::data::{Inventory, WHITENED_AT_ONCE};
 use crate::device;
 use crate::distill::evaluate::test_batch;
 use crate::distill::expert::CPU_PIECE;
-use crate::distill::{path_vectors, room_for_passes};
+use crate::distill::{cache_budget_bytes, path_vectors};
 use crate::rates::Rates;
 use crate::trainer::network;
 use astill_core::Result;
@@ -140,7 +140,7 @@ impl<'a> Sizes<'a> {
     fn kept_steps(&self, rates: &Rates) -> f64 {
         let steps = self.profile.distill.syn_steps;
         self.pass(rates).map_or(0., |pass| {
-            (room_for_passes(steps, self.vector) as f64 / pass).min(steps as f64)
+            (cache_budget_bytes(steps, self.vector) as f64 / pass).min(steps as f64)
         })
     }
 

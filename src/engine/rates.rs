@@ -3,7 +3,8 @@
 use crate::data::Augmentation;
 use crate::device;
 use crate::distill::expert::expert_gradient;
-use crate::distill::{Recipe, Step, Student, TrainingSet};
+use crate::distill::{ExpertBatch, ExpertSettings, Labels, Student, StudentStep, TrainingSet};
+use crate::network::Mode;
 use crate::random;
 use crate::trainer::network;
 use astill_core::Result;
@@ -62,8 +63,8 @@ impl Rates {
         let images = random::normal(&mut rng, most * 3 * (size * size) as usize)
             .view([most as i64, 3, size, size])
             .to_device(on);
-        let labels = Tensor::zeros([most as i64], (Kind::Int64, on));
-        let some = |n: usize| (images.narrow(0, 0, n as i64), labels.narrow(0, 0, n as i64));
+        let labels = Labels::Hard(Tensor::zeros([most as i64], (Kind::Int64, on)));
+        let some = |n: usize| (images.narrow(0, 0, n as i64), labels.narrow(0, n as i64));
 
         let n = most.min(batch.max(1));
         let (synthetic, synthetic_labels) = some(n);
@@ -73,13 +74,13 @@ impl Rates {
             lr: 0.01,
         };
         let student = Student {
-            net: &net,
+            net: net.as_ref(),
             set: &set,
             momentum: 0.9,
             loss_factor: 1.,
         };
-        let steps: Vec<Step> = (0..STEPS)
-            .map(|_| Step {
+        let steps: Vec<StudentStep> = (0..STEPS)
+            .map(|_| StudentStep {
                 rows: Tensor::arange(n as i64, (Kind::Int64, on)),
                 augmentation: Some(Augmentation::draw(&mut rng, n, size)),
             })
@@ -106,24 +107,25 @@ impl Rates {
         let not_kept = per_image(timed(on, || there_and_back(false))?);
 
         let m = most.min(profile.expert.batch);
-        let recipe = Recipe {
-            epochs: 1,
+        let settings = ExpertSettings {
             batch: m,
-            lr: 0.01,
-            momentum: 0.9,
             weight_decay: 0.,
-            clipping: true,
-            gradient_penalty: profile.expert.gradient_penalty,
+            ..profile.expert.clone()
         };
         let (real, real_labels) = some(m);
         let expert = timed(on, || {
-            expert_gradient(&net, &theta, &real, &real, &real_labels, 0, &recipe);
+            let batch = ExpertBatch {
+                augmented: &real,
+                images: &real,
+                labels: &real_labels,
+            };
+            expert_gradient(net.as_ref(), &theta, batch, &settings, 0);
             Ok(())
         })?;
         let forward = timed(on, || {
             let _ = match net.analytic(&images) {
-                Some(hand) => hand.logits(&theta, &images),
-                None => tch::no_grad(|| net.forward(&theta, &images)),
+                Some(analytic) => analytic.logits(&theta, &images),
+                None => tch::no_grad(|| net.forward(&theta, &images, Mode::Evaluation)),
             };
             Ok(())
         })?;
@@ -138,7 +140,7 @@ impl Rates {
             again: (not_kept - kept).max(0.),
             pass: net
                 .analytic(&synthetic)
-                .map(|hand| hand.kept_bytes(&synthetic) as f64 / n as f64),
+                .map(|analytic| analytic.cache_bytes(&synthetic) as f64 / n as f64),
             expert: expert / m as f64,
             forward: forward / most as f64,
             product: product / (SIDE as f64).powi(3),

@@ -1,8 +1,10 @@
 //! The constant-memory gradient against the full autograd graph of all student steps.
 
 use astill_engine::data::Augmentation;
-use astill_engine::distill::{Intermediate, Part, Step, Student, TrainingSet, matching_loss};
-use astill_engine::network::{Activation, ConvNet, Norm, Pooling};
+use astill_engine::distill::{
+    Gradient, Intermediate, Labels, Operation, Student, StudentStep, TrainingSet, matching_loss,
+};
+use astill_engine::network::{ConvNet, ConvNetConfig, Mode, Network, Norm, Pooling};
 use astill_engine::random;
 use tch::{Device, Kind, Tensor};
 
@@ -11,14 +13,23 @@ struct Problem {
     start: Tensor,
     targets: Vec<Tensor>,
     images: Tensor,
-    labels: Tensor,
-    steps: Vec<Step>,
+    labels: Labels,
+    steps: Vec<StudentStep>,
 }
 
 /// Ten steps on mini-batches out of 12 images, every augmentation drawn at least once over the
 /// seeds, in float64.
 fn problem(seed: u64, norm: Norm, pooling: Pooling, size: i64, batch: usize) -> Problem {
-    let net = ConvNet::new(3, 4, 8, 2, size, norm, Activation::Relu, pooling).expect("fits");
+    let net = ConvNet::new(ConvNetConfig {
+        classes: CLASSES,
+        width: 8,
+        depth: 2,
+        size,
+        norm,
+        pooling,
+        ..ConvNetConfig::default()
+    })
+    .expect("fits");
     let mut rng = random::generator(seed, "adjoint test", &[]);
     let parameters = net.parameters() as usize;
     let start = net.init(&mut rng).to_kind(Kind::Double);
@@ -31,9 +42,10 @@ fn problem(seed: u64, norm: Norm, pooling: Pooling, size: i64, batch: usize) -> 
     let images = random::normal(&mut rng, (12 * 3 * size * size) as usize)
         .view([12, 3, size, size])
         .to_kind(Kind::Double);
-    let labels = Tensor::from_slice(&(0..12i64).map(|i| i % 4).collect::<Vec<_>>());
+    let labels = (0..12).map(|i| i % CLASSES).collect::<Vec<_>>();
+    let labels = Labels::Hard(Tensor::from_slice(&labels));
     let steps = (0..10)
-        .map(|_| Step {
+        .map(|_| StudentStep {
             rows: Tensor::from_slice(&random::permutation(&mut rng, 12)[..batch]),
             augmentation: Some(Augmentation::draw(&mut rng, batch, size)),
         })
@@ -48,12 +60,17 @@ fn problem(seed: u64, norm: Norm, pooling: Pooling, size: i64, batch: usize) -> 
     }
 }
 
+const CLASSES: i64 = 4;
 const LR: f64 = 0.05;
 const MOMENTUM: f64 = 0.9;
 const FACTOR: f64 = 1.3;
 
 /// What every published program does: the whole unroll in one graph.
-fn full_graph(p: &Problem, intermediate: Intermediate) -> (Tensor, Tensor) {
+fn full_graph(p: &Problem, intermediate: Intermediate) -> Gradient {
+    let labels = match &p.labels {
+        Labels::Hard(labels) => Labels::Hard(labels.shallow_clone()),
+        Labels::Soft(labels) => Labels::Soft(labels.detach().set_requires_grad(true)),
+    };
     let images = p.images.detach().set_requires_grad(true);
     let lr = Tensor::from_slice(&[LR]).set_requires_grad(true);
     let mut points = vec![p.start.detach().set_requires_grad(true)];
@@ -65,10 +82,8 @@ fn full_graph(p: &Problem, intermediate: Intermediate) -> (Tensor, Tensor) {
             .augmentation
             .as_ref()
             .map_or_else(|| batch.shallow_clone(), |a| a.apply(&batch));
-        let loss = astill_engine::distill::cross_entropy(
-            &p.net.forward(theta, &seen),
-            &p.labels.index_select(0, &step.rows),
-        ) * FACTOR;
+        let logits = p.net.forward(theta, &seen, Mode::Training);
+        let loss = labels.index_select(&step.rows).cross_entropy(&logits) * FACTOR;
         let g = Tensor::run_backward(&[loss], &[theta], true, true).remove(0);
         let v = match velocity {
             Some(before) => before * MOMENTUM + g,
@@ -79,56 +94,110 @@ fn full_graph(p: &Problem, intermediate: Intermediate) -> (Tensor, Tensor) {
         velocity = Some(v);
     }
     let total = matching_loss(&points, &p.targets, intermediate).total;
-    let mut gradients = Tensor::run_backward(&[total], &[&images, &lr], false, false);
-    (gradients.remove(0), gradients.remove(0))
+    let mut inputs = vec![&images, &lr];
+    inputs.extend(matches!(labels, Labels::Soft(_)).then(|| labels.tensor()));
+    let mut gradients = Tensor::run_backward(&[total], &inputs, false, false).into_iter();
+    let mut next = || gradients.next();
+    Gradient {
+        images: next().expect("of the images"),
+        lr: next().expect("of the rate"),
+        labels: next(),
+    }
 }
 
 fn relative(got: &Tensor, want: &Tensor) -> f64 {
     ((got - want.view_as(got)).norm() / want.norm()).double_value(&[])
 }
 
+/// The constant-memory gradient of the same.
+fn adjoint(p: &Problem, intermediate: Intermediate) -> Gradient {
+    let set = TrainingSet {
+        images: &p.images,
+        labels: &p.labels,
+        lr: LR,
+    };
+    let student = Student {
+        net: &p.net,
+        set: &set,
+        momentum: MOMENTUM,
+        loss_factor: FACTOR,
+    };
+    let mut rollout = student
+        .unroll(&p.start, &p.steps, &mut |_| Ok(()))
+        .expect("not stopped");
+    let derivatives = matching_loss(&rollout.points, &p.targets, intermediate).derivatives;
+    student
+        .adjoint(&mut rollout, &p.steps, &derivatives, &mut |_| Ok(()))
+        .expect("not stopped")
+}
+
+const PROBLEMS: [(u64, Norm, Pooling, Intermediate, i64, usize); 6] = [
+    (1, Norm::Instance, Pooling::Avg, Intermediate::Sum, 16, 5),
+    (2, Norm::Instance, Pooling::Avg, Intermediate::Ramp, 16, 5),
+    (3, Norm::Layer, Pooling::Max, Intermediate::Sum, 16, 5),
+    (4, Norm::Group, Pooling::Avg, Intermediate::Off, 16, 5),
+    (5, Norm::None, Pooling::Avg, Intermediate::Ramp, 16, 5),
+    (6, Norm::Instance, Pooling::Avg, Intermediate::Sum, 13, 7),
+];
+
 #[test]
 fn the_constant_memory_gradient_is_that_of_the_full_graph() {
-    for (seed, norm, pooling, intermediate, size, batch) in [
-        (1, Norm::Instance, Pooling::Avg, Intermediate::Sum, 16, 5),
-        (2, Norm::Instance, Pooling::Avg, Intermediate::Ramp, 16, 5),
-        (3, Norm::Layer, Pooling::Max, Intermediate::Sum, 16, 5),
-        (4, Norm::Group, Pooling::Avg, Intermediate::Off, 16, 5),
-        (5, Norm::None, Pooling::Avg, Intermediate::Ramp, 16, 5),
-        (6, Norm::Instance, Pooling::Avg, Intermediate::Sum, 13, 7),
-    ] {
+    for (seed, norm, pooling, intermediate, size, batch) in PROBLEMS {
         let p = problem(seed, norm, pooling, size, batch);
-        let (want_images, want_lr) = full_graph(&p, intermediate);
-        let set = TrainingSet {
-            images: &p.images,
-            labels: &p.labels,
-            lr: LR,
-        };
-        let student = Student {
-            net: &p.net,
-            set: &set,
-            momentum: MOMENTUM,
-            loss_factor: FACTOR,
-        };
-        let mut rollout = student
-            .unroll(&p.start, &p.steps, &mut |_| Ok(()))
-            .expect("not stopped");
-        let matching = matching_loss(&rollout.points, &p.targets, intermediate);
-        let got = student
-            .adjoint(&mut rollout, &p.steps, &matching.derivatives, &mut |_| {
-                Ok(())
-            })
-            .expect("not stopped");
+        let (want, got) = (full_graph(&p, intermediate), adjoint(&p, intermediate));
         let (images, lr) = (
-            relative(&got.images, &want_images),
-            relative(&got.lr, &want_lr),
+            relative(&got.images, &want.images),
+            relative(&got.lr, &want.lr),
         );
         assert!(
             images < 1e-9 && lr < 1e-9,
             "seed {seed}: images {images:.1e}, student rate {lr:.1e}"
         );
         assert!(got.images.norm().double_value(&[]) > 0.);
+        assert!(got.labels.is_none());
         assert_eq!(got.images.device(), Device::Cpu);
+    }
+}
+
+#[test]
+fn the_same_holds_for_soft_labels_and_the_gradient_with_respect_to_them() {
+    for (seed, norm, pooling, intermediate, size, batch) in PROBLEMS {
+        let mut p = problem(seed, norm, pooling, size, batch);
+        let mut rng = random::generator(seed, "soft labels", &[]);
+        let logits = random::normal(&mut rng, 12 * CLASSES as usize).view([12, CLASSES]);
+        p.labels = Labels::Soft(logits.to_kind(Kind::Double).softmax(1, None::<Kind>));
+        let (want, got) = (full_graph(&p, intermediate), adjoint(&p, intermediate));
+        let differences = [
+            relative(&got.images, &want.images),
+            relative(&got.lr, &want.lr),
+            relative(
+                &got.labels.expect("soft labels have a gradient"),
+                &want.labels.expect("soft labels have a gradient"),
+            ),
+        ];
+        assert!(
+            differences.iter().all(|d| *d < 1e-9),
+            "seed {seed}: images, student rate, labels {differences:?}"
+        );
+    }
+}
+
+#[test]
+fn soft_labels_that_name_one_class_give_the_gradient_of_hard_ones() {
+    for (seed, norm, pooling, intermediate, size, batch) in PROBLEMS {
+        let mut p = problem(seed, norm, pooling, size, batch);
+        let hard = adjoint(&p, intermediate);
+        p.labels = Labels::Soft(p.labels.probabilities(CLASSES, Kind::Double));
+        let soft = adjoint(&p, intermediate);
+        if norm == Norm::Instance {
+            // the analytic passes
+            assert!(
+                soft.images.equal(&hard.images) && soft.lr.equal(&hard.lr),
+                "seed {seed}"
+            );
+        }
+        assert!(relative(&soft.images, &hard.images) < 1e-12, "seed {seed}");
+        assert!(relative(&soft.lr, &hard.lr) < 1e-12, "seed {seed}");
     }
 }
 
@@ -147,8 +216,8 @@ fn a_rollout_that_is_told_to_stop_stops() {
         loss_factor: FACTOR,
     };
     let mut calls = 0;
-    let mut stop_at_third = |part| {
-        calls += usize::from(part == Part::Step);
+    let mut stop_at_third = |operation| {
+        calls += usize::from(operation == Operation::Step);
         if calls == 3 {
             Err(astill_core::Error::Interrupted)
         } else {

@@ -11,9 +11,10 @@ use astill_engine::device;
 use astill_engine::distill::expert::{expert_gradient, expert_loss, gradient_penalty};
 use astill_engine::distill::perturb::perturb;
 use astill_engine::distill::{
-    Intermediate, Path, Recipe, Step, Student, TrainingSet, balance_factor, matching_loss,
+    ExpertBatch, ExpertPath, ExpertSettings, Intermediate, Labels, Student, StudentStep,
+    TrainingSet, balance_factor, matching_loss,
 };
-use astill_engine::network::{Activation, ConvNet, Norm, Pooling};
+use astill_engine::network::{ConvNet, ConvNetConfig, Mode, Network, WeightedBatch};
 use astill_engine::tensor_file::TensorFile;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -88,28 +89,18 @@ impl Case {
     }
 
     fn net(&self, classes: i64) -> Result<ConvNet, Failure> {
-        let whole = |key, default: f64| self.number(key, Some(default)).map(|v| v as i64);
-        let (norm, act, pool): (Norm, Activation, Pooling) = (
-            self.name("norm", "instance")?,
-            self.name("act", "relu")?,
-            self.name("pool", "avg")?,
-        );
-        let (channels, width, depth, size) = (
-            whole("channels", 3.)?,
-            whole("width", 128.)?,
-            whole("depth", 3.)?,
-            whole("size", 32.)?,
-        );
-        ConvNet::new(
-            channels,
+        let default = ConvNetConfig::default();
+        let whole = |key, default: i64| self.number(key, Some(default as f64)).map(|v| v as i64);
+        ConvNet::new(ConvNetConfig {
+            channels: whole("channels", default.channels)?,
             classes,
-            width,
-            depth as usize,
-            size,
-            norm,
-            act,
-            pool,
-        )
+            width: whole("width", default.width)?,
+            depth: whole("depth", default.depth as i64)? as usize,
+            size: whole("size", default.size)?,
+            norm: self.name("norm", "instance")?,
+            activation: self.name("act", "relu")?,
+            pooling: self.name("pool", "avg")?,
+        })
         .ok_or_else(|| "no such network".into())
     }
 
@@ -120,6 +111,7 @@ impl Case {
             Some("student") => self.student(),
             Some("augment") => self.augment(),
             Some("zca") => self.zca(),
+            Some("soft_labels") => self.soft_labels(),
             Some("smoothness") => self.smoothness(),
             other => Err(format!("a case of kind {other:?} is not known").into()),
         }
@@ -127,47 +119,66 @@ impl Case {
 
     fn network(&mut self) -> Result<(), Failure> {
         let net = self.net(self.number("classes", Some(10.))? as i64)?;
-        let logits = net.forward(&self.tensor("theta")?, &self.tensor("x")?);
+        let logits = net.forward(&self.tensor("theta")?, &self.tensor("x")?, Mode::Evaluation);
         self.expect("logits", &logits)
     }
 
     fn expert(&mut self) -> Result<(), Failure> {
         let net = self.net(self.number("classes", Some(10.))? as i64)?;
         let theta = self.tensor("theta")?.set_requires_grad(true);
-        let (x, augmented, y) = (
-            self.tensor("x")?,
-            self.tensor("x_augmented")?,
-            self.tensor("y")?,
-        );
-        let penalty = self.number("gp_weight", None)?;
-        let clipping = self.settings["clip"].as_bool().unwrap_or(true);
-        let recipe = Recipe {
-            epochs: 50,
-            batch: 256,
-            lr: 0.01,
-            momentum: 0.9,
-            weight_decay: 0.,
-            clipping,
-            gradient_penalty: penalty,
+        let (x, augmented) = (self.tensor("x")?, self.tensor("x_augmented")?);
+        let labels = Labels::Hard(self.tensor("y")?);
+        let batch = ExpertBatch {
+            augmented: &augmented,
+            images: &x,
+            labels: &labels,
         };
-        let loss = expert_loss(
-            &net,
-            &theta,
-            &augmented,
-            &x,
-            &y,
-            self.number("epoch", None)? as usize,
-            &recipe,
-        );
+        let settings = ExpertSettings {
+            clipping: self.settings["clip"].as_bool().unwrap_or(true),
+            gradient_penalty: self.number("gp_weight", None)?,
+            ..ExpertSettings::default()
+        };
+        let epoch = self.number("epoch", None)? as usize;
+        let loss = expert_loss(&net, &theta, batch, &settings, epoch);
         let grad = Tensor::run_backward(&[&loss.total], &[&theta], false, false);
         self.expect("loss", &loss.total)?;
         self.expect("grad", &grad[0])?;
-        let alone = gradient_penalty(&net, &theta, &x, penalty);
+        let alone = gradient_penalty(&net, &theta, &x, settings.gradient_penalty);
         self.expect("penalty", &alone)?;
-        let epoch = self.number("epoch", None)? as usize;
-        let whole = expert_gradient(&net, &theta.detach(), &augmented, &x, &y, epoch, &recipe);
+        let whole = expert_gradient(&net, &theta.detach(), batch, &settings, epoch);
         self.expect("grad", &whole.gradient)?;
         self.expect("penalty", &whole.penalty)
+    }
+
+    /// By autograd, and by the analytic passes where they are known.
+    fn soft_labels(&mut self) -> Result<(), Failure> {
+        let net = self.net(self.number("classes", None)? as i64)?;
+        let variable = |name| self.tensor(name).map(|t| t.set_requires_grad(true));
+        let (theta, x, p) = (variable("theta")?, variable("x")?, variable("p")?);
+        let (direction, factor) = (self.tensor("direction")?, self.number("factor", None)?);
+        let labels = Labels::Soft(p.shallow_clone());
+        let loss = labels.cross_entropy(&net.forward(&theta, &x, Mode::Training)) * factor;
+        let g = Tensor::run_backward(&[&loss], &[&theta], true, true).remove(0);
+        let along = Tensor::run_backward(&[g.dot(&direction)], &[&theta, &x, &p], false, false);
+        self.expect("loss", &loss)?;
+        self.expect("grad", &g)?;
+        for (name, got) in ["along_theta", "along_x", "along_p"].iter().zip(&along) {
+            self.expect(name, got)?;
+        }
+        let Some(analytic) = net.analytic(&x) else {
+            return Ok(());
+        };
+        let batch = WeightedBatch {
+            images: &x.detach(),
+            targets: &labels.probabilities(net.classes(), self.kind).detach(),
+            factor,
+        };
+        let first = analytic.loss_gradient(&theta, batch, usize::MAX);
+        self.expect("grad", &first.parameters)?;
+        let along = analytic.gradient_along(&theta, batch, &direction, first.cached);
+        self.expect("along_theta", &along.parameters)?;
+        self.expect("along_x", &along.images)?;
+        self.expect("along_p", &along.targets)
     }
 
     fn student(&mut self) -> Result<(), Failure> {
@@ -175,12 +186,12 @@ impl Case {
         let (start_epoch, expert_epochs) = (whole("start_epoch")?, whole("expert_epochs")?);
         let net = self.net(self.number("classes", None)? as i64)?;
         let expert = self.tensor("expert")?;
-        let (noise, x, y, order) = (
+        let (noise, x, order) = (
             self.tensor("noise")?,
             self.tensor("x")?,
-            self.tensor("y")?,
             self.tensor("order")?,
         );
+        let labels = Labels::Hard(self.tensor("y")?);
         let target = expert.get(start_epoch as i64);
         let start = match self.number("alpha", None)? {
             0. => target,
@@ -189,7 +200,7 @@ impl Case {
         let balance = self.settings["balance"].as_bool().unwrap_or(false);
         let set = TrainingSet {
             images: &x,
-            labels: &y,
+            labels: &labels,
             lr: self.tensor("lr")?.double_value(&[0]),
         };
         let student = Student {
@@ -202,8 +213,8 @@ impl Case {
                 1.
             },
         };
-        let steps: Vec<Step> = (0..order.size()[0])
-            .map(|i| Step {
+        let steps: Vec<StudentStep> = (0..order.size()[0])
+            .map(|i| StudentStep {
                 rows: order.get(i),
                 augmentation: None,
             })
@@ -265,7 +276,7 @@ impl Case {
 
     fn smoothness(&mut self) -> Result<(), Failure> {
         let points = self.tensor("trajectory")?;
-        let mut path = Path::new(&points.get(0));
+        let mut path = ExpertPath::new(&points.get(0));
         let measured: Vec<_> = (1..points.size()[0])
             .map(|e| path.push(&points.get(e)))
             .collect();

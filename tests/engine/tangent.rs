@@ -1,8 +1,10 @@
-//! The derivatives by hand against autograd, in float64.
+//! The analytic derivatives against autograd, in float64.
 
-use astill_engine::distill::Recipe;
 use astill_engine::distill::expert::{expert_gradient, expert_loss};
-use astill_engine::network::{Activation, Batch, CachedForward, ConvNet, Norm, Pooling};
+use astill_engine::distill::{ExpertBatch, ExpertSettings, Labels};
+use astill_engine::network::{
+    Activation, CachedForward, ConvNet, ConvNetConfig, Mode, Network, Norm, Pooling, WeightedBatch,
+};
 use astill_engine::random;
 use tch::{Device, Kind, Tensor};
 
@@ -77,7 +79,9 @@ struct Problem {
     theta: Tensor,
     direction: Tensor,
     images: Tensor,
-    labels: Tensor,
+    labels: Labels,
+    /// Probabilities of soft labels (N, K).
+    soft: Tensor,
 }
 
 fn problem(case: &Case) -> Problem {
@@ -89,16 +93,14 @@ fn problem(case: &Case) -> Problem {
         pixels,
         n,
     } = *case;
-    let net = ConvNet::new(
+    let net = ConvNet::new(ConvNetConfig {
         channels,
-        CLASSES,
+        classes: CLASSES,
         width,
         depth,
         size,
-        Norm::Instance,
-        Activation::Relu,
-        Pooling::Avg,
-    )
+        ..ConvNetConfig::default()
+    })
     .expect("fits");
     let mut rng = random::generator(7, "tangent test", &[size as u64]);
     let mut normal = |n: i64| random::normal(&mut rng, n as usize).to_kind(Kind::Double);
@@ -109,13 +111,18 @@ fn problem(case: &Case) -> Problem {
         .init(&mut random::generator(7, "tangent test", &[]))
         .to_kind(Kind::Double)
         + noise;
-    let labels = Tensor::from_slice(&(0..n).map(|i| i % CLASSES).collect::<Vec<_>>());
+    let soft = normal(n * CLASSES)
+        .view([n, CLASSES])
+        .softmax(1, None::<Kind>);
+    let labels = (0..n).map(|i| i % CLASSES).collect::<Vec<_>>();
+    let labels = Labels::Hard(Tensor::from_slice(&labels));
     Problem {
         net,
         theta,
         direction,
         images,
         labels,
+        soft,
     }
 }
 
@@ -127,52 +134,57 @@ fn assert_close(what: &str, got: &Tensor, want: &Tensor) {
     );
 }
 
-fn mean_loss(p: &Problem, theta: &Tensor, images: &Tensor) -> Tensor {
-    astill_engine::distill::cross_entropy(&p.net.forward(theta, images), &p.labels) * FACTOR
-}
-
 #[test]
 fn the_gradient_and_its_derivative_are_those_of_autograd() {
     for case in &CASES {
         let p = problem(case);
-        let hand = p.net.analytic(&p.images).expect("known");
-        let (theta, images) = (
-            p.theta.detach().set_requires_grad(true),
-            p.images.detach().set_requires_grad(true),
-        );
-        let want = Tensor::run_backward(&[mean_loss(&p, &theta, &images)], &[&theta], true, true)
-            .remove(0);
-        let want_along =
-            Tensor::run_backward(&[want.dot(&p.direction)], &[&theta, &images], false, false);
+        for soft in [false, true] {
+            let targets = if soft {
+                p.soft.shallow_clone()
+            } else {
+                p.labels.probabilities(CLASSES, Kind::Double)
+            };
+            is_that_of_autograd(&p, &targets);
+        }
+    }
+}
 
-        let batch = Batch {
-            images: &p.images,
-            labels: &p.labels,
-            factor: FACTOR,
-        };
-        let got = hand.loss_gradient(&p.theta, batch, usize::MAX);
-        assert_close("gradient", &got.parameters, &want.detach());
-        for logits in [got.logits, hand.logits(&p.theta, &p.images)] {
-            assert_close("logits", &logits, &p.net.forward(&p.theta, &p.images));
-        }
-        let (n, room) = (p.images.size()[0], hand.kept_bytes(&p.images) / 2);
-        let some = hand.loss_gradient(&p.theta, batch, room).kept;
-        let images = |kept: &Option<CachedForward>| kept.as_ref().map_or(0, |kept| kept.images);
-        assert_eq!(
-            (
-                images(&got.kept),
-                images(&hand.loss_gradient(&p.theta, batch, 0).kept)
-            ),
-            (n, 0)
-        );
-        // by pieces of five images
-        assert_eq!(images(&some) > 0, n > 5);
-        assert!(images(&some) as usize * hand.kept_bytes(&p.images.narrow(0, 0, 1)) <= room);
-        for kept in [got.kept, some, None] {
-            let (d_theta, d_images) = hand.gradient_along(&p.theta, batch, &p.direction, kept);
-            assert_close("in the parameters", &d_theta, &want_along[0]);
-            assert_close("in the images", &d_images, &want_along[1]);
-        }
+fn is_that_of_autograd(p: &Problem, targets: &Tensor) {
+    let analytic = p.net.analytic(&p.images).expect("known");
+    let variable = |t: &Tensor| t.detach().set_requires_grad(true);
+    let (theta, images) = (variable(&p.theta), variable(&p.images));
+    let labels = Labels::Soft(variable(targets));
+    let loss = labels.cross_entropy(&p.net.forward(&theta, &images, Mode::Training)) * FACTOR;
+    let want = Tensor::run_backward(&[loss], &[&theta], true, true).remove(0);
+    let along = want.dot(&p.direction);
+    let want_along =
+        Tensor::run_backward(&[along], &[&theta, &images, labels.tensor()], false, false);
+
+    let batch = WeightedBatch {
+        images: &p.images,
+        targets,
+        factor: FACTOR,
+    };
+    let got = analytic.loss_gradient(&p.theta, batch, usize::MAX);
+    assert_close("gradient", &got.parameters, &want.detach());
+    for logits in [got.logits, analytic.logits(&p.theta, &p.images)] {
+        let want = p.net.forward(&p.theta, &p.images, Mode::Evaluation);
+        assert_close("logits", &logits, &want);
+    }
+    let (n, budget) = (p.images.size()[0], analytic.cache_bytes(&p.images) / 2);
+    let some = analytic.loss_gradient(&p.theta, batch, budget).cached;
+    let none = analytic.loss_gradient(&p.theta, batch, 0).cached;
+    let images = |cached: &Option<CachedForward>| cached.as_ref().map_or(0, |c| c.images);
+    assert_eq!((images(&got.cached), images(&none)), (n, 0));
+    // by pieces of five images
+    assert_eq!(images(&some) > 0, n > 5);
+    let of_image = analytic.cache_bytes(&p.images.narrow(0, 0, 1));
+    assert!(images(&some) as usize * of_image <= budget);
+    for cached in [got.cached, some, None] {
+        let along = analytic.gradient_along(&p.theta, batch, &p.direction, cached);
+        assert_close("along: parameters", &along.parameters, &want_along[0]);
+        assert_close("along: images", &along.images, &want_along[1]);
+        assert_close("along: targets", &along.targets, &want_along[2]);
     }
 }
 
@@ -182,21 +194,20 @@ fn the_expert_s_gradient_is_that_of_autograd_with_the_penalty() {
         let p = problem(case);
         let augmented = p.images.flip([3]);
         for gradient_penalty in [2., 0.] {
-            let recipe = Recipe {
-                epochs: 9,
-                batch: 64,
-                lr: 0.1,
-                momentum: 0.9,
-                weight_decay: 0.,
+            let settings = ExpertSettings {
                 clipping: true,
                 gradient_penalty,
+                ..ExpertSettings::default()
+            };
+            let batch = ExpertBatch {
+                augmented: &augmented,
+                images: &p.images,
+                labels: &p.labels,
             };
             let theta = p.theta.detach().set_requires_grad(true);
-            let want = expert_loss(&p.net, &theta, &augmented, &p.images, &p.labels, 3, &recipe);
+            let want = expert_loss(&p.net, &theta, batch, &settings, 3);
             let d = Tensor::run_backward(&[&want.total], &[&theta], false, false).remove(0);
-            let got = expert_gradient(
-                &p.net, &p.theta, &augmented, &p.images, &p.labels, 3, &recipe,
-            );
+            let got = expert_gradient(&p.net, &p.theta, batch, &settings, 3);
             assert_close("gradient", &got.gradient, &d);
             assert_close("cross-entropy", &got.cross_entropy, &want.cross_entropy);
             assert!((got.penalty - want.penalty).abs().double_value(&[]) < 1e-11);
@@ -207,29 +218,26 @@ fn the_expert_s_gradient_is_that_of_autograd_with_the_penalty() {
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     let p = problem(&CASES[1]);
-    let [theta, direction, images] =
-        [&p.theta, &p.direction, &p.images].map(|t| t.to_kind(Kind::Float));
-    let batch = Batch {
+    let [theta, direction, images, targets] =
+        [&p.theta, &p.direction, &p.images, &p.soft].map(|t| t.to_kind(Kind::Float));
+    let batch = WeightedBatch {
         images: &images,
-        labels: &p.labels,
+        targets: &targets,
         factor: FACTOR,
     };
     let with = |threads: i32| {
         tch::set_num_threads(threads);
-        let hand = p.net.analytic(&images).expect("known");
-        let gradient = hand.loss_gradient(&theta, batch, 0).parameters;
-        let along = hand.gradient_along(&theta, batch, &direction, None);
-        drop(hand);
+        let analytic = p.net.analytic(&images).expect("known");
+        let gradient = analytic.loss_gradient(&theta, batch, 0).parameters;
+        let along = analytic.gradient_along(&theta, batch, &direction, None);
+        drop(analytic);
         assert_eq!(tch::get_num_threads(), threads);
-        (gradient, along)
+        [gradient, along.parameters, along.images, along.targets]
     };
-    let (gradient, (d_theta, d_images)) = with(1);
+    let alone = with(1);
     for threads in [2, 3] {
-        let (g, (t, i)) = with(threads);
-        assert!(
-            g.equal(&gradient) && t.equal(&d_theta) && i.equal(&d_images),
-            "{threads} threads"
-        );
+        let same = with(threads).iter().zip(&alone).all(|(a, b)| a.equal(b));
+        assert!(same, "{threads} threads");
     }
 }
 
@@ -237,27 +245,31 @@ fn the_number_of_threads_does_not_change_a_bit() {
 fn an_image_that_is_not_a_number_makes_the_gradient_so() {
     let p = problem(&CASES[0]);
     let _ = p.images.get(1).fill_(f64::NAN);
-    let batch = Batch {
+    let batch = WeightedBatch {
         images: &p.images,
-        labels: &p.labels,
+        targets: &p.soft,
         factor: FACTOR,
     };
-    let hand = p.net.analytic(&p.images).expect("known");
-    assert!(
-        hand.loss_gradient(&p.theta, batch, 0)
-            .parameters
-            .isnan()
-            .any()
-            .int64_value(&[])
-            == 1
-    );
+    let analytic = p.net.analytic(&p.images).expect("known");
+    let gradient = analytic.loss_gradient(&p.theta, batch, 0).parameters;
+    assert_eq!(gradient.isnan().any().int64_value(&[]), 1);
 }
 
 #[test]
 fn other_networks_are_left_to_autograd() {
     let images = Tensor::zeros([2, 3, 16, 16], (Kind::Float, Device::Cpu));
     let net = |norm, activation, pooling| {
-        ConvNet::new(3, 4, 8, 2, 16, norm, activation, pooling).expect("fits")
+        ConvNet::new(ConvNetConfig {
+            classes: 4,
+            width: 8,
+            depth: 2,
+            size: 16,
+            norm,
+            activation,
+            pooling,
+            ..ConvNetConfig::default()
+        })
+        .expect("fits")
     };
     assert!(
         net(Norm::Instance, Activation::Relu, Pooling::Avg)

@@ -3,7 +3,7 @@
 use super::{Peak, at_least_one, images, labels, network, prepare, rounded};
 use crate::data::DataSplit;
 use crate::device;
-use crate::distill::{TrainingSet, evaluate as evaluation};
+use crate::distill::{Labels, TrainingSet, evaluate as evaluation};
 use crate::random;
 use astill_core::Result;
 use astill_core::cli::bench::EvaluateOptions;
@@ -49,7 +49,7 @@ pub fn evaluate(options: EvaluateOptions) -> Result<EvaluateReport> {
     let classes = options.network.classes;
     let mut rng = random::generator(0, "bench", &[]);
     let synthetic = images(&mut rng, ipc * classes, options.network.size).to_device(device);
-    let labels = labels(ipc * classes, classes).to_device(device);
+    let labels = Labels::Hard(labels(ipc * classes, classes).to_device(device));
     let of_real = (0..test).map(|i| (i % classes) as i64).collect();
     let mut real = DataSplit::of_normalised(images(&mut rng, test, options.network.size), of_real);
     real.to_device(device);
@@ -61,10 +61,10 @@ pub fn evaluate(options: EvaluateOptions) -> Result<EvaluateReport> {
     let mut watch = |_: crate::progress::Progress<'_>| ControlFlow::Continue(());
     let mut evaluated = |index: u64, epochs: usize| -> Result<[f64; 2]> {
         let begin = Instant::now();
-        let theta = evaluation::train(&net, &set, epochs, 0, &[index], &mut watch)?;
+        let theta = evaluation::train(net.as_ref(), &set, epochs, 0, &[index], &mut watch)?;
         device::synchronize(device);
         let trained = begin.elapsed().as_secs_f64();
-        evaluation::accuracy(&net, &theta, &real, &mut watch)?;
+        evaluation::accuracy(net.as_ref(), &theta, &real, &mut watch)?;
         Ok([trained, begin.elapsed().as_secs_f64() - trained])
     };
     evaluated(0, WARM_UP.min(epochs))?;

@@ -3,14 +3,17 @@
 use super::{Peak, at_least_one, images, median, network, prepare, rounded};
 use crate::data::augment;
 use crate::device;
-use crate::distill::Recipe;
 use crate::distill::expert::expert_gradient;
+use crate::distill::{ExpertBatch, ExpertSettings, Labels};
 use crate::random;
 use astill_core::Result;
 use astill_core::cli::bench::ExpertOptions;
 use serde::Serialize;
 use std::time::Instant;
 use tch::Tensor;
+
+/// The cross-entropy has its full weight from the tenth epoch on.
+const EPOCH: usize = 12;
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
@@ -33,14 +36,14 @@ pub fn expert(options: ExpertOptions) -> Result<ExpertReport> {
         ("batch", options.batch as i64),
         ("steps", options.steps as i64),
     ])?;
-    let recipe = Recipe {
-        epochs: 50,
+    let settings = ExpertSettings {
         batch: options.batch,
         lr: 1e-3,
         momentum: 0.9,
         weight_decay: 1e-3,
         clipping: true,
         gradient_penalty: 2.,
+        ..ExpertSettings::default()
     };
     let mut rng = random::generator(0, "bench", &[]);
     let mut theta = net.init(&mut rng).to_device(device);
@@ -52,21 +55,17 @@ pub fn expert(options: ExpertOptions) -> Result<ExpertReport> {
         let labels: Vec<i64> = (0..options.batch)
             .map(|_| random::below(&mut rng, options.network.classes as u64) as i64)
             .collect();
-        let labels = Tensor::from_slice(&labels).to_device(device);
+        let labels = Labels::Hard(Tensor::from_slice(&labels).to_device(device));
         device::synchronize(device);
         let begin = Instant::now();
-        let g = expert_gradient(
-            &net,
-            &theta,
-            &augment::flip(&images, &u),
-            &images,
-            &labels,
-            12,
-            &recipe,
-        )
-        .gradient;
-        velocity = velocity * recipe.momentum + g + &theta * recipe.weight_decay;
-        theta -= &velocity * recipe.lr;
+        let batch = ExpertBatch {
+            augmented: &augment::flip(&images, &u),
+            images: &images,
+            labels: &labels,
+        };
+        let g = expert_gradient(net.as_ref(), &theta, batch, &settings, EPOCH).gradient;
+        velocity = velocity * settings.momentum + g + &theta * settings.weight_decay;
+        theta -= &velocity * settings.lr;
         device::synchronize(device);
         seconds.push(begin.elapsed().as_secs_f64());
     }

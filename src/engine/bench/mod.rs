@@ -1,10 +1,11 @@
-//! What takes the time and the memory, measured alone: the numbers to compare with other programs.
+//! What takes time and memory, measured in isolation: the numbers to compare with other programs.
 //! The options and keys are those of the programs in benches/, which do the same work in plain
 //! PyTorch.
 
 mod data;
 mod evaluate;
 mod expert;
+mod floor;
 mod stopwatch;
 mod student;
 
@@ -16,9 +17,10 @@ pub use student::{StudentReport, student};
 
 use crate::device;
 use crate::distill::evaluate::mean_std;
-use crate::network::{Activation, ConvNet, Norm, Pooling};
+use crate::network::{self, Network, Task};
 use crate::random;
 use astill_core::cli::bench::{MachineOptions, NetworkOptions};
+use astill_core::profile;
 use astill_core::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -29,7 +31,7 @@ use tch::{Device, Tensor};
 pub struct Peak {
     /// Resident, of this process.
     pub peak_rss_mib: u64,
-    /// That libtorch's tensors took on a GPU, if that is where it computed.
+    /// Of libtorch's tensors on a GPU, if it computed there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_gpu_mib: Option<u64>,
 }
@@ -66,8 +68,8 @@ fn set_threads(threads: i32) -> Result<()> {
     Ok(())
 }
 
-/// The common network.
-fn network(options: &NetworkOptions) -> Result<ConvNet> {
+/// The default network of profiles, in another size.
+fn network(options: &NetworkOptions) -> Result<Box<dyn Network>> {
     let NetworkOptions {
         width,
         size,
@@ -75,17 +77,17 @@ fn network(options: &NetworkOptions) -> Result<ConvNet> {
         classes,
     } = *options;
     at_least_one(&[("width", width), ("classes", classes as i64)])?;
-    ConvNet::new(
-        3,
-        classes as i64,
+    let settings = profile::Network {
         width,
         depth,
+        ..profile::Network::default()
+    };
+    let task = Task {
+        channels: 3,
         size,
-        Norm::Instance,
-        Activation::Relu,
-        Pooling::Avg,
-    )
-    .ok_or_else(|| {
+        classes: classes as i64,
+    };
+    network::distilled_with(&settings, task).map_err(|_| {
         Error::Usage(format!(
             "--size {size}: too small for --depth {depth}, every block halves it"
         ))
@@ -97,7 +99,7 @@ fn images(rng: &mut ChaCha8Rng, n: usize, size: i64) -> Tensor {
     random::normal(rng, n * 3 * (size * size) as usize).view([n as i64, 3, size, size])
 }
 
-/// The labels of `n` images, as many of every class, in order of the classes; i64 (n).
+/// The labels of `n` images, equally many of every class, in order of the classes; i64 (n).
 fn labels(n: usize, classes: usize) -> Tensor {
     Tensor::from_slice(&(0..n).map(|i| (i * classes / n) as i64).collect::<Vec<_>>())
 }

@@ -2,18 +2,17 @@
 
 use super::rounded;
 use crate::device;
-use crate::distill::Part;
+use crate::distill::Operation;
 use serde::Serialize;
 use std::time::Instant;
 use tch::Device;
 
-/// Seconds of an iteration by what is done. The draws before it and what is told of it are not in
-/// it.
+/// Seconds of an iteration by what is done, without the draws before it and what is reported of it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
 pub struct Phases {
     /// The gradients of the student steps.
     pub forward: f64,
-    /// The way back through them.
+    /// The backward pass through them.
     pub adjoint: f64,
     /// The augmentations and their gradients.
     pub augmentation: f64,
@@ -21,44 +20,44 @@ pub struct Phases {
     pub update: f64,
 }
 
-/// Told of every part of an iteration, it adds up their times.
+/// Adds up the times of an iteration's operations.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
     device: Device,
-    now: Option<(Part, Instant)>,
+    now: Option<(Operation, Instant)>,
     phases: Phases,
-    /// Images of student steps whose passes were kept for the way back.
-    pub kept: i64,
+    /// Images of student steps whose forward passes were in the cache of the backward pass.
+    pub cached: i64,
 }
 
 impl Stopwatch {
-    /// On a GPU it waits for the device at every part, which takes time itself.
+    /// On a GPU it waits for the device before every operation, which takes time itself.
     pub fn new(device: Device) -> Self {
         Self {
             device,
             now: None,
             phases: Phases::default(),
-            kept: 0,
+            cached: 0,
         }
     }
 
-    pub fn enter(&mut self, part: Part) {
+    pub fn enter(&mut self, operation: Operation) {
         let now = self.lap();
-        if let Part::Adjoint { kept } = part {
-            self.kept += kept;
+        if let Operation::Adjoint { cached } = operation {
+            self.cached += cached;
         }
-        self.now = Some((part, now));
+        self.now = Some((operation, now));
     }
 
     fn lap(&mut self) -> Instant {
         device::synchronize(self.device);
         let now = Instant::now();
-        if let Some((part, since)) = self.now.take() {
-            let phase = match part {
-                Part::Forward => &mut self.phases.forward,
-                Part::Adjoint { .. } => &mut self.phases.adjoint,
-                Part::Augmentation => &mut self.phases.augmentation,
-                Part::Step | Part::Update => &mut self.phases.update,
+        if let Some((operation, since)) = self.now.take() {
+            let phase = match operation {
+                Operation::Forward => &mut self.phases.forward,
+                Operation::Adjoint { .. } => &mut self.phases.adjoint,
+                Operation::Augmentation => &mut self.phases.augmentation,
+                Operation::Step | Operation::Update => &mut self.phases.update,
             };
             *phase += (now - since).as_secs_f64();
         }

@@ -1,19 +1,21 @@
 //! One iteration of distillation.
 
+use super::floor::{ConvolutionPass, Convolutions};
 use super::stopwatch::{Phases, Stopwatch};
 use super::{Peak, at_least_one, images, labels, median, network, prepare, rounded};
 use crate::device;
-use crate::distill::iteration::{Draw, Settings, align_by_parts};
-use crate::distill::{Intermediate, TrainingSet};
-use crate::network::{ConvNet, Pass};
+use crate::distill::iteration::{Draw, Iteration, Settings};
+use crate::distill::{Intermediate, Labels, TrainingSet};
+use crate::network::Network;
 use crate::random;
 use astill_core::cli::bench::StudentOptions;
 use astill_core::{Error, Result};
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::time::Instant;
 use tch::{Device, Tensor};
 
-/// So many steps' convolutions are timed, at most, after one's that are not.
+/// The convolutions of at most this many steps are timed, after those of a first one.
 const FLOOR_STEPS: usize = 20;
 
 /// What was measured.
@@ -26,11 +28,11 @@ pub struct StudentReport {
     pub seconds_min: f64,
     #[serde(flatten)]
     pub peak: Peak,
-    /// Of an iteration in the middle of the times; on a GPU, of another one, which waits for the
-    /// device at every part.
+    /// Of the iteration with the median time; on a GPU, of another one, which waits for the device
+    /// before every operation.
     pub phases: Phases,
-    /// Student steps whose passes were kept for the way back; a part of one is a step of whose
-    /// images so many were.
+    /// Student steps whose forward passes were cached for the backward pass; a fraction is a step
+    /// where that is true of some of its images.
     pub kept_steps: f64,
     /// The time that the convolutions of an iteration take alone.
     pub convolution_floor_s: f64,
@@ -43,7 +45,7 @@ struct Lap {
     seconds: f64,
     phases: Phases,
     /// Images.
-    kept: i64,
+    cached: i64,
 }
 
 /// Times iterations with momentum 0.9, augmentation, two expert epochs and intermediate matching.
@@ -61,19 +63,10 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         )));
     }
     let mut rng = random::generator(0, "bench", &[]);
-    let mut checkpoints = vec![net.init(&mut rng)];
-    for _ in 0..2 {
-        let step = random::normal(&mut rng, net.parameters() as usize) * 0.003;
-        let next = &checkpoints[checkpoints.len() - 1] + step;
-        checkpoints.push(next);
-    }
-    let checkpoints: Vec<Tensor> = checkpoints
-        .into_iter()
-        .map(|c| c.to_device(device))
-        .collect();
+    let checkpoints = random_walk(&mut rng, net.as_ref(), device);
     let n = options.ipc * options.network.classes;
     let images = images(&mut rng, n, options.network.size).to_device(device);
-    let labels = labels(n, options.network.classes).to_device(device);
+    let labels = Labels::Hard(labels(n, options.network.classes).to_device(device));
     let settings = Settings {
         syn_steps: options.syn_steps,
         expert_epochs: 2,
@@ -89,46 +82,53 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         labels: &labels,
         lr: 0.01,
     };
-    let iteration = |index: u64, in_parts: bool| -> Result<Lap> {
+    let iteration = |index: u64, observed: bool| -> Result<Lap> {
         device::synchronize(device);
         let begin = Instant::now();
         let mut stopwatch = Stopwatch::new(device);
-        let draw = Draw::new(&settings, &net, 0, index, 1, &images);
-        align_by_parts(&net, &checkpoints, &set, &settings, &draw, &mut |part| {
-            if in_parts {
-                stopwatch.enter(part);
+        let draw = Draw::new(&settings, net.as_ref(), 0, index, 1, &images);
+        let iteration = Iteration {
+            net: net.as_ref(),
+            checkpoints: &checkpoints,
+            set: &set,
+            settings: &settings,
+            draw: &draw,
+        };
+        iteration.align_observed(&mut |operation| {
+            if observed {
+                stopwatch.enter(operation);
             }
             Ok(())
         })?;
         device::synchronize(device);
-        let (seconds, kept) = (begin.elapsed().as_secs_f64(), stopwatch.kept);
+        let (seconds, cached) = (begin.elapsed().as_secs_f64(), stopwatch.cached);
         Ok(Lap {
             seconds,
             phases: stopwatch.stop(),
-            kept,
+            cached,
         })
     };
-    let in_parts = device == Device::Cpu;
-    iteration(0, in_parts)?;
+    let observed = device == Device::Cpu;
+    iteration(0, observed)?;
     let mut laps = (1..=options.iterations)
-        .map(|index| iteration(index, in_parts))
+        .map(|index| iteration(index, observed))
         .collect::<Result<Vec<_>>>()?;
     laps.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let mut seconds: Vec<f64> = laps.iter().map(|lap| lap.seconds).collect();
     let peak = Peak::on(device);
     let middle = laps.swap_remove((laps.len() - 1) / 2);
-    let Lap { phases, kept, .. } = if in_parts {
+    let Lap { phases, cached, .. } = if observed {
         middle
     } else {
         iteration(0, true)?
     };
-    let steps = Draw::new(&settings, &net, 0, 0, 1, &images).steps;
+    let steps = Draw::new(&settings, net.as_ref(), 0, 0, 1, &images).steps;
     let seen: i64 = steps.iter().map(|step| step.rows.size()[0]).sum();
-    let kept_steps = kept as f64 / seen as f64 * steps.len() as f64;
+    let kept_steps = cached as f64 / seen as f64 * steps.len() as f64;
     let batch = images.narrow(0, 0, steps[0].rows.size()[0]);
     // the last of the steps that share a permutation may have fewer images
     let size = seen as f64 / (batch.size()[0] * steps.len() as i64) as f64;
-    let floor = size * convolutions(&net, &batch, steps.len() as f64, kept_steps, device);
+    let floor = size * convolutions(net.as_ref(), &batch, steps.len() as f64, kept_steps, device);
     let median = median(&mut seconds);
     Ok(StudentReport {
         seconds_per_iteration: rounded(median),
@@ -142,24 +142,35 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
     })
 }
 
-/// Seconds that the convolutions of so many steps on batches like `batch` take alone, of which some
-/// have `kept` their passes.
-fn convolutions(net: &ConvNet, batch: &Tensor, steps: f64, kept: f64, device: Device) -> f64 {
-    let work = net.convolutions(batch);
-    let of = |way: Pass, times: f64| {
+/// A stand-in for an expert: an initialisation and two small random steps from it, vectors (P).
+fn random_walk(rng: &mut ChaCha8Rng, net: &dyn Network, device: Device) -> Vec<Tensor> {
+    let mut point = net.init(rng);
+    let mut points = vec![point.copy().to_device(device)];
+    for _ in 0..2 {
+        point += random::normal(rng, net.parameters() as usize) * 0.003;
+        points.push(point.copy().to_device(device));
+    }
+    points
+}
+
+/// Seconds that the convolutions of `steps` student steps on batches like `batch` take alone, where
+/// the forward passes of `cached` of them were in the cache.
+fn convolutions(net: &dyn Network, batch: &Tensor, steps: f64, cached: f64, device: Device) -> f64 {
+    let work = Convolutions::of(net, batch);
+    let of = |pass: ConvolutionPass, times: f64| {
         if times <= 0. {
             return 0.;
         }
-        work.run(way);
+        work.run(pass);
         device::synchronize(device);
         // one after the other, as in an iteration, so that whatever else the machine does falls on
         // both alike
         let (timed, begin) = ((times.ceil() as usize).min(FLOOR_STEPS), Instant::now());
-        (0..timed).for_each(|_| work.run(way));
+        (0..timed).for_each(|_| work.run(pass));
         device::synchronize(device);
         begin.elapsed().as_secs_f64() * times / timed as f64
     };
-    of(Pass::Forward, steps)
-        + of(Pass::Back { kept: true }, kept)
-        + of(Pass::Back { kept: false }, steps - kept)
+    of(ConvolutionPass::Forward, steps)
+        + of(ConvolutionPass::Back { cached: true }, cached)
+        + of(ConvolutionPass::Back { cached: false }, steps - cached)
 }

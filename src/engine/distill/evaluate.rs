@@ -1,9 +1,9 @@
 //! Evaluation: how good a fresh network becomes that sees the synthetic images alone.
 
 use super::TrainingSet;
-use super::student::step_gradient;
+use super::student::StepLoss;
 use crate::data::{Augmentation, DataSplit};
-use crate::network::{Batch, ConvNet};
+use crate::network::{Mode, Network};
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
@@ -15,8 +15,8 @@ pub const MOMENTUM: f64 = 0.9;
 pub const WEIGHT_DECAY: f64 = 5e-4;
 /// The learning rate is multiplied by this at the half, with a fresh optimiser.
 pub const LR_DECAY: f64 = 0.1;
-/// Real images per forward pass: on the CPU, where autograd's operations work them off, few enough
-/// to stay in the caches.
+/// Real images per forward pass: on the CPU without the analytic passes, few enough to stay in the
+/// caches.
 pub fn test_batch(device: Device, analytic: bool) -> usize {
     if device == Device::Cpu && !analytic {
         32
@@ -31,7 +31,7 @@ pub fn test_batch(device: Device, analytic: bool) -> usize {
 /// same index gives the same initialisation, order and augmentation. Source: evaluation protocol of
 /// DC, DSA and MTT.
 pub fn train(
-    net: &ConvNet,
+    net: &dyn Network,
     set: &TrainingSet<'_>,
     epochs: usize,
     seed: u64,
@@ -59,17 +59,12 @@ pub fn train(
             let batch = set.images.index_select(0, &rows);
             let augmented =
                 Augmentation::draw(&mut rng, batch.size()[0] as usize, side).apply(&batch);
-            let labels = set.labels.index_select(0, &rows);
-            let g = step_gradient(
-                net,
-                analytic.as_ref(),
-                &theta,
-                Batch {
-                    images: &augmented,
-                    labels: &labels,
-                    factor: 1.,
-                },
-            );
+            let loss = StepLoss {
+                images: &augmented,
+                labels: &set.labels.index_select(&rows),
+                factor: 1.,
+            };
+            let g = loss.gradient(net, analytic.as_deref(), &theta);
             let g = g + &theta * WEIGHT_DECAY;
             let v = match velocity {
                 Some(before) => before * MOMENTUM + g,
@@ -84,7 +79,7 @@ pub fn train(
 
 /// The share of `split` that the network with parameters `theta` (P) labels correctly, in per cent.
 pub fn accuracy(
-    net: &ConvNet,
+    net: &dyn Network,
     theta: &Tensor,
     split: &DataSplit,
     watch: &mut Watch<'_>,
@@ -99,7 +94,7 @@ pub fn accuracy(
 
 /// Logits (N, K) of all images of `split`, f32 on the CPU.
 pub fn logits(
-    net: &ConvNet,
+    net: &dyn Network,
     theta: &Tensor,
     split: &DataSplit,
     watch: &mut Watch<'_>,
@@ -113,7 +108,7 @@ pub fn logits(
 
 /// Gives `each` the logits (n, K) and the labels (n) of all images of `split`, batch after batch.
 fn in_batches(
-    net: &ConvNet,
+    net: &dyn Network,
     theta: &Tensor,
     split: &DataSplit,
     watch: &mut Watch<'_>,
@@ -128,8 +123,8 @@ fn in_batches(
         report(watch, "images", b * batch as u64, rows.len() as u64)?;
         let (images, labels) = split.batch(chunk);
         let logits = tch::no_grad(|| match &analytic {
-            Some(hand) => hand.logits(theta, &images),
-            None => net.forward(theta, &images),
+            Some(analytic) => analytic.logits(theta, &images),
+            None => net.forward(theta, &images, Mode::Evaluation),
         });
         each(&logits, &labels);
     }

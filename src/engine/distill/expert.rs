@@ -1,28 +1,15 @@
 //! Smooth, high-quality experts: SGD on the real data with the clipping loss and the gradient
 //! penalty.
 
-use super::student::gradient;
+use super::Labels;
+use super::student::{StepLoss, gradient};
 use crate::data::{Augmentation, DataSplit};
-use crate::network::{Batch, ConvNet, LossGradient};
+use crate::network::{Analytic, LossGradient, Mode, Network};
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
+pub use astill_core::profile::Expert as ExpertSettings;
 use tch::{Device, Kind, Tensor};
-
-/// How an expert is trained.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recipe {
-    pub epochs: usize,
-    pub batch: usize,
-    /// Learning rate of the first part; × [`LR_DECAY`] later.
-    pub lr: f64,
-    pub momentum: f64,
-    pub weight_decay: f64,
-    /// Whether early epochs weigh the cross-entropy less.
-    pub clipping: bool,
-    /// λ of the gradient penalty; 0 switches it off.
-    pub gradient_penalty: f64,
-}
 
 /// On the CPU a batch is worked off in pieces of this many images, whose activations stay in the
 /// caches (measured: 1.8 times as fast as 256 at once). The gradient of a mean over the batch is
@@ -32,20 +19,18 @@ pub const CPU_PIECE: i64 = 32;
 /// The learning rate is multiplied by this once, after epoch index E/2 + 1, with a fresh optimiser.
 pub const LR_DECAY: f64 = 0.6;
 
-impl Recipe {
-    /// The learning rate of epoch index `epoch` (from 0).
-    pub fn lr_at(&self, epoch: usize) -> f64 {
-        if epoch > self.decay_epoch() {
-            self.lr * LR_DECAY
-        } else {
-            self.lr
-        }
+/// The learning rate of epoch index `epoch` (from 0).
+fn lr_at(settings: &ExpertSettings, epoch: usize) -> f64 {
+    if epoch > decay_epoch(settings) {
+        settings.lr * LR_DECAY
+    } else {
+        settings.lr
     }
+}
 
-    /// The epoch index after which the learning rate falls and the momentum restarts.
-    fn decay_epoch(&self) -> usize {
-        self.epochs / 2 + 1
-    }
+/// The epoch index after which the learning rate falls and the momentum restarts.
+fn decay_epoch(settings: &ExpertSettings) -> usize {
+    settings.epochs / 2 + 1
 }
 
 /// Clipping loss: the factor of the cross-entropy in epoch index e is 0.5 + 0.05 e for e < 10, then
@@ -54,14 +39,37 @@ pub fn clip_factor(epoch: usize) -> f64 {
     (0.5 + 0.05 * epoch as f64).min(1.)
 }
 
-/// λ · mean over batch and pixels of (‖∂ Σ_k f_k(x)/∂x‖₂ over channels − 1)², differentiable in
-/// `theta`.
+/// The factor of the cross-entropy in epoch index `epoch` under these settings.
+pub fn loss_factor(settings: &ExpertSettings, epoch: usize) -> f64 {
+    if settings.clipping {
+        clip_factor(epoch)
+    } else {
+        1.
+    }
+}
+
+/// A batch of real images.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpertBatch<'a> {
+    /// What the cross-entropy sees (N, C, H, W).
+    pub augmented: &'a Tensor,
+    /// The same images without augmentation, which the gradient penalty sees.
+    pub images: &'a Tensor,
+    pub labels: &'a Labels,
+}
+
+/// λ · mean over batch and pixels of (‖∂ Σ_k f_k(x)/∂x‖₂ over channels − 1)², differentiable with
+/// respect to `theta`.
 ///
 /// `images` (N, C, H, W) are the un-augmented ones. Source: arXiv 2310.10541; gradient penalty of
 /// WGAN-GP.
-pub fn gradient_penalty(net: &ConvNet, theta: &Tensor, images: &Tensor, weight: f64) -> Tensor {
+pub fn gradient_penalty(net: &dyn Network, theta: &Tensor, images: &Tensor, weight: f64) -> Tensor {
     let x = images.detach().set_requires_grad(true);
-    let [g] = gradient(&net.forward(theta, &x).sum(None), [&x], true); // (N, C, H, W)
+    let [g] = gradient(
+        &net.forward(theta, &x, Mode::Training).sum(None),
+        [&x],
+        true,
+    ); // (N, C, H, W)
     let norm = g.norm_scalaropt_dim(2, [1], false); // (N, H, W)
     (norm - 1.).square().mean(None) * weight
 }
@@ -82,25 +90,19 @@ pub struct ExpertLoss {
 /// The loss of one batch in epoch index `epoch`: clipped cross-entropy of the augmented images plus
 /// the gradient penalty.
 pub fn expert_loss(
-    net: &ConvNet,
+    net: &dyn Network,
     theta: &Tensor,
-    augmented: &Tensor,
-    images: &Tensor,
-    labels: &Tensor,
+    batch: ExpertBatch<'_>,
+    settings: &ExpertSettings,
     epoch: usize,
-    recipe: &Recipe,
 ) -> ExpertLoss {
-    let logits = net.forward(theta, augmented);
-    let cross_entropy = super::cross_entropy(&logits, labels);
-    let clipped = if recipe.clipping {
-        &cross_entropy * clip_factor(epoch)
-    } else {
-        cross_entropy.shallow_clone()
-    };
-    let (total, penalty) = match recipe.gradient_penalty {
+    let logits = net.forward(theta, batch.augmented, Mode::Training);
+    let cross_entropy = batch.labels.cross_entropy(&logits);
+    let clipped = &cross_entropy * loss_factor(settings, epoch);
+    let (total, penalty) = match settings.gradient_penalty {
         0. => (clipped, cross_entropy.zeros_like()),
         weight => {
-            let penalty = gradient_penalty(net, theta, images, weight);
+            let penalty = gradient_penalty(net, theta, batch.images, weight);
             (clipped + &penalty, penalty)
         }
     };
@@ -112,7 +114,7 @@ pub fn expert_loss(
     }
 }
 
-/// The gradient of an expert's loss on one batch, and what is told of it.
+/// The gradient of an expert's loss on one batch, and what is reported of it.
 #[derive(Debug)]
 pub struct ExpertGradient {
     /// (P).
@@ -125,53 +127,71 @@ pub struct ExpertGradient {
     pub logits: Tensor,
 }
 
-/// The gradient of [`expert_loss`] in `theta` (P).
+/// The gradient of [`expert_loss`] with respect to `theta` (P).
 pub fn expert_gradient(
-    net: &ConvNet,
+    net: &dyn Network,
     theta: &Tensor,
-    augmented: &Tensor,
-    images: &Tensor,
-    labels: &Tensor,
+    batch: ExpertBatch<'_>,
+    settings: &ExpertSettings,
     epoch: usize,
-    recipe: &Recipe,
 ) -> ExpertGradient {
-    if let Some(hand) = net.analytic(images) {
-        let factor = if recipe.clipping {
-            clip_factor(epoch)
-        } else {
-            1.
-        };
-        let LossGradient {
-            parameters, logits, ..
-        } = hand.loss_gradient(
-            theta,
-            Batch {
-                images: augmented,
-                labels,
-                factor,
-            },
-            0,
-        );
-        let cross_entropy = super::cross_entropy(&logits, labels);
-        let (penalty, gradient) = match recipe.gradient_penalty {
-            0. => (cross_entropy.zeros_like(), parameters),
-            weight => {
-                let pixels = (images.numel() as i64 / images.size()[1]) as f64;
-                let (penalty, d) =
-                    hand.input_gradient_along(theta, images, &|g| penalty_of(g, weight / pixels));
-                (penalty, parameters + d)
-            }
-        };
-        return ExpertGradient {
-            gradient,
-            cross_entropy,
-            penalty,
-            logits,
-        };
+    match net.analytic(batch.images) {
+        Some(analytic) => {
+            analytic_expert_gradient(net, analytic.as_ref(), theta, batch, settings, epoch)
+        }
+        None => graph_expert_gradient(net, theta, batch, settings, epoch),
     }
+}
+
+fn analytic_expert_gradient(
+    net: &dyn Network,
+    analytic: &dyn Analytic,
+    theta: &Tensor,
+    batch: ExpertBatch<'_>,
+    settings: &ExpertSettings,
+    epoch: usize,
+) -> ExpertGradient {
+    let ExpertBatch {
+        augmented,
+        images,
+        labels,
+    } = batch;
+    let loss = StepLoss {
+        images: augmented,
+        labels,
+        factor: loss_factor(settings, epoch),
+    };
+    let LossGradient {
+        parameters, logits, ..
+    } = loss.analytic_gradient(net, analytic, theta, 0);
+    let cross_entropy = labels.cross_entropy(&logits);
+    let (penalty, gradient) = match settings.gradient_penalty {
+        0. => (cross_entropy.zeros_like(), parameters),
+        weight => {
+            let pixels = (images.numel() as i64 / images.size()[1]) as f64;
+            let penalty_of_piece = |g: &Tensor| penalty_of(g, weight / pixels);
+            let (penalty, d) = analytic.input_gradient_along(theta, images, &penalty_of_piece);
+            (penalty, parameters + d)
+        }
+    };
+    ExpertGradient {
+        gradient,
+        cross_entropy,
+        penalty,
+        logits,
+    }
+}
+
+fn graph_expert_gradient(
+    net: &dyn Network,
+    theta: &Tensor,
+    batch: ExpertBatch<'_>,
+    settings: &ExpertSettings,
+    epoch: usize,
+) -> ExpertGradient {
     let point = theta.detach().set_requires_grad(true);
-    let n = images.size()[0];
-    let piece = if images.device() == Device::Cpu {
+    let n = batch.images.size()[0];
+    let piece = if batch.images.device() == Device::Cpu {
         CPU_PIECE
     } else {
         n
@@ -182,8 +202,12 @@ pub fn expert_gradient(
     let mut logits = Vec::new();
     for from in (0..n).step_by(piece.max(1) as usize) {
         let length = piece.min(n - from);
-        let [x, augmented, y] = [images, augmented, labels].map(|t| t.narrow(0, from, length));
-        let loss = expert_loss(net, &point, &augmented, &x, &y, epoch, recipe);
+        let batch = ExpertBatch {
+            augmented: &batch.augmented.narrow(0, from, length),
+            images: &batch.images.narrow(0, from, length),
+            labels: &batch.labels.narrow(from, length),
+        };
+        let loss = expert_loss(net, &point, batch, settings, epoch);
         let share = length as f64 / n as f64;
         let [d] = super::student::gradient(&(&loss.total * share), [&point], false);
         gradient += d;
@@ -238,7 +262,7 @@ pub struct EpochMeans {
 
 impl Expert {
     /// The fresh network number `index`, on the CPU.
-    pub fn new(net: &ConvNet, seed: u64, index: u64) -> Self {
+    pub fn new(net: &dyn Network, seed: u64, index: u64) -> Self {
         Self {
             theta: net.init(&mut random::generator(
                 seed,
@@ -255,30 +279,30 @@ impl Expert {
     /// On an interruption the expert is as before the epoch.
     pub fn train_epoch(
         &mut self,
-        net: &ConvNet,
-        recipe: &Recipe,
+        net: &dyn Network,
+        settings: &ExpertSettings,
         train: &DataSplit,
-        turn: EpochId,
+        id: EpochId,
         watch: &mut Watch<'_>,
     ) -> Result<EpochMeans> {
-        let epoch = turn.epoch;
+        let epoch = id.epoch;
         let order = random::permutation(
-            &mut random::generator(turn.seed, "expert order", &[turn.expert, epoch as u64]),
+            &mut random::generator(id.seed, "expert order", &[id.expert, epoch as u64]),
             train.len(),
         );
-        let batches = order.len().div_ceil(recipe.batch) as u64;
+        let batches = order.len().div_ceil(settings.batch) as u64;
         let (mut theta, mut velocity) = (
             self.theta.detach(),
             self.velocity.as_ref().map(Tensor::shallow_clone),
         );
         let mut sums = Tensor::zeros([3], (Kind::Double, theta.device()));
-        for (b, rows) in (0..).zip(order.chunks(recipe.batch)) {
+        for (b, rows) in (0..).zip(order.chunks(settings.batch)) {
             report(watch, "batches", b, batches)?;
             let (x, y) = train.batch(rows);
             let mut rng = random::generator(
-                turn.seed,
+                id.seed,
                 "expert augmentation",
-                &[turn.expert, epoch as u64, b],
+                &[id.expert, epoch as u64, b],
             );
             let augmented = Augmentation::draw(&mut rng, rows.len(), x.size()[3]).apply(&x);
             let ExpertGradient {
@@ -286,23 +310,30 @@ impl Expert {
                 cross_entropy,
                 penalty,
                 logits,
-            } = expert_gradient(net, &theta, &augmented, &x, &y, epoch, recipe);
+            } = {
+                let batch = ExpertBatch {
+                    augmented: &augmented,
+                    images: &x,
+                    labels: &Labels::Hard(y.shallow_clone()),
+                };
+                expert_gradient(net, &theta, batch, settings, epoch)
+            };
             let correct = logits.argmax(1, false).eq_tensor(&y).sum(Kind::Double);
             let [loss, penalty] =
                 [cross_entropy, penalty].map(|t| t.to_kind(Kind::Double) * rows.len() as f64);
             sums += Tensor::stack(&[loss, correct, penalty], 0);
-            if recipe.weight_decay > 0. {
-                g += &theta * recipe.weight_decay;
+            if settings.weight_decay > 0. {
+                g += &theta * settings.weight_decay;
             }
             let v = match velocity {
-                Some(before) => before * recipe.momentum + g,
+                Some(before) => before * settings.momentum + g,
                 None => g,
             };
-            theta = &theta - &v * recipe.lr_at(epoch);
+            theta = &theta - &v * lr_at(settings, epoch);
             velocity = Some(v);
         }
         self.theta = theta;
-        self.velocity = if epoch == recipe.decay_epoch() {
+        self.velocity = if epoch == decay_epoch(settings) {
             None
         } else {
             velocity
@@ -330,16 +361,12 @@ mod tests {
 
     #[test]
     fn the_learning_rate_falls_once_after_the_middle() {
-        let recipe = Recipe {
+        let settings = ExpertSettings {
             epochs: 10,
-            batch: 1,
             lr: 1.,
-            momentum: 0.9,
-            weight_decay: 0.,
-            clipping: true,
-            gradient_penalty: 2.,
+            ..ExpertSettings::default()
         };
-        let rates: Vec<f64> = (0..10).map(|e| recipe.lr_at(e)).collect();
+        let rates: Vec<f64> = (0..10).map(|epoch| lr_at(&settings, epoch)).collect();
         assert_eq!(rates, [1., 1., 1., 1., 1., 1., 1., 0.6, 0.6, 0.6]);
     }
 }

@@ -3,11 +3,11 @@
 
 use super::perturb::{self, PerturbationStatistics};
 use super::{
-    Between, Gradient, Intermediate, Part, Step, Student, TrainingSet, balance_factor,
+    Gradient, Intermediate, Observer, Operation, Student, StudentStep, TrainingSet, balance_factor,
     matching_loss, to_vec,
 };
 use crate::data::Augmentation;
-use crate::network::ConvNet;
+use crate::network::Network;
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
@@ -41,7 +41,7 @@ pub struct Draw {
     pub start_epoch: usize,
     /// Standard normal (P).
     pub noise: Tensor,
-    pub steps: Vec<Step>,
+    pub steps: Vec<StudentStep>,
 }
 
 impl Draw {
@@ -49,7 +49,7 @@ impl Draw {
     /// their device.
     pub fn new(
         settings: &Settings,
-        net: &ConvNet,
+        net: &dyn Network,
         seed: u64,
         index: u64,
         experts: u64,
@@ -68,7 +68,7 @@ impl Draw {
                 }
                 let rows: Vec<i64> = left.drain(..batch.min(left.len())).collect();
                 let augmentation = Some(Augmentation::draw(&mut rng, rows.len(), side));
-                Step {
+                StudentStep {
                     rows: Tensor::from_slice(&rows).to_device(device),
                     augmentation,
                 }
@@ -106,103 +106,107 @@ pub struct Outcome {
     pub lr_gradient: f64,
 }
 
-/// One iteration: perturb the start, train the student, compare, and go back through all its steps.
-///
-/// `checkpoints` are θ*_t … θ*_{t+M} (M + 1 flat vectors); `set` the synthetic images with their
-/// labels and α. All tensors on one device and of one kind. `watch` hears of every student step,
-/// forwards and backwards.
-pub fn align(
-    net: &ConvNet,
-    checkpoints: &[Tensor],
-    set: &TrainingSet<'_>,
-    settings: &Settings,
-    draw: &Draw,
-    watch: &mut Watch<'_>,
-) -> Result<Outcome> {
-    let (mut done, total) = (0, 2 * draw.steps.len() as u64);
-    align_by_parts(
-        net,
-        checkpoints,
-        set,
-        settings,
-        draw,
-        &mut |part| match part {
-            Part::Step => {
+/// What one iteration is made of. All tensors are on one device and of one kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Iteration<'a> {
+    pub net: &'a dyn Network,
+    /// θ*_t … θ*_{t+M} (M + 1 flat vectors).
+    pub checkpoints: &'a [Tensor],
+    /// The synthetic images with their labels and α.
+    pub set: &'a TrainingSet<'a>,
+    pub settings: &'a Settings,
+    pub draw: &'a Draw,
+}
+
+impl Iteration<'_> {
+    /// Perturbs the start, trains the student, compares, and goes back through all its steps.
+    /// `watch` hears of every student step, forwards and backwards.
+    pub fn align(&self, watch: &mut Watch<'_>) -> Result<Outcome> {
+        let (mut done, total) = (0, 2 * self.draw.steps.len() as u64);
+        self.align_observed(&mut |operation| match operation {
+            Operation::Step => {
                 done += 1;
                 report(watch, "student steps", done - 1, total)
             }
             _ => Ok(()),
-        },
-    )
-}
+        })
+    }
 
-/// [`align`], telling every part of it.
-pub fn align_by_parts(
-    net: &ConvNet,
-    checkpoints: &[Tensor],
-    set: &TrainingSet<'_>,
-    settings: &Settings,
-    draw: &Draw,
-    between: &mut Between<'_>,
-) -> Result<Outcome> {
-    between(Part::Update)?;
-    let expert = &checkpoints[0];
-    let start = match settings.perturbation {
-        0. => expert.shallow_clone(),
-        strength => perturb::perturb(net, expert, &draw.noise, strength),
-    };
-    let loss_factor = if settings.balance {
-        balance_factor(draw.start_epoch, settings.max_start_epoch)
-    } else {
-        1.
-    };
-    let student = Student {
-        net,
-        set,
-        momentum: settings.momentum,
-        loss_factor,
-    };
-    let mut rollout = student.unroll(&start, &draw.steps, between)?;
-    let matching = matching_loss(&rollout.points, &checkpoints[1..], settings.intermediate);
-    let Gradient {
-        images: gradient,
-        lr: lr_gradient,
-    } = student.adjoint(&mut rollout, &draw.steps, &matching.derivatives, between)?;
+    /// [`Iteration::align`], with an observer of every operation.
+    pub fn align_observed(&self, observe: &mut Observer<'_>) -> Result<Outcome> {
+        let Self {
+            net,
+            checkpoints,
+            set,
+            settings,
+            draw,
+        } = *self;
+        observe(Operation::Update)?;
+        let expert = &checkpoints[0];
+        let start = match settings.perturbation {
+            0. => expert.shallow_clone(),
+            strength => perturb::perturb(net, expert, &draw.noise, strength),
+        };
+        let loss_factor = if settings.balance {
+            balance_factor(draw.start_epoch, settings.max_start_epoch)
+        } else {
+            1.
+        };
+        let student = Student {
+            net,
+            set,
+            momentum: settings.momentum,
+            loss_factor,
+        };
+        let mut rollout = student.unroll(&start, &draw.steps, observe)?;
+        let matching = matching_loss(&rollout.points, &checkpoints[1..], settings.intermediate);
+        let Gradient {
+            images: gradient,
+            lr: lr_gradient,
+            ..
+        } = student.adjoint(&mut rollout, &draw.steps, &matching.derivatives, observe)?;
 
-    let mut scalars = vec![
-        &matching.total,
-        &matching.final_ratio,
-        &matching.reach,
-        &matching.alignment,
-        &lr_gradient,
-    ];
-    scalars.extend(&matching.intermediate);
-    let norm = gradient.norm();
-    scalars.push(&norm);
-    let numbers = to_vec(&Tensor::stack(&scalars, 0));
-    Ok(Outcome {
-        matching_loss: numbers[0],
-        final_ratio: numbers[1],
-        reach: numbers[2],
-        alignment: numbers[3],
-        lr_gradient: numbers[4],
-        intermediate: numbers[5..numbers.len() - 1].to_vec(),
-        image_gradient: numbers[numbers.len() - 1],
-        balance_factor: loss_factor,
-        perturbation: perturb::statistics(net, expert, &start),
-        gradient,
-    })
+        let mut scalars = vec![
+            &matching.total,
+            &matching.final_ratio,
+            &matching.reach,
+            &matching.alignment,
+            &lr_gradient,
+        ];
+        scalars.extend(&matching.intermediate);
+        let norm = gradient.norm();
+        scalars.push(&norm);
+        let numbers = to_vec(&Tensor::stack(&scalars, 0));
+        Ok(Outcome {
+            matching_loss: numbers[0],
+            final_ratio: numbers[1],
+            reach: numbers[2],
+            alignment: numbers[3],
+            lr_gradient: numbers[4],
+            intermediate: numbers[5..numbers.len() - 1].to_vec(),
+            image_gradient: numbers[numbers.len() - 1],
+            balance_factor: loss_factor,
+            perturbation: perturb::statistics(net, expert, &start),
+            gradient,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Norm, Pooling};
+    use crate::network::{ConvNet, ConvNetConfig};
 
     #[test]
     fn batches_are_cut_from_permutations_that_are_used_up() {
-        let net =
-            ConvNet::new(3, 2, 4, 1, 8, Norm::None, Activation::Relu, Pooling::Avg).expect("fits");
+        let net = ConvNet::new(ConvNetConfig {
+            classes: 2,
+            width: 4,
+            depth: 1,
+            size: 8,
+            ..ConvNetConfig::default()
+        })
+        .expect("fits");
         let settings = Settings {
             syn_steps: 6,
             expert_epochs: 1,

@@ -1,5 +1,5 @@
-//! Matching loss: how much of the way to the expert's later checkpoints the student is still short
-//! of.
+//! Matching loss: how far the student still is from the expert's later checkpoints, as a share of
+//! the distance that it started from.
 
 use astill_core::profile::Intermediate;
 use tch::{Kind, Tensor};
@@ -19,7 +19,7 @@ pub struct Matching {
     pub total: Tensor,
     /// ‖θ_N − θ*_{t+M}‖² / ‖θ_0 − θ*_{t+M}‖² (scalar).
     pub final_ratio: Tensor,
-    /// The unweighted ratios on the way, M − 1 or none.
+    /// The unweighted intermediate ratios, M − 1 or none.
     pub intermediate: Vec<Tensor>,
     /// ∂total/∂θ_i (P) for every student point i that the loss looks at; the last entry is i = N.
     pub derivatives: Vec<(usize, Tensor)>,
@@ -62,7 +62,7 @@ pub fn matching_loss(
         )
     };
     let mut total = Tensor::zeros([], (start.kind(), start.device()));
-    let (mut on_the_way, mut derivatives) = (Vec::new(), Vec::new());
+    let (mut ratios, mut derivatives) = (Vec::new(), Vec::new());
     if intermediate != Intermediate::Off {
         for (j, step) in (1..).zip(intermediate_steps(syn_steps, expert_epochs)) {
             let weight = if intermediate == Intermediate::Sum {
@@ -72,7 +72,7 @@ pub fn matching_loss(
             };
             let (value, derivative) = ratio(&students[step], &targets[j - 1], weight);
             total += &value * weight;
-            on_the_way.push(value);
+            ratios.push(value);
             derivatives.push((step, derivative));
         }
     }
@@ -86,7 +86,7 @@ pub fn matching_loss(
     Matching {
         total,
         final_ratio,
-        intermediate: on_the_way,
+        intermediate: ratios,
         derivatives,
         reach: moved_length / wanted_length,
         alignment,

@@ -1,4 +1,4 @@
-//! The method, a file per idea, in the paper's order: experts and how smooth they are, what the
+//! The method, one file per idea, in the paper's order: experts and how smooth they are, what the
 //! synthetic images start from, one student alignment with its exact gradient, evaluation. It takes
 //! tensors and numbers and knows nothing of runs.
 
@@ -6,6 +6,7 @@ mod balance;
 pub mod evaluate;
 pub mod expert;
 pub mod iteration;
+mod labels;
 mod matching;
 pub mod perturb;
 mod representative;
@@ -14,11 +15,14 @@ mod student;
 
 pub use astill_core::profile::{Init, Intermediate};
 pub use balance::balance_factor;
-pub use expert::{Expert, Recipe};
+pub use expert::{Expert, ExpertBatch, ExpertSettings};
+pub use labels::Labels;
 pub use matching::{Matching, intermediate_steps, matching_loss};
 pub use representative::{kmeans, representatives};
-pub use smoothness::{Path, Smoothness};
-pub use student::{Between, Gradient, Part, Rollout, Step, Student, path_vectors, room_for_passes};
+pub use smoothness::{ExpertPath, Smoothness};
+pub use student::{
+    Gradient, Observer, Operation, Rollout, Student, StudentStep, cache_budget_bytes, path_vectors,
+};
 
 use tch::{Device, Kind, Tensor};
 
@@ -27,8 +31,7 @@ use tch::{Device, Kind, Tensor};
 pub struct TrainingSet<'a> {
     /// (n, C, H, W) in the network's input space.
     pub images: &'a Tensor,
-    /// i64 (n).
-    pub labels: &'a Tensor,
+    pub labels: &'a Labels,
     /// The learning rate to begin with: α, where the images are synthetic.
     pub lr: f64,
 }
@@ -44,11 +47,4 @@ pub fn to_vec(t: &Tensor) -> Vec<f64> {
     let mut values = vec![0.; t.numel()];
     t.copy_data(&mut values, t.numel());
     values
-}
-
-/// Mean cross-entropy (scalar) of logits (N, K) with labels i64 (N), in the precision of the
-/// logits.
-pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
-    // not `cross_entropy_for_logits`: that computes in f32 whatever it is given
-    logits.cross_entropy_loss(labels, None::<Tensor>, tch::Reduction::Mean, -100, 0.)
 }

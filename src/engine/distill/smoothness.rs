@@ -17,17 +17,17 @@ pub struct Smoothness {
     pub tortuosity: f64,
 }
 
-/// A path in parameter space that is measured point by point; keeps three vectors, whatever its
+/// An expert's path in parameter space, measured point by point; keeps three vectors, whatever its
 /// length.
 #[derive(Debug)]
-pub struct Path {
+pub struct ExpertPath {
     start: Tensor,
     last: Tensor,
     last_step: Option<Tensor>,
     length: f64,
 }
 
-impl Path {
+impl ExpertPath {
     /// A path that begins at `start` (P).
     pub fn new(start: &Tensor) -> Self {
         let start = start.to_kind(Kind::Double).copy();
@@ -39,7 +39,7 @@ impl Path {
         }
     }
 
-    /// The path goes on to `point` (P); computed in float64.
+    /// Extends the path to `point` (P); computed in float64.
     pub fn push(&mut self, point: &Tensor) -> Smoothness {
         let point = point.to_kind(Kind::Double).copy();
         let step = &point - &self.last;

@@ -1,15 +1,17 @@
 //! The student: N steps on the synthetic images, and the exact gradient through all of them in
 //! constant memory.
 
-use super::TrainingSet;
+use super::{Labels, TrainingSet};
 use crate::data::Augmentation;
-use crate::network::{Analytic, Batch, CachedForward, ConvNet, LossGradient};
+use crate::network::{
+    Analytic, CachedForward, DirectionalDerivative, LossGradient, Mode, Network, WeightedBatch,
+};
 use astill_core::Result;
 use tch::Tensor;
 
 /// One student step: which synthetic images it sees and how they are augmented.
 #[derive(Debug)]
-pub struct Step {
+pub struct StudentStep {
     /// Rows of the synthetic set, i64 (batch), each at most once.
     pub rows: Tensor,
     pub augmentation: Option<Augmentation>,
@@ -18,7 +20,7 @@ pub struct Step {
 /// The inner training problem of one iteration.
 #[derive(Debug)]
 pub struct Student<'a> {
-    pub net: &'a ConvNet,
+    pub net: &'a dyn Network,
     /// The synthetic images, with α as their learning rate.
     pub set: &'a TrainingSet<'a>,
     /// μ in [0, 1).
@@ -27,25 +29,25 @@ pub struct Student<'a> {
     pub loss_factor: f64,
 }
 
-/// What is done next in an iteration, told to whoever lets it go on: the trainer stops between
-/// steps, the benchmark takes the times.
+/// What an iteration does next. Whoever observes it can end the work between two operations, or
+/// take the times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Operation {
     /// The next student step, forwards or backwards; at first with vectors (P) alone.
     Step,
     /// The augmentation, or its gradient.
     Augmentation,
     /// The gradient of a student step.
     Forward,
-    /// The way back through a student step; of how many of its images the passes of the way forward
-    /// were `kept`.
-    Adjoint { kept: i64 },
+    /// The backward pass through a student step, with the forward passes of `cached` of its images
+    /// in the cache.
+    Adjoint { cached: i64 },
     /// Vectors (P).
     Update,
 }
 
-/// Called before every [`Part`]; ends the work where it answers with an error.
-pub type Between<'a> = dyn FnMut(Part) -> Result<()> + 'a;
+/// Called before every [`Operation`]; an error ends the work.
+pub type Observer<'a> = dyn FnMut(Operation) -> Result<()> + 'a;
 
 /// The student's path: θ_0 … θ_N and the velocities v_0 … v_N−1, all flat vectors (P) without a
 /// graph.
@@ -53,13 +55,13 @@ pub type Between<'a> = dyn FnMut(Part) -> Result<()> + 'a;
 pub struct Rollout {
     pub points: Vec<Tensor>,
     pub velocities: Vec<Tensor>,
-    /// Of every step, what need not be worked out again on the way back.
-    kept: Vec<Option<CachedForward>>,
+    /// Of every step, what the backward pass need not compute again.
+    cached: Vec<Option<CachedForward>>,
 }
 
-/// Memory that a rollout fills where it can: what its points and velocities leave keeps passes of
-/// the last steps. So much lets small steps go back without going forward again, and more steps do
-/// not take more memory until their vectors alone do.
+/// Memory that a rollout may fill: what its points and velocities leave caches the forward passes of
+/// the last steps. This much caches all of them where steps are small, and more steps take more
+/// memory only once their vectors alone exceed it.
 const ROLLOUT_BYTES: usize = 256 << 20;
 
 /// The derivative of a loss of the student's points.
@@ -69,6 +71,8 @@ pub struct Gradient {
     pub images: Tensor,
     /// With respect to α (scalar).
     pub lr: Tensor,
+    /// With respect to soft labels (n, K); none for hard ones.
+    pub labels: Option<Tensor>,
 }
 
 /// How many vectors (P) the path of N steps has.
@@ -76,18 +80,18 @@ pub fn path_vectors(syn_steps: usize) -> usize {
     2 * syn_steps + 1
 }
 
-/// The bytes that the vectors of N steps, of so many bytes each, leave for passes.
-pub fn room_for_passes(syn_steps: usize, vector_bytes: usize) -> usize {
+/// The bytes that the vectors of N steps, of `vector_bytes` each, leave to cache forward passes.
+pub fn cache_budget_bytes(syn_steps: usize, vector_bytes: usize) -> usize {
     ROLLOUT_BYTES.saturating_sub(path_vectors(syn_steps) * vector_bytes)
 }
 
 impl Rollout {
-    /// Lets the passes go that were kept: the way back works all of them out again.
+    /// Drops the cached forward passes: the backward pass computes all of them again.
     pub fn forget(&mut self) {
-        self.kept.iter_mut().for_each(|kept| *kept = None);
+        self.cached.iter_mut().for_each(|cached| *cached = None);
     }
 
-    /// Room for N steps from `start`, as views of one block: vectors that stay, allocated between
+    /// Memory for N steps from `start`, as views of one block: vectors that stay, allocated between
     /// large ones that go, would leave holes in the heap that add up with N.
     fn reserve(start: &Tensor, syn_steps: usize) -> Self {
         const ALIGNED: i64 = 64;
@@ -102,7 +106,7 @@ impl Rollout {
         Self {
             points: views(0, syn_steps + 1),
             velocities: views(syn_steps + 1, 2 * syn_steps + 1),
-            kept: (0..syn_steps).map(|_| None).collect(),
+            cached: (0..syn_steps).map(|_| None).collect(),
         }
     }
 }
@@ -110,47 +114,47 @@ impl Rollout {
 impl Student<'_> {
     /// Trains from `start` (P): v_0 = g_0, v_i = μ v_i−1 + g_i, θ_i+1 = θ_i − α v_i.
     ///
-    /// `between` may end the rollout with an error.
+    /// `observe` may end the rollout with an error.
     pub fn unroll(
         &self,
         start: &Tensor,
-        steps: &[Step],
-        between: &mut Between<'_>,
+        steps: &[StudentStep],
+        observe: &mut Observer<'_>,
     ) -> Result<Rollout> {
         let mut rollout = Rollout::reserve(start, steps.len());
         rollout.points[0].copy_(start);
         let analytic = self.net.analytic(self.set.images);
-        let room = room_for_passes(
+        let budget = cache_budget_bytes(
             steps.len(),
             start.numel() * start.kind().elt_size_in_bytes(),
         );
         for (i, step) in steps.iter().enumerate() {
-            between(Part::Step)?;
+            observe(Operation::Step)?;
             let theta = rollout.points[i].detach();
-            between(Part::Augmentation)?;
+            observe(Operation::Augmentation)?;
             let images = augmented(&self.set.images.index_select(0, &step.rows), step);
-            let labels = self.set.labels.index_select(0, &step.rows);
-            let batch = Batch {
+            let labels = self.set.labels.index_select(&step.rows);
+            let loss = StepLoss {
                 images: &images,
                 labels: &labels,
                 factor: self.loss_factor,
             };
-            between(Part::Forward)?;
+            observe(Operation::Forward)?;
             let g = match &analytic {
-                Some(hand) => {
-                    // the way back begins at the last steps, and frees them one by one
+                Some(analytic) => {
+                    // the backward pass begins at the last steps, and frees them one by one
                     let later: i64 = steps[i + 1..].iter().map(|step| step.rows.size()[0]).sum();
-                    let room = room
-                        .saturating_sub(later as usize * hand.kept_bytes(&images.narrow(0, 0, 1)));
+                    let of_image = analytic.cache_bytes(&images.narrow(0, 0, 1));
+                    let budget = budget.saturating_sub(later as usize * of_image);
                     let LossGradient {
-                        parameters, kept, ..
-                    } = hand.loss_gradient(&theta, batch, room);
-                    rollout.kept[i] = kept;
+                        parameters, cached, ..
+                    } = loss.analytic_gradient(self.net, analytic.as_ref(), &theta, budget);
+                    rollout.cached[i] = cached;
                     parameters
                 }
-                None => step_gradient(self.net, None, &theta, batch),
+                None => loss.gradient(self.net, None, &theta),
             };
-            between(Part::Update)?;
+            observe(Operation::Update)?;
             let v = match i.checked_sub(1) {
                 Some(before) => &rollout.velocities[before] * self.momentum + g,
                 None => g,
@@ -163,18 +167,18 @@ impl Student<'_> {
     }
 
     /// The exact gradient of a loss L(θ_0 … θ_N) through all N steps, with one step in memory at a
-    /// time. Uses up what `rollout` kept.
+    /// time. Uses up what `rollout` has cached.
     ///
     /// `derivatives` are the direct ∂L/∂θ_i (P) with their i. Backwards over the steps, with λ =
-    /// ∂L/∂θ_i+1 and ν = ∂L/∂v_i: ∂α −= λ · v_i; ν ← ν − α λ; s = ν · g_i(θ_i, X_i); ∂X += ∂s/∂X; λ
-    /// ← λ + ∂s/∂θ_i; ν ← μ ν. Every step's batch and augmentation are those of the forward pass.
+    /// ∂L/∂θ_i+1 and ν = ∂L/∂v_i: ∂α −= λ · v_i; ν ← ν − α λ; s = ν · g_i(θ_i, X_i, Y_i); ∂X += ∂s/∂X;
+    /// ∂Y += ∂s/∂Y, where the labels Y are soft; λ ← λ + ∂s/∂θ_i; ν ← μ ν. Every step's batch and augmentation are those of the forward pass.
     /// Source: reverse-mode differentiation of the momentum recursion.
     pub fn adjoint(
         &self,
         rollout: &mut Rollout,
-        steps: &[Step],
+        steps: &[StudentStep],
         derivatives: &[(usize, Tensor)],
-        between: &mut Between<'_>,
+        observe: &mut Observer<'_>,
     ) -> Result<Gradient> {
         let add_direct = |lambda: &mut Tensor, point: usize| {
             for (_, derivative) in derivatives.iter().filter(|(i, _)| *i == point) {
@@ -186,13 +190,17 @@ impl Student<'_> {
         add_direct(&mut lambda, steps.len());
         let mut nu = lambda.zeros_like();
         let mut d_images = self.set.images.zeros_like();
+        let mut d_labels = match self.set.labels {
+            Labels::Hard(_) => None,
+            Labels::Soft(labels) => Some(labels.zeros_like()),
+        };
         let mut d_lr = Tensor::zeros([], (lambda.kind(), lambda.device()));
         for (i, step) in steps.iter().enumerate().rev() {
-            between(Part::Step)?;
+            observe(Operation::Step)?;
             d_lr -= lambda.dot(&rollout.velocities[i]);
             nu -= &lambda * self.set.lr;
 
-            between(Part::Augmentation)?;
+            observe(Operation::Augmentation)?;
             let theta = rollout.points[i].detach();
             let batch = self
                 .set
@@ -202,72 +210,142 @@ impl Student<'_> {
                 .set_requires_grad(step.augmentation.is_some());
             let seen = augmented(&batch, step);
             let input = seen.detach();
-            let labels = self.set.labels.index_select(0, &step.rows);
-            let kept = rollout.kept[i].take();
-            between(Part::Adjoint {
-                kept: kept.as_ref().map_or(0, |kept| kept.images),
+            let labels = self.set.labels.index_select(&step.rows);
+            let cached = rollout.cached[i].take();
+            observe(Operation::Adjoint {
+                cached: cached.as_ref().map_or(0, |cached| cached.images),
             })?;
-            let (d_theta, d_input) = if let Some(hand) = &analytic {
-                let batch = Batch {
-                    images: &input,
-                    labels: &labels,
-                    factor: self.loss_factor,
-                };
-                hand.gradient_along(&theta, batch, &nu, kept)
-            } else {
-                let (theta, input) = (theta.set_requires_grad(true), input.set_requires_grad(true));
-                let batch = Batch {
-                    images: &input,
-                    labels: &labels,
-                    factor: self.loss_factor,
-                };
-                let s = nu.dot(&graph_gradient(self.net, &theta, batch, true));
-                let [d_input, d_theta] = gradient(&s, [&input, &theta], false);
-                (d_theta, d_input)
+            let loss = StepLoss {
+                images: &input,
+                labels: &labels,
+                factor: self.loss_factor,
             };
-            between(Part::Augmentation)?;
+            let d = match &analytic {
+                Some(analytic) => {
+                    let targets = labels.probabilities(self.net.classes(), input.kind());
+                    analytic.gradient_along(&theta, loss.weighted(&targets), &nu, cached)
+                }
+                None => loss.gradient_along(self.net, &theta, &nu),
+            };
+            observe(Operation::Augmentation)?;
             let d_batch = match step.augmentation {
                 // the augmentation is differentiated on its own, outside the step's double backward
                 Some(_) => {
-                    let [d] = gradient(&(seen * d_input).sum(None), [&batch], false);
+                    let [d] = gradient(&(seen * d.images).sum(None), [&batch], false);
                     d
                 }
-                None => d_input,
+                None => d.images,
             };
-            between(Part::Update)?;
+            observe(Operation::Update)?;
             let _ = d_images.index_add_(0, &step.rows, &d_batch);
-            lambda += d_theta;
+            if let Some(d_labels) = &mut d_labels {
+                let _ = d_labels.index_add_(0, &step.rows, &d.targets);
+            }
+            lambda += d.parameters;
             add_direct(&mut lambda, i);
             nu *= self.momentum;
         }
         Ok(Gradient {
             images: d_images,
             lr: d_lr,
+            labels: d_labels,
         })
     }
 }
 
-/// g = ∂/∂θ (P) of factor · mean cross-entropy of a batch.
-pub(super) fn step_gradient(
-    net: &ConvNet,
-    analytic: Option<&Analytic<'_>>,
-    theta: &Tensor,
-    batch: Batch<'_>,
-) -> Tensor {
-    match analytic {
-        Some(hand) => hand.loss_gradient(theta, batch, 0).parameters,
-        None => graph_gradient(net, &theta.detach().set_requires_grad(true), batch, false),
+/// What a step differentiates: `factor` · mean cross-entropy of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StepLoss<'a> {
+    /// (N, C, H, W), augmented.
+    pub images: &'a Tensor,
+    pub labels: &'a Labels,
+    pub factor: f64,
+}
+
+impl<'a> StepLoss<'a> {
+    fn weighted(&self, targets: &'a Tensor) -> WeightedBatch<'a> {
+        WeightedBatch {
+            images: self.images,
+            targets,
+            factor: self.factor,
+        }
+    }
+
+    /// g = ∂/∂θ (P).
+    pub fn gradient(
+        &self,
+        net: &dyn Network,
+        analytic: Option<&dyn Analytic>,
+        theta: &Tensor,
+    ) -> Tensor {
+        match analytic {
+            Some(analytic) => self.analytic_gradient(net, analytic, theta, 0).parameters,
+            None => {
+                let theta = theta.detach().set_requires_grad(true);
+                self.graph_gradient(net, &theta, false)
+            }
+        }
+    }
+
+    /// The same with the logits, and with up to `budget_bytes` of its passes cached.
+    pub fn analytic_gradient(
+        &self,
+        net: &dyn Network,
+        analytic: &dyn Analytic,
+        theta: &Tensor,
+        budget_bytes: usize,
+    ) -> LossGradient {
+        let targets = self.labels.probabilities(net.classes(), self.images.kind());
+        analytic.loss_gradient(theta, self.weighted(&targets), budget_bytes)
+    }
+
+    /// The same by autograd, for `theta` that requires a gradient; with `graph`, differentiable
+    /// again.
+    fn graph_gradient(&self, net: &dyn Network, theta: &Tensor, graph: bool) -> Tensor {
+        let logits = net.forward(theta, self.images, Mode::Training);
+        let loss = self.labels.cross_entropy(&logits) * self.factor;
+        let [g] = gradient(&loss, [theta], graph);
+        g
+    }
+
+    /// The derivatives of g · `direction` (P) by autograd; 0 with respect to hard labels.
+    fn gradient_along(
+        &self,
+        net: &dyn Network,
+        theta: &Tensor,
+        direction: &Tensor,
+    ) -> DirectionalDerivative {
+        let variable = |t: &Tensor| t.detach().set_requires_grad(true);
+        let (theta, images) = (variable(theta), variable(self.images));
+        let labels = match self.labels {
+            Labels::Hard(labels) => Labels::Hard(labels.shallow_clone()),
+            Labels::Soft(labels) => Labels::Soft(variable(labels)),
+        };
+        let loss = StepLoss {
+            images: &images,
+            labels: &labels,
+            factor: self.factor,
+        };
+        let s = direction.dot(&loss.graph_gradient(net, &theta, true));
+        let (images, parameters, targets) = match &labels {
+            Labels::Hard(_) => {
+                let [d_images, d_theta] = gradient(&s, [&images, &theta], false);
+                (d_images, d_theta, Tensor::zeros([], (s.kind(), s.device())))
+            }
+            Labels::Soft(labels) => {
+                let [d_images, d_theta, d_labels] = gradient(&s, [&images, &theta, labels], false);
+                (d_images, d_theta, d_labels)
+            }
+        };
+        DirectionalDerivative {
+            parameters,
+            images,
+            targets,
+        }
     }
 }
 
-/// The same by autograd, for `theta` that requires a gradient; with `graph`, differentiable again.
-fn graph_gradient(net: &ConvNet, theta: &Tensor, batch: Batch<'_>, graph: bool) -> Tensor {
-    let loss = super::cross_entropy(&net.forward(theta, batch.images), batch.labels) * batch.factor;
-    let [g] = gradient(&loss, [theta], graph);
-    g
-}
-
-fn augmented(images: &Tensor, step: &Step) -> Tensor {
+fn augmented(images: &Tensor, step: &StudentStep) -> Tensor {
     step.augmentation
         .as_ref()
         .map_or_else(|| images.shallow_clone(), |a| a.apply(images))

@@ -1,5 +1,6 @@
 //! The state of a run between two distillation steps, as a file that a resumed run starts from.
 
+use crate::distill::Labels;
 use crate::tensor_file::{self, TensorFile};
 use astill_core::run::checkpoints::{file_name, files};
 use astill_core::run::event::{EvalSplit, Headline, ImageSet};
@@ -9,8 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 
-/// Changes when a checkpoint comes to hold something else, so that none is misunderstood.
-const VERSION: u32 = 2;
+/// The format that is written; it changes whenever a checkpoint comes to hold something else, so that
+/// none is misunderstood. Format 2, which had no labels, is read too.
+const VERSION: u32 = 3;
+const WITHOUT_LABELS: u32 = 2;
 /// How many of the newest checkpoints are kept.
 const KEPT: usize = 3;
 /// How many checkpoints of the last evaluated steps are kept besides, and that of the best step.
@@ -24,6 +27,8 @@ pub struct State {
     /// The synthetic images (n, C, H, W) in the network's input space, and their momentum buffer.
     pub images: Tensor,
     pub image_velocity: Tensor,
+    /// The labels of the synthetic images.
+    pub labels: Labels,
     /// What the synthetic images started from.
     pub start: Tensor,
     /// The images of `numbers.best`; those of the start before the first evaluation.
@@ -86,9 +91,14 @@ impl State {
     /// newest few. Returns the path relative to `run`.
     pub fn save(&self, run: &Path) -> Result<String> {
         let file = file_name(self.numbers.step);
+        let labels = match &self.labels {
+            Labels::Hard(labels) => ("labels", labels),
+            Labels::Soft(labels) => ("soft_labels", labels),
+        };
         let tensors = [
             ("images", &self.images),
             ("image_velocity", &self.image_velocity),
+            labels,
             ("start", &self.start),
             ("best_images", &self.best_images),
         ];
@@ -158,21 +168,30 @@ impl State {
     fn read(path: &Path, device: Device) -> Result<Self> {
         let file = TensorFile::open_sealed(path)?;
         let text = file.metadata("state")?;
-        let broken = |e: serde_json::Error| Error::file(path, format!("is no checkpoint: {e}"));
+        let broken = |e: serde_json::Error| Error::file(path, format!("is not a checkpoint: {e}"));
         let Version { version } = serde_json::from_str(text).map_err(broken)?;
-        if version != VERSION {
+        if ![WITHOUT_LABELS, VERSION].contains(&version) {
             return Err(Error::Usage(format!(
                 "{}: expected format {VERSION}, found format {version}, which another version of \
-                 astill writes: go on with that one, or move the file away to go on from an \
+                 astill writes: resume with that one, or move the file away to resume from an \
                  earlier checkpoint",
                 path.display()
             )));
         }
         let Saved::<Numbers> { numbers, .. } = serde_json::from_str(text).map_err(broken)?;
-        let tensor = |name| Ok(file.tensor(name)?.to_device(device));
+        let tensor = |name: &str| -> Result<Tensor> { Ok(file.tensor(name)?.to_device(device)) };
+        let images = tensor("images")?;
+        let labels = if version == WITHOUT_LABELS {
+            numbers.hard_labels(&images)
+        } else if file.contains("soft_labels") {
+            Labels::Soft(tensor("soft_labels")?)
+        } else {
+            Labels::Hard(tensor("labels")?)
+        };
         Ok(Self {
             numbers,
-            images: tensor("images")?,
+            images,
+            labels,
             image_velocity: tensor("image_velocity")?,
             start: tensor("start")?,
             best_images: tensor("best_images")?,
@@ -181,6 +200,14 @@ impl State {
 }
 
 impl Numbers {
+    /// The labels of `images` (n, C, H, W) before labels were saved: equally many of every class, in
+    /// class order.
+    fn hard_labels(&self, images: &Tensor) -> Labels {
+        let classes = self.random_rows.len();
+        let ipc = images.size().first().map_or(0, |n| *n as usize) / classes.max(1);
+        Labels::in_class_order(classes, ipc).to_device(images.device())
+    }
+
     /// Whether the checkpoint of `step` stays, besides the newest few: those of the last
     /// evaluations do, to roll back to.
     fn is_kept(&self, step: u64) -> bool {
@@ -216,6 +243,7 @@ mod tests {
             numbers,
             images: t(),
             image_velocity: t(),
+            labels: Labels::in_class_order(1, 1),
             start: t(),
             best_images: t(),
         }
@@ -243,6 +271,50 @@ mod tests {
     }
 
     #[test]
+    fn labels_come_back_as_they_were_hard_or_soft() -> Result<()> {
+        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
+        let hard = Labels::Hard(Tensor::from_slice(&[1i64, 0]));
+        let soft = Labels::Soft(Tensor::from_slice(&[0.25f32, 0.75]).view([1, 2]));
+        for (step, labels) in [(1, hard), (2, soft)] {
+            let saved = State {
+                labels,
+                ..state(step)
+            };
+            saved.save(run.path())?;
+            let back = State::load_step(run.path(), step, Device::Cpu)?.labels;
+            assert_eq!(
+                std::mem::discriminant(&back),
+                std::mem::discriminant(&saved.labels)
+            );
+            assert!(back.tensor().equal(saved.labels.tensor()));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_checkpoint_without_labels_has_hard_ones_in_class_order() -> Result<()> {
+        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
+        let mut numbers = state(1).numbers;
+        numbers.random_rows = vec![vec![1, 4], vec![2, 5], vec![3, 6]];
+        let old = Saved {
+            version: WITHOUT_LABELS,
+            numbers,
+        };
+        let text = serde_json::to_string(&old).map_err(|e| Error::Usage(e.to_string()))?;
+        let images = Tensor::zeros([6, 3, 2, 2], (tch::Kind::Float, Device::Cpu));
+        let tensors = ["images", "image_velocity", "start", "best_images"].map(|n| (n, &images));
+        let path = run.path().join(file_name(1));
+        tensor_file::write_sealed(&path, &tensors, ("state", text))?;
+        let labels = State::load_step(run.path(), 1, Device::Cpu)?.labels;
+        assert!(
+            matches!(&labels, Labels::Hard(l) if l.equal(&Tensor::from_slice(&[0i64, 0, 1, 1, 2, 2])))
+        );
+        Ok(())
+    }
+
+    #[test]
     fn a_checkpoint_of_another_format_is_refused_and_stays() -> Result<()> {
         let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
         fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
@@ -254,7 +326,7 @@ mod tests {
             .map(|_| ())
             .map_err(|e| (e.exit_status(), e.to_string()));
         assert!(
-            refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 3"))
+            refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 4"))
         );
         assert_eq!(files(run.path())?.len(), 2);
         Ok(())

@@ -1,5 +1,5 @@
 //! The phase that distils: iteration after iteration on the synthetic images and the student rate,
-//! with what is seen of them.
+//! with evaluations, pictures and checkpoints between them.
 
 use super::checkpoint::{Best, Measured, State};
 use super::control::{Control, Stage, Wanted};
@@ -8,17 +8,17 @@ use super::evaluation::{Evaluator, Occasion};
 use super::store::Trajectory;
 use super::{device, picture};
 use crate::data::Dataset;
-use crate::distill::TrainingSet;
 use crate::distill::evaluate::mean_std;
-use crate::distill::iteration::{Draw, Outcome, Settings, align};
-use crate::network::ConvNet;
+use crate::distill::iteration::{Draw, Iteration, Outcome, Settings};
+use crate::distill::{Labels, TrainingSet};
+use crate::network::Network;
 use astill_core::Result;
 use astill_core::profile::Distill;
 use astill_core::run::edits::{Moment, key_of};
 use astill_core::run::event::{DistillStep, EvalSplit, EventKind, ImageSet, Perturbation};
 use astill_core::run::{RunDir, checkpoints};
 use std::time::{Duration, Instant};
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// Momentum of SGD on the images and on the student rate.
 const MOMENTUM: f64 = 0.5;
@@ -26,7 +26,7 @@ const MOMENTUM: f64 = 0.5;
 const MOST_SHRINKING: f64 = 0.5;
 /// A checkpoint at least this often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
-/// About as many pictures in a run, besides those of evaluations.
+/// About this many pictures in a run, besides those of evaluations.
 const PICTURES: u64 = 50;
 /// Progress inside an iteration is worth an event only where iterations are this slow.
 const SLOW_ITERATION: Duration = Duration::from_secs(2);
@@ -35,12 +35,12 @@ const SLOW_ITERATION: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Distillation<'a> {
     pub run: &'a RunDir,
-    pub net: &'a ConvNet,
+    pub net: &'a dyn Network,
     pub dataset: &'a Dataset,
     pub experts: &'a [Trajectory],
     pub evaluators: &'a [Evaluator<'a>],
-    /// Labels of the synthetic images, i64 (n).
-    pub labels: &'a Tensor,
+    /// Labels of the real images that distilled ones are compared with: hard, in class order.
+    pub baseline_labels: &'a Labels,
     pub seed: u64,
     pub device: Device,
 }
@@ -62,8 +62,8 @@ impl Settings {
 }
 
 impl Distillation<'_> {
-    /// Goes on from `state` to the last iteration. When it is stopped, `state` is that after the
-    /// last whole step.
+    /// Continues from `state` to the last iteration. When it is stopped, `state` is that after the last
+    /// whole step.
     pub fn run(&self, state: &mut State, control: &mut Control) -> Result<()> {
         let (mut last_checkpoint, mut divergence) = (Instant::now(), Divergence::default());
         loop {
@@ -90,7 +90,7 @@ impl Distillation<'_> {
                 self.evaluate(state, control)?;
                 self.checkpoint(state, control)?;
                 last_checkpoint = Instant::now();
-                // what was asked meanwhile comes first
+                // what was requested meanwhile comes first
                 continue;
             }
             if step >= iterations {
@@ -127,7 +127,7 @@ impl Distillation<'_> {
         }
     }
 
-    /// Does what was asked meanwhile and stays here while the run is paused. True if a checkpoint
+    /// Does what was requested meanwhile and stays here while the run is paused. True if a checkpoint
     /// was written.
     fn between_steps(&self, state: &mut State, control: &mut Control) -> Result<bool> {
         let mut written = false;
@@ -144,7 +144,7 @@ impl Distillation<'_> {
                     Wanted::RollBack { step } => self.roll_back(step, state, control)?,
                 }
                 written = true;
-                // where the next one finds the run
+                // what the next request finds
                 enter_idle(state, control);
             }
             self.take_student_rate(state, control)?;
@@ -155,8 +155,8 @@ impl Distillation<'_> {
         }
     }
 
-    /// Goes back to the checkpoint of `step`; if that cannot be read any more, the run stays where
-    /// it is and says so. Settings stay as they are now.
+    /// Goes back to the checkpoint of `step`; if that cannot be read any more, the run stays where it
+    /// is, with a warning. Settings stay as they are now.
     fn roll_back(&self, step: u64, state: &mut State, control: &mut Control) -> Result<()> {
         let from = state.numbers.step;
         *state = match State::load_step(self.run.path(), step, self.device) {
@@ -167,16 +167,15 @@ impl Distillation<'_> {
                 ));
             }
         };
-        // the newest checkpoints first: a run that is killed in between goes on from one that is
-        // still there
+        // the newest checkpoints first: a run that is killed in between resumes from one that is still
+        // there
         control.move_edits_back_to(step)?;
         control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))?;
         control.record(EventKind::RolledBack { from, to: step })?;
         self.samples(state, control)
     }
 
-    /// The student rate is learned, so setting it here is a single act and not a setting that
-    /// holds.
+    /// The student rate is learned, so an edit sets it once and does not hold it.
     fn take_student_rate(&self, state: &mut State, control: &Control) -> Result<()> {
         let here = Moment::Step(state.numbers.step);
         if control
@@ -190,7 +189,7 @@ impl Distillation<'_> {
         Ok(())
     }
 
-    /// What to do after so many updates that were left out, the last at `step`.
+    /// What to do after [`NOT_FINITE_IN_A_ROW`] updates were left out, the last at `step`.
     fn way_out(&self, step: u64) -> Result<String> {
         let (first, run) = (step + 1 - NOT_FINITE_IN_A_ROW, self.run.reference());
         Ok(format!(
@@ -203,7 +202,7 @@ impl Distillation<'_> {
         ))
     }
 
-    /// Where the run could go back to from before `step`, in words; nothing if it cannot.
+    /// Which commands help, with the checkpoint to go back to from before `step`, if there is one.
     fn earlier(&self, step: u64) -> Result<String> {
         let steps = checkpoints::steps(self.run.path()).unwrap_or_default();
         let commands = format!("(`astill send {} set distill.lr_images=…`", self.run.name());
@@ -213,8 +212,8 @@ impl Distillation<'_> {
         })
     }
 
-    /// One iteration and the update of images and student rate. The matching loss; none if the
-    /// update was not finite and left out.
+    /// One iteration and the update of images and student rate. Returns the matching loss, or none if
+    /// the update was not finite and left out.
     fn step(
         &self,
         distill: &Distill,
@@ -244,10 +243,17 @@ impl Distillation<'_> {
         let lr = state.numbers.student_lr;
         let set = TrainingSet {
             images: &state.images,
-            labels: self.labels,
+            labels: &state.labels,
             lr,
         };
-        let outcome = align(self.net, &checkpoints, &set, &settings, &draw, &mut watch)?;
+        let iteration = Iteration {
+            net: self.net,
+            checkpoints: &checkpoints,
+            set: &set,
+            settings: &settings,
+            draw: &draw,
+        };
+        let outcome = iteration.align(&mut watch)?;
         drop(watch);
 
         state.numbers.step += 1;
@@ -327,7 +333,7 @@ impl Distillation<'_> {
         for (i, evaluator) in self.evaluators.iter().enumerate() {
             let set = TrainingSet {
                 images: &state.images,
-                labels: self.labels,
+                labels: &state.labels,
                 lr,
             };
             let accuracies = evaluator.evaluate(
@@ -403,7 +409,7 @@ fn positive(before: f64, after: f64) -> f64 {
     after.max(before * MOST_SHRINKING)
 }
 
-/// Says that the run is between two steps.
+/// Reports that the run is between two steps.
 fn enter_idle(state: &State, control: &mut Control) {
     let done = state.numbers.step;
     control.enter(Stage::Distill {

@@ -3,7 +3,7 @@
 use super::control::Control;
 use crate::data::Dataset;
 use crate::distill::{TrainingSet, evaluate};
-use crate::network::ConvNet;
+use crate::network::Network;
 use astill_core::Result;
 use astill_core::run::event::{EvalSplit, Evaluation, EventKind, ImageSet};
 use std::time::Duration;
@@ -11,8 +11,10 @@ use std::time::Duration;
 /// What an evaluation needs besides the images.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
+    /// Its name in the profile.
     pub network: &'a str,
-    pub net: &'a ConvNet,
+    /// The network of that name.
+    pub net: &'a dyn Network,
     pub dataset: &'a Dataset,
     pub repeats: u64,
     pub epochs: usize,
@@ -23,22 +25,22 @@ pub struct Evaluator<'a> {
 /// networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// On the way, after a step; chooses the best step.
+    /// During training, after a step; chooses the best step.
     Step(u64),
     /// The headline, with networks that have not been used to choose.
     Headline,
 }
 
-/// The accuracies in per cent of one evaluation, a network each.
+/// The accuracies in per cent of one evaluation, one per network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accuracies {
-    /// On the validation share; empty where there is none, and for the headline.
+    /// On the validation share; empty if there is none, and for the headline.
     pub validation: Vec<f64>,
     pub test: Vec<f64>,
 }
 
 impl Evaluator<'_> {
-    /// Trains `repeats` networks on `set` and tests each; records an event a split.
+    /// Trains `repeats` networks on `set` and tests each; records one event per split.
     pub fn evaluate(
         &self,
         set: &TrainingSet<'_>,

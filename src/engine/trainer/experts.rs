@@ -4,8 +4,8 @@ use super::control::{Control, Stage};
 use super::store::{Partial, Store, TrainingLock, Trajectory};
 use crate::data::Dataset;
 use crate::distill::expert::{self, EpochId};
-use crate::distill::{Expert, Path as ExpertPath, Recipe, evaluate};
-use crate::network::ConvNet;
+use crate::distill::{Expert, ExpertPath, evaluate};
+use crate::network::Network;
 use astill_core::EpochRecord;
 use astill_core::profile::{Expert as Settings, Profile};
 use astill_core::run::edits::Moment;
@@ -22,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// What the training of experts needs.
 #[derive(Debug)]
 pub struct Training<'a> {
-    pub net: &'a ConvNet,
+    pub net: &'a dyn Network,
     pub dataset: &'a Dataset,
     pub profile: &'a Profile,
     /// Where the store is.
@@ -70,20 +70,6 @@ impl Schedule {
     /// Whether the first `epochs` epochs are trained alike.
     fn begins_as(&self, other: &Self, epochs: usize) -> bool {
         (0..epochs).all(|epoch| self.settings(epoch) == other.settings(epoch))
-    }
-
-    /// How the epoch number `epoch` is trained.
-    fn recipe(&self, epoch: usize) -> Recipe {
-        let expert = self.settings(epoch);
-        Recipe {
-            epochs: expert.epochs,
-            batch: expert.batch,
-            lr: expert.lr,
-            momentum: expert.momentum,
-            weight_decay: expert.weight_decay,
-            clipping: expert.clipping,
-            gradient_penalty: expert.gradient_penalty,
-        }
     }
 }
 
@@ -295,7 +281,7 @@ impl Training<'_> {
                 next: place(epoch + 1),
             });
             let record = match self.train_epoch(
-                &here.schedule.recipe(epoch),
+                here.schedule.settings(epoch),
                 &mut state,
                 index,
                 epoch,
@@ -323,7 +309,7 @@ impl Training<'_> {
 
     fn train_epoch(
         &self,
-        recipe: &Recipe,
+        settings: &Settings,
         state: &mut Expert,
         index: u64,
         epoch: usize,
@@ -338,7 +324,7 @@ impl Training<'_> {
             expert: index,
             epoch,
         };
-        let means = state.train_epoch(self.net, recipe, &self.dataset.train, turn, &mut watch)?;
+        let means = state.train_epoch(self.net, settings, &self.dataset.train, turn, &mut watch)?;
         let test_accuracy =
             evaluate::accuracy(self.net, &state.theta, &self.dataset.test, &mut watch)?;
         drop(watch);
@@ -347,11 +333,7 @@ impl Training<'_> {
             train_loss: means.loss,
             train_accuracy: means.accuracy,
             test_accuracy,
-            clip_factor: if recipe.clipping {
-                expert::clip_factor(epoch)
-            } else {
-                1.
-            },
+            clip_factor: expert::loss_factor(settings, epoch),
             gradient_penalty: means.gradient_penalty,
             step_length: smooth.step_length,
             turn: smooth.turn,
@@ -367,8 +349,8 @@ impl Training<'_> {
                  expert.lr=…`, then `astill send RUN resume`)",
                 index + 1,
                 epoch + 1,
-                recipe.lr,
-                recipe.gradient_penalty
+                settings.lr,
+                settings.gradient_penalty
             )));
         }
         control.record(EventKind::ExpertEpoch(ExpertEpoch {

@@ -19,13 +19,12 @@ use self::control::{Control, Stage};
 use self::distillation::Distillation;
 use self::evaluation::{Evaluator, Occasion};
 use self::experts::Training;
-use self::store::Trajectory;
 use crate::data::{self, Dataset, Normalisation};
 use crate::device;
-use crate::distill::{Init, TrainingSet, evaluate, representatives};
-use crate::network::ConvNet;
+use crate::distill::{Init, Labels, TrainingSet, evaluate, representatives};
+use crate::network::{self, Network, Task};
 use crate::{random, tensor_file};
-use astill_core::profile::{EvalNetwork, Profile};
+use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{
     DatasetLoaded, EvalSplit, EventKind, Headline, ImageSet, Phase, RunFinished, RunOutcome,
@@ -90,24 +89,16 @@ fn kind_name(kind: data::Kind) -> String {
 
 /// The network of a profile for a data set with `classes` classes. Errors: an image too small for
 /// the depth.
-pub fn network(profile: &Profile, classes: usize) -> Result<ConvNet> {
-    let n = &profile.network;
-    ConvNet::new(
-        3,
-        classes as i64,
-        n.width,
-        n.depth,
-        profile.dataset.size,
-        n.norm,
-        n.activation,
-        n.pooling,
-    )
-    .ok_or_else(|| {
-        Error::Usage(format!(
-            "images of {} pixels are too small for {} blocks that pool",
-            profile.dataset.size, n.depth
-        ))
-    })
+pub fn network(profile: &Profile, classes: usize) -> Result<Box<dyn Network>> {
+    network::distilled_with(&profile.network, task(profile, classes))
+}
+
+fn task(profile: &Profile, classes: usize) -> Task {
+    Task {
+        channels: 3,
+        size: profile.dataset.size,
+        classes: classes as i64,
+    }
 }
 
 /// Does the whole run, or what is left of it.
@@ -151,6 +142,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     phase(Phase::Data, Stage::Data, control)?;
     let dataset = load(plan, control)?;
     let net = network(profile, dataset.classes.len())?;
+    let net = net.as_ref();
 
     phase(
         Phase::Experts,
@@ -167,7 +159,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         dataset.train.per_class(dataset.classes.len()),
     );
     let training = Training {
-        net: &net,
+        net,
         dataset: &dataset,
         profile,
         data: &plan.data,
@@ -176,31 +168,36 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     let experts = training.experts(control)?;
     distillation::memory(control)?;
 
-    let names: Vec<String> = profile
+    let networks = profile
         .evaluate
         .networks
         .iter()
-        .map(EvalNetwork::to_string)
-        .collect();
-    let evaluators: Vec<Evaluator<'_>> = names
+        .map(|name| {
+            let task = task(profile, dataset.classes.len());
+            let net = network::evaluated_with(*name, &profile.network, task)?;
+            Ok((name.to_string(), net))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let evaluators: Vec<Evaluator<'_>> = networks
         .iter()
-        .map(|network| Evaluator {
+        .map(|(network, net)| Evaluator {
             network,
-            net: &net,
+            net: net.as_ref(),
             dataset: &dataset,
             repeats: profile.evaluate.repeats as u64,
             epochs: profile.evaluate.epochs,
             seed: profile.seed,
         })
         .collect();
-    let labels = labels(dataset.classes.len(), profile.distill.ipc).to_device(plan.device);
+    let baseline_labels =
+        Labels::in_class_order(dataset.classes.len(), profile.distill.ipc).to_device(plan.device);
     let distillation = Distillation {
         run: &plan.run,
-        net: &net,
+        net,
         dataset: &dataset,
         experts: &experts,
         evaluators: &evaluators,
-        labels: &labels,
+        baseline_labels: &baseline_labels,
         seed: profile.seed,
         device: plan.device,
     };
@@ -216,7 +213,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
         }
         None => {
             phase(Phase::Init, Stage::Init, control)?;
-            let state = initial_state(plan, &dataset, &net, &experts, control)?;
+            let state = initial_state(plan, &distillation, control)?;
             distillation.samples(&state, control)?;
             baselines(&dataset, &distillation, &state, control)?;
             distillation.checkpoint(&state, control)?;
@@ -259,7 +256,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
     phase(Phase::Evaluate, Stage::Evaluate, control)?;
     headlines(&dataset, &distillation, &mut state, control)?;
     let paper_style_max = paper_style_max(&state.numbers);
-    let file = save_distilled(plan, &dataset, &labels, &state, paper_style_max, control)?;
+    let file = save_distilled(plan, &dataset, &state, paper_style_max, control)?;
     control.record(EventKind::RunFinished(RunFinished {
         status: RunOutcome::Done,
         reason: None,
@@ -322,21 +319,17 @@ fn normalisation_name(normalisation: &Normalisation) -> &'static str {
     }
 }
 
-/// Labels of a synthetic set: 0 × ipc, 1 × ipc, …; i64 (classes · ipc).
-fn labels(classes: usize, ipc: usize) -> Tensor {
-    let labels: Vec<i64> = (0..classes as i64)
-        .flat_map(|c| std::iter::repeat_n(c, ipc))
-        .collect();
-    Tensor::from_slice(&labels)
-}
-
 fn initial_state(
     plan: &Plan,
-    dataset: &Dataset,
-    net: &ConvNet,
-    experts: &[Trajectory],
+    distillation: &Distillation<'_>,
     control: &mut Control,
 ) -> Result<State> {
+    let Distillation {
+        net,
+        dataset,
+        experts,
+        ..
+    } = distillation;
     let (seed, ipc) = (plan.profile.seed, plan.profile.distill.ipc);
     let rows_of_class: Vec<Vec<i64>> = (0..dataset.classes.len())
         .map(|c| dataset.train.rows_of(c as i64))
@@ -347,7 +340,7 @@ fn initial_state(
         .last()?
         .to_device(plan.device);
     let logits = evaluate::logits(
-        net,
+        *net,
         &expert,
         &dataset.train,
         &mut control.watch("logits of ", Duration::ZERO),
@@ -396,6 +389,7 @@ fn initial_state(
         image_velocity: start.zeros_like(),
         best_images: start.copy(),
         images: start.copy(),
+        labels: distillation.baseline_labels.shallow_clone(),
         start,
     })
 }
@@ -427,7 +421,7 @@ fn baselines(
             let images = baseline_images(labels, dataset, state);
             let set = TrainingSet {
                 images: &images,
-                labels: distillation.labels,
+                labels: distillation.baseline_labels,
                 lr: state.numbers.student_lr,
             };
             evaluator.evaluate(&set, labels, 0, Occasion::Step(0), control)?;
@@ -467,7 +461,10 @@ fn headlines(
             let images = baseline_images(labels, dataset, state);
             let set = TrainingSet {
                 images: &images,
-                labels: distillation.labels,
+                labels: match labels {
+                    ImageSet::Distilled => &state.labels,
+                    ImageSet::Random | ImageSet::Representative => distillation.baseline_labels,
+                },
                 lr,
             };
             let values = evaluator
@@ -501,18 +498,21 @@ fn paper_style_max(numbers: &Numbers) -> Option<f64> {
 fn save_distilled(
     plan: &Plan,
     dataset: &Dataset,
-    labels: &Tensor,
     state: &State,
     paper_style_max: Option<f64>,
     control: &mut Control,
 ) -> Result<String> {
     let best = state.numbers.best.as_ref();
     let lr = Tensor::from_slice(&[best.map_or(state.numbers.student_lr, |b| b.student_lr)]);
+    let labels = state.labels.classes();
     let mut tensors = vec![
         ("images", &state.best_images),
-        ("labels", labels),
+        ("labels", &labels),
         ("student_lr", &lr),
     ];
+    if let Labels::Soft(probabilities) = &state.labels {
+        tensors.push(("soft_labels", probabilities));
+    }
     match &dataset.normalisation {
         Normalisation::Channels { mean, std } => tensors.extend([("mean", mean), ("std", std)]),
         Normalisation::Zca(zca) => {

@@ -2,6 +2,7 @@
 //! everything else it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
 
 use astill_engine::data::{DatasetRequest, Kind, Unreadable};
+use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
@@ -331,6 +332,7 @@ pub fn checkpoint() -> Parser {
         numbers,
         images: image(),
         image_velocity: image(),
+        labels: Labels::in_class_order(2, 1),
         start: image(),
         best_images: image(),
     };

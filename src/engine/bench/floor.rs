@@ -1,33 +1,35 @@
-//! The floor of a student step: its convolutions alone, as many as [`super::Analytic`] takes and of
-//! the same shapes, and nothing between them. What a step takes beyond that is what can still be
+//! The floor of a student step: the convolutions of its analytic passes alone, in the same number and
+//! of the same shapes, and nothing between them. What a step takes beyond that is what can still be
 //! gained around libtorch's convolutions.
 
-use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
-use super::pieces::{PIECE, Workers, in_pieces};
-use super::{ConvNet, Pooling};
+use crate::network::analytic::convolution::{
+    convolve, image_gradient, input_gradient, weight_gradient,
+};
+use crate::network::analytic::pieces::{PIECE, Workers, in_pieces};
+use crate::network::{Network, padding};
 use tch::Tensor;
 
 /// Which convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pass {
-    /// Of the gradient: 3 a block, one less in the first.
+pub(super) enum ConvolutionPass {
+    /// Of the gradient: 3 per block, one less in the first.
     Forward,
-    /// Of its derivative along a direction: 6 a block; where the passes of the way forward were not
-    /// `kept`, the 2 of them again.
-    Back { kept: bool },
+    /// Of its derivative along a direction: 6 per block; where the forward passes were not `cached`,
+    /// their 2 again.
+    Back { cached: bool },
 }
 
 /// The convolutions of a student step on batches of a certain shape.
 #[derive(Debug)]
-pub struct Convolutions {
+pub(super) struct Convolutions {
     images: i64,
     analytic: bool,
-    blocks: Vec<Block>,
+    blocks: Vec<BlockConvolutions>,
 }
 
 /// What the convolutions of a block take, for N images at once. The values do not matter.
 #[derive(Debug)]
-struct Block {
+struct BlockConvolutions {
     padding: i64,
     /// (C', C, 3, 3), (C', 2 C, 3, 3), (2 C', C, 3, 3).
     weight: Tensor,
@@ -43,13 +45,13 @@ struct Block {
     outputs: Tensor,
 }
 
-impl Block {
-    /// For `n` images (C, H, W) that go into `weight`.
-    fn new(weight: Tensor, n: i64, input: [i64; 3]) -> Self {
+impl BlockConvolutions {
+    /// For `n` images (C, H, W) that go into `weight`, in block number `block`.
+    fn new(block: usize, weight: Tensor, n: i64, input: [i64; 3]) -> Self {
         let options = (weight.kind(), weight.device());
         let ones = |size: [i64; 4]| Tensor::ones(size, options);
         let (size, [c, h, w]) = (weight.size(), input);
-        let padding = if c == 1 { 3 } else { 1 };
+        let padding = padding(block, c);
         let (out, grown) = (size[0], 2 * padding - 2);
         Self {
             padding,
@@ -84,7 +86,7 @@ impl Block {
         }
     }
 
-    fn run(&self, way: Pass, first: bool) {
+    fn run(&self, pass: ConvolutionPass, first: bool) {
         let Self {
             padding,
             weight,
@@ -98,15 +100,18 @@ impl Block {
             outputs,
         } = self;
         let padding = *padding;
-        if matches!(way, Pass::Forward | Pass::Back { kept: false }) {
+        if matches!(
+            pass,
+            ConvolutionPass::Forward | ConvolutionPass::Back { cached: false }
+        ) {
             drop(convolve(input, weight, padding));
             if !first {
                 drop(input_gradient(output, input, weight, padding));
             }
         }
-        match way {
-            Pass::Forward => drop(weight_gradient(output, input, weight, padding)),
-            Pass::Back { .. } if first => {
+        match pass {
+            ConvolutionPass::Forward => drop(weight_gradient(output, input, weight, padding)),
+            ConvolutionPass::Back { .. } if first => {
                 drop(convolve(input, weight, padding));
                 drop(weight_gradient(output, input, weight, padding));
                 drop(image_gradient(
@@ -115,7 +120,7 @@ impl Block {
                     padding,
                 ));
             }
-            Pass::Back { .. } => {
+            ConvolutionPass::Back { .. } => {
                 drop(convolve(input_pair, weight_forward, padding));
                 drop(weight_gradient(outputs, inputs, weight, padding));
                 drop(input_gradient(output_pair, input, weight_back, padding));
@@ -124,10 +129,11 @@ impl Block {
     }
 }
 
-impl ConvNet {
-    /// The convolutions of a student step on a batch like `images` (N, C, H, W).
-    pub fn convolutions(&self, images: &Tensor) -> Convolutions {
-        let analytic = self.analytic(images).is_some();
+impl Convolutions {
+    /// Those of a student step of `net`, whose blocks end in a 2×2 pooling, on a batch like `images`
+    /// (N, C, H, W).
+    pub fn of(net: &dyn Network, images: &Tensor) -> Self {
+        let analytic = net.analytic(images).is_some();
         let size = images.size();
         let n = if analytic {
             PIECE.min(size[0])
@@ -135,34 +141,27 @@ impl ConvNet {
             size[0]
         };
         let (mut blocks, mut input) = (Vec::new(), [size[1], size[2], size[3]]);
-        let theta = Tensor::ones([self.parameters()], (images.kind(), images.device()));
-        for weight in self
-            .unflatten(&theta)
-            .into_iter()
-            .filter(|part| part.dim() == 4)
-        {
-            let block = Block::new(weight, n, input);
+        let theta = Tensor::ones([net.parameters()], (images.kind(), images.device()));
+        for (d, weight) in net.conv_weights(&theta).into_iter().enumerate() {
+            let block = BlockConvolutions::new(d, weight, n, input);
             let output = block.output.size();
-            let pooled = if self.pooling == Pooling::None { 1 } else { 2 };
-            input = [output[1], output[2] / pooled, output[3] / pooled];
+            input = [output[1], output[2] / 2, output[3] / 2];
             blocks.push(block);
         }
-        Convolutions {
+        Self {
             images: size[0],
             analytic,
             blocks,
         }
     }
-}
 
-impl Convolutions {
     /// Does them once, where and in the pieces that a student step does them.
-    pub fn run(&self, way: Pass) {
-        let each = |blocks: &Vec<Block>, n: i64| {
+    pub fn run(&self, pass: ConvolutionPass) {
+        let each = |blocks: &Vec<BlockConvolutions>, n: i64| {
             blocks
                 .iter()
                 .enumerate()
-                .for_each(|(d, block)| block.share(n).run(way, d == 0))
+                .for_each(|(d, block)| block.share(n).run(pass, d == 0))
         };
         let share = |n: i64| {
             self.blocks
@@ -188,38 +187,36 @@ impl Convolutions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Activation, Norm};
+    use crate::network::{ConvNet, ConvNetConfig, Norm};
     use tch::{Device, Kind};
 
     #[test]
-    fn every_way_can_be_done_for_colour_and_grey_images_of_any_side_and_network() {
+    fn every_pass_runs_for_colour_and_grey_images_of_any_side_and_network() {
         for (channels, size, pixels, norm, n) in [
             (3, 16, 16, Norm::Instance, 7),
             (3, 19, 19, Norm::Instance, 1),
             (1, 32, 28, Norm::Instance, 6),
             (3, 16, 16, Norm::Layer, 7),
         ] {
-            let net = ConvNet::new(
+            let net = ConvNet::new(ConvNetConfig {
                 channels,
-                5,
-                4,
-                2,
+                classes: 5,
+                width: 4,
+                depth: 2,
                 size,
                 norm,
-                Activation::Relu,
-                Pooling::Avg,
-            )
+                ..ConvNetConfig::default()
+            })
             .expect("fits");
-            let work = net.convolutions(&Tensor::zeros(
-                [n, channels, pixels, pixels],
-                (Kind::Float, Device::Cpu),
-            ));
-            for way in [
-                Pass::Forward,
-                Pass::Back { kept: true },
-                Pass::Back { kept: false },
+            let shape = [n, channels, pixels, pixels];
+            let images = Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+            let work = Convolutions::of(&net, &images);
+            for pass in [
+                ConvolutionPass::Forward,
+                ConvolutionPass::Back { cached: true },
+                ConvolutionPass::Back { cached: false },
             ] {
-                work.run(way);
+                work.run(pass);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_char};
 use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
+// SAFETY: as convolution.cpp defines it.
 unsafe extern "C" {
     fn astill_convolution_backward(
         d_output: *const C_tensor,
@@ -16,7 +17,7 @@ unsafe extern "C" {
 }
 
 /// `input` (N, C, H, W) with `weight` (C', C, 3, 3) → (N, C', H', W'), contiguous.
-pub(super) fn convolve(input: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
+pub(crate) fn convolve(input: &Tensor, weight: &Tensor, padding: i64) -> Tensor {
     input
         .conv2d(
             weight,
@@ -29,9 +30,9 @@ pub(super) fn convolve(input: &Tensor, weight: &Tensor, padding: i64) -> Tensor 
         .contiguous()
 }
 
-/// The gradient in the input: `d_output` (N, C', H', W') → (N, C, H, W), contiguous; of `input`
+/// The gradient with respect to the input: `d_output` (N, C', H', W') → (N, C, H, W), contiguous; of `input`
 /// only the shape counts.
-pub(super) fn input_gradient(
+pub(crate) fn input_gradient(
     d_output: &Tensor,
     input: &Tensor,
     weight: &Tensor,
@@ -46,19 +47,20 @@ pub(super) fn input_gradient(
         &mut d_input,
         std::ptr::null_mut(),
     );
+    // SAFETY: `backward` has filled the place with a tensor that nobody else owns, or panicked.
     unsafe { Tensor::from_ptr(d_input) }.contiguous()
 }
 
-/// The gradient in the weight (C', C, 3, 3), summed over the batch; of `weight` only the shape
+/// The gradient with respect to the weight (C', C, 3, 3), summed over the batch; of `weight` only the shape
 /// counts.
-pub(super) fn weight_gradient(
+pub(crate) fn weight_gradient(
     d_output: &Tensor,
     input: &Tensor,
     weight: &Tensor,
     padding: i64,
 ) -> Tensor {
-    /// Of an image. As a matrix product, because libtorch first brings all of `d_output` into
-    /// another order.
+    /// Of an image. A matrix product is faster for so few: libtorch's own first copies all of
+    /// `d_output` into another order.
     const FEW_CHANNELS: i64 = 4;
     if input.size()[1] <= FEW_CHANNELS {
         // (N, C · 9, H' · W')
@@ -77,11 +79,14 @@ pub(super) fn weight_gradient(
         std::ptr::null_mut(),
         &mut d_weight,
     );
+    // SAFETY: `backward` has filled the place with a tensor that nobody else owns, or panicked.
     unsafe { Tensor::from_ptr(d_weight) }
 }
 
-/// Fills the gradients whose place is not null. Panics with libtorch's message where it fails, as
-/// tch does.
+/// Fills the gradients whose place is not null.
+///
+/// # Panics
+/// With libtorch's message where that fails, as tch does.
 fn backward(
     d_output: &Tensor,
     input: &Tensor,
@@ -92,11 +97,15 @@ fn backward(
 ) {
     let [d_output, input, weight] = [d_output, input, weight].map(Tensor::as_ptr);
     let message =
+        // SAFETY: the first three are tensors that are borrowed for the call; the places are null or
+        // point to a variable of the caller. The function throws nothing.
         unsafe { astill_convolution_backward(d_output, input, weight, padding, d_input, d_weight) };
     if !message.is_null() {
+        // SAFETY: a message is a C string that strdup made.
         let text = unsafe { CStr::from_ptr(message) }
             .to_string_lossy()
             .into_owned();
+        // SAFETY: strdup took it from malloc; nobody else has it.
         unsafe { libc::free(message.cast()) };
         panic!("{text}");
     }
@@ -106,7 +115,7 @@ fn backward(
 /// several times slower for so few.
 ///
 /// The sum over pairs of `d_output` (N, C', H', W') and `weight` (C', C, 3, 3) → (N, C, `side`).
-pub(super) fn image_gradient<const K: usize>(
+pub(crate) fn image_gradient<const K: usize>(
     pairs: [(&Tensor, &Tensor); K],
     side: [i64; 2],
     padding: i64,

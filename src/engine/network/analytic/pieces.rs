@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-/// Images of a piece, at most. Measured: convolutions are as fast per image as for any more, and
-/// everything else is faster.
-pub(super) const PIECE: i64 = 5;
+/// Images of a piece, at most. Measured: with more, convolutions get no faster per image, and
+/// everything else gets slower.
+pub(crate) const PIECE: i64 = 5;
 
-/// Some of the images of a batch.
+/// A stretch of the images of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     /// Which of the pieces, from 0.
     pub index: usize,
     /// Its first image.
@@ -21,27 +21,27 @@ pub(super) struct Piece {
 }
 
 /// The number of pieces of `n` images.
-pub(super) fn pieces(n: i64) -> i64 {
+pub(crate) fn pieces(n: i64) -> i64 {
     (n + PIECE - 1) / PIECE
 }
 
-/// The beginning of the names of threads that work on pieces; a panic in one goes on in the thread
-/// that waits for it.
+/// The beginning of the names of threads that work on pieces; a panic in one propagates to the
+/// waiting thread.
 pub const PIECE_THREAD: &str = "piece";
 
-/// Threads for the pieces of batches: as many as libtorch's operations took when this was made.
+/// Threads for the pieces of batches: as many as libtorch used for an operation when this was made.
 ///
-/// While it lives, libtorch's operations on this thread take one: OpenMP's threads wait for the
-/// next operation in a loop, which takes the processor from the workers.
+/// While it lives, libtorch uses one thread for an operation on this thread: OpenMP's threads wait
+/// for the next operation in a busy loop, which takes the processor from the workers.
 #[derive(Debug)]
-pub(super) struct Workers {
+pub(crate) struct Workers {
     threads: i32,
-    /// None for a single thread, and where the system has no more threads to give.
+    /// None for a single thread, and where the system refuses to start more.
     pool: Option<Arc<ThreadPool>>,
 }
 
-/// The threads of the latest workers: libraries keep memory for every thread, which would be made
-/// anew for every batch.
+/// The threads of the latest workers: libraries keep memory for every thread, which would be
+/// allocated anew for every batch.
 static POOL: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
 
 impl Workers {
@@ -68,8 +68,8 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
         .is_none_or(|pool| pool.current_num_threads() != threads)
     {
         let one_each = |_| {
-            // libtorch sets a new thread's number when it is first asked for, and would do so after
-            // us
+            // libtorch sets the number of a new thread when it is first read, which would otherwise
+            // happen after we set it
             tch::get_num_threads();
             tch::set_num_threads(1);
         };
@@ -88,10 +88,10 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
 /// Does `work(shared, piece)` for all pieces of `n` images, and hands the results to `collect`, in
 /// order.
 ///
-/// Every worker has a copy of what is `shared` and operations of one thread: nothing waits for
-/// anything but the last piece. The pieces, and so the results, do not depend on the number of
+/// Every worker has a copy of what is `shared`, and its operations take one thread, so nothing is
+/// waited for but the last piece. The pieces, and so the results, do not depend on the number of
 /// threads.
-pub(super) fn in_pieces<S: Send, R: Send>(
+pub(crate) fn in_pieces<S: Send, R: Send>(
     workers: &Workers,
     n: i64,
     share: impl Fn() -> S,
@@ -119,7 +119,7 @@ pub(super) fn in_pieces<S: Send, R: Send>(
     };
     let next = AtomicI64::new(0);
     let (send, receive) = mpsc::channel();
-    // a panic of a worker goes on here
+    // a panic of a worker propagates to here
     pool.in_place_scope(|scope| {
         let (piece, next) = (&piece, &next);
         for _ in 0..threads {

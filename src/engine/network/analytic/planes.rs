@@ -6,73 +6,9 @@
 //! ⟨z⟩)²⟩ + ε, v = γ n + β, a = pool(relu(v)). A name with a dot is a derivative along a direction,
 //! `d_` is the gradient of the loss, `d_…_dot` the derivative of that gradient along the direction.
 
-use std::ops::{Add, AddAssign, Div, Mul, Sub};
+use super::real::Real;
+use crate::network::blocks::EPS;
 use tch::{Device, Kind, Tensor};
-
-/// The values that a fused pass computes with.
-pub(super) trait Real:
-    Copy
-    + PartialOrd
-    + Send
-    + Sync
-    + Add<Output = Self>
-    + AddAssign
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + tch::kind::Element
-{
-    fn of(value: f64) -> Self;
-    fn sqrt(self) -> Self;
-}
-
-impl Real for f32 {
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
-}
-
-impl Real for f64 {
-    fn of(value: f64) -> Self {
-        value
-    }
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
-}
-
-/// The values of a contiguous tensor in the CPU's memory, in order. Panics if it is another.
-///
-/// Nobody may write to the tensor, through whatever view, while the slice lives: the passes hold
-/// tensors of their own.
-pub(super) fn values<T: Real>(t: &Tensor) -> &[T] {
-    check::<T>(t);
-    if t.numel() == 0 {
-        return &[];
-    }
-    unsafe { std::slice::from_raw_parts(t.data_ptr().cast(), t.numel()) }
-}
-
-/// [`values`], to be written to; nobody may read through another view meanwhile.
-pub(super) fn values_mut<T: Real>(t: &mut Tensor) -> &mut [T] {
-    check::<T>(t);
-    if t.numel() == 0 {
-        return &mut [];
-    }
-    unsafe { std::slice::from_raw_parts_mut(t.data_ptr().cast(), t.numel()) }
-}
-
-fn check<T: Real>(t: &Tensor) {
-    let found = (t.device(), t.kind(), t.is_contiguous());
-    assert_eq!(
-        found,
-        (Device::Cpu, T::KIND, true),
-        "a tensor for a fused pass: device, kind, contiguous"
-    );
-}
 
 /// The planes before a pooling.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +22,7 @@ pub(super) struct Planes {
 /// How a tensor holds two things of every plane: (2, N, C, H, W), or (N, 2, C, H, W), where a
 /// convolution can take both as channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum PairLayout {
     ByBatch,
     ByChannel,
 }
@@ -132,9 +68,9 @@ impl Planes {
     }
 
     /// A new tensor for two things of every plane, not filled.
-    pub fn empty_pair(self, layout: Layout, kind: Kind) -> Tensor {
+    pub fn empty_pair(self, layout: PairLayout, kind: Kind) -> Tensor {
         let [n, c, h, w] = [self.samples, self.channels, self.height, self.width].map(|n| n as i64);
-        let size = if layout == Layout::ByBatch {
+        let size = if layout == PairLayout::ByBatch {
             [2, n, c, h, w]
         } else {
             [n, 2, c, h, w]
@@ -143,11 +79,11 @@ impl Planes {
     }
 
     /// Both things of a plane in the values of such a tensor.
-    fn both<T>(self, pair: &mut [T], layout: Layout, plane: usize) -> (&mut [T], &mut [T]) {
+    fn both<T>(self, pair: &mut [T], layout: PairLayout, plane: usize) -> (&mut [T], &mut [T]) {
         let (sample, channel) = (plane / self.channels, plane % self.channels);
         let (first, apart) = match layout {
-            Layout::ByBatch => (plane, self.samples * self.channels),
-            Layout::ByChannel => (sample * 2 * self.channels + channel, self.channels),
+            PairLayout::ByBatch => (plane, self.samples * self.channels),
+            PairLayout::ByChannel => (sample * 2 * self.channels + channel, self.channels),
         };
         let (before, from) = pair[first * self.len()..].split_at_mut(apart * self.len());
         (&mut before[..self.len()], &mut from[..self.len()])
@@ -161,7 +97,7 @@ pub(super) struct Affine<'a, T> {
     pub beta: &'a [T],
 }
 
-/// What the plane passes add up per channel: the gradient in γ and in β.
+/// What the plane passes add up per channel: the gradient with respect to γ and to β.
 #[derive(Debug)]
 pub(super) struct AffineGradient<T> {
     pub gamma: Vec<T>,
@@ -196,6 +132,7 @@ macro_rules! pass {
                     plain($($argument),*)
                 }
                 if is_x86_feature_detected!("avx2") {
+                    // SAFETY: the processor has AVX2, the only feature that `wide` is compiled for.
                     return unsafe { wide($($argument),*) };
                 }
             }
@@ -203,8 +140,6 @@ macro_rules! pass {
         }
     };
 }
-
-const EPS: f64 = super::convnet::EPS;
 
 pass! {
     /// z → n in place, and a; returns 1/s of every plane.
@@ -236,8 +171,8 @@ pass! {
 pass! {
     /// d_a → d_z; returns d_γ and d_β. `scales` are 1/s.
     ///
-    /// d_z = (γ d_v − ⟨γ d_v⟩ − n ⟨γ d_v n⟩) / s. As ⟨d_z⟩ = 0, the gradient in the bias of the
-    /// convolution is 0.
+    /// d_z = (γ d_v − ⟨γ d_v⟩ − n ⟨γ d_v n⟩) / s. As ⟨d_z⟩ = 0, the gradient with respect to
+    /// the bias of the convolution is 0.
     fn backward<T>(
         planes: Planes,
         affine: Affine<'_, T>,
@@ -284,7 +219,7 @@ pass! {
         scales: &[T],
         z_dot: &mut [T],
         pair: &mut [T],
-        layout: Layout,
+        layout: PairLayout,
     ) -> Vec<T> {
         let len = planes.len();
         let share = T::of(1. / len as f64);
@@ -307,8 +242,8 @@ pass! {
             let (a, a_dot) = planes.pooled().both(pair, layout, plane);
             pool(planes.width, [n], a, |[n]| relu(gamma * n + beta));
             pool(planes.width, [n, z_dot], a_dot, |[n, n_dot]| {
-                // worked out in any case: what is chosen afterwards needs no jump, so that the loop
-                // runs in vectors
+                // computed in any case: a choice between two values needs no jump, so the loop can
+                // be vectorised
                 let v_dot = gamma_dot * n + gamma * n_dot + beta_dot;
                 if is_on(gamma * n + beta) {
                     v_dot
@@ -339,7 +274,7 @@ pass! {
         d_a: &[T],
         d_a_dot: &[T],
         pair: &mut [T],
-        layout: Layout,
+        layout: PairLayout,
     ) -> AffineGradient<T> {
         let (len, pooled) = (planes.len(), planes.pooled().len());
         let share = T::of(1. / len as f64);

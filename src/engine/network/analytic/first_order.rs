@@ -1,0 +1,149 @@
+//! The gradient of a loss for some images: exact, without a graph, fused between the convolutions.
+//! A block takes 3 convolutions.
+
+use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
+use super::layers::{Layers, Loss, ParameterGradients};
+use super::planes::{self, Planes};
+use super::real::{Real, values, values_mut};
+use tch::{Kind, Tensor};
+
+/// What a forward and backward pass leaves for the derivative along a direction.
+#[derive(Debug)]
+pub(super) struct CachedPiece {
+    pub blocks: Vec<CachedBlock>,
+    /// Softmax of the logits (N, K).
+    pub probabilities: Tensor,
+    /// The gradient with respect to the logits (N, K).
+    pub d_logits: Tensor,
+}
+
+#[derive(Debug)]
+pub(super) struct CachedBlock {
+    /// Normalised (N, C, H, W).
+    pub n: Tensor,
+    /// 1/s (N · C).
+    pub scales: Tensor,
+    /// The gradient with respect to the block's output (N, C, H/2, W/2).
+    pub d_a: Tensor,
+}
+
+/// Which gradients a first-order pass computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WithRespectTo {
+    Parameters,
+    Images,
+    /// Only what is cached for a derivative along a direction.
+    Nothing,
+}
+
+/// The results of a first-order pass.
+#[derive(Debug)]
+pub(super) struct FirstOrder {
+    pub cached: CachedPiece,
+    /// (N, K).
+    pub logits: Tensor,
+    pub parameters: ParameterGradients,
+    pub images: Option<Tensor>,
+}
+
+/// Forward through all layers, for one piece: the last block's output (N, C, H, W) and the logits
+/// (N, K).
+///
+/// `each` gets of every block its input, the normalised planes and their 1/s.
+pub(super) fn forward<T: Real>(
+    layers: &Layers,
+    images: &Tensor,
+    mut each: impl FnMut(&Tensor, Tensor, Vec<T>),
+) -> (Tensor, Tensor) {
+    let mut a = images.shallow_clone();
+    for (d, block) in layers.blocks.iter().enumerate() {
+        let mut n = convolve(&a, &block.weight, block.padding(d)); // z at first
+        let planes = Planes::of(&n);
+        let mut below = planes.pooled().empty(T::KIND);
+        let scales = planes::forward::<T>(
+            planes,
+            block.affine(),
+            values_mut(&mut n),
+            values_mut(&mut below),
+        );
+        each(&a, n, scales);
+        a = below;
+    }
+    let logits = a.flatten(1, -1).linear(&layers.weight, Some(&layers.bias));
+    (a, logits)
+}
+
+/// Forward and backward through all layers, for one piece.
+pub(super) fn first_order<T: Real>(
+    layers: &Layers,
+    images: &Tensor,
+    loss: &Loss,
+    with_respect_to: WithRespectTo,
+) -> FirstOrder {
+    let (mut inputs, mut normalised) = (Vec::new(), Vec::new());
+    let (output, logits) = forward::<T>(layers, images, |input, n, scales| {
+        inputs
+            .extend((with_respect_to == WithRespectTo::Parameters).then(|| input.shallow_clone()));
+        normalised.push((n, Tensor::from_slice(&scales)));
+    });
+    let features = output.flatten(1, -1); // (N, features)
+    let probabilities = logits.softmax(1, None::<Kind>);
+    let d_logits = loss.gradient(&logits, &probabilities);
+    let mut parameters: ParameterGradients = Vec::new(); // last first
+    if with_respect_to == WithRespectTo::Parameters {
+        let bias = d_logits.sum_dim_intlist([0i64].as_slice(), false, None::<Kind>);
+        parameters.extend([Some(bias), Some(d_logits.tr().matmul(&features))]);
+    }
+    let mut d_a = d_logits.matmul(&layers.weight).view_as(&output);
+    let (mut blocks, mut d_images) = (Vec::new(), None);
+    for (d, (block, (n, scales))) in layers.blocks.iter().zip(normalised).enumerate().rev() {
+        let planes = Planes::of(&n);
+        let needs_d_z = d > 0 || with_respect_to != WithRespectTo::Nothing;
+        let mut below = Tensor::default();
+        if needs_d_z {
+            let mut d_z = planes.empty(T::KIND);
+            let affine = planes::backward::<T>(
+                planes,
+                block.affine(),
+                values(&n),
+                values(&scales),
+                values(&d_a),
+                values_mut(&mut d_z),
+            );
+            let padding = block.padding(d);
+            if with_respect_to == WithRespectTo::Parameters {
+                parameters
+                    .extend([affine.beta, affine.gamma].map(|g| Some(Tensor::from_slice(&g))));
+                let input = inputs.pop().unwrap_or_default();
+                parameters.extend([
+                    None,
+                    Some(weight_gradient(&d_z, &input, &block.weight, padding)),
+                ]);
+            }
+            if d > 0 {
+                // the input has the shape of the output: all blocks have the same width
+                below = input_gradient(&d_z, &n, &block.weight, padding);
+            } else if with_respect_to == WithRespectTo::Images {
+                let side = [images.size()[2], images.size()[3]];
+                d_images = Some(image_gradient([(&d_z, &block.weight)], side, padding));
+            }
+        }
+        blocks.push(CachedBlock {
+            n,
+            scales,
+            d_a: std::mem::replace(&mut d_a, below),
+        });
+    }
+    blocks.reverse();
+    parameters.reverse();
+    FirstOrder {
+        cached: CachedPiece {
+            blocks,
+            probabilities,
+            d_logits,
+        },
+        logits,
+        parameters,
+        images: d_images,
+    }
+}

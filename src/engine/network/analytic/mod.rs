@@ -1,0 +1,103 @@
+//! The derivatives of networks without autograd: what they are ([`Analytic`]), and the passes that
+//! compute them for ConvNets on the CPU.
+
+pub(crate) mod convolution;
+mod cpu;
+mod first_order;
+mod layers;
+pub(crate) mod pieces;
+mod planes;
+mod real;
+mod tangent;
+
+pub(super) use cpu::CpuConvNet;
+pub use pieces::PIECE_THREAD;
+
+use self::first_order::CachedPiece;
+use std::fmt::Debug;
+use tch::Tensor;
+
+/// A batch and what is differentiated: `factor` · mean cross-entropy.
+#[derive(Debug, Clone, Copy)]
+pub struct WeightedBatch<'a> {
+    /// (N, C, H, W).
+    pub images: &'a Tensor,
+    /// Probabilities (N, K), in the kind of the images, with a sum of 1 for every image.
+    pub targets: &'a Tensor,
+    pub factor: f64,
+}
+
+/// The forward and backward passes of the first images of a batch, cached for
+/// [`Analytic::gradient_along`].
+#[derive(Debug)]
+pub struct CachedForward {
+    pieces: Vec<CachedPiece>,
+    /// How many images those are.
+    pub images: i64,
+}
+
+/// The gradient of a batch.
+#[derive(Debug)]
+pub struct LossGradient {
+    /// (P).
+    pub parameters: Tensor,
+    /// (N, K).
+    pub logits: Tensor,
+    /// None if the budget was too small for a piece.
+    pub cached: Option<CachedForward>,
+}
+
+/// The derivatives of g · direction, where g is the gradient of a batch with respect to the
+/// parameters.
+#[derive(Debug)]
+pub struct DirectionalDerivative {
+    /// With respect to the parameters (P): a Hessian-vector product.
+    pub parameters: Tensor,
+    /// With respect to the images (N, C, H, W).
+    pub images: Tensor,
+    /// With respect to the targets (N, K).
+    pub targets: Tensor,
+}
+
+/// The derivatives of a network on one device. While it lives, libtorch's operations on its thread
+/// may be limited to one thread.
+pub trait Analytic: Debug {
+    /// The gradient of `batch` with respect to the parameters `theta` (P).
+    ///
+    /// As much of its passes as fits into `budget_bytes` is cached for the derivative of the
+    /// gradient; all of it takes [`Analytic::cache_bytes`].
+    fn loss_gradient(
+        &self,
+        theta: &Tensor,
+        batch: WeightedBatch<'_>,
+        budget_bytes: usize,
+    ) -> LossGradient;
+
+    /// `images` (N, C, H, W) → logits (N, K).
+    fn logits(&self, theta: &Tensor, images: &Tensor) -> Tensor;
+
+    /// The derivatives of g · `direction` (P), where g is the [`Analytic::loss_gradient`] of the
+    /// same arguments. `cached` is what that left; what is missing is computed again.
+    fn gradient_along(
+        &self,
+        theta: &Tensor,
+        batch: WeightedBatch<'_>,
+        direction: &Tensor,
+        cached: Option<CachedForward>,
+    ) -> DirectionalDerivative;
+
+    /// For the images' gradient g = ∂ Σ_k f_k/∂x of the sum of all logits: a function P(g), summed
+    /// over the images, and its gradient with respect to the parameters (P).
+    ///
+    /// `function` gets g (n, C, H, W) of some of the images and returns P(g) (scalar) and h =
+    /// ∂P/∂g: d(g · h)/dθ with h fixed is the gradient of P with respect to θ.
+    fn input_gradient_along(
+        &self,
+        theta: &Tensor,
+        images: &Tensor,
+        function: &(dyn Fn(&Tensor) -> (Tensor, Tensor) + Sync),
+    ) -> (Tensor, Tensor);
+
+    /// About how many bytes the passes of `images` (N, C, H, W) take if all are cached.
+    fn cache_bytes(&self, images: &Tensor) -> usize;
+}
