@@ -22,8 +22,8 @@ const KEPT_EVALUATED: usize = 5;
 /// Everything that the rest of a run depends on besides its profile. Random numbers need no state:
 /// each draw is seeded by what it is for.
 #[derive(Debug)]
-pub struct State {
-    pub numbers: Numbers,
+pub struct DistillationState {
+    pub numbers: StateNumbers,
     /// The synthetic images (n, C, H, W) in the network's input space, and their momentum buffer.
     pub images: Tensor,
     pub image_velocity: Tensor,
@@ -37,7 +37,7 @@ pub struct State {
 
 /// The part of the state that is plain data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Numbers {
+pub struct StateNumbers {
     /// The fingerprint of the training images.
     pub data_content: String,
     /// Distillation steps done.
@@ -45,9 +45,9 @@ pub struct Numbers {
     /// α, the learned student rate, and its momentum buffer.
     pub student_lr: f64,
     pub lr_velocity: f64,
-    pub best: Option<Best>,
+    pub best: Option<BestStep>,
     /// Evaluations that are done.
-    pub evaluations: Vec<Measured>,
+    pub evaluations: Vec<EvaluationRecord>,
     pub headlines: Vec<Headline>,
     /// Rows of the training share, for every class.
     pub random_rows: Vec<Vec<i64>>,
@@ -69,7 +69,7 @@ struct Version {
 
 /// The step that is best so far on the validation share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Best {
+pub struct BestStep {
     pub step: u64,
     /// Mean accuracy on the validation share, in per cent; none without such a share.
     pub validation: Option<f64>,
@@ -78,7 +78,7 @@ pub struct Best {
 
 /// One evaluation: mean accuracy of fresh networks, in per cent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct EvaluationRecord {
     pub step: u64,
     pub network: String,
     pub labels: ImageSet,
@@ -86,7 +86,7 @@ pub struct Measured {
     pub mean: f64,
 }
 
-impl State {
+impl DistillationState {
     /// Writes the state below `run` as `checkpoints/step_NNNNN.safetensors` and removes all but the
     /// newest few. Returns the path relative to `run`.
     pub fn save(&self, run: &Path) -> Result<String> {
@@ -178,7 +178,7 @@ impl State {
                 path.display()
             )));
         }
-        let Saved::<Numbers> { numbers, .. } = serde_json::from_str(text).map_err(broken)?;
+        let Saved::<StateNumbers> { numbers, .. } = serde_json::from_str(text).map_err(broken)?;
         let tensor = |name: &str| -> Result<Tensor> { Ok(file.tensor(name)?.to_device(device)) };
         let images = tensor("images")?;
         let labels = if version == WITHOUT_LABELS {
@@ -199,7 +199,7 @@ impl State {
     }
 }
 
-impl Numbers {
+impl StateNumbers {
     /// The labels of `images` (n, C, H, W) before labels were saved: equally many of every class, in
     /// class order.
     fn hard_labels(&self, images: &Tensor) -> Labels {
@@ -226,8 +226,8 @@ impl Numbers {
 mod tests {
     use super::*;
 
-    fn state(step: u64) -> State {
-        let numbers = Numbers {
+    fn state(step: u64) -> DistillationState {
+        let numbers = StateNumbers {
             data_content: "abc".into(),
             step,
             student_lr: 0.1 + 0.2,
@@ -239,7 +239,7 @@ mod tests {
             representative_rows: vec![vec![2]],
         };
         let t = || Tensor::from_slice(&[step as f32]);
-        State {
+        DistillationState {
             numbers,
             images: t(),
             image_velocity: t(),
@@ -253,14 +253,18 @@ mod tests {
     fn the_newest_whole_checkpoint_is_loaded_and_old_ones_are_removed() -> Result<()> {
         let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
         fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
-        assert!(State::load(run.path(), Device::Cpu)?.0.is_none());
+        assert!(
+            DistillationState::load(run.path(), Device::Cpu)?
+                .0
+                .is_none()
+        );
         for step in [1, 2, 3, 99_999, 100_000] {
             state(step).save(run.path())?;
         }
         assert_eq!(files(run.path())?.len(), KEPT);
         let newest = run.path().join("checkpoints/step_100000.safetensors");
         fs::write(&newest, b"torn").map_err(Error::io("write", &newest))?;
-        let (back, warnings) = State::load(run.path(), Device::Cpu)?;
+        let (back, warnings) = DistillationState::load(run.path(), Device::Cpu)?;
         let back = back.ok_or(Error::Interrupted)?;
         assert!(warnings.len() == 1 && warnings[0].to_string().contains("step_100000"));
         // set aside, so that it is not taken for one of those to keep
@@ -277,12 +281,12 @@ mod tests {
         let hard = Labels::Hard(Tensor::from_slice(&[1i64, 0]));
         let soft = Labels::Soft(Tensor::from_slice(&[0.25f32, 0.75]).view([1, 2]));
         for (step, labels) in [(1, hard), (2, soft)] {
-            let saved = State {
+            let saved = DistillationState {
                 labels,
                 ..state(step)
             };
             saved.save(run.path())?;
-            let back = State::load_step(run.path(), step, Device::Cpu)?.labels;
+            let back = DistillationState::load_step(run.path(), step, Device::Cpu)?.labels;
             assert_eq!(
                 std::mem::discriminant(&back),
                 std::mem::discriminant(&saved.labels)
@@ -307,7 +311,7 @@ mod tests {
         let tensors = ["images", "image_velocity", "start", "best_images"].map(|n| (n, &images));
         let path = run.path().join(file_name(1));
         tensor_file::write_sealed(&path, &tensors, ("state", text))?;
-        let labels = State::load_step(run.path(), 1, Device::Cpu)?.labels;
+        let labels = DistillationState::load_step(run.path(), 1, Device::Cpu)?.labels;
         assert!(
             matches!(&labels, Labels::Hard(l) if l.equal(&Tensor::from_slice(&[0i64, 0, 1, 1, 2, 2])))
         );
@@ -322,7 +326,7 @@ mod tests {
         let newer = run.path().join(file_name(2));
         let text = serde_json::json!({ "version": VERSION + 1, "something": "else" }).to_string();
         tensor_file::write_sealed(&newer, &[("images", &state(2).images)], ("state", text))?;
-        let refused = State::load(run.path(), Device::Cpu)
+        let refused = DistillationState::load(run.path(), Device::Cpu)
             .map(|_| ())
             .map_err(|e| (e.exit_status(), e.to_string()));
         assert!(

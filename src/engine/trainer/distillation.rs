@@ -1,7 +1,7 @@
 //! The phase that distils: iteration after iteration on the synthetic images and the student rate,
 //! with evaluations, pictures and checkpoints between them.
 
-use super::checkpoint::{Best, Measured, State};
+use super::checkpoint::{BestStep, DistillationState, EvaluationRecord};
 use super::control::{Control, Stage, Wanted};
 use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
 use super::evaluation::{Evaluator, Occasion};
@@ -64,7 +64,7 @@ impl Settings {
 impl Distillation<'_> {
     /// Continues from `state` to the last iteration. When it is stopped, `state` is that after the last
     /// whole step.
-    pub fn run(&self, state: &mut State, control: &mut Control) -> Result<()> {
+    pub fn run(&self, state: &mut DistillationState, control: &mut Control) -> Result<()> {
         let (mut last_checkpoint, mut divergence) = (Instant::now(), Divergence::default());
         loop {
             let before = state.numbers.step;
@@ -129,7 +129,7 @@ impl Distillation<'_> {
 
     /// Does what was requested meanwhile and stays here while the run is paused. True if a checkpoint
     /// was written.
-    fn between_steps(&self, state: &mut State, control: &mut Control) -> Result<bool> {
+    fn between_steps(&self, state: &mut DistillationState, control: &mut Control) -> Result<bool> {
         let mut written = false;
         loop {
             enter_idle(state, control);
@@ -157,9 +157,14 @@ impl Distillation<'_> {
 
     /// Goes back to the checkpoint of `step`; if that cannot be read any more, the run stays where it
     /// is, with a warning. Settings stay as they are now.
-    fn roll_back(&self, step: u64, state: &mut State, control: &mut Control) -> Result<()> {
+    fn roll_back(
+        &self,
+        step: u64,
+        state: &mut DistillationState,
+        control: &mut Control,
+    ) -> Result<()> {
         let from = state.numbers.step;
-        *state = match State::load_step(self.run.path(), step, self.device) {
+        *state = match DistillationState::load_step(self.run.path(), step, self.device) {
             Ok(state) => state,
             Err(error) => {
                 return control.warn(format!(
@@ -176,7 +181,7 @@ impl Distillation<'_> {
     }
 
     /// The student rate is learned, so an edit sets it once and does not hold it.
-    fn take_student_rate(&self, state: &mut State, control: &Control) -> Result<()> {
+    fn take_student_rate(&self, state: &mut DistillationState, control: &Control) -> Result<()> {
         let here = Moment::Step(state.numbers.step);
         if control
             .edits()
@@ -217,7 +222,7 @@ impl Distillation<'_> {
     fn step(
         &self,
         distill: &Distill,
-        state: &mut State,
+        state: &mut DistillationState,
         control: &mut Control,
     ) -> Result<Option<f64>> {
         let begin = Instant::now();
@@ -298,7 +303,7 @@ impl Distillation<'_> {
     fn update(
         &self,
         distill: &Distill,
-        state: &mut State,
+        state: &mut DistillationState,
         outcome: &Outcome,
         control: &mut Control,
     ) -> Result<()> {
@@ -326,7 +331,7 @@ impl Distillation<'_> {
 
     /// Evaluates the images as they are now, and remembers them if they are the best so far on the
     /// validation share.
-    fn evaluate(&self, state: &mut State, control: &mut Control) -> Result<()> {
+    fn evaluate(&self, state: &mut DistillationState, control: &mut Control) -> Result<()> {
         let step = state.numbers.step;
         let lr = state.numbers.student_lr;
         let mut measured = Vec::new();
@@ -346,7 +351,7 @@ impl Distillation<'_> {
             let mean = |values: &[f64]| mean_std(values).0;
             let network = || evaluator.network.to_string();
             let test = mean(&accuracies.test);
-            measured.push(Measured {
+            measured.push(EvaluationRecord {
                 step,
                 network: network(),
                 labels: ImageSet::Distilled,
@@ -356,7 +361,7 @@ impl Distillation<'_> {
             let validation =
                 (!accuracies.validation.is_empty()).then(|| mean(&accuracies.validation));
             if let Some(mean) = validation {
-                measured.push(Measured {
+                measured.push(EvaluationRecord {
                     step,
                     network: network(),
                     labels: ImageSet::Distilled,
@@ -370,7 +375,7 @@ impl Distillation<'_> {
                 _ => true,
             };
             if i == 0 && is_best {
-                state.numbers.best = Some(Best {
+                state.numbers.best = Some(BestStep {
                     step,
                     validation,
                     student_lr: lr,
@@ -383,7 +388,7 @@ impl Distillation<'_> {
     }
 
     /// Writes a picture of the images.
-    pub fn samples(&self, state: &State, control: &mut Control) -> Result<()> {
+    pub fn samples(&self, state: &DistillationState, control: &mut Control) -> Result<()> {
         let step = state.numbers.step;
         let file = format!("samples/step_{step:05}.png");
         let pixels = self.dataset.normalisation.invert(&state.images);
@@ -394,7 +399,7 @@ impl Distillation<'_> {
     }
 
     /// Writes a checkpoint, and how much memory is in use.
-    pub fn checkpoint(&self, state: &State, control: &mut Control) -> Result<()> {
+    pub fn checkpoint(&self, state: &DistillationState, control: &mut Control) -> Result<()> {
         let file = control.write_with_retry(|_| state.save(self.run.path()))?;
         control.record(EventKind::Checkpoint {
             step: state.numbers.step,
@@ -410,7 +415,7 @@ fn positive(before: f64, after: f64) -> f64 {
 }
 
 /// Reports that the run is between two steps.
-fn enter_idle(state: &State, control: &mut Control) {
+fn enter_idle(state: &DistillationState, control: &mut Control) {
     let done = state.numbers.step;
     control.enter(Stage::Distill {
         done,

@@ -14,7 +14,7 @@ mod thread;
 pub use control::Request;
 pub use thread::{Engine, TRAINER_THREAD};
 
-use self::checkpoint::{Numbers, State};
+use self::checkpoint::{DistillationState, StateNumbers};
 use self::control::{Control, Stage};
 use self::distillation::Distillation;
 use self::evaluation::{Evaluator, Occasion};
@@ -111,7 +111,7 @@ pub fn run(plan: &Plan, control: &mut Control) -> Result<()> {
             .map_or_else(tch::get_num_threads, |t| t.clamp(1, MOST_THREADS) as i32),
     );
     device::allow_tf32(plan.profile.network.tf32);
-    let (saved, damaged) = State::load(plan.run.path(), plan.device)?;
+    let (saved, damaged) = DistillationState::load(plan.run.path(), plan.device)?;
     let profile = &plan.profile;
     control.record(EventKind::RunStarted(RunStarted {
         run: plan.run.name(),
@@ -323,7 +323,7 @@ fn initial_state(
     plan: &Plan,
     distillation: &Distillation<'_>,
     control: &mut Control,
-) -> Result<State> {
+) -> Result<DistillationState> {
     let Distillation {
         net,
         dataset,
@@ -373,7 +373,7 @@ fn initial_state(
                 .to_device(plan.device)
         }
     };
-    let numbers = Numbers {
+    let numbers = StateNumbers {
         data_content: dataset.fingerprint.clone(),
         step: 0,
         student_lr: control.profile_at(Moment::Step(0))?.distill.lr_student,
@@ -384,7 +384,7 @@ fn initial_state(
         random_rows,
         representative_rows,
     };
-    Ok(State {
+    Ok(DistillationState {
         numbers,
         image_velocity: start.zeros_like(),
         best_images: start.copy(),
@@ -395,7 +395,7 @@ fn initial_state(
 }
 
 /// The real images that distilled ones are compared with.
-fn baseline_images(labels: ImageSet, dataset: &Dataset, state: &State) -> Tensor {
+fn baseline_images(labels: ImageSet, dataset: &Dataset, state: &DistillationState) -> Tensor {
     match labels {
         ImageSet::Distilled => state.best_images.shallow_clone(),
         ImageSet::Random => dataset.train.batch(&state.numbers.random_rows.concat()).0,
@@ -413,7 +413,7 @@ fn baseline_images(labels: ImageSet, dataset: &Dataset, state: &State) -> Tensor
 fn baselines(
     dataset: &Dataset,
     distillation: &Distillation<'_>,
-    state: &State,
+    state: &DistillationState,
     control: &mut Control,
 ) -> Result<()> {
     for evaluator in distillation.evaluators {
@@ -435,7 +435,7 @@ fn baselines(
 fn headlines(
     dataset: &Dataset,
     distillation: &Distillation<'_>,
-    state: &mut State,
+    state: &mut DistillationState,
     control: &mut Control,
 ) -> Result<()> {
     let (step, lr) = state
@@ -485,7 +485,7 @@ fn headlines(
 }
 
 /// The highest mean test accuracy of distilled images over all evaluations on the way.
-fn paper_style_max(numbers: &Numbers) -> Option<f64> {
+fn paper_style_max(numbers: &StateNumbers) -> Option<f64> {
     let test = numbers
         .evaluations
         .iter()
@@ -498,7 +498,7 @@ fn paper_style_max(numbers: &Numbers) -> Option<f64> {
 fn save_distilled(
     plan: &Plan,
     dataset: &Dataset,
-    state: &State,
+    state: &DistillationState,
     paper_style_max: Option<f64>,
     control: &mut Control,
 ) -> Result<String> {

@@ -6,7 +6,7 @@ use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
-use astill_engine::trainer::checkpoint::State;
+use astill_engine::trainer::checkpoint::DistillationState;
 use astill_engine::trainer::store::Store;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use serde_json::json;
@@ -328,7 +328,7 @@ pub fn checkpoint() -> Parser {
         "headlines": [], "random_rows": [[1], [2]], "representative_rows": [[0], [3]]
     });
     let numbers = serde_json::from_value(numbers).expect("the numbers of a checkpoint");
-    let state = State {
+    let state = DistillationState {
         numbers,
         images: image(),
         image_velocity: image(),
@@ -338,7 +338,7 @@ pub fn checkpoint() -> Parser {
     };
     let file = state.save(run.path()).expect("is written");
     of_sealed_file("checkpoints", run, &file, |run| {
-        State::load(run, Device::Cpu).is_ok_and(|(state, _)| state.is_some())
+        DistillationState::load(run, Device::Cpu).is_ok_and(|(state, _)| state.is_some())
     })
 }
 
