@@ -6,7 +6,7 @@ CARGO ?= cargo
 cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
 target = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build test lint golden bench faults fuzz help
+.PHONY: run build install test lint golden bench faults fuzz help
 
 run: build ## the menu of profiles; without a terminal, the demo: distil the built-in data set "shapes"
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(target)/release/astill; else exec $(target)/release/astill run shapes; fi
@@ -14,6 +14,9 @@ run: build ## the menu of profiles; without a terminal, the demo: distil the bui
 build: ## target/release/astill and the engine beside it
 	@test -e $(target)/release/astill || echo "building astill: some minutes the first time, most of them for libtorch's C++ binding" >&2
 	@$(cargo) build --release
+
+install: ## both programs into ~/.cargo/bin, or the folder bin of CARGO_INSTALL_ROOT; the engine keeps using the libtorch found now
+	@$(cargo) install --locked --path . && $(CARGO) install --locked --path src/engine
 
 test: build ## all tests
 	@$(cargo) test --release

@@ -1,4 +1,4 @@
-//! `astill doctor`: whether this machine has what astill needs, line by line.
+//! `astill doctor`: checks that this machine has everything astill needs, line by line.
 
 use crate::engine_process::{self, Local};
 use crate::tui::colour::Depth;
@@ -9,109 +9,146 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Looks and tells. False if something is amiss that keeps astill from working.
-pub fn tell(here: &Local, look: &AppearanceArgs, as_json: bool) -> Result<bool> {
-    let engine = engine();
-    let env = |name: &str| std::env::var(name).ok();
-    let depth = Depth::detect(look.color.as_deref(), &env)?;
-    let size = ratatui::crossterm::terminal::size().ok();
-    let data = data_folder(here.data.clone())?;
-    let folders = [("data", data), ("runs", here.runs.clone())]
-        .map(|(name, path)| (name, can_write(&path), path));
-    let is_well = engine.is_ok() && folders.iter().all(|(_, can, _)| can.is_ok());
+/// What was found.
+struct Diagnosis {
+    engine: Result<Value>,
+    depth: Depth,
+    /// Columns and rows of the terminal, where there is one.
+    size: Option<(u16, u16)>,
+    /// The folders that astill writes to, and whether it can.
+    folders: Vec<(&'static str, PathBuf, Result<()>)>,
+}
+
+/// Checks this machine and prints what it finds. False if something keeps astill from working.
+///
+/// # Errors
+/// There is no folder for data; stdout cannot be written to.
+pub fn report(here: &Local, look: &AppearanceArgs, as_json: bool) -> Result<bool> {
+    let folders = [
+        ("data", data_folder(here.data.clone())?),
+        ("runs", here.runs.clone()),
+    ];
+    let found = Diagnosis {
+        engine: engine(),
+        depth: Depth::detect(look.color.as_deref(), &env)?,
+        size: ratatui::crossterm::terminal::size().ok(),
+        folders: folders
+            .map(|(name, path)| (name, path.clone(), can_write(&path)))
+            .into(),
+    };
     if as_json {
-        let folders: Vec<Value> = folders
+        out(found.to_json())?;
+    } else {
+        out(found.lines().join("\n"))?;
+    }
+    Ok(found.engine.is_ok() && found.folders.iter().all(|(_, _, can)| can.is_ok()))
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+impl Diagnosis {
+    fn to_json(&self) -> Value {
+        let problem = |of: Option<&Error>| of.map(Error::to_string);
+        let folders: Vec<Value> = self
+            .folders
             .iter()
-            .map(|(name, can, path)| json!({ "name": name, "path": path, "problem": can.as_ref().err().map(Error::to_string) }))
+            .map(|(name, path, can)| json!({ "name": name, "path": path, "problem": problem(can.as_ref().err()) }))
             .collect();
-        out(json!({
+        json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "engine": engine.as_ref().ok(),
-            "problem": engine.as_ref().err().map(Error::to_string),
+            "engine": self.engine.as_ref().ok(),
+            "problem": problem(self.engine.as_ref().err()),
             "terminal": {
                 "is_terminal": std::io::stdout().is_terminal(),
                 "term": env("TERM"),
-                "columns": size.map(|s| s.0),
-                "rows": size.map(|s| s.1),
-                "colours": format!("{depth:?}").to_lowercase(),
+                "columns": self.size.map(|s| s.0),
+                "rows": self.size.map(|s| s.1),
+                "colours": format!("{:?}", self.depth).to_lowercase(),
                 "over_ssh": env("SSH_CONNECTION").is_some(),
             },
             "folders": folders,
-        }))?;
-        return Ok(is_well);
+        })
     }
-    let line = |good: bool, name: &str, text: String| {
-        out(format!(
-            "{}  {name:9} {text}",
-            if good { "ok" } else { "!!" }
-        ))
-    };
-    line(true, "astill", env!("CARGO_PKG_VERSION").into())?;
-    match &engine {
-        Ok(found) => {
-            let text = |key: &str| found[key].as_str().unwrap_or("unknown").to_string();
-            line(
-                true,
-                "libtorch",
-                format!("{} in {}", text("libtorch"), text("folder")),
-            )?;
-            let devices: Vec<&str> = found["devices"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            let free = found["free_host_mib"]
-                .as_f64()
-                .map(|f| format!(", {f:.0} MiB of memory free"))
-                .unwrap_or_default();
-            line(
-                true,
-                "devices",
-                format!(
-                    "{} with {} threads{free}",
-                    devices.join(", "),
-                    found["threads"]
-                ),
-            )?;
-            if let Some(why) = found["no_gpu"].as_str() {
-                line(true, "gpu", format!("none: {why}"))?;
+
+    /// A line for each finding: "ok" or "!!", what it is about, and what was found.
+    fn lines(&self) -> Vec<String> {
+        let line = |name: &str, found: std::result::Result<String, &Error>| match found {
+            Ok(text) => format!("ok  {name:9} {text}"),
+            Err(error) => format!("!!  {name:9} {error}"),
+        };
+        let mut lines = vec![line("astill", Ok(env!("CARGO_PKG_VERSION").into()))];
+        match &self.engine {
+            Ok(engine) => {
+                let findings = engine_findings(engine);
+                lines.extend(findings.map(|(name, text)| line(name, Ok(text))));
             }
+            Err(error) => lines.push(line("engine", Err(error))),
         }
-        Err(error) => line(false, "libtorch", error.to_string())?,
-    }
-    let size = size.map_or("unknown size".into(), |(columns, rows)| {
-        format!("{columns} x {rows}")
-    });
-    let colours = match depth {
-        Depth::Never => "no colours",
-        Depth::Ansi16 => "16 colours",
-        Depth::Ansi256 => "256 colours",
-        Depth::TrueColor => "all colours",
-    };
-    let terminal = if std::io::stdout().is_terminal() {
-        size
-    } else {
-        "stdout is none".into()
-    };
-    line(
-        true,
-        "terminal",
-        format!(
-            "{}, {terminal}, {colours}",
-            env("TERM").unwrap_or_else(|| "TERM is not set".into())
-        ),
-    )?;
-    for (name, can, path) in folders {
-        match can {
-            Ok(()) => line(true, name, path.display().to_string())?,
-            Err(error) => line(false, name, error.to_string())?,
+        lines.push(line("terminal", Ok(self.terminal())));
+        for (name, path, can) in &self.folders {
+            let found = can.as_ref().map(|()| path.display().to_string());
+            lines.push(line(name, found));
         }
+        lines
     }
-    Ok(is_well)
+
+    /// "xterm-256color, 80 x 24, all colours".
+    fn terminal(&self) -> String {
+        let term = env("TERM").unwrap_or_else(|| "TERM is not set".into());
+        let size = match self.size {
+            _ if !std::io::stdout().is_terminal() => "stdout is not a terminal".into(),
+            Some((columns, rows)) => format!("{columns} x {rows}"),
+            None => "unknown size".into(),
+        };
+        let colours = match self.depth {
+            Depth::Never => "no colours",
+            Depth::Ansi16 => "16 colours",
+            Depth::Ansi256 => "256 colours",
+            Depth::TrueColor => "all colours",
+        };
+        format!("{term}, {size}, {colours}")
+    }
 }
 
-/// What the engine says of itself; an error if it does not start.
+/// What the engine has found, as names and texts of lines.
+fn engine_findings(found: &Value) -> impl Iterator<Item = (&'static str, String)> {
+    let text = |key: &str| found[key].as_str().unwrap_or("unknown");
+    let devices: Vec<&str> = found["devices"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let free = found["free_host_mib"]
+        .as_f64()
+        .map(|f| format!(", {f:.0} MiB of memory free"))
+        .unwrap_or_default();
+    let no_gpu = found["no_gpu"].as_str().map(|why| format!("none ({why})"));
+    [
+        Some((
+            "libtorch",
+            format!("{} in {}", text("libtorch"), text("folder")),
+        )),
+        Some((
+            "devices",
+            format!(
+                "{} with {} threads{free}",
+                devices.join(", "),
+                found["threads"]
+            ),
+        )),
+        no_gpu.map(|text| ("gpu", text)),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// What the engine reports about itself.
+///
+/// # Errors
+/// It is not installed, does not start, or prints something else.
 fn engine() -> Result<Value> {
     let engine = engine_process::engine()?;
     let output = Command::new(&engine)
@@ -123,24 +160,24 @@ fn engine() -> Result<Value> {
         return Err(Error::file(
             &engine,
             format!(
-                "does not start: {}. Build it again with `make build`",
+                "does not start: {}. Build it again with `make build` or `make install`",
                 text.trim()
             ),
         ));
     }
     serde_json::from_slice(&output.stdout)
-        .map_err(|e| Error::file(&engine, format!("its answer cannot be read: {e}")))
+        .map_err(|e| Error::file(&engine, format!("it printed no valid report: {e}")))
 }
 
-/// Whether files can be made in a folder, or in the nearest one above it that is there. Leaves
-/// nothing behind.
+/// Whether files can be made in a folder, or in the nearest existing one above it. Leaves nothing
+/// behind.
 fn can_write(folder: &Path) -> Result<()> {
     let absolute: PathBuf = std::path::absolute(folder).map_err(Error::io("find", folder))?;
-    let there = absolute
+    let existing = absolute
         .ancestors()
         .find(|p| p.exists())
         .unwrap_or(Path::new("/"));
-    tempfile::tempfile_in(there)
+    tempfile::tempfile_in(existing)
         .map(|_| ())
-        .map_err(Error::io("write in", there))
+        .map_err(Error::io("write in", existing))
 }

@@ -1,9 +1,6 @@
-//! This machine: the engine's program, and what the app asks, done with it.
+//! The engine's program on this machine: where it is, how it is run, and what the app needs of it.
 
 use crate::tui::backend::{Backend, Preview, ProfileSummary};
-use crate::tui::colour::Depth;
-use crate::tui::{self, Ending};
-use astill_core::cli::AppearanceArgs;
 use astill_core::profile::{self, Profile};
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
@@ -12,17 +9,17 @@ use astill_core::run::{EngineAt, RunDir, checkpoints, socket};
 use astill_core::{Error, Result};
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Output, Stdio};
 use std::time::Duration;
 
-/// The program that computes, in the folder of this one.
+/// The program that computes; it is in the same folder as this one.
 const ENGINE: &str = "astill-engine";
-/// How long an answer is waited for: longer than a student step takes on any machine that is used
-/// for this.
+/// How long to wait for an answer: longer than a student step takes on any machine in use for
+/// this.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where runs are on this machine, and where their data.
+/// The folders of runs and data on this machine.
 #[derive(Debug, Clone)]
 pub struct Local {
     pub runs: PathBuf,
@@ -30,19 +27,47 @@ pub struct Local {
     pub data: Option<PathBuf>,
 }
 
-/// The engine's program. Errors: it does not lie in the folder of this one.
+/// The path of the engine's program.
+///
+/// # Errors
+/// It is not in the folder of this one; the message says how to install it.
 pub fn engine() -> Result<PathBuf> {
     let own = std::env::current_exe()
         .and_then(std::fs::canonicalize)
         .map_err(Error::io("find", "/proc/self/exe"))?;
     let engine = own.with_file_name(ENGINE);
     if !engine.is_file() {
-        return Err(Error::Usage(format!(
-            "{} is not there: {ENGINE} must lie in the folder of astill; `make build` makes both",
-            engine.display()
-        )));
+        return Err(Error::Usage(not_installed(&own)));
     }
     Ok(engine)
+}
+
+/// What to say where `astill` is installed at `own` without its engine, as `cargo install --path .`
+/// leaves it.
+fn not_installed(own: &Path) -> String {
+    let folder = own.parent().unwrap_or(Path::new("/"));
+    // cargo installs into the folder bin of its root
+    let root = match folder.parent() {
+        Some(root) if folder.ends_with("bin") => format!(" --root {}", quoted(root)),
+        _ => String::new(),
+    };
+    format!(
+        "{ENGINE} is not installed: it belongs in {}, beside astill. In the source folder of \
+         astill, `make install` installs both programs; the engine alone is installed by\n  \
+         LIBTORCH=\"$(scripts/libtorch)\" cargo install --locked --path src/engine{root}",
+        folder.display()
+    )
+}
+
+/// A path as a word of a shell command.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 impl Local {
@@ -55,39 +80,19 @@ impl Local {
         RunDir::open(&path).ok_or_else(|| {
             Error::file(
                 &path,
-                "the engine says that its run is there, but it is not",
+                "the engine reported that it made this run, but it does not exist",
             )
         })
     }
 
-    /// Starts an engine, in a session of its own, that goes on with a run; on `device`, or where
-    /// the run was before.
+    /// Starts an engine, in a session of its own, that resumes a run: on `device`, or on the device
+    /// that it had before.
     pub fn resume_engine(&self, run: &RunDir, device: Option<&str>) -> Result<()> {
         let mut command = self.command("resume")?;
         device
             .into_iter()
             .for_each(|d| _ = command.args(["--device", d]));
         run_engine(command.arg(run.path()).arg("--detach")).map(|_| ())
-    }
-
-    /// Shows the app: the menu, or the run `open`.
-    pub fn show(
-        &self,
-        look: &AppearanceArgs,
-        read_only: bool,
-        open: Option<RunDir>,
-    ) -> Result<Ending> {
-        let depth = Depth::detect(look.color.as_deref(), &|name| std::env::var(name).ok())?;
-        tui::run(
-            tui::Options {
-                depth,
-                ascii: look.ascii,
-                mouse: look.mouse,
-                read_only,
-                open,
-            },
-            self.clone(),
-        )
     }
 
     fn command(&self, name: &str) -> Result<process::Command> {
@@ -100,7 +105,7 @@ impl Local {
         Ok(command)
     }
 
-    /// What `astill check` says of a profile.
+    /// What `astill check` reports about a profile.
     fn checked(&self, reference: &str) -> Result<Value> {
         let output = run_engine(self.command("check")?.arg(reference).arg("--json"))?;
         serde_json::from_slice(&output.stdout)
@@ -108,7 +113,10 @@ impl Local {
     }
 }
 
-/// Runs the engine to its end. What it says when it refuses is the error.
+/// Runs the engine to its end.
+///
+/// # Errors
+/// It cannot be started, or fails: then the error is its message.
 fn run_engine(command: &mut process::Command) -> Result<Output> {
     let output = command.output().map_err(Error::io(
         "start",
@@ -200,5 +208,22 @@ impl Backend for Local {
 
     fn send(&self, run: &RunDir, command: &Command) -> Result<Answer> {
         socket::send(run, command, PATIENCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_engine_is_told_the_command_that_installs_it() {
+        let text = not_installed(Path::new("/opt/my tools/bin/astill"));
+        assert!(text.contains("make install") && text.contains("/opt/my tools/bin, beside astill"));
+        assert!(
+            text.ends_with("cargo install --locked --path src/engine --root '/opt/my tools'"),
+            "{text}"
+        );
+        let text = not_installed(Path::new("/src/astill/target/release/astill"));
+        assert!(text.ends_with("--path src/engine"), "{text}");
     }
 }

@@ -1,5 +1,5 @@
-//! The program `astill`: the terminal app, and what finds, starts and asks the engine. It knows
-//! nothing of libtorch, so that it is there at once.
+//! The program `astill`: the terminal app, and what finds, starts and queries the engine. It does
+//! not link libtorch, so that it starts at once.
 
 pub mod doctor;
 pub mod engine_process;

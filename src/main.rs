@@ -1,8 +1,10 @@
-//! The program `astill`: what needs no libtorch is done here, and the engine beside it does the
-//! rest.
+//! The program `astill`: it does what needs no libtorch, and hands the rest to the engine beside
+//! it.
 
 use astill::doctor;
 use astill::engine_process::{self, Local, PATIENCE};
+use astill::tui;
+use astill::tui::colour::Depth;
 use astill::tui::text::{clean, fit};
 use astill_core::cli::{AppearanceArgs, Cli, Cmd, Sent, out};
 use astill_core::console::to_stderr;
@@ -39,7 +41,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Attach { run, .. }) if !on_terminal() => {
             let log = find(run)?.log();
             Err(Error::Usage(format!(
-                "looking at a run needs a terminal; without one: `tail -f {}`",
+                "watching a run needs a terminal; without one: `tail -f {}`",
                 log.display()
             )))
         }
@@ -60,13 +62,13 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             let run = find(run)?;
             let RunSummary { state, host, .. } = summary(run.clone());
             match (state, device) {
-                // the app says where it may be, and Space asks before it starts another
+                // the app shows where it may be, and asks before it starts another
                 (RunState::Elsewhere, None) | (RunState::Done, _) => {}
                 (RunState::Elsewhere, Some(device)) => {
                     return Err(Error::Usage(format!(
-                        "the latest engine of this run was on the machine {} and has not said that \
-                         it ended; if it is gone, start one here by `astill resume {} --device \
-                         {device} --detach`",
+                        "the latest engine of this run was on the machine {} and never reported \
+                         that it ended; if it is gone, start one here with `astill resume {} \
+                         --device {device} --detach`",
                         host.unwrap_or_default(),
                         run.reference()
                     )));
@@ -77,7 +79,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             show(&local, &cli.look, false, Some(run))
         }
         Some(Cmd::Doctor { json }) => {
-            let is_well = doctor::tell(&local, &cli.look, *json)?;
+            let is_well = doctor::report(&local, &cli.look, *json)?;
             Ok(if is_well {
                 ExitCode::SUCCESS
             } else {
@@ -93,14 +95,22 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     }
 }
 
-/// Shows the app, and afterwards says on the terminal what there is to say.
+/// Shows the app, with the menu or the run `open`, and afterwards prints its last message.
 fn show(
     local: &Local,
     look: &AppearanceArgs,
     read_only: bool,
     open: Option<RunDir>,
 ) -> Result<ExitCode> {
-    let ending = local.show(look, read_only, open)?;
+    let depth = Depth::detect(look.color.as_deref(), &|name| std::env::var(name).ok())?;
+    let options = tui::Options {
+        depth,
+        ascii: look.ascii,
+        mouse: look.mouse,
+        read_only,
+        open,
+    };
+    let ending = tui::run(options, local.clone())?;
     if let Some(message) = ending.message {
         to_stderr(message);
     }
@@ -109,7 +119,7 @@ fn show(
     }))
 }
 
-/// Goes on as the engine, with the same arguments; comes back only if that cannot be started.
+/// Replaces this process by the engine, with the same arguments; returns only if that fails.
 fn become_engine() -> Error {
     match engine_process::engine() {
         Ok(engine) => Error::io("start", &engine)(
@@ -145,11 +155,11 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
     }
     if found.is_empty() {
         to_stderr(format!(
-            "no runs in {} (--runs DIR looks elsewhere)",
+            "no runs in {} (--runs DIR names another folder)",
             runs.display()
         ));
     }
-    // a run may come from anybody
+    // a run may come from an untrusted source
     let shown = |text: &str| fit(&clean(text), 60);
     let width = |column: fn(&RunSummary) -> &str| {
         found
@@ -185,7 +195,7 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks the engine of a run and tells its answer.
+/// Sends a command to the engine of a run and prints the answer.
 fn send(run: RunDir, what: Sent) -> Result<ExitCode> {
     let answer = match socket::send(&run, &what.into(), PATIENCE) {
         Err(_) if summary(run.clone()).state == RunState::Done => {

@@ -6,6 +6,16 @@
 #include <cstdint>
 #include <exception>
 
+namespace {
+
+// What the tensors on CUDA device number `device` take together; throws where it is not known.
+auto allocated(int64_t device) {
+  const auto stats = c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
+  return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
+}
+
+}  // namespace
+
 // Whether a GPU may round the factors of its products to TF32, in convolutions and in matrix products.
 extern "C" void astill_allow_tf32(bool allowed) noexcept {
   try {
@@ -16,11 +26,19 @@ extern "C" void astill_allow_tf32(bool allowed) noexcept {
   }
 }
 
-// The most bytes that tensors have taken on CUDA device number `device`; -1 where it is not known.
-extern "C" int64_t astill_peak_device_bytes(int64_t device) noexcept {
+// The bytes that tensors take on CUDA device number `device` now; -1 where it is not known.
+extern "C" int64_t astill_allocated_bytes(int64_t device) noexcept {
   try {
-    const auto stats = c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
-    return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
+    return allocated(device).current;
+  } catch (const std::exception &) {
+    return -1;
+  }
+}
+
+// The most bytes that tensors have taken on CUDA device number `device`; -1 where it is not known.
+extern "C" int64_t astill_peak_allocated_bytes(int64_t device) noexcept {
+  try {
+    return allocated(device).peak;
   } catch (const std::exception &) {
     return -1;
   }

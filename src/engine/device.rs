@@ -5,10 +5,13 @@ use std::ffi::CStr;
 use tch::{Cuda, Device};
 
 /// `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a GPU computes exactly until
-/// [`allow_tf32`]. Errors: another word, a GPU that is not there.
+/// [`allow_tf32`].
 ///
 /// Must come before any other use of libtorch, because its CUDA part registers itself when it is
 /// loaded.
+///
+/// # Errors
+/// Another word; a GPU that does not exist.
 pub fn choose(name: &str) -> Result<Device> {
     let index = match name {
         "cpu" => return Ok(Device::Cpu),
@@ -22,24 +25,27 @@ pub fn choose(name: &str) -> Result<Device> {
                 ))
             })?,
     };
-    let problem = load_cuda().err();
-    let count = if problem.is_none() {
-        Cuda::device_count()
-    } else {
-        0
-    };
-    match () {
-        () if (index as i64) < count => {
+    match (gpus(), name) {
+        (Ok(count), _) if index < count => {
             allow_tf32(false);
             Ok(Device::Cuda(index))
         }
-        () if name == "auto" => Ok(Device::Cpu),
-        () => {
-            let why = problem.unwrap_or_else(|| format!("libtorch sees {count} CUDA devices"));
+        (_, "auto") => Ok(Device::Cpu),
+        (found, _) => {
+            let why = found.map_or_else(|why| why, |count| format!("libtorch sees {count}"));
             Err(Error::Usage(format!(
-                "--device {name}: that GPU is not there ({why}); --device cpu always works"
+                "--device {name}: no such GPU ({why}); use --device cpu"
             )))
         }
+    }
+}
+
+/// How many GPUs there are, at least one; or why there is none.
+pub fn gpus() -> std::result::Result<usize, String> {
+    load_cuda()?;
+    match Cuda::device_count() {
+        ..=0 => Err("libtorch sees none".into()),
+        count => Ok(count as usize),
     }
 }
 
@@ -48,8 +54,10 @@ fn load_cuda() -> std::result::Result<(), String> {
     const DRIVER: &CStr = c"libcuda.so.1";
     const LIBTORCH: &CStr = c"libtorch_cuda.so";
     for library in [DRIVER, LIBTORCH] {
+        // SAFETY: the name is a C string; both libraries are made to be loaded at any time
         let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
         if handle.is_null() {
+            // SAFETY: the text is valid until the next call of these functions, and is copied here
             let reason = unsafe {
                 let text = libc::dlerror();
                 if text.is_null() {
@@ -72,7 +80,7 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// Waits until a device has done everything it was asked to.
+/// Waits until a device has finished everything that was queued on it.
 pub fn synchronize(device: Device) {
     if let Device::Cuda(n) = device {
         Cuda::synchronize(n as i64);
@@ -81,21 +89,33 @@ pub fn synchronize(device: Device) {
 
 unsafe extern "C" {
     fn astill_allow_tf32(allowed: bool);
-    fn astill_peak_device_bytes(device: i64) -> i64;
+    fn astill_allocated_bytes(device: i64) -> i64;
+    fn astill_peak_allocated_bytes(device: i64) -> i64;
 }
 
 /// Whether a GPU may round the factors of its products from 23 to 10 bits of mantissa (TF32), which
 /// is faster. libtorch would allow it for convolutions; this program asks for it or does without.
 pub fn allow_tf32(allowed: bool) {
+    // SAFETY: it sets two switches of libtorch and throws nothing
     unsafe { astill_allow_tf32(allowed) };
+}
+
+/// The memory that tensors take on a GPU now, in MiB; none for the CPU.
+pub fn allocated_mib(device: Device) -> Option<u64> {
+    // SAFETY: a number goes in and out; it throws nothing and any device number is allowed
+    on_gpu(device, |n| unsafe { astill_allocated_bytes(n) })
 }
 
 /// The most memory that tensors have taken on a GPU so far, in MiB; none for the CPU.
 pub fn peak_device_mib(device: Device) -> Option<u64> {
+    // SAFETY: as above
+    on_gpu(device, |n| unsafe { astill_peak_allocated_bytes(n) })
+}
+
+/// What `bytes` counts on a GPU, in MiB; none for the CPU, or where it is not known.
+fn on_gpu(device: Device, bytes: impl Fn(i64) -> i64) -> Option<u64> {
     match device {
-        Device::Cuda(n) => u64::try_from(unsafe { astill_peak_device_bytes(n as i64) })
-            .ok()
-            .map(|bytes| bytes >> 20),
+        Device::Cuda(n) => u64::try_from(bytes(n as i64)).ok().map(|bytes| bytes >> 20),
         _ => None,
     }
 }
@@ -110,7 +130,8 @@ pub fn peak_resident_mib() -> u64 {
     status_kib("VmHWM:") / 1024
 }
 
-/// Memory that new programs can have on this host, in MiB; none where the system does not say.
+/// Memory that is available to new programs on this host, in MiB; none where the system does not
+/// say.
 pub fn free_host_mib() -> Option<f64> {
     Some(kib("/proc/meminfo", "MemAvailable:"))
         .filter(|kib| *kib > 0)
@@ -126,4 +147,45 @@ fn kib(file: &str, key: &str) -> u64 {
     let line = text.lines().find_map(|l| l.strip_prefix(key));
     line.and_then(|l| l.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_cpu_is_not_that_of_a_gpu() {
+        assert_eq!(allocated_mib(Device::Cpu), None);
+        assert_eq!(peak_device_mib(Device::Cpu), None);
+    }
+
+    #[test]
+    fn memory_on_a_gpu_is_measured_where_there_is_one() -> Result<()> {
+        if gpus().is_err() {
+            // asking all the same is harmless
+            assert_eq!(allocated_mib(Device::Cuda(0)), None);
+            return Ok(());
+        }
+        let gpu = choose("cuda:0")?;
+        let before = allocated_mib(gpu).unwrap_or(0);
+        let large = tch::Tensor::zeros([64 << 20], (tch::Kind::Float, gpu));
+        let during = allocated_mib(gpu).unwrap_or(0);
+        assert!(during >= before + 256, "{before} MiB, then {during} MiB");
+        drop(large);
+        assert!(peak_device_mib(gpu) >= Some(during));
+        Ok(())
+    }
+
+    #[test]
+    fn a_gpu_that_does_not_exist_is_refused_with_a_way_out() {
+        let refused = choose("cuda:4095").err().map(|e| e.to_string());
+        assert!(
+            refused
+                .as_ref()
+                .is_some_and(|e| e.starts_with("--device cuda:4095: no such GPU (")
+                    && e.ends_with("); use --device cpu")),
+            "{refused:?}"
+        );
+        assert!(matches!(choose("tpu"), Err(Error::Usage(_))));
+    }
 }

@@ -3,12 +3,12 @@
 use super::device;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use tch::{Cuda, Device};
+use tch::Device;
 
 /// libtorch and what it can compute on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Findings {
-    /// "2.11.0+cu130", where it can be told.
+    /// "2.11.0+cu130", where it is known.
     pub libtorch: Option<String>,
     /// The folder of its libraries.
     pub folder: Option<PathBuf>,
@@ -22,23 +22,18 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Looks; loads libtorch's CUDA part where there is one.
-    pub fn look() -> Self {
-        let no_gpu = device::choose("cuda").err().map(|error| error.to_string());
-        let gpus = if no_gpu.is_none() {
-            Cuda::device_count().max(0) as usize
-        } else {
-            0
-        };
+    /// Collects them; loads libtorch's CUDA part where there is one.
+    pub fn collect() -> Self {
+        let gpus = device::gpus();
         let folder = loaded_from();
         Self {
             libtorch: folder.as_deref().and_then(version),
             devices: std::iter::once(Device::Cpu)
-                .chain((0..gpus).map(Device::Cuda))
+                .chain((0..*gpus.as_ref().unwrap_or(&0)).map(Device::Cuda))
                 .map(device::name)
                 .collect(),
             folder,
-            no_gpu,
+            no_gpu: gpus.err(),
             threads: tch::get_num_threads(),
             free_host_mib: device::free_host_mib(),
         }
@@ -56,7 +51,7 @@ fn loaded_from() -> Option<PathBuf> {
     Path::new(library).parent().map(Path::to_path_buf)
 }
 
-/// What stands beside the libraries of a wheel or a release.
+/// The version, from the file that says so beside the libraries of a wheel or a release.
 fn version(folder: &Path) -> Option<String> {
     let root = folder.parent()?;
     if let Ok(text) = std::fs::read_to_string(root.join("version.py")) {

@@ -1,5 +1,5 @@
-//! How long a profile takes and how much memory, before it is started: its steps are timed on a few
-//! images and counted.
+//! How long a profile will run and how much memory it needs: its steps are timed on a few images,
+//! and counted.
 
 use crate::data::{Inventory, WHITENED_AT_ONCE};
 use crate::device;
@@ -15,20 +15,20 @@ use serde::Serialize;
 use tch::Device;
 
 const MIB: f64 = (1 << 20) as f64;
-/// Eigenvalues and products of an n × n matrix take about so many n³ multiplications, as long as
-/// those of a product would.
+/// The eigenvalues and products of an n × n matrix take as long as about this many products of two
+/// such matrices.
 const EIGEN: f64 = 9.;
-/// Memory of a step that autograd takes back, as a multiple of its convolutions' outputs: 1.15 GB
-/// were seen for 100 images of 32 × 32 at width 128 and depth 3.
+/// The memory of a step that autograd differentiates, as a multiple of its convolutions' outputs:
+/// 1.15 GB were measured for 100 images of 32 × 32 at width 128 and depth 3.
 const GRAPH: f64 = 16.;
 
-/// An estimate, for a run that finds no experts in the store, no fitted whitening and no decoded
-/// images.
+/// An estimate, for a run that finds neither experts in the store nor whitening and decoded images
+/// in the cache.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
     /// "cpu", "cuda:0".
     pub device: String,
-    /// Wall time: all of it, and that of its parts.
+    /// Wall time of the whole run, and of its phases.
     pub seconds: f64,
     pub data_seconds: f64,
     pub experts_seconds: f64,
@@ -38,29 +38,29 @@ pub struct Estimate {
     pub iteration_seconds: f64,
     /// The most resident memory of the engine on the host.
     pub host_mib: f64,
-    /// The same on a GPU, none on a CPU.
+    /// The most memory of its tensors on a GPU; none on a CPU.
     pub device_mib: Option<f64>,
-    /// The memory that decides: that of the device, or of the host where that is the device.
+    /// The memory that limits the run: that of the GPU, or of the host where it computes on that.
     pub memory_mib: f64,
-    /// What is free of it now, where the system says.
+    /// How much of it is free now, where the system says.
     pub free_mib: Option<f64>,
 }
 
-/// The sizes that times and memory follow from.
+/// The sizes that determine time and memory.
 struct Sizes<'a> {
     profile: &'a Profile,
-    /// Real images: used, and in the files of the training set.
+    /// Real images: those used, and all in the files of the training set.
     train: f64,
     validation: f64,
     test: f64,
     stored: f64,
-    /// Numbers of an image.
+    /// Numbers per image.
     pixels: f64,
-    /// Synthetic images; those of a step, at most and in the mean.
+    /// Synthetic images: all of them, and those of one step, at most and on average.
     synthetic: f64,
     batch: f64,
     mean_batch: f64,
-    /// Bytes of a vector of parameters.
+    /// Bytes of one vector of parameters.
     vector: usize,
 }
 
@@ -82,13 +82,13 @@ impl<'a> Sizes<'a> {
             pixels: (3 * profile.dataset.size * profile.dataset.size) as f64,
             synthetic,
             batch,
-            // the last of the steps that share a permutation has what is left
+            // the last of the steps that share a permutation gets the remaining images
             mean_batch: synthetic / (synthetic / batch).ceil(),
             vector: network(profile, classes)?.parameters() as usize * 4,
         })
     }
 
-    /// Of whitening.
+    /// Seconds that whitening takes.
     fn data_seconds(&self, rates: &Rates) -> f64 {
         let Self {
             train,
@@ -123,20 +123,20 @@ impl<'a> Sizes<'a> {
         let (distill, evaluate) = (&self.profile.distill, &self.profile.evaluate);
         let networks = (evaluate.repeats * evaluate.networks.len()) as f64;
         let training = networks * evaluate.epochs as f64 * self.synthetic * rates.gradient;
-        // the baselines before and those on the way, and the three of the result, which the
-        // validation share is not asked for
-        let on_the_way = 2. + distill.iterations.div_ceil(evaluate.every) as f64;
-        (on_the_way + 3.) * (training + networks * self.test * rates.forward)
-            + on_the_way * networks * self.validation * rates.forward
+        // both baselines and the evaluations during the run; the three sets of the result are not
+        // tested on the validation share
+        let during_the_run = 2. + distill.iterations.div_ceil(evaluate.every) as f64;
+        (during_the_run + 3.) * (training + networks * self.test * rates.forward)
+            + during_the_run * networks * self.validation * rates.forward
             + self.train * rates.forward
     }
 
-    /// Bytes of the passes of a student step; none where none are kept.
+    /// Bytes of the cached forward pass of a student step; none where nothing is cached.
     fn pass(&self, rates: &Rates) -> Option<f64> {
         rates.pass.map(|of_image| of_image * self.mean_batch)
     }
 
-    /// How many student steps keep their passes.
+    /// How many student steps cache their forward pass.
     fn kept_steps(&self, rates: &Rates) -> f64 {
         let steps = self.profile.distill.syn_steps;
         self.pass(rates).map_or(0., |pass| {
@@ -144,10 +144,10 @@ impl<'a> Sizes<'a> {
         })
     }
 
-    /// Bytes of all real images as they are kept, and the most that loading them takes.
+    /// Bytes of all real images in memory, and the most that loading them takes.
     fn images(&self) -> (f64, f64) {
         let bytes = (self.train + self.validation + self.test) * self.pixels;
-        // as they come from the files, and copied into a tensor
+        // once as read from the files, once as a tensor
         let read = 2. * (self.stored + self.test) * self.pixels;
         if !self.profile.dataset.zca {
             return (bytes, read.max(bytes));
@@ -156,21 +156,21 @@ impl<'a> Sizes<'a> {
             self.train.min(WHITENED_AT_ONCE as f64) * self.pixels * 4.,
             self.pixels * self.pixels * 4.,
         );
-        // some images and their covariance, its eigenvectors, work space, and what is made of them
+        // some of the images, their covariance, its eigenvectors, work space, and the result
         let fit = bytes + 5. * some + 7. * square;
-        // the images beside their bytes; mean, transform and inverse
+        // the images in floating point; mean, transform and inverse
         let kept = 4. * bytes + 3. * square;
         (kept, read.max(fit).max(bytes + kept))
     }
 
-    /// Bytes of the vectors of an iteration: besides the path, the expert's points, the
-    /// derivatives, the gradients.
+    /// Bytes of the parameter vectors of an iteration: the student's path, the expert's checkpoints,
+    /// derivatives and gradients.
     fn vectors(&self) -> f64 {
         let distill = &self.profile.distill;
         (path_vectors(distill.syn_steps) + distill.expert_epochs + 12) as f64 * self.vector as f64
     }
 
-    /// Numbers that the first block's convolution, or all of them, give for an image.
+    /// Outputs per image of the first block's convolution, and of all blocks together.
     fn outputs(&self) -> (f64, f64) {
         let network = &self.profile.network;
         let of = |block: usize| {
@@ -179,12 +179,12 @@ impl<'a> Sizes<'a> {
         (of(0), (0..network.depth).map(of).sum())
     }
 
-    /// Bytes of a step on so many images that autograd takes back.
+    /// Bytes of a step on `images` images that autograd differentiates.
     fn graph(&self, images: f64) -> f64 {
         images * self.outputs().1 * 4. * GRAPH
     }
 
-    /// The most resident memory on the CPU, in bytes, besides what the program takes.
+    /// The most resident memory on the CPU, in bytes, besides that of the program itself.
     fn host_bytes(&self, rates: &Rates) -> f64 {
         let (images, loading) = self.images();
         let pass = self.pass(rates);
@@ -193,8 +193,7 @@ impl<'a> Sizes<'a> {
             None => (self.vectors() + self.graph(self.batch))
                 .max(self.graph((self.profile.expert.batch as f64).min(CPU_PIECE as f64))),
         };
-        // a batch of real images, and where they are kept as bytes, what they go through to become
-        // numbers
+        // a batch of real images and, where they are stored as bytes, the copies that convert them
         let tested = test_batch(Device::Cpu, pass.is_some()) as f64
             * self.pixels
             * 4.
@@ -202,9 +201,9 @@ impl<'a> Sizes<'a> {
         loading.max(images + steps.max(tested))
     }
 
-    /// The same on the GPU `on`.
+    /// The most memory on the GPU `on`, in bytes.
     fn device_bytes(&self, on: Device) -> f64 {
-        // what goes into an operation, what comes out, and one more
+        // an operation's input, its output, and one more
         let tested = test_batch(on, false) as f64 * self.outputs().0 * 4. * 3.;
         self.images().0
             + (self.vectors() + self.graph(self.batch))
@@ -214,8 +213,11 @@ impl<'a> Sizes<'a> {
 }
 
 impl Estimate {
-    /// For `profile` on `device`, with data as in `inventory`, without the decoding of image files.
-    /// Takes a second or two on the device.
+    /// For `profile` on the device `on`, with data as in `inventory`, without the decoding of image
+    /// files. Takes a second or two on the device.
+    ///
+    /// # Errors
+    /// The images are too small for the network.
     pub fn measure(profile: &Profile, inventory: &Inventory, on: Device) -> Result<Self> {
         device::allow_tf32(profile.network.tf32);
         let sizes = Sizes::of(profile, inventory)?;
@@ -232,7 +234,7 @@ impl Estimate {
             sizes.evaluate_seconds(&rates),
         );
         let distill_seconds = profile.distill.iterations as f64 * iteration_seconds;
-        // that of the program, with what was measured
+        // the program itself, with what the measurement has allocated
         let own = device::peak_resident_mib() as f64;
         let (host_mib, device_mib, free_mib) = match on {
             Device::Cpu => (
@@ -261,14 +263,14 @@ impl Estimate {
         })
     }
 
-    /// Adds what the data takes besides.
+    /// Adds further seconds that loading the data takes.
     pub fn add_data_seconds(&mut self, seconds: f64) {
         self.data_seconds += seconds;
         self.seconds += seconds;
     }
 
-    /// What to say where the memory that is free is not enough; nothing is said of a GPU's, of
-    /// which the free part is not known.
+    /// A warning where less memory is free than the run needs. There is none for a GPU, whose free
+    /// memory is not known.
     pub fn warning(&self) -> Option<String> {
         let free = self.free_mib.filter(|free| *free < self.memory_mib)?;
         Some(format!(

@@ -7,6 +7,7 @@ pub mod device;
 pub mod distill;
 pub mod doctor;
 pub mod estimate;
+pub mod export;
 pub mod memory;
 pub mod network;
 pub mod progress;

@@ -1,43 +1,43 @@
-//! How memory is kept, and the end of it. libtorch throws when it gets none, and the run's record
-//! says so. Most of what Rust itself asks for comes without a way to fail, so there the program
-//! says it and ends, instead of aborting; what could fail orderly ends the same way.
+//! How freed memory is reused, and what happens when memory runs out. libtorch throws then, which
+//! the run records. Most allocations of Rust itself cannot report failure, so for them the program
+//! prints a message and exits instead of aborting.
 
 use astill_core::error::SMALLER;
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Nothing of this program is as large: who asks for more was told so by a file, and refuses that
-/// file.
+/// Nothing in this program is this large: a larger request comes from a damaged file, and whoever
+/// reads that file handles the failure.
 const ABSURD: usize = 1 << 40;
-const MESSAGE: &[u8] = b"astill: out of memory. Of a run, nothing before the last checkpoint, or \
-                         the last epoch of an expert, is lost: with more memory, go on with \
-                         `astill resume`; else start a new run with a smaller ";
+const MESSAGE: &[u8] = b"astill: out of memory. A run loses only what it did since its last \
+                         checkpoint or the last epoch of an expert: with more memory, continue \
+                         with `astill resume`; otherwise start a new run with a smaller ";
 
 /// Makes glibc keep freed blocks, large ones too, instead of giving every one back to the kernel:
 /// half of a training step on the CPU is page faults otherwise. To be called first thing in `main`.
 pub fn keep_freed() {
     const BIG: libc::c_int = 1 << 30;
-    // SAFETY: numbers for the allocator
+    // SAFETY: two settings of the allocator, both numbers
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, BIG);
         libc::mallopt(libc::M_TRIM_THRESHOLD, BIG);
     }
 }
 
-/// Gives the kernel all freed blocks once: for after something large that does not come again.
+/// Returns all freed blocks to the kernel once: after something large that will not be needed again.
 pub fn return_freed() {
-    // SAFETY: it touches memory that nobody has
+    // SAFETY: it touches only memory that is free
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// The system's allocator, with such an end.
+/// The system's allocator, which exits with a message where it has no memory left.
 #[derive(Debug)]
 pub struct Memory;
 
 fn checked(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() && size < ABSURD {
-        // none of these calls takes memory
+        // SAFETY: the pointers and lengths are those of constants; no call allocates memory
         unsafe {
             for part in [MESSAGE, SMALLER.as_bytes(), b"\n"] {
                 libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len());
@@ -48,22 +48,26 @@ fn checked(block: *mut u8, size: usize) -> *mut u8 {
     block
 }
 
-// SAFETY: everything is the system allocator's, and a failure either is passed on or ends the
-// process.
+// SAFETY: every call goes to the system's allocator with the same arguments, and a failure is
+// either returned or ends the process
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: what the caller promises to this is what `System` needs; the same below
         checked(unsafe { System.alloc(layout) }, layout.size())
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above
         checked(unsafe { System.alloc_zeroed(layout) }, layout.size())
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above
         checked(unsafe { System.realloc(block, layout, size) }, size)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above
         unsafe { System.dealloc(block, layout) }
     }
 }

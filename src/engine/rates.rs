@@ -1,4 +1,4 @@
-//! What the steps of a run take on this device, measured on a few images.
+//! How long the steps of a run take on this device, measured on a few images.
 
 use crate::data::Augmentation;
 use crate::device;
@@ -12,41 +12,46 @@ use astill_core::profile::Profile;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
-/// Images times pixels times channels of a step that is timed, at most: about a tenth of a second
+/// The largest step that is timed, as images times pixels times channels: about a tenth of a second
 /// on a CPU.
 const TIMED: f64 = 20. * 32. * 32. * 128.;
-/// The same on a GPU, which is not full with less.
+/// The same on a GPU, which less would not keep busy.
 const TIMED_ON_GPU: f64 = 256. * 32. * 32. * 128.;
-/// Every step is timed so often, after one that is not, and until so many seconds have gone.
+/// Every step is timed at least this many times, after one run that is not timed.
 const TIMES: usize = 3;
+/// Every step is timed for at least this many seconds.
 const SECONDS: f64 = 0.15;
-/// Student steps that are timed together.
+/// How many student steps are timed together.
 const STEPS: usize = 2;
-/// Side of the matrices whose product is timed.
+/// The side of the matrices whose product is timed.
 const SIDE: i64 = 512;
 
-/// What an image takes: seconds, where nothing else is said.
+/// The cost per image, in seconds unless stated otherwise.
 #[derive(Debug)]
 pub(super) struct Rates {
-    /// A student step forward, which is also a step of an evaluation.
+    /// A student step forward, which is also one step of an evaluation.
     pub gradient: f64,
-    /// A student step back.
+    /// A student step backward.
     pub adjoint: f64,
-    /// What comes to that where the passes of the way forward were not kept.
+    /// Extra cost of the backward step if its forward pass was not cached.
     pub again: f64,
-    /// Bytes of the passes of a student step; none where autograd does it, which keeps none.
+    /// Bytes of the cached forward pass of a student step; none where autograd computes it, which
+    /// caches nothing between steps.
     pub pass: Option<f64>,
-    /// An expert's step, with its penalty.
+    /// An expert's training step, with its gradient penalty.
     pub expert: f64,
     /// A forward pass alone.
     pub forward: f64,
-    /// Not of an image: a multiplication and addition of a matrix product.
+    /// Not per image: one multiplication and addition of a matrix product.
     pub product: f64,
 }
 
 impl Rates {
-    /// Of `profile`, with student steps on `batch` images of so many classes, or as many as do not
-    /// take long.
+    /// Times the steps of `profile`, with student steps on `batch` images of `classes` classes, or on
+    /// fewer images where that would take long.
+    ///
+    /// # Errors
+    /// The images are too small for the network.
     pub fn measure(profile: &Profile, classes: usize, batch: usize, on: Device) -> Result<Self> {
         let net = network(profile, classes)?;
         let size = profile.dataset.size;
@@ -148,7 +153,7 @@ impl Rates {
     }
 }
 
-/// The median wall time of some.
+/// The median wall time of `work`, in seconds.
 fn timed(on: Device, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     work()?;
     let (mut times, since) = (Vec::new(), Instant::now());

@@ -1,7 +1,7 @@
-//! The engine's end of the socket: takes commands from this user's processes and gives them the
-//! trainer's answers.
+//! The engine's end of the socket: it passes commands of this user's processes to the trainer, and
+//! its answers back.
 
-use crate::trainer::Request;
+use crate::trainer::CommandRequest;
 use astill_core::run::command::{Answer, Command, LONGEST_LINE};
 use astill_core::run::{RunDir, socket};
 use astill_core::{Error, Result};
@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Of more connections than this at a time, the one is closed that has been silent the longest.
+/// The most connections at a time. One more closes the one that has been silent the longest.
 const CONNECTIONS: usize = 64;
-/// A connection that is silent for this long, or does not take its answer, is closed.
+/// A connection that is silent for this long, or does not read its answer, is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The socket of a run, as long as this lives.
@@ -28,14 +28,17 @@ pub struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // the next engine of the run replaces what is left
+        // one that stays is replaced by the next engine of the run
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
 /// Listens for commands to the run's engine and passes them on to `requests`. Only the holder of
-/// the run's lock may call this: a socket that is there already is one that a killed engine left.
-pub fn serve(run: &RunDir, requests: Sender<Request>) -> Result<Server> {
+/// the run's lock may call this: a socket that exists already was left by a killed engine.
+///
+/// # Errors
+/// The socket cannot be made, or a path is too long for one.
+pub fn serve(run: &RunDir, requests: Sender<CommandRequest>) -> Result<Server> {
     let path = socket::path(run, true)?;
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -54,24 +57,24 @@ pub fn serve(run: &RunDir, requests: Sender<Request>) -> Result<Server> {
     Ok(server)
 }
 
-/// A process that talks with this engine.
+/// A client of this engine.
 #[derive(Debug)]
 struct Connection {
     stream: UnixStream,
-    /// When it came, or had its last answer; none while the trainer has a command of it.
+    /// When it connected, or got its last answer; none while the trainer has a command of it.
     silent_since: Mutex<Option<Instant>>,
 }
 
-/// The connections that there are.
+/// All open connections.
 #[derive(Debug, Default)]
 struct Connections {
     open: Mutex<Vec<Arc<Connection>>>,
 }
 
 impl Connections {
-    /// Takes a connection in. Where there are too many, the one that has been silent the longest
-    /// has to go, so that a program that connects and says nothing keeps nobody out; none if all
-    /// wait for the trainer.
+    /// Accepts a connection. Where there are too many, the one that has been silent the longest is
+    /// closed, so that a program that connects and sends nothing keeps nobody out. Where all are
+    /// waiting for the trainer, the stream comes back.
     fn admit(&self, stream: UnixStream) -> std::result::Result<Arc<Connection>, UnixStream> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= CONNECTIONS {
@@ -86,7 +89,7 @@ impl Connections {
             turn_away(
                 &last.stream,
                 "closed, because there are too many connections and this one was silent the \
-                 longest: ask again",
+                 longest: connect again",
             );
             let _ = last.stream.shutdown(Shutdown::Both);
         }
@@ -98,8 +101,8 @@ impl Connections {
         Ok(connection)
     }
 
-    /// Whether a command of this connection may go to the trainer: not if it was closed meanwhile,
-    /// and so told that it was not heard.
+    /// Whether a command of this connection may go to the trainer: not if the connection was closed
+    /// meanwhile, because its client has been told so.
     fn begin(&self, connection: &Arc<Connection>) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let is_open = open.iter().any(|c| Arc::ptr_eq(c, connection));
@@ -133,11 +136,11 @@ impl Connection {
     }
 }
 
-fn accept(listener: &UnixListener, requests: &Sender<Request>) {
+fn accept(listener: &UnixListener, requests: &Sender<CommandRequest>) {
     let connections = Arc::new(Connections::default());
     for stream in listener.incoming() {
         let Ok(stream) = stream else {
-            // out of file descriptors, say: the connections that there are will end
+            // out of file descriptors, perhaps: some are freed when other connections end
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
@@ -150,7 +153,7 @@ fn accept(listener: &UnixListener, requests: &Sender<Request>) {
             Err(stream) => {
                 turn_away(
                     &stream,
-                    "too many commands wait for the engine already: ask again when it has answered \
+                    "too many commands are waiting for the engine: try again when it has answered \
                      them",
                 );
                 continue;
@@ -167,14 +170,14 @@ fn accept(listener: &UnixListener, requests: &Sender<Request>) {
                 let _ = talk(&own, &all, &requests);
                 all.remove(&own);
             });
-        // without a thread the connection is closed, and its other end says so
+        // without a thread the connection is closed, which its client notices
         if talking.is_err() {
             connections.remove(&connection);
         }
     }
 }
 
-/// Says why nobody listens, without waiting for somebody who may not read.
+/// Tells a client why it is not served, without waiting for one that does not read.
 fn turn_away(stream: &UnixStream, reason: &str) {
     let _ = stream
         .set_nonblocking(true)
@@ -186,7 +189,7 @@ fn turn_away(stream: &UnixStream, reason: &str) {
 fn talk(
     connection: &Arc<Connection>,
     connections: &Connections,
-    requests: &Sender<Request>,
+    requests: &Sender<CommandRequest>,
 ) -> std::io::Result<()> {
     let stream = &connection.stream;
     stream.set_read_timeout(Some(IDLE))?;
@@ -206,7 +209,7 @@ fn talk(
                     &Answer::rejected("the line is too long for a command"),
                 );
             }
-            // half a command and the end: nobody is there to be told
+            // half a command and the end: there is nobody left to answer
             _ => return Ok(()),
         }
         let command = match serde_json::from_slice::<Command>(&line) {
@@ -220,7 +223,7 @@ fn talk(
             return Ok(());
         }
         let (answer_in, answer) = bounded(1);
-        let sent = requests.send(Request {
+        let sent = requests.send(CommandRequest {
             command,
             answer: Some(answer_in),
         });
@@ -239,7 +242,7 @@ fn reply(mut stream: &UnixStream, answer: &Answer) -> std::io::Result<()> {
     stream.write_all(&line)
 }
 
-/// Whether the process at the other end acts as the user that this one does (or as root).
+/// Whether the process at the other end runs as the same user as this one (or as root).
 fn is_same_user(stream: &UnixStream) -> bool {
     let mut peer = libc::ucred {
         pid: 0,
@@ -247,6 +250,9 @@ fn is_same_user(stream: &UnixStream) -> bool {
         gid: u32::MAX,
     };
     let mut size = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: both pointers are to values that live longer than the call, and `size` is that of the
+    // first. Not rustix's: its process id cannot be 0, which the kernel reports for a process of
+    // another container
     let asked = unsafe {
         libc::getsockopt(
             stream.as_raw_fd(),

@@ -153,7 +153,7 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
             .into_owned();
         assert!(
             told.iter()
-                .any(|w| w.contains(&file) && w.contains("goes on from step")),
+                .any(|w| w.contains(&file) && w.contains("resumes from step")),
             "{name}: {told:?}"
         );
         let from = went_on_from(&place.events(&run)?).ok_or("never begun")?;
@@ -247,7 +247,7 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
     assert!(
         warnings(&place, "r")?
             .iter()
-            .any(|w| w.contains("goes on from before it"))
+            .any(|w| w.contains("continues from before it"))
     );
     row(
         "epoch of an expert in training damaged",

@@ -59,6 +59,14 @@ impl Normalisation {
         pixels.clamp(0.0, 1.0)
     }
 
+    /// "channels" or "zca".
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Channels { .. } => "channels",
+            Self::Zca(_) => "zca",
+        }
+    }
+
     /// A copy whose tensors are on `device` (they are shared if they are there already).
     pub fn to_device(&self, device: Device) -> Self {
         match self {

@@ -2,11 +2,11 @@
 //! with evaluations, pictures and checkpoints between them.
 
 use super::checkpoint::{BestStep, DistillationState, EvaluationRecord};
-use super::control::{Control, Stage, Wanted};
+use super::control::{Control, PendingAction, RunStage};
 use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
 use super::evaluation::{Evaluator, Occasion};
+use super::picture;
 use super::store::Trajectory;
-use super::{device, picture};
 use crate::data::Dataset;
 use crate::distill::evaluate::mean_std;
 use crate::distill::iteration::{Draw, Iteration, Outcome, Settings};
@@ -74,7 +74,7 @@ impl Distillation<'_> {
             if state.numbers.step < before {
                 divergence.go_back();
             }
-            let profile = control.profile_at(Moment::Step(state.numbers.step))?;
+            let profile = control.profile_at(Moment::Step(state.numbers.step));
             let (step, iterations) = (state.numbers.step, profile.distill.iterations as u64);
             let every = profile.evaluate.every as u64;
             let is_evaluated =
@@ -96,7 +96,7 @@ impl Distillation<'_> {
             if step >= iterations {
                 return Ok(());
             }
-            control.enter(Stage::Distill {
+            control.enter(RunStage::Distill {
                 done: step,
                 next: Moment::Step(step + 1),
             });
@@ -133,15 +133,15 @@ impl Distillation<'_> {
         let mut written = false;
         loop {
             enter_idle(state, control);
-            control.check()?;
-            while let Some(wanted) = control.next_wanted() {
-                match wanted {
-                    Wanted::Checkpoint => self.checkpoint(state, control)?,
-                    Wanted::Evaluation => {
+            control.answer_requests()?;
+            while let Some(action) = control.next_pending() {
+                match action {
+                    PendingAction::Checkpoint => self.checkpoint(state, control)?,
+                    PendingAction::Evaluation => {
                         self.evaluate(state, control)?;
                         self.checkpoint(state, control)?;
                     }
-                    Wanted::RollBack { step } => self.roll_back(step, state, control)?,
+                    PendingAction::RollBack { step } => self.roll_back(step, state, control)?,
                 }
                 written = true;
                 // what the next request finds
@@ -151,7 +151,7 @@ impl Distillation<'_> {
             if !control.is_paused() {
                 return Ok(written);
             }
-            control.serve_next()?;
+            control.answer_next_request()?;
         }
     }
 
@@ -188,7 +188,7 @@ impl Distillation<'_> {
             .at(here)
             .any(|e| key_of(&e.set) == "distill.lr_student")
         {
-            state.numbers.student_lr = control.profile_at(here)?.distill.lr_student;
+            state.numbers.student_lr = control.profile_at(here).distill.lr_student;
             state.numbers.lr_velocity = 0.;
         }
         Ok(())
@@ -405,7 +405,7 @@ impl Distillation<'_> {
             step: state.numbers.step,
             file,
         })?;
-        memory(control)
+        control.record_memory()
     }
 }
 
@@ -417,18 +417,10 @@ fn positive(before: f64, after: f64) -> f64 {
 /// Reports that the run is between two steps.
 fn enter_idle(state: &DistillationState, control: &mut Control) {
     let done = state.numbers.step;
-    control.enter(Stage::Distill {
+    control.enter(RunStage::Distill {
         done,
         next: Moment::Step(done),
     });
-}
-
-/// Records how much memory is in use.
-pub fn memory(control: &mut Control) -> Result<()> {
-    control.record(EventKind::Memory {
-        host_mib: device::resident_mib(),
-        device_mib: None,
-    })
 }
 
 #[cfg(test)]

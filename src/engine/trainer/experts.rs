@@ -1,6 +1,6 @@
 //! The phase that trains the experts that are not in the store yet.
 
-use super::control::{Control, Stage};
+use super::control::{Control, RunStage};
 use super::store::{Partial, Store, TrainingLock, Trajectory};
 use crate::data::Dataset;
 use crate::distill::expert::{self, EpochId};
@@ -16,8 +16,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
-/// How long to wait before looking again whether another process has finished training.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often to check whether another process has finished training.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What the training of experts needs.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub struct Training<'a> {
     pub device: Device,
 }
 
-/// The settings of one expert: those that it begins with, and later ones with the epoch from which
-/// they hold, if somebody changed them while it was trained.
+/// The settings of one expert: those that it begins with, and those that were changed while it was
+/// trained, with the epoch from which they hold.
 #[derive(Debug, PartialEq)]
 struct Schedule {
     first: Settings,
@@ -39,23 +39,23 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// As the edits of the run say that were made so far.
-    fn of(expert: u64, control: &Control) -> Result<Self> {
-        let settings = |epoch| Ok(control.profile_at(Moment::Expert { expert, epoch })?.expert);
-        let first: Settings = settings(0)?;
+    /// With the edits that were made so far.
+    fn of(expert: u64, control: &Control) -> Self {
+        let at = |epoch| control.profile_at(Moment::Expert { expert, epoch });
+        let first = at(0).expert.clone();
         let mut schedule = Self {
             first: first.clone(),
             changes: Vec::new(),
         };
         let mut before = first;
         for epoch in 1..before.epochs as u64 {
-            let now = settings(epoch)?;
-            if now != before {
-                schedule.changes.push((epoch as usize, now.clone()));
-                before = now;
+            let now = at(epoch);
+            if now.expert != before {
+                schedule.changes.push((epoch as usize, now.expert.clone()));
+                before = now.expert.clone();
             }
         }
-        Ok(schedule)
+        schedule
     }
 
     /// The settings of the epoch number `epoch`.
@@ -67,7 +67,7 @@ impl Schedule {
             .map_or(&self.first, |(_, settings)| settings)
     }
 
-    /// Whether the first `epochs` epochs are trained alike.
+    /// Whether both train the first `epochs` epochs in the same way.
     fn begins_as(&self, other: &Self, epochs: usize) -> bool {
         (0..epochs).all(|epoch| self.settings(epoch) == other.settings(epoch))
     }
@@ -82,21 +82,21 @@ struct ExpertSlot {
 }
 
 impl Training<'_> {
-    /// All experts of the profile, from the store or trained now. Another process that trains the
-    /// same experts is waited for.
+    /// All experts of the profile, from the store or trained now. Waits for another process that is
+    /// training the same experts.
     pub fn experts(&self, control: &mut Control) -> Result<Vec<Trajectory>> {
         let mut slot: Option<ExpertSlot> = None;
         let mut experts = Vec::new();
         for index in 0..self.profile.expert.count as u64 {
-            control.enter(Stage::Experts {
+            control.enter(RunStage::Experts {
                 next: Moment::Expert {
                     expert: index,
                     epoch: 0,
                 },
             });
-            control.hold()?;
+            control.wait_while_paused()?;
             let mut here = self.slot(index, slot.take(), control)?;
-            let (mut trained_here, mut told) = (false, None);
+            let (mut trained_here, mut reported) = (false, None);
             let expert = loop {
                 match here.store.finished(index) {
                     Ok(Some(expert)) => break expert,
@@ -106,7 +106,7 @@ impl Training<'_> {
                             "{problem}; expert {} is trained again, to the same numbers",
                             index + 1
                         );
-                        if told.replace(message.clone()) != Some(message.clone()) {
+                        if reported.replace(message.clone()) != Some(message.clone()) {
                             control.warn(message)?;
                         }
                     }
@@ -115,7 +115,7 @@ impl Training<'_> {
                 if here.lock.is_none() {
                     self.create(&here, control)?;
                     here.lock = lock_or_wait(&here.store, index, control)?;
-                    // settings may have changed while another process was waited for
+                    // settings may have changed while this waited for another process
                     here = self.slot(index, Some(here), control)?;
                     continue;
                 }
@@ -136,14 +136,14 @@ impl Training<'_> {
         Ok(experts)
     }
 
-    /// Where expert `index` belongs with the edits made so far; `before` if that is there.
+    /// The slot of expert `index` with the edits made so far: `before` where they change nothing.
     fn slot(
         &self,
         index: u64,
         before: Option<ExpertSlot>,
         control: &Control,
     ) -> Result<ExpertSlot> {
-        let schedule = Schedule::of(index, control)?;
+        let schedule = Schedule::of(index, control);
         Ok(match before {
             Some(slot) if slot.schedule == schedule => slot,
             _ => {
@@ -157,12 +157,12 @@ impl Training<'_> {
         })
     }
 
-    /// Makes the folder of a shelf.
+    /// Makes the folder of a slot.
     fn create(&self, slot: &ExpertSlot, control: &mut Control) -> Result<()> {
         control.write_with_retry(|_| slot.store.create(&self.settings(&slot.schedule)))
     }
 
-    /// Every setting that shapes an expert, and nothing else: how many there are does not.
+    /// Every setting that affects an expert, and nothing else: how many experts there are does not.
     fn settings(&self, schedule: &Schedule) -> serde_json::Value {
         let Profile {
             dataset: set,
@@ -202,40 +202,42 @@ impl Training<'_> {
         settings
     }
 
-    /// Trains expert `index` to its end, and says whether it came there: not if it has to be looked
-    /// for, or begun, once more. If its settings change on the way, it moves to the shelf of an
-    /// expert with these changes.
+    /// The training of expert `index` as an earlier process left it, or from its initialisation.
+    fn begun(&self, index: u64, store: &Store, control: &mut Control) -> Result<Partial> {
+        let (begun, damaged) = store.partial(index)?;
+        if let Some(problem) = damaged {
+            control.warn(format!(
+                "{problem}; the training of expert {} continues from before it, to the same numbers",
+                index + 1
+            ))?;
+        }
+        if let Some(partial) = begun {
+            return Ok(partial);
+        }
+        let expert = Expert::new(self.net, self.profile.seed, index);
+        control.write_with_retry(|_| store.save_epoch(index, 0, &expert, None))?;
+        let points = vec![expert.theta.copy()];
+        Ok(Partial {
+            expert,
+            points,
+            epochs: Vec::new(),
+        })
+    }
+
+    /// Trains expert `index` to its end. False if it did not get there: then the caller looks in the
+    /// store, or begins, once more. If settings change during the training, it moves to the slot of
+    /// an expert with these changes.
     fn train(
         &self,
         index: u64,
         mut here: ExpertSlot,
         control: &mut Control,
     ) -> Result<(ExpertSlot, bool)> {
-        let (begun, damaged) = here.store.partial(index)?;
-        if let Some(problem) = damaged {
-            control.warn(format!(
-                "{problem}; the training of expert {} goes on from before it, to the same numbers",
-                index + 1
-            ))?;
-        }
-        let begun = match begun {
-            Some(partial) => partial,
-            None => {
-                let expert = Expert::new(self.net, self.profile.seed, index);
-                control.write_with_retry(|_| here.store.save_epoch(index, 0, &expert, None))?;
-                let points = vec![expert.theta.copy()];
-                Partial {
-                    expert,
-                    points,
-                    epochs: Vec::new(),
-                }
-            }
-        };
         let Partial {
             expert: mut state,
             mut points,
             mut epochs,
-        } = begun;
+        } = self.begun(index, &here.store, control)?;
         state.theta = state.theta.to_device(self.device);
         state.velocity = state.velocity.map(|v| v.to_device(self.device));
         let mut path = ExpertPath::new(&points[0]);
@@ -247,13 +249,13 @@ impl Training<'_> {
                 expert: index,
                 epoch: epoch as u64,
             };
-            control.enter(Stage::Experts { next: place(epoch) });
-            control.hold()?;
-            while Schedule::of(index, control)? != here.schedule {
+            control.enter(RunStage::Experts { next: place(epoch) });
+            control.wait_while_paused()?;
+            while Schedule::of(index, control) != here.schedule {
                 let before = here;
                 here = self.slot(index, None, control)?;
                 if !here.schedule.begins_as(&before.schedule, epoch) {
-                    // what has been trained so far is not of an expert with these settings
+                    // an expert with these settings would have been trained otherwise so far
                     return Ok((here, false));
                 }
                 self.create(&here, control)?;
@@ -261,8 +263,8 @@ impl Training<'_> {
                 if here.lock.is_none() || matches!(here.store.finished(index), Ok(Some(_))) {
                     return Ok((here, false));
                 }
-                // the first point last: without it the others count for nothing, should this be cut
-                // off
+                // the first checkpoint last: without it the others are ignored, should this be
+                // interrupted
                 for (e, theta) in points.iter().enumerate().rev() {
                     let velocity = state
                         .velocity
@@ -277,7 +279,7 @@ impl Training<'_> {
                     control.write_with_retry(|_| here.store.save_epoch(index, e, &kept, record))?;
                 }
             }
-            control.enter(Stage::Experts {
+            control.enter(RunStage::Experts {
                 next: place(epoch + 1),
             });
             let record = match self.train_epoch(
@@ -290,7 +292,7 @@ impl Training<'_> {
             ) {
                 Err(Error::Diverged(problem)) => {
                     control.diverged(problem)?;
-                    // once it goes on, from the last epoch that was kept
+                    // after the pause, from the last epoch that was saved
                     return Ok((here, false));
                 }
                 trained => trained?,
@@ -344,7 +346,7 @@ impl Training<'_> {
         if !(record.train_loss.is_finite() && record.step_length.is_finite()) {
             return Err(Error::Diverged(format!(
                 "expert {} is no longer finite after epoch {}: its training diverged. Nothing of \
-                 this epoch was kept. Lower expert.lr (now {}) or expert.gradient_penalty (now \
+                 this epoch was saved. Lower expert.lr (now {}) or expert.gradient_penalty (now \
                  {}): in a new run, or on this one with an engine at work (`astill send RUN set \
                  expert.lr=…`, then `astill send RUN resume`)",
                 index + 1,
@@ -363,23 +365,23 @@ impl Training<'_> {
     }
 }
 
-/// The lock of a store, or none once another process has finished expert `index`.
+/// The lock of a store; none once another process has finished expert `index`.
 fn lock_or_wait(store: &Store, index: u64, control: &mut Control) -> Result<Option<TrainingLock>> {
-    let mut told = false;
+    let mut is_reported = false;
     loop {
-        control.hold()?;
+        control.wait_while_paused()?;
         if let Some(lock) = control.write_with_retry(|_| store.try_lock())? {
             return Ok(Some(lock));
         }
         if store.finished(index).is_ok_and(|e| e.is_some()) {
             return Ok(None);
         }
-        if !told {
+        if !is_reported {
             control.warn(
-                "another astill is training the same experts; waiting for it, to use them too",
+                "another astill is training the same experts; waiting for it, to use them as well",
             )?;
-            told = true;
+            is_reported = true;
         }
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }

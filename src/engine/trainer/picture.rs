@@ -1,10 +1,10 @@
-//! The synthetic images as a PNG: a row a class, one column an image, without gaps.
+//! The synthetic images as a PNG: one row per class, one column per image, without gaps.
 
 use astill_core::{Error, Result};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-/// At most this many images of a class are in a picture.
+/// The most images of a class in a picture.
 const PER_CLASS: i64 = 10;
 
 /// Writes pixels in [0, 1], (classes · ipc, 3, H, W) class after class, as one picture. The first
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_a_class() -> Result<()> {
+    fn there_is_one_row_per_class() -> Result<()> {
         let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let path = folder.path().join("p.png");
         // 2 classes, 3 images each, of 1×1 pixels whose red is the image's number

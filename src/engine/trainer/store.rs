@@ -19,7 +19,7 @@ use std::time::Duration;
 use tch::Tensor;
 
 /// Changes when the meaning of a setting or the training itself changes, so that older trajectories
-/// are not taken for new ones.
+/// are not used as if they were new ones.
 const VERSION: u32 = 2;
 
 /// The folder of all experts that were trained under the same settings.
@@ -30,7 +30,7 @@ pub struct Store {
     epochs: usize,
 }
 
-/// What was opened or removed; none if there is no such file.
+/// The result of opening or removing a file; none if there is no such file.
 fn unless_missing<T>(done: Result<T>) -> Result<Option<T>> {
     match done {
         Ok(found) => Ok(Some(found)),
@@ -55,7 +55,7 @@ pub struct Partial {
     pub epochs: Vec<EpochRecord>,
 }
 
-/// Proof that this process trains the experts of a store; given back when dropped or when the
+/// The right of this process to train the experts of a store; released when it is dropped or the
 /// process dies.
 #[derive(Debug)]
 pub struct TrainingLock {
@@ -113,7 +113,9 @@ impl Store {
 
     /// A finished expert; none if it has yet to be trained. All of its file is read, so that damage
     /// is found now, when it can be trained again, and not in the middle of distillation.
-    /// [`Error::File`] for a file that is damaged, or no trajectory.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a file that is damaged or not a trajectory.
     pub fn finished(&self, index: u64) -> Result<Option<Trajectory>> {
         let path = self.file(index);
         let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else {
@@ -121,21 +123,22 @@ impl Store {
         };
         let shape = file.shape("trajectory")?;
         let epochs: Vec<EpochRecord> = serde_json::from_str(file.metadata("epochs")?)
-            .map_err(|e| Error::file(&path, format!("is no trajectory: {e}")))?;
+            .map_err(|e| Error::file(&path, format!("not a trajectory: {e}")))?;
         if shape.len() != 2 || shape[0] != self.epochs as i64 + 1 || epochs.len() != self.epochs {
             return Err(Error::file(
                 &path,
-                format!("is no trajectory of {} epochs", self.epochs),
+                format!("not a trajectory of {} epochs", self.epochs),
             ));
         }
         Ok(Some(Trajectory { file, epochs }))
     }
 
-    /// Where an interrupted training of expert `index` stands, none if it has not begun; and what
-    /// is wrong with the file of the next epoch, if there is one.
+    /// How far an interrupted training of expert `index` has come, none if it has not begun; and what
+    /// is wrong with the file of the next epoch, if it is damaged. Epochs count up to the first that
+    /// is missing or damaged.
     ///
-    /// Epochs count up to the first that is missing or damaged. Errors: a file that may well be
-    /// whole cannot be read now.
+    /// # Errors
+    /// A file cannot be read now, though it may be intact.
     pub fn partial(&self, index: u64) -> Result<(Option<Partial>, Option<Error>)> {
         let mut partial: Option<Partial> = None;
         for epoch in 0..=self.epochs {
@@ -176,7 +179,7 @@ impl Store {
             None
         };
         let record = serde_json::from_str(file.metadata("epoch")?)
-            .map_err(|e| Error::file(&path, format!("is no epoch: {e}")))?;
+            .map_err(|e| Error::file(&path, format!("not an epoch of an expert: {e}")))?;
         Ok(Some((
             Expert {
                 theta: file.tensor("theta")?,
@@ -186,7 +189,7 @@ impl Store {
         )))
     }
 
-    /// Keeps an expert after `epoch` epochs (0: its initialisation, without a record). The tensors
+    /// Saves an expert after `epoch` epochs (0: its initialisation, without a record). The tensors
     /// are copied.
     pub fn save_epoch(
         &self,
@@ -220,8 +223,8 @@ impl Store {
         unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
     }
 
-    /// Removes what a process that was killed while it finished expert `index` has left, unless
-    /// another one than the caller, who may hold `lock`, is training here.
+    /// Removes the files that a process left behind when it was killed while it finished expert
+    /// `index`, unless a process other than the caller, who may hold `lock`, is training here.
     pub fn tidy(&self, index: u64, lock: Option<&TrainingLock>) {
         let folder = self.partial_folder(index);
         if folder.exists() {
@@ -261,7 +264,7 @@ impl Trajectory {
         self.checkpoint(self.epochs.len())
     }
 
-    /// What was measured when it was trained, epoch by epoch.
+    /// The measurements of its training, epoch by epoch.
     pub fn epochs(&self) -> &[EpochRecord] {
         &self.epochs
     }
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_training_goes_on_where_it_stood_and_ends_in_one_file() -> Result<()> {
+    fn an_interrupted_training_resumes_where_it_stopped_and_ends_in_one_file() -> Result<()> {
         let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let (settings, store) = (json!({}), Store::new(root.path(), &json!({}), 2));
         store.create(&settings)?;

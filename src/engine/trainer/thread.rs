@@ -1,7 +1,7 @@
-//! The trainer thread, which owns libtorch: how it is started, joined, and how it ends.
+//! The trainer thread, which owns libtorch: how it is started and joined, and how it ends.
 
-use super::Plan;
-use super::control::{Control, Request};
+use super::RunPlan;
+use super::control::{CommandRequest, Control};
 use super::recorder::Recorder;
 use astill_core::files::atomic::remove_left_over;
 use astill_core::run;
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 /// The name of the thread that owns libtorch; a panic in it becomes an [`Error::Libtorch`].
 pub const TRAINER_THREAD: &str = "trainer";
 
-/// What libtorch says when there is not enough memory, on the host or on the device. The last is
-/// oneDNN's, which got none for the code that it makes for a convolution; its other reason, a
-/// convolution that it does not know, is not met here.
+/// What libtorch's messages contain when there is not enough memory, on the host or on the device.
+/// The last is from oneDNN, which found no memory for the code that it generates for a convolution;
+/// its other cause, a convolution that it does not support, does not occur here.
 const OUT_OF_MEMORY: [&str; 5] = [
     "can't allocate memory",
     "not enough memory",
@@ -29,15 +29,19 @@ const OUT_OF_MEMORY: [&str; 5] = [
 /// A running engine. Dropping it leaves the trainer running until it ends by itself.
 #[derive(Debug)]
 pub struct Engine {
-    /// What happens, in order; ends when the trainer does. Never reading it costs memory, not time.
+    /// What happens, in order; ends when the trainer does. Events that nobody reads cost memory, not
+    /// time.
     pub events: Receiver<Event>,
-    pub requests: Sender<Request>,
+    pub requests: Sender<CommandRequest>,
     trainer: JoinHandle<Result<()>>,
 }
 
 impl Engine {
-    /// Starts, or goes on with, the run of `plan`, whose lock the caller holds.
-    pub fn start(plan: Plan) -> Result<Self> {
+    /// Starts or resumes the run of `plan`, whose lock the caller holds.
+    ///
+    /// # Errors
+    /// The run's folders or files cannot be used; its edits do not fit the profile.
+    pub fn start(plan: RunPlan) -> Result<Self> {
         plan.run.check_folders()?;
         for folder in [""].into_iter().chain(run::FOLDERS) {
             remove_left_over(&plan.run.path().join(folder), Duration::ZERO);
@@ -45,13 +49,7 @@ impl Engine {
         let (event_in, events) = crossbeam_channel::unbounded();
         let (requests, request_out) = crossbeam_channel::unbounded();
         let recorder = Recorder::open(&plan.run, event_in)?;
-        let control = Control::new(
-            &plan.run,
-            &plan.profile,
-            plan.attended,
-            recorder,
-            request_out,
-        )?;
+        let control = Control::new(&plan, recorder, request_out)?;
         let trainer = std::thread::Builder::new()
             .name(TRAINER_THREAD.into())
             .spawn(move || run_to_end(plan, control))
@@ -63,7 +61,10 @@ impl Engine {
         })
     }
 
-    /// Waits for the trainer. [`Error::Interrupted`] if it stopped on request, after a checkpoint.
+    /// Waits for the trainer.
+    ///
+    /// # Errors
+    /// What ended the run; [`Error::Interrupted`] if it stopped on request, after a checkpoint.
     pub fn join(self) -> Result<()> {
         self.trainer
             .join()
@@ -71,8 +72,8 @@ impl Engine {
     }
 }
 
-/// The trainer thread: runs all phases and records how they ended, a panic of libtorch included.
-fn run_to_end(plan: Plan, mut control: Control) -> Result<()> {
+/// Runs all phases on the trainer thread, and records how they ended, a panic of libtorch included.
+fn run_to_end(plan: RunPlan, mut control: Control) -> Result<()> {
     let begin = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| super::run(&plan, &mut control)))
         .unwrap_or_else(|p| Err(panic_error(p)));
@@ -84,13 +85,13 @@ fn run_to_end(plan: Plan, mut control: Control) -> Result<()> {
                 plan.run.path(),
                 format!(
                     "stopped while it could not write ({reason}): what was done since the last \
-                     checkpoint, or since the last epoch of an expert that was kept, may be lost. \
-                     `astill resume` goes on from there"
+                     checkpoint, or since the last epoch of an expert that was saved, may be lost. \
+                     `astill resume` continues from there"
                 ),
             ),
             (None, None) => Error::Interrupted,
         },
-        // a file that there was no memory to look into
+        // a file that could not be mapped into memory
         Err(error @ Error::Io { .. }) if error.is_out_of_memory() => {
             Error::Memory(error.to_string())
         }
@@ -108,12 +109,12 @@ fn run_to_end(plan: Plan, mut control: Control) -> Result<()> {
     Err(match (error, recorded) {
         (Error::Interrupted, Err(problem)) => {
             let problem = format!(
-                "stopped, with everything safe but the latest events, which are missing in the \
-                 record: {problem}"
+                "stopped, with everything saved but the latest events, which are missing from \
+                 the record: {problem}"
             );
             Error::file(plan.run.path(), problem)
         }
-        // the error itself is what matters, if even this cannot be written
+        // where not even this can be written, the error itself is what matters
         (error, _) => error,
     })
 }
@@ -124,7 +125,7 @@ fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {
         .map(String::as_str)
         .or(payload.downcast_ref::<&str>().copied());
     let message = libtorch_message(text.unwrap_or("no message"));
-    if OUT_OF_MEMORY.iter().any(|sign| message.contains(sign)) {
+    if OUT_OF_MEMORY.iter().any(|part| message.contains(part)) {
         return Error::Memory(message);
     }
     Error::Libtorch {
@@ -144,7 +145,7 @@ fn libtorch_message(text: &str) -> String {
         .lines()
         .next()
         .unwrap_or_default();
-    // where in libtorch's sources it was noticed
+    // without the place in libtorch's sources
     let line = line
         .strip_prefix("[enforce fail at")
         .and_then(|l| l.split_once("err == 0. "))

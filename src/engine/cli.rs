@@ -1,0 +1,331 @@
+//! Arguments → one call into the library each, and its results printed.
+
+use crate::process;
+use astill_core::cli::bench::{Measured, StudentOptions, Timed};
+use astill_core::cli::{Cli, Cmd, ProfileArgs, RunArgs, data_folder, out};
+use astill_core::console::to_stderr;
+use astill_core::files::atomic;
+use astill_core::profile::Loaded;
+use astill_core::run::{EngineAt, History, RunDir};
+use astill_core::text::duration;
+use astill_core::{Error, Result};
+use astill_engine::doctor::Findings;
+use astill_engine::estimate::Estimate;
+use astill_engine::reporter::Reporter;
+use astill_engine::trainer::{self, RunPlan};
+use astill_engine::{bench, data, device};
+use serde_json::json;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// How the engine of a run is to work.
+enum Launch {
+    /// In this process, reporting what happens.
+    Foreground,
+    /// In a process of its own that outlives this one and the terminal.
+    Detached,
+    /// In this process, which is that one: `events.jsonl` and `run.log` report what happens.
+    Background {
+        /// The name of the run's profile.
+        profile: String,
+    },
+}
+
+/// Does what the arguments say. The exit status, or the error that ended it.
+pub fn run(cli: &Cli) -> Result<ExitCode> {
+    let data = || data_folder(cli.data.clone());
+    let Some(command) = &cli.command else {
+        return Err(not_for_the_engine());
+    };
+    match command {
+        Cmd::Run(args) => start(args, &data()?, &cli.runs),
+        Cmd::Resume {
+            run,
+            headless: _,
+            detach,
+            device,
+            engine_of,
+        } => {
+            let launch = match (engine_of, detach) {
+                (Some(profile), _) => Launch::Background {
+                    profile: profile.clone(),
+                },
+                (None, true) => Launch::Detached,
+                (None, false) => Launch::Foreground,
+            };
+            let run = RunDir::find(&cli.runs, run)?;
+            resume(&run, device.as_deref(), cli.data.as_deref(), launch)
+        }
+        Cmd::Check {
+            profile,
+            device,
+            json,
+        } => check(profile, device, *json, &data()?),
+        Cmd::Doctor { .. } => {
+            out(json!(Findings::collect()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Cmd::Bench { what, student } => measure(what.as_ref(), student, &data()?),
+        Cmd::Profiles { .. } | Cmd::List { .. } | Cmd::Send { .. } | Cmd::Attach { .. } => {
+            Err(not_for_the_engine())
+        }
+    }
+}
+
+fn not_for_the_engine() -> Error {
+    Error::Usage("this is the engine of astill: start astill instead".into())
+}
+
+fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
+    let (loaded, ..) = checked(&args.profile, data)?;
+    let device = device::choose(&args.device)?;
+    let run = RunDir::create(runs, &loaded.name, args.name.as_deref())?;
+    let begun = run.lock().and_then(|lock| {
+        atomic::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
+        Ok(lock)
+    });
+    let lock = begun.inspect_err(|_| run.discard_unstarted())?;
+    if args.detach {
+        drop(lock);
+        return process::detach(&run, &loaded.name, Some(&device::name(device)), Some(data));
+    }
+    let folder = trainer::dataset_folder(&loaded.profile, data);
+    let (data, profile_name) = (data.to_path_buf(), loaded.name);
+    let plan = RunPlan {
+        run,
+        profile_name,
+        profile: loaded.profile,
+        data,
+        folder,
+        device,
+        threads: None,
+        attended: std::io::stderr().is_terminal(),
+    };
+    process::run_engine(
+        plan,
+        lock,
+        Some(Reporter::new(std::io::stderr().is_terminal())),
+    )
+}
+
+fn resume(
+    run: &RunDir,
+    device: Option<&str>,
+    data: Option<&Path>,
+    launch: Launch,
+) -> Result<ExitCode> {
+    let profile = run.read_profile()?;
+    if let (EngineAt::MaybeRemote(host), false) =
+        (run.engine(), matches!(launch, Launch::Background { .. }))
+    {
+        to_stderr(format!(
+            "astill: the latest engine of this run was on the machine {host} and never reported \
+             that it ended; if it is still running, stop one of the two, or they will corrupt the \
+             run"
+        ));
+    }
+    let lock = run.lock()?;
+    let history = if run.events().exists() {
+        History::read(&run.events())?
+    } else {
+        History::default()
+    };
+    if let Some(done) = &history.done {
+        to_stderr(format!("run {} is already done", run.name()));
+        process::print_result(done, run)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let name = match &launch {
+        Launch::Background { profile } => profile.clone(),
+        _ => history.profile.unwrap_or_else(|| run.name()),
+    };
+    if matches!(launch, Launch::Detached) {
+        drop(lock);
+        return process::detach(run, &name, device, data);
+    }
+    let device = device::choose(device.or(history.device.as_deref()).unwrap_or("auto"))?;
+    // where the run found its data, unless this call says where they are now
+    let (data, folder) = match (data, history.data, history.folder) {
+        (None, Some(data), Some(folder)) => (data, folder),
+        (given, ..) => {
+            let data = data_folder(given.map(Path::to_path_buf))?;
+            let folder = trainer::dataset_folder(&profile, &data);
+            (data, folder)
+        }
+    };
+    let attended = matches!(launch, Launch::Background { .. }) || std::io::stderr().is_terminal();
+    let plan = RunPlan {
+        run: run.clone(),
+        profile_name: name,
+        profile,
+        data,
+        folder,
+        device,
+        threads: history.threads,
+        attended,
+    };
+    let reporter = matches!(launch, Launch::Foreground)
+        .then(|| Reporter::new(std::io::stderr().is_terminal()));
+    process::run_engine(plan, lock, reporter)
+}
+
+/// Checks a profile against its data set, without creating anything.
+fn checked(
+    args: &ProfileArgs,
+    data: &Path,
+) -> Result<(Loaded, data::DatasetRequest, data::Inventory)> {
+    let loaded = args.load()?;
+    let folder = trainer::dataset_folder(&loaded.profile, data);
+    // nothing has been created yet, so a broken data set is a wrong use, like a missing one
+    let request = trainer::data_request(&loaded.profile, &folder, data);
+    let inventory = request.inspect().map_err(|e| Error::Usage(e.to_string()))?;
+    loaded.check_classes(&inventory.classes, &inventory.train)?;
+    Ok((loaded, request, inventory))
+}
+
+fn check(args: &ProfileArgs, device: &str, as_json: bool, data: &Path) -> Result<ExitCode> {
+    let (loaded, request, inventory) = checked(args, data)?;
+    let mut estimate = Estimate::measure(&loaded.profile, &inventory, device::choose(device)?)?;
+    // afterwards: the memory that it takes is none of what the run needs at the same time
+    estimate.add_data_seconds(request.seconds_to_decode()?);
+    let count = |split: &[usize]| split.iter().sum::<usize>();
+    let (train, validation, test) = (
+        count(&inventory.train),
+        count(&inventory.validation),
+        count(&inventory.test),
+    );
+    if as_json {
+        let data = json!({ "classes": inventory.classes, "train": train, "validation": validation, "test": test });
+        out(
+            json!({ "name": loaded.name, "profile": loaded.profile, "data": data, "estimate": estimate }),
+        )?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    out(loaded.profile.to_yaml().trim_end())?;
+    to_stderr(format!(
+        "{}: valid. {} classes, {train} training, {validation} validation and {test} test images",
+        loaded.name,
+        inventory.classes.len()
+    ));
+    let Estimate {
+        data_seconds,
+        experts_seconds,
+        distill_seconds,
+        evaluate_seconds,
+        ..
+    } = &estimate;
+    let [all, data, experts, distill, evaluate] = [
+        &estimate.seconds,
+        data_seconds,
+        experts_seconds,
+        distill_seconds,
+        evaluate_seconds,
+    ]
+    .map(|s| duration(*s));
+    to_stderr(format!(
+        "about {all} on {}: data {data}, experts {experts}, distill {distill}, evaluate \
+         {evaluate}; less where the store has the experts",
+        estimate.device
+    ));
+    to_stderr(format!("about {:.0} MiB of memory", estimate.memory_mib));
+    if let Some(warning) = estimate.warning() {
+        to_stderr(format!("warning: {warning}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a benchmark and prints its result.
+fn measure(
+    what: Option<&Timed>,
+    student: &Measured<StudentOptions>,
+    data: &Path,
+) -> Result<ExitCode> {
+    match what {
+        None => measure_student(student),
+        Some(Timed::Student(student)) => measure_student(student),
+        Some(Timed::Expert(Measured { options, json })) => {
+            let report = bench::expert(options.clone())?;
+            let bench::ExpertReport {
+                options,
+                seconds_per_step,
+                images_per_second,
+                peak,
+            } = &report;
+            let text = format!(
+                "{seconds_per_step} s a step (median of {}), {images_per_second} images/s, {peak}",
+                options.steps
+            );
+            print_measured(json!(report), text, *json)
+        }
+        Some(Timed::Evaluate(Measured { options, json })) => {
+            let report = bench::evaluate(options.clone())?;
+            let bench::EvaluateReport {
+                options,
+                seconds,
+                train_s,
+                test_s,
+                peak,
+            } = &report;
+            let text = format!(
+                "{seconds} s for {} networks: training {train_s}, testing {test_s}; {peak}",
+                options.repeats
+            );
+            print_measured(json!(report), text, *json)
+        }
+        Some(Timed::Data(Measured { options, json })) => {
+            let report = bench::data(options.clone(), data)?;
+            let bench::DataReport {
+                train,
+                test,
+                seconds,
+                load_s,
+                zca_s,
+                peak,
+                again_s,
+                ..
+            } = &report;
+            let text = format!(
+                "{seconds} s for {train} training and {test} test images: loading {load_s}, \
+                 whitening {zca_s}; with a cache {again_s}; {peak}"
+            );
+            print_measured(json!(report), text, *json)
+        }
+    }
+}
+
+fn measure_student(Measured { options, json }: &Measured<StudentOptions>) -> Result<ExitCode> {
+    let report = bench::student(options.clone())?;
+    let bench::StudentReport {
+        seconds_per_iteration,
+        seconds_min,
+        peak,
+        phases,
+        convolution_floor_s,
+        floor_ratio,
+        ..
+    } = &report;
+    let bench::Phases {
+        forward,
+        adjoint,
+        augmentation,
+        update,
+    } = phases;
+    let text = format!(
+        "{seconds_per_iteration} s an iteration (median of {}, least {seconds_min}), {peak}\n\
+         forward {forward}, adjoint {adjoint}, augmentation {augmentation}, update {update}; \
+         {floor_ratio} times what its convolutions take alone, {convolution_floor_s} s",
+        report.options.iterations
+    );
+    print_measured(json!(report), text, *json)
+}
+
+/// Prints what was measured, as JSON or for people.
+fn print_measured(report: serde_json::Value, text: String, json: bool) -> Result<ExitCode> {
+    if json {
+        out(report)?;
+    } else {
+        to_stderr(text);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,46 @@
+//! The real images that distilled ones are compared with.
+
+use super::checkpoint::DistillationState;
+use super::control::Control;
+use super::distillation::Distillation;
+use super::evaluation::Occasion;
+use crate::data::Dataset;
+use crate::distill::TrainingSet;
+use astill_core::Result;
+use astill_core::run::event::ImageSet;
+use tch::Tensor;
+
+/// The images (n, C, H, W) of one of the three sets that are compared.
+pub fn images(labels: ImageSet, dataset: &Dataset, state: &DistillationState) -> Tensor {
+    match labels {
+        ImageSet::Distilled => state.best_images.shallow_clone(),
+        ImageSet::Random => dataset.train.batch(&state.numbers.random_rows.concat()).0,
+        ImageSet::Representative => {
+            dataset
+                .train
+                .batch(&state.numbers.representative_rows.concat())
+                .0
+        }
+    }
+}
+
+/// Evaluates both baselines with the rate that the student starts with, for the curves of a
+/// watcher.
+pub fn evaluate(
+    distillation: &Distillation<'_>,
+    state: &DistillationState,
+    control: &mut Control,
+) -> Result<()> {
+    for evaluator in distillation.evaluators {
+        for labels in [ImageSet::Random, ImageSet::Representative] {
+            let images = self::images(labels, distillation.dataset, state);
+            let set = TrainingSet {
+                images: &images,
+                labels: distillation.baseline_labels,
+                lr: state.numbers.student_lr,
+            };
+            evaluator.evaluate(&set, labels, 0, Occasion::Step(0), control)?;
+        }
+    }
+    Ok(())
+}

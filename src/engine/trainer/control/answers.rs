@@ -1,0 +1,178 @@
+//! What a command does, and what it is answered.
+
+use super::{CommandRequest, Control, PendingAction, RunStage};
+use astill_core::Result;
+use astill_core::profile::{self, Profile};
+use astill_core::run::checkpoints;
+use astill_core::run::command::{Answer, Command};
+use astill_core::run::edits::{Edit, Moment, key_of};
+use astill_core::run::event::{CommandAnswered, EventKind};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// While a run cannot write, it records no more commands than about this many.
+const MOST_UNWRITTEN: usize = 10_000;
+
+impl Control {
+    /// Answers one request, and records it.
+    pub(super) fn answer_request(&mut self, request: CommandRequest) -> Result<()> {
+        let is_stop = matches!(request.command, Command::Stop { .. });
+        let repeated = is_stop && self.stopping.is_some();
+        let is_too_much = !is_stop && self.recorder.unwritten() > MOST_UNWRITTEN;
+        let answer = match is_too_much {
+            true => Answer::rejected(
+                "the run cannot write, and too many commands are waiting to be recorded; free some \
+                 disk space, and try again",
+            ),
+            false => self
+                .answer(&request.command)
+                .unwrap_or_else(|error| Answer::rejected(error.to_string())),
+        };
+        if !repeated && !is_too_much {
+            let answered = CommandAnswered::new(request.command, answer.clone());
+            self.recorder.take(EventKind::Command(answered))?;
+            // before the answer, where it can be; but the answer must not wait for the disk
+            let _ = self.recorder.flush();
+        }
+        if let Some(client) = request.answer {
+            // a client that has gone away needs no answer
+            let _ = client.send(answer);
+        }
+        self.write_events()
+    }
+
+    fn answer(&mut self, command: &Command) -> Result<Answer> {
+        let answer = self.decide(command)?;
+        // accepted, but it may take a while
+        let reason = self
+            .waiting
+            .as_ref()
+            .filter(|_| answer.is_accepted() && answer.to.is_none());
+        let reason = reason.map(|why| format!("the run waits: {why}"));
+        Ok(Answer {
+            reason: answer.reason.or(reason),
+            ..answer
+        })
+    }
+
+    fn decide(&mut self, command: &Command) -> Result<Answer> {
+        Ok(match command {
+            Command::Pause if self.paused => Answer::rejected("the run is paused already"),
+            Command::Resume if !self.paused => Answer::rejected("the run is not paused"),
+            Command::Pause | Command::Resume => {
+                self.paused = matches!(command, Command::Pause);
+                Answer::accepted()
+            }
+            Command::Stop { reason } => {
+                self.stopping.get_or_insert_with(|| reason.clone());
+                Answer::accepted()
+            }
+            Command::Checkpoint => self.queue(PendingAction::Checkpoint),
+            Command::Evaluate => self.queue(PendingAction::Evaluation),
+            Command::RollBack { step } => self.roll_back(*step)?,
+            Command::Set { edit } => self.set(edit)?,
+        })
+    }
+
+    fn queue(&mut self, action: PendingAction) -> Answer {
+        let reason = match self.stage {
+            RunStage::Distill { .. } => {
+                self.pending.push_back(action);
+                return Answer::accepted();
+            }
+            RunStage::Evaluate => "all steps are done and saved; the result is being written",
+            RunStage::Data | RunStage::Experts { .. } | RunStage::Init => {
+                "there are no synthetic images yet; try again in the phase distill (experts are \
+                 saved after every epoch)"
+            }
+        };
+        Answer::rejected(reason)
+    }
+
+    fn roll_back(&mut self, step: u64) -> Result<Answer> {
+        let RunStage::Distill { done, .. } = self.stage else {
+            return Ok(self.queue(PendingAction::RollBack { step }));
+        };
+        let steps = checkpoints::steps(self.run.path())?;
+        if !steps.contains(&step) {
+            let there: Vec<String> = steps.iter().map(u64::to_string).collect();
+            return Ok(Answer::rejected(format!(
+                "there is no checkpoint of step {step}; there are {}",
+                there.join(", ")
+            )));
+        }
+        self.pending.push_back(PendingAction::RollBack { step });
+        Ok(Answer::changed(done, step))
+    }
+
+    /// Accepts an edit, saved at once so that it is not lost with the engine.
+    fn set(&mut self, edit: &str) -> Result<Answer> {
+        let before = Arc::clone(self.settings.latest());
+        let after = before.edited(edit)?;
+        let path = key_of(edit);
+        let is_of_experts = profile::key(path).is_some_and(|k| k.section() == "expert");
+        let late = "the experts are trained; a key of theirs can change only in the phase experts";
+        let at = match (self.stage, self.resumed) {
+            (RunStage::Evaluate, _) => {
+                return Ok(Answer::rejected(
+                    "all steps are done: nothing that can be set has an effect any more",
+                ));
+            }
+            (RunStage::Init | RunStage::Distill { .. }, _) | (_, Some(_)) if is_of_experts => {
+                return Ok(Answer::rejected(late));
+            }
+            (RunStage::Distill { next, .. }, _) => next,
+            (_, Some(step)) => Moment::Step(step),
+            (RunStage::Data, None) if is_of_experts => {
+                return Ok(Answer::rejected(
+                    "which experts exist already is not known yet; try again in the phase \
+                     experts",
+                ));
+            }
+            (RunStage::Data, None) => Moment::Expert {
+                expert: 0,
+                epoch: 0,
+            },
+            (RunStage::Experts { next }, None)
+                if is_of_experts && !self.is_before_an_epoch(next) =>
+            {
+                return Ok(Answer::rejected(late));
+            }
+            (RunStage::Experts { next }, None) => next,
+            (RunStage::Init, None) => Moment::Step(0),
+        };
+        if let Moment::Step(step) = at
+            && (after.distill.iterations as u64) < step
+        {
+            return Ok(Answer::rejected(format!(
+                "{step} steps are done then; expected that or more"
+            )));
+        }
+        if let Some((names, train)) = &self.classes {
+            after.check_classes(names, train, edit)?;
+        }
+        let (from, to) = (value_of(&before, path), value_of(&after, path));
+        let edit = Edit {
+            at,
+            set: edit.to_string(),
+        };
+        self.settings.push(edit, after)?;
+        Ok(Answer::changed(from, to))
+    }
+
+    /// Whether an expert has an epoch left at or after this moment.
+    fn is_before_an_epoch(&self, moment: Moment) -> bool {
+        let of_expert = &self.settings.first().expert;
+        let (count, epochs) = (of_expert.count as u64, of_expert.epochs as u64);
+        matches!(moment, Moment::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
+    }
+}
+
+/// The value of the key "section.name" as a profile holds it.
+fn value_of(profile: &Profile, path: &str) -> Value {
+    let all = json!(profile);
+    path.split('.')
+        .try_fold(&all, |v, name| v.get(name))
+        .cloned()
+        .unwrap_or_default()
+}

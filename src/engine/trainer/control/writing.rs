@@ -1,0 +1,97 @@
+//! What is written, and the wait while the system refuses to write.
+
+use super::Control;
+use astill_core::run::event::EventKind;
+use astill_core::{Error, Result};
+use crossbeam_channel::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+/// How long to wait before trying again what could not be written.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+impl Control {
+    /// Writes an event.
+    pub fn record(&mut self, what: EventKind) -> Result<()> {
+        self.recorder.take(what)?;
+        self.write_events()
+    }
+
+    /// Writes the events that have been taken. A run that waits or stops does not wait for the disk.
+    pub(super) fn write_events(&mut self) -> Result<()> {
+        if self.waiting.is_some() || self.stopping.is_some() {
+            // what cannot be written now is written when the wait is over, or as the last thing
+            let _ = self.recorder.flush();
+            return Ok(());
+        }
+        self.retry_write(|control| control.recorder.flush())
+    }
+
+    /// Writes the events that could not be written yet.
+    pub fn flush(&mut self) -> Result<()> {
+        self.recorder.flush()
+    }
+
+    /// Does `write`, which writes files. While the system refuses that (the disk is full or
+    /// read-only, the folder is gone), the run waits here, tries again now and then, and answers
+    /// commands.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if it is asked to stop meanwhile. Once it has been, a write is tried
+    /// only once, and the system's error comes back.
+    pub fn write_with_retry<T>(&mut self, write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        let written = self.retry_write(write);
+        if let Err(Error::Interrupted) = written {
+            self.lost = self.waiting.clone();
+        }
+        written
+    }
+
+    /// Everything has been written after all, a checkpoint for example.
+    pub fn clear_lost_work(&mut self) {
+        self.lost = None;
+    }
+
+    /// Why work was lost when the run stopped, if it was.
+    pub fn take_lost(&mut self) -> Option<String> {
+        self.lost.take()
+    }
+
+    fn retry_write<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        loop {
+            match write(self) {
+                Err(error @ Error::Io { .. })
+                    if self.stopping.is_none() && !error.is_out_of_memory() =>
+                {
+                    self.wait(error.to_string())?
+                }
+                Err(error) => return Err(error),
+                Ok(done) => {
+                    if self.waiting.take().is_some() {
+                        self.record(EventKind::Waiting { reason: None })?;
+                    }
+                    return Ok(done);
+                }
+            }
+        }
+    }
+
+    /// Waits a little, for the reason given, and answers commands meanwhile.
+    fn wait(&mut self, reason: String) -> Result<()> {
+        if self.waiting.replace(reason.clone()).as_ref() != Some(&reason) {
+            self.record(EventKind::Waiting {
+                reason: Some(reason),
+            })?;
+        }
+        let until = Instant::now() + TRY_AGAIN;
+        // checked here, too: a client that sends without a pause must not keep the run from trying
+        while Instant::now() < until {
+            match self.requests.recv_deadline(until) {
+                Ok(request) => self.answer_request(request)?,
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Interrupted),
+            }
+            self.unless_stopping()?;
+        }
+        Ok(())
+    }
+}

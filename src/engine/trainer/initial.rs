@@ -1,0 +1,90 @@
+//! The phase that chooses what distillation starts from.
+
+use super::RunPlan;
+use super::checkpoint::{DistillationState, StateNumbers};
+use super::control::Control;
+use super::distillation::Distillation;
+use crate::distill::{Init, evaluate, representatives};
+use crate::random;
+use astill_core::run::edits::Moment;
+use astill_core::{Error, Result};
+use std::time::Duration;
+
+/// The state before the first step.
+///
+/// # Errors
+/// There is no expert; its last checkpoint cannot be read; a command asks to stop.
+pub fn initial_state(
+    plan: &RunPlan,
+    distillation: &Distillation<'_>,
+    control: &mut Control,
+) -> Result<DistillationState> {
+    let Distillation {
+        net,
+        dataset,
+        experts,
+        ..
+    } = distillation;
+    let (seed, ipc) = (plan.profile.seed, plan.profile.distill.ipc);
+    let rows_of_class: Vec<Vec<i64>> = (0..dataset.classes.len())
+        .map(|c| dataset.train.rows_of(c as i64))
+        .collect();
+    let expert = experts
+        .first()
+        .ok_or_else(|| Error::Usage("expert.count is 0".into()))?
+        .last()?
+        .to_device(plan.device);
+    let logits = evaluate::logits(
+        *net,
+        &expert,
+        &dataset.train,
+        &mut control.watch("logits of ", Duration::ZERO),
+    )?;
+    let representative_rows = representatives(&logits, &rows_of_class, ipc, seed);
+    let random_rows: Vec<Vec<i64>> = rows_of_class
+        .iter()
+        .enumerate()
+        .map(|(class, rows)| {
+            let order = random::permutation(
+                &mut random::generator(seed, "random real images", &[class as u64]),
+                rows.len(),
+            );
+            order.iter().take(ipc).map(|i| rows[*i as usize]).collect()
+        })
+        .collect();
+    let start = match plan.profile.distill.init {
+        Init::Representative => dataset.train.batch(&representative_rows.concat()).0,
+        Init::Real => dataset.train.batch(&random_rows.concat()).0,
+        Init::Noise => {
+            let shape = [
+                (dataset.classes.len() * ipc) as i64,
+                3,
+                dataset.size,
+                dataset.size,
+            ];
+            let n = shape.iter().product::<i64>() as usize;
+            random::normal(&mut random::generator(seed, "noise images", &[]), n)
+                .view(shape)
+                .to_device(plan.device)
+        }
+    };
+    let numbers = StateNumbers {
+        data_content: dataset.fingerprint.clone(),
+        step: 0,
+        student_lr: control.profile_at(Moment::Step(0)).distill.lr_student,
+        lr_velocity: 0.,
+        best: None,
+        evaluations: Vec::new(),
+        headlines: Vec::new(),
+        random_rows,
+        representative_rows,
+    };
+    Ok(DistillationState {
+        numbers,
+        image_velocity: start.zeros_like(),
+        best_images: start.copy(),
+        images: start.copy(),
+        labels: distillation.baseline_labels.shallow_clone(),
+        start,
+    })
+}
