@@ -1,4 +1,4 @@
-//! Files that are replaced as a whole.
+//! Files that are replaced in one step: a reader sees the old file or the new one, never a part.
 
 use crate::{Error, Result};
 use std::fs::File;
@@ -7,11 +7,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Names of files that are being written begin with this.
+/// The names of unfinished files begin with this.
 const PART: &str = ".part-";
 
-/// Removes what programs that were killed while they wrote a file have left in `folder`: only what
-/// is older than `age`, where another one may be writing.
+/// Removes the unfinished files in `folder` that killed programs have left behind, except those
+/// younger than `age`: another program may still be writing them.
 pub fn remove_left_over(folder: &Path, age: Duration) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_old = || {
@@ -26,14 +26,18 @@ pub fn remove_left_over(folder: &Path, age: Duration) {
             .starts_with(PART.as_bytes())
             && is_old()
         {
-            // it takes room, and does no other harm
+            // one that stays only takes up space
             let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-/// Writes `bytes` to `path` so that the file is either the old one or the whole new one, whatever
-/// happens.
+/// Writes `bytes` to `path` so that, whatever happens, the file there is either the old one or the
+/// complete new one.
+///
+/// # Errors
+/// The operating system refuses to create, write or rename a file in that folder; the old file is
+/// then untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically_with(path, |file, _| file.write_all(bytes))
 }
@@ -48,7 +52,7 @@ pub fn write_atomically_with(
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    // the system's own error, without the name of a file that is another one every time
+    // the system's own error, because tempfile's names a random file
     let mut refused = None;
     let mode = 0o666; // less the user's umask, like any file
     let create = |path: &Path| {

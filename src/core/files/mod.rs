@@ -1,4 +1,4 @@
-//! Files: written as a whole or not at all, and read with a bound where anybody may have made them.
+//! Files: written completely or not at all, and read with limits where they cannot be trusted.
 
 pub mod atomic;
 pub mod untrusted;

@@ -1,14 +1,16 @@
-//! Files that somebody else may have made: a run that was copied here, a data set, a profile. They
-//! are read with a bound, and nothing but regular files is opened: a pipe would make the program
-//! wait for ever, a device has no end.
+//! Files that somebody else may have made: a run that was copied here, a data set, a profile. No
+//! more is read than a limit allows, and only regular files are opened: a pipe could block the
+//! program for ever, and a device may be endless.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Opens a regular file, by way of links too. Errors: as the system's, and anything else than a
-/// regular file.
+/// Opens a regular file for reading; links are followed.
+///
+/// # Errors
+/// The system refuses to open it, or it is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     regular(
         OpenOptions::new()
@@ -18,11 +20,11 @@ pub fn open(path: &Path) -> io::Result<File> {
     )
 }
 
-/// Opens a file of a run for reading and writing, and creates it where `options` say so; what is in
-/// it stays.
+/// Opens a file that belongs to a run, for reading and as `options` say; its content is kept.
 ///
-/// Errors: as the system's, anything else than a regular file, and a link, behind which anything of
-/// the user's could be changed.
+/// # Errors
+/// The system refuses to open it, it is not a regular file, or it is a link: writing through a link
+/// in somebody else's run could change any file of the user.
 pub fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let opened = options
         .read(true)
@@ -31,13 +33,16 @@ pub fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     regular(opened.map_err(|e| match e.raw_os_error() {
         Some(libc::ELOOP) => io::Error::new(
             ErrorKind::InvalidInput,
-            "it is a link, and a run writes only to files of its own; remove the link",
+            "it is a link, but a run writes only to its own files; remove the link",
         ),
         _ => e,
     })?)
 }
 
-/// The whole of a regular file. Errors: as [`open`], and more than `largest` bytes.
+/// The content of a regular file.
+///
+/// # Errors
+/// As [`open`]; the file has more than `largest` bytes; or reading fails.
 pub fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(largest + 1).read_to_end(&mut bytes)?;
@@ -45,8 +50,8 @@ pub fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
         true => Err(io::Error::new(
             ErrorKind::FileTooLarge,
             format!(
-                "it is larger than {largest} bytes, so it is not what it should be; bring it back \
-                 from a copy"
+                "it is larger than {largest} bytes, so it is damaged or a different file; restore \
+                 it from a copy"
             ),
         )),
         false => Ok(bytes),
@@ -54,13 +59,19 @@ pub fn read(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
 }
 
 /// As [`read`], for UTF-8 text.
+///
+/// # Errors
+/// As [`read`], or the content is not UTF-8.
 pub fn read_text(path: &Path, largest: u64) -> io::Result<String> {
     String::from_utf8(read(path, largest)?)
         .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
-/// Calls `take` with every line, without its end; one of more than `longest` bytes is passed over
-/// without being kept in memory.
+/// Calls `take` with every line, without its line end. A line of more than `longest` bytes is
+/// skipped and never held in memory.
+///
+/// # Errors
+/// Reading fails.
 pub fn for_each_line(
     file: impl Read,
     longest: usize,
@@ -87,7 +98,11 @@ pub fn for_each_line(
     }
 }
 
-/// The bytes of a file up to its last line end, which the next read begins at the start of.
+/// The number of bytes up to and including the last line end. The file is then positioned at its
+/// start.
+///
+/// # Errors
+/// Reading or seeking fails.
 pub fn whole_lines(mut file: &File) -> io::Result<u64> {
     let mut end = file.metadata()?.len();
     let mut block = [0; 1 << 16];
@@ -111,7 +126,7 @@ fn regular(file: File) -> io::Result<File> {
         true => Ok(file),
         false => Err(io::Error::new(
             ErrorKind::InvalidInput,
-            "it is no regular file but a pipe, a device or a folder; put the file itself there",
+            "it is not a regular file but a pipe, a device or a folder; put the file itself there",
         )),
     }
 }
@@ -128,6 +143,7 @@ mod tests {
         fs::write(path("file"), "text")?;
         std::os::unix::fs::symlink("file", path("link"))?;
         let pipe = std::ffi::CString::new(path("pipe").into_os_string().into_encoded_bytes())?;
+        // SAFETY: the path is a C string that lives until after the call
         assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
         for refused in [
             path("pipe"),
