@@ -75,10 +75,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     engine.accepts(&["set", "distill.lr_images=30"], "10.0 → 30.0");
     engine.rejects(&["set", "distill.lr_images=-1"], "expected a number from 0");
     engine.rejects(&["set", "distill.lr_image=1"], "did you mean");
-    engine.rejects(
-        &["set", "distill.ipc=3"],
-        "cannot change while the run goes on",
-    );
+    engine.rejects(&["set", "distill.ipc=3"], "cannot change during a run");
     engine.rejects(&["set", "distill.batch=21"], "larger than the set of 20");
     engine.rejects(&["set", "distill.syn_steps=1"], "distill.expert_epochs");
     engine.rejects(&["set", "expert.lr=0.1"], "the experts are trained");

@@ -217,7 +217,7 @@ impl ProfileArgs {
     pub fn load(&self) -> Result<Loaded> {
         let mut sets = self.set.clone();
         sets.extend(self.seed.map(|s| format!("seed={s}")));
-        profile::load(&self.profile, &sets)
+        profile::load(&self.profile, &sets).map_err(Error::Profile)
     }
 }
 

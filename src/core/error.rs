@@ -1,21 +1,18 @@
-//! The one error type of the library: what went wrong, where, and what the user can do about it.
+//! The one error type of astill: what went wrong, where, and what the user can do about it.
 
+use crate::profile::{Problems, memory_advice};
 use std::path::{Path, PathBuf};
 
-/// The result of everything in this library that can fail.
+/// The result of anything in astill that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// The settings that take memory.
-pub const SMALLER: &str = "distill.batch, expert.batch, network.width, distill.ipc or, where the \
-                           network is wide, distill.syn_steps";
 
 /// What can go wrong. Each message says what was expected, what was found, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A profile, a `--set` or a combination of settings that cannot be run. Nothing was created.
-    #[error("{}", crate::profile::problems_text(.0))]
-    Profile(Vec<crate::profile::Problem>),
-    /// A wrong use of the program (an unknown run, a name that is taken, a missing data set).
+    #[error(transparent)]
+    Profile(Problems),
+    /// The program was used wrongly (an unknown run, a name that is taken, a missing data set).
     /// Nothing was created.
     #[error("{0}")]
     Usage(String),
@@ -26,10 +23,10 @@ pub enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
-    /// A file is not what it should be.
+    /// A file is damaged, or not the kind of file that was expected.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
-    /// Training left the finite numbers; the message says what to change.
+    /// Training diverged: a number is no longer finite. The message says what to change.
     #[error("{0}")]
     Diverged(String),
     /// libtorch refused an operation or ran out of memory.
@@ -37,20 +34,18 @@ pub enum Error {
     Libtorch { doing: String, message: String },
     /// There was not enough memory, on the host or on the device; the message is libtorch's.
     #[error(
-        "out of memory: {0}. Nothing before the last checkpoint, or the last epoch of an expert, \
-         is lost. Where distillation needs too much, a smaller distill.batch may help, also on \
-         this run: resume it with --detach, and `astill send RUN set distill.batch=…`. Else start \
-         a new run with a smaller {SMALLER}"
+        "out of memory: {0}. Everything up to the last checkpoint, or the last epoch of an expert, \
+         is saved. {advice}", advice = memory_advice()
     )]
     Memory(String),
-    /// The caller asked to stop; everything up to the last finished step is safe.
+    /// The caller asked to stop; everything up to the last finished step is saved.
     #[error("stopped")]
     Interrupted,
 }
 
 impl Error {
-    /// For `map_err`: an operation on `path` that the operating system refused. `doing` is an
-    /// infinitive: "read", "create".
+    /// For `map_err`: the operating system refused an operation on `path`. `doing` is an infinitive:
+    /// "read", "create".
     pub fn io(doing: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io {
@@ -60,8 +55,7 @@ impl Error {
         }
     }
 
-    /// A file whose content is not what it should be; `problem` says what was expected and what was
-    /// found.
+    /// A file with unexpected content; `problem` says what was expected and what was found.
     pub fn file(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
         Self::File {
             path: path.as_ref().to_path_buf(),
@@ -69,7 +63,7 @@ impl Error {
         }
     }
 
-    /// Whether the system had no memory to give.
+    /// Whether the cause is that memory ran out.
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Memory(_))
             || matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory)

@@ -180,7 +180,9 @@ fn checked(
     // nothing has been created yet, so a broken data set is a wrong use, like a missing one
     let request = trainer::data_request(&loaded.profile, &folder, data);
     let inventory = request.inspect().map_err(|e| Error::Usage(e.to_string()))?;
-    loaded.check_classes(&inventory.classes, &inventory.train)?;
+    loaded
+        .check_classes(&inventory.classes, &inventory.train)
+        .map_err(Error::Profile)?;
     Ok((loaded, request, inventory))
 }
 

@@ -9,7 +9,7 @@ use crate::distill::{cache_budget_bytes, path_vectors};
 use crate::rates::Rates;
 use crate::trainer::network;
 use astill_core::Result;
-use astill_core::error::SMALLER;
+use astill_core::profile::MEMORY_KEYS;
 use astill_core::profile::Profile;
 use serde::Serialize;
 use tch::Device;
@@ -274,7 +274,7 @@ impl Estimate {
     pub fn warning(&self) -> Option<String> {
         let free = self.free_mib.filter(|free| *free < self.memory_mib)?;
         Some(format!(
-            "it needs about {:.0} MiB on {}, where {free:.0} MiB are free: lower {SMALLER}; or \
+            "it needs about {:.0} MiB on {}, where {free:.0} MiB are free: lower {MEMORY_KEYS}; or \
              dataset.train_limit",
             self.memory_mib, self.device
         ))

@@ -2,7 +2,7 @@
 //! the run records. Most allocations of Rust itself cannot report failure, so for them the program
 //! prints a message and exits instead of aborting.
 
-use astill_core::error::SMALLER;
+use astill_core::profile::MEMORY_KEYS;
 use std::alloc::{GlobalAlloc, Layout, System};
 
 /// Nothing in this program is this large: a larger request comes from a damaged file, and whoever
@@ -39,7 +39,7 @@ fn checked(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() && size < ABSURD {
         // SAFETY: the pointers and lengths are those of constants; no call allocates memory
         unsafe {
-            for part in [MESSAGE, SMALLER.as_bytes(), b"\n"] {
+            for part in [MESSAGE, MEMORY_KEYS.as_bytes(), b"\n"] {
                 libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len());
             }
             libc::_exit(1);

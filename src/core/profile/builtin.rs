@@ -1,12 +1,12 @@
-//! The profiles that are part of the program.
+//! The profiles that are built into the program.
 
-/// A profile inside the program.
+/// A built-in profile.
 #[derive(Debug)]
 pub struct Builtin {
     pub name: &'static str,
     /// The YAML, as in `profiles/NAME.yaml`.
     pub text: &'static str,
-    /// False for what only other profiles build on; it loads all the same.
+    /// Whether menus list it; the others exist to be extended, but load all the same.
     pub listed: bool,
 }
 
@@ -22,7 +22,7 @@ impl Builtin {
     }
 }
 
-/// All of them, in the order in which to show them: the ones for a first try in front.
+/// All built-in profiles in the order of the menu: those for a first try come first.
 pub fn builtin() -> &'static [Builtin] {
     BUILTIN
 }

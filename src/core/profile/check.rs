@@ -1,12 +1,16 @@
-//! One value against one key of the schema, and what to say about a key that the schema does not
-//! have.
+//! Checks one value against its key of the schema, and words what is wrong with a key that the
+//! schema does not have.
 
-use super::schema::{Key, Range, schema, sections};
+use super::key::{ProfileKey, Range};
+use super::schema::{key, schema, sections};
 use super::yaml::Value;
 use serde_json::Value as Json;
 
-/// The value as the typed settings take it; otherwise "found …, expected …".
-pub(super) fn check(key: &Key, value: &Value) -> Result<Json, String> {
+/// The value as the typed settings take it.
+///
+/// # Errors
+/// "found …, expected …".
+pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
     if key.null.is_some() && *value == Value::Null {
         return Ok(Json::Null);
     }
@@ -88,8 +92,8 @@ fn list(items: &[Value], names: &[&'static str]) -> Result<Json, String> {
     }
 }
 
-/// What to do about a value that does not fit, where that is not plain from the range.
-fn hint(key: &Key, value: &Value) -> String {
+/// What to do about a value that does not fit, where the range does not make that plain.
+fn hint(key: &ProfileKey, value: &Value) -> String {
     let Value::Text(text) = value else {
         return match (key.range, value) {
             (Range::Path, Value::Int(_) | Value::Float(_) | Value::Bool(_)) => {
@@ -126,7 +130,7 @@ pub(super) fn did_you_mean<'a>(
 }
 
 fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Beyond this, no typing error explains the difference, and the distance takes long to compute.
+    // No typing error is that long, and the distance would take long to compute.
     if text.len() > 60 {
         return None;
     }
@@ -174,13 +178,13 @@ pub(super) fn unknown(section: &str, name: &str) -> String {
             key.section()
         );
     }
-    if name == "seed" || name == "extends" || sections().contains(&name) {
+    if name == "extends" || key(name).is_some() || sections().contains(&name) {
         return format!("{unknown}; it belongs at the top level, outside {section}");
     }
     let homes: Vec<_> = schema()
         .iter()
         .filter(|k| k.name() == name && !k.section().is_empty())
-        .map(Key::section)
+        .map(ProfileKey::section)
         .collect();
     if !homes.is_empty() {
         return format!(
@@ -194,7 +198,7 @@ pub(super) fn unknown(section: &str, name: &str) -> String {
     let elsewhere = schema()
         .iter()
         .filter(|k| k.section() != section && !k.section().is_empty());
-    match nearest(name, elsewhere.clone().map(Key::name))
+    match nearest(name, elsewhere.clone().map(ProfileKey::name))
         .and_then(|n| elsewhere.clone().find(|k| k.name() == n))
     {
         Some(key) => format!(
@@ -231,19 +235,19 @@ pub(super) fn unknown_path(path: &str) -> String {
         _ => match did_you_mean(path, schema().iter().map(|k| k.path)) {
             Some(meant) => format!("unknown key {path:?}; {meant}"),
             None => format!(
-                "unknown key {path:?}; expected SECTION.KEY, with a section of {}",
+                "unknown key {path:?}; expected SECTION.KEY, with SECTION one of {}",
                 sections().join(", ")
             ),
         },
     }
 }
 
-/// The names that may stand in a section, or at the top level.
+/// The names that a section, or the top level, may have.
 pub(super) fn siblings(section: &str) -> Vec<&'static str> {
     let keys = schema()
         .iter()
         .filter(|k| k.section() == section)
-        .map(Key::name);
+        .map(ProfileKey::name);
     if section.is_empty() {
         std::iter::once("extends")
             .chain(sections())

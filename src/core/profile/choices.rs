@@ -1,94 +1,102 @@
-//! What can be chosen by name: data sets, parts of the network, parts of the method.
+//! What a profile chooses by name: data sets, networks and their parts, parts of the method. A new
+//! choice is one line here: its name in profiles, its variant, and what it means.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
-/// Where images come from and how their files are laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Ten classes of drawn shapes, made by the program from a seed; needs no files.
-    Shapes,
-    /// CIFAR-10 in its official binary layout.
-    Cifar10,
-    /// CIFAR-100 (fine labels) in its official binary layout.
-    Cifar100,
-    /// Tiny ImageNet in its official folder layout.
-    TinyImagenet,
-    /// `train/CLASS/*` and `test/` or `val/`, PNG or JPEG of any size.
-    ImageFolder,
+macro_rules! choices {
+    ($(
+        $(#[doc = $about:literal])+
+        pub enum $Choice:ident { $($name:literal $Variant:ident $meaning:literal)+ }
+    )+) => {$(
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $Choice {
+            $(#[doc = $meaning] #[serde(rename = $name)] $Variant,)+
+        }
+
+        impl $Choice {
+            /// The names in profiles, in the order of the variants.
+            pub const NAMES: &[&str] = &[$($name),+];
+
+            /// The name in profiles.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$Variant => $name,)+
+                }
+            }
+        }
+
+        /// As in a profile.
+        impl fmt::Display for $Choice {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    )+};
 }
 
-/// As in a profile.
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.serialize(f)
+choices! {
+    /// The kinds of data set, which decide how the files are laid out.
+    pub enum Kind {
+        "shapes" Shapes "Ten classes of shapes that the program draws from a seed; needs no files."
+        "cifar10" Cifar10 "CIFAR-10 in its official binary layout."
+        "cifar100" Cifar100 "CIFAR-100 (fine labels) in its official binary layout."
+        "tiny-imagenet" TinyImagenet "Tiny ImageNet in its official folder layout."
+        "image-folder" ImageFolder "`train/CLASS/*` and `test/` or `val/`, PNG or JPEG of any size."
     }
-}
 
-/// What to do about images that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unreadable {
-    /// End with an error that counts them and names the first.
-    Refuse,
-    /// Go on without them, with a warning that says the same.
-    Skip,
-}
+    /// What to do about images that cannot be read.
+    pub enum Unreadable {
+        "refuse" Refuse "End with an error that counts them and names the first few."
+        "skip" Skip "Leave them out, with a warning that says the same."
+    }
 
-/// The normalisation after every convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Norm {
-    /// Group norm with one group per channel (the field's "instance norm", with an affine part).
-    Instance,
-    /// Layer norm over (channels, rows, columns).
-    Layer,
-    /// Group norm with 4 groups.
-    Group,
-    None,
-}
+    /// The networks that experts and students can be.
+    pub enum NetworkKind {
+        "convnet" Convnet "Blocks of convolution, norm, activation, pooling; then a linear layer."
+    }
 
-/// The non-linearity of every block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    Relu,
-    /// Negative slope 0.01.
-    LeakyRelu,
-    Sigmoid,
-}
+    /// The networks that a distilled set can be evaluated with.
+    pub enum EvalNetwork {
+        "convnet" Convnet "The ConvNet of the profile's section `network`."
+    }
 
-/// The 2×2 pooling, stride 2, that ends every block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pooling {
-    Avg,
-    Max,
-    None,
-}
+    /// The normalisation after every convolution.
+    pub enum Norm {
+        "instance" Instance "Group norm with one group per channel, with learned scale and shift."
+        "layer" Layer "Layer norm over (channels, rows, columns)."
+        "group" Group "Group norm with 4 groups."
+        "none" None "No normalisation."
+    }
 
-/// What the synthetic images start from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Init {
-    /// The real images nearest the k-means centres of their class, in the space of an expert's
-    /// logits.
-    Representative,
-    /// Random real images of the class.
-    Real,
-    /// Standard normal pixels.
-    Noise,
-}
+    /// The non-linearity of every block.
+    pub enum Activation {
+        "relu" Relu "max(0, x)."
+        "leaky_relu" LeakyRelu "As ReLU, with slope 0.01 below 0."
+        "sigmoid" Sigmoid "1 / (1 + e⁻ˣ)."
+    }
 
-/// Whether and how strongly the student is also compared with the expert's epochs on the way
-/// (intermediate matching).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Intermediate {
-    /// Only the end point counts.
-    Off,
-    /// Every intermediate ratio has weight 1.
-    Sum,
-    /// The j-th of M − 1 intermediate ratios has weight j / M.
-    Ramp,
+    /// The 2×2 pooling, stride 2, that ends every block.
+    pub enum Pooling {
+        "avg" Avg "The mean of the four."
+        "max" Max "The largest of the four."
+        "none" None "No pooling: the images keep their size."
+    }
+
+    /// What the synthetic images start from.
+    pub enum Init {
+        "representative" Representative
+            "The real images nearest the k-means centres of their class, by an expert's logits."
+        "real" Real "Random real images of the class."
+        "noise" Noise "Standard normal pixels."
+    }
+
+    /// Whether, and with which weights, the student is also compared with the expert's epochs
+    /// before the last one (intermediate matching).
+    pub enum Intermediate {
+        "off" Off "Only the end point counts."
+        "sum" Sum "Each of the M − 1 intermediate ratios has weight 1."
+        "ramp" Ramp "The j-th of M − 1 intermediate ratios has weight j / M."
+    }
 }

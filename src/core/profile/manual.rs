@@ -3,8 +3,8 @@
 use super::{builtin, schema};
 use std::fmt::Write;
 
-const BEGIN: &str = "<!-- generated from src/profile/schema.rs and profiles/; ASTILL_BLESS=1 cargo \
-                     test manual rewrites it -->\n";
+const BEGIN: &str = "<!-- generated from src/core/profile/schema.rs and profiles/; ASTILL_BLESS=1 \
+                     cargo test manual rewrites it -->\n";
 
 fn generated() -> String {
     let mut text = String::from("\n## Built-in profiles\n\n| name | what it is |\n|---|---|\n");
@@ -38,7 +38,7 @@ fn generated() -> String {
             text.push_str("|---|---|---|---|---|---|\n");
         }
         let default = key
-            .default
+            .default()
             .map_or("must be given".into(), |d| format!("`{d}`"));
         let (unit, source) = (or_dash(key.unit), or_dash(key.source));
         let live = if key.live { " (live)" } else { "" };
@@ -63,7 +63,7 @@ fn docs_profiles_says_what_the_schema_says() {
     let now = std::fs::read_to_string(path).unwrap();
     let (prose, _) = now
         .split_once(BEGIN)
-        .expect("docs/profiles.md has the line that the generated part begins with");
+        .expect("docs/profiles.md lacks the line that begins its generated part");
     let wanted = format!("{prose}{BEGIN}{}", generated());
     if std::env::var_os("ASTILL_BLESS").is_some_and(|v| v == "1") {
         std::fs::write(path, wanted).unwrap();

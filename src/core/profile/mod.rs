@@ -1,29 +1,34 @@
-//! Profiles: what a run is to do, as typed settings, read from YAML, with one table that says what
-//! every key may be.
+//! Profiles: what a run does, as typed settings read from YAML, with one table of all keys.
 //!
-//! [`schema()`] is that table; a profile file, `--set` and a live edit are checked against it by
+//! [`schema()`] is that table; a profile file, `--set` and a live change are checked against it by
 //! the same code and so give the same message.
 
 mod builtin;
 mod check;
 mod choices;
+mod draft;
+mod key;
 mod load;
 #[cfg(test)]
 mod manual;
+mod memory;
 mod problem;
 mod rules;
 mod schema;
-mod settings;
 mod source;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 pub use builtin::{Builtin, builtin};
-pub use choices::{Activation, Init, Intermediate, Kind, Norm, Pooling, Unreadable};
+pub use choices::{
+    Activation, EvalNetwork, Init, Intermediate, Kind, NetworkKind, Norm, Pooling, Unreadable,
+};
+pub use key::{ProfileKey, Range};
 pub use load::{Loaded, load};
-pub use problem::{Location, Problem, Source, problems_text};
-pub use schema::{Key, Range, key, schema};
-pub use settings::{
-    Dataset, Distill, EvalNetwork, Evaluate, Expert, Network, NetworkKind, Profile,
+pub use memory::{MEMORY_KEYS, memory_advice};
+pub use problem::{Location, Origin, Problem, Problems};
+pub use schema::{
+    DatasetSettings, DistillSettings, EvaluateSettings, ExpertSettings, NetworkSettings, Profile,
+    key, schema,
 };

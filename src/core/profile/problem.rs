@@ -5,22 +5,22 @@ use std::path::PathBuf;
 
 /// Who gave a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum Origin {
     File(PathBuf),
     /// A profile inside the program, by name.
     Builtin(String),
     /// The text after `--set`.
     Set(String),
-    /// The text of an edit of a run that is going on.
+    /// The text of a change to a running run.
     Edit(String),
-    /// The profile as the user named it, when there is nothing behind the name.
+    /// The profile as the user named it, when no profile has that name.
     Reference(String),
 }
 
-/// Where a setting was given: by whom, and on which line (from 1) if that has lines.
+/// Where a setting was given: by whom, and for a text of several lines on which line (from 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    pub source: Source,
+    pub origin: Origin,
     pub line: Option<usize>,
 }
 
@@ -47,17 +47,17 @@ impl Problem {
     }
 }
 
-impl Source {
-    /// The place that is this source as a whole, or a line of it.
+impl Origin {
+    /// This origin as a whole, or a line of it.
     pub(super) fn at(&self, line: impl Into<Option<usize>>) -> Location {
         Location {
-            source: self.clone(),
+            origin: self.clone(),
             line: line.into(),
         }
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
@@ -72,8 +72,8 @@ impl fmt::Display for Source {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
-            Some(line) => write!(f, "{}:{line}", self.source),
-            None => write!(f, "{}", self.source),
+            Some(line) => write!(f, "{}:{line}", self.origin),
+            None => write!(f, "{}", self.origin),
         }
     }
 }
@@ -87,11 +87,21 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All problems, a line each.
-pub fn problems_text(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(Problem::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+/// Everything that is wrong with a profile; printed with one line per problem.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// # Errors
+    /// These problems, if there are any.
+    pub(super) fn refuse(problems: Vec<Problem>) -> Result<()> {
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(Self(problems)),
+        }
+    }
 }
+
+/// What reading or changing a profile comes to.
+pub(super) type Result<T, E = Problems> = std::result::Result<T, E>;

@@ -1,14 +1,34 @@
-//! What several settings must fulfil together, and together with the data.
+//! The rules that involve several settings, or settings and the data.
 
-use super::{Norm, Pooling, Profile};
+use super::choices::{Norm, Pooling};
+use super::problem::{Location, Origin, Problem};
+use super::schema::Profile;
+use std::collections::BTreeMap;
 
 /// A combination that cannot be run.
 #[derive(Debug)]
 pub(super) struct Conflict {
-    /// The keys that take part, the one to change first in front.
+    /// The keys involved, first the one to change first.
     pub keys: &'static [&'static str],
-    /// Values found, and what to change.
+    /// The values found, and what to change.
     pub message: String,
+}
+
+impl Conflict {
+    /// Where to report it: at a `--set` rather than in a file, and at the first key rather than the
+    /// others. None if all keys have their defaults.
+    pub fn location(&self, given: &BTreeMap<&'static str, Location>) -> Option<Location> {
+        let locations = || self.keys.iter().filter_map(|k| given.get(k));
+        locations()
+            .find(|l| matches!(l.origin, Origin::Set(_) | Origin::Edit(_)))
+            .or_else(|| locations().next())
+            .cloned()
+    }
+
+    pub fn problem(self, location: Location) -> Problem {
+        let key = self.keys.first().map(|k| k.to_string());
+        Problem::new(location, key, self.message)
+    }
 }
 
 /// What is wrong with a profile whose values are each within their range.
@@ -25,7 +45,8 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
     .collect()
 }
 
-/// What is wrong with a profile for a data set of these classes, with so many training images each.
+/// What is wrong with a profile for a data set of these classes, with this many training images
+/// each.
 pub(super) fn conflicts_with(
     p: &Profile,
     classes: &[String],
@@ -40,8 +61,8 @@ pub(super) fn conflicts_with(
             keys: &["distill.ipc"],
             message: format!(
                 "found {}, but class {class:?}, the smallest, has only {images} training images; \
-                 lower distill.ipc to {images} or less, or leave more of them with \
-                 dataset.train_limit and dataset.validation",
+                 lower distill.ipc to {images} or less, raise dataset.train_limit, or lower \
+                 dataset.validation",
                 p.distill.ipc
             ),
         });
@@ -116,8 +137,9 @@ fn image_survives_pooling(p: &Profile) -> Option<Conflict> {
     (p.network.pooling != Pooling::None && side < 1).then(|| Conflict {
         keys: &["network.depth", "dataset.size"],
         message: format!(
-            "found {depth}, but pooling halves dataset.size {size} that often and leaves no pixel; \
-             lower network.depth to {} or less, raise dataset.size, or set network.pooling to none",
+            "found {depth}, but halving dataset.size {size} that many times by pooling leaves no \
+             pixel; lower network.depth to {} or less, raise dataset.size, or set network.pooling \
+             to none",
             size.max(1).ilog2()
         ),
     })
@@ -128,7 +150,7 @@ fn groups_divide_width(p: &Profile) -> Option<Conflict> {
     (p.network.norm == Norm::Group && width % 4 != 0).then(|| Conflict {
         keys: &["network.width", "network.norm"],
         message: format!(
-            "found {width}, but network.norm group needs a multiple of 4; take {}, or another norm",
+            "found {width}, but network.norm group needs a multiple of 4; use {}, or another norm",
             (width / 4 + 1) * 4
         ),
     })

@@ -2,40 +2,40 @@
 
 use super::builtin::builtin;
 use super::check::did_you_mean;
-use super::problem::Source;
+use super::problem::Origin;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// A profile is a page of text; anything larger is a mistake.
+/// Bytes. A profile is a page of text; anything larger is a mistake.
 const LARGEST: u64 = 1 << 20;
 
-/// The text of a profile and who it is.
+/// The text of a profile, and whose it is.
 #[derive(Debug)]
 pub(super) struct Text {
-    pub source: Source,
+    pub origin: Origin,
     pub text: String,
 }
 
 impl Text {
     /// The name of a built-in profile, or of the file without its ending.
     pub fn name(&self) -> String {
-        match &self.source {
-            Source::File(path) => path
+        match &self.origin {
+            Origin::File(path) => path
                 .file_stem()
                 .unwrap_or(path.as_os_str())
                 .to_string_lossy()
                 .into_owned(),
-            Source::Builtin(name) => name.clone(),
+            Origin::Builtin(name) => name.clone(),
             other => other.to_string(),
         }
     }
 
     /// What two mentions of the same profile have in common, however they spell its path.
-    pub fn identity(&self) -> Source {
-        match &self.source {
-            Source::File(path) => {
-                Source::File(path.canonicalize().unwrap_or_else(|_| path.clone()))
+    pub fn identity(&self) -> Origin {
+        match &self.origin {
+            Origin::File(path) => {
+                Origin::File(path.canonicalize().unwrap_or_else(|_| path.clone()))
             }
             other => other.clone(),
         }
@@ -44,25 +44,25 @@ impl Text {
     /// The folder that an `extends` in this profile starts from. None for a profile inside the
     /// program: it has no folder.
     pub fn folder(&self) -> Option<&Path> {
-        match &self.source {
-            Source::File(path) => Some(path.parent().unwrap_or(Path::new(""))),
+        match &self.origin {
+            Origin::File(path) => Some(path.parent().unwrap_or(Path::new(""))),
             _ => None,
         }
     }
 }
 
-/// The profile behind a built-in name or a path; a relative path starts at `folder`, and without a
-/// folder there are no paths.
+/// The profile behind a built-in name or a path. A relative path starts at `folder`; without a
+/// folder, only built-in names count.
 ///
-/// Err: what is wrong, at the source that could not be read, or none if there is nothing behind the
-/// name.
+/// # Errors
+/// What is wrong, and the file that could not be read; no file if no profile has that name.
 pub(super) fn find(
     reference: &str,
     folder: Option<&Path>,
-) -> Result<Text, (Option<Source>, String)> {
+) -> Result<Text, (Option<Origin>, String)> {
     if let Some(profile) = builtin().iter().find(|b| b.name == reference) {
         return Ok(Text {
-            source: Source::Builtin(reference.into()),
+            origin: Origin::Builtin(reference.into()),
             text: profile.text.into(),
         });
     }
@@ -72,10 +72,10 @@ pub(super) fn find(
     match path {
         Some(path) if !reference.is_empty() && (path_like || path.is_file()) => match read(&path) {
             Ok(text) => Ok(Text {
-                source: Source::File(path),
+                origin: Origin::File(path),
                 text,
             }),
-            Err(message) => Err((Some(Source::File(path)), message)),
+            Err(message) => Err((Some(Origin::File(path)), message)),
         },
         _ => {
             let names = || builtin().iter().map(|b| b.name);
@@ -88,8 +88,8 @@ pub(super) fn find(
                 .map(|b| b.name)
                 .collect();
             let message = format!(
-                "there is no such profile; {}built-in are: {}; a path has a / or ends in .yaml or \
-                 .yml",
+                "there is no such profile; {}built-in profiles: {}; a path contains a / or ends \
+                 in .yaml or .yml",
                 meant.unwrap_or_default(),
                 listed.join(", ")
             );
@@ -100,7 +100,8 @@ pub(super) fn find(
 
 /// The text of a profile file, without byte order mark.
 ///
-/// Err: why not.
+/// # Errors
+/// Why it cannot be read.
 pub(super) fn read(path: &Path) -> Result<String, String> {
     if path.is_dir() {
         return Err("is a directory, expected a YAML file".into());
@@ -116,7 +117,8 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
 
 /// Bytes of a profile as text.
 ///
-/// Err: why they are not a profile's.
+/// # Errors
+/// Why they cannot be a profile.
 pub(super) fn decode(bytes: &[u8]) -> Result<String, String> {
     if bytes.len() as u64 > LARGEST {
         return Err("is larger than 1 MiB, expected a YAML profile".into());

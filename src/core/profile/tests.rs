@@ -1,7 +1,7 @@
 mod refusals;
 
+use super::problem::Result;
 use super::*;
-use crate::{Error, Result};
 use rand::{RngExt, SeedableRng};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 
 fn refusal<T: std::fmt::Debug>(result: Result<T>) -> String {
     match result {
-        Err(error @ Error::Profile(_)) => error.to_string(),
-        other => panic!("expected a refused profile, found {other:?}"),
+        Err(problems) => problems.to_string(),
+        Ok(accepted) => panic!("expected a refused profile, found {accepted:?}"),
     }
 }
 
@@ -130,13 +130,68 @@ fn schema_covers_exactly_the_settings_and_their_defaults() {
             .collect::<Vec<_>>()
     );
     for key in schema() {
-        let Some(default) = key.default else { continue };
-        let value = check::check(key, &yaml::parse(default).unwrap()).unwrap();
+        let Some(default) = key.default() else {
+            continue;
+        };
+        let value = check::check(key, &yaml::parse(&default).unwrap()).unwrap();
         assert_eq!(
             Some(&value),
             settings.pointer(&format!("/{}", key.path.replace('.', "/"))),
             "{}",
             key.path
+        );
+    }
+}
+
+#[test]
+fn every_key_sets_and_gets_its_own_field() {
+    let default = Profile::default();
+    for key in schema() {
+        let other = match key.range {
+            Range::Whole { min, max } => (if key.default() == Some(min.to_string()) {
+                max
+            } else {
+                min
+            })
+            .into(),
+            Range::Number { max, .. } | Range::Above { max, .. } => max.into(),
+            Range::Switch => (key.default().as_deref() == Some("false")).into(),
+            Range::Choice(names) => names[names.len() - 1].into(),
+            Range::List(names) => names.into(),
+            Range::Path => "some/path".into(),
+        };
+        let mut profile = default.clone();
+        (key.set)(&mut profile, other).unwrap();
+        for k in schema() {
+            let is_only_choice = matches!(k.range, Range::Choice([_]) | Range::List([_]));
+            let is_changed = k.value(&profile) != k.value(&default);
+            assert_eq!(
+                is_changed,
+                k.path == key.path && !is_only_choice,
+                "{}",
+                k.path
+            );
+        }
+    }
+}
+
+#[test]
+fn the_keys_that_take_memory_exist() {
+    let named = MEMORY_KEYS
+        .split([' ', ','])
+        .filter(|word| word.contains('.'));
+    for path in named {
+        assert!(key(path).is_some(), "{path}");
+    }
+}
+
+#[test]
+fn choices_are_read_by_their_names() {
+    for name in Kind::NAMES {
+        let set = format!("dataset.kind={name}");
+        assert_eq!(
+            with_sets(&[&set]).unwrap().profile.dataset.kind.name(),
+            *name
         );
     }
 }
@@ -217,7 +272,7 @@ fn a_resolved_profile_reads_back_equal() {
     );
     assert!(
         text.contains(
-            "run/profile.yaml:1: a run's profile is complete; found extends, expected none"
+            "run/profile.yaml:1: found extends, but the profile of a run is complete; remove it"
         ),
         "{text}"
     );
@@ -250,15 +305,15 @@ fn child_wins_over_parent_and_set_over_both() {
     );
     assert_eq!((loaded.name.as_str(), p.dataset.kind), ("a", Kind::Cifar10));
     assert_eq!(
-        loaded.origins["distill.batch"].to_string(),
+        loaded.locations["distill.batch"].to_string(),
         format!("{}:2", folder.path().join("b.yaml").display())
     );
     assert_eq!(
-        loaded.origins["distill.syn_steps"].to_string(),
+        loaded.locations["distill.syn_steps"].to_string(),
         "built-in cifar10-ipc1:6"
     );
-    assert_eq!(loaded.origins["seed"].to_string(), "--set seed=9");
-    assert!(!loaded.origins.contains_key("expert.count"));
+    assert_eq!(loaded.locations["seed"].to_string(), "--set seed=9");
+    assert!(!loaded.locations.contains_key("expert.count"));
 }
 
 #[test]
@@ -331,7 +386,7 @@ fn live_edits_pass_the_same_checks() {
     }
     assert!(
         refusal(profile.edited("distill.ipc=3"))
-            .starts_with("set distill.ipc=3: distill.ipc: cannot change while the run goes on")
+            .starts_with("set distill.ipc=3: distill.ipc: cannot change during a run")
     );
 }
 

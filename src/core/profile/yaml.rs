@@ -5,11 +5,11 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess,
     VariantAccess, Visitor,
 };
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
-/// A YAML value with the line of every key. Keys keep their order and may repeat: whoever reads it
-/// says so with both lines.
+/// A YAML value with the line of every key. Keys keep their order and may repeat, so that the
+/// reader of a profile can name both lines.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -18,13 +18,13 @@ pub(super) enum Value {
     Float(f64),
     Text(String),
     List(Vec<Value>),
-    Map(Vec<Entry>),
+    Map(Vec<MapEntry>),
     /// A value with a tag of its own ("!name"), which no profile needs.
     Tagged(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct MapEntry {
     pub key: String,
     /// Of the key, from 1.
     pub line: usize,
@@ -33,43 +33,41 @@ pub(super) struct Entry {
 
 /// Why a text is not one YAML value.
 #[derive(Debug)]
-pub(super) struct Flaw {
+pub(super) struct YamlError {
     pub line: Option<usize>,
     pub message: String,
 }
 
-/// A profile has three levels and some forty values; aliases may multiply what is written, so both
-/// are bounded.
+/// A profile has three levels and about forty values. Both are limited, because aliases can
+/// multiply what is written.
 const DEPTH: usize = 16;
 const VALUES: usize = 1000;
 
 /// Reads exactly one document; an empty one is null.
-pub(super) fn parse(text: &str) -> Result<Value, Flaw> {
+pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
     if let Some(line) = too_deep(text) {
-        return Err(Flaw {
+        return Err(YamlError {
             line: Some(line),
             message: nested(),
         });
     }
-    let values = Cell::new(0);
-    let mut documents = serde_yaml::Deserializer::from_str(text);
-    let Some(first) = documents.next() else {
-        return Ok(Value::Null);
-    };
-    let value = Node {
-        depth: 0,
-        values: &values,
-    }
-    .deserialize(first)
-    .map_err(flaw)?;
-    let Some(second) = documents.next() else {
-        return Ok(value);
-    };
-    match second.deserialize_any(Stop) {
-        Err(error) if !error.to_string().contains(SECOND) => Err(flaw(error)),
-        stopped => Err(Flaw {
-            line: stopped.err().and_then(|e| e.location()).map(|l| l.line()),
-            message: format!("{SECOND}; expected exactly one"),
+    let reader = Reader::new(text);
+    let mut documents = serde_yaml::Deserializer::from_str(text).map(|document| {
+        let node = Node {
+            depth: 0,
+            reader: &reader,
+        };
+        node.deserialize(document).map_err(|e| reader.error(&e))
+    });
+    let value = documents.next().unwrap_or(Ok(Value::Null))?;
+    match documents.next().transpose()? {
+        None => Ok(value),
+        Some(second) => Err(YamlError {
+            line: match &second {
+                Value::Map(entries) => entries.first().map(|e| e.line),
+                _ => None,
+            },
+            message: "a second YAML document; expected exactly one".into(),
         }),
     }
 }
@@ -80,43 +78,19 @@ pub(super) fn emit(profile: &Profile) -> String {
     serde_yaml::to_string(profile).unwrap_or_else(|error| format!("# {error}\n"))
 }
 
-fn flaw(error: serde_yaml::Error) -> Flaw {
-    let text = error.to_string();
-    // A position is at the front of our messages already; only the parser's own text may hold a
-    // second one worth keeping.
-    let message = match text.rsplit_once(OWN) {
-        Some((_, own)) => own
-            .rsplit_once(" at line ")
-            .map_or(own, |(message, _)| message)
-            .to_string(),
-        None if text.starts_with("recursion limit") => nested(),
-        None if text.starts_with("repetition limit") => multiplied(),
-        None => format!("not valid YAML: {text}"),
-    };
-    Flaw {
-        line: error.location().map(|l| l.line()),
-        message,
-    }
-}
-
-/// Marks the messages that this file gives to the library to carry.
-const OWN: &str = "\u{1}";
-
 fn nested() -> String {
     format!("nested more than {DEPTH} levels deep; a profile has sections and keys")
 }
 
 fn multiplied() -> String {
-    format!("more than {VALUES} values, aliases (*name) written out; a profile has some forty")
+    format!(
+        "more than {VALUES} values once aliases (*name) are expanded; a profile has about forty"
+    )
 }
 
-fn own<E: de::Error>(message: impl fmt::Display) -> E {
-    E::custom(format!("{OWN}{message}"))
-}
-
-/// The line on which brackets are open beyond any sense: the library's time grows with the square
-/// of their depth, to minutes. Brackets in text and comments count too, but close again as a rule;
-/// hundreds that stay open are no profile.
+/// The line on which more brackets are open than any profile has: the library's time grows with the
+/// square of their depth, to minutes. Brackets in text and comments count too, but they usually
+/// close again.
 fn too_deep(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     for (number, line) in text.lines().enumerate() {
@@ -134,39 +108,111 @@ fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-/// Any value, at `depth` levels below the document, counted in `values`.
-#[derive(Clone, Copy)]
-struct Node<'a> {
-    depth: usize,
-    values: &'a Cell<usize>,
+/// What is shared while a text is read.
+struct Reader<'a> {
+    /// Every piece of text before a colon, which may end in a key, with its line.
+    before_colons: Vec<(&'a str, usize)>,
+    /// The number of these up to the key that was read last.
+    passed: Cell<usize>,
+    /// How many values have been read.
+    values: Cell<usize>,
+    /// Why this file, rather than the library, refuses the text.
+    refusal: RefCell<Option<String>>,
 }
 
-impl Node<'_> {
-    fn below<E: de::Error>(self) -> Result<Self, E> {
-        if self.depth == DEPTH {
-            Err(own(nested()))
-        } else {
-            Ok(Self {
-                depth: self.depth + 1,
-                ..self
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        let lines = text.lines().zip(1..).map(|(line, number)| {
+            let comment = match line.starts_with('#') {
+                true => Some(0),
+                false => line.find(" #").or_else(|| line.find("\t#")),
+            };
+            (&line[..comment.unwrap_or(line.len())], number)
+        });
+        let before_colons = lines.flat_map(|(line, number)| {
+            let colons = line.match_indices(':');
+            colons.map(move |(at, _)| (line[..at].trim_end_matches([' ', '"', '\'']), number))
+        });
+        Self {
+            before_colons: before_colons.collect(),
+            passed: Cell::new(0),
+            values: Cell::new(0),
+            refusal: RefCell::new(None),
+        }
+    }
+
+    /// The line of a key that has just been read. The library reports positions only in errors, but
+    /// it reads keys in the order of the text: each is the next one of its name. Only an alias
+    /// repeats what stands earlier.
+    fn line_of(&self, key: &str) -> usize {
+        let is_key = |(before, _): &(&str, usize)| {
+            before.strip_suffix(key).is_some_and(|rest| {
+                rest.is_empty() || rest.ends_with([' ', '\t', '{', '[', ',', '"', '\''])
             })
+        };
+        let (earlier, later) = self.before_colons.split_at(self.passed.get());
+        if let Some(at) = later.iter().position(is_key) {
+            self.passed.set(self.passed.get() + at + 1);
+            return later[at].1;
+        }
+        let found = earlier.iter().rfind(|b| is_key(b)).or(earlier.last());
+        found.map_or(1, |(_, line)| *line)
+    }
+
+    fn error(&self, error: &serde_yaml::Error) -> YamlError {
+        let text = error.to_string();
+        let message = match self.refusal.take() {
+            Some(refusal) => refusal,
+            None if text.starts_with("recursion limit") => nested(),
+            None if text.starts_with("repetition limit") => multiplied(),
+            None => format!("not valid YAML: {text}"),
+        };
+        YamlError {
+            line: error.location().map(|l| l.line()),
+            message,
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+/// Any value, at `depth` levels below the document.
+#[derive(Clone, Copy)]
+struct Node<'r, 'a> {
+    depth: usize,
+    reader: &'r Reader<'a>,
+}
+
+impl Node<'_, '_> {
+    /// The error that makes the library stop; [`Reader::error`] says why.
+    fn refuse<E: de::Error>(self, why: String) -> E {
+        self.reader.refusal.replace(Some(why));
+        E::custom("")
+    }
+
+    fn below<E: de::Error>(self) -> Result<Self, E> {
+        match self.depth {
+            DEPTH => Err(self.refuse(nested())),
+            depth => Ok(Self {
+                depth: depth + 1,
+                ..self
+            }),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.values.set(self.values.get() + 1);
-        if self.values.get() > VALUES {
-            return Err(own(multiplied()));
+        let values = &self.reader.values;
+        values.set(values.get() + 1);
+        match values.get() > VALUES {
+            true => Err(self.refuse(multiplied())),
+            false => deserializer.deserialize_any(self),
         }
-        deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for Node<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -219,10 +265,10 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let (below, mut map) = (self.below()?, Vec::new());
-        while let Some((key, line)) = entries.next_key_seed(KeyAndLine)? {
-            map.push(Entry {
+        while let Some(key) = entries.next_key::<String>()? {
+            map.push(MapEntry {
+                line: self.reader.line_of(&key),
                 key,
-                line,
                 value: entries.next_value_seed(below)?,
             });
         }
@@ -233,95 +279,6 @@ impl<'de> Visitor<'de> for Node<'_> {
         let (tag, contents) = tagged.variant::<String>()?;
         contents.newtype_variant::<IgnoredAny>()?;
         Ok(Value::Tagged(tag))
-    }
-}
-
-/// A key and its line. The library tells positions only in errors, so the visitor fails on purpose
-/// once it has the key: the error comes back with the key's position in its text, and reading goes
-/// on behind the key.
-struct KeyAndLine;
-
-impl<'de> DeserializeSeed<'de> for KeyAndLine {
-    type Value = (String, usize);
-
-    fn deserialize<D: Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> Result<(String, usize), D::Error> {
-        let mut found = None;
-        match deserializer.deserialize_any(Capture(&mut found)) {
-            Ok(never) => match never {},
-            Err(error) => match found {
-                Some(key) => Ok((key, line_in(&error.to_string()))),
-                None => Err(error),
-            },
-        }
-    }
-}
-
-/// The line in "… at line 3 column 5"; the library leaves it out at the very beginning of the text.
-fn line_in(message: &str) -> usize {
-    let position = message
-        .rsplit_once(" at line ")
-        .and_then(|(_, position)| position.split_once(" column "));
-    position
-        .and_then(|(line, _)| line.parse().ok())
-        .unwrap_or(1)
-}
-
-enum Never {}
-
-struct Capture<'a>(&'a mut Option<String>);
-
-impl Capture<'_> {
-    fn key<E: de::Error>(self, key: impl Into<String>) -> Result<Never, E> {
-        *self.0 = Some(key.into());
-        Err(E::custom(""))
-    }
-}
-
-impl<'de> Visitor<'de> for Capture<'_> {
-    type Value = Never;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("the name of a key")
-    }
-
-    fn visit_str<E: de::Error>(self, v: &str) -> Result<Never, E> {
-        self.key(v)
-    }
-
-    fn visit_bool<E: de::Error>(self, v: bool) -> Result<Never, E> {
-        self.key(v.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, v: i64) -> Result<Never, E> {
-        self.key(v.to_string())
-    }
-
-    fn visit_u64<E: de::Error>(self, v: u64) -> Result<Never, E> {
-        self.key(v.to_string())
-    }
-
-    fn visit_f64<E: de::Error>(self, v: f64) -> Result<Never, E> {
-        self.key(v.to_string())
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Never, E> {
-        self.key("null")
-    }
-}
-
-const SECOND: &str = "a second YAML document";
-
-/// Fails at once, to learn where the second document stands.
-struct Stop;
-
-impl Visitor<'_> for Stop {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(SECOND)
     }
 }
 

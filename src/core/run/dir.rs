@@ -199,7 +199,7 @@ impl RunDir {
         let path = self.profile();
         let text =
             untrusted::read_text(&path, LARGEST_PROFILE).map_err(Error::io("read", &path))?;
-        Profile::from_resolved(&text, &path)
+        Profile::from_resolved(&text, &path).map_err(Error::Profile)
     }
 
     /// The path of a file that the record of the run names, which must lie in the run's folder: a

@@ -70,7 +70,9 @@ impl Edits {
         self.edits
             .iter()
             .filter(|e| e.at <= place)
-            .try_fold(profile.clone(), |p, e| p.edited(&e.set))
+            .try_fold(profile.clone(), |p, e| {
+                p.edited(&e.set).map_err(Error::Profile)
+            })
     }
 
     /// Adds an edit and keeps the list.
@@ -115,7 +117,7 @@ mod tests {
     fn an_edit_holds_from_its_place_on_and_survives_a_new_start() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let run = RunDir::create(runs.path(), "p", None)?;
-        let profile = load("shapes", &[])?.profile;
+        let profile = load("shapes", &[]).map_err(Error::Profile)?.profile;
         let edit = |at, set: &str| Edit {
             at,
             set: set.into(),

@@ -77,10 +77,10 @@ fn network(options: &NetworkOptions) -> Result<Box<dyn Network>> {
         classes,
     } = *options;
     at_least_one(&[("width", width), ("classes", classes as i64)])?;
-    let settings = profile::Network {
+    let settings = profile::NetworkSettings {
         width,
         depth,
-        ..profile::Network::default()
+        ..profile::NetworkSettings::default()
     };
     let task = Task {
         channels: 3,

@@ -8,7 +8,7 @@ use crate::network::{Analytic, LossGradient, Mode, Network};
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
-pub use astill_core::profile::Expert as ExpertSettings;
+pub use astill_core::profile::ExpertSettings;
 use tch::{Device, Kind, Tensor};
 
 /// On the CPU a batch is worked off in pieces of this many images, whose activations stay in the

@@ -12,7 +12,7 @@ pub use astill_core::profile::{Activation, Norm, Pooling};
 pub(crate) use blocks::padding;
 pub use convnet::{ConvNet, ConvNetConfig};
 
-use astill_core::profile::{EvalNetwork, Network as NetworkSettings};
+use astill_core::profile::{EvalNetwork, NetworkSettings};
 use astill_core::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use std::fmt::Debug;

@@ -3,9 +3,9 @@
 use super::RunPlan;
 use super::control::Control;
 use crate::data::{Dataset, DatasetRequest};
-use astill_core::Result;
 use astill_core::profile::Profile;
 use astill_core::run::event::{DatasetLoaded, EventKind};
+use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,11 +54,13 @@ pub(super) fn load(plan: &RunPlan, control: &mut Control) -> Result<Dataset> {
     if let Some(left_out) = &dataset.left_out {
         control.warn(left_out)?;
         // the counts that the profile was checked against were those of the files
-        plan.profile.check_classes(
-            &dataset.classes,
-            &dataset.train.per_class(dataset.classes.len()),
-            "dataset.unreadable=skip",
-        )?;
+        plan.profile
+            .check_classes(
+                &dataset.classes,
+                &dataset.train.per_class(dataset.classes.len()),
+                "dataset.unreadable=skip",
+            )
+            .map_err(Error::Profile)?;
     }
     control.record(EventKind::Dataset(DatasetLoaded {
         classes: dataset.classes.clone(),

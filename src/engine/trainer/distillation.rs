@@ -13,7 +13,7 @@ use crate::distill::iteration::{Draw, Iteration, Outcome, Settings};
 use crate::distill::{Labels, TrainingSet};
 use crate::network::Network;
 use astill_core::Result;
-use astill_core::profile::Distill;
+use astill_core::profile::DistillSettings;
 use astill_core::run::edits::{Moment, key_of};
 use astill_core::run::event::{DistillStep, EvalSplit, EventKind, ImageSet, Perturbation};
 use astill_core::run::{RunDir, checkpoints};
@@ -47,7 +47,7 @@ pub struct Distillation<'a> {
 
 impl Settings {
     /// The settings of an iteration that a profile asks for.
-    fn of(distill: &Distill) -> Self {
+    fn of(distill: &DistillSettings) -> Self {
         Self {
             syn_steps: distill.syn_steps,
             expert_epochs: distill.expert_epochs,
@@ -221,7 +221,7 @@ impl Distillation<'_> {
     /// the update was not finite and left out.
     fn step(
         &self,
-        distill: &Distill,
+        distill: &DistillSettings,
         state: &mut DistillationState,
         control: &mut Control,
     ) -> Result<Option<f64>> {
@@ -302,7 +302,7 @@ impl Distillation<'_> {
     /// SGD with momentum on the images and on the student rate, which stays positive.
     fn update(
         &self,
-        distill: &Distill,
+        distill: &DistillSettings,
         state: &mut DistillationState,
         outcome: &Outcome,
         control: &mut Control,

@@ -7,7 +7,7 @@ use crate::distill::expert::{self, EpochId};
 use crate::distill::{Expert, ExpertPath, evaluate};
 use crate::network::Network;
 use astill_core::EpochRecord;
-use astill_core::profile::{Expert as Settings, Profile};
+use astill_core::profile::{ExpertSettings as Settings, Profile};
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, ExpertEpoch, ExpertFound};
 use astill_core::{Error, Result};

@@ -11,7 +11,7 @@ use crate::tui::screen::{Response, Screen};
 use crate::tui::session::Session;
 use crate::tui::text::{clean, pad, width, wrap};
 use crate::tui::widgets::{list, popup, put, put_lines, weight_style};
-use astill_core::profile::{Key, Profile, Range, schema};
+use astill_core::profile::{Profile, ProfileKey, Range, schema};
 use astill_core::run::event::Phase;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -27,14 +27,14 @@ const FOOT: u16 = 6;
 /// The settings on offer, the cursor, the value that is being edited, and the last reply.
 #[derive(Debug)]
 pub struct TweakPopup {
-    keys: Vec<&'static Key>,
+    keys: Vec<&'static ProfileKey>,
     selected: usize,
     line: Option<InputLine>,
     answer: Option<(Weight, String)>,
 }
 
 /// The value of a key as a profile writes it.
-fn value(profile: &Profile, key: &Key) -> String {
+fn value(profile: &Profile, key: &ProfileKey) -> String {
     let all = serde_json::to_value(profile).unwrap_or_default();
     match all.pointer(&format!("/{}", key.path.replace('.', "/"))) {
         Some(serde_json::Value::String(text)) => text.clone(),
@@ -127,7 +127,7 @@ impl TweakPopup {
         let phase = session.model.phase;
         let trains =
             session.model.step == 0 && matches!(phase, None | Some(Phase::Data | Phase::Experts));
-        let is_open = |k: &&Key| k.live && (trains || k.section() != "expert");
+        let is_open = |k: &&ProfileKey| k.live && (trains || k.section() != "expert");
         Self {
             keys: schema().iter().filter(is_open).collect(),
             selected: 0,
@@ -136,7 +136,7 @@ impl TweakPopup {
         }
     }
 
-    fn key(&self) -> Option<&'static Key> {
+    fn key(&self) -> Option<&'static ProfileKey> {
         self.keys.get(self.selected).copied()
     }
 

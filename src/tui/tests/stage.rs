@@ -102,7 +102,8 @@ impl Backend for Fake {
 
     fn profile(&self, _: &RunDir) -> Result<Profile> {
         let edited = self.profile.lock().unwrap().clone();
-        edited.map_or_else(|| profile::load("shapes", &[]).map(|l| l.profile), Ok)
+        let shapes = || profile::load("shapes", &[]).map(|l| l.profile);
+        edited.map_or_else(|| shapes().map_err(Error::Profile), Ok)
     }
 
     fn checkpoints(&self, _: &RunDir) -> Vec<u64> {

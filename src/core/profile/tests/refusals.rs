@@ -92,6 +92,17 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
 }
 
 #[test]
+fn comments_quotes_and_equal_names_do_not_mislead_about_the_line() {
+    let text = "# lr: 3\ndataset: {kind: \"shapes\"} # lr: x\nexpert:\n  # lr: 0 is refused\n  \
+                \"lr\": 0\n  momentum : 0\ndistill:\n  lr_student: 1\n  momentum: 2\n";
+    assert_eq!(
+        refused_text(text),
+        "a.yaml:5: expert.lr: found 0, expected a number above 0 and up to 10\n\
+         a.yaml:9: distill.momentum: found 2, expected a number from 0 to 0.999"
+    );
+}
+
+#[test]
 fn unknown_keys_say_where_the_key_lives() {
     let head = "dataset:\n  kind: shapes\n";
     for (tail, wanted) in [
@@ -187,7 +198,7 @@ fn texts_that_are_no_profile_are_refused() {
         ("seed: *nobody", "a.yaml:1: not valid YAML: unknown anchor"),
         (
             "seed: 1\n[1, 2]: 3",
-            "a.yaml:2: not valid YAML: invalid type: sequence, expected the name of a key",
+            "a.yaml:2: not valid YAML: invalid type: sequence, expected a string",
         ),
         (
             &"{a: ".repeat(250_000),
@@ -207,7 +218,8 @@ fn texts_that_are_no_profile_are_refused() {
         ),
         (
             &format!("b0: &b0 x\n{bomb}"),
-            "a.yaml:2: more than 1000 values, aliases (*name) written out; a profile has some forty",
+            "a.yaml:2: more than 1000 values once aliases (*name) are expanded; a profile has \
+             about forty",
         ),
         (
             &"x".repeat((1 << 20) + 1),
@@ -260,13 +272,13 @@ fn files_that_cannot_be_read_are_refused() {
     assert!(
         text.starts_with(
             "profile \"cifar10-ipc2\": there is no such profile; did you mean \"cifar10-ipc1\"? \
-             built-in are: shapes, "
+             built-in profiles: shapes, "
         ),
         "{text}"
     );
     assert!(
         refusal(load("", &[]))
-            .starts_with("profile \"\": there is no such profile; built-in are: ")
+            .starts_with("profile \"\": there is no such profile; built-in profiles: ")
     );
 }
 
@@ -290,7 +302,7 @@ fn extends_that_leads_nowhere_is_refused() {
     assert!(
         text.starts_with(
             "a.yaml:1: extends: \"cifar11\": there is no such profile; did you mean \"cifar10\"? \
-             built-in are: "
+             built-in profiles: "
         ),
         "{text}"
     );
@@ -395,14 +407,14 @@ fn combinations_that_cannot_run_name_both_keys() {
         ),
         (
             &["network.depth=6"],
-            "--set network.depth=6: network.depth: found 6, but pooling halves dataset.size 32 \
-             that often and leaves no pixel; lower network.depth to 5 or less, raise dataset.size, \
-             or set network.pooling to none",
+            "--set network.depth=6: network.depth: found 6, but halving dataset.size 32 that \
+             many times by pooling leaves no pixel; lower network.depth to 5 or less, raise \
+             dataset.size, or set network.pooling to none",
         ),
         (
             &["network.norm=group", "network.width=30"],
             "--set network.width=30: network.width: found 30, but network.norm group needs a \
-             multiple of 4; take 32, or another norm",
+             multiple of 4; use 32, or another norm",
         ),
         (
             &["dataset.size=128"],
@@ -426,8 +438,8 @@ fn settings_are_checked_against_the_data() {
     assert_eq!(
         refusal(loaded.check_classes(&classes, &[200, 9])),
         "profile \"cifar10\": distill.ipc: found 10, but class \"dog\", the smallest, has only 9 \
-         training images; lower distill.ipc to 9 or less, or leave more of them with \
-         dataset.train_limit and dataset.validation\n\
+         training images; lower distill.ipc to 9 or less, raise \
+         dataset.train_limit, or lower dataset.validation\n\
          profile \"cifar10\": expert.batch: found 256, but there are only 209 training images; \
          lower expert.batch to 209 or less, or raise dataset.train_limit\n\
          --set distill.batch=21: distill.batch: found 21, larger than the set of 20 synthetic \

@@ -1,12 +1,12 @@
 //! What a command does, and what it is answered.
 
 use super::{CommandRequest, Control, PendingAction, RunStage};
-use astill_core::Result;
 use astill_core::profile::{self, Profile};
 use astill_core::run::checkpoints;
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edit, Moment, key_of};
 use astill_core::run::event::{CommandAnswered, EventKind};
+use astill_core::{Error, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ impl Control {
     /// Accepts an edit, saved at once so that it is not lost with the engine.
     fn set(&mut self, edit: &str) -> Result<Answer> {
         let before = Arc::clone(self.settings.latest());
-        let after = before.edited(edit)?;
+        let after = before.edited(edit).map_err(Error::Profile)?;
         let path = key_of(edit);
         let is_of_experts = profile::key(path).is_some_and(|k| k.section() == "expert");
         let late = "the experts are trained; a key of theirs can change only in the phase experts";
@@ -149,7 +149,9 @@ impl Control {
             )));
         }
         if let Some((names, train)) = &self.classes {
-            after.check_classes(names, train, edit)?;
+            after
+                .check_classes(names, train, edit)
+                .map_err(Error::Profile)?;
         }
         let (from, to) = (value_of(&before, path), value_of(&after, path));
         let edit = Edit {

@@ -1,10 +1,10 @@
 //! The settings of a run over its course: those that it began with, and those from each live edit
 //! on.
 
-use astill_core::Result;
 use astill_core::profile::Profile;
 use astill_core::run::RunDir;
 use astill_core::run::edits::{Edit, Edits, Moment};
+use astill_core::{Error, Result};
 use std::sync::Arc;
 
 /// An edit is parsed once, when it is read or accepted; after that, the settings of a moment are
@@ -98,7 +98,7 @@ fn changes(edits: &[Edit], first: &Arc<Profile>) -> Result<Vec<(Moment, Arc<Prof
     if edits.is_sorted_by_key(|e| e.at) {
         let mut latest = Arc::clone(first);
         for edit in edits {
-            latest = Arc::new(latest.edited(&edit.set)?);
+            latest = Arc::new(latest.edited(&edit.set).map_err(Error::Profile)?);
             change(&mut changes, edit.at, Arc::clone(&latest));
         }
         return Ok(changes);
@@ -111,7 +111,8 @@ fn changes(edits: &[Edit], first: &Arc<Profile>) -> Result<Vec<(Moment, Arc<Prof
         let made = edits.iter().filter(|e| e.at <= moment);
         let profile = made
             .map(|e| e.set.as_str())
-            .try_fold(Profile::clone(first), |profile, set| profile.edited(set))?;
+            .try_fold(Profile::clone(first), |profile, set| profile.edited(set))
+            .map_err(Error::Profile)?;
         changes.push((moment, Arc::new(profile)));
     }
     Ok(changes)
@@ -142,7 +143,7 @@ mod tests {
     }
 
     fn push(settings: &mut LiveSettings, at: Moment, set: &str) -> Result<()> {
-        let after = settings.latest().edited(set)?;
+        let after = settings.latest().edited(set).map_err(Error::Profile)?;
         let edit = Edit {
             at,
             set: set.into(),
@@ -154,7 +155,9 @@ mod tests {
     fn settings_follow_the_edits_in_whatever_order_they_were_made() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let run = RunDir::create(runs.path(), "p", None)?;
-        let profile = profile::load("shapes", &[])?.profile;
+        let profile = profile::load("shapes", &[])
+            .map_err(Error::Profile)?
+            .profile;
         let mut settings = LiveSettings::read(&run, &profile)?;
         assert_consistent(&settings)?;
         let expert = |expert, epoch| Moment::Expert { expert, epoch };
@@ -185,7 +188,9 @@ mod tests {
     fn an_edit_that_cannot_be_saved_changes_nothing() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let run = RunDir::create(runs.path(), "p", None)?;
-        let profile = profile::load("shapes", &[])?.profile;
+        let profile = profile::load("shapes", &[])
+            .map_err(Error::Profile)?
+            .profile;
         let mut settings = LiveSettings::read(&run, &profile)?;
         std::fs::remove_dir_all(run.path()).map_err(Error::io("remove", run.path()))?;
         let refused = push(&mut settings, Moment::Step(0), "distill.lr_images=7");
