@@ -30,7 +30,7 @@ pub fn report(here: &Local, look: &AppearanceArgs, as_json: bool) -> Result<bool
     ];
     let found = Diagnosis {
         engine: engine(),
-        depth: Depth::detect(look.color.as_deref(), &env)?,
+        depth: Depth::detect(look.color, &env),
         size: ratatui::crossterm::terminal::size().ok(),
         folders: folders
             .map(|(name, path)| (name, path.clone(), can_write(&path)))

@@ -1,6 +1,7 @@
 //! The engine's program on this machine: where it is, how it is run, and what the app needs of it.
 
 use crate::tui::backend::{Backend, Preview, ProfileSummary};
+use astill_core::cli::DeviceChoice;
 use astill_core::profile::{self, Profile};
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
@@ -87,11 +88,11 @@ impl Local {
 
     /// Starts an engine, in a session of its own, that resumes a run: on `device`, or on the device
     /// that it had before.
-    pub fn resume_engine(&self, run: &RunDir, device: Option<&str>) -> Result<()> {
+    pub fn resume_engine(&self, run: &RunDir, device: Option<&DeviceChoice>) -> Result<()> {
         let mut command = self.command("resume")?;
         device
             .into_iter()
-            .for_each(|d| _ = command.args(["--device", d]));
+            .for_each(|d| _ = command.args(["--device", &d.to_string()]));
         run_engine(command.arg(run.path()).arg("--detach")).map(|_| ())
     }
 

@@ -74,7 +74,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
                     )));
                 }
                 _ if state.has_engine() => {}
-                _ => local.resume_engine(&run, device.as_deref())?,
+                _ => local.resume_engine(&run, device.as_ref())?,
             }
             show(&local, &cli.look, false, Some(run))
         }
@@ -102,7 +102,7 @@ fn show(
     read_only: bool,
     open: Option<RunDir>,
 ) -> Result<ExitCode> {
-    let depth = Depth::detect(look.color.as_deref(), &|name| std::env::var(name).ok())?;
+    let depth = Depth::detect(look.color, &|name| std::env::var(name).ok());
     let options = tui::Options {
         depth,
         ascii: look.ascii,

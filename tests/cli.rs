@@ -321,6 +321,7 @@ fn wrong_use_is_refused_before_anything_is_created() -> Outcome {
     for arguments in [
         &["run", "tiny.yaml", "--name", "../x"][..],
         &["run", "tiny.yaml", "--device", "tpu"],
+        &["--color", "lots", "list"],
         &["run", "tiny.yaml", "--seed", "minus"],
         &["resume", "nothing"],
         &["bench", "--depth", "9"],

@@ -1,33 +1,42 @@
-//! The command line. `astill` and its engine read the same arguments: the one does what needs no
-//! libtorch and hands the rest on.
+//! The command line. `astill` and its engine read the same arguments: `astill` does what needs no
+//! libtorch and leaves the rest to the engine.
 
 use crate::profile::{self, Loaded};
 use crate::run::DEFAULT_RUNS_DIR;
 use crate::run::command::Command;
 use crate::{Error, Result};
 use bench::{Measured, StudentOptions, Timed};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
 
 pub mod bench;
+mod device;
+#[cfg(test)]
+mod tests;
 
-/// Distils an image data set into a few synthetic images per class.
+pub use device::{DeviceChoice, NotADevice};
+
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
+
+/// Distil an image data set into a few synthetic images per class.
 ///
 /// The method is AST (alignment with smooth and high-quality expert trajectories, arXiv
-/// 2310.10541).
+/// 2310.10541). Without a command, astill opens its menu of profiles and runs.
 #[derive(Debug, Parser)]
 #[command(name = "astill", version, propagate_version = true)]
 pub struct Cli {
-    /// Where data sets and trajectories are [default: $XDG_DATA_HOME/astill]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Directory for data sets and expert trajectories [default: $XDG_DATA_HOME/astill, or
+    /// ~/.local/share/astill]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub data: Option<PathBuf>,
-    /// Where runs are
+    /// Directory for runs
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_RUNS_DIR)]
+    #[arg(help_heading = GLOBAL)]
     pub runs: PathBuf,
     #[command(flatten)]
     pub look: AppearanceArgs,
-    /// Without one: the menu of profiles and runs
     #[command(subcommand)]
     pub command: Option<Cmd>,
 }
@@ -35,86 +44,109 @@ pub struct Cli {
 /// How the app looks.
 #[derive(Debug, Clone, Args)]
 pub struct AppearanceArgs {
-    /// auto, never, 16, 256 or truecolor [default: auto, what the terminal says]
-    #[arg(long, global = true, value_name = "WHEN")]
-    pub color: Option<String>,
+    /// Colours to use; auto asks the terminal and respects NO_COLOR
+    #[arg(
+        long,
+        global = true,
+        value_name = "COLORS",
+        default_value_t,
+        value_enum
+    )]
+    #[arg(help_heading = GLOBAL)]
+    pub color: ColorChoice,
     /// Draw with ASCII characters only
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub ascii: bool,
-    /// Take the mouse
-    #[arg(long, global = true)]
+    /// Enable mouse support
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub mouse: bool,
+}
+
+/// How many colours the app may use; with `Auto`, as many as the environment says that the terminal
+/// has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    // a doc comment here would make every --help twice as long
+    #[default]
+    Auto,
+    Never,
+    #[value(name = "16")]
+    Ansi16,
+    #[value(name = "256")]
+    Ansi256,
+    #[value(name = "truecolor")]
+    TrueColor,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Cmd {
-    /// Distil as a profile says
+    /// Run a profile
     Run(RunArgs),
-    /// Go on with a run that was stopped
+    /// Resume a stopped run
     Resume {
-        /// A name, a path, or the beginning of a name
+        /// Name or path of the run, or the beginning of its name
         run: String,
-        /// Stay in the foreground and report as text
+        /// Stay in the foreground and print progress as text
         #[arg(long, conflicts_with = "detach")]
         headless: bool,
-        /// Start it in the background and come back
+        /// Start the engine in the background, print the run's path, and return
         #[arg(long)]
         detach: bool,
-        /// auto, cpu, cuda or cuda:N [default: that of the run]
+        /// auto (a GPU if there is one), cpu, cuda or cuda:N [default: the run's last device]
         #[arg(long)]
-        device: Option<String>,
-        /// For the engine itself, in the background: the name of the run's profile
+        device: Option<DeviceChoice>,
+        /// For the engine in the background only: the name of the run's profile
         #[arg(long, hide = true)]
         engine_of: Option<String>,
     },
-    /// Look at a run, and steer it
+    /// Open a run in the app, to watch and control it
     Attach {
-        /// A name, a path, or the beginning of a name
+        /// Name or path of the run, or the beginning of its name
         run: String,
-        /// Only look: start nothing and send nothing
+        /// Only watch: start no engine and send no commands
         #[arg(long)]
         read_only: bool,
     },
     /// List the runs
     List {
-        /// As JSON on stdout
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Ask something of a running engine
+    /// Send a command to a running engine
     Send {
-        /// A name, a path, or the beginning of a name
+        /// Name or path of the run, or the beginning of its name
         run: String,
         #[command(subcommand)]
         what: Sent,
     },
     /// List the built-in profiles
     Profiles {
-        /// As JSON on stdout
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Say whether a profile can be run, what it takes, and print it with every key
+    /// Validate a profile, estimate its cost, and print it in full
     Check {
         #[command(flatten)]
         profile: ProfileArgs,
-        /// What to estimate for: auto (a GPU where there is one), cpu, cuda or cuda:N
-        #[arg(long, default_value = "auto")]
-        device: String,
-        /// As JSON on stdout
+        /// Device to estimate for: auto (a GPU if there is one), cpu, cuda or cuda:N
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Look whether this machine has what astill needs
+    /// Check this machine for everything astill needs
     Doctor {
-        /// As JSON on stdout
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Time the work on this machine, on random data
+    /// Measure the speed of this machine on random data
     #[command(args_conflicts_with_subcommands = true)]
     Bench {
-        /// What to time [default: student]
+        /// What to measure [default: student]
         #[command(subcommand)]
         what: Option<Timed>,
         #[command(flatten)]
@@ -124,12 +156,12 @@ pub enum Cmd {
 
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
-    /// The name of a built-in profile, or the path of a file
+    /// Name of a built-in profile, or path of a profile file
     pub profile: String,
-    /// Change a key: distill.ipc=3 (may be repeated)
+    /// Override a key, for example distill.ipc=3 (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The seed of everything random (the same as --set seed=N)
+    /// Seed of everything random (same as --set seed=N)
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 }
@@ -138,22 +170,22 @@ pub struct ProfileArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub profile: ProfileArgs,
-    /// The name of the run [default: the profile's with a number]
+    /// Name of the run [default: the profile's name and a number]
     #[arg(long)]
     pub name: Option<String>,
-    /// auto (a GPU where there is one), cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
-    pub device: String,
-    /// Stay in the foreground and report as text
+    /// auto (a GPU if there is one), cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
+    /// Stay in the foreground and print progress as text
     #[arg(long, conflicts_with = "detach")]
     pub headless: bool,
-    /// Start it in the background, print the run's path, and come back
+    /// Start the engine in the background, print the run's path, and return
     #[arg(long)]
     pub detach: bool,
 }
 
 impl RunArgs {
-    /// These arguments once more, for another process, without how it is to be run.
+    /// These arguments for another process, except --headless and --detach.
     pub fn to_arguments(&self) -> Vec<String> {
         let Self {
             profile: ProfileArgs { profile, set, seed },
@@ -170,27 +202,27 @@ impl RunArgs {
     }
 }
 
-/// What can be sent to an engine.
+/// The commands that can be sent to an engine.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Sent {
-    /// Stand still until it is resumed
+    /// Pause until resumed
     Pause,
-    /// Go on after a pause
+    /// Resume after a pause
     Resume,
     /// Write a checkpoint now
     Checkpoint,
-    /// Evaluate the images as they are now
+    /// Evaluate the current synthetic images
     Evaluate,
-    /// Write a checkpoint and end
+    /// Write a checkpoint and stop
     Stop,
-    /// Go back to a checkpoint
+    /// Go back to an earlier checkpoint
     RollBack {
-        /// Its step
+        /// Step of that checkpoint
         step: u64,
     },
-    /// Change a setting
+    /// Change a live setting
     Set {
-        /// distill.lr_images=30
+        /// The setting and its new value, for example distill.lr_images=30
         #[arg(value_name = "KEY=VALUE")]
         edit: String,
     },
@@ -213,7 +245,10 @@ impl From<Sent> for Command {
 }
 
 impl ProfileArgs {
-    /// The profile that these arguments name, with their changes.
+    /// The profile that these arguments name, with their overrides.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the profile or an override.
     pub fn load(&self) -> Result<Loaded> {
         let mut sets = self.set.clone();
         sets.extend(self.seed.map(|s| format!("seed={s}")));
@@ -221,8 +256,11 @@ impl ProfileArgs {
     }
 }
 
-/// Where data sets and trajectories are: --data, else $XDG_DATA_HOME/astill, else
+/// The directory for data sets and expert trajectories: --data, else $XDG_DATA_HOME/astill, else
 /// ~/.local/share/astill.
+///
+/// # Errors
+/// None is given, and the environment names none.
 pub fn data_folder(given: Option<PathBuf>) -> Result<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
@@ -239,14 +277,17 @@ pub fn data_folder(given: Option<PathBuf>) -> Result<PathBuf> {
         .map(|p| std::path::absolute(&p).unwrap_or(p))
         .ok_or_else(|| {
             Error::Usage(
-                "neither XDG_DATA_HOME nor HOME is set: say where data sets and trajectories go \
-                 with --data DIR"
+                "neither XDG_DATA_HOME nor HOME is set; choose the directory for data sets and \
+                 expert trajectories with --data DIR"
                     .into(),
             )
         })
 }
 
-/// A line on stdout; a reader that has gone away is not an error.
+/// Prints a line to stdout.
+///
+/// # Errors
+/// It cannot be written, except because the reader has closed the pipe.
 pub fn out(text: impl std::fmt::Display) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {

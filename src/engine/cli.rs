@@ -2,7 +2,7 @@
 
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
-use astill_core::cli::{Cli, Cmd, ProfileArgs, RunArgs, data_folder, out};
+use astill_core::cli::{Cli, Cmd, DeviceChoice, ProfileArgs, RunArgs, data_folder, out};
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
 use astill_core::profile::Loaded;
@@ -55,7 +55,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
                 (None, false) => Launch::Foreground,
             };
             let run = RunDir::find(&cli.runs, run)?;
-            resume(&run, device.as_deref(), cli.data.as_deref(), launch)
+            resume(&run, device.as_ref(), cli.data.as_deref(), launch)
         }
         Cmd::Check {
             profile,
@@ -111,7 +111,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
 
 fn resume(
     run: &RunDir,
-    device: Option<&str>,
+    device: Option<&DeviceChoice>,
     data: Option<&Path>,
     launch: Launch,
 ) -> Result<ExitCode> {
@@ -142,9 +142,19 @@ fn resume(
     };
     if matches!(launch, Launch::Detached) {
         drop(lock);
-        return process::detach(run, &name, device, data);
+        let device = device.map(DeviceChoice::to_string);
+        return process::detach(run, &name, device.as_deref(), data);
     }
-    let device = device::choose(device.or(history.device.as_deref()).unwrap_or("auto"))?;
+    let device = match (device, &history.device) {
+        (Some(choice), _) => device::choose(choice)?,
+        (None, Some(name)) => {
+            let choice = name.parse().map_err(|e| {
+                Error::file(run.events(), format!("found the device {name:?}, {e}"))
+            })?;
+            device::choose(&choice)?
+        }
+        (None, None) => device::choose(&DeviceChoice::Auto)?,
+    };
     // where the run found its data, unless this call says where they are now
     let (data, folder) = match (data, history.data, history.folder) {
         (None, Some(data), Some(folder)) => (data, folder),
@@ -186,7 +196,12 @@ fn checked(
     Ok((loaded, request, inventory))
 }
 
-fn check(args: &ProfileArgs, device: &str, as_json: bool, data: &Path) -> Result<ExitCode> {
+fn check(
+    args: &ProfileArgs,
+    device: &DeviceChoice,
+    as_json: bool,
+    data: &Path,
+) -> Result<ExitCode> {
     let (loaded, request, inventory) = checked(args, data)?;
     let mut estimate = Estimate::measure(&loaded.profile, &inventory, device::choose(device)?)?;
     // afterwards: the memory that it takes is none of what the run needs at the same time

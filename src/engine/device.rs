@@ -1,40 +1,33 @@
 //! The device that a run computes on.
 
+use astill_core::cli::DeviceChoice;
 use astill_core::{Error, Result};
 use std::ffi::CStr;
 use tch::{Cuda, Device};
 
-/// `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a GPU computes exactly until
-/// [`allow_tf32`].
+/// The device of a choice; a GPU computes exactly until [`allow_tf32`].
 ///
 /// Must come before any other use of libtorch, because its CUDA part registers itself when it is
 /// loaded.
 ///
 /// # Errors
-/// Another word; a GPU that does not exist.
-pub fn choose(name: &str) -> Result<Device> {
-    let index = match name {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" | "cuda" => 0,
-        _ => name
-            .strip_prefix("cuda:")
-            .and_then(|n| n.parse::<usize>().ok())
-            .ok_or_else(|| {
-                Error::Usage(format!(
-                    "--device: found \"{name}\", expected auto, cpu, cuda or cuda:N"
-                ))
-            })?,
+/// A GPU that does not exist.
+pub fn choose(choice: &DeviceChoice) -> Result<Device> {
+    let index = match choice {
+        DeviceChoice::Cpu => return Ok(Device::Cpu),
+        DeviceChoice::Auto => 0,
+        DeviceChoice::Cuda(index) => *index,
     };
-    match (gpus(), name) {
-        (Ok(count), _) if index < count => {
+    match gpus() {
+        Ok(count) if index < count => {
             allow_tf32(false);
             Ok(Device::Cuda(index))
         }
-        (_, "auto") => Ok(Device::Cpu),
-        (found, _) => {
+        _ if *choice == DeviceChoice::Auto => Ok(Device::Cpu),
+        found => {
             let why = found.map_or_else(|why| why, |count| format!("libtorch sees {count}"));
             Err(Error::Usage(format!(
-                "--device {name}: no such GPU ({why}); use --device cpu"
+                "--device {choice}: no such GPU ({why}); use --device cpu"
             )))
         }
     }
@@ -72,7 +65,7 @@ fn load_cuda() -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// The name of a device, as `choose` takes it.
+/// The name of a device, as `--device` takes it.
 pub fn name(device: Device) -> String {
     match device {
         Device::Cuda(n) => format!("cuda:{n}"),
@@ -166,7 +159,7 @@ mod tests {
             assert_eq!(allocated_mib(Device::Cuda(0)), None);
             return Ok(());
         }
-        let gpu = choose("cuda:0")?;
+        let gpu = choose(&DeviceChoice::Cuda(0))?;
         let before = allocated_mib(gpu).unwrap_or(0);
         let large = tch::Tensor::zeros([64 << 20], (tch::Kind::Float, gpu));
         let during = allocated_mib(gpu).unwrap_or(0);
@@ -178,7 +171,9 @@ mod tests {
 
     #[test]
     fn a_gpu_that_does_not_exist_is_refused_with_a_way_out() {
-        let refused = choose("cuda:4095").err().map(|e| e.to_string());
+        let refused = choose(&DeviceChoice::Cuda(4095))
+            .err()
+            .map(|e| e.to_string());
         assert!(
             refused
                 .as_ref()
@@ -186,6 +181,5 @@ mod tests {
                     && e.ends_with("); use --device cpu")),
             "{refused:?}"
         );
-        assert!(matches!(choose("tpu"), Err(Error::Usage(_))));
     }
 }

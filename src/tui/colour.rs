@@ -1,6 +1,6 @@
 //! How many colours the terminal shows, and the nearest one that it has.
 
-use astill_core::{Error, Result};
+use astill_core::cli::ColorChoice;
 use ratatui::style::Color;
 use std::sync::LazyLock;
 
@@ -57,20 +57,18 @@ static LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| {
 });
 
 impl Depth {
-    /// The depth that `--color` asks for; with `None` and "auto", the environment decides.
+    /// The depth that `--color` asks for; with [`ColorChoice::Auto`], the environment
+    /// decides.
     ///
     /// Truecolor is used only where COLORTERM or TERM announces it. SSH does not forward COLORTERM
     /// by default, so most sessions over SSH get 256 colours; where it did arrive, it is trusted.
-    pub fn detect(choice: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
-        match choice.unwrap_or("auto") {
-            "auto" => Ok(Self::from_environment(env)),
-            "never" => Ok(Self::Never),
-            "16" => Ok(Self::Ansi16),
-            "256" => Ok(Self::Ansi256),
-            "truecolor" => Ok(Self::TrueColor),
-            other => Err(Error::Usage(format!(
-                "--color is one of auto, never, 16, 256 and truecolor, not `{other}`"
-            ))),
+    pub fn detect(choice: ColorChoice, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        match choice {
+            ColorChoice::Auto => Self::from_environment(env),
+            ColorChoice::Never => Self::Never,
+            ColorChoice::Ansi16 => Self::Ansi16,
+            ColorChoice::Ansi256 => Self::Ansi256,
+            ColorChoice::TrueColor => Self::TrueColor,
         }
     }
 
@@ -161,7 +159,7 @@ mod tests {
                 .find(|(n, _)| *n == name)
                 .map(|(_, v)| v.to_string())
         };
-        Depth::detect(Some("auto"), &env).expect("auto is a choice")
+        Depth::detect(ColorChoice::Auto, &env)
     }
 
     #[test]
@@ -212,18 +210,11 @@ mod tests {
     #[test]
     fn a_choice_beats_the_environment() {
         let env = |name: &str| (name == "NO_COLOR").then(|| "1".to_string());
-        let depth = |choice| Depth::detect(Some(choice), &env).ok();
-        assert_eq!(depth("truecolor"), Some(Depth::TrueColor));
-        assert_eq!(depth("16"), Some(Depth::Ansi16));
-        assert_eq!(depth("256"), Some(Depth::Ansi256));
-        assert_eq!(depth("never"), Some(Depth::Never));
-        let refusal = Depth::detect(Some("lots"), &env)
-            .expect_err("not a choice")
-            .to_string();
-        assert!(
-            refusal.contains("`lots`") && refusal.contains("truecolor"),
-            "{refusal}"
-        );
+        let depth = |choice| Depth::detect(choice, &env);
+        assert_eq!(depth(ColorChoice::TrueColor), Depth::TrueColor);
+        assert_eq!(depth(ColorChoice::Ansi16), Depth::Ansi16);
+        assert_eq!(depth(ColorChoice::Ansi256), Depth::Ansi256);
+        assert_eq!(depth(ColorChoice::Never), Depth::Never);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! < 2e-3 in float32. The folder is ASTILL_GOLDEN, or tests/golden; the device ASTILL_DEVICE
 //! (cuda:0), or the CPU.
 
+use astill_core::cli::DeviceChoice;
 use astill_engine::data::{Zca, augment};
 use astill_engine::device;
 use astill_engine::distill::expert::{expert_gradient, expert_loss, gradient_penalty};
@@ -351,8 +352,9 @@ fn every_golden_case_comes_out() -> Result<(), Failure> {
         .map_or_else(|| PathBuf::from("tests/golden"), PathBuf::from);
     // a relative one is meant from the top of the project, where `make` stands
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(folder);
-    let device =
-        std::env::var("ASTILL_DEVICE").map_or(Ok(Device::Cpu), |name| device::choose(&name))?;
+    let choice = std::env::var("ASTILL_DEVICE")
+        .map_or(Ok(DeviceChoice::Cpu), |name| name.parse::<DeviceChoice>())?;
+    let device = device::choose(&choice)?;
     let (cases, failed) = check_folder(&folder, device)?;
     assert!(
         cases > 0,

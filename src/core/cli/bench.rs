@@ -1,5 +1,6 @@
 //! The arguments of `astill bench`.
 
+use super::DeviceChoice;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -50,7 +51,7 @@ pub struct MachineOptions {
     pub threads: i32,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
-    pub device: String,
+    pub device: DeviceChoice,
     /// On a GPU, round the factors of products to TF32
     #[arg(long)]
     pub tf32: bool,

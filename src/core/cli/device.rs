@@ -1,0 +1,53 @@
+//! What `--device` accepts.
+
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// The device that a user asks for. Whether it is there, only the engine knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    /// The GPU with this number, from 0.
+    Cuda(usize),
+}
+
+/// Not the name of a device.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected auto (a GPU if there is one), cpu, cuda or cuda:N, for example cuda:1")]
+pub struct NotADevice;
+
+impl FromStr for DeviceChoice {
+    type Err = NotADevice;
+
+    fn from_str(name: &str) -> Result<Self, NotADevice> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let number = name.strip_prefix("cuda:").and_then(|n| n.parse().ok());
+                number.map(Self::Cuda).ok_or(NotADevice)
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl Serialize for DeviceChoice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

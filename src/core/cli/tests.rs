@@ -1,0 +1,78 @@
+use super::*;
+
+fn refusal(arguments: &[&str]) -> String {
+    let refused = Cli::try_parse_from(["astill"].iter().chain(arguments)).unwrap_err();
+    assert_eq!(refused.exit_code(), 2);
+    refused.to_string()
+}
+
+#[test]
+fn colours_are_checked_and_listed() {
+    let color = |value| {
+        Cli::try_parse_from(["astill", "--color", value, "list"])
+            .unwrap()
+            .look
+            .color
+    };
+    for (value, wanted) in [
+        ("auto", ColorChoice::Auto),
+        ("never", ColorChoice::Never),
+        ("16", ColorChoice::Ansi16),
+        ("256", ColorChoice::Ansi256),
+        ("truecolor", ColorChoice::TrueColor),
+    ] {
+        assert_eq!(color(value), wanted);
+    }
+    let text = refusal(&["--color", "lots", "list"]);
+    assert!(
+        text.contains("'lots'") && text.contains("auto, never, 16, 256, truecolor"),
+        "{text}"
+    );
+}
+
+#[test]
+fn devices_are_checked_and_described() {
+    for (name, wanted, written) in [
+        ("auto", DeviceChoice::Auto, "auto"),
+        ("cpu", DeviceChoice::Cpu, "cpu"),
+        ("cuda", DeviceChoice::Cuda(0), "cuda:0"),
+        ("cuda:3", DeviceChoice::Cuda(3), "cuda:3"),
+    ] {
+        let choice: DeviceChoice = name.parse().unwrap();
+        assert_eq!((&choice, choice.to_string().as_str()), (&wanted, written));
+    }
+    for command in [
+        &["run", "shapes"][..],
+        &["check", "shapes"],
+        &["resume", "r"],
+        &["bench"],
+    ] {
+        for name in ["tpu", "cuda:", "cuda:x", "cuda:-1", "CPU", ""] {
+            let text = refusal(&[command, &["--device", name]].concat());
+            assert!(text.contains("cuda or cuda:N"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_arguments_of_a_run_survive_the_way_to_another_process() {
+    let parse = |arguments: &[String]| {
+        let arguments = ["astill", "run"]
+            .map(String::from)
+            .into_iter()
+            .chain(arguments.to_vec());
+        match Cli::try_parse_from(arguments).unwrap().command {
+            Some(Cmd::Run(args)) => args.to_arguments(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let given = [
+        "shapes",
+        "--device=cuda:1",
+        "--set=distill.ipc=3",
+        "--seed=7",
+        "--name=r",
+    ];
+    let given = given.map(String::from);
+    assert_eq!(parse(&given), given);
+}
