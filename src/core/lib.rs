@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod console;
+pub mod describe;
 mod epoch_record;
 pub mod error;
 pub mod files;

@@ -1,7 +1,7 @@
 //! A run without a screen: its events as lines, or as a progress bar where there is a terminal.
 
 use astill_core::console::to_stderr;
-use astill_core::run::describe::line;
+use astill_core::describe::line;
 use astill_core::run::event::{Event, EventKind};
 use astill_core::run::pace::{Pace, Work};
 use astill_core::text::{duration, harmless, rate};

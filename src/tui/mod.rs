@@ -23,6 +23,7 @@ pub mod input_line;
 pub mod keys;
 pub mod message;
 pub mod model;
+pub mod panel;
 pub mod picture;
 pub mod screen;
 pub mod screens;

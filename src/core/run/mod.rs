@@ -3,7 +3,6 @@
 
 pub mod checkpoints;
 pub mod command;
-pub mod describe;
 mod dir;
 pub mod edits;
 pub mod event;

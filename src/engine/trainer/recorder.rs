@@ -1,8 +1,8 @@
 //! Records what happens: every event goes to `events.jsonl`, a line for people to `run.log`, and to
 //! the listener in this process.
 
+use astill_core::describe::line;
 use astill_core::run::RunDir;
-use astill_core::run::describe::line;
 use astill_core::run::event::{Event, EventKind, LONGEST_LINE};
 use astill_core::{Error, Result, files::untrusted};
 use crossbeam_channel::Sender;

@@ -1,7 +1,7 @@
 //! The log of a run: its events as sentences, as far back as they are worth keeping.
 
 use crate::tui::text::clean;
-use astill_core::run::describe::line;
+use astill_core::describe::line;
 use astill_core::run::event::{DistillStep, Event, EventKind, RunFinished, RunOutcome};
 use std::collections::VecDeque;
 

@@ -5,7 +5,6 @@ pub mod confirm;
 pub mod help;
 pub mod home;
 pub mod log;
-pub mod panel;
 pub mod roll_back;
 pub mod run;
 pub mod samples;

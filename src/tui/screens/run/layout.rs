@@ -2,7 +2,7 @@
 
 use crate::tui::chart::plots::PLOTS;
 use crate::tui::keys::Action;
-use crate::tui::screens::panel::{self, Panel};
+use crate::tui::panel::{self, Panel};
 use crate::tui::screens::run::log_panel::ending_lines;
 use crate::tui::session::Session;
 use ratatui::layout::{Constraint, Layout, Position, Rect};

@@ -1,9 +1,9 @@
 //! Events as sentences, for the log and for whoever shows them as text.
 
-use super::event::{
+use crate::measures::{self, MeasuredEvent};
+use crate::run::event::{
     CommandAnswered, DatasetLoaded, Evaluation, EventKind, ExpertFound, RunFinished, RunStarted,
 };
-use crate::measures::{self, MeasuredEvent};
 use crate::text::{count, duration};
 
 /// An event as a line for people; none for those that only matter to programs.
