@@ -18,6 +18,7 @@ mod effect_runner;
 mod event_loop;
 pub mod events_file;
 pub mod footer;
+pub mod glossary;
 pub mod header;
 pub mod input_line;
 pub mod keys;

@@ -1,6 +1,7 @@
-//! The keys of the screen that was on top, then those of all others.
+//! The keys of the screen that was on top, then those of all others, and the words of the field.
 
 use crate::tui::context::Context;
+use crate::tui::glossary;
 use crate::tui::keys::{self, Action, Scope};
 use crate::tui::screen::{Response, Screen};
 use crate::tui::text::{pad, width, wrap};
@@ -49,6 +50,15 @@ impl HelpPopup {
                 }
             }
         }
+        lines.push(Line::default());
+        lines.push(Line::styled("Words", theme.title()));
+        for (word, explanation) in glossary::entries() {
+            let entry = wrap(&format!("{word}: {explanation}"), cells.saturating_sub(3));
+            for (i, part) in entry.into_iter().enumerate() {
+                let indent = if i == 0 { " " } else { "   " };
+                lines.push(Line::from(format!("{indent}{part}")));
+            }
+        }
         lines
     }
 }
@@ -83,7 +93,13 @@ impl Screen for HelpPopup {
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
         let lines = self.lines(area.width, context);
         let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-        let inner = popup(buf, area, &context.appearance, "Keys", (COLUMNS, rows));
+        let inner = popup(
+            buf,
+            area,
+            &context.appearance,
+            "Keys and words",
+            (COLUMNS, rows),
+        );
         put_lines(buf, inner, lines, self.first);
         None
     }
