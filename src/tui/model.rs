@@ -147,6 +147,7 @@ impl Model {
                 self.experts.insert(found.expert, curves);
             }
             EventKind::DistillStep(step) => {
+                self.headline.clear();
                 // steps that are repeated although nothing said that the run went back
                 if step.step <= self.step {
                     self.rewind(step.step);

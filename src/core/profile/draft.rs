@@ -153,7 +153,9 @@ impl Draft {
                         "" => name.to_string(),
                         section => format!("{section}.{name}"),
                     };
-                    let message = format!("found twice, first on line {first}; keep one");
+                    let first =
+                        first.map_or(String::new(), |line| format!(", first on line {line}"));
+                    let message = format!("found twice{first}; keep one");
                     self.problem(origin.at(entry.line), Some(&path), message);
                 }
             }

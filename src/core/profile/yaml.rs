@@ -26,8 +26,8 @@ pub(super) enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct MapEntry {
     pub key: String,
-    /// Of the key, from 1.
-    pub line: usize,
+    /// Of the key, from 1; none where the key is not written as `key:`.
+    pub line: Option<usize>,
     pub value: Value,
 }
 
@@ -64,7 +64,7 @@ pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
         None => Ok(value),
         Some(second) => Err(YamlError {
             line: match &second {
-                Value::Map(entries) => entries.first().map(|e| e.line),
+                Value::Map(entries) => entries.first().and_then(|e| e.line),
                 _ => None,
             },
             message: "a second YAML document; expected exactly one".into(),
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     /// The line of a key that has just been read. The library reports positions only in errors, but
     /// it reads keys in the order of the text: each is the next one of its name. Only an alias
     /// repeats what stands earlier.
-    fn line_of(&self, key: &str) -> usize {
+    fn line_of(&self, key: &str) -> Option<usize> {
         let is_key = |(before, _): &(&str, usize)| {
             before.strip_suffix(key).is_some_and(|rest| {
                 rest.is_empty() || rest.ends_with([' ', '\t', '{', '[', ',', '"', '\''])
@@ -153,10 +153,10 @@ impl<'a> Reader<'a> {
         let (earlier, later) = self.before_colons.split_at(self.passed.get());
         if let Some(at) = later.iter().position(is_key) {
             self.passed.set(self.passed.get() + at + 1);
-            return later[at].1;
+            return Some(later[at].1);
         }
-        let found = earlier.iter().rfind(|b| is_key(b)).or(earlier.last());
-        found.map_or(1, |(_, line)| *line)
+        // of what is written in another way, no line is better than a wrong one
+        earlier.iter().rfind(|b| is_key(b)).map(|(_, line)| *line)
     }
 
     fn error(&self, error: &serde_yaml::Error) -> YamlError {
@@ -265,7 +265,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let (below, mut map) = (self.below()?, Vec::new());
-        while let Some(key) = entries.next_key::<String>()? {
+        while let Some(key) = entries.next_key_seed(KeyName)? {
             map.push(MapEntry {
                 line: self.reader.line_of(&key),
                 key,
@@ -279,6 +279,49 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
         let (tag, contents) = tagged.variant::<String>()?;
         contents.newtype_variant::<IgnoredAny>()?;
         Ok(Value::Tagged(tag))
+    }
+}
+
+/// The name of a key: plain text without a tag.
+struct KeyName;
+
+impl<'de> DeserializeSeed<'de> for KeyName {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for KeyName {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("the name of a key")
+    }
+
+    fn visit_unit<E>(self) -> Result<String, E> {
+        Ok("null".into())
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<String, E> {
+        Ok(v.to_string())
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<String, E> {
+        Ok(v.to_string())
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<String, E> {
+        Ok(v.to_string())
+    }
+
+    fn visit_f64<E>(self, v: f64) -> Result<String, E> {
+        Ok(v.to_string())
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<String, E> {
+        Ok(v.into())
     }
 }
 

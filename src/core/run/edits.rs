@@ -8,7 +8,7 @@ use crate::{Error, Result, files::untrusted};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// A place between two steps of a run. Experts come before distillation.
+/// A moment between two steps of a run. Experts come before distillation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
@@ -28,6 +28,9 @@ pub struct Edit {
 
 /// A thousand edits take some hundred kilobytes.
 const LARGEST: u64 = 16 << 20;
+
+/// The one live key whose value is learned from there on.
+pub const STUDENT_RATE: &str = "distill.lr_student";
 
 /// The key of "section.key=value".
 #[must_use]
@@ -61,15 +64,15 @@ impl Edits {
     }
 
     /// Those made exactly there.
-    pub fn at(&self, place: Moment) -> impl Iterator<Item = &Edit> {
-        self.edits.iter().filter(move |e| e.at == place)
+    pub fn at(&self, moment: Moment) -> impl Iterator<Item = &Edit> {
+        self.edits.iter().filter(move |e| e.at == moment)
     }
 
-    /// `profile` as it is from `place` on.
-    pub fn apply(&self, profile: &Profile, place: Moment) -> Result<Profile> {
+    /// `profile` as it is from `moment` on.
+    pub fn apply(&self, profile: &Profile, moment: Moment) -> Result<Profile> {
         self.edits
             .iter()
-            .filter(|e| e.at <= place)
+            .filter(|e| e.at <= moment)
             .try_fold(profile.clone(), |p, e| {
                 p.edited(&e.set).map_err(Error::Profile)
             })
@@ -80,9 +83,16 @@ impl Edits {
         self.replace(|edits| edits.push(edit))
     }
 
-    /// The run goes back to `place`: what was changed later holds from there on.
-    pub fn move_back_to(&mut self, place: Moment) -> Result<()> {
-        self.replace(|edits| edits.iter_mut().for_each(|e| e.at = e.at.min(place)))
+    /// The run goes back to `moment`: settings that were changed later hold from there on. An edit
+    /// of the student rate is undone instead: it set a learned value once.
+    ///
+    /// # Errors
+    /// The file cannot be written; then nothing has changed.
+    pub fn move_back_to(&mut self, moment: Moment) -> Result<()> {
+        self.replace(|edits| {
+            edits.retain(|e| e.at <= moment || key_of(&e.set) != STUDENT_RATE);
+            edits.iter_mut().for_each(|e| e.at = e.at.min(moment));
+        })
     }
 
     /// Changes the list and keeps it; a list that cannot be kept does not hold.
@@ -133,9 +143,9 @@ mod tests {
         edits.push(edit(Moment::Step(3), "distill.lr_images=7"))?;
         edits.push(edit(Moment::Step(9), "distill.lr_images=8"))?;
         let mut edits = Edits::read(&run)?;
-        let lr = |edits: &Edits, place| {
+        let lr = |edits: &Edits, moment| {
             edits
-                .apply(&profile, place)
+                .apply(&profile, moment)
                 .map(|p| (p.expert.lr, p.distill.lr_images))
         };
         assert_eq!(
@@ -160,7 +170,14 @@ mod tests {
         );
         assert_eq!(lr(&edits, Moment::Step(3))?, (0.5, 7.));
         assert_eq!(lr(&edits, Moment::Step(9))?, (0.5, 8.));
+        edits.push(edit(Moment::Step(2), "distill.lr_student=0.2"))?;
+        edits.push(edit(Moment::Step(9), "distill.lr_student=0.9"))?;
         edits.move_back_to(Moment::Step(2))?;
+        let rate = Edits::read(&run)?
+            .apply(&profile, Moment::Step(9))?
+            .distill
+            .lr_student;
+        assert_eq!(rate, 0.2, "what set the learned rate later is undone");
         assert_eq!(lr(&Edits::read(&run)?, Moment::Step(2))?, (0.5, 8.));
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::distill::{Labels, TrainingSet};
 use crate::network::Network;
 use astill_core::Result;
 use astill_core::profile::DistillSettings;
-use astill_core::run::edits::{Moment, key_of};
+use astill_core::run::edits::{Moment, STUDENT_RATE, key_of};
 use astill_core::run::event::{DistillStep, EvalSplit, EventKind, ImageSet, Perturbation};
 use astill_core::run::{RunDir, checkpoints};
 use std::time::{Duration, Instant};
@@ -174,9 +174,12 @@ impl Distillation<'_> {
         };
         // the newest checkpoints first: a run that is killed in between resumes from one that is still
         // there
-        control.move_edits_back_to(step)?;
-        control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))?;
+        let tidied = control.move_edits_back_to(step).and_then(|()| {
+            control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))
+        });
+        // the state has gone back even where the disk could not follow before the run was stopped
         control.record(EventKind::RolledBack { from, to: step })?;
+        tidied?;
         self.samples(state, control)
     }
 
@@ -186,7 +189,7 @@ impl Distillation<'_> {
         if control
             .edits()
             .at(here)
-            .any(|e| key_of(&e.set) == "distill.lr_student")
+            .any(|e| key_of(&e.set) == STUDENT_RATE)
         {
             state.numbers.student_lr = control.profile_at(here).distill.lr_student;
             state.numbers.lr_velocity = 0.;
@@ -262,6 +265,8 @@ impl Distillation<'_> {
         drop(watch);
 
         state.numbers.step += 1;
+        // measured by an engine that had finished before more iterations were asked for
+        state.numbers.headlines.clear();
         let finite = [
             outcome.matching_loss,
             outcome.image_gradient,

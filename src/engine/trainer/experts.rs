@@ -245,11 +245,13 @@ impl Training<'_> {
             path.push(p);
         });
         for epoch in epochs.len()..here.schedule.first.epochs {
-            let place = |epoch: usize| Moment::Expert {
+            let moment = |epoch: usize| Moment::Expert {
                 expert: index,
                 epoch: epoch as u64,
             };
-            control.enter(RunStage::Experts { next: place(epoch) });
+            control.enter(RunStage::Experts {
+                next: moment(epoch),
+            });
             control.wait_while_paused()?;
             while Schedule::of(index, control) != here.schedule {
                 let before = here;
@@ -280,7 +282,7 @@ impl Training<'_> {
                 }
             }
             control.enter(RunStage::Experts {
-                next: place(epoch + 1),
+                next: moment(epoch + 1),
             });
             let record = match self.train_epoch(
                 here.schedule.settings(epoch),
@@ -321,12 +323,12 @@ impl Training<'_> {
         let begin = Instant::now();
         let label = format!("expert {}, epoch {}: ", index + 1, epoch + 1);
         let mut watch = control.watch(&label, Duration::ZERO);
-        let turn = EpochId {
+        let id = EpochId {
             seed: self.profile.seed,
             expert: index,
             epoch,
         };
-        let means = state.train_epoch(self.net, settings, &self.dataset.train, turn, &mut watch)?;
+        let means = state.train_epoch(self.net, settings, &self.dataset.train, id, &mut watch)?;
         let test_accuracy =
             evaluate::accuracy(self.net, &state.theta, &self.dataset.test, &mut watch)?;
         drop(watch);

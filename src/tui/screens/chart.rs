@@ -41,6 +41,17 @@ impl Screen for ChartScreen {
                 let order = panel::in_order(session.is_learning());
                 session.focus_next(&order, action == Action::NextPanel);
             }
+            // a chart without points has nowhere to go, and neither has the hidden focus
+            Action::ZoomIn
+            | Action::ZoomOut
+            | Action::PageUp
+            | Action::PageDown
+            | Action::Up
+            | Action::Down
+            | Action::Left
+            | Action::Right
+            | Action::First
+            | Action::Last => {}
             _ => return Response::Ignored,
         }
         Response::Handled

@@ -77,7 +77,8 @@ impl Screen for RunScreen {
             Action::Up | Action::Down | Action::Left | Action::Right => {
                 step(session, body(context.size), action)
             }
-            _ => return Response::Ignored,
+            // what lies below is hidden, so it must not act
+            _ => {}
         }
         Response::Handled
     }

@@ -33,17 +33,6 @@ pub struct TweakPopup {
     answer: Option<(Weight, String)>,
 }
 
-/// The value of a key as a profile writes it.
-fn value(profile: &Profile, key: &ProfileKey) -> String {
-    let all = serde_json::to_value(profile).unwrap_or_default();
-    match all.pointer(&format!("/{}", key.path.replace('.', "/"))) {
-        Some(serde_json::Value::String(text)) => text.clone(),
-        // as people write it: 30, not 30.0
-        Some(other) => other.to_string().trim_end_matches(".0").to_string(),
-        None => String::new(),
-    }
-}
-
 impl Screen for TweakPopup {
     fn scope(&self) -> Scope {
         if self.line.is_some() {
@@ -161,7 +150,7 @@ impl TweakPopup {
         }
         let profile = context.session.as_ref().and_then(|s| s.profile.as_ref());
         if let (Some(profile), Some(key)) = (profile, self.key()) {
-            self.line = Some(InputLine::new(value(profile, key)));
+            self.line = Some(InputLine::new(key.value(profile)));
             self.answer = None;
         }
     }
@@ -174,6 +163,10 @@ impl TweakPopup {
 
     fn send(&mut self, context: &mut Context) {
         let Some(edit) = self.edit_text() else { return };
+        // what is written stays where it cannot be sent
+        if !context.reaches_engine() {
+            return;
+        }
         self.line = None;
         let text = format!("set {edit}: sent, waiting for the engine's reply");
         self.answer = Some((Weight::Normal, text));
@@ -209,7 +202,7 @@ impl TweakPopup {
                 return Line::from(format!(">{name} {text}"));
             }
             let mark = if i == self.selected { ">" } else { " " };
-            let value = pad(&clean(&value(profile, key)), VALUE);
+            let value = pad(&clean(&key.value(profile)), VALUE);
             let mut range = clean(&key.expected());
             if !key.unit.is_empty() && width(&range) + width(key.unit) < range_cells {
                 range += &format!(" {}", key.unit);

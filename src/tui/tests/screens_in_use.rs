@@ -227,6 +227,30 @@ fn a_chart_leaves_what_is_not_about_it_to_the_run_below() {
 }
 
 #[test]
+fn keys_on_an_empty_chart_do_not_reach_the_menu_below() {
+    let fake = Fake::default();
+    *fake.runs.lock().unwrap() = ["a-1", "b-1", "c-1"]
+        .map(|name| summary(&run_dir(name), RunState::Running, 0))
+        .into();
+    let mut stage = AppStage::menu((120, 40), fake);
+    stage.keys(&["Home", "Down"]);
+    let selected = |stage: &AppStage| {
+        let screen = stage.screen();
+        let line = screen.lines().find(|l| l.contains('>'));
+        line.unwrap_or_default()
+            .chars()
+            .take(30)
+            .collect::<String>()
+    };
+    let before = selected(&stage);
+    stage.keys(&["Enter", "f"]);
+    assert_eq!(stage.app.scope(), Scope::Chart);
+    stage.keys(&["g", "PgUp", "Left", "+", "q", "Home", "q"]);
+    assert_eq!(stage.app.scope(), Scope::Home);
+    assert_eq!(selected(&stage), before);
+}
+
+#[test]
 fn the_wheel_scrolls_lists_and_answers_no_question() {
     use crossterm::event::{KeyModifiers, MouseEvent, MouseEventKind};
     let wheel = |kind| {

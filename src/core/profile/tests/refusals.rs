@@ -198,7 +198,11 @@ fn texts_that_are_no_profile_are_refused() {
         ("seed: *nobody", "a.yaml:1: not valid YAML: unknown anchor"),
         (
             "seed: 1\n[1, 2]: 3",
-            "a.yaml:2: not valid YAML: invalid type: sequence, expected a string",
+            "a.yaml:2: not valid YAML: invalid type: sequence, expected the name of a key",
+        ),
+        (
+            "seed: 1\n!big zca: true",
+            "a.yaml:2: not valid YAML: invalid type: enum, expected the name of a key",
         ),
         (
             &"{a: ".repeat(250_000),
