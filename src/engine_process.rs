@@ -74,6 +74,9 @@ fn quoted(path: &Path) -> String {
 impl Local {
     /// Starts the engine for a new run, in a session of its own; `arguments` are those of `astill
     /// run`.
+    ///
+    /// # Errors
+    /// The engine is not installed or cannot be started, or refuses the run: then the error is its message.
     pub fn start<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<RunDir> {
         let mut command = self.command("run")?;
         let output = run_engine(command.args(arguments).arg("--detach"))?;
@@ -88,6 +91,9 @@ impl Local {
 
     /// Starts an engine, in a session of its own, that resumes a run: on `device`, or on the device
     /// that it had before.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
     pub fn resume_engine(&self, run: &RunDir, device: Option<&DeviceChoice>) -> Result<()> {
         let mut command = self.command("resume")?;
         device

@@ -7,7 +7,7 @@ pub mod describe;
 mod epoch_record;
 pub mod error;
 pub mod files;
-pub mod json;
+pub(crate) mod json;
 pub mod measures;
 pub mod profile;
 pub mod run;

@@ -34,6 +34,9 @@ pub fn choose(choice: &DeviceChoice) -> Result<Device> {
 }
 
 /// How many GPUs there are, at least one; or why there is none.
+///
+/// # Errors
+/// Why there is none: no driver, a libtorch without CUDA, or no GPU that libtorch sees.
 pub fn gpus() -> std::result::Result<usize, String> {
     load_cuda()?;
     match Cuda::device_count() {

@@ -15,7 +15,10 @@ pub struct Progress<'a> {
 /// Called between two steps of long-running work; `Break` asks the work to stop there.
 pub type Watch<'a> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'a;
 
-/// Reports to `watch`; [`Error::Interrupted`] if it asks to stop.
+/// Reports to `watch`.
+///
+/// # Errors
+/// [`Error::Interrupted`] if `watch` asks to stop.
 pub fn report(watch: &mut Watch<'_>, what: &str, done: u64, total: u64) -> Result<()> {
     match watch(Progress { what, done, total }) {
         ControlFlow::Continue(()) => Ok(()),

@@ -18,6 +18,9 @@ const SEAL: &str = "blake3";
 /// gives the same bytes.
 ///
 /// Only one metadata entry is taken because the format stores a map without an order.
+///
+/// # Errors
+/// A tensor cannot be stored, or the file cannot be written; an old file is then untouched.
 pub fn write(
     path: &Path,
     tensors: &[(&str, &Tensor)],
@@ -27,6 +30,9 @@ pub fn write(
 }
 
 /// As [`write`], with a checksum of every byte. [`TensorFile::open_sealed`] reads it.
+///
+/// # Errors
+/// As [`write`].
 pub fn write_sealed(
     path: &Path,
     tensors: &[(&str, &Tensor)],
@@ -120,6 +126,10 @@ struct StoredTensor {
 impl TensorFile {
     /// Opens and checks the header; the tensors stay on disk. The file must not be changed in place
     /// while it is open (this program only ever replaces whole files).
+    ///
+    /// # Errors
+    /// The file cannot be opened or mapped, is not a whole safetensors file, or has an unsupported
+    /// layout.
     pub fn open(path: &Path) -> Result<Self> {
         let file = untrusted::open(path).map_err(Error::io("open", path))?;
         // SAFETY: this program replaces files as a whole and never changes one that may be mapped.
@@ -153,6 +163,9 @@ impl TensorFile {
 
     /// As [`Self::open`], for a file of [`write_sealed`]; reads all of it once, to find damage
     /// before anything is used.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`Error::File`] if the checksum is missing or does not match the content.
     pub fn open_sealed(path: &Path) -> Result<Self> {
         let file = Self::open(path)?;
         let StoredTensor {
@@ -183,6 +196,9 @@ impl TensorFile {
     }
 
     /// The text stored under `key`.
+    ///
+    /// # Errors
+    /// The file has no such metadata.
     pub fn metadata(&self, key: &str) -> Result<&str> {
         self.metadata
             .get(key)
@@ -196,6 +212,9 @@ impl TensorFile {
     }
 
     /// The shape of a tensor.
+    ///
+    /// # Errors
+    /// The file has no such tensor.
     pub fn shape(&self, name: &str) -> Result<Vec<i64>> {
         Ok(self
             .entry(name)?
@@ -206,6 +225,9 @@ impl TensorFile {
     }
 
     /// A copy of a tensor, on the CPU.
+    ///
+    /// # Errors
+    /// The file has no such tensor, or its type of numbers is not supported.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         let stored = self.entry(name)?;
         self.copy(stored.dtype, &self.map[stored.bytes.clone()], &stored.shape)
@@ -213,6 +235,9 @@ impl TensorFile {
 
     /// A copy of the entry number `row` along the first dimension, on the CPU; nothing else of the
     /// tensor is read.
+    ///
+    /// # Errors
+    /// The file has no such tensor or row, or its type of numbers is not supported.
     pub fn row(&self, name: &str, row: usize) -> Result<Tensor> {
         let StoredTensor {
             dtype,

@@ -41,15 +41,27 @@ pub trait Backend: Send + Sync + 'static {
     fn runs(&self) -> Vec<RunSummary>;
     fn preview(&self, reference: &str) -> Preview;
     /// Starts an engine of its own for a new run of this profile.
+    ///
+    /// # Errors
+    /// The engine cannot be started, or refuses the profile.
     fn start(&self, reference: &str) -> Result<RunDir>;
     /// Starts an engine of its own that resumes a stopped run.
+    ///
+    /// # Errors
+    /// The engine cannot be started, or refuses to resume the run.
     fn resume(&self, run: &RunDir) -> Result<()>;
     /// The settings of a run as they are now, edits included.
+    ///
+    /// # Errors
+    /// The profile or the edits of the run cannot be read.
     fn profile(&self, run: &RunDir) -> Result<Profile>;
     /// The steps whose checkpoints a run can go back to.
     fn checkpoints(&self, run: &RunDir) -> Vec<u64>;
     /// Where the engine of this run is.
     fn engine(&self, run: &RunDir) -> EngineAt;
     /// Sends a command and waits for the answer, not longer than a few seconds.
+    ///
+    /// # Errors
+    /// No engine here has the run, or it does not answer in time.
     fn send(&self, run: &RunDir, command: &Command) -> Result<Answer>;
 }

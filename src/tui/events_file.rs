@@ -57,6 +57,9 @@ impl EventsFile {
 
     /// Events that were appended since the last call, from about `budget` bytes of the file: at
     /// least one line if there is one. A last line without its end is left for later.
+    ///
+    /// # Errors
+    /// The file exists and cannot be read.
     pub fn poll(&mut self, budget: usize) -> io::Result<Vec<Event>> {
         self.restarted = false;
         let Some(open) = self.current()? else {

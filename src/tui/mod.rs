@@ -60,6 +60,9 @@ pub struct Options {
 }
 
 /// Runs the app on the terminal until the user leaves, a signal comes or the terminal goes away.
+///
+/// # Errors
+/// There is no terminal, or it cannot be read or written.
 pub fn run(options: Options, backend: impl Backend) -> Result<Ending> {
     let Options {
         depth,

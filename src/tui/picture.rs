@@ -32,6 +32,9 @@ pub struct Picture {
 impl Picture {
     /// Reads a PNG. One that is larger than 16384 pixels a side is refused before its pixels are
     /// read.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is not a PNG, or is too large.
     pub fn open(path: &Path) -> Result<Self> {
         let mut reader = ImageReader::open(path).map_err(Error::io("open", path))?;
         reader.set_format(image::ImageFormat::Png);

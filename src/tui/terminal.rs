@@ -42,6 +42,9 @@ pub struct TerminalGuard {
 impl TerminalGuard {
     /// Takes the terminal: standard output if it is one, else /dev/tty. With `mouse`, its clicks
     /// and its wheel are events too.
+    ///
+    /// # Errors
+    /// There is no terminal, or its modes cannot be set.
     pub fn enter(mouse: bool) -> io::Result<Self> {
         let stdout = io::stdout();
         let terminal = if stdout.is_terminal() {
@@ -69,6 +72,9 @@ impl TerminalGuard {
     }
 
     /// Draws a frame inside a synchronized update. One that changes nothing sends nothing.
+    ///
+    /// # Errors
+    /// The terminal cannot be written to.
     pub fn draw(&mut self, view: impl FnOnce(&mut Frame)) -> io::Result<()> {
         self.painter.draw(view)
     }
@@ -81,6 +87,9 @@ impl TerminalGuard {
     /// Gives the terminal back, stops this process and its job as Ctrl-Z does, and takes the
     /// terminal again when it is continued. The next `draw` sends every cell. Where nothing could
     /// continue it (no shell with job control) it does not stop.
+    ///
+    /// # Errors
+    /// The process cannot be stopped, or the terminal cannot be taken again.
     pub fn suspend(&mut self) -> io::Result<()> {
         restore();
         stop_job()?;
@@ -89,6 +98,9 @@ impl TerminalGuard {
 
     /// Sets the modes again: after SIGCONT, where a stop from outside left the terminal to the
     /// shell. The next `draw` sends every cell.
+    ///
+    /// # Errors
+    /// The terminal's modes cannot be set.
     pub fn retake(&mut self) -> io::Result<()> {
         restore();
         take(&self.terminal, self.mouse)?;
@@ -97,6 +109,9 @@ impl TerminalGuard {
     }
 
     /// Columns and rows.
+    ///
+    /// # Errors
+    /// The terminal does not report its size.
     pub fn size(&self) -> io::Result<Size> {
         self.painter.size()
     }

@@ -44,6 +44,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// As [`write_atomically`], for content that need not be in memory as a whole: `write` gets the new
 /// file and the name that it has until it is complete.
+///
+/// # Errors
+/// As [`write_atomically`], or `write` fails.
 pub fn write_atomically_with(
     path: &Path,
     write: impl FnOnce(&mut File, &Path) -> io::Result<()>,

@@ -5,11 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The steps that have a checkpoint, ascending.
+///
+/// # Errors
+/// The folder of the checkpoints cannot be read.
 pub fn steps(run: &Path) -> Result<Vec<u64>> {
     Ok(files(run)?.into_iter().map(|(step, _)| step).collect())
 }
 
 /// Removes the checkpoints after `step`, the newest first.
+///
+/// # Errors
+/// The folder cannot be read or a file cannot be removed; the checkpoints newer than that file
+/// are gone then.
 pub fn remove_after(run: &Path, step: u64) -> Result<()> {
     for (_, path) in files(run)?.iter().rev().take_while(|(s, _)| *s > step) {
         fs::remove_file(path).map_err(Error::io("remove", path))?;
@@ -24,6 +31,9 @@ pub fn file_name(step: u64) -> String {
 }
 
 /// All checkpoints of a run with their steps, oldest first.
+///
+/// # Errors
+/// The folder of the checkpoints cannot be read.
 pub fn files(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let folder = run.join("checkpoints");
     let entries = fs::read_dir(&folder).map_err(Error::io("read", &folder))?;

@@ -37,7 +37,9 @@ impl RunDir {
     /// free.
     ///
     /// A name is letters, digits, `.`, `-` and `_`, up to 100, and does not begin with a dot.
-    /// Errors: a bad or taken name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a bad or a taken name; [`Error::Io`] if the folder cannot be created.
     pub fn create(runs: &Path, profile: &str, name: Option<&str>) -> Result<Self> {
         if let Some(name) = name {
             check_name(name)?;
@@ -92,8 +94,11 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Errors: one of the run's folders is a link, behind which anything of the user's could be
-    /// changed, or no folder at all.
+    /// Checks that the run's folders are folders of its own.
+    ///
+    /// # Errors
+    /// One of the run's folders is a link, behind which anything of the user's could be changed, or is
+    /// not a folder.
     pub fn check_folders(&self) -> Result<()> {
         for folder in FOLDERS {
             let path = self.path.join(folder);
@@ -117,6 +122,9 @@ impl RunDir {
 
     /// Finds an existing run: a path, a name below `runs`, or the beginning of exactly one name
     /// there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if no run, or more than one, has such a name; the message lists the runs there.
     pub fn find(runs: &Path, reference: &str) -> Result<Self> {
         for path in [runs.join(reference), PathBuf::from(reference)] {
             if let Some(run) = Self::open(&path).filter(|_| !reference.is_empty()) {
@@ -193,8 +201,10 @@ impl RunDir {
         self.path.join("profile.yaml")
     }
 
-    /// The profile of the run, as it was begun with. Errors: it cannot be read, or is refused like
-    /// any profile.
+    /// The profile of the run, with which it was started.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is refused like any profile.
     pub fn read_profile(&self) -> Result<Profile> {
         let path = self.profile();
         let text =
@@ -205,8 +215,9 @@ impl RunDir {
     /// The path of a file that the record of the run names, which must lie in the run's folder: a
     /// record may come from anybody.
     ///
-    /// Errors: an absolute path or `..`, a link that leads out of the folder, anything else than a
-    /// regular file.
+    /// # Errors
+    /// An absolute path or `..`, a link that leads out of the folder, or anything other than a regular
+    /// file.
     pub fn own_file(&self, name: &str) -> Result<PathBuf> {
         let path = self.path.join(name);
         if !Path::new(name)

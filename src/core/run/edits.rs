@@ -47,6 +47,9 @@ pub struct Edits {
 
 impl Edits {
     /// Those of a run; none if it has no such file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a list of edits.
     pub fn read(run: &RunDir) -> Result<Self> {
         let file = run.edits();
         let edits = match untrusted::read(&file, LARGEST) {
@@ -69,6 +72,9 @@ impl Edits {
     }
 
     /// `profile` as it is from `moment` on.
+    ///
+    /// # Errors
+    /// [`Error::Profile`] if an edit in the file is refused.
     pub fn apply(&self, profile: &Profile, moment: Moment) -> Result<Profile> {
         self.edits
             .iter()
@@ -79,6 +85,9 @@ impl Edits {
     }
 
     /// Adds an edit and keeps the list.
+    ///
+    /// # Errors
+    /// The file cannot be written; the list is then as before.
     pub fn push(&mut self, edit: Edit) -> Result<()> {
         self.replace(|edits| edits.push(edit))
     }
@@ -103,7 +112,7 @@ impl Edits {
     }
 
     fn save(&self) -> Result<()> {
-        if self.edits.is_empty() {
+        if self.edits.is_empty() && !self.file.exists() {
             return Ok(());
         }
         let text = serde_json::to_string_pretty(&self.edits)

@@ -20,6 +20,9 @@ pub struct History {
 
 impl History {
     /// Reads `events.jsonl`; lines that are not events are skipped.
+    ///
+    /// # Errors
+    /// The file does not exist, cannot be read, or is not a regular file.
     pub fn read(events: &Path) -> Result<Self> {
         let file = untrusted::open(events).map_err(Error::io("open", events))?;
         let mut history = Self::default();

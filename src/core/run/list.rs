@@ -78,6 +78,9 @@ impl RunState {
 }
 
 /// All runs in a folder, the latest first; none if there is no such folder.
+///
+/// # Errors
+/// The folder exists and cannot be read.
 pub fn list(runs: &Path) -> Result<Vec<RunSummary>> {
     let entries = match fs::read_dir(runs) {
         Ok(entries) => entries,

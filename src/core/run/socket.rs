@@ -17,8 +17,11 @@ const LONGEST_ANSWER: u64 = 1 << 20;
 /// variable: $XDG_RUNTIME_DIR ends with the login that a run outlives, and batch systems give each
 /// job a $TMPDIR of its own.
 ///
-/// With `create`, the folder is made. Errors: the folder belongs to somebody else or is open to
-/// others.
+/// With `create`, the folder is made.
+///
+/// # Errors
+/// The folder cannot be made, belongs to somebody else or is open to others; or the run does not
+/// exist.
 pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
     let folder = folder();
     if create {

@@ -31,6 +31,9 @@ pub struct DataReport {
 
 /// Times loading and whitening CIFAR-10 from `data`/cifar10, with an empty cache and with that one
 /// filled.
+///
+/// # Errors
+/// An option is out of its range, there is no CIFAR-10 below `data`, or loading it fails.
 pub fn data(options: DataOptions, data: &Path) -> Result<DataReport> {
     at_least_one(&[("train-limit", options.train_limit as i64)])?;
     set_threads(options.threads)?;

@@ -30,6 +30,9 @@ pub struct EvaluateReport {
 
 /// Times the training of fresh networks on random synthetic images, as [`evaluation::train`] does
 /// it, and their test.
+///
+/// # Errors
+/// [`Error::Usage`] for an option out of its range or a device that does not exist.
 pub fn evaluate(options: EvaluateOptions) -> Result<EvaluateReport> {
     let device = prepare(&options.machine)?;
     let net = network(&options.network)?;

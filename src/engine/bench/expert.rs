@@ -29,6 +29,9 @@ pub struct ExpertReport {
 
 /// Times steps of SGD with momentum and weight decay on the cross-entropy of flipped images plus
 /// the gradient penalty.
+///
+/// # Errors
+/// [`Error::Usage`] for an option out of its range or a device that does not exist.
 pub fn expert(options: ExpertOptions) -> Result<ExpertReport> {
     let device = prepare(&options.machine)?;
     let net = network(&options.network)?;

@@ -49,6 +49,9 @@ struct Lap {
 }
 
 /// Times iterations with momentum 0.9, augmentation, two expert epochs and intermediate matching.
+///
+/// # Errors
+/// [`Error::Usage`] for an option out of its range or a device that does not exist.
 pub fn student(options: StudentOptions) -> Result<StudentReport> {
     let device = prepare(&options.machine)?;
     let net = network(&options.network)?;

@@ -30,6 +30,9 @@ pub fn test_batch(device: Device, analytic: bool) -> usize {
 /// SGD with [`MOMENTUM`] and [`WEIGHT_DECAY`], DSA, `epochs` epochs. `index` names the network: the
 /// same index gives the same initialisation, order and augmentation. Source: evaluation protocol of
 /// DC, DSA and MTT.
+///
+/// # Errors
+/// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
 pub fn train(
     net: &dyn Network,
     set: &TrainingSet<'_>,
@@ -78,6 +81,9 @@ pub fn train(
 }
 
 /// The share of `split` that the network with parameters `theta` (P) labels correctly, in per cent.
+///
+/// # Errors
+/// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
 pub fn accuracy(
     net: &dyn Network,
     theta: &Tensor,
@@ -93,6 +99,9 @@ pub fn accuracy(
 }
 
 /// Logits (N, K) of all images of `split`, f32 on the CPU.
+///
+/// # Errors
+/// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
 pub fn logits(
     net: &dyn Network,
     theta: &Tensor,

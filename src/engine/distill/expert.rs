@@ -276,7 +276,9 @@ impl Expert {
     /// Trains one epoch on `train`: SGD with momentum and weight decay over a random
     /// permutation cut into batches, one DSA draw each.
     ///
-    /// On an interruption the expert is as before the epoch.
+    /// # Errors
+    /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop; the expert is
+    /// then as before the epoch.
     pub fn train_epoch(
         &mut self,
         net: &dyn Network,

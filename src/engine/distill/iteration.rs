@@ -121,6 +121,9 @@ pub struct Iteration<'a> {
 impl Iteration<'_> {
     /// Perturbs the start, trains the student, compares, and goes back through all its steps.
     /// `watch` hears of every student step, forwards and backwards.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
     pub fn align(&self, watch: &mut Watch<'_>) -> Result<Outcome> {
         let (mut done, total) = (0, 2 * self.draw.steps.len() as u64);
         self.align_observed(&mut |operation| match operation {
@@ -133,6 +136,9 @@ impl Iteration<'_> {
     }
 
     /// [`Iteration::align`], with an observer of every operation.
+    ///
+    /// # Errors
+    /// What `observe` returns.
     pub fn align_observed(&self, observe: &mut Observer<'_>) -> Result<Outcome> {
         let Self {
             net,

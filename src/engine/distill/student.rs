@@ -114,7 +114,8 @@ impl Rollout {
 impl Student<'_> {
     /// Trains from `start` (P): v_0 = g_0, v_i = μ v_i−1 + g_i, θ_i+1 = θ_i − α v_i.
     ///
-    /// `observe` may end the rollout with an error.
+    /// # Errors
+    /// What `observe` returns.
     pub fn unroll(
         &self,
         start: &Tensor,
@@ -173,6 +174,9 @@ impl Student<'_> {
     /// ∂L/∂θ_i+1 and ν = ∂L/∂v_i: ∂α −= λ · v_i; ν ← ν − α λ; s = ν · g_i(θ_i, X_i, Y_i); ∂X += ∂s/∂X;
     /// ∂Y += ∂s/∂Y, where the labels Y are soft; λ ← λ + ∂s/∂θ_i; ν ← μ ν. Every step's batch and augmentation are those of the forward pass.
     /// Source: reverse-mode differentiation of the momentum recursion.
+    ///
+    /// # Errors
+    /// What `observe` returns.
     pub fn adjoint(
         &self,
         rollout: &mut Rollout,

@@ -89,6 +89,9 @@ pub struct EvaluationRecord {
 impl DistillationState {
     /// Writes the state below `run` as `checkpoints/step_NNNNN.safetensors` and removes all but the
     /// newest few. Returns the path relative to `run`.
+    ///
+    /// # Errors
+    /// The file cannot be written, or an old one cannot be removed.
     pub fn save(&self, run: &Path) -> Result<String> {
         let file = file_name(self.numbers.step);
         let labels = match &self.labels {
@@ -126,8 +129,11 @@ impl DistillationState {
 
     /// The newest state below `run` that is undamaged, or none if the run has not come that far;
     /// and what is wrong with every newer file, which is set aside as `….damaged`. An older state
-    /// costs some steps, never the result. Errors: there are files, and none can be used, or one
-    /// cannot be read now, or another version wrote it; then they all stay.
+    /// costs some steps, never the result.
+    ///
+    /// # Errors
+    /// There are files and none can be used, or one cannot be read now, or another version wrote it;
+    /// then they all stay.
     pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<Error>)> {
         let (mut problems, mut damaged) = (Vec::new(), Vec::<PathBuf>::new());
         for (_, path) in files(run)?.into_iter().rev() {
@@ -160,7 +166,10 @@ impl DistillationState {
         }
     }
 
-    /// The state after `step` steps. Errors: there is no such checkpoint, or it is not whole.
+    /// The state after `step` steps.
+    ///
+    /// # Errors
+    /// There is no such checkpoint, it is damaged, or another version wrote it.
     pub fn load_step(run: &Path, step: u64, device: Device) -> Result<Self> {
         Self::read(&run.join(file_name(step)), device)
     }

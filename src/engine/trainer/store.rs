@@ -86,6 +86,9 @@ impl Store {
     }
 
     /// Creates the folder with its readable manifest.
+    ///
+    /// # Errors
+    /// The folder or the manifest cannot be written.
     pub fn create(&self, settings: &serde_json::Value) -> Result<()> {
         fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
         let manifest =
@@ -98,6 +101,9 @@ impl Store {
     }
 
     /// The right to train here; none while another process has it.
+    ///
+    /// # Errors
+    /// The lock file cannot be created or locked.
     pub fn try_lock(&self) -> Result<Option<TrainingLock>> {
         let path = self.folder.join("lock");
         let file = File::create(&path).map_err(Error::io("create", &path))?;
@@ -191,6 +197,9 @@ impl Store {
 
     /// Saves an expert after `epoch` epochs (0: its initialisation, without a record). The tensors
     /// are copied.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn save_epoch(
         &self,
         index: u64,
@@ -211,6 +220,9 @@ impl Store {
     }
 
     /// Turns a completely trained expert into its final file.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the folder of its epochs cannot be removed.
     pub fn finish(&self, index: u64, points: &[Tensor], epochs: &[EpochRecord]) -> Result<()> {
         let trajectory = Tensor::stack(points, 0);
         let records = serde_json::json!(epochs).to_string();
@@ -255,11 +267,17 @@ impl Store {
 
 impl Trajectory {
     /// θ*_epoch (P), f32 on the CPU; only this checkpoint is read.
+    ///
+    /// # Errors
+    /// The trajectory has no such epoch.
     pub fn checkpoint(&self, epoch: usize) -> Result<Tensor> {
         self.file.row("trajectory", epoch)
     }
 
     /// θ*_E, the trained expert.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
     pub fn last(&self) -> Result<Tensor> {
         self.checkpoint(self.epochs.len())
     }
