@@ -39,7 +39,26 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
         "expert.epochs=50",
     ];
     let engine = Background::start(&place, &sets)?;
-    // as soon as it runs, before there are images
+    before_there_are_images(&engine);
+    engine.wait_for("a step", 0, is_step)?;
+    let paused_at = while_paused(&place, &engine)?;
+    settings(&engine);
+    going_back(&place, &engine, paused_at)?;
+    let seq = place.events("r")?.len() as u64;
+    engine.accepts(&["stop"], "");
+    engine.wait_for("the end", seq, |w| {
+        matches!(w, EventKind::RunFinished { .. })
+    })?;
+    let rejected = place
+        .events("r")?
+        .iter()
+        .filter(|e| matches!(&e.what, EventKind::Command(c) if !c.is_accepted()))
+        .count();
+    assert_eq!(rejected, 13);
+    Ok(())
+}
+
+fn before_there_are_images(engine: &Background) {
     engine.accepts(&["pause"], "");
     engine.rejects(&["pause"], "paused already");
     for early in [&["checkpoint"][..], &["evaluate"], &["roll-back", "0"]] {
@@ -47,9 +66,10 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     }
     engine.accepts(&["resume"], "");
     engine.rejects(&["resume"], "not paused");
-    engine.wait_for("a step", 0, is_step)?;
+}
 
-    // paused, nothing moves
+/// Nothing moves; the step at which the run stays paused.
+fn while_paused(place: &Place, engine: &Background) -> Result<u64, Box<dyn std::error::Error>> {
     engine.accepts(&["pause"], "");
     let paused = engine.wait_for(
         "the pause",
@@ -62,16 +82,19 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
         paused.seq,
         |w| matches!(w, EventKind::Checkpoint { step, .. } if *step > 0),
     )?;
-    let stands = last_step(&place)?;
+    let paused_at = last_step(place)?;
     engine.accepts(&["evaluate"], "");
     engine.wait_for(
         "an evaluation",
         0,
-        |w| matches!(w, EventKind::Evaluation(e) if e.step == stands),
+        |w| matches!(w, EventKind::Evaluation(e) if e.step == paused_at),
     )?;
-    assert_eq!(last_step(&place)?, stands);
+    assert_eq!(last_step(place)?, paused_at);
+    Ok(paused_at)
+}
 
-    // settings: the checks and messages of profiles
+/// They get the checks and the messages of profiles.
+fn settings(engine: &Background) {
     engine.accepts(&["set", "distill.lr_images=30"], "10.0 → 30.0");
     engine.rejects(&["set", "distill.lr_images=-1"], "expected a number from 0");
     engine.rejects(&["set", "distill.lr_image=1"], "did you mean");
@@ -96,13 +119,15 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
     ] {
         engine.accepts(&["set", live], "");
     }
+}
 
+fn going_back(place: &Place, engine: &Background, paused_at: u64) -> Outcome {
     engine.rejects(
         &["roll-back", "999999"],
         "there is no checkpoint of step 999999; there are 0",
     );
-    engine.accepts(&["roll-back", "0"], &format!("{stands} → 0"));
-    // what is asked in the same pause is asked of the run as it is now
+    engine.accepts(&["roll-back", "0"], &format!("{paused_at} → 0"));
+    // a command in the same pause concerns the run as it is now
     engine.accepts(&["set", "distill.lr_images=20"], "30.0 → 20.0");
     let edits: serde_json::Value =
         serde_json::from_slice(&fs::read(place.path("runs/r/edits.json"))?)?;
@@ -133,17 +158,6 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
         |w| matches!(w, EventKind::DistillStep(s) if s.step == 2),
     )?;
     engine.rejects(&["set", "distill.iterations=1"], "steps are done then");
-    engine.accepts(&["stop"], "");
-    engine.wait_for("the end", seq, |w| {
-        matches!(w, EventKind::RunFinished { .. })
-    })?;
-
-    let rejected = place
-        .events("r")?
-        .iter()
-        .filter(|e| matches!(&e.what, EventKind::Command(c) if !c.is_accepted()))
-        .count();
-    assert_eq!(rejected, 13);
     Ok(())
 }
 

@@ -6,7 +6,7 @@ mod place;
 
 #[path = "faults/damage.rs"]
 mod damage;
-#[path = "faults/disk.rs"]
+#[path = "faults/disk/mod.rs"]
 mod disk;
 #[path = "faults/kill.rs"]
 mod kill;

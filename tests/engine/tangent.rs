@@ -1,4 +1,5 @@
 //! The analytic derivatives against autograd, in float64.
+#![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 use astill_engine::distill::expert::{expert_gradient, expert_loss};
 use astill_engine::distill::{ExpertBatch, ExpertSettings, Labels};

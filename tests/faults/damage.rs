@@ -112,8 +112,14 @@ fn reference() -> Result<(Place, Vec<u8>), Box<dyn Error>> {
 fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
     let (whole, want) = reference()?;
     let mut draws = Draws(5);
+    let killed = newest_checkpoint(&want, &mut draws)?;
+    all_checkpoints(&killed)?;
+    finished_expert_and_cache(&whole, &want, &mut draws)?;
+    epoch_in_training(&want, &mut draws)
+}
 
-    // the newest checkpoint of a run that was killed; the one before it is used
+/// Of a run that was killed: the checkpoint before it is used.
+fn newest_checkpoint(want: &[u8], draws: &mut Draws) -> Result<Place, Box<dyn Error>> {
     let moment = Moment::After {
         phase: Phase::Distill,
         event: 19,
@@ -134,7 +140,7 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         checkpoints::steps(&place.path("runs/r"))?,
     );
     let mut lost = 0;
-    let ways = damages(length, &mut draws);
+    let ways = damages(length, draws);
     for (i, (name, damage)) in ways.iter().enumerate() {
         let run = format!("t{i}");
         copy(&place.path("runs/r"), &place.path("runs").join(&run))?;
@@ -166,7 +172,11 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         "told; the same bytes",
     );
 
-    // all of them: nothing is touched, and it is said what to do
+    Ok(place)
+}
+
+/// Nothing is touched, and the message says what to do.
+fn all_checkpoints(place: &Place) -> Outcome {
     copy(&place.path("runs/r"), &place.path("runs/all"))?;
     let all = || checkpoints::steps(&place.path("runs/all"));
     let there = all()?;
@@ -188,7 +198,11 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         "refused, with what to do",
     );
 
-    // a finished expert, and the cache of the whitening
+    Ok(())
+}
+
+/// Both are made again; the cache is that of the whitening.
+fn finished_expert_and_cache(whole: &Place, want: &[u8], draws: &mut Draws) -> Outcome {
     let store = fs::read_dir(whole.path("data/trajectories"))?
         .flatten()
         .next()
@@ -203,7 +217,7 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         ),
         (cache, "made again", "cache"),
     ] {
-        let mut ways = damages(fs::metadata(&file)?.len(), &mut draws);
+        let mut ways = damages(fs::metadata(&file)?.len(), draws);
         if kind == "cache" {
             // its checksum is of the numbers; the rest need only describe them
             ways.retain(|(_, damage)| !matches!(damage, Damage::Flip(IN_HEADER)));
@@ -220,7 +234,7 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
                 whole.distilled(&run)? == want,
                 "other bytes with the {kind} {name}"
             );
-            let told = warnings(&whole, &run)?;
+            let told = warnings(whole, &run)?;
             assert!(
                 told.iter().any(|w| w.contains(what)),
                 "{kind} {name}: {told:?}"
@@ -234,7 +248,11 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
         );
     }
 
-    // an epoch of an expert in training
+    Ok(())
+}
+
+/// The expert continues from the epoch before it.
+fn epoch_in_training(want: &[u8], draws: &mut Draws) -> Outcome {
     let moment = Moment::After {
         phase: Phase::Experts,
         event: 2,

@@ -3,6 +3,7 @@
 use crate::place::{Background, Outcome, Place, assert_status, in_full, row, text};
 use astill_core::run::command::Command;
 use astill_core::run::event::{DistillStep, EventKind};
+use rustix::process::{Resource, Rlimit};
 use std::os::unix::process::CommandExt;
 
 /// A student that leaves the finite numbers in every step.
@@ -153,19 +154,13 @@ fn too_little_memory_is_said_with_what_to_change() -> Outcome {
             &name,
             &["network.width=1024", "expert.epochs=3"],
         ));
-        unsafe {
-            command.pre_exec(move || {
-                let limit = libc::rlimit {
-                    rlim_cur: mib << 20,
-                    rlim_max: mib << 20,
-                };
-                if libc::setrlimit(libc::RLIMIT_AS, &limit) == 0 {
-                    Ok(())
-                } else {
-                    Err(std::io::Error::last_os_error())
-                }
-            });
-        }
+        let memory = Rlimit {
+            current: Some(mib << 20),
+            maximum: Some(mib << 20),
+        };
+        let limited = move || Ok(rustix::process::setrlimit(Resource::As, memory)?);
+        // SAFETY: between fork and exec this only makes one system call, which allocates nothing
+        unsafe { command.pre_exec(limited) };
         let output = command.output()?;
         let said = text(&output.stderr);
         if said.contains("error while loading shared libraries") {

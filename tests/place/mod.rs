@@ -1,5 +1,6 @@
 //! A folder for whole runs of a tiny profile, and the program started in it.
 #![allow(dead_code)] // each test program uses a part
+#![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 mod table;
 
@@ -8,6 +9,7 @@ pub use table::{in_full, row};
 
 use astill_core::run::RunDir;
 use astill_core::run::event::{Event, EventKind};
+use rustix::process::{Pid, Signal, kill_process};
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -224,8 +226,7 @@ fn stop_at(place: &Place, arguments: &[&str], sign: &str) -> Result<Option<i32>,
     let mut lines = BufReader::new(child.stderr.take().ok_or("no stderr")?).lines();
     for line in lines.by_ref() {
         if line?.contains(sign) {
-            let id = i32::try_from(child.id())?;
-            assert_eq!(unsafe { libc::kill(id, libc::SIGTERM) }, 0);
+            kill_process(Pid::from_child(&child), Signal::TERM)?;
             break;
         }
     }

@@ -1,4 +1,5 @@
 //! The table that `make faults` prints.
+#![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 use std::io::Write;
 use std::{env, fs};

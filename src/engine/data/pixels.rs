@@ -37,11 +37,12 @@ impl Pixels {
     }
 
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the tensor is contiguous and of one byte per number, so `numel` initialised bytes
-        // follow its pointer (which a tensor without numbers may lack); they live as long as the
-        // tensor, and nobody can write to them while `self` is borrowed.
         match self.images.numel() {
+            // its pointer may be null
             0 => &[],
+            // SAFETY: the tensor is contiguous and of one byte per number, so `numel` initialised
+            // bytes follow its pointer; they live as long as the tensor, and nobody can write to
+            // them while `self` is borrowed.
             length => unsafe {
                 std::slice::from_raw_parts(self.images.data_ptr().cast::<u8>(), length)
             },
@@ -49,10 +50,10 @@ impl Pixels {
     }
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`; no other tensor shares the storage, and `self` is borrowed for
-        // writing.
         match self.images.numel() {
             0 => &mut [],
+            // SAFETY: as in `bytes`; no other tensor shares the storage, and `self` is borrowed for
+            // writing.
             length => unsafe {
                 std::slice::from_raw_parts_mut(self.images.data_ptr().cast::<u8>(), length)
             },

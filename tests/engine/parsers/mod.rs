@@ -1,5 +1,6 @@
 //! Every parser of `astill-engine` that reads files from elsewhere, each with a folder that holds
 //! everything else it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
+#![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 use astill_engine::data::{DatasetRequest, Kind, Unreadable};
 use astill_engine::distill::Labels;
