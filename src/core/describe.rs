@@ -1,4 +1,4 @@
-//! Events as sentences, for the log and for whoever shows them as text.
+//! Events as sentences, for the log and for anything else that shows them as text.
 
 use crate::measures::{self, MeasuredEvent};
 use crate::run::event::{

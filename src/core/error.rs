@@ -44,8 +44,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// For `map_err`: the operating system refused an operation on `path`. `doing` is an infinitive:
-    /// "read", "create".
+    /// For `map_err`: the operating system refused an operation on `path`. `doing` is an
+    /// infinitive: "read", "create".
     pub fn io(doing: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io {

@@ -175,7 +175,7 @@ pub fn find(axis: Axis, name: &str) -> Option<&'static Measure> {
     of_axis(axis).find(|m| m.name == name)
 }
 
-/// What an event says in the log: "matching loss 0.4157, reach 0.55, …, time 0.5 s".
+/// The line of an event in the log: "matching loss 0.4157, reach 0.55, …, time 0.5 s".
 #[must_use]
 pub fn in_words(event: MeasuredEvent<'_>) -> String {
     let parts: Vec<String> = of_axis(event.axis())

@@ -33,8 +33,8 @@ pub fn number(value: f64) -> String {
     significant(value, DIGITS)
 }
 
-/// A number with up to `digits` significant digits and no zeros at the end that say nothing; a
-/// whole number below a million in full. Very large and very small ones have an exponent.
+/// A number with up to `digits` significant digits and no trailing zeros; a whole number below a
+/// million in full. Very large and very small ones have an exponent.
 #[must_use]
 pub fn significant(value: f64, digits: usize) -> String {
     let digits = digits.max(1);

@@ -25,14 +25,15 @@ enum Launch {
     Foreground,
     /// In a process of its own that outlives this one and the terminal.
     Detached,
-    /// In this process, which is that one: `events.jsonl` and `run.log` report what happens.
+    /// In this process, which [`Self::Detached`] started: only `events.jsonl` and `run.log` report
+    /// what happens.
     Background {
         /// The name of the run's profile.
         profile: String,
     },
 }
 
-/// Does what the arguments say. The exit status, or the error that ended it.
+/// Carries out the command line; the exit status, or the error that ended it.
 pub fn run(cli: &Cli) -> Result<ExitCode> {
     let data = || data_folder(cli.data.clone());
     let Some(command) = &cli.command else {
@@ -155,7 +156,7 @@ fn resume(
         }
         (None, None) => device::choose(&DeviceChoice::Auto)?,
     };
-    // where the run found its data, unless this call says where they are now
+    // where the run found its data, unless this call names another folder
     let (data, folder) = match (data, history.data, history.folder) {
         (None, Some(data), Some(folder)) => (data, folder),
         (given, ..) => {
@@ -204,7 +205,7 @@ fn check(
 ) -> Result<ExitCode> {
     let (loaded, request, inventory) = checked(args, data)?;
     let mut estimate = Estimate::measure(&loaded.profile, &inventory, device::choose(device)?)?;
-    // afterwards: the memory that it takes is none of what the run needs at the same time
+    // after the estimate: the run does not need the memory of this at the same time
     estimate.add_data_seconds(request.seconds_to_decode()?);
     let count = |split: &[usize]| split.iter().sum::<usize>();
     let (train, validation, test) = (

@@ -1,4 +1,8 @@
 //! The device that a run computes on.
+//!
+//! The engine links libtorch as shared libraries, and only their CPU part, so one binary starts on
+//! machines with and without a GPU. Where there is a driver, the CUDA part is loaded at run time,
+//! before any other use of libtorch.
 
 use astill_core::cli::DeviceChoice;
 use astill_core::{Error, Result};
@@ -90,7 +94,8 @@ unsafe extern "C" {
 }
 
 /// Whether a GPU may round the factors of its products from 23 to 10 bits of mantissa (TF32), which
-/// is faster. libtorch would allow it for convolutions; this program asks for it or does without.
+/// is faster. libtorch allows it for convolutions by default; here the caller decides
+/// for all operations.
 pub fn allow_tf32(allowed: bool) {
     // SAFETY: it sets two switches of libtorch and throws nothing
     unsafe { astill_allow_tf32(allowed) };
@@ -116,7 +121,7 @@ fn on_gpu(device: Device, bytes: impl Fn(i64) -> i64) -> Option<u64> {
     }
 }
 
-/// Resident memory of this process in MiB; 0 where the system does not say.
+/// Resident memory of this process in MiB; 0 where the system does not report it.
 pub fn resident_mib() -> u64 {
     status_kib("VmRSS:") / 1024
 }
@@ -127,7 +132,7 @@ pub fn peak_resident_mib() -> u64 {
 }
 
 /// Memory that is available to new programs on this host, in MiB; none where the system does not
-/// say.
+/// report it.
 pub fn free_host_mib() -> Option<f64> {
     Some(kib("/proc/meminfo", "MemAvailable:"))
         .filter(|kib| *kib > 0)

@@ -51,7 +51,7 @@ fn loaded_from() -> Option<PathBuf> {
     Path::new(library).parent().map(Path::to_path_buf)
 }
 
-/// The version, from the file that says so beside the libraries of a wheel or a release.
+/// The version, from the file that states it beside the libraries of a wheel or a release.
 fn version(folder: &Path) -> Option<String> {
     let root = folder.parent()?;
     if let Ok(text) = std::fs::read_to_string(root.join("version.py")) {

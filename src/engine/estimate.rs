@@ -42,7 +42,7 @@ pub struct Estimate {
     pub device_mib: Option<f64>,
     /// The memory that limits the run: that of the GPU, or of the host where it computes on that.
     pub memory_mib: f64,
-    /// How much of it is free now, where the system says.
+    /// How much of it is free now, where the system reports it.
     pub free_mib: Option<f64>,
 }
 
@@ -163,8 +163,8 @@ impl<'a> Sizes<'a> {
         (kept, read.max(fit).max(bytes + kept))
     }
 
-    /// Bytes of the parameter vectors of an iteration: the student's path, the expert's checkpoints,
-    /// derivatives and gradients.
+    /// Bytes of the parameter vectors of an iteration: the student's path, the expert's
+    /// checkpoints, derivatives and gradients.
     fn vectors(&self) -> f64 {
         let distill = &self.profile.distill;
         (path_vectors(distill.syn_steps) + distill.expert_epochs + 12) as f64 * self.vector as f64

@@ -5,8 +5,8 @@
 use astill_core::profile::MEMORY_KEYS;
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Nothing in this program is this large: a larger request comes from a damaged file, and whoever
-/// reads that file handles the failure.
+/// Nothing in this program is this large: a larger request comes from a damaged file, and the code
+/// that reads the file handles the failure.
 const ABSURD: usize = 1 << 40;
 const MESSAGE: &[u8] = b"astill: out of memory. A run loses only what it did since its last \
                          checkpoint or the last epoch of an expert: with more memory, continue \
@@ -23,7 +23,8 @@ pub fn keep_freed() {
     }
 }
 
-/// Returns all freed blocks to the kernel once: after something large that will not be needed again.
+/// Returns all freed blocks to the kernel once: after something large that will not be needed
+/// again.
 pub fn return_freed() {
     // SAFETY: it touches only memory that is free
     unsafe {

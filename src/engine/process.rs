@@ -28,8 +28,8 @@ const ONE_REQUEST: Duration = Duration::from_secs(1);
 const LARGEST_LOG: u64 = 64 << 20;
 /// How often a parent checks whether the engine that it started has begun to work.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// An engine that has not written its first event for this long cannot (a full disk, say), and
-/// keeps trying by itself.
+/// An engine that has not written its first event for this long cannot write it (the disk is full,
+/// for example) and keeps trying by itself.
 const SILENT: Duration = Duration::from_secs(20);
 
 /// Makes a limit on the size of files an error of the write that exceeds it, like a full disk,
@@ -104,7 +104,7 @@ fn wait_until_at_work(
     Ok(())
 }
 
-/// Why an engine has exited before it began to work, as the end of its log tells.
+/// Why an engine has exited before it began to work, from the end of its log.
 fn early_exit(run: &RunDir, status: ExitStatus) -> Error {
     let log = untrusted::read_text(&run.log(), LARGEST_LOG).unwrap_or_default();
     let last = log.lines().rev().find(|l| !l.trim().is_empty());
@@ -178,7 +178,7 @@ pub fn print_result(done: &EventKind, run: &RunDir) -> Result<()> {
     Ok(())
 }
 
-/// The signals that ask to stop, except those that this process was started to ignore, as nohup
+/// The signals that request a stop, except those that this process was started to ignore, as nohup
 /// does.
 fn stop_signals() -> Result<Signals> {
     // where there is no /proc, every signal counts

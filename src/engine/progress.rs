@@ -1,4 +1,8 @@
 //! How long-running work reports its progress, and how it is stopped.
+//!
+//! Long-running work calls [`report`] between its small steps. The answer can end it with
+//! [`Error::Interrupted`]: what has been completed by then is on disk or in the state of the run,
+//! and a resumed run does the rest again with the same random numbers.
 
 use astill_core::{Error, Result};
 use std::ops::ControlFlow;

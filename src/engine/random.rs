@@ -3,7 +3,8 @@
 //!
 //! No random state is ever stored: a step that is interrupted, replayed in the backward pass, or
 //! resumed on another day makes the generator of the same purpose and gets the same numbers, on
-//! every device.
+//! every device. So the state of a run is a few tensors and plain numbers
+//! (`trainer::checkpoint`), and a resumed run ends in the same bytes.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -47,8 +47,8 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// Times the steps of `profile`, with student steps on `batch` images of `classes` classes, or on
-    /// fewer images where that would take long.
+    /// Times the steps of `profile`, with student steps on `batch` images of `classes` classes, or
+    /// on fewer images where that would take long.
     ///
     /// # Errors
     /// The images are too small for the network.

@@ -61,7 +61,7 @@ pub fn serve(run: &RunDir, requests: Sender<CommandRequest>) -> Result<Server> {
 #[derive(Debug)]
 struct Connection {
     stream: UnixStream,
-    /// When it connected, or got its last answer; none while the trainer has a command of it.
+    /// When it connected, or got its last answer; none while the trainer is working on its command.
     silent_since: Mutex<Option<Instant>>,
 }
 
@@ -102,7 +102,7 @@ impl Connections {
     }
 
     /// Whether a command of this connection may go to the trainer: not if the connection was closed
-    /// meanwhile, because its client has been told so.
+    /// meanwhile, because its client has been informed.
     fn begin(&self, connection: &Arc<Connection>) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let is_open = open.iter().any(|c| Arc::ptr_eq(c, connection));
@@ -177,7 +177,7 @@ fn accept(listener: &UnixListener, requests: &Sender<CommandRequest>) {
     }
 }
 
-/// Tells a client why it is not served, without waiting for one that does not read.
+/// Sends a client the reason why it is not served, without waiting for one that does not read.
 fn turn_away(stream: &UnixStream, reason: &str) {
     let _ = stream
         .set_nonblocking(true)

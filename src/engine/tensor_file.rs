@@ -1,4 +1,8 @@
 //! Safetensors files: written atomically, read through a memory map.
+//!
+//! Files that a run reads again are sealed with a checksum of every byte, which is verified when
+//! the file is opened: damage is found while the content can still be computed again, and not in
+//! the middle of distillation.
 
 use astill_core::files::atomic::write_atomically;
 use astill_core::{Error, Result, files::untrusted};

@@ -144,7 +144,8 @@ fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Opt
     (distance <= 1 + text.chars().count() / 4).then_some(name)
 }
 
-/// What to say about `name` in `section` ("" for the top level) when the schema has no such key.
+/// The problem to report for `name` in `section` ("" for the top level) when the schema has no such
+/// key.
 pub(super) fn unknown(section: &str, name: &str) -> String {
     let what = if section.is_empty() {
         "key or section"
@@ -210,7 +211,7 @@ pub(super) fn unknown(section: &str, name: &str) -> String {
     }
 }
 
-/// What to say about a full path ("distill.ipc") that the schema does not have.
+/// The problem to report for a full path ("distill.ipc") that the schema does not have.
 pub(super) fn unknown_path(path: &str) -> String {
     if path == "extends" {
         return "extends belongs in a profile file, not here".into();

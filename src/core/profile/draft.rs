@@ -16,7 +16,7 @@ pub(super) struct Draft {
     /// Keys with a value that was refused.
     refused: BTreeSet<&'static str>,
     problems: Vec<Problem>,
-    /// The profile asked for, then what it extends.
+    /// The requested profile, then those that it extends.
     documents: Vec<Origin>,
     /// Whether a document is missing, so that the keys it may give are not known.
     unread: bool,
@@ -77,7 +77,7 @@ impl Draft {
     }
 
     /// Takes the keys of one document, except those that are given already. Returns what it
-    /// extends, and where it says so.
+    /// extends, and the origin of that key.
     pub fn document(&mut self, text: &Text) -> Option<(String, Location)> {
         self.documents.push(text.origin.clone());
         let entries = match yaml::parse(&text.text) {

@@ -113,7 +113,8 @@ impl fmt::Display for Range {
     }
 }
 
-/// The line of a key in the table begins with one of these, which says what the key may be.
+/// The line of a key in the table begins with one of these, which decides what values the key may
+/// have.
 pub(super) const fn whole(min: u64, max: u64) -> ProfileKey {
     key(Range::Whole { min, max })
 }
@@ -157,7 +158,7 @@ const fn key(range: Range) -> ProfileKey {
     }
 }
 
-/// What else there is to say about a key, on its line in the table.
+/// Further properties of a key, on its line in the table.
 impl ProfileKey {
     pub(super) const fn unit(self, unit: &'static str) -> Self {
         Self { unit, ..self }
@@ -187,8 +188,8 @@ impl ProfileKey {
 }
 
 /// A section of the profile, as a list of keys: `/// meaning`, then `name: type = default, range`
-/// with what else there is to say. It becomes a struct of settings with that `Default`, and the
-/// section's part of the table of keys.
+/// with further properties. It becomes a struct of settings with that `Default`, and the section's
+/// part of the table of keys.
 macro_rules! section {
     (
         $(#[doc = $about:literal])+

@@ -73,8 +73,8 @@ impl RunDir {
         )))
     }
 
-    /// Removes what [`RunDir::create`] made, for a run that could not be begun. Anything else in it
-    /// stays, and so does the folder then.
+    /// Removes what [`RunDir::create`] made, for a run that could not be started. If anything else
+    /// is in the folder, that stays, and so does the folder.
     pub fn discard_unstarted(&self) {
         let _ = fs::remove_file(self.profile());
         let _ = fs::remove_file(self.path.join("lock"));
@@ -97,8 +97,8 @@ impl RunDir {
     /// Checks that the run's folders are folders of its own.
     ///
     /// # Errors
-    /// One of the run's folders is a link, behind which anything of the user's could be changed, or is
-    /// not a folder.
+    /// One of the run's folders is a link, behind which anything of the user's could be changed, or
+    /// is not a folder.
     pub fn check_folders(&self) -> Result<()> {
         for folder in FOLDERS {
             let path = self.path.join(folder);
@@ -124,7 +124,8 @@ impl RunDir {
     /// there.
     ///
     /// # Errors
-    /// [`Error::Usage`] if no run, or more than one, has such a name; the message lists the runs there.
+    /// [`Error::Usage`] if no run, or more than one, has such a name; the message lists the runs
+    /// there.
     pub fn find(runs: &Path, reference: &str) -> Result<Self> {
         for path in [runs.join(reference), PathBuf::from(reference)] {
             if let Some(run) = Self::open(&path).filter(|_| !reference.is_empty()) {
@@ -201,7 +202,7 @@ impl RunDir {
         self.path.join("profile.yaml")
     }
 
-    /// The profile of the run, with which it was started.
+    /// The profile that the run was started with.
     ///
     /// # Errors
     /// The file cannot be read, or is refused like any profile.
@@ -216,8 +217,8 @@ impl RunDir {
     /// record may come from anybody.
     ///
     /// # Errors
-    /// An absolute path or `..`, a link that leads out of the folder, or anything other than a regular
-    /// file.
+    /// An absolute path or `..`, a link that leads out of the folder, or anything other than a
+    /// regular file.
     pub fn own_file(&self, name: &str) -> Result<PathBuf> {
         let path = self.path.join(name);
         if !Path::new(name)
@@ -274,7 +275,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The part of a profile's name that a run is called after.
+/// The part of a profile's name that its runs are named after.
 fn profile_stem(profile: &str) -> String {
     let safe: String = profile
         .chars()

@@ -84,7 +84,7 @@ impl Edits {
             })
     }
 
-    /// Adds an edit and keeps the list.
+    /// Adds an edit and saves the list.
     ///
     /// # Errors
     /// The file cannot be written; the list is then as before.
@@ -104,7 +104,7 @@ impl Edits {
         })
     }
 
-    /// Changes the list and keeps it; a list that cannot be kept does not hold.
+    /// Changes the list and saves it; if it cannot be saved, the change is undone.
     fn replace(&mut self, change: impl FnOnce(&mut Vec<Edit>)) -> Result<()> {
         let before = self.edits.clone();
         change(&mut self.edits);

@@ -1,5 +1,5 @@
-//! The runs in a folder, and how each stands: from the beginning and the end of its events,
-//! whatever their number.
+//! The runs in a folder and the state of each, read from the beginning and the end of its events,
+//! so that long runs take no longer than short ones.
 
 use super::command::Command;
 use super::event::{EvalSplit, Event, EventKind, ImageSet, Phase, RunOutcome};
@@ -16,13 +16,14 @@ const TAIL: u64 = 1 << 16;
 /// The longest first line that is read.
 const HEAD: u64 = 1 << 16;
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     Running,
     Paused,
-    /// Something cannot be written, a full disk say; it continues by itself once that can be.
+    /// Something cannot be written, because the disk is full for example; it continues by itself
+    /// once that is possible.
     Waiting,
     /// Stopped on request, after a checkpoint.
     Stopped,
@@ -34,7 +35,7 @@ pub enum RunState {
     Elsewhere,
 }
 
-/// A run in short.
+/// A summary of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunSummary {
     #[serde(skip)]
@@ -96,7 +97,7 @@ pub fn list(runs: &Path) -> Result<Vec<RunSummary>> {
     Ok(found)
 }
 
-/// How a run stands. What cannot be read is left empty.
+/// The summary of a run. What cannot be read is left empty.
 pub fn summary(run: RunDir) -> RunSummary {
     let mut summary = RunSummary {
         name: run.name(),
@@ -110,7 +111,8 @@ pub fn summary(run: RunDir) -> RunSummary {
         accuracy: None,
         run,
     };
-    // the lock first: an engine that ends meanwhile has written its end by then
+    // the lock first: an engine that ends in between has recorded its end by the time the events
+    // are read
     let engine = summary.run.engine();
     let (first, last) = ends_of(&summary.run.events()).unwrap_or_default();
     let (mut paused, mut waiting, mut ended) = (false, false, None);
@@ -182,7 +184,8 @@ fn ends_of(path: &Path) -> std::io::Result<(Vec<Event>, Vec<Event>)> {
     file.seek(SeekFrom::Start(start))?;
     let mut rest = Vec::new();
     file.take(TAIL).read_to_end(&mut rest)?;
-    // a line that the tail begins in the middle of is no event, and neither is a torn last one
+    // the tail may begin in the middle of a line, and the last line may be torn: neither is an
+    // event
     let events = |bytes: &[u8]| {
         bytes
             .split(|b| *b == b'\n')

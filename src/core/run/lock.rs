@@ -26,8 +26,8 @@ impl Drop for EngineLock {
 }
 
 /// Where the engine of a run is, as far as its lock shows. An engine holds the lock as long as it
-/// lives, and the file holds the host name of its machine; an engine that ends in good order empties
-/// the file. So a name without a holder is left by an engine that was killed, or by one on another
+/// lives, and the file holds the host name of its machine; an engine that ends normally empties the
+/// file. So a name without a holder was left by an engine that was killed, or by one on another
 /// machine whose locks do not reach this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineAt {
@@ -61,7 +61,7 @@ impl RunDir {
                         .and_then(|()| file.write_all(host().as_bytes()));
                     return Ok(EngineLock { file });
                 }
-                // perhaps only somebody who checks whether there is an engine
+                // perhaps only a process that checks whether there is an engine
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_AGAIN),
                 Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }

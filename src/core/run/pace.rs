@@ -1,5 +1,5 @@
-//! How far a run is, how fast it gets on and how long the rest takes: worked out from its events, so
-//! that everybody who shows it agrees.
+//! How far a run has come, how fast it is and how long the rest will take: computed from its events
+//! in one place, so that every display agrees.
 
 use super::command::Command;
 use super::edits::key_of;
@@ -25,7 +25,7 @@ pub struct Work {
     pub what: String,
     pub done: u64,
     pub total: u64,
-    /// Where it was first reported: the event's time and how much was done.
+    /// When it was first reported: the event's time and how much was done.
     begin: (Option<f64>, u64),
     now: Option<f64>,
 }
@@ -113,7 +113,7 @@ impl Pace {
 }
 
 impl Work {
-    /// Seconds until it is done, from the speed so far; none before it has got on.
+    /// Seconds until it is done, from the speed so far; none before it has made progress.
     #[must_use]
     pub fn seconds_left(&self) -> Option<f64> {
         let done = self.done.checked_sub(self.begin.1).filter(|d| *d > 0)?;

@@ -14,8 +14,8 @@ const LONGEST_ANSWER: u64 = 1 << 20;
 
 /// The socket of a run's engine, in /tmp/astill-UID, which only this user can enter. The run's real
 /// path decides the name, so that any way to name a run finds it. The folder depends on no
-/// variable: $XDG_RUNTIME_DIR ends with the login that a run outlives, and batch systems give each
-/// job a $TMPDIR of its own.
+/// variable: $XDG_RUNTIME_DIR ends with the login session, which a run outlives, and batch systems
+/// give each job a $TMPDIR of its own.
 ///
 /// With `create`, the folder is made.
 ///

@@ -1,6 +1,6 @@
-//! The floor of a student step: the convolutions of its analytic passes alone, in the same number and
-//! of the same shapes, and nothing between them. What a step takes beyond that is what can still be
-//! gained around libtorch's convolutions.
+//! The floor of a student step: the convolutions of its analytic passes alone, in the same number
+//! and of the same shapes, and nothing between them. What a step takes beyond that is what can
+//! still be gained around libtorch's convolutions.
 
 use crate::network::analytic::convolution::{
     convolve, image_gradient, input_gradient, weight_gradient,
@@ -14,8 +14,8 @@ use tch::Tensor;
 pub(super) enum ConvolutionPass {
     /// Of the gradient: 3 per block, one less in the first.
     Forward,
-    /// Of its derivative along a direction: 6 per block; where the forward passes were not `cached`,
-    /// their 2 again.
+    /// Of its derivative along a direction: 6 per block; where the forward passes were not
+    /// `cached`, their 2 again.
     Back { cached: bool },
 }
 
@@ -130,8 +130,8 @@ impl BlockConvolutions {
 }
 
 impl Convolutions {
-    /// Those of a student step of `net`, whose blocks end in a 2×2 pooling, on a batch like `images`
-    /// (N, C, H, W).
+    /// Those of a student step of `net`, whose blocks end in a 2×2 pooling, on a batch like
+    /// `images` (N, C, H, W).
     pub fn of(net: &dyn Network, images: &Tensor) -> Self {
         let analytic = net.analytic(images).is_some();
         let size = images.size();

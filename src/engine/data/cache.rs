@@ -104,7 +104,7 @@ pub fn write_zca(path: &Path, zca: &Zca) -> bool {
 /// The name, kind and shape of a tensor.
 type TensorHeader<'a> = (&'a str, Dtype, Vec<usize>);
 
-/// What `make` makes of the bytes of these tensors; `None` if the file does not hold exactly them,
+/// The result of `make` on the bytes of these tensors; `None` unless the file holds exactly them,
 /// undamaged.
 fn read<const N: usize, T>(
     path: &Path,

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// sub-folders of train/, sorted by name.
 ///
 /// # Errors
-/// [`Error::Usage`] if there is no train/ or neither test/ nor val/; [`Error::File`] for test images
-/// of a class without training ones.
+/// [`Error::Usage`] if there is no train/ or neither test/ nor val/; [`Error::File`] for test
+/// images of a class without training ones.
 pub fn find(folder: &Path) -> Result<ImageList> {
     let absent = |found: &str| {
         MissingFiles {

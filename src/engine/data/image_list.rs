@@ -83,7 +83,7 @@ impl ImageList {
         Ok(key.finalize().to_hex()[..32].to_owned())
     }
 
-    /// All pixels, with anything in the place of images that cannot be read, which come second.
+    /// All pixels, and the images that cannot be read, whose pixels are undefined.
     fn decode(
         &self,
         size: usize,
@@ -142,8 +142,8 @@ impl Layout for ImageList {
         &self.labelling
     }
 
-    /// From the cache, or decoded. Both the error and the report of unreadable images count them and
-    /// name the first; without those images nothing is cached.
+    /// From the cache, or decoded. Both the error and the report of unreadable images count them
+    /// and name the first; without those images nothing is cached.
     fn read(
         mut self: Box<Self>,
         request: &DatasetRequest,

@@ -58,7 +58,7 @@ impl DatasetRequest {
     ///
     /// # Errors
     /// [`Error::Usage`] if files are missing (it says which, where, and how to get them) or the
-    /// limit is below the number of classes; [`Error::File`] if one is not what it should be.
+    /// limit is below the number of classes; [`Error::File`] if one is malformed.
     pub fn inspect(&self) -> Result<Inventory> {
         let (layout, plan) = self.open()?;
         let Labelling { classes, labels } = layout.labelling();
@@ -197,8 +197,8 @@ impl DatasetRequest {
 
 /// The images of the two parts of `plan`, u8.
 ///
-/// If most of `all` is trained on, those images are moved together where they are: a large set would
-/// not fit into memory twice.
+/// If most of `all` is trained on, those images are moved together where they are: a large set
+/// would not fit into memory twice.
 fn select(mut all: Pixels, plan: &SplitPlan) -> (Tensor, Tensor) {
     const MOST: f64 = 0.8;
     let count = all.shape()[0];

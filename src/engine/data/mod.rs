@@ -1,8 +1,8 @@
 //! Data sets: from files (or from nothing, for the drawn shapes) to normalised splits on a device.
 //!
-//! A [`DatasetRequest`] asks the `register` for the layout of its files, plans which training
+//! A [`DatasetRequest`] gets the layout of its files from the `register`, plans which training
 //! images belong to which split, reads the pixels as u8, fits the normalisation on the training
-//! images alone, and gives a [`Dataset`]. A layout of files is one file that implements
+//! images alone, and returns a [`Dataset`]. A layout of files is one file that implements
 //! `layout::Layout` and has one line in the `register`; it knows neither the register nor the other
 //! layouts.
 

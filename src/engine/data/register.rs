@@ -9,8 +9,8 @@ use astill_core::profile::Kind;
 /// Finds the files and reads the labels; decodes nothing and creates nothing.
 ///
 /// # Errors
-/// [`astill_core::Error::Usage`] if files are missing; [`astill_core::Error::File`] if one is not
-/// what it should be.
+/// [`astill_core::Error::Usage`] if files are missing; [`astill_core::Error::File`] if one is
+/// malformed.
 pub fn open(request: &DatasetRequest) -> Result<Box<dyn Layout>> {
     Ok(match request.kind {
         Kind::Shapes => Box::new(shapes::Shapes::new()),

@@ -20,7 +20,8 @@ impl Release<'_> {
     /// decides whether one of them exists.
     ///
     /// # Errors
-    /// [`astill_core::Error::Usage`] with the files that are missing, from the more complete of the two folders.
+    /// [`astill_core::Error::Usage`] with the files that are missing, from the more complete of the
+    /// two folders.
     pub fn locate(
         &self,
         folder: &Path,

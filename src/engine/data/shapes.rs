@@ -1,8 +1,8 @@
 //! Ten classes of drawn shapes: a data set that needs no files, to try everything on.
 //!
 //! Every picture has its own position, size, rotation, colours, background, clutter and noise, so
-//! that one picture of a class reveals little about the next. They come from a fixed seed: the data set is the
-//! same in every run.
+//! that one picture of a class reveals little about the next. They come from a fixed seed: the data
+//! set is the same in every run.
 
 use super::layout::{BySplit, LabelledPixels, Labelling, Layout};
 use super::pixels::Pixels;
@@ -223,7 +223,7 @@ struct Shape {
     outline: Outline,
     centre: Point,
     radius: f32,
-    /// Cosine and sine of the turn.
+    /// Cosine and sine of the rotation.
     turn: Point,
 }
 

@@ -1,4 +1,4 @@
-//! ZCA whitening: images whose pixels are uncorrelated, and that still look like themselves.
+//! ZCA whitening: images whose pixels are uncorrelated, and that people still recognise.
 
 use tch::{Device, Kind, Tensor};
 

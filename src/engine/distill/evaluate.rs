@@ -1,4 +1,4 @@
-//! Evaluation: how good a fresh network becomes that sees the synthetic images alone.
+//! Evaluation: how good a fresh network becomes that is trained on the synthetic images alone.
 
 use super::TrainingSet;
 use super::student::StepLoss;

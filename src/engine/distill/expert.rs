@@ -11,7 +11,7 @@ use astill_core::Result;
 pub use astill_core::profile::ExpertSettings;
 use tch::{Device, Kind, Tensor};
 
-/// On the CPU a batch is worked off in pieces of this many images, whose activations stay in the
+/// On the CPU a batch is processed in pieces of this many images, whose activations stay in the
 /// caches (measured: 1.8 times as fast as 256 at once). The gradient of a mean over the batch is
 /// the sum of those of the pieces, each weighted by its share.
 pub const CPU_PIECE: i64 = 32;
@@ -277,8 +277,8 @@ impl Expert {
     /// permutation cut into batches, one DSA draw each.
     ///
     /// # Errors
-    /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop; the expert is
-    /// then as before the epoch.
+    /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop; the expert
+    /// is then as before the epoch.
     pub fn train_epoch(
         &mut self,
         net: &dyn Network,

@@ -120,7 +120,7 @@ pub struct Iteration<'a> {
 
 impl Iteration<'_> {
     /// Perturbs the start, trains the student, compares, and goes back through all its steps.
-    /// `watch` hears of every student step, forwards and backwards.
+    /// `watch` is called before every student step, forwards and backwards.
     ///
     /// # Errors
     /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.

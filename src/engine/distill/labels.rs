@@ -68,8 +68,8 @@ impl Labels {
         }
     }
 
-    /// Mean cross-entropy (scalar) of logits (N, K), in the precision of the logits: for soft labels
-    /// p, the mean of −Σ_k p_k ln softmax(f)_k.
+    /// Mean cross-entropy (scalar) of logits (N, K), in the precision of the logits: for soft
+    /// labels p, the mean of −Σ_k p_k ln softmax(f)_k.
     pub fn cross_entropy(&self, logits: &Tensor) -> Tensor {
         match self {
             // not `cross_entropy_for_logits`: that computes in f32 whatever it is given

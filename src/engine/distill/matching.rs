@@ -21,7 +21,7 @@ pub struct Matching {
     pub final_ratio: Tensor,
     /// The unweighted intermediate ratios, M − 1 or none.
     pub intermediate: Vec<Tensor>,
-    /// ∂total/∂θ_i (P) for every student point i that the loss looks at; the last entry is i = N.
+    /// ∂total/∂θ_i (P) for every student point i that enters the loss; the last entry is i = N.
     pub derivatives: Vec<(usize, Tensor)>,
     /// ‖θ_N − θ_0‖ / ‖θ*_{t+M} − θ_0‖: did the student go far enough?
     pub reach: Tensor,

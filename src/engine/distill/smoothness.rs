@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-/// What one more point says about the smoothness of the path so far. Lengths are Euclidean, in
+/// The smoothness of the path so far, measured at one more point. Lengths are Euclidean, in
 /// parameter space.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Smoothness {

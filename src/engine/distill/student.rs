@@ -1,5 +1,12 @@
 //! The student: N steps on the synthetic images, and the exact gradient through all of them in
 //! constant memory.
+//!
+//! The forward pass keeps the N parameter and velocity vectors, without a graph. The backward pass
+//! goes from the last step to the first, with λ, the derivative with respect to the parameters, and
+//! ν, that with respect to the velocity: it computes the derivatives of ν · g for one step at a
+//! time, so the memory for activations and graphs does not grow with N. The augmentation is
+//! differentiated separately, which keeps its graph out of the double backward. Within a fixed
+//! budget the passes of the last steps are cached, so that the backward pass need not repeat them.
 
 use super::{Labels, TrainingSet};
 use crate::data::Augmentation;
@@ -29,8 +36,7 @@ pub struct Student<'a> {
     pub loss_factor: f64,
 }
 
-/// What an iteration does next. Whoever observes it can end the work between two operations, or
-/// take the times.
+/// What an iteration does next. An observer can end the work between two operations, or time them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// The next student step, forwards or backwards; at first with vectors (P) alone.
@@ -59,9 +65,9 @@ pub struct Rollout {
     cached: Vec<Option<CachedForward>>,
 }
 
-/// Memory that a rollout may fill: what its points and velocities leave caches the forward passes of
-/// the last steps. This much caches all of them where steps are small, and more steps take more
-/// memory only once their vectors alone exceed it.
+/// The memory, in bytes, that a rollout may use. What its points and velocities leave of it caches
+/// the forward passes of the last steps: those of all steps where steps are small. More steps take
+/// more memory only once their vectors alone exceed this.
 const ROLLOUT_BYTES: usize = 256 << 20;
 
 /// The derivative of a loss of the student's points.
@@ -171,9 +177,10 @@ impl Student<'_> {
     /// time. Uses up what `rollout` has cached.
     ///
     /// `derivatives` are the direct ∂L/∂θ_i (P) with their i. Backwards over the steps, with λ =
-    /// ∂L/∂θ_i+1 and ν = ∂L/∂v_i: ∂α −= λ · v_i; ν ← ν − α λ; s = ν · g_i(θ_i, X_i, Y_i); ∂X += ∂s/∂X;
-    /// ∂Y += ∂s/∂Y, where the labels Y are soft; λ ← λ + ∂s/∂θ_i; ν ← μ ν. Every step's batch and augmentation are those of the forward pass.
-    /// Source: reverse-mode differentiation of the momentum recursion.
+    /// ∂L/∂θ_i+1 and ν = ∂L/∂v_i: ∂α −= λ · v_i; ν ← ν − α λ; s = ν · g_i(θ_i, X_i, Y_i); ∂X +=
+    /// ∂s/∂X; ∂Y += ∂s/∂Y, where the labels Y are soft; λ ← λ + ∂s/∂θ_i; ν ← μ ν. Every step's
+    /// batch and augmentation are those of the forward pass. Source: reverse-mode differentiation
+    /// of the momentum recursion.
     ///
     /// # Errors
     /// What `observe` returns.

@@ -61,8 +61,8 @@ pub struct DistilledSet {
     pub provenance: Provenance,
 }
 
-/// Where a distilled set comes from, and how well networks do that learn from it. Accuracies in per
-/// cent.
+/// Where a distilled set comes from, and the accuracy of networks that learn from it. Accuracies in
+/// per cent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// "astill 0.1.0".

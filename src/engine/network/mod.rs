@@ -57,7 +57,7 @@ pub enum Mode {
     Evaluation,
 }
 
-/// What a network is given and asked for.
+/// The size of a network's inputs and outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Task {
     /// Of an image: 3, or 1 for grey ones.

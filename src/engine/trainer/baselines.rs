@@ -1,4 +1,7 @@
 //! The real images that distilled ones are compared with.
+//!
+//! They are evaluated exactly like distilled images: once at the start with the initial student
+//! rate, for the curves, and once for the headline figures with the learned rate.
 
 use super::checkpoint::DistillationState;
 use super::control::Control;

@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 
-/// The format that is written; it changes whenever a checkpoint comes to hold something else, so that
-/// none is misunderstood. Format 2, which had no labels, is read too.
+/// The format that is written; it changes whenever a checkpoint comes to hold something else, so
+/// that none is misunderstood. Format 2, which had no labels, is read too.
 const VERSION: u32 = 3;
 const WITHOUT_LABELS: u32 = 2;
 /// How many of the newest checkpoints are kept.
@@ -132,15 +132,15 @@ impl DistillationState {
     /// costs some steps, never the result.
     ///
     /// # Errors
-    /// There are files and none can be used, or one cannot be read now, or another version wrote it;
-    /// then they all stay.
+    /// There are files and none can be used, or one cannot be read now, or another version wrote
+    /// it; then they all stay.
     pub fn load(run: &Path, device: Device) -> Result<(Option<Self>, Vec<Error>)> {
         let (mut problems, mut damaged) = (Vec::new(), Vec::<PathBuf>::new());
         for (_, path) in files(run)?.into_iter().rev() {
             match Self::read(&path, device) {
                 Ok(state) => {
                     for path in damaged {
-                        // one that stays where it is is passed over once more the next time
+                        // a file that cannot be moved is skipped again the next time
                         let _ = fs::rename(&path, path.with_extension("safetensors.damaged"));
                     }
                     return Ok((Some(state), problems));
@@ -209,8 +209,8 @@ impl DistillationState {
 }
 
 impl StateNumbers {
-    /// The labels of `images` (n, C, H, W) before labels were saved: equally many of every class, in
-    /// class order.
+    /// The labels of `images` (n, C, H, W) before labels were saved: equally many of every class,
+    /// in class order.
     fn hard_labels(&self, images: &Tensor) -> Labels {
         let classes = self.random_rows.len();
         let ipc = images.size().first().map_or(0, |n| *n as usize) / classes.max(1);

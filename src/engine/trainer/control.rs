@@ -1,5 +1,10 @@
 //! What connects the trainer with the rest of the program: it records what happens, answers
-//! commands, and keeps what they ask for until the trainer gets to it.
+//! commands, and keeps what they request until the trainer gets to it.
+//!
+//! The trainer itself answers commands, between the small steps of whatever it is doing. An answer
+//! promises what will happen at the next moment between two steps, so nothing changes in the middle
+//! of one. Edits are saved with their moment: a resumed run applies them at the same moments and so
+//! computes the same.
 
 mod answers;
 mod settings;
@@ -130,8 +135,8 @@ impl Control {
         })
     }
 
-    /// Training has left the finite numbers; `problem` says so, and what to do about it. The run
-    /// pauses, so that somebody can do that.
+    /// Training has produced numbers that are not finite; `problem` describes this, and what to do
+    /// about it. The run pauses, so that somebody can act on it.
     ///
     /// # Errors
     /// [`Error::Diverged`] where nobody can answer: this ends the run.
@@ -149,13 +154,13 @@ impl Control {
         self.record(EventKind::Command(paused))
     }
 
-    /// The run is there now.
+    /// The run has reached this stage.
     pub fn enter(&mut self, stage: RunStage) {
         self.stage = stage;
     }
 
-    /// The run has resumed from the checkpoint of `step`: what comes before distillation is only
-    /// looked up.
+    /// The run has resumed from the checkpoint of `step`: the phases before distillation only read
+    /// what the run has produced before.
     pub fn resume_at(&mut self, step: u64) {
         self.resumed = Some(step);
     }
@@ -185,7 +190,8 @@ impl Control {
     /// # Errors
     /// [`Error::Interrupted`] if one of them was to stop.
     pub fn answer_requests(&mut self) -> Result<()> {
-        // only those that are there now: a client that sends without a pause must not hold up the run
+        // only those that are there now: a client that sends without a pause must not hold up the
+        // run
         for request in self
             .requests
             .try_iter()
@@ -197,8 +203,8 @@ impl Control {
         self.unless_stopping()
     }
 
-    /// As [`Self::answer_requests`]; while the run is paused, waits for the next command, without using the
-    /// processor.
+    /// As [`Self::answer_requests`]; while the run is paused, waits for the next command, without
+    /// using the processor.
     pub fn wait_while_paused(&mut self) -> Result<()> {
         self.answer_requests()?;
         while self.paused && !self.serving {

@@ -46,7 +46,7 @@ pub struct Distillation<'a> {
 }
 
 impl Settings {
-    /// The settings of an iteration that a profile asks for.
+    /// The settings of an iteration in a profile.
     fn of(distill: &DistillSettings) -> Self {
         Self {
             syn_steps: distill.syn_steps,
@@ -62,8 +62,8 @@ impl Settings {
 }
 
 impl Distillation<'_> {
-    /// Continues from `state` to the last iteration. When it is stopped, `state` is that after the last
-    /// whole step.
+    /// Continues from `state` to the last iteration. When it is stopped, `state` is that after the
+    /// last whole step.
     pub fn run(&self, state: &mut DistillationState, control: &mut Control) -> Result<()> {
         let (mut last_checkpoint, mut divergence) = (Instant::now(), Divergence::default());
         loop {
@@ -127,8 +127,8 @@ impl Distillation<'_> {
         }
     }
 
-    /// Does what was requested meanwhile and stays here while the run is paused. True if a checkpoint
-    /// was written.
+    /// Does what was requested meanwhile and stays here while the run is paused. True if a
+    /// checkpoint was written.
     fn between_steps(&self, state: &mut DistillationState, control: &mut Control) -> Result<bool> {
         let mut written = false;
         loop {
@@ -155,8 +155,8 @@ impl Distillation<'_> {
         }
     }
 
-    /// Goes back to the checkpoint of `step`; if that cannot be read any more, the run stays where it
-    /// is, with a warning. Settings stay as they are now.
+    /// Goes back to the checkpoint of `step`; if that cannot be read any more, the run stays where
+    /// it is, with a warning. Settings stay as they are now.
     fn roll_back(
         &self,
         step: u64,
@@ -220,8 +220,8 @@ impl Distillation<'_> {
         })
     }
 
-    /// One iteration and the update of images and student rate. Returns the matching loss, or none if
-    /// the update was not finite and left out.
+    /// One iteration and the update of images and student rate. Returns the matching loss, or none
+    /// if the update was not finite and left out.
     fn step(
         &self,
         distill: &DistillSettings,

@@ -1,22 +1,22 @@
-//! Whether a student diverges, as the losses of its steps tell.
+//! Whether a student diverges, judged by the losses of its steps.
 
 use std::collections::VecDeque;
 
-/// So many updates in a row that are not finite are too many.
+/// This many updates in a row that are not finite are too many.
 pub const NOT_FINITE_IN_A_ROW: u64 = 20;
-/// How many of the latest losses are looked at.
+/// How many of the latest losses count.
 pub const LATEST: usize = 20;
-/// A matching loss that is far too large, where the median is; 1 is a student that has not moved.
+/// A median matching loss above this is far too large; 1 is that of a student that has not moved.
 pub const FAR_TOO_LARGE: f64 = 10.;
 
-/// What the latest steps say together.
+/// What follows from the latest steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing, or what has been said already.
+    /// Nothing, or nothing new.
     None,
     /// [`NOT_FINITE_IN_A_ROW`] updates were not finite.
     NotFinite,
-    /// Matching losses are far too large. Said once.
+    /// Matching losses are far too large. Reported once.
     TooLarge,
 }
 
@@ -25,7 +25,7 @@ pub enum Verdict {
 pub struct Divergence {
     not_finite: u64,
     losses: VecDeque<f64>,
-    /// Whether it was said that losses are too large.
+    /// Whether it has been reported that losses are too large.
     is_said: bool,
 }
 
@@ -53,7 +53,7 @@ impl Divergence {
         Verdict::TooLarge
     }
 
-    /// The run has gone back: the latest steps have not been.
+    /// The run has been rolled back: the latest steps no longer count.
     pub fn go_back(&mut self) {
         self.not_finite = 0;
         self.losses.clear();

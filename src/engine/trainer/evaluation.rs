@@ -1,4 +1,4 @@
-//! Trains fresh networks on a set of images and records how well they do.
+//! Trains fresh networks on a set of images and records their accuracy.
 
 use super::control::Control;
 use crate::data::Dataset;

@@ -1,4 +1,7 @@
 //! The phase that trains the experts that are not in the store yet.
+//!
+//! An expert whose settings change during its training moves to a store whose key contains these
+//! changes, so runs with the same changes share it and others never meet it.
 
 use super::control::{Control, RunStage};
 use super::store::{Partial, Store, TrainingLock, Trajectory};
@@ -224,8 +227,8 @@ impl Training<'_> {
         })
     }
 
-    /// Trains expert `index` to its end. False if it did not get there: then the caller looks in the
-    /// store, or begins, once more. If settings change during the training, it moves to the slot of
+    /// Trains expert `index` to its end. False if it did not get there: the caller then tries the
+    /// store again, or starts over. If settings change during the training, it moves to the slot of
     /// an expert with these changes.
     fn train(
         &self,

@@ -89,8 +89,8 @@ fn task(profile: &Profile, classes: usize) -> Task {
 /// Does the whole run, or what is left of it.
 ///
 /// # Errors
-/// [`Error::Interrupted`] if a command asks to stop; then, and after any other error, the run can be
-/// resumed from its last checkpoint.
+/// [`Error::Interrupted`] if a command asks to stop; then, and after any other error, the run can
+/// be resumed from its last checkpoint.
 pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     let begin = Instant::now();
     let profile = &plan.profile;

@@ -1,4 +1,8 @@
 //! The trainer thread, which owns libtorch: how it is started and joined, and how it ends.
+//!
+//! The mathematics calls libtorch's methods that panic on a failure such as a lack of memory. This
+//! thread turns such a panic into an error with libtorch's own message and records the end of the
+//! run. All that depends on files or settings returns a `Result`.
 
 use super::RunPlan;
 use super::control::{CommandRequest, Control};
@@ -29,8 +33,8 @@ const OUT_OF_MEMORY: [&str; 5] = [
 /// A running engine. Dropping it leaves the trainer running until it ends by itself.
 #[derive(Debug)]
 pub struct Engine {
-    /// What happens, in order; ends when the trainer does. Events that nobody reads cost memory, not
-    /// time.
+    /// What happens, in order; ends when the trainer does. Events that nobody reads cost memory,
+    /// not time.
     pub events: Receiver<Event>,
     pub requests: Sender<CommandRequest>,
     trainer: JoinHandle<Result<()>>,

@@ -15,7 +15,7 @@ pub struct CommandAnswered {
 }
 
 /// The keys of the event. A command and its answer share the key `reason`: `stop` is always
-/// accepted, and what it says is why.
+/// accepted, so there it is the reason of the request.
 #[derive(Debug, Serialize, Deserialize)]
 struct Fields {
     command: String,
@@ -52,8 +52,8 @@ impl CommandAnswered {
         }
     }
 
-    /// From where to where the run went back, if this is all that an older engine recorded of it:
-    /// they wrote no event once it had happened.
+    /// From which step to which the run went back, if an older engine recorded no more than this
+    /// command: those wrote no event once it had happened.
     pub(super) fn old_roll_back(&self) -> Option<(u64, u64)> {
         let Command::RollBack { step } = self.command else {
             return None;

@@ -1,4 +1,4 @@
-//! How well networks do that were trained on a set of images.
+//! The accuracy of networks that were trained on a set of images.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub struct Headline {
     pub values: Vec<f64>,
 }
 
-/// Which labelled images were learned from.
+/// The labelled images that the networks were trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageSet {

@@ -1,4 +1,4 @@
-//! Experts: an epoch of training, or one found trained.
+//! Experts: an epoch of training, or a trained expert found in the store.
 
 use crate::EpochRecord;
 use serde::{Deserialize, Serialize};

@@ -66,7 +66,7 @@ pub enum EventKind {
     /// Somebody sent a command, and the engine answered.
     Command(CommandAnswered),
     /// The run went back from the state after step `from` to the checkpoint of step `to`. Written
-    /// when it has, not when it was asked to.
+    /// once that has happened, not when it was requested.
     RolledBack {
         from: u64,
         to: u64,
@@ -95,7 +95,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Reads an event; what older engines recorded otherwise becomes what is recorded today.
+    /// Reads an event; what older engines recorded differently is converted to today's form.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let kind = Self::deserialize(deserializer)?;
         if let Self::Command(answered) = &kind

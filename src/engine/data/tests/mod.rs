@@ -43,8 +43,8 @@ fn save(path: &Path, image: impl Into<DynamicImage>) {
     image.into().save(path).unwrap();
 }
 
-/// CIFAR-10 with `n` images per class in the training files together, all pixels of image i being i,
-/// and one per class in the test file.
+/// CIFAR-10 with `n` images per class in the training files together, all pixels of image i being
+/// i, and one per class in the test file.
 fn cifar10(folder: &Path, n: usize) {
     let record = |label: usize, pixel: usize| [vec![label as u8], vec![pixel as u8; 3072]].concat();
     let records: Vec<_> = (0..10 * n).map(|i| record(i % 10, i)).collect();

@@ -30,8 +30,8 @@ pub(crate) fn convolve(input: &Tensor, weight: &Tensor, padding: i64) -> Tensor 
         .contiguous()
 }
 
-/// The gradient with respect to the input: `d_output` (N, C', H', W') → (N, C, H, W), contiguous; of `input`
-/// only the shape counts.
+/// The gradient with respect to the input: `d_output` (N, C', H', W') → (N, C, H, W), contiguous;
+/// of `input` only the shape counts.
 pub(crate) fn input_gradient(
     d_output: &Tensor,
     input: &Tensor,
@@ -51,8 +51,8 @@ pub(crate) fn input_gradient(
     unsafe { Tensor::from_ptr(d_input) }.contiguous()
 }
 
-/// The gradient with respect to the weight (C', C, 3, 3), summed over the batch; of `weight` only the shape
-/// counts.
+/// The gradient with respect to the weight (C', C, 3, 3), summed over the batch; of `weight` only
+/// the shape counts.
 pub(crate) fn weight_gradient(
     d_output: &Tensor,
     input: &Tensor,
@@ -97,8 +97,8 @@ fn backward(
 ) {
     let [d_output, input, weight] = [d_output, input, weight].map(Tensor::as_ptr);
     let message =
-        // SAFETY: the first three are tensors that are borrowed for the call; the places are null or
-        // point to a variable of the caller. The function throws nothing.
+        // SAFETY: the first three are tensors that are borrowed for the call; the places are null
+        // or point to a variable of the caller. The function throws nothing.
         unsafe { astill_convolution_backward(d_output, input, weight, padding, d_input, d_weight) };
     if !message.is_null() {
         // SAFETY: a message is a C string that strdup made.

@@ -1,5 +1,5 @@
 //! The analytic derivatives on the CPU of a ConvNet with instance norm, relu and average pooling: a
-//! batch is worked off in pieces, whose results are added up.
+//! batch is processed in pieces, whose results are added up.
 
 use super::first_order::{CachedPiece, WithRespectTo, first_order, forward};
 use super::layers::{Direction, Layers, Loss, ParameterDirection, ParameterGradients};

@@ -1,5 +1,12 @@
 //! The derivatives of networks without autograd: what they are ([`Analytic`]), and the passes that
 //! compute them for ConvNets on the CPU.
+//!
+//! [`Network::analytic`](super::Network::analytic) decides where they apply; everything else is
+//! differentiated by autograd. The convolutions are libtorch's (`convolution`), and all that lies
+//! between two of them is one pass over a plane (`planes`). `first_order` computes the gradient,
+//! `tangent` its derivative along a direction: of the parameters for the backward pass of the
+//! student, of the images for the experts' gradient penalty. `cpu` runs both on a batch in small
+//! `pieces`, on several threads.
 
 pub(crate) mod convolution;
 mod cpu;

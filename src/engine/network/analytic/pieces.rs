@@ -1,5 +1,9 @@
-//! A batch worked off in pieces: few enough images for their activations to stay in the caches,
+//! A batch processed in pieces: few enough images for their activations to stay in the caches,
 //! several pieces at a time.
+//!
+//! Each thread does all operations of its piece, with one thread per operation, so threads do not
+//! wait for each other between operations, and memory is that of a few images per thread. The
+//! results are added up in the order of the pieces, so the number of threads changes no bit.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::BTreeMap;
@@ -25,8 +29,8 @@ pub(crate) fn pieces(n: i64) -> i64 {
     (n + PIECE - 1) / PIECE
 }
 
-/// The beginning of the names of threads that work on pieces; a panic in one propagates to the
-/// waiting thread.
+/// The prefix of the names of threads that work on pieces; a panic in one propagates to the waiting
+/// thread.
 pub const PIECE_THREAD: &str = "piece";
 
 /// Threads for the pieces of batches: as many as libtorch used for an operation when this was made.
@@ -88,8 +92,8 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
 /// Does `work(shared, piece)` for all pieces of `n` images, and hands the results to `collect`, in
 /// order.
 ///
-/// Every worker has a copy of what is `shared`, and its operations take one thread, so nothing is
-/// waited for but the last piece. The pieces, and so the results, do not depend on the number of
+/// Every worker has a copy of what is `shared`, and its operations take one thread, so nothing
+/// waits except for the last piece. The pieces, and so the results, do not depend on the number of
 /// threads.
 pub(crate) fn in_pieces<S: Send, R: Send>(
     workers: &Workers,

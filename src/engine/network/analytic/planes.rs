@@ -337,7 +337,7 @@ fn is_on<T: Real>(v: T) -> bool {
     !(v <= T::of(0.))
 }
 
-/// Values that are added up side by side: as many as the widest vector holds, twice.
+/// Values that are added up side by side: twice the number that the widest vector holds.
 const LANES: usize = 16;
 
 /// Sums over slices of equal length, in an order that depends on the length alone.

@@ -47,8 +47,8 @@ pub(super) fn values<T: Real>(t: &Tensor) -> &[T] {
     if t.numel() == 0 {
         return &[];
     }
-    // SAFETY: `check` found numel() values of type T, contiguous and in the CPU's memory; they live as
-    // long as the tensor that the slice borrows, and nobody writes to them meanwhile (above).
+    // SAFETY: `check` found numel() values of type T, contiguous and in the CPU's memory; they live
+    // as long as the tensor that the slice borrows, and nobody writes to them meanwhile (above).
     unsafe { std::slice::from_raw_parts(t.data_ptr().cast(), t.numel()) }
 }
 

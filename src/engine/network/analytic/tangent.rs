@@ -1,12 +1,12 @@
-//! The derivative of a gradient along a direction (Hessian-vector products), for some images: exact,
-//! without a graph, fused between the convolutions.
+//! The derivative of a gradient along a direction (Hessian-vector products), for some images:
+//! exact, without a graph, fused between the convolutions.
 //!
 //! With g = ∂l/∂θ and a direction u of θ, d(g · u)/dθ and d(g · u)/dx are the derivatives of ∂l/∂θ
 //! and ∂l/∂x along θ + t u, and with a direction h of the images, d(∂l/∂x · h)/dθ is the derivative
 //! of ∂l/∂θ along x + t h. Source: Pearlmutter 1994 (R-operator). Beside the 2 convolutions of its
 //! forward and backward pass, where those are not cached, a block takes 6 for the first kind of
-//! derivative: z_dot is one convolution of [a, a_dot] with [w_dot, w], the gradients with respect to
-//! its input and weight one each of [d_z_dot, d_z].
+//! derivative: z_dot is one convolution of [a, a_dot] with [w_dot, w], the gradients with respect
+//! to its input and weight one each of [d_z_dot, d_z].
 
 use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
 use super::first_order::CachedPiece;

@@ -1,4 +1,4 @@
-//! What a command does, and what it is answered.
+//! What each command does, and the answer to it.
 
 use super::{CommandRequest, Control, PendingAction, RunStage};
 use astill_core::profile::{self, Profile};
@@ -10,7 +10,8 @@ use astill_core::{Error, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// While a run cannot write, it records no more commands than about this many.
+/// While a run cannot write, it accepts about this many commands; further ones, except
+/// `stop`, are rejected.
 const MOST_UNWRITTEN: usize = 10_000;
 
 impl Control {

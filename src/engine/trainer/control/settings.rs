@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use astill_core::{Error, profile};
 
-    /// What every moment of a run has to say, worked out from the list of edits alone.
+    /// The settings expected at every moment of a run, computed from the list of edits alone.
     fn assert_consistent(settings: &LiveSettings) -> Result<()> {
         let experts =
             (0..3).flat_map(|expert| (0..4).map(move |epoch| Moment::Expert { expert, epoch }));

@@ -1,4 +1,7 @@
 //! What is written, and the wait while the system refuses to write.
+//!
+//! Everything that a run computes is written through [`Control::write_with_retry`], and its events
+//! through [`Control::record`]: only there does a run wait for a disk.
 
 use super::Control;
 use astill_core::run::event::EventKind;
@@ -16,10 +19,10 @@ impl Control {
         self.write_events()
     }
 
-    /// Writes the events that have been taken. A run that waits or stops does not wait for the disk.
+    /// Writes the recorded events. A run that waits or stops does not wait for the disk.
     pub(super) fn write_events(&mut self) -> Result<()> {
         if self.waiting.is_some() || self.stopping.is_some() {
-            // what cannot be written now is written when the wait is over, or as the last thing
+            // what cannot be written now is written when the wait is over, or at the very end
             let _ = self.recorder.flush();
             return Ok(());
         }
@@ -46,7 +49,7 @@ impl Control {
         written
     }
 
-    /// Everything has been written after all, a checkpoint for example.
+    /// No work is lost after all: a later write, a checkpoint for example, contains it.
     pub fn clear_lost_work(&mut self) {
         self.lost = None;
     }
