@@ -1,5 +1,5 @@
-//! How the sources are laid out: imports between sibling modules form no circle, and no file
-//! outgrows what one reads in a sitting.
+//! How the sources are laid out: imports between sibling modules form no circle, no file outgrows
+//! what one reads in a sitting, and the tests that docs/reliability.md names exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -66,6 +66,38 @@ fn no_file_is_longer_than_one_reads_in_a_sitting() -> Outcome {
             );
         }
     }
+    Ok(())
+}
+
+/// docs/reliability.md names a test, or the file of one, beside each promise.
+#[test]
+fn every_test_that_a_promise_names_exists() -> Outcome {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("tests"), root.join("src")];
+    let mut functions = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder)?.flatten().map(|entry| entry.path()) {
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let words = words(&fs::read_to_string(&path)?);
+                let named = words.windows(2).filter(|pair| pair[0] == "fn");
+                functions.extend(named.map(|pair| pair[1].clone()));
+            }
+        }
+    }
+    let promises = fs::read_to_string(root.join("docs/reliability.md"))?;
+    let rows = promises.lines().filter(|line| line.starts_with('|'));
+    let tests = rows.filter_map(|row| row.rsplit('|').nth(1));
+    let named = tests.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let unknown: Vec<&str> = named
+        .filter(|name| match name.split_once(": ") {
+            Some((_, test)) => !functions.contains(test),
+            None if name.contains('/') => !root.join(name).is_file(),
+            None => !functions.contains(*name),
+        })
+        .collect();
+    assert!(unknown.is_empty(), "no such test: {unknown:?}");
     Ok(())
 }
 
