@@ -63,7 +63,7 @@ pub enum RunStatus {
 impl Session {
     pub fn new(run: RunDir) -> Self {
         let mut views = [ChartView::default(); PLOTS.len()];
-        for (view, plot) in views.iter_mut().zip(&PLOTS) {
+        for (view, plot) in views.iter_mut().zip(PLOTS) {
             view.log_y = plot.is_logarithmic();
         }
         Self {

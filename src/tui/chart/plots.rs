@@ -14,7 +14,7 @@ pub struct Plot {
 
 /// All charts in the order of the screen: those of distillation, then those of the experts.
 #[rustfmt::skip]
-pub static PLOTS: [Plot; 10] = [
+pub const PLOTS: &[Plot] = &[
     plot("Matching loss", Axis::Step, &["matching_loss", "final_ratio", "intermediate"]),
     plot("Accuracy, %", Axis::Evaluation, &["mean"]),
     plot("Reach and alignment", Axis::Step, &["reach", "alignment"]),
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn every_chart_shows_what_it_names() {
-        for plot in &PLOTS {
+        for plot in PLOTS {
             assert_eq!(plot.measures().count(), plot.names.len(), "{}", plot.title);
             assert!(plot.measures().all(shows), "{}", plot.title);
             assert_eq!(plot.explanation().len(), plot.names.len());
