@@ -38,22 +38,42 @@ pub enum Action {
     Yes,
 }
 
-/// Where a key has a meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    Home,
-    Run,
+macro_rules! scopes {
+    ($($(#[doc = $about:literal])? $Scope:ident $name:literal)+) => {
+        /// Where a key has a meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Scope {
+            $($(#[doc = $about])? $Scope,)+
+        }
+
+        impl Scope {
+            /// In the order of the docs.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$Scope),+];
+
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$Scope => $name,)+
+                }
+            }
+        }
+    };
+}
+
+// a line per screen: its scope, and its title in the help and the docs; the line of text stays last
+scopes! {
+    Home "Home"
+    Run "Run"
     /// One chart at full size.
-    Chart,
-    Samples,
-    Tweak,
-    Log,
+    Chart "Chart at full size"
+    Samples "Samples"
+    Tweak "Tweak"
+    Log "Log"
     /// The choice of a checkpoint.
-    RollBack,
-    Help,
-    Confirm,
+    RollBack "Roll back"
+    Help "Help"
+    Confirm "Confirm"
     /// A line of text is being edited, on any screen.
-    Line,
+    Line "Text input"
 }
 
 /// A key as the table writes it.
@@ -75,36 +95,6 @@ pub struct Binding {
     pub help: &'static str,
     /// It sends the engine a command, so it is off in read-only mode.
     pub steers: bool,
-}
-
-impl Scope {
-    pub const ALL: [Self; 10] = [
-        Self::Home,
-        Self::Run,
-        Self::Chart,
-        Self::Samples,
-        Self::Tweak,
-        Self::Log,
-        Self::RollBack,
-        Self::Help,
-        Self::Confirm,
-        Self::Line,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Home => "Home",
-            Self::Run => "Run",
-            Self::Chart => "Chart at full size",
-            Self::Samples => "Samples",
-            Self::Tweak => "Tweak",
-            Self::Log => "Log",
-            Self::RollBack => "Roll back",
-            Self::Help => "Help",
-            Self::Confirm => "Confirm",
-            Self::Line => "Text input",
-        }
-    }
 }
 
 impl KeyPress {

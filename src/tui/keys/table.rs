@@ -53,9 +53,11 @@ const PAGE_DOWN: KeyPress = KeyPress::code(KeyCode::PageDown);
 const HOME: KeyPress = KeyPress::code(KeyCode::Home);
 const END: KeyPress = KeyPress::code(KeyCode::End);
 
-const SCREENS: &[Scope] = &[
-    Home, Run, Chart, Samples, Tweak, Log, RollBack, Help, Confirm,
-];
+/// All but the line of text.
+const SCREENS: &[Scope] = match &Scope::ALL {
+    [screens @ .., Line] => screens,
+    all => all,
+};
 const WATCHING: &[Scope] = &[Run, Chart];
 
 pub static TABLE: &[Binding] = &[
