@@ -71,7 +71,7 @@ pub struct Task {
 type Build = fn(&NetworkSettings, Task) -> Result<Box<dyn Network>>;
 
 /// Every network, by its name in a profile.
-const REGISTER: [(&str, Build); 1] = [("convnet", convnet::build)];
+const REGISTER: &[(&str, Build)] = &[("convnet", convnet::build)];
 
 /// The network of experts and students.
 ///
@@ -112,6 +112,7 @@ fn named(name: &str, settings: &NetworkSettings, task: Task) -> Result<Box<dyn N
 #[cfg(test)]
 mod tests {
     use super::*;
+    use astill_core::profile::NetworkKind;
 
     const TASK: Task = Task {
         channels: 3,
@@ -123,8 +124,16 @@ mod tests {
     fn a_profile_can_judge_with_every_registered_network() {
         for (name, _) in REGISTER {
             let name: EvalNetwork =
-                serde_json::from_value(name.into()).expect("a profile knows it");
+                serde_json::from_value((*name).into()).expect("a profile knows it");
             let net = evaluated_with(name, &NetworkSettings::default(), TASK).expect("is built");
+            assert_eq!(net.classes(), TASK.classes);
+        }
+    }
+
+    #[test]
+    fn every_network_that_a_profile_can_name_is_registered() {
+        for name in NetworkKind::NAMES.iter().chain(EvalNetwork::NAMES) {
+            let net = named(name, &NetworkSettings::default(), TASK).expect("is registered");
             assert_eq!(net.classes(), TASK.classes);
         }
     }
