@@ -97,7 +97,7 @@ fn position(bar: &ProgressBar, done: u64, total: u64, message: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use astill_core::run::event::{DistillStep, Perturbation, RunStarted};
+    use astill_core::run::event::{DistillStep, RunStarted};
 
     fn event(seconds: u64, what: EventKind) -> Event {
         Event {
@@ -132,21 +132,8 @@ mod tests {
         });
         let step = EventKind::DistillStep(DistillStep {
             step: 4,
-            expert: 0,
-            start_epoch: 0,
-            matching_loss: 1.,
-            final_ratio: 1.,
-            intermediate: Vec::new(),
-            student_lr: 0.01,
-            balance_factor: 1.,
-            perturbation: Perturbation {
-                relative: 0.,
-                per_layer: Vec::new(),
-            },
-            reach: 1.,
-            alignment: 1.,
-            image_gradient: 1.,
             seconds: 0.5,
+            ..DistillStep::default()
         });
         let text = reporter(&[started, step.clone()]).text(&step);
         assert!(

@@ -135,7 +135,7 @@ pub fn unix_seconds(time: &str) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::run::command::Answer;
-    use crate::run::event::{CommandAnswered, DistillStep, Perturbation};
+    use crate::run::event::{CommandAnswered, DistillStep};
 
     fn after(whats: Vec<EventKind>) -> Pace {
         let mut pace = Pace::default();
@@ -157,21 +157,8 @@ mod tests {
     fn step(step: u64, seconds: f64) -> EventKind {
         EventKind::DistillStep(DistillStep {
             step,
-            expert: 0,
-            start_epoch: 0,
-            matching_loss: 1.,
-            final_ratio: 1.,
-            intermediate: Vec::new(),
-            student_lr: 0.01,
-            balance_factor: 1.,
-            perturbation: Perturbation {
-                relative: 0.,
-                per_layer: Vec::new(),
-            },
-            reach: 1.,
-            alignment: 1.,
-            image_gradient: 1.,
             seconds,
+            ..DistillStep::default()
         })
     }
 

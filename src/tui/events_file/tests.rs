@@ -20,7 +20,6 @@ fn step(seq: u64) -> Event {
         final_ratio: 0.91,
         intermediate: vec![1.25, f64::NAN, 0.1],
         student_lr: 0.012345,
-        balance_factor: 1.,
         perturbation: Perturbation {
             relative: 0.3,
             per_layer: vec![0.1, 0.2, 0.3],
@@ -29,6 +28,7 @@ fn step(seq: u64) -> Event {
         alignment: -0.2,
         image_gradient: 1e-7,
         seconds: 0.25,
+        ..DistillStep::default()
     });
     Event {
         seq,

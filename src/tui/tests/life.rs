@@ -86,7 +86,6 @@ pub fn distilled(step: u64, loss: f64) -> EventKind {
         final_ratio: loss * 0.6,
         intermediate: vec![loss * 0.4],
         student_lr: 0.01 + step as f64 * 1e-5,
-        balance_factor: 1.,
         perturbation: Perturbation {
             relative: 0.06,
             per_layer: vec![0.05, 0.06, 0.07],
@@ -95,6 +94,7 @@ pub fn distilled(step: u64, loss: f64) -> EventKind {
         alignment: 0.6,
         image_gradient: 0.02,
         seconds: 0.5,
+        ..DistillStep::default()
     })
 }
 

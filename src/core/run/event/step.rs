@@ -4,7 +4,7 @@ use crate::json::{real, reals};
 use serde::{Deserialize, Serialize};
 
 /// One distillation step ended. `crate::measures` explains every number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DistillStep {
     /// Counts from 1.
     pub step: u64,
@@ -49,7 +49,7 @@ impl DistillStep {
 }
 
 /// How far weight perturbation moved the student's start, relative to its length.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Perturbation {
     #[serde(deserialize_with = "real")]
     pub relative: f64,
