@@ -3,7 +3,8 @@
 //!
 //! The lines of the log, the series that the app keeps, its charts and the list in docs/protocol.md
 //! follow from it. To add a number, add a field to its event's struct (and compute it), and an
-//! entry here.
+//! entry here. The field needs a `#[serde(default)]`, because runs of earlier versions lack it; a
+//! number that is missing should read as NaN ([`crate::json::absent`]).
 
 mod table;
 
