@@ -3,8 +3,8 @@
 //!
 //! The lines of the log, the series that the app keeps, its charts and the list in docs/protocol.md
 //! follow from it. To add a number, add a field to its event's struct (and compute it), and an
-//! entry here. The field needs `#[serde(default = "absent", deserialize_with = "real")]` (see
-//! [`crate::json`]): runs of earlier versions lack it, and a step that cannot be read is left out.
+//! entry here. The field's serde attributes are those of its neighbours: runs of earlier versions
+//! lack it, and a step that cannot be read is left out.
 
 mod table;
 

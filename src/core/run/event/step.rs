@@ -1,6 +1,6 @@
 //! One step of distillation.
 
-use crate::json::{real, reals};
+use crate::json::{absent, real, reals};
 use serde::{Deserialize, Serialize};
 
 /// One distillation step ended. `crate::measures` explains every number.
@@ -11,24 +11,24 @@ pub struct DistillStep {
     /// The expert that was matched, and the epoch that the student started from; both from 0.
     pub expert: u64,
     pub start_epoch: u64,
-    #[serde(deserialize_with = "real")]
+    #[serde(default = "absent", deserialize_with = "real")]
     pub matching_loss: f64,
-    #[serde(deserialize_with = "real")]
+    #[serde(default = "absent", deserialize_with = "real")]
     pub final_ratio: f64,
-    #[serde(deserialize_with = "reals")]
+    #[serde(default, deserialize_with = "reals")]
     pub intermediate: Vec<f64>,
     /// α after the step.
-    #[serde(deserialize_with = "real")]
+    #[serde(default = "absent", deserialize_with = "real")]
     pub student_lr: f64,
-    #[serde(deserialize_with = "real")]
+    #[serde(default = "absent", deserialize_with = "real")]
     pub balance_factor: f64,
     pub perturbation: Perturbation,
-    #[serde(deserialize_with = "real")]
+    #[serde(default = "absent", deserialize_with = "real")]
     pub reach: f64,
-    #[serde(deserialize_with = "real")]
+    #[serde(default = "absent", deserialize_with = "real")]
     pub alignment: f64,
     /// Norm of the gradient with respect to all synthetic images.
-    #[serde(deserialize_with = "real")]
+    #[serde(default = "absent", deserialize_with = "real")]
     pub image_gradient: f64,
     pub seconds: f64,
 }
@@ -51,9 +51,9 @@ impl DistillStep {
 /// How far weight perturbation moved the student's start, relative to its length.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Perturbation {
-    #[serde(deserialize_with = "real")]
+    #[serde(default = "absent", deserialize_with = "real")]
     pub relative: f64,
     /// One number per convolution, first layer first.
-    #[serde(deserialize_with = "reals")]
+    #[serde(default, deserialize_with = "reals")]
     pub per_layer: Vec<f64>,
 }
