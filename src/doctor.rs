@@ -94,7 +94,7 @@ impl Diagnosis {
         lines
     }
 
-    /// "xterm-256color, 80 x 24, all colours".
+    /// "xterm-256color, 80 x 24, true colour".
     fn terminal(&self) -> String {
         let term = env("TERM").unwrap_or_else(|| "TERM is not set".into());
         let size = match self.size {
@@ -106,7 +106,7 @@ impl Diagnosis {
             Depth::Never => "no colours",
             Depth::Ansi16 => "16 colours",
             Depth::Ansi256 => "256 colours",
-            Depth::TrueColor => "all colours",
+            Depth::TrueColor => "true colour",
         };
         format!("{term}, {size}, {colours}")
     }
@@ -160,13 +160,13 @@ fn engine() -> Result<Value> {
         return Err(Error::file(
             &engine,
             format!(
-                "does not start: {}. Build it again with `make build` or `make install`",
+                "does not start: {}. Rebuild it with `make build` or `make install`",
                 text.trim()
             ),
         ));
     }
     serde_json::from_slice(&output.stdout)
-        .map_err(|e| Error::file(&engine, format!("it printed no valid report: {e}")))
+        .map_err(|e| Error::file(&engine, format!("its report cannot be read: {e}")))
 }
 
 /// Whether files can be made in a folder, or in the nearest existing one above it. Leaves nothing
@@ -179,5 +179,5 @@ fn can_write(folder: &Path) -> Result<()> {
         .unwrap_or(Path::new("/"));
     tempfile::tempfile_in(existing)
         .map(|_| ())
-        .map_err(Error::io("write in", existing))
+        .map_err(Error::io("write to", existing))
 }

@@ -53,8 +53,8 @@ fn not_installed(own: &Path) -> String {
         _ => String::new(),
     };
     format!(
-        "{ENGINE} is not installed: it belongs in {}, beside astill. In the source folder of \
-         astill, `make install` installs both programs; the engine alone is installed by\n  \
+        "{ENGINE} is not installed: it belongs in {}, beside astill. In astill's \
+         source folder, run `make install` to install both programs, or for the engine alone\n  \
          LIBTORCH=\"$(scripts/libtorch)\" cargo install --locked --path src/engine{root}",
         folder.display()
     )
@@ -84,7 +84,7 @@ impl Local {
         RunDir::open(&path).ok_or_else(|| {
             Error::file(
                 &path,
-                "the engine reported that it made this run, but it does not exist",
+                "the engine reported that it created this run, but it does not exist",
             )
         })
     }

@@ -10,6 +10,7 @@ use astill_core::cli::{AppearanceArgs, Cli, Cmd, Sent, out};
 use astill_core::console::to_stderr;
 use astill_core::run::list::{RunState, RunSummary, list, summary};
 use astill_core::run::{RunDir, socket};
+use astill_core::text::percent;
 use astill_core::{Error, Result, profile};
 use clap::Parser;
 use serde_json::json;
@@ -36,12 +37,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         None if on_terminal() => show(&local, &cli.look, false, None),
         None => Err(Error::Usage(
-            "the menu needs a terminal; without one: `astill run PROFILE`, `astill --help`".into(),
+            "the menu needs a terminal; without one, use `astill run PROFILE` (see `astill --help`)".into(),
         )),
         Some(Cmd::Attach { run, .. }) if !on_terminal() => {
             let log = find(run)?.log();
             Err(Error::Usage(format!(
-                "watching a run needs a terminal; without one: `tail -f {}`",
+                "watching a run needs a terminal; without one, use `tail -f {}`",
                 log.display()
             )))
         }
@@ -155,7 +156,7 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
     }
     if found.is_empty() {
         to_stderr(format!(
-            "no runs in {} (--runs DIR names another folder)",
+            "no runs in {} (use --runs DIR to look elsewhere)",
             runs.display()
         ));
     }
@@ -173,7 +174,7 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
         let (name, profile) = (shown(&s.name), shown(&s.profile));
         let accuracy = s
             .accuracy
-            .map(|a| format!("  {a:.1} %"))
+            .map(|a| format!("  {} %", percent(a)))
             .unwrap_or_default();
         let phase = s
             .phase
@@ -199,7 +200,7 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
 fn send(run: RunDir, what: Sent) -> Result<ExitCode> {
     let answer = match socket::send(&run, &what.into(), PATIENCE) {
         Err(_) if summary(run.clone()).state == RunState::Done => {
-            return Err(Error::Usage(format!("run {} is done", run.name())));
+            return Err(Error::Usage(format!("run {} is already done", run.name())));
         }
         answer => answer?,
     };

@@ -60,7 +60,7 @@ fn every_command_is_accepted_where_it_can_be_and_rejected_with_a_reason_elsewher
 
 fn before_there_are_images(engine: &Background) {
     engine.accepts(&["pause"], "");
-    engine.rejects(&["pause"], "paused already");
+    engine.rejects(&["pause"], "already paused");
     for early in [&["checkpoint"][..], &["evaluate"], &["roll-back", "0"]] {
         engine.rejects(early, "no synthetic images yet");
     }
@@ -101,7 +101,7 @@ fn settings(engine: &Background) {
     engine.rejects(&["set", "distill.ipc=3"], "cannot change during a run");
     engine.rejects(&["set", "distill.batch=21"], "larger than the set of 20");
     engine.rejects(&["set", "distill.syn_steps=1"], "distill.expert_epochs");
-    engine.rejects(&["set", "expert.lr=0.1"], "the experts are trained");
+    engine.rejects(&["set", "expert.lr=0.1"], "the experts are already trained");
     engine.accepts(&["set", "distill.lr_student=0.5"], "0.01 → 0.5");
     for live in [
         "distill.lr_lr=0",
@@ -124,7 +124,7 @@ fn settings(engine: &Background) {
 fn going_back(place: &Place, engine: &Background, paused_at: u64) -> Outcome {
     engine.rejects(
         &["roll-back", "999999"],
-        "there is no checkpoint of step 999999; there are 0",
+        "there is no checkpoint of step 999999, only of 0",
     );
     engine.accepts(&["roll-back", "0"], &format!("{paused_at} → 0"));
     // a command in the same pause concerns the run as it is now
@@ -157,7 +157,10 @@ fn going_back(place: &Place, engine: &Background, paused_at: u64) -> Outcome {
         seq,
         |w| matches!(w, EventKind::DistillStep(s) if s.step == 2),
     )?;
-    engine.rejects(&["set", "distill.iterations=1"], "steps are done then");
+    engine.rejects(
+        &["set", "distill.iterations=1"],
+        "steps will already be done",
+    );
     Ok(())
 }
 
@@ -205,8 +208,11 @@ fn an_edit_of_a_resumed_run_holds_from_its_checkpoint_on() -> Outcome {
     assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
     let engine = Background::of(&place, "r");
     // in whichever phase it is
-    engine.rejects(&["set", "expert.lr=0.1"], "the experts are trained");
-    engine.rejects(&["set", "distill.iterations=1"], "steps are done then");
+    engine.rejects(&["set", "expert.lr=0.1"], "the experts are already trained");
+    engine.rejects(
+        &["set", "distill.iterations=1"],
+        "steps will already be done",
+    );
     engine.accepts(&["set", "distill.lr_images=20"], "10.0 → 20.0");
     let edits: serde_json::Value =
         serde_json::from_slice(&fs::read(place.path("runs/r/edits.json"))?)?;

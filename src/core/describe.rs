@@ -29,7 +29,7 @@ pub fn line(what: &EventKind) -> Option<String> {
         EventKind::Samples { file, .. } => format!("pictures in {file}"),
         EventKind::Evaluation(evaluation) => evaluated(evaluation),
         EventKind::Command(answered) => command_answered(answered),
-        EventKind::RolledBack { from, to } => format!("went back from step {from} to step {to}"),
+        EventKind::RolledBack { from, to } => format!("rolled back from step {from} to step {to}"),
         EventKind::Checkpoint { file, .. } => format!("checkpoint {file}"),
         EventKind::Memory {
             host_mib,
@@ -42,11 +42,11 @@ pub fn line(what: &EventKind) -> Option<String> {
         EventKind::Waiting {
             reason: Some(reason),
         } => format!(
-            "waiting: {reason}. Nothing is lost; the run continues by itself once that can be \
-             written, and can be stopped meanwhile"
+            "waiting: {reason}. Nothing is lost; the run continues by itself as soon as it can write \
+             again, and can be stopped in the meantime"
         ),
         EventKind::Waiting { reason: None } => {
-            "continuing: everything that was pending is written".into()
+            "continuing: everything pending has been written".into()
         }
         EventKind::RunFinished(finished) => run_finished(finished),
     })
@@ -93,7 +93,7 @@ fn expert_found(found: &ExpertFound) -> String {
         format!(", {accuracy}")
     });
     format!(
-        "expert {} is in the store ({}): {}{}",
+        "expert {} found in the store ({}): {}{}",
         found.expert + 1,
         found.store,
         count(found.epochs.len(), "epoch"),

@@ -34,8 +34,8 @@ pub enum Error {
     Libtorch { doing: String, message: String },
     /// There was not enough memory, on the host or on the device; the message is libtorch's.
     #[error(
-        "out of memory: {0}. Everything up to the last checkpoint, or the last epoch of an expert, \
-         is saved. {advice}", advice = memory_advice()
+        "out of memory: {0}. Everything up to the last checkpoint, or the last completed epoch of an \
+         expert, is saved. {advice}", advice = memory_advice()
     )]
     Memory(String),
     /// The caller asked to stop; everything up to the last finished step is saved.

@@ -11,7 +11,6 @@ mod table;
 pub use table::MEASURES;
 
 use crate::run::event::{DistillStep, Evaluation, EventKind, ExpertEpoch};
-use crate::text::significant;
 
 /// What the x axis of a measure counts, and so which event holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,8 +63,8 @@ pub struct Measure {
     pub good: Good,
     /// Whether it is best shown on a logarithmic axis.
     pub log_y: bool,
-    /// Significant digits that are worth showing.
-    pub digits: usize,
+    /// How its values are spelled, without the unit.
+    pub spell: fn(f64) -> String,
     /// Whether the line of its event in the log holds it.
     pub logged: bool,
     /// One sentence for a newcomer.
@@ -120,7 +119,7 @@ impl Measure {
     /// log.
     #[must_use]
     pub fn value(&self, value: f64) -> String {
-        significant(value, self.digits)
+        (self.spell)(value)
     }
 
     /// "matching loss 0.4157", "test accuracy 34.5 %".

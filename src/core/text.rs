@@ -64,6 +64,12 @@ fn without_zeros(digits: &str) -> &str {
     }
 }
 
+/// A percentage with one decimal, without its sign: "34.5", "100.0".
+#[must_use]
+pub fn percent(value: f64) -> String {
+    format!("{value:.1}")
+}
+
 /// Seconds in the units that people use: "4.2 s", "3 min 05 s", "2 h 10 min".
 #[must_use]
 pub fn duration(seconds: f64) -> String {
@@ -140,6 +146,7 @@ mod tests {
                 "-0.25", "-2.5e-6", "100", "NaN", "-inf"
             ]
         );
+        assert_eq!([34.56, 34., f64::NAN].map(percent), ["34.6", "34.0", "NaN"]);
         assert_eq!(significant(34.56, 3), "34.6");
         assert_eq!(significant(100., 3), "100");
         assert_eq!(significant(0.123_456, 0), "0.1");

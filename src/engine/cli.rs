@@ -7,7 +7,7 @@ use astill_core::console::to_stderr;
 use astill_core::files::atomic;
 use astill_core::profile::Loaded;
 use astill_core::run::{EngineAt, History, RunDir};
-use astill_core::text::duration;
+use astill_core::text::{count, duration};
 use astill_core::{Error, Result};
 use astill_engine::doctor::Findings;
 use astill_engine::estimate::Estimate;
@@ -75,7 +75,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
 }
 
 fn not_for_the_engine() -> Error {
-    Error::Usage("this is the engine of astill: start astill instead".into())
+    Error::Usage("this is the engine of astill; run `astill` instead".into())
 }
 
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
@@ -122,8 +122,8 @@ fn resume(
     {
         to_stderr(format!(
             "astill: the latest engine of this run was on the machine {host} and never reported \
-             that it ended; if it is still running, stop one of the two, or they will corrupt the \
-             run"
+             that it ended; if it is still running, stop one of the two, or together they will \
+             corrupt the run"
         ));
     }
     let lock = run.lock()?;
@@ -243,7 +243,7 @@ fn check(
     .map(|s| duration(*s));
     to_stderr(format!(
         "about {all} on {}: data {data}, experts {experts}, distill {distill}, evaluate \
-         {evaluate}; less where the store has the experts",
+         {evaluate}; less if the experts are already in the store",
         estimate.device
     ));
     to_stderr(format!("about {:.0} MiB of memory", estimate.memory_mib));
@@ -271,7 +271,7 @@ fn measure(
                 peak,
             } = &report;
             let text = format!(
-                "{seconds_per_step} s a step (median of {}), {images_per_second} images/s, {peak}",
+                "{seconds_per_step} s per step (median of {}), {images_per_second} images/s, {peak}",
                 options.steps
             );
             print_measured(json!(report), text, *json)
@@ -286,8 +286,8 @@ fn measure(
                 peak,
             } = &report;
             let text = format!(
-                "{seconds} s for {} networks: training {train_s}, testing {test_s}; {peak}",
-                options.repeats
+                "{seconds} s for {}: training {train_s} s, testing {test_s} s; {peak}",
+                count(options.repeats as usize, "network")
             );
             print_measured(json!(report), text, *json)
         }
@@ -304,8 +304,8 @@ fn measure(
                 ..
             } = &report;
             let text = format!(
-                "{seconds} s for {train} training and {test} test images: loading {load_s}, \
-                 whitening {zca_s}; with a cache {again_s}; {peak}"
+                "{seconds} s for {train} training and {test} test images: loading {load_s} s, \
+                 whitening {zca_s} s; {again_s} s with a cache; {peak}"
             );
             print_measured(json!(report), text, *json)
         }
@@ -330,9 +330,9 @@ fn measure_student(Measured { options, json }: &Measured<StudentOptions>) -> Res
         update,
     } = phases;
     let text = format!(
-        "{seconds_per_iteration} s an iteration (median of {}, least {seconds_min}), {peak}\n\
-         forward {forward}, adjoint {adjoint}, augmentation {augmentation}, update {update}; \
-         {floor_ratio} times what its convolutions take alone, {convolution_floor_s} s",
+        "{seconds_per_iteration} s per iteration (median of {}, minimum {seconds_min}), {peak}\n\
+         forward {forward} s, adjoint {adjoint} s, augmentation {augmentation} s, update {update} s; \
+         {floor_ratio} times as long as its convolutions alone ({convolution_floor_s} s)",
         report.options.iterations
     );
     print_measured(json!(report), text, *json)

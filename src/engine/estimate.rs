@@ -274,8 +274,8 @@ impl Estimate {
     pub fn warning(&self) -> Option<String> {
         let free = self.free_mib.filter(|free| *free < self.memory_mib)?;
         Some(format!(
-            "it needs about {:.0} MiB on {}, where {free:.0} MiB are free: lower {MEMORY_KEYS}; or \
-             dataset.train_limit",
+            "the run needs about {:.0} MiB on {}, but only {free:.0} MiB are free: lower \
+             {MEMORY_KEYS}; or dataset.train_limit",
             self.memory_mib, self.device
         ))
     }

@@ -8,9 +8,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// Nothing in this program is this large: a larger request comes from a damaged file, and the code
 /// that reads the file handles the failure.
 const ABSURD: usize = 1 << 40;
-const MESSAGE: &[u8] = b"astill: out of memory. A run loses only what it did since its last \
-                         checkpoint or the last epoch of an expert: with more memory, continue \
-                         with `astill resume`; otherwise start a new run with a smaller ";
+const MESSAGE: &[u8] = b"astill: out of memory. A run loses only its work since the last \
+                         checkpoint or expert epoch. With more memory, continue with \
+                         `astill resume`; otherwise start a new run with a smaller ";
 
 /// Makes glibc keep freed blocks, large ones too, instead of giving every one back to the kernel:
 /// half of a training step on the CPU is page faults otherwise. To be called first thing in `main`.

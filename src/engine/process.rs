@@ -88,7 +88,7 @@ fn wait_until_at_work(
     while !has_written() {
         if begin.elapsed() > SILENT && run.has_engine() {
             to_stderr(format!(
-                "the engine is running but has written nothing yet; {} may say why",
+                "the engine is running but has written nothing yet; see {} for the reason",
                 run.log().display()
             ));
             break;
@@ -221,7 +221,7 @@ fn stop_on_signal(
             let name = low_level::signal_name(signal).unwrap_or("signal");
             if is_reported {
                 to_stderr(format!(
-                    "{name}: stopping after a checkpoint; send it again to stop at once"
+                    "{name}: writing a checkpoint, then stopping; send it again to stop at once"
                 ));
             }
             // an engine that has ended meanwhile has nothing left to stop

@@ -88,8 +88,8 @@ impl Connections {
             let last = open.swap_remove(place);
             turn_away(
                 &last.stream,
-                "closed, because there are too many connections and this one was silent the \
-                 longest: connect again",
+                "closed: there are too many connections, and this one was idle the longest; \
+                 connect again",
             );
             let _ = last.stream.shutdown(Shutdown::Both);
         }
@@ -153,7 +153,7 @@ fn accept(listener: &UnixListener, requests: &Sender<CommandRequest>) {
             Err(stream) => {
                 turn_away(
                     &stream,
-                    "too many commands are waiting for the engine: try again when it has answered \
+                    "too many commands are waiting for the engine; try again when it has answered \
                      them",
                 );
                 continue;
@@ -206,7 +206,7 @@ fn talk(
             Some(_) if line.len() >= LONGEST_LINE => {
                 return reply(
                     stream,
-                    &Answer::rejected("the line is too long for a command"),
+                    &Answer::rejected("the line is too long to be a command"),
                 );
             }
             // half a command and the end: there is nobody left to answer
@@ -215,7 +215,10 @@ fn talk(
         let command = match serde_json::from_slice::<Command>(&line) {
             Ok(command) => command,
             Err(error) => {
-                reply(stream, &Answer::rejected(format!("not a command: {error}")))?;
+                reply(
+                    stream,
+                    &Answer::rejected(format!("not a valid command: {error}")),
+                )?;
                 continue;
             }
         };

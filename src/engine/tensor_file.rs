@@ -46,7 +46,7 @@ pub fn write_sealed(
     let mut tensors = tensors.to_vec();
     tensors.push((SEAL, &zeros));
     let sealed = seal(bytes(path, &tensors, Some(metadata))?)
-        .ok_or_else(|| Error::file(path, "has no place for a checksum"))?;
+        .ok_or_else(|| Error::file(path, "has no room for a checksum"))?;
     write_atomically(path, &sealed)
 }
 
@@ -72,7 +72,10 @@ fn bytes(
     let mut stored = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let dtype = dtype(tensor.kind()).ok_or_else(|| {
-            Error::file(path, format!("cannot store {:?} numbers", tensor.kind()))
+            Error::file(
+                path,
+                format!("cannot store numbers of type {:?}", tensor.kind()),
+            )
         })?;
         let host = tensor.detach().to_device(Device::Cpu).contiguous();
         let shape: Vec<usize> = host.size().iter().map(|d| *d as usize).collect();
@@ -139,7 +142,7 @@ impl TensorFile {
         // SAFETY: this program replaces files as a whole and never changes one that may be mapped.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("read", path))?;
         let broken = |e: safetensors::SafeTensorError| {
-            Error::file(path, format!("not a whole safetensors file: {e}"))
+            Error::file(path, format!("not a complete safetensors file: {e}"))
         };
         let (header, info) = SafeTensors::read_metadata(&map).map_err(broken)?;
         SafeTensors::deserialize(&map).map_err(broken)?;
@@ -177,13 +180,13 @@ impl TensorFile {
         } = file.entries.get(SEAL).ok_or_else(|| {
             Error::file(
                 path,
-                "has no checksum: a version of astill before checksums wrote it, or it is damaged",
+                "has no checksum: it is damaged, or from a version of astill that wrote none",
             )
         })?;
         if *shape != [blake3::OUT_LEN] || seal.len() != blake3::OUT_LEN {
             return Err(Error::file(
                 path,
-                "is damaged: its checksum does not have the length of one",
+                "is damaged: its checksum has the wrong length",
             ));
         }
         let mut hash = blake3::Hasher::new();
@@ -252,7 +255,7 @@ impl TensorFile {
         if row >= rows {
             return Err(Error::file(
                 &self.path,
-                format!("\"{name}\" has {rows} rows, there is no row {row}"),
+                format!("\"{name}\" has {rows} rows, so there is no row {row}"),
             ));
         }
         let length = bytes.len() / rows;
@@ -273,7 +276,7 @@ impl TensorFile {
         let kind = kind(dtype).ok_or_else(|| {
             Error::file(
                 &self.path,
-                format!("holds {dtype:?} numbers, which are not supported"),
+                format!("holds numbers of the unsupported type {dtype:?}"),
             )
         })?;
         let absurd = || {

@@ -10,7 +10,7 @@ pub use view::{ChartView, Scroll, Zoom};
 use super::colour::Depth;
 use super::series::{Bucket, Series};
 use super::theme::Theme;
-use astill_core::text::{DIGITS, significant};
+use astill_core::text::number;
 use dots::{Dots, Grain};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -31,8 +31,8 @@ pub struct Curve<'a> {
     pub name: Cow<'a, str>,
     pub series: &'a Series,
     pub style: Style,
-    /// Significant digits of its values.
-    pub digits: usize,
+    /// How its values are spelled.
+    pub spell: fn(f64) -> String,
     /// Drawn behind the others and left out of the legend: an older line of the same kind.
     pub dim: bool,
 }
@@ -43,13 +43,13 @@ impl<'a> Curve<'a> {
             name: name.into(),
             series,
             style,
-            digits: DIGITS,
+            spell: number,
             dim: false,
         }
     }
 
-    pub fn digits(self, digits: usize) -> Self {
-        Self { digits, ..self }
+    pub fn spell(self, spell: fn(f64) -> String) -> Self {
+        Self { spell, ..self }
     }
 
     pub fn dim(self) -> Self {
@@ -161,7 +161,7 @@ impl<'a> Chart<'a> {
                 .view
                 .cursor
                 .map_or_else(|| curve.series.last(), |step| curve.series.nearest(step));
-            let value = point.map_or_else(|| "-".into(), |p| significant(p.1, curve.digits));
+            let value = point.map_or_else(|| "-".into(), |p| (curve.spell)(p.1));
             let marked = if self.grain() == Grain::Marks {
                 format!("{mark} ")
             } else {
@@ -305,11 +305,14 @@ impl<'a> Chart<'a> {
     /// On the line at its left end, if there is no other label in that row.
     fn reference_labels(&self, scale: &Scale, plot: Rect, buf: &mut Buffer) {
         let mut taken: Vec<u16> = Vec::new();
-        let digits = self.curves.first().map_or(DIGITS, |c| c.digits);
+        let spell = self
+            .curves
+            .first()
+            .map_or(number as fn(f64) -> String, |c| c.spell);
         for (name, value) in self.shown_references() {
             let y = self.cell_row(scale, value, plot);
-            let label = format!("{name} {}", significant(value, digits));
-            if taken.contains(&y) || label.chars().count() > usize::from(plot.width / 2) {
+            let label = format!("{name} {}", spell(value));
+            if taken.contains(&y) || label.chars().count() > usize::from(plot.width * 2 / 3) {
                 continue;
             }
             taken.push(y);

@@ -7,7 +7,7 @@ use crate::tui::text::{clean, fit, number, width};
 use crate::tui::widgets::gauge;
 use astill_core::profile::Profile;
 use astill_core::run::event::Phase;
-use astill_core::text::{duration, rate};
+use astill_core::text::{duration, percent, rate};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
@@ -45,14 +45,18 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
     let mut second = Vec::new();
     if let Some(accuracy) = model.latest_accuracy() {
         second.push((
-            format!("test {:.1} +- {:.1} %", accuracy.mean, accuracy.std),
+            format!(
+                "test {} +- {} %",
+                percent(accuracy.mean),
+                percent(accuracy.std)
+            ),
             theme.good(),
         ));
         let baselines = model.baselines();
         second.extend(
             baselines
                 .iter()
-                .map(|b| (format!("{} {:.1}", b.labels, b.mean), theme.dim())),
+                .map(|b| (format!("{} {}", b.labels, percent(b.mean)), theme.dim())),
         );
     }
     if let Some(header) = &model.header {
@@ -257,7 +261,11 @@ pub fn in_a_line(session: &Session) -> String {
             .last("matching_loss")
             .map(|loss| format!("loss {}", number(loss))),
     );
-    parts.extend(model.latest_accuracy().map(|a| format!("{:.1} %", a.mean)));
+    parts.extend(
+        model
+            .latest_accuracy()
+            .map(|a| format!("{} %", percent(a.mean))),
+    );
     parts.push(clean(&session.run.name()));
     parts.retain(|p| !p.is_empty());
     parts.join("  ")

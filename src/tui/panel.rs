@@ -6,7 +6,6 @@ use crate::tui::model::{AccuracyCurves, Curves, Model};
 use crate::tui::text::{clean, wrap};
 use crate::tui::theme::Theme;
 use astill_core::measures::Axis;
-use astill_core::text::significant;
 use std::collections::BTreeMap;
 
 /// A part of the screen of a run.
@@ -82,10 +81,10 @@ fn of_steps<'a>(plot: &Plot, steps: &'a Curves, theme: &Theme) -> Vec<Curve<'a>>
             let style = theme.series(curves.len());
             curves.push(if measure.is_list() {
                 let name = format!("{} {j}", measure.label);
-                Curve::new(name, series, style).digits(measure.digits).dim()
+                Curve::new(name, series, style).spell(measure.spell).dim()
             } else {
                 let style = theme.series(i);
-                Curve::new(measure.label, series, style).digits(measure.digits)
+                Curve::new(measure.label, series, style).spell(measure.spell)
             });
         }
     }
@@ -105,7 +104,7 @@ fn of_experts<'a>(
         for (n, expert) in experts.iter().skip(skip) {
             for series in expert.of(measure.name) {
                 let (name, style) = (format!("expert {}", n + 1), theme.series(*n as usize));
-                let curve = Curve::new(name, series, style).digits(measure.digits);
+                let curve = Curve::new(name, series, style).spell(measure.spell);
                 curves.push(if last == Some(n) { curve } else { curve.dim() });
             }
         }
@@ -125,7 +124,7 @@ fn of_evaluations<'a>(
             let name = format!("{} {}", clean(&of_network.network), of_network.split);
             for series in of_network.curves.of(measure.name) {
                 let style = theme.series(curves.len());
-                curves.push(Curve::new(name.clone(), series, style).digits(measure.digits));
+                curves.push(Curve::new(name.clone(), series, style).spell(measure.spell));
             }
         }
     }
@@ -183,7 +182,7 @@ pub fn reading(panel: Panel, model: &Model, theme: &Theme, cursor: f64) -> Strin
             if values.is_empty() {
                 at = x;
             }
-            values.push(format!("{} {}", curve.name, significant(y, curve.digits)));
+            values.push(format!("{} {}", curve.name, (curve.spell)(y)));
         }
     }
     format!("{of} {at}: {}", values.join(", "))

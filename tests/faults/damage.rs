@@ -215,7 +215,7 @@ fn finished_expert_and_cache(whole: &Place, want: &[u8], draws: &mut Draws) -> O
             "trained again",
             "expert",
         ),
-        (cache, "made again", "cache"),
+        (cache, "rebuilt", "cache"),
     ] {
         let mut ways = damages(fs::metadata(&file)?.len(), draws);
         if kind == "cache" {
@@ -265,7 +265,7 @@ fn epoch_in_training(want: &[u8], draws: &mut Draws) -> Outcome {
     assert!(
         warnings(&place, "r")?
             .iter()
-            .any(|w| w.contains("continues from before it"))
+            .any(|w| w.contains("continues from an earlier epoch"))
     );
     row(
         "epoch of an expert in training damaged",

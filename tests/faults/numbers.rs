@@ -39,7 +39,7 @@ fn a_run_that_diverges_pauses_with_advice_and_fails_where_nobody_is_there() -> O
             .exists()
     );
     assert_eq!(
-        said.matches("is not finite, so this update is left out")
+        said.matches("is not finite, so this update is skipped")
             .count(),
         20
     );
@@ -125,7 +125,7 @@ fn a_matching_loss_far_above_1_is_warned_of_once() -> Outcome {
     assert_status(&done, 0);
     let said = text(&done.stderr);
     assert_eq!(
-        said.matches("the matching loss was mostly above 10")
+        said.matches("the matching loss was above 10 in most")
             .count(),
         1,
         "{said}"

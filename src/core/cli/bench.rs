@@ -6,23 +6,22 @@ use serde::Serialize;
 
 #[derive(Debug, Subcommand)]
 pub enum Timed {
-    /// Time an iteration of distillation, and its convolutions alone
+    /// Time one iteration of distillation, and its convolutions alone
     Student(Measured<StudentOptions>),
-    /// Time a step of an expert
+    /// Time one training step of an expert
     Expert(Measured<ExpertOptions>),
-    /// Time the evaluation of a distilled set: fresh networks, trained on it and tested
+    /// Time the evaluation of a distilled set: train fresh networks on it and test them
     Evaluate(Measured<EvaluateOptions>),
-    /// Time the loading and whitening of CIFAR-10, from the folder cifar10 of the data folder
-    /// (--data)
+    /// Time the loading and whitening of CIFAR-10, found in `cifar10` in the data folder (--data)
     Data(Measured<DataOptions>),
 }
 
-/// What is measured, and how it is told.
+/// What is measured, and how it is printed.
 #[derive(Debug, Args)]
 pub struct Measured<T: Args> {
     #[command(flatten)]
     pub options: T,
-    /// As JSON on stdout
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -30,15 +29,16 @@ pub struct Measured<T: Args> {
 /// The network and its images.
 #[derive(Debug, Clone, Serialize, Args)]
 pub struct NetworkOptions {
-    /// Channels of every layer
+    /// Channels of every convolution
     #[arg(long, default_value_t = 128)]
     pub width: i64,
-    /// Pixels of a side of an image
+    /// Side of the square images in pixels
     #[arg(long, default_value_t = 32)]
     pub size: i64,
     /// Blocks of the network
     #[arg(long, default_value_t = 3)]
     pub depth: usize,
+    /// Number of classes
     #[arg(long, default_value_t = 10)]
     pub classes: usize,
 }
@@ -46,13 +46,13 @@ pub struct NetworkOptions {
 /// What computes.
 #[derive(Debug, Clone, Serialize, Args)]
 pub struct MachineOptions {
-    /// Threads of libtorch and of the engine
+    /// Threads to compute with
     #[arg(long, default_value_t = 2)]
     pub threads: i32,
-    /// auto, cpu, cuda or cuda:N
+    /// auto (a GPU if there is one), cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: DeviceChoice,
-    /// On a GPU, round the factors of products to TF32
+    /// On a GPU, multiply in TF32: faster, but less exact
     #[arg(long)]
     pub tf32: bool,
 }
@@ -63,16 +63,16 @@ pub struct StudentOptions {
     /// Synthetic images per class
     #[arg(long, default_value_t = 1)]
     pub ipc: usize,
-    /// Student steps of an iteration
+    /// Student steps per iteration
     #[arg(long, default_value_t = 20)]
     pub syn_steps: usize,
     #[command(flatten)]
     #[serde(flatten)]
     pub network: NetworkOptions,
-    /// Synthetic images of a student step; 0 for all
+    /// Synthetic images per student step; 0 for all
     #[arg(long, default_value_t = 0)]
     pub batch: usize,
-    /// Timed iterations, after one that is not
+    /// Iterations to time, after one warm-up
     #[arg(long, default_value_t = 5)]
     pub iterations: u64,
     #[command(flatten)]
@@ -83,13 +83,13 @@ pub struct StudentOptions {
 /// A step of an expert.
 #[derive(Debug, Clone, Serialize, Args)]
 pub struct ExpertOptions {
-    /// Images of a step
+    /// Images per step
     #[arg(long, default_value_t = 256)]
     pub batch: usize,
     #[command(flatten)]
     #[serde(flatten)]
     pub network: NetworkOptions,
-    /// Timed steps, after one that is not
+    /// Steps to time, after one warm-up
     #[arg(long, default_value_t = 5)]
     pub steps: u64,
     #[command(flatten)]
@@ -103,13 +103,13 @@ pub struct EvaluateOptions {
     /// Synthetic images per class
     #[arg(long, default_value_t = 1)]
     pub ipc: usize,
-    /// Epochs of training on them
+    /// Training epochs per network
     #[arg(long, default_value_t = 1000)]
     pub epochs: usize,
-    /// Networks that are trained and tested, after a few epochs that are not timed
+    /// Networks to train and test, after a few warm-up epochs
     #[arg(long, default_value_t = 1)]
     pub repeats: u64,
-    /// Images that every network is tested on
+    /// Test images
     #[arg(long, default_value_t = 10_000)]
     pub test: usize,
     #[command(flatten)]
@@ -123,10 +123,10 @@ pub struct EvaluateOptions {
 /// Loading and whitening.
 #[derive(Debug, Clone, Serialize, Args)]
 pub struct DataOptions {
-    /// Training images, at most
+    /// Use at most this many training images
     #[arg(long, default_value_t = 50_000)]
     pub train_limit: usize,
-    /// Threads inside libtorch's operations
+    /// Threads to compute with
     #[arg(long, default_value_t = 2)]
     pub threads: i32,
 }

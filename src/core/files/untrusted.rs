@@ -126,7 +126,7 @@ fn regular(file: File) -> io::Result<File> {
         true => Ok(file),
         false => Err(io::Error::new(
             ErrorKind::InvalidInput,
-            "it is not a regular file but a pipe, a device or a folder; put the file itself there",
+            "it is not a regular file but a pipe, a device or a folder; put a regular file there",
         )),
     }
 }

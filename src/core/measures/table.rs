@@ -1,7 +1,7 @@
 //! The table: one entry per measured number.
 
 use super::{Getter, Good, Measure};
-use crate::text::DIGITS;
+use crate::text::{number, percent, significant};
 
 const AST: &str = "AST, arXiv 2310.10541";
 const MTT: &str = "MTT, arXiv 2203.11932";
@@ -21,17 +21,15 @@ pub static MEASURES: &[Measure] = &[
     .log_y()
     .logged()
     .means(
-        "How far the student ended from the expert's later checkpoint, relative to how far it \
-         started from it, plus the weighted intermediate ratios; this is what distillation \
-         minimises",
+        "How far the student ends from the expert's path, relative to where it started: the final \
+         ratio plus the weighted intermediate ratios; distillation minimises this",
         AST,
     ),
     measure("reach", "reach", Getter::Step(|s| s.reach))
-        .good(Good::Near(1.))
         .logged()
         .means(
-            "The length of the student's path from start to end relative to the distance to the \
-             expert's checkpoint: below 1 it fell short, above 1 it overshot",
+            "How far the student ends from its start, relative to the distance from there to the \
+             expert's checkpoint; best when it equals alignment",
             OURS,
         ),
     measure(
@@ -42,8 +40,8 @@ pub static MEASURES: &[Measure] = &[
     .good(Good::Higher)
     .logged()
     .means(
-        "The cosine between the direction that the student moved in and the direction to the \
-         expert's checkpoint: 1 is straight towards it",
+        "The cosine of the angle between the direction the student moved in and the direction to \
+         the expert's checkpoint; 1 means straight towards it",
         OURS,
     ),
     measure(
@@ -56,7 +54,7 @@ pub static MEASURES: &[Measure] = &[
     .log_y()
     .means(
         "The squared distance from the student's end to the expert's checkpoint, divided by the \
-         squared distance from its start; below 1 the student came closer to it",
+         squared distance from its start to that checkpoint; below 1, the student came closer to it",
         MTT,
     ),
     measure(
@@ -68,8 +66,8 @@ pub static MEASURES: &[Measure] = &[
     .good(Good::Lower)
     .log_y()
     .means(
-        "The same ratio during the student's training, for each expert epoch before the last, \
-         unweighted",
+        "The same ratio measured during the student's training, against each earlier expert epoch \
+         to be matched, before weighting",
         AST,
     ),
     measure(
@@ -80,8 +78,7 @@ pub static MEASURES: &[Measure] = &[
     .label("rate")
     .logged()
     .means(
-        "The learning rate with which a network should train on the images; it is learned together \
-         with them",
+        "The learning rate for training a network on the images; it is learned together with them",
         MTT,
     ),
     measure(
@@ -90,8 +87,8 @@ pub static MEASURES: &[Measure] = &[
         Getter::Step(|s| s.balance_factor),
     )
     .means(
-        "The factor of the student's cross-entropy in this step, which depends on the expert epoch \
-         that it started from; 1 without distill.balance",
+        "The factor that scales the student's cross-entropy in this step, larger for later start \
+         epochs; 1 without distill.balance",
         AST,
     ),
     measure(
@@ -101,8 +98,8 @@ pub static MEASURES: &[Measure] = &[
     )
     .label("all")
     .means(
-        "How far weight perturbation moved the student's start, relative to the length of its \
-         weights",
+        "How far weight perturbation moved the student's starting point, relative to the norm of its \
+         parameters",
         AST,
     ),
     measure(
@@ -112,7 +109,7 @@ pub static MEASURES: &[Measure] = &[
     )
     .label("layer")
     .means(
-        "The same for the weights of every convolution, first layer first",
+        "The same for the weights of each convolution, first layer first",
         AST,
     ),
     measure(
@@ -124,16 +121,16 @@ pub static MEASURES: &[Measure] = &[
     .log_y()
     .means(
         "The norm of the gradient of the matching loss with respect to all synthetic images; \
-         sudden peaks announce divergence",
+         sudden peaks are a sign of divergence",
         MTT,
     ),
     measure("seconds", "time", Getter::Step(|s| s.seconds))
         .unit("s")
         .good(Good::Lower)
-        .digits(3)
+        .spell(briefly)
         .logged()
         .means(
-            "The wall time of the step",
+            "Wall-clock time of the step",
             MEASURED,
         ),
     measure(
@@ -145,7 +142,7 @@ pub static MEASURES: &[Measure] = &[
     .good(Good::Lower)
     .logged()
     .means(
-        "The mean cross-entropy of the augmented training images in this epoch",
+        "Mean cross-entropy on the augmented training images in this epoch, before clipping",
         MEASURED,
     ),
     measure(
@@ -156,7 +153,7 @@ pub static MEASURES: &[Measure] = &[
     .accuracy()
     .logged()
     .means(
-        "The share of the augmented training images that the expert classified correctly in this \
+        "Percentage of the augmented training images that the expert classified correctly during this \
          epoch",
         MEASURED,
     ),
@@ -168,7 +165,7 @@ pub static MEASURES: &[Measure] = &[
     .accuracy()
     .logged()
     .means(
-        "The share of the test images that the expert classifies correctly after this epoch",
+        "Percentage of the test images that the expert classifies correctly after this epoch",
         MEASURED,
     ),
     measure(
@@ -177,8 +174,8 @@ pub static MEASURES: &[Measure] = &[
         Getter::Epoch(|e| Some(e.record.clip_factor)),
     )
     .means(
-        "The factor of the cross-entropy in this epoch, which grows over the first epochs so that \
-         the path begins smoothly; 1 without expert.clipping",
+        "The factor that scales the cross-entropy in this epoch; it grows from 0.5 to 1 over the \
+         first ten epochs so that the path begins smoothly; 1 without expert.clipping",
         AST,
     ),
     measure(
@@ -188,8 +185,7 @@ pub static MEASURES: &[Measure] = &[
     )
     .logged()
     .means(
-        "The mean of the gradient penalty, its weight included, which keeps the path of the expert \
-         smooth",
+        "Mean gradient penalty in this epoch, including its weight; it keeps the expert's path smooth",
         AST,
     ),
     measure(
@@ -199,16 +195,16 @@ pub static MEASURES: &[Measure] = &[
     )
     .logged()
     .means(
-        "How far the weights moved in this epoch, as a Euclidean distance",
+        "How far the parameters moved in this epoch (Euclidean distance)",
         SMOOTH,
     ),
     measure("turn", "turn", Getter::Epoch(|e| e.record.turn))
         .good(Good::Near(1.))
-        .digits(3)
+        .spell(briefly)
         .logged()
         .means(
-            "The cosine of the angle between the step of this epoch and the one before, from the \
-             second epoch on; 1 is straight on",
+            "The cosine of the angle between the moves of this epoch and the one before; 1 means \
+             straight ahead",
             SMOOTH,
         ),
     measure(
@@ -218,8 +214,7 @@ pub static MEASURES: &[Measure] = &[
     )
     .good(Good::Lower)
     .means(
-        "How much the step differs from that of the epoch before, as a Euclidean distance; from \
-         the second epoch on",
+        "How much the move of this epoch differs from that of the epoch before (Euclidean distance)",
         SMOOTH,
     ),
     measure(
@@ -229,8 +224,8 @@ pub static MEASURES: &[Measure] = &[
     )
     .good(Good::Near(1.))
     .means(
-        "The length of the path so far divided by the distance from its start; 1 is a straight \
-         line",
+        "The length of the path so far divided by the straight-line distance from its start; 1 means \
+         a straight line",
         SMOOTH,
     ),
     measure(
@@ -240,24 +235,24 @@ pub static MEASURES: &[Measure] = &[
     )
     .unit("s")
     .good(Good::Lower)
-    .digits(3)
+    .spell(briefly)
     .logged()
     .means(
-        "The wall time of the epoch with its evaluation",
+        "Wall-clock time of the epoch, including its test",
         MEASURED,
     ),
     measure("mean", "accuracy", Getter::Evaluation(|e| e.mean))
         .accuracy()
         .means(
-            "The mean accuracy of fresh networks that were trained on these images alone",
+            "Mean accuracy of fresh networks trained on these images alone",
             MTT,
         ),
     measure("std", "deviation", Getter::Evaluation(|e| e.std))
         .unit("%")
         .good(Good::Lower)
-        .digits(3)
+        .spell(percent)
         .means(
-            "The standard deviation of the accuracy from network to network",
+            "Standard deviation of the accuracy across networks",
             MEASURED,
         ),
     measure(
@@ -268,10 +263,14 @@ pub static MEASURES: &[Measure] = &[
     .label("network")
     .accuracy()
     .means(
-        "The accuracy of every single network",
+        "The accuracy of each network",
         MEASURED,
     ),
 ];
+
+fn briefly(value: f64) -> String {
+    significant(value, 3)
+}
 
 const fn measure(name: &'static str, title: &'static str, read: Getter) -> Measure {
     Measure {
@@ -281,7 +280,7 @@ const fn measure(name: &'static str, title: &'static str, read: Getter) -> Measu
         unit: "",
         good: Good::Neither,
         log_y: false,
-        digits: DIGITS,
+        spell: number,
         logged: false,
         meaning: "",
         source: "",
@@ -311,8 +310,8 @@ impl Measure {
         self
     }
 
-    const fn digits(mut self, digits: usize) -> Self {
-        self.digits = digits;
+    const fn spell(mut self, spell: fn(f64) -> String) -> Self {
+        self.spell = spell;
         self
     }
 
@@ -321,9 +320,9 @@ impl Measure {
         self
     }
 
-    /// In per cent, with one decimal.
+    /// In per cent.
     const fn accuracy(self) -> Self {
-        self.unit("%").good(Good::Higher).digits(3)
+        self.unit("%").good(Good::Higher).spell(percent)
     }
 
     const fn means(mut self, meaning: &'static str, source: &'static str) -> Self {

@@ -119,7 +119,9 @@ fn every_entry_is_explained() {
         );
     }
     let reach = find(Axis::Step, "reach").expect("in the table");
-    assert!(reach.explanation().ends_with("Best near 1."));
+    assert!(reach.explanation().ends_with("equals alignment."));
+    let turn = find(Axis::Epoch, "turn").expect("in the table");
+    assert!(turn.explanation().ends_with("Best near 1."));
 }
 
 #[test]
@@ -133,7 +135,7 @@ fn the_line_of_the_log_follows_from_the_table() {
     epoch.record.train_loss = f64::NAN;
     assert_eq!(
         in_words(MeasuredEvent::Epoch(&epoch)),
-        "train loss NaN, train accuracy 22 %, test accuracy 23 %, gradient penalty 0.25, step \
+        "train loss NaN, train accuracy 22.0 %, test accuracy 23.0 %, gradient penalty 0.25, step \
          length 0.26, time 0.31 s"
     );
 }

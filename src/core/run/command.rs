@@ -130,7 +130,7 @@ impl Answer {
     }
 }
 
-/// "accepted: 100 → 30", "rejected: it is paused already".
+/// "accepted: 100 → 30", "rejected: the run is already paused".
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
@@ -183,8 +183,8 @@ mod tests {
             "accepted: 100.0 → 30.0"
         );
         assert_eq!(
-            Answer::rejected("it is paused already").to_string(),
-            "rejected: it is paused already"
+            Answer::rejected("the run is already paused").to_string(),
+            "rejected: the run is already paused"
         );
         assert_eq!(Answer::accepted().to_string(), "accepted");
     }

@@ -60,8 +60,8 @@ impl RunDir {
         let name = name.unwrap_or(profile);
         if Self::open(&runs.join(name)).is_none() {
             return Err(Error::Usage(format!(
-                "{} already holds \"{name}\", which is not a run (perhaps a start that was killed \
-                 at once): choose another --name, or move it away",
+                "{} already holds \"{name}\", which is not a run (perhaps one that was killed as it \
+                 started): choose another --name, or move it away",
                 runs.display()
             )));
         }
@@ -105,8 +105,8 @@ impl RunDir {
             if path.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
                 return Err(Error::file(
                     path,
-                    "is a link or no folder, and a run writes only to folders of its own; put a \
-                     folder there",
+                    "is not a folder, or is a link to one, and a run writes only to folders of its \
+                     own; put a real folder there",
                 ));
             }
         }
@@ -146,16 +146,16 @@ impl RunDir {
                 path: runs.join(only),
             }),
             ([], []) => Err(Error::Usage(format!(
-                "no run \"{reference}\": there are no runs in {} (--runs DIR looks elsewhere)",
+                "no run \"{reference}\": there are no runs in {} (use --runs DIR to look elsewhere)",
                 runs.display()
             ))),
             ([], all) => Err(Error::Usage(format!(
-                "no run \"{reference}\" in {}: there are {}",
+                "no run \"{reference}\" in {}, only {}",
                 runs.display(),
                 listed(all.iter())
             ))),
             (several, _) => Err(Error::Usage(format!(
-                "\"{reference}\" could be {}: give more of the name",
+                "\"{reference}\" matches {}: give more of the name",
                 listed(several.iter().copied())
             ))),
         }
@@ -228,7 +228,7 @@ impl RunDir {
             return Err(Error::file(
                 &self.path,
                 format!(
-                    "the record names the file {name:?}, expected one in the folder of the run"
+                    "its events name the file {name:?}, expected a file inside the run's folder"
                 ),
             ));
         }
@@ -241,7 +241,7 @@ impl RunDir {
             true => Ok(found),
             false => Err(Error::file(
                 path,
-                "leads out of the folder of the run or is no regular file, so it is left alone",
+                "leads out of the run's folder or is not a regular file, so it was not opened",
             )),
         }
     }

@@ -123,7 +123,7 @@ impl Edits {
 
 fn unreadable(file: &Path, flaw: &serde_json::Error) -> Error {
     let remedy = "restore it from a copy, or remove it to resume with the settings of profile.yaml; \
-                  nothing else of the run is touched";
+                  nothing else in the run changes";
     Error::file(file, format!("not a list of edits: {flaw}; {remedy}"))
 }
 

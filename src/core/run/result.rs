@@ -1,7 +1,7 @@
 //! The result of a finished run as a table.
 
 use super::event::{EventKind, Headline, RunFinished, RunOutcome};
-use crate::text::count;
+use crate::text::{count, percent};
 
 /// The result of a finished run as a table for people; none for an event that is not one.
 #[must_use]
@@ -29,19 +29,21 @@ pub fn table(what: &EventKind) -> Option<String> {
     } in &finished.results
     {
         let labels = labels.to_string();
-        text += &format!("  {labels:<16} {network:<10} {mean:5.1} ± {std:.1} %\n");
+        let (mean, std) = (percent(*mean), percent(*std));
+        text += &format!("  {labels:<16} {network:<10} {mean:>5} ± {std} %\n");
     }
     if let Some(step) = finished.best_step {
         let why = finished
             .best_validation
-            .map_or("the last one".into(), |accuracy| {
-                format!("chosen by validation accuracy ({accuracy:.1} %)")
+            .map_or("the last step".into(), |accuracy| {
+                format!("chosen by validation accuracy ({} %)", percent(accuracy))
             });
         text += &format!("Distilled images of step {step}, {why}.\n");
     }
     if let Some(max) = finished.paper_style_max {
         text += &format!(
-            "Best test accuracy during the run (the figure most papers report): {max:.1} %.\n"
+            "Best test accuracy during the run (the figure most papers report): {} %.\n",
+            percent(max)
         );
     }
     if let Some(file) = &finished.file {

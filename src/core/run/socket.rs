@@ -51,7 +51,7 @@ fn folder() -> PathBuf {
 fn check_folder(folder: &Path) -> Result<()> {
     let found = folder
         .symlink_metadata()
-        .map_err(Error::io("look at", folder))?;
+        .map_err(Error::io("inspect", folder))?;
     if !found.is_dir() || found.uid() != user() || found.mode() & 0o077 != 0 {
         return Err(Error::file(
             folder,
@@ -78,16 +78,16 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
         let (path, it) = (run.path().display(), run.reference());
         Error::Usage(match run.engine() {
             EngineAt::Host(host) => format!(
-                "the engine of {path} is running on the machine {host}: commands can be sent only \
-                 there"
+                "the engine of {path} is running on the machine {host}: commands can only be sent \
+                 from there"
             ),
             EngineAt::MaybeRemote(host) => format!(
-                "no engine of this machine is running on {path}; the latest was on the machine \
-                 {host} and has not reported its end. If it is gone, `astill resume {it} --detach` \
-                 starts one here"
+                "no engine on this machine is running {path}; the latest one was on the \
+                 machine {host} and never reported that it ended. If it is gone, start one here with \
+                 `astill resume {it} --detach`"
             ),
             EngineAt::Here | EngineAt::Nowhere => {
-                format!("no engine is running on {path}: `astill resume {it}` starts one")
+                format!("no engine is running {path}: start one with `astill resume {it}`")
             }
         })
     };
@@ -98,8 +98,7 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
     })?;
     let failed = |e: std::io::Error| match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            let text =
-                "s: it is busy with one long step; its answer will be in the events of the run";
+            let text = "s: it is busy with a long step; its answer will appear in the run's events";
             Error::file(
                 run.events(),
                 format!(

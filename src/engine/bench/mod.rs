@@ -89,7 +89,7 @@ fn network(options: &NetworkOptions) -> Result<Box<dyn Network>> {
     };
     network::distilled_with(&settings, task).map_err(|_| {
         Error::Usage(format!(
-            "--size {size}: too small for --depth {depth}, every block halves it"
+            "--size {size}: too small for --depth {depth}, because every block halves it"
         ))
     })
 }

@@ -135,7 +135,7 @@ impl Cifar {
     fn changed(&self) -> Error {
         Error::file(
             &self.folder,
-            "the files changed while they were read; try again when they are complete",
+            "the files changed while they were being read; try again when they are complete",
         )
     }
 }
@@ -187,7 +187,7 @@ fn read_names(path: &Path, classes: usize) -> Result<Vec<String>> {
         false => Err(Error::file(
             path,
             format!(
-                "expected {classes} class names, one per line, found {}; get the file again",
+                "expected {classes} class names, one per line, found {}; download the file again",
                 names.len()
             ),
         )),

@@ -73,7 +73,7 @@ fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
             return Err(std::io::Error::other("the file is cut off").into());
         }
         Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
-        _ => return Err(std::io::Error::other("it is neither a PNG nor a JPEG").into()),
+        _ => return Err(std::io::Error::other("it is neither PNG nor JPEG").into()),
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
@@ -85,7 +85,7 @@ fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
     match decoder.total_bytes() {
         0..=LARGEST_BYTES => Ok(decoder),
         bytes => Err(std::io::Error::other(format!(
-            "it takes {} MiB when decoded, more than {}",
+            "it takes {} MiB when decoded, the limit is {}",
             bytes >> 20,
             LARGEST_BYTES >> 20
         ))

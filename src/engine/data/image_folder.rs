@@ -16,24 +16,24 @@ pub fn find(folder: &Path) -> Result<ImageList> {
         MissingFiles {
             name: "image-folder",
             folder,
-            expected: "train/CLASS/*.png or *.jpg and test/CLASS/* or val/CLASS/*, there or in its \
-                       only sub-folder",
+            expected: "train/CLASS/*.png or *.jpg, and test/CLASS/* or val/CLASS/*, there or in its \
+                       only subfolder",
             found,
             remedy: "Put one folder of images per class there",
         }
         .into_error()
     };
     if !folder.is_dir() {
-        return Err(absent("there is no such folder"));
+        return Err(absent("that folder does not exist"));
     }
-    let root = root_with(folder, "train")?.ok_or_else(|| absent("it has no folder train"))?;
+    let root = root_with(folder, "train")?.ok_or_else(|| absent("it has no folder `train`"))?;
     // the test folder of a challenge that withholds its labels has no classes: val is used
     let with_classes = ["test", "val"]
         .into_iter()
         .find(|name| folders(&root.join(name)).is_ok_and(|classes| !classes.is_empty()));
     let Some(test_folder) = with_classes else {
         return Err(absent(&format!(
-            "{} has train, but neither test nor val with folders of classes in it",
+            "{} has `train`, but neither `test` nor `val` with a folder per class",
             root.display()
         )));
     };
@@ -52,7 +52,7 @@ pub fn find(folder: &Path) -> Result<ImageList> {
             return Err(Error::file(
                 path,
                 format!(
-                    "expected a class of {}, found one that is not there",
+                    "expected a class that is also in {}",
                     root.join("train").display()
                 ),
             ));

@@ -261,7 +261,7 @@ fn names(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
         let Ok(name) = entry.file_name().into_string() else {
             return Err(Error::file(
                 entry.path(),
-                "expected a name in UTF-8; rename it",
+                "its name is not UTF-8; rename it",
             ));
         };
         if !name.starts_with('.') && wanted(&entry.path()) {

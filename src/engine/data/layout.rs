@@ -161,7 +161,7 @@ impl MissingFiles<'_> {
         } = self;
         Error::Usage(format!(
             "the data set {name} is not in {}: expected {expected}; {found}. {remedy}, or set \
-             dataset.path to the folder that holds it",
+             dataset.path to the folder that holds the data set",
             folder.display()
         ))
     }

@@ -49,12 +49,12 @@ impl Release<'_> {
             name: self.name,
             folder,
             expected: &format!(
-                "{} there or in its folder {}",
+                "{} there or in its subfolder {}",
                 files.join(", "),
                 self.folder
             ),
             found: &format!("{} lacks {}", found.display(), absent.join(", ")),
-            remedy: &format!("Unpack {} there", self.url),
+            remedy: &format!("Download and unpack {} there", self.url),
         }
         .into_error())
     }

@@ -39,7 +39,7 @@ pub fn find(folder: &Path) -> Result<ImageList> {
     if let Some(odd) = ids.iter().find(|id| !is_name(id)) {
         return Err(Error::file(
             root.join("wnids.txt"),
-            format!("expected class ids, found {odd:?}; get the file again"),
+            format!("expected class ids, found {odd:?}; download the file again"),
         ));
     }
     let labels: HashMap<&str, i64> = ids.iter().map(String::as_str).zip(0..).collect();

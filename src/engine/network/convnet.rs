@@ -88,7 +88,7 @@ pub(super) fn build(settings: &NetworkSettings, task: Task) -> Result<Box<dyn Ne
     };
     let net = ConvNet::new(config).ok_or_else(|| {
         Error::Usage(format!(
-            "images of {} pixels are too small for {} blocks that pool",
+            "images of {0}×{0} pixels are too small for {1} blocks that each halve them",
             task.size, settings.depth
         ))
     })?;

@@ -158,9 +158,9 @@ impl DistillationState {
             Some(newest) => Err(Error::file(
                 run.join("checkpoints"),
                 format!(
-                    "holds checkpoints, but none that can be used. The newest: {newest}. Bring one \
-                     back from a copy; or remove them all to distil from the beginning, with the \
-                     experts that are there"
+                    "holds checkpoints, but none that can be used. The newest: {newest}. Restore one \
+                     from a copy, or remove them all to distil from the beginning with the experts \
+                     already trained"
                 ),
             )),
         }
@@ -181,9 +181,9 @@ impl DistillationState {
         let Version { version } = serde_json::from_str(text).map_err(broken)?;
         if ![WITHOUT_LABELS, VERSION].contains(&version) {
             return Err(Error::Usage(format!(
-                "{}: expected format {VERSION}, found format {version}, which another version of \
-                 astill writes: resume with that one, or move the file away to resume from an \
-                 earlier checkpoint",
+                "{}: expected format {VERSION}, found format {version}, from another version of \
+                 astill: resume with that version, or move the file away to resume from an earlier \
+                 checkpoint",
                 path.display()
             )));
         }

@@ -43,7 +43,7 @@ pub(super) fn load(plan: &RunPlan, control: &mut Control) -> Result<Dataset> {
     drop(watch);
     for path in &dataset.damaged_caches {
         control.warn(format!(
-            "{} was damaged; it has been made again from the same images",
+            "{} was damaged and has been rebuilt from the same images",
             path.display()
         ))?;
     }

@@ -17,6 +17,7 @@ use astill_core::profile::DistillSettings;
 use astill_core::run::edits::{Moment, STUDENT_RATE, key_of};
 use astill_core::run::event::{DistillStep, EvalSplit, EventKind, ImageSet, Perturbation};
 use astill_core::run::{RunDir, checkpoints};
+use astill_core::text::number;
 use std::time::{Duration, Instant};
 use tch::Device;
 
@@ -109,9 +110,9 @@ impl Distillation<'_> {
                     control.diverged(self.way_out(step)?)?;
                 }
                 Verdict::TooLarge => control.warn(format!(
-                    "step {step}: over the latest {LATEST} steps the matching loss was mostly \
-                     above {FAR_TOO_LARGE}, so the student ends much farther from the expert than \
-                     it starts. If it does not come down, lower distill.lr_student or \
+                    "step {step}: the matching loss was above {FAR_TOO_LARGE} in most of the last {LATEST} \
+                     steps: the student ends much farther from the expert than it starts. If it \
+                     does not come down, lower distill.lr_student or \
                      distill.lr_images{}",
                     self.earlier(step)?
                 ))?,
@@ -168,7 +169,7 @@ impl Distillation<'_> {
             Ok(state) => state,
             Err(error) => {
                 return control.warn(format!(
-                    "the run stays at step {from}, it cannot go back: {error}"
+                    "cannot roll back, so the run stays at step {from}: {error}"
                 ));
             }
         };
@@ -201,10 +202,10 @@ impl Distillation<'_> {
     fn way_out(&self, step: u64) -> Result<String> {
         let (first, run) = (step + 1 - NOT_FINITE_IN_A_ROW, self.run.reference());
         Ok(format!(
-            "{NOT_FINITE_IN_A_ROW} updates in a row were not finite, so the images are those of \
-             step {}: the student diverges. There is a checkpoint of step {step}. With an engine \
-             at work (`astill resume {run} --detach` starts one) lower distill.lr_student or \
-             distill.lr_images{}, then `astill send {run} resume`",
+            "{NOT_FINITE_IN_A_ROW} updates in a row were not finite and were skipped, so the images \
+             are those of step {}: the student diverges. There is a checkpoint of step {step}. While \
+             an engine is running (start one with `astill resume {run} --detach`), lower \
+             distill.lr_student or distill.lr_images{}, then `astill send {run} resume`",
             first - 1,
             self.earlier(first - 1)?
         ))
@@ -215,7 +216,7 @@ impl Distillation<'_> {
         let steps = checkpoints::steps(self.run.path()).unwrap_or_default();
         let commands = format!("(`astill send {} set distill.lr_images=…`", self.run.name());
         Ok(match steps.iter().rev().find(|s| **s <= step) {
-            Some(good) => format!(" {commands}), or go back first (`roll-back {good}`)"),
+            Some(good) => format!(" {commands}), or roll back first (`roll-back {good}`)"),
             None => format!(" {commands})"),
         })
     }
@@ -278,9 +279,11 @@ impl Distillation<'_> {
             self.update(distill, state, &outcome, control)?;
         } else {
             control.warn(format!(
-                "step {}: the gradient is not finite, so this update is left out (student rate \
-                 {lr:.3e}, matching loss {})",
-                state.numbers.step, outcome.matching_loss
+                "step {}: the gradient is not finite, so this update is skipped (student rate {}, \
+                 matching loss {})",
+                state.numbers.step,
+                number(lr),
+                number(outcome.matching_loss)
             ))?;
         }
         control.record(EventKind::DistillStep(DistillStep {
@@ -326,9 +329,12 @@ impl Distillation<'_> {
             numbers.lr_velocity = 0.;
             let step = numbers.step;
             control.warn(format!(
-                "step {step}: the student rate would have gone from {before:.3e} to {after:.3e}; \
-                 it was held at {least:.3e}. If this goes on, lower distill.lr_lr (now {:e})",
-                distill.lr_lr
+                "step {step}: the student rate would have gone from {} to {}; it was held at {}. If this \
+                 happens again and again, lower distill.lr_lr (now {})",
+                number(before),
+                number(after),
+                number(least),
+                number(distill.lr_lr)
             ))?;
         }
         Ok(())

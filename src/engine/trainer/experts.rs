@@ -13,6 +13,7 @@ use astill_core::EpochRecord;
 use astill_core::profile::{ExpertSettings as Settings, Profile};
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, ExpertEpoch, ExpertFound};
+use astill_core::text::number;
 use astill_core::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -106,7 +107,7 @@ impl Training<'_> {
                     Ok(None) => {}
                     Err(problem @ Error::File { .. }) => {
                         let message = format!(
-                            "{problem}; expert {} is trained again, to the same numbers",
+                            "{problem}; expert {} will be trained again, with the same result",
                             index + 1
                         );
                         if reported.replace(message.clone()) != Some(message.clone()) {
@@ -210,7 +211,7 @@ impl Training<'_> {
         let (begun, damaged) = store.partial(index)?;
         if let Some(problem) = damaged {
             control.warn(format!(
-                "{problem}; the training of expert {} continues from before it, to the same numbers",
+                "{problem}; the training of expert {} continues from an earlier epoch, with the same result",
                 index + 1
             ))?;
         }
@@ -352,12 +353,12 @@ impl Training<'_> {
             return Err(Error::Diverged(format!(
                 "expert {} is no longer finite after epoch {}: its training diverged. Nothing of \
                  this epoch was saved. Lower expert.lr (now {}) or expert.gradient_penalty (now \
-                 {}): in a new run, or on this one with an engine at work (`astill send RUN set \
-                 expert.lr=…`, then `astill send RUN resume`)",
+                 {}), either in a new run or, while an engine is running, in this one (`astill send \
+                 RUN set expert.lr=…`, then `astill send RUN resume`)",
                 index + 1,
                 epoch + 1,
-                settings.lr,
-                settings.gradient_penalty
+                number(settings.lr),
+                number(settings.gradient_penalty)
             )));
         }
         control.record(EventKind::ExpertEpoch(ExpertEpoch {
@@ -382,9 +383,7 @@ fn lock_or_wait(store: &Store, index: u64, control: &mut Control) -> Result<Opti
             return Ok(None);
         }
         if !is_reported {
-            control.warn(
-                "another astill is training the same experts; waiting for it, to use them as well",
-            )?;
+            control.warn("another run is training the same experts; waiting to use them too")?;
             is_reported = true;
         }
         std::thread::sleep(POLL_INTERVAL);

@@ -207,7 +207,7 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
     }
     for problem in damaged {
         control.warn(format!(
-            "{problem}; the run resumes from step {step}, nothing else is lost"
+            "{problem}; the run resumes from step {step}, and nothing else is lost"
         ))?;
     }
     Ok(saved)
@@ -220,8 +220,8 @@ fn fits(state: DistillationState, plan: &RunPlan, fingerprint: &str) -> Result<D
     }
     Err(Error::file(
         &plan.folder,
-        "holds other training images than those that this run began with; bring those back, or \
-         start a new run",
+        "holds different training images from those this run began with; restore those, or start \
+         a new run",
     ))
 }
 
@@ -239,15 +239,15 @@ fn distil(
             // one from before an evaluation may be there
             let kept = checkpoints::steps(plan.run.path()).is_ok_and(|steps| steps.contains(&step));
             let what = if kept {
-                "what was done since its checkpoint is not saved"
+                "the work since its checkpoint is not saved"
             } else {
-                "there is no checkpoint of it"
+                "that step has no checkpoint"
             };
             let problem = format!("stopped after step {step}, but {what}: {e}");
             Error::file(
                 plan.run.path(),
                 format!(
-                    "{problem}; `astill resume` continues from the last one that could be written"
+                    "{problem}; `astill resume` continues from the last checkpoint that was written"
                 ),
             )
         })?;

@@ -185,7 +185,7 @@ impl Store {
             None
         };
         let record = serde_json::from_str(file.metadata("epoch")?)
-            .map_err(|e| Error::file(&path, format!("not an epoch of an expert: {e}")))?;
+            .map_err(|e| Error::file(&path, format!("not a valid epoch of an expert: {e}")))?;
         Ok(Some((
             Expert {
                 theta: file.tensor("theta")?,

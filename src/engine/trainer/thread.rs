@@ -88,9 +88,9 @@ fn run_to_end(plan: RunPlan, mut control: Control) -> Result<()> {
             (None, Some(reason)) => Error::file(
                 plan.run.path(),
                 format!(
-                    "stopped while it could not write ({reason}): what was done since the last \
-                     checkpoint, or since the last epoch of an expert that was saved, may be lost. \
-                     `astill resume` continues from there"
+                    "stopped while it could not write ({reason}): the work since the last checkpoint, \
+                     or the last saved epoch of an expert, may be lost. `astill resume` continues \
+                     from there"
                 ),
             ),
             (None, None) => Error::Interrupted,
@@ -113,8 +113,8 @@ fn run_to_end(plan: RunPlan, mut control: Control) -> Result<()> {
     Err(match (error, recorded) {
         (Error::Interrupted, Err(problem)) => {
             let problem = format!(
-                "stopped, with everything saved but the latest events, which are missing from \
-                 the record: {problem}"
+                "stopped, with everything saved except the latest events, which are missing from \
+                 events.jsonl: {problem}"
             );
             Error::file(plan.run.path(), problem)
         }

@@ -14,6 +14,7 @@ use crate::tui::text::{clean, pad, width};
 use crate::tui::widgets::{frame, list, put, put_lines};
 use astill_core::profile::Profile;
 use astill_core::run::list::RunState;
+use astill_core::text::percent;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::buffer::Buffer;
@@ -98,7 +99,7 @@ impl ListEntry<'_> {
                 let state = run.state.name();
                 let accuracy = run
                     .accuracy
-                    .map(|a| format!(", {a:.1} %"))
+                    .map(|a| format!(", {} %", percent(a)))
                     .unwrap_or_default();
                 if run.iterations == 0 || run.state == RunState::Done {
                     return format!("{state}{accuracy}");

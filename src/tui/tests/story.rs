@@ -152,8 +152,8 @@ fn checkpoint_and_evaluation_on_a_key_with_the_answer_in_sight() {
 #[test]
 fn a_long_reason_is_shown_in_full() {
     let mut stage = AppStage::run((80, 24), "r", a_run("r", 60));
-    let reason = "there are no synthetic images yet; ask again in the phase distill (experts are \
-                  kept after every epoch)";
+    let reason = "there are no synthetic images yet; try again once distillation has begun (experts \
+                  are saved after every epoch)";
     stage.send(Message::Answered(
         run_dir("r"),
         Command::Evaluate,

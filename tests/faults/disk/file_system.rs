@@ -226,7 +226,7 @@ fn removed() -> Outcome {
     }
     let status = wait_until("the engine ends", || child.try_wait().ok().flatten())?;
     assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("there is no checkpoint of it"), "{said}");
+    assert!(said.contains("that step has no checkpoint"), "{said}");
     row(
         "run directory removed",
         1,

@@ -107,13 +107,13 @@ impl TryFrom<Fields> for CommandAnswered {
                 step: fields
                     .step
                     .or_else(|| argument?.parse().ok())
-                    .ok_or("roll_back without its step")?,
+                    .ok_or("roll_back without a step")?,
             },
             "set" => Command::Set {
                 edit: fields
                     .edit
                     .or_else(|| argument.map(String::from))
-                    .ok_or("set without its edit")?,
+                    .ok_or("set without an edit")?,
             },
             other => return Err(format!("unknown command {other}")),
         };

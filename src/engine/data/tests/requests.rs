@@ -34,7 +34,7 @@ fn a_missing_data_set_is_wrong_usage_that_says_what_to_do_and_creates_nothing() 
         ),
         (
             Kind::ImageFolder,
-            ["train/CLASS", "there is no such folder"],
+            ["train/CLASS", "that folder does not exist"],
         ),
     ] {
         let error = request(kind, &folder, 32).inspect().unwrap_err();

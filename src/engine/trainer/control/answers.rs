@@ -23,7 +23,7 @@ impl Control {
         let answer = match is_too_much {
             true => Answer::rejected(
                 "the run cannot write, and too many commands are waiting to be recorded; free some \
-                 disk space, and try again",
+                 disk space and try again",
             ),
             false => self
                 .answer(&request.command)
@@ -49,7 +49,7 @@ impl Control {
             .waiting
             .as_ref()
             .filter(|_| answer.is_accepted() && answer.to.is_none());
-        let reason = reason.map(|why| format!("the run waits: {why}"));
+        let reason = reason.map(|why| format!("the run is waiting: {why}"));
         Ok(Answer {
             reason: answer.reason.or(reason),
             ..answer
@@ -58,7 +58,7 @@ impl Control {
 
     fn decide(&mut self, command: &Command) -> Result<Answer> {
         Ok(match command {
-            Command::Pause if self.paused => Answer::rejected("the run is paused already"),
+            Command::Pause if self.paused => Answer::rejected("the run is already paused"),
             Command::Resume if !self.paused => Answer::rejected("the run is not paused"),
             Command::Pause | Command::Resume => {
                 self.paused = matches!(command, Command::Pause);
@@ -83,8 +83,8 @@ impl Control {
             }
             RunStage::Evaluate => "all steps are done and saved; the result is being written",
             RunStage::Data | RunStage::Experts { .. } | RunStage::Init => {
-                "there are no synthetic images yet; try again in the phase distill (experts are \
-                 saved after every epoch)"
+                "there are no synthetic images yet; try again once distillation has begun (experts \
+                 are saved after every epoch)"
             }
         };
         Answer::rejected(reason)
@@ -98,7 +98,7 @@ impl Control {
         if !steps.contains(&step) {
             let there: Vec<String> = steps.iter().map(u64::to_string).collect();
             return Ok(Answer::rejected(format!(
-                "there is no checkpoint of step {step}; there are {}",
+                "there is no checkpoint of step {step}, only of {}",
                 there.join(", ")
             )));
         }
@@ -112,11 +112,11 @@ impl Control {
         let after = before.edited(edit).map_err(Error::Profile)?;
         let path = key_of(edit);
         let is_of_experts = profile::key(path).is_some_and(|k| k.section() == "expert");
-        let late = "the experts are trained; a key of theirs can change only in the phase experts";
+        let late = "the experts are already trained, so their settings can no longer change";
         let at = match (self.stage, self.resumed) {
             (RunStage::Evaluate, _) => {
                 return Ok(Answer::rejected(
-                    "all steps are done: nothing that can be set has an effect any more",
+                    "all steps are done, so no setting can have an effect any more",
                 ));
             }
             (RunStage::Init | RunStage::Distill { .. }, _) | (_, Some(_)) if is_of_experts => {
@@ -126,8 +126,8 @@ impl Control {
             (_, Some(step)) => Moment::Step(step),
             (RunStage::Data, None) if is_of_experts => {
                 return Ok(Answer::rejected(
-                    "which experts exist already is not known yet; try again in the phase \
-                     experts",
+                    "it is not known yet which experts already exist; try again once the phase \
+                     experts has begun",
                 ));
             }
             (RunStage::Data, None) => Moment::Expert {
@@ -146,7 +146,7 @@ impl Control {
             && (after.distill.iterations as u64) < step
         {
             return Ok(Answer::rejected(format!(
-                "{step} steps are done then; expected that or more"
+                "{step} steps will already be done by then; expected at least {step}"
             )));
         }
         if let Some((names, train)) = &self.classes {

@@ -6,7 +6,7 @@ use crate::tui::context::Context;
 use crate::tui::text::{clean, pad, wrap};
 use crate::tui::theme::Theme;
 use astill_core::profile::{Intermediate, Profile};
-use astill_core::text::duration;
+use astill_core::text::{duration, percent};
 use ratatui::style::Style;
 use ratatui::text::Line;
 
@@ -63,7 +63,7 @@ pub fn of_run(
     let steps = format!("{} of {}", run.step, run.iterations);
     lines.item("Steps", &steps, theme.text());
     if let Some(accuracy) = run.accuracy {
-        let accuracy = format!("{accuracy:.1} % on the test set");
+        let accuracy = format!("{} % on the test set", percent(accuracy));
         lines.item("Accuracy", &accuracy, theme.good());
     }
     let started = clock::date(&run.started, &context.zone);
