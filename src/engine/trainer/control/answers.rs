@@ -49,7 +49,7 @@ impl Control {
             .waiting
             .as_ref()
             .filter(|_| answer.is_accepted() && answer.to.is_none());
-        let reason = reason.map(|why| format!("the run is waiting: {why}"));
+        let reason = reason.map(|why| format!("the run waits: {why}"));
         Ok(Answer {
             reason: answer.reason.or(reason),
             ..answer
