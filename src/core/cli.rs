@@ -162,7 +162,7 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Seed of everything random (same as --set seed=N)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole_number)]
     pub seed: Option<u64>,
 }
 
@@ -182,6 +182,11 @@ pub struct RunArgs {
     /// Start the engine in the background, print the run's path, and return
     #[arg(long)]
     pub detach: bool,
+}
+
+fn whole_number(text: &str) -> std::result::Result<u64, &'static str> {
+    text.parse()
+        .map_err(|_| "expected a whole number from 0 to 2^64 − 1")
 }
 
 impl RunArgs {
@@ -218,6 +223,7 @@ pub enum Sent {
     /// Go back to an earlier checkpoint
     RollBack {
         /// Step of that checkpoint
+        #[arg(allow_negative_numbers = true, value_parser = whole_number)]
         step: u64,
     },
     /// Change a live setting

@@ -120,7 +120,10 @@ fn evaluated(evaluation: &Evaluation) -> String {
 }
 
 fn command_answered(answered: &CommandAnswered) -> String {
-    let reason = answered.reason().map(|r| format!(" ({r})"));
+    let reason = answered
+        .answer
+        .reason_for(&answered.command)
+        .map(|r| format!(" ({r})"));
     format!(
         "{}: {}{}{}",
         answered.command,

@@ -4,7 +4,6 @@ use crate::data::Augmentation;
 use crate::device;
 use crate::distill::expert::expert_gradient;
 use crate::distill::{ExpertBatch, ExpertSettings, Labels, Student, StudentStep, TrainingSet};
-use crate::network::Mode;
 use crate::random;
 use crate::trainer::network;
 use astill_core::Result;
@@ -130,7 +129,7 @@ impl Rates {
         let forward = timed(on, || {
             let _ = match net.analytic(&images) {
                 Some(analytic) => analytic.logits(&theta, &images),
-                None => tch::no_grad(|| net.forward(&theta, &images, Mode::Evaluation)),
+                None => tch::no_grad(|| net.forward(&theta, &images)),
             };
             Ok(())
         })?;

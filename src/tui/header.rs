@@ -68,7 +68,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
     second.extend(
         model
             .host_mib
-            .map(|m| (format!("host {m} MiB"), theme.dim())),
+            .map(|m| (format!("memory {m} MiB"), theme.dim())),
     );
     second.extend(
         model
@@ -130,7 +130,7 @@ fn spread(buf: &mut Buffer, area: Rect, row: u16, parts: Vec<(String, Style)>) {
 fn status(session: &Session) -> String {
     let name = match session.status() {
         _ if session.loading.is_some() && session.model.header.is_some() => "reading events",
-        RunStatus::Gone => "no engine",
+        RunStatus::Gone => "interrupted",
         RunStatus::Elsewhere => return format!("engine on {}", clean(session.host())),
         RunStatus::MaybeRemote => return format!("engine may be on {}", clean(session.host())),
         RunStatus::Reported(ReportedState::Waiting) => "starting",

@@ -52,8 +52,7 @@ pub fn describe_answer(command: &Command, answer: &Result<Answer, String>) -> (W
     let (weight, text) = match answer {
         Ok(answer) => {
             let reason = answer
-                .reason
-                .as_ref()
+                .reason_for(command)
                 .map(|r| format!(" ({r})"))
                 .unwrap_or_default();
             match answer.status {

@@ -169,7 +169,8 @@ impl Session {
         let (name, run) = (clean(&self.run.name()), clean(&self.run.reference()));
         let finished = self.model.finished.as_ref();
         if let Some(table) = finished.and_then(result::table) {
-            return format!("Run {name} is done.\n\n{table}");
+            let folder = clean(&self.run.path().to_string_lossy());
+            return format!("Run {name} is done.\n\n{table} in {folder}");
         }
         match self.status() {
             RunStatus::Elsewhere => {

@@ -5,7 +5,7 @@ use astill_engine::data::Augmentation;
 use astill_engine::distill::{
     Gradient, Intermediate, Labels, Operation, Student, StudentStep, TrainingSet, matching_loss,
 };
-use astill_engine::network::{ConvNet, ConvNetConfig, Mode, Network, Norm, Pooling};
+use astill_engine::network::{ConvNet, ConvNetConfig, Network, Norm, Pooling};
 use astill_engine::random;
 use tch::{Device, Kind, Tensor};
 
@@ -83,7 +83,7 @@ fn full_graph(p: &Problem, intermediate: Intermediate) -> Gradient {
             .augmentation
             .as_ref()
             .map_or_else(|| batch.shallow_clone(), |a| a.apply(&batch));
-        let logits = p.net.forward(theta, &seen, Mode::Training);
+        let logits = p.net.forward(theta, &seen);
         let loss = labels.index_select(&step.rows).cross_entropy(&logits) * FACTOR;
         let g = Tensor::run_backward(&[loss], &[theta], true, true).remove(0);
         let v = match velocity {

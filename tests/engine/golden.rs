@@ -15,7 +15,7 @@ use astill_engine::distill::{
     ExpertBatch, ExpertPath, ExpertSettings, Intermediate, Labels, Student, StudentStep,
     TrainingSet, balance_factor, matching_loss,
 };
-use astill_engine::network::{ConvNet, ConvNetConfig, Mode, Network, WeightedBatch};
+use astill_engine::network::{ConvNet, ConvNetConfig, Network, WeightedBatch};
 use astill_engine::tensor_file::TensorFile;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -120,7 +120,7 @@ impl Case {
 
     fn network(&mut self) -> Result<(), Failure> {
         let net = self.net(self.number("classes", Some(10.))? as i64)?;
-        let logits = net.forward(&self.tensor("theta")?, &self.tensor("x")?, Mode::Evaluation);
+        let logits = net.forward(&self.tensor("theta")?, &self.tensor("x")?);
         self.expect("logits", &logits)
     }
 
@@ -158,7 +158,7 @@ impl Case {
         let (theta, x, p) = (variable("theta")?, variable("x")?, variable("p")?);
         let (direction, factor) = (self.tensor("direction")?, self.number("factor", None)?);
         let labels = Labels::Soft(p.shallow_clone());
-        let loss = labels.cross_entropy(&net.forward(&theta, &x, Mode::Training)) * factor;
+        let loss = labels.cross_entropy(&net.forward(&theta, &x)) * factor;
         let g = Tensor::run_backward(&[&loss], &[&theta], true, true).remove(0);
         let along = Tensor::run_backward(&[g.dot(&direction)], &[&theta, &x, &p], false, false);
         self.expect("loss", &loss)?;

@@ -4,7 +4,7 @@
 use astill_engine::distill::expert::{expert_gradient, expert_loss};
 use astill_engine::distill::{ExpertBatch, ExpertSettings, Labels};
 use astill_engine::network::{
-    Activation, CachedForward, ConvNet, ConvNetConfig, Mode, Network, Norm, Pooling, WeightedBatch,
+    Activation, CachedForward, ConvNet, ConvNetConfig, Network, Norm, Pooling, WeightedBatch,
 };
 use astill_engine::random;
 use tch::{Device, Kind, Tensor};
@@ -155,7 +155,7 @@ fn is_that_of_autograd(p: &Problem, targets: &Tensor) {
     let variable = |t: &Tensor| t.detach().set_requires_grad(true);
     let (theta, images) = (variable(&p.theta), variable(&p.images));
     let labels = Labels::Soft(variable(targets));
-    let loss = labels.cross_entropy(&p.net.forward(&theta, &images, Mode::Training)) * FACTOR;
+    let loss = labels.cross_entropy(&p.net.forward(&theta, &images)) * FACTOR;
     let want = Tensor::run_backward(&[loss], &[&theta], true, true).remove(0);
     let along = want.dot(&p.direction);
     let want_along =
@@ -169,7 +169,7 @@ fn is_that_of_autograd(p: &Problem, targets: &Tensor) {
     let got = analytic.loss_gradient(&p.theta, batch, usize::MAX);
     assert_close("gradient", &got.parameters, &want.detach());
     for logits in [got.logits, analytic.logits(&p.theta, &p.images)] {
-        let want = p.net.forward(&p.theta, &p.images, Mode::Evaluation);
+        let want = p.net.forward(&p.theta, &p.images);
         assert_close("logits", &logits, &want);
     }
     let (n, budget) = (p.images.size()[0], analytic.cache_bytes(&p.images) / 2);

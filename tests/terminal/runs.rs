@@ -112,7 +112,7 @@ fn changes_a_setting(place: &Place, terminal: &mut Terminal) -> Outcome {
     terminal.press("t")?;
     terminal.shows(&["Tweak", "distill.lr_images"])?;
     change(terminal, "distill.lr_images", "-1")?;
-    terminal.shows(&["rejected", "expected a number from 0"])?;
+    terminal.shows(&["rejected", "found -1, expected a"])?;
     change(terminal, "distill.lr_images", "30")?;
     terminal.shows(&["set distill.lr_images=30: accepted", "10"])?;
     let edit = place

@@ -74,6 +74,11 @@ impl ProfileKey {
         written(&(self.get)(profile))
     }
 
+    /// Its value in `profile` as JSON.
+    pub fn json(&self, profile: &Profile) -> Json {
+        (self.get)(profile)
+    }
+
     /// Its default as people write it; none if a profile must give the key.
     pub fn default(&self) -> Option<String> {
         (!self.required).then(|| self.value(&Profile::default()))

@@ -52,7 +52,7 @@ impl Command {
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RollBack { step } => write!(f, "roll_back {step}"),
+            Self::RollBack { step } => write!(f, "roll-back {step}"),
             Self::Set { edit } => write!(f, "set {edit}"),
             other => f.write_str(other.name()),
         }
@@ -119,14 +119,33 @@ impl Answer {
         self.status == CommandStatus::Accepted
     }
 
+    /// The reason without the command at its beginning, as the refusal of an edit has it.
+    #[must_use]
+    pub fn reason_for(&self, command: &Command) -> Option<&str> {
+        let reason = self.reason.as_deref()?;
+        Some(
+            reason
+                .strip_prefix(&format!("{command}: "))
+                .unwrap_or(reason),
+        )
+    }
+
     /// ": 100 → 30"; empty where no value changes.
     #[must_use]
     pub fn change(&self) -> String {
         match (&self.from, &self.to) {
-            (Some(from), Some(to)) => format!(": {from} → {to}"),
-            (None, Some(to)) => format!(": {to}"),
+            (Some(from), Some(to)) => format!(": {} → {}", written(from), written(to)),
+            (None, Some(to)) => format!(": {}", written(to)),
             _ => String::new(),
         }
+    }
+}
+
+/// A value as people write it: 30, not 30.0, and a text without quotes.
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string().trim_end_matches(".0").into(),
     }
 }
 
@@ -178,10 +197,7 @@ mod tests {
 
     #[test]
     fn answers_read_as_a_sentence() {
-        assert_eq!(
-            Answer::changed(100., 30.).to_string(),
-            "accepted: 100.0 → 30.0"
-        );
+        assert_eq!(Answer::changed(100., 30.).to_string(), "accepted: 100 → 30");
         assert_eq!(
             Answer::rejected("the run is already paused").to_string(),
             "rejected: the run is already paused"

@@ -66,7 +66,7 @@ impl RunState {
             Self::Stopped => "stopped",
             Self::Done => "done",
             Self::Failed => "failed",
-            Self::Dead => "dead",
+            Self::Dead => "interrupted",
             Self::Elsewhere => "elsewhere",
         }
     }

@@ -53,7 +53,11 @@ impl Release<'_> {
                 files.join(", "),
                 self.folder
             ),
-            found: &format!("{} lacks {}", found.display(), absent.join(", ")),
+            found: &if absent.len() == files.len() {
+                "none of them is there".to_string()
+            } else {
+                format!("{} lacks {}", found.display(), absent.join(", "))
+            },
             remedy: &format!("Download and unpack {} there", self.url),
         }
         .into_error())

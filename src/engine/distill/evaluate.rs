@@ -3,7 +3,7 @@
 use super::TrainingSet;
 use super::student::StepLoss;
 use crate::data::{Augmentation, DataSplit};
-use crate::network::{Mode, Network};
+use crate::network::Network;
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
@@ -133,7 +133,7 @@ fn in_batches(
         let (images, labels) = split.batch(chunk);
         let logits = tch::no_grad(|| match &analytic {
             Some(analytic) => analytic.logits(theta, &images),
-            None => net.forward(theta, &images, Mode::Evaluation),
+            None => net.forward(theta, &images),
         });
         each(&logits, &labels);
     }

@@ -4,7 +4,7 @@
 use super::Labels;
 use super::student::{StepLoss, gradient};
 use crate::data::{Augmentation, DataSplit};
-use crate::network::{Analytic, LossGradient, Mode, Network};
+use crate::network::{Analytic, LossGradient, Network};
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
@@ -65,11 +65,7 @@ pub struct ExpertBatch<'a> {
 /// WGAN-GP.
 pub fn gradient_penalty(net: &dyn Network, theta: &Tensor, images: &Tensor, weight: f64) -> Tensor {
     let x = images.detach().set_requires_grad(true);
-    let [g] = gradient(
-        &net.forward(theta, &x, Mode::Training).sum(None),
-        [&x],
-        true,
-    ); // (N, C, H, W)
+    let [g] = gradient(&net.forward(theta, &x).sum(None), [&x], true); // (N, C, H, W)
     let norm = g.norm_scalaropt_dim(2, [1], false); // (N, H, W)
     (norm - 1.).square().mean(None) * weight
 }
@@ -96,7 +92,7 @@ pub fn expert_loss(
     settings: &ExpertSettings,
     epoch: usize,
 ) -> ExpertLoss {
-    let logits = net.forward(theta, batch.augmented, Mode::Training);
+    let logits = net.forward(theta, batch.augmented);
     let cross_entropy = batch.labels.cross_entropy(&logits);
     let clipped = &cross_entropy * loss_factor(settings, epoch);
     let (total, penalty) = match settings.gradient_penalty {

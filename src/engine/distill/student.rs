@@ -11,7 +11,7 @@
 use super::{Labels, TrainingSet};
 use crate::data::Augmentation;
 use crate::network::{
-    Analytic, CachedForward, DirectionalDerivative, LossGradient, Mode, Network, WeightedBatch,
+    Analytic, CachedForward, DirectionalDerivative, LossGradient, Network, WeightedBatch,
 };
 use astill_core::Result;
 use tch::Tensor;
@@ -313,7 +313,7 @@ impl<'a> StepLoss<'a> {
     /// The same by autograd, for `theta` that requires a gradient; with `graph`, differentiable
     /// again.
     fn graph_gradient(&self, net: &dyn Network, theta: &Tensor, graph: bool) -> Tensor {
-        let logits = net.forward(theta, self.images, Mode::Training);
+        let logits = net.forward(theta, self.images);
         let loss = self.labels.cross_entropy(&logits) * self.factor;
         let [g] = gradient(&loss, [theta], graph);
         g

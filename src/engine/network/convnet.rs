@@ -4,7 +4,7 @@
 use super::analytic::{Analytic, CpuConvNet};
 use super::blocks::{EPS, padding};
 use super::flat::FlatShapes;
-use super::{Mode, Network, NetworkSettings, Task};
+use super::{Network, NetworkSettings, Task};
 use crate::random;
 use astill_core::profile::{Activation, Norm, Pooling};
 use astill_core::{Error, Result};
@@ -173,7 +173,7 @@ impl Network for ConvNet {
     }
 
     /// The same in both modes: no layer uses statistics of the batch.
-    fn forward(&self, theta: &Tensor, images: &Tensor, _mode: Mode) -> Tensor {
+    fn forward(&self, theta: &Tensor, images: &Tensor) -> Tensor {
         let tensors = self.shapes.unflatten(theta);
         let mut tensors = tensors.iter();
         let mut next = || tensors.next().unwrap_or(theta);

@@ -22,8 +22,8 @@ use tch::Tensor;
 ///
 /// All methods work on whole batches, so a call through the trait costs nothing beside the work.
 pub trait Network: Debug {
-    /// P, the length of the flat vector. What a network keeps besides its weights, such as the
-    /// running statistics of batch norm, is part of the vector, with a gradient of 0.
+    /// P, the length of the flat vector. It holds weights only: a network that keeps statistics of
+    /// its batches, as batch norm does, has no place for them yet.
     fn parameters(&self) -> i64;
 
     /// K, the number of logits.
@@ -34,7 +34,7 @@ pub trait Network: Debug {
 
     /// Images (N, C, H, W) and the flat vector `theta` (P), of the same kind and device → logits
     /// (N, K); differentiable with respect to both, twice.
-    fn forward(&self, theta: &Tensor, images: &Tensor, mode: Mode) -> Tensor;
+    fn forward(&self, theta: &Tensor, images: &Tensor) -> Tensor;
 
     /// The weights of the convolutions in a flat vector (P), as views (C', C, H, W), first layer
     /// first.
@@ -45,16 +45,6 @@ pub trait Network: Debug {
     fn analytic(&self, _images: &Tensor) -> Option<Box<dyn Analytic + '_>> {
         None
     }
-}
-
-/// What a forward pass is for. It makes a difference to networks whose layers use the statistics of
-/// the batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Normalise by the statistics of the batch.
-    Training,
-    /// Normalise by the statistics that training left in the flat vector.
-    Evaluation,
 }
 
 /// The size of a network's inputs and outputs.

@@ -188,7 +188,7 @@ fn read_only_mode_sends_nothing() {
 fn a_run_without_its_engine_gets_a_new_one() {
     let mut stage = AppStage::run((80, 24), "r", a_run("r", 60));
     stage.send(Message::Engine(run_dir("r"), EngineAt::Nowhere));
-    assert!(stage.screen().contains("no engine"), "{}", stage.screen());
+    assert!(stage.screen().contains("interrupted"), "{}", stage.screen());
     stage.keys(&["c"]);
     assert!(stage.fake.commands.lock().unwrap().is_empty());
     stage.keys(&["Space"]);
@@ -205,7 +205,7 @@ fn a_run_whose_events_continue_without_an_engine_here_is_only_watched() {
     let mut stage = AppStage::run((80, 24), "r", a_run("r", 20));
     stage.send(Message::Engine(run_dir("r"), EngineAt::Nowhere));
     assert!(
-        stage.screen().contains("no engine") && stage.screen().contains("Space resume"),
+        stage.screen().contains("interrupted") && stage.screen().contains("Space resume"),
         "{}",
         stage.screen()
     );

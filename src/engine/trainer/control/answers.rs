@@ -1,13 +1,12 @@
 //! What each command does, and the answer to it.
 
 use super::{CommandRequest, Control, PendingAction, RunStage};
-use astill_core::profile::{self, Profile};
+use astill_core::profile;
 use astill_core::run::checkpoints;
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edit, Moment, key_of};
 use astill_core::run::event::{CommandAnswered, EventKind};
 use astill_core::{Error, Result};
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// While a run cannot write, it accepts about this many commands; further ones, except
@@ -154,7 +153,12 @@ impl Control {
                 .check_classes(names, train, edit)
                 .map_err(Error::Profile)?;
         }
-        let (from, to) = (value_of(&before, path), value_of(&after, path));
+        let value = |profile| {
+            profile::key(path)
+                .map(|key| key.json(profile))
+                .unwrap_or_default()
+        };
+        let (from, to) = (value(&before), value(&after));
         let edit = Edit {
             at,
             set: edit.to_string(),
@@ -169,13 +173,4 @@ impl Control {
         let (count, epochs) = (of_expert.count as u64, of_expert.epochs as u64);
         matches!(moment, Moment::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
     }
-}
-
-/// The value of the key "section.name" as a profile holds it.
-fn value_of(profile: &Profile, path: &str) -> Value {
-    let all = json!(profile);
-    path.split('.')
-        .try_fold(&all, |v, name| v.get(name))
-        .cloned()
-        .unwrap_or_default()
 }

@@ -61,11 +61,18 @@ pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Sessi
         })
         .collect();
     let problem = match session.status() {
-        RunStatus::Gone => Some((
-            "The engine exited unexpectedly. Press Space to resume from the last checkpoint."
-                .into(),
-            theme.bad(),
-        )),
+        RunStatus::Gone => {
+            let remedy = if appearance.read_only {
+                let run = clean(&session.run.reference());
+                format!("`astill resume {run}` resumes the run from where it was last saved.")
+            } else {
+                "Press Space to resume from where the run was last saved.".into()
+            };
+            Some((
+                format!("The engine exited unexpectedly. {remedy}"),
+                theme.bad(),
+            ))
+        }
         RunStatus::Elsewhere | RunStatus::MaybeRemote => {
             Some((clean(&session.why_no_engine()), theme.warn()))
         }
