@@ -112,6 +112,8 @@ fn too_deep(text: &str) -> Option<usize> {
 struct Reader<'a> {
     /// Every piece of text before a colon, which may end in a key, with its line.
     before_colons: Vec<(&'a str, usize)>,
+    /// Whether the text may hold an alias (*name), which repeats keys.
+    has_aliases: bool,
     /// The number of these up to the key that was read last.
     passed: Cell<usize>,
     /// How many values have been read.
@@ -135,6 +137,7 @@ impl<'a> Reader<'a> {
         });
         Self {
             before_colons: before_colons.collect(),
+            has_aliases: text.contains('*'),
             passed: Cell::new(0),
             values: Cell::new(0),
             refusal: RefCell::new(None),
@@ -155,8 +158,11 @@ impl<'a> Reader<'a> {
             self.passed.set(self.passed.get() + at + 1);
             return Some(later[at].1);
         }
-        // of what is written in another way, no line is better than a wrong one
-        earlier.iter().rfind(|b| is_key(b)).map(|(_, line)| *line)
+        // of a key that is written in another way, no line is better than a wrong one
+        let repeats = self
+            .has_aliases
+            .then(|| earlier.iter().rfind(|b| is_key(b)));
+        repeats.flatten().map(|(_, line)| *line)
     }
 
     fn error(&self, error: &serde_yaml::Error) -> YamlError {

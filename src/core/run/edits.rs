@@ -92,14 +92,15 @@ impl Edits {
         self.replace(|edits| edits.push(edit))
     }
 
-    /// The run goes back to `moment`: settings that were changed later hold from there on. An edit
-    /// of the student rate is undone instead: it set a learned value once.
+    /// The run goes back to its checkpoint of `moment`: settings that were changed later hold from
+    /// there on. Edits of the student rate since then are undone: each set a learned value once, and
+    /// the checkpoint holds the value that was learned by then.
     ///
     /// # Errors
     /// The file cannot be written; then nothing has changed.
     pub fn move_back_to(&mut self, moment: Moment) -> Result<()> {
         self.replace(|edits| {
-            edits.retain(|e| e.at <= moment || key_of(&e.set) != STUDENT_RATE);
+            edits.retain(|e| e.at < moment || key_of(&e.set) != STUDENT_RATE);
             edits.iter_mut().for_each(|e| e.at = e.at.min(moment));
         })
     }
@@ -179,6 +180,7 @@ mod tests {
         );
         assert_eq!(lr(&edits, Moment::Step(3))?, (0.5, 7.));
         assert_eq!(lr(&edits, Moment::Step(9))?, (0.5, 8.));
+        edits.push(edit(Moment::Step(1), "distill.lr_student=0.1"))?;
         edits.push(edit(Moment::Step(2), "distill.lr_student=0.2"))?;
         edits.push(edit(Moment::Step(9), "distill.lr_student=0.9"))?;
         edits.move_back_to(Moment::Step(2))?;
@@ -186,7 +188,7 @@ mod tests {
             .apply(&profile, Moment::Step(9))?
             .distill
             .lr_student;
-        assert_eq!(rate, 0.2, "what set the learned rate later is undone");
+        assert_eq!(rate, 0.1, "what set the learned rate since then is undone");
         assert_eq!(lr(&Edits::read(&run)?, Moment::Step(2))?, (0.5, 8.));
         Ok(())
     }

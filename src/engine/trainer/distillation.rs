@@ -173,14 +173,13 @@ impl Distillation<'_> {
                 ));
             }
         };
+        // what is set while the disk is waited for holds from the step that the run has gone back to
+        enter_idle(state, control);
         // the newest checkpoints first: a run that is killed in between resumes from one that is still
         // there
-        let tidied = control.move_edits_back_to(step).and_then(|()| {
-            control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))
-        });
-        // the state has gone back even where the disk could not follow before the run was stopped
+        control.move_edits_back_to(step)?;
+        control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))?;
         control.record(EventKind::RolledBack { from, to: step })?;
-        tidied?;
         self.samples(state, control)
     }
 

@@ -162,10 +162,9 @@ fn open_tweak(context: &mut Context) -> Response {
         return Response::Handled;
     };
     let tweak = TweakPopup::new(session);
-    if session.profile.is_none() {
-        let run = session.run.clone();
-        context.effects.push(Effect::Profile(run));
-    }
+    // another terminal may have changed a setting
+    let run = session.run.clone();
+    context.effects.push(Effect::Profile(run));
     Response::Open(Box::new(tweak))
 }
 

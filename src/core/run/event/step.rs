@@ -30,6 +30,7 @@ pub struct DistillStep {
     /// Norm of the gradient with respect to all synthetic images.
     #[serde(default = "absent", deserialize_with = "real")]
     pub image_gradient: f64,
+    #[serde(default = "absent", deserialize_with = "real")]
     pub seconds: f64,
 }
 

@@ -76,18 +76,13 @@ impl LiveSettings {
         Ok(())
     }
 
-    /// The run goes back to `moment`: what was changed later holds from there on.
+    /// The run goes back to `moment`, as [`Edits::move_back_to`] says.
     ///
     /// # Errors
     /// The list cannot be saved; then nothing has changed.
     pub fn move_back_to(&mut self, moment: Moment) -> Result<()> {
         self.edits.move_back_to(moment)?;
-        let latest = Arc::clone(self.latest());
-        let kept = self.changes.partition_point(|(from, _)| *from <= moment);
-        if kept < self.changes.len() {
-            self.changes.truncate(kept);
-            change(&mut self.changes, moment, latest);
-        }
+        self.changes = changes(self.edits.all(), &self.first)?;
         Ok(())
     }
 }
@@ -165,7 +160,9 @@ mod tests {
             (expert(0, 2), "expert.lr=0.5"),
             (expert(0, 2), "expert.lr=0.25"),
             (expert(2, 1), "distill.lr_images=7"),
+            (Moment::Step(6), "distill.lr_student=0.06"),
             (Moment::Step(9), "distill.lr_images=9"),
+            (Moment::Step(9), "distill.lr_student=0.09"),
             // resumed from before the last edit, twice
             (Moment::Step(5), "distill.lr_images=5"),
             (Moment::Step(7), "distill.momentum=0.5"),
@@ -180,7 +177,9 @@ mod tests {
             assert_consistent(&settings)?;
             assert_consistent(&LiveSettings::read(&run, &profile)?)?;
         }
-        assert_eq!(settings.at(Moment::Step(0)).distill.lr_images, 5.);
+        let last = settings.at(Moment::Step(0));
+        assert_eq!(last.distill.lr_images, 5.);
+        assert_eq!(last.distill.lr_student, profile.distill.lr_student);
         Ok(())
     }
 
