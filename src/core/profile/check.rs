@@ -1,6 +1,7 @@
 //! Checks one value against its key of the schema, and words what is wrong with a key that the
 //! schema does not have.
 
+use super::auto::AUTO;
 use super::key::{ProfileKey, Range};
 use super::schema::{key, schema, sections};
 use super::yaml::Value;
@@ -13,6 +14,9 @@ use serde_json::Value as Json;
 pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
     if key.null.is_some() && *value == Value::Null {
         return Ok(Json::Null);
+    }
+    if key.auto.is_some() && matches!(value, Value::Text(text) if text == AUTO) {
+        return Ok(Json::from(AUTO));
     }
     let accepted = match key.range {
         Range::Whole { min, max } => whole(value)

@@ -99,4 +99,23 @@ choices! {
         "sum" Sum "Each of the M − 1 intermediate ratios has weight 1."
         "ramp" Ramp "The j-th of M − 1 intermediate ratios has weight j / M."
     }
+
+    /// Which of the student's points is compared with the expert's last checkpoint.
+    pub enum MatchAt {
+        "end" End "The point after all N steps."
+        "nearest" Nearest "The point nearest to the checkpoint (ATT)."
+    }
+
+    /// The labels of the synthetic images.
+    pub enum LabelKind {
+        "hard" Hard "One class each."
+        "soft" Soft "A probability of every class, by experts; learned if lr_labels is above 0."
+    }
+
+    /// What of the synthetic images is learned.
+    pub enum Parameters {
+        "pixels" Pixels "Every pixel."
+        "frequency" Frequency "The strongest frequencies of each class (FreD)."
+        "tiles" Tiles "Smaller images that are enlarged."
+    }
 }

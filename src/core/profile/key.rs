@@ -13,6 +13,8 @@ pub struct ProfileKey {
     pub range: Range,
     /// What null means, if the key may be null.
     pub null: Option<&'static str>,
+    /// What `auto` means, if the key may be auto.
+    pub auto: Option<&'static str>,
     /// Whether a profile must give it; its default then means nothing.
     pub required: bool,
     /// "" for a pure number or a choice.
@@ -63,10 +65,13 @@ impl ProfileKey {
 
     /// What a profile may give, as in "expected …".
     pub fn expected(&self) -> String {
-        match self.null {
-            Some(meaning) => format!("{}, or null ({meaning})", self.range),
-            None => self.range.to_string(),
+        let mut expected = self.range.to_string();
+        for (word, meaning) in [("auto", self.auto), ("null", self.null)] {
+            if let Some(meaning) = meaning {
+                expected += &format!(", or {word} ({meaning})");
+            }
         }
+        expected
     }
 
     /// Its value in `profile` as people write it: 30, not 30.0.
@@ -153,6 +158,7 @@ const fn key(range: Range) -> ProfileKey {
         path: "",
         range,
         null: None,
+        auto: None,
         required: false,
         unit: "",
         meaning: "",
@@ -172,6 +178,13 @@ impl ProfileKey {
     pub(super) const fn null(self, meaning: &'static str) -> Self {
         Self {
             null: Some(meaning),
+            ..self
+        }
+    }
+
+    pub(super) const fn auto(self, meaning: &'static str) -> Self {
+        Self {
+            auto: Some(meaning),
             ..self
         }
     }

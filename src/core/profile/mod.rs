@@ -3,6 +3,7 @@
 //! [`schema()`] is that table; a profile file, `--set` and a live change are checked against it by
 //! the same code and so give the same message.
 
+mod auto;
 mod builtin;
 mod check;
 mod choices;
@@ -20,9 +21,11 @@ mod source;
 mod tests;
 mod yaml;
 
+pub use auto::Auto;
 pub use builtin::{Builtin, builtin};
 pub use choices::{
-    Activation, EvalNetwork, Init, Intermediate, Kind, NetworkKind, Norm, Pooling, Unreadable,
+    Activation, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
+    Parameters, Pooling, Unreadable,
 };
 pub use key::{ProfileKey, Range};
 pub use load::{Loaded, load};

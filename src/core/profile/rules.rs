@@ -1,6 +1,7 @@
 //! The rules that involve several settings, or settings and the data.
 
-use super::choices::{Norm, Pooling};
+use super::auto::Auto;
+use super::choices::{LabelKind, Norm, Pooling};
 use super::problem::{Location, Origin, Problem};
 use super::schema::Profile;
 use std::collections::BTreeMap;
@@ -35,6 +36,9 @@ impl Conflict {
 pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
     [
         start_within_experts(p),
+        trained_within_schedule(p),
+        start_window_is_open(p),
+        labels_by_experts(p),
         steps_for_every_epoch(p),
         image_survives_pooling(p),
         groups_divide_width(p),
@@ -97,22 +101,67 @@ pub(super) fn conflicts_with(
 }
 
 fn start_within_experts(p: &Profile) -> Option<Conflict> {
-    let (start, matched, epochs) = (
-        p.distill.max_start_epoch,
-        p.distill.expert_epochs,
-        p.expert.epochs,
-    );
-    (start + matched > epochs).then(|| Conflict {
+    let (start, matched) = (p.distill.max_start_epoch, p.distill.expert_epochs);
+    let (key, epochs) = match p.expert.train_epochs {
+        Auto::Value(trained) => ("expert.train_epochs", trained.min(p.expert.epochs)),
+        Auto::Auto => ("expert.epochs", p.expert.epochs),
+    };
+    let read = p.epochs_read();
+    (read > epochs).then(|| Conflict {
         keys: &[
             "distill.max_start_epoch",
             "distill.expert_epochs",
             "expert.epochs",
+            "expert.train_epochs",
         ],
         message: format!(
-            "found {start}, and with distill.expert_epochs {matched} that is more than \
-             expert.epochs {epochs}; lower distill.max_start_epoch or distill.expert_epochs, or \
-             raise expert.epochs to {}",
-            start + matched
+            "found {start}, and with distill.expert_epochs {matched} distillation reads {read} \
+             epochs, more than {key} {epochs}; lower distill.max_start_epoch or \
+             distill.expert_epochs, or raise {key} to {read}"
+        ),
+    })
+}
+
+fn trained_within_schedule(p: &Profile) -> Option<Conflict> {
+    let (trained, epochs) = (p.expert.train_epochs.given()?, p.expert.epochs);
+    (trained > epochs).then(|| Conflict {
+        keys: &["expert.train_epochs", "expert.epochs"],
+        message: format!(
+            "found {trained}, more than expert.epochs {epochs}, the length of the whole training; \
+             lower expert.train_epochs, or raise expert.epochs to {trained}"
+        ),
+    })
+}
+
+fn start_window_is_open(p: &Profile) -> Option<Conflict> {
+    let d = &p.distill;
+    let (first, last) = (d.min_start_epoch, d.max_start_epoch);
+    if first >= last {
+        return Some(Conflict {
+            keys: &["distill.min_start_epoch", "distill.max_start_epoch"],
+            message: format!(
+                "found {first}, expected less than distill.max_start_epoch {last}; lower \
+                 distill.min_start_epoch, or raise distill.max_start_epoch"
+            ),
+        });
+    }
+    let from = d.expand_from?;
+    (from <= first || from > last).then(|| Conflict {
+        keys: &["distill.expand_from", "distill.max_start_epoch"],
+        message: format!(
+            "found {from}, expected more than distill.min_start_epoch {first} and at most \
+             distill.max_start_epoch {last}"
+        ),
+    })
+}
+
+fn labels_by_experts(p: &Profile) -> Option<Conflict> {
+    let (labels, count) = (p.distill.label_experts, p.expert.count);
+    (p.distill.labels == LabelKind::Soft && labels > count).then(|| Conflict {
+        keys: &["distill.label_experts", "expert.count"],
+        message: format!(
+            "found {labels}, more than expert.count {count}; lower distill.label_experts, or raise \
+             expert.count"
         ),
     })
 }

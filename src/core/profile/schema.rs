@@ -2,8 +2,10 @@
 //! The typed settings, validation, docs/profiles.md and the app's screen for live changes follow
 //! from it. A new key is one entry here.
 
+use super::auto::Auto;
 use super::choices::{
-    Activation, EvalNetwork, Init, Intermediate, Kind, NetworkKind, Norm, Pooling, Unreadable,
+    Activation, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
+    Parameters, Pooling, Unreadable,
 };
 use super::key::{ProfileKey, above, list_of, number, one_of, path, section, switch, whole};
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,31 @@ impl Profile {
         let mut profile = Self::default();
         profile.dataset.kind = kind;
         profile
+    }
+
+    /// How many of an expert's epochs distillation reads: T⁺ − 1 + M.
+    #[must_use]
+    pub fn epochs_read(&self) -> usize {
+        self.distill.max_start_epoch - 1 + self.distill.expert_epochs
+    }
+
+    /// How many epochs expert number `index` (from 0) is trained for.
+    ///
+    /// The first ones are trained to the end where the initial images or the labels need a trained
+    /// network.
+    #[must_use]
+    pub fn epochs_trained(&self, index: u64) -> usize {
+        let distill = &self.distill;
+        let of_labels = match distill.labels {
+            LabelKind::Soft => distill.label_experts as u64,
+            LabelKind::Hard => 0,
+        };
+        let of_images = u64::from(distill.init == Init::Representative || distill.correct_only);
+        match self.expert.train_epochs {
+            Auto::Value(epochs) => epochs,
+            Auto::Auto if index < of_labels.max(of_images) => self.expert.epochs,
+            Auto::Auto => self.epochs_read(),
+        }
     }
 }
 
@@ -67,6 +94,8 @@ pub(super) fn sections() -> Vec<&'static str> {
 const AST: &str = "AST";
 const AST_CIFAR10: &str = "AST, CIFAR-10 ipc 10";
 const MTT: &str = "MTT";
+const DATM: &str = "DATM";
+const FTD: &str = "FTD";
 const OURS: &str = "this program";
 
 /// Momentum of an SGD: 1 would never forget, and 0.999 already averages over a thousand steps.
@@ -105,6 +134,10 @@ section! {
     /// What to do about image files that cannot be read: refuse to start, or skip them with a
     /// warning; both count them and name the first few.
     unreadable: Unreadable = Unreadable::Refuse, one_of(Unreadable::NAMES).source(OURS);
+
+    /// Seed of the choice of validation images. Runs that differ only in `seed` share their
+    /// data and so their experts.
+    seed: u64 = 0, whole(0, u64::MAX).source(OURS);
 }
 
 section! {
@@ -142,15 +175,27 @@ section! {
     /// Expert networks to train on the real images.
     count: usize = 100, whole(1, 10_000).unit("networks").source(AST);
 
-    /// Length of every expert's training (E); its weights are stored after each epoch.
+    /// Length of an expert's training (E), which its learning rate follows.
     epochs: usize = 50, whole(1, 10_000).unit("epochs").source(AST);
+
+    /// How many of these epochs are trained. Distillation reads only the first: those up to
+    /// max_start_epoch − 1 + expert_epochs.
+    train_epochs: Auto<usize> = Auto::Auto, whole(1, 10_000).unit("epochs")
+        .auto("those that are read; and all of them for the experts that choose the initial images or give labels")
+        .source(OURS);
+
+    /// Checkpoints per epoch. More of them give more starting points from the same training.
+    per_epoch: usize = 1, whole(1, 100).unit("checkpoints").source(MTT);
 
     /// Real images per training step.
     batch: usize = 256, whole(1, 65_536).unit("images").source(AST);
 
-    /// Learning rate of the experts; multiplied by 0.6 once, in the second half. AST's README has
-    /// 0.01, its program defaults to 0.003.
-    lr: f64 = 0.01, above(0., 10.).source("AST, README").live();
+    /// Learning rate of the experts.
+    lr: f64 = 0.003, above(0., 10.).source(AST).live();
+
+    /// The learning rate is multiplied by this once, after epoch E/2 + 2, where the momentum
+    /// starts afresh; 1 leaves both alone.
+    lr_decay: f64 = 0.6, above(0., 1.).source(AST).live();
 
     /// Momentum of the experts' SGD.
     momentum: f64 = 0.9, momentum().source(AST).live();
@@ -164,6 +209,17 @@ section! {
 
     /// Weight λ of the gradient penalty; 0 switches it off.
     gradient_penalty: f64 = 2., number(0., 1000.).source(AST).live();
+
+    /// Radius ρ within which the experts look for flat minima (GSAM), relative to the weights;
+    /// 0 switches it off.
+    gsam_rho: f64 = 0., number(0., 10.).source(FTD).live();
+
+    /// Weight α of the surrogate gap in GSAM; without gsam_rho it has no effect.
+    gsam_alpha: f64 = 0.3, number(0., 10.).source(FTD).live();
+
+    /// Seed of the experts' initial weights, batches and augmentation. Runs that differ only in
+    /// `seed` share their experts.
+    seed: u64 = 0, whole(0, u64::MAX).source(OURS);
 }
 
 section! {
@@ -177,6 +233,26 @@ section! {
     /// real images, or noise.
     init: Init = Init::Representative, one_of(Init::NAMES).source(AST);
 
+    /// Take the initial images only from those that the expert which chooses them labels right.
+    correct_only: bool = false, switch().source(DATM);
+
+    /// What of the synthetic images is learned. Frequencies and tiles fit several images into the
+    /// room of one, so their results stand in columns of their own.
+    parameters: Parameters = Parameters::Pixels, one_of(Parameters::NAMES).source(AST);
+
+    /// How many images share the room of one, for frequencies and tiles: there are ipc times as
+    /// many images.
+    images_per_room: usize = 4, whole(1, 64).unit("images").source("FreD");
+
+    /// One class each, or a probability of every class.
+    labels: LabelKind = LabelKind::Hard, one_of(LabelKind::NAMES).source(AST);
+
+    /// Experts whose mean gives the soft labels; each is trained to its last epoch.
+    label_experts: usize = 1, whole(1, 10_000).unit("networks").source(OURS);
+
+    /// Learning rate of soft labels; 0 keeps them as the experts gave them.
+    lr_labels: f64 = 0., number(0., 1e6).source(DATM).live();
+
     /// Updates of the synthetic images.
     iterations: usize = 5000, whole(1, 10_000_000).unit("iterations").source(AST).live();
 
@@ -189,19 +265,52 @@ section! {
     /// Each iteration starts from a random epoch of an expert, at least 0 and below this (T⁺).
     max_start_epoch: usize = 20, whole(1, 10_000).unit("epochs").source(AST_CIFAR10).live();
 
+    /// The first epoch that an iteration may start from.
+    min_start_epoch: usize = 0, whole(0, 10_000).unit("epochs").source(DATM).live();
+
+    /// At first iterations start only from epochs below this; the bound rises to max_start_epoch.
+    expand_from: Option<usize> = None, whole(1, 10_000).unit("epochs")
+        .null("max_start_epoch from the beginning").source(DATM).live();
+
+    /// The iteration at which the bound reaches max_start_epoch, if it rises at all.
+    expand_until: usize = 1000, whole(1, 10_000_000).unit("iterations").source(DATM).live();
+
+    /// Follow every expert's mirror image too: the same network for images flipped left to right.
+    mirror: bool = false, switch().source(OURS);
+
     /// Synthetic images per student step.
     batch: Option<usize> = None, whole(1, 10_000_000)
         .unit("images").null("all of them").source(AST).live();
 
-    /// Learning rate of the synthetic images.
+    /// Update of the synthetic images, as a share of their initial root mean square: each image is
+    /// scaled by the size of its latest gradients, and the share falls to a tenth of this by a
+    /// cosine.
+    step: Option<f64> = Some(0.06), above(0., 10.)
+        .null("plain SGD with lr_images").source(OURS).live();
+
+    /// Learning rate of the synthetic images where step is null.
     lr_images: f64 = 100., number(0., 1e9).source(AST_CIFAR10).live();
 
-    /// Learning rate of the student's learning rate; 0 keeps it fixed.
-    lr_lr: f64 = 1e-6, number(0., 1000.).source(AST_CIFAR10).live();
+    /// Longer image gradients are shortened to this many times the median length of the latest.
+    clip_gradient: Option<f64> = Some(3.), above(0., 1e6)
+        .null("never").source(OURS).live();
 
     /// Initial value of the student's learning rate (α), which is learned. With momentum 0.9 a step
     /// moves the weights ten times as far.
-    lr_student: f64 = 0.01, above(0., 100.).source(AST_CIFAR10).live();
+    lr_student: Auto<f64> = Auto::Auto, above(0., 100.)
+        .auto("the one that fits best, found by a few rollouts before the first update")
+        .source(OURS).live();
+
+    /// Learning rate of the student's learning rate; 0 keeps that fixed.
+    lr_lr: Auto<f64> = Auto::Auto, number(0., 1000.)
+        .auto("Gauss-Newton steps of its logarithm").source(OURS).live();
+
+    /// An update is left out if its final ratio is above this.
+    max_ratio: Option<f64> = None, above(0., 1e6).null("none is").source(DATM).live();
+
+    /// Decay β of the moving average of the images, which is then what is evaluated and saved; 0
+    /// switches it off.
+    ema: f64 = 0., number(0., 0.99999).source(FTD).live();
 
     /// Momentum of the student's SGD (μ).
     momentum: f64 = 0.9, momentum().source(AST).live();
@@ -212,6 +321,13 @@ section! {
     /// Also match the expert's epochs between start and end: not at all, each with weight 1, or
     /// with weights that grow towards 1.
     intermediate: Intermediate = Intermediate::Sum, one_of(Intermediate::NAMES).source(AST).live();
+
+    /// Which of the student's points is compared with the expert's last checkpoint: the end, or
+    /// the nearest.
+    match_at: MatchAt = MatchAt::End, one_of(MatchAt::NAMES).source("AST; nearest is ATT's").live();
+
+    /// Leave this share of the parameters out of the matching loss: those that differ least.
+    drop_parameters: f64 = 0., number(0., 0.99).source("PAD").live();
 
     /// Size of the random perturbation of the student's initial weights; 0 switches it off.
     perturbation: f64 = 1., number(0., 100.).source(AST).live();
@@ -231,13 +347,17 @@ section! {
     /// Fresh networks per evaluation.
     repeats: usize = 5, whole(1, 1000).unit("networks").source(MTT);
 
+    /// Learning rate of these networks.
+    lr: Auto<f64> = Auto::Auto, above(0., 10.)
+        .auto("the learned rate of the student").source(MTT);
+
     /// Length of each network's training, in passes over the synthetic images.
     epochs: usize = 1000, whole(1, 100_000).unit("epochs").source(MTT);
 }
 
 const SEED: ProfileKey = ProfileKey {
     path: "seed",
-    meaning: "Seed of everything random.",
+    meaning: "Seed of everything random, except the data and the experts, which have their own.",
     get: |profile| profile.seed.into(),
     set: |profile, value| {
         profile.seed = serde_json::from_value(value)?;
