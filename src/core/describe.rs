@@ -2,9 +2,10 @@
 
 use crate::measures::{self, MeasuredEvent};
 use crate::run::event::{
-    CommandAnswered, DatasetLoaded, Evaluation, EventKind, ExpertFound, RunFinished, RunStarted,
+    Calibration, CommandAnswered, DatasetLoaded, Evaluation, EventKind, ExpertFound, RunFinished,
+    RunStarted,
 };
-use crate::text::{count, duration};
+use crate::text::{count, duration, number};
 
 /// An event as a line for people; none for those that only matter to programs.
 #[must_use]
@@ -21,6 +22,7 @@ pub fn line(what: &EventKind) -> Option<String> {
             measures::in_words(MeasuredEvent::Epoch(epoch))
         ),
         EventKind::ExpertFound(found) => expert_found(found),
+        EventKind::Calibration(found) => calibrated(found),
         EventKind::DistillStep(step) => format!(
             "step {}: {}",
             step.step,
@@ -86,10 +88,26 @@ fn dataset_loaded(dataset: &DatasetLoaded) -> String {
     )
 }
 
+fn calibrated(found: &Calibration) -> String {
+    let rate = number(found.student_lr);
+    let Some(last) = found.rounds.last() else {
+        return format!("student rate calibrated: {rate}");
+    };
+    format!(
+        "student rate calibrated to {rate} without any update, in {}; in the last of them, with {}, \
+         reach {}, alignment {}, final ratio {}",
+        count(found.rounds.len(), "round"),
+        number(last.student_lr),
+        number(last.reach),
+        number(last.alignment),
+        number(last.final_ratio)
+    )
+}
+
 fn expert_found(found: &ExpertFound) -> String {
     let last = found.epochs().last();
     let accuracy = last.map(|epoch| {
-        let accuracy = measures::in_words_of("test_accuracy", MeasuredEvent::Epoch(&epoch));
+        let accuracy = measures::in_words_of("validation_accuracy", MeasuredEvent::Epoch(&epoch));
         format!(", {accuracy}")
     });
     format!(

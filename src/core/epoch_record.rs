@@ -10,7 +10,9 @@ pub struct EpochRecord {
     #[serde(deserialize_with = "crate::json::real")]
     pub train_loss: f64,
     pub train_accuracy: f64,
-    pub test_accuracy: f64,
+    /// On the validation share; none without one, and in records from before it was measured.
+    #[serde(default)]
+    pub validation_accuracy: Option<f64>,
     /// Factor of the cross-entropy (clipping loss).
     pub clip_factor: f64,
     /// Mean gradient penalty, its weight included.

@@ -7,10 +7,10 @@ use crate::distill::evaluate::test_batch;
 use crate::distill::expert::CPU_PIECE;
 use crate::distill::{cache_budget_bytes, path_vectors};
 use crate::rates::Rates;
-use crate::trainer::network;
+use crate::trainer::{ROLLOUTS, network};
 use astill_core::Result;
 use astill_core::profile::MEMORY_KEYS;
-use astill_core::profile::Profile;
+use astill_core::profile::{Auto, Profile};
 use serde::Serialize;
 use tch::Device;
 
@@ -108,8 +108,20 @@ impl<'a> Sizes<'a> {
     }
 
     fn experts_seconds(&self, rates: &Rates) -> f64 {
-        let epochs = (self.profile.expert.count * self.profile.expert.epochs) as f64;
-        epochs * (self.train * rates.expert + self.test * rates.forward)
+        let experts = 0..self.profile.expert.count as u64;
+        let epochs: usize = experts
+            .map(|index| self.profile.epochs_trained(index))
+            .sum();
+        epochs as f64 * (self.train * rates.expert + self.validation * rates.forward)
+    }
+
+    /// The rollouts that calibrate the student rate.
+    fn calibration_seconds(&self, rates: &Rates) -> f64 {
+        let distill = &self.profile.distill;
+        match distill.lr_student {
+            Auto::Auto => (ROLLOUTS * distill.syn_steps) as f64 * self.mean_batch * rates.gradient,
+            Auto::Value(_) => 0.,
+        }
     }
 
     fn iteration_seconds(&self, rates: &Rates) -> f64 {
@@ -123,10 +135,15 @@ impl<'a> Sizes<'a> {
         let (distill, evaluate) = (&self.profile.distill, &self.profile.evaluate);
         let networks = (evaluate.repeats * evaluate.networks.len()) as f64;
         let training = networks * evaluate.epochs as f64 * self.synthetic * rates.gradient;
-        // both baselines and the evaluations during the run; the three sets of the result are not
-        // tested on the validation share
+        // both baselines and the evaluations during the run, then the three sets of the result
         let during_the_run = 2. + distill.iterations.div_ceil(evaluate.every) as f64;
-        (during_the_run + 3.) * (training + networks * self.test * rates.forward)
+        let tested = if evaluate.paper_style || self.validation == 0. {
+            during_the_run + 3.
+        } else {
+            3.
+        };
+        (during_the_run + 3.) * training
+            + tested * networks * self.test * rates.forward
             + during_the_run * networks * self.validation * rates.forward
             + self.train * rates.forward
     }
@@ -233,7 +250,8 @@ impl Estimate {
             sizes.iteration_seconds(&rates),
             sizes.evaluate_seconds(&rates),
         );
-        let distill_seconds = profile.distill.iterations as f64 * iteration_seconds;
+        let distill_seconds = profile.distill.iterations as f64 * iteration_seconds
+            + sizes.calibration_seconds(&rates);
         // the program itself, with what the measurement has allocated
         let own = device::peak_resident_mib() as f64;
         let (host_mib, device_mib, free_mib) = match on {

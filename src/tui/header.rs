@@ -46,7 +46,8 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
     if let Some(accuracy) = model.latest_accuracy() {
         second.push((
             format!(
-                "test {} +- {} %",
+                "{} {} +- {} %",
+                accuracy.split,
                 percent(accuracy.mean),
                 percent(accuracy.std)
             ),

@@ -131,7 +131,7 @@ impl Model {
         match &event.what {
             EventKind::RunStarted(started) => self.started(started),
             EventKind::Phase { name } => self.phase = Some(*name),
-            EventKind::Progress { .. } => {}
+            EventKind::Progress { .. } | EventKind::Calibration(_) => {}
             EventKind::Dataset(dataset) => self.dataset = Some(dataset.clone()),
             EventKind::ExpertEpoch(epoch) => {
                 let curves = self.experts.entry(epoch.expert);
@@ -261,8 +261,7 @@ impl Model {
     /// set, the latest during the run.
     pub fn baselines(&self) -> Vec<&Evaluation> {
         let mut found: Vec<&Evaluation> = Vec::new();
-        let is_baseline =
-            |e: &&Evaluation| e.labels != ImageSet::Distilled && e.split == EvalSplit::Test;
+        let is_baseline = |e: &&Evaluation| e.labels != ImageSet::Distilled;
         for e in self.evaluations.iter().filter(is_baseline) {
             match found
                 .iter_mut()
@@ -275,7 +274,8 @@ impl Model {
         found
     }
 
-    /// The latest accuracy of distilled images on the test set, with its deviation.
+    /// The latest accuracy of distilled images: on the test set where that was measured, otherwise on
+    /// the validation share.
     pub fn latest_accuracy(&self) -> Option<&Evaluation> {
         let latest_first = self
             .headline
@@ -284,7 +284,7 @@ impl Model {
             .chain(self.evaluations.iter().rev());
         latest_first
             .into_iter()
-            .find(|e| e.labels == ImageSet::Distilled && e.split == EvalSplit::Test)
+            .find(|e| e.labels == ImageSet::Distilled)
     }
 
     /// The table of a finished run.

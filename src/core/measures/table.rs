@@ -7,6 +7,8 @@ const AST: &str = "AST, arXiv 2310.10541";
 const MTT: &str = "MTT, arXiv 2203.11932";
 const OURS: &str = "defined by astill, from the terms of the final ratio";
 const SMOOTH: &str = "defined by astill, smoothness of the expert's path";
+const ATT: &str = "ATT, arXiv 2408.03360";
+const OURS_SCALE: &str = "defined by astill";
 const MEASURED: &str = "measured";
 
 /// All measures, in the order of the log and of the documentation.
@@ -112,6 +114,25 @@ pub static MEASURES: &[Measure] = &[
         "The same for the weights of each convolution, first layer first",
         AST,
     ),
+    measure("nearest", "nearest step", Getter::Step(|s| s.nearest))
+        .label("step")
+        .means(
+            "The student step after which it was nearest to the expert's checkpoint; mostly below half \
+             of all steps means that the student rate or distill.syn_steps is too large",
+            ATT,
+        ),
+    measure(
+        "image_scale",
+        "image scale",
+        Getter::Step(|s| s.image_scale),
+    )
+    .label("scale")
+    .log_y()
+    .means(
+        "The root mean square of the synthetic images' pixels, relative to that of the real images'; \
+         above 2, the images have become something that no real image is",
+        OURS_SCALE,
+    ),
     measure(
         "image_gradient",
         "image gradient",
@@ -158,14 +179,14 @@ pub static MEASURES: &[Measure] = &[
         MEASURED,
     ),
     measure(
-        "test_accuracy",
-        "test accuracy",
-        Getter::Epoch(|e| Some(e.record.test_accuracy)),
+        "validation_accuracy",
+        "validation accuracy",
+        Getter::Epoch(|e| e.record.validation_accuracy),
     )
     .accuracy()
     .logged()
     .means(
-        "Percentage of the test images that the expert classifies correctly after this epoch",
+        "Percentage of the validation images that the expert classifies correctly after this epoch",
         MEASURED,
     ),
     measure(

@@ -21,6 +21,10 @@ fn step() -> DistillStep {
         reach: 0.11,
         alignment: 0.12,
         image_gradient: 0.13,
+        nearest: 9.,
+        image_scale: 1.2,
+        start_part: 0,
+        mirrored: false,
         seconds: 0.14,
     }
 }
@@ -32,7 +36,7 @@ fn epoch() -> ExpertEpoch {
         record: EpochRecord {
             train_loss: 0.21,
             train_accuracy: 22.04,
-            test_accuracy: 23.,
+            validation_accuracy: Some(23.),
             clip_factor: 0.24,
             gradient_penalty: 0.25,
             step_length: 0.26,
@@ -135,7 +139,7 @@ fn the_line_of_the_log_follows_from_the_table() {
     epoch.record.train_loss = f64::NAN;
     assert_eq!(
         in_words(MeasuredEvent::Epoch(&epoch)),
-        "train loss NaN, train accuracy 22.0 %, test accuracy 23.0 %, gradient penalty 0.25, step \
+        "train loss NaN, train accuracy 22.0 %, validation accuracy 23.0 %, gradient penalty 0.25, step \
          length 0.26, time 0.31 s"
     );
 }

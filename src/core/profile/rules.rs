@@ -39,6 +39,7 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
         trained_within_schedule(p),
         start_window_is_open(p),
         labels_by_experts(p),
+        mirror_image_is_exact(p),
         steps_for_every_epoch(p),
         image_survives_pooling(p),
         groups_divide_width(p),
@@ -81,6 +82,17 @@ pub(super) fn conflicts_with(
                 "found {}, but there are only {images} training images; lower expert.batch to \
                  {images} or less, or raise dataset.train_limit",
                 p.expert.batch
+            ),
+        });
+    }
+    let batches = images.div_ceil(p.expert.batch.max(1));
+    if p.expert.per_epoch > batches.max(1) {
+        found.push(Conflict {
+            keys: &["expert.per_epoch", "expert.batch"],
+            message: format!(
+                "found {}, but an epoch has only {batches} training steps; lower expert.per_epoch to \
+                 {batches} or less, or lower expert.batch",
+                p.expert.per_epoch
             ),
         });
     }
@@ -163,6 +175,23 @@ fn labels_by_experts(p: &Profile) -> Option<Conflict> {
             "found {labels}, more than expert.count {count}; lower distill.label_experts, or raise \
              expert.count"
         ),
+    })
+}
+
+fn mirror_image_is_exact(p: &Profile) -> Option<Conflict> {
+    let (size, depth) = (p.dataset.size, p.network.depth);
+    let whole = 1_i64.checked_shl(u32::try_from(depth).ok()?)?;
+    (p.distill.mirror && p.network.pooling != Pooling::None && size % whole != 0).then(|| {
+        let below = (size / whole * whole).max(whole);
+        Conflict {
+            keys: &["distill.mirror", "dataset.size", "network.depth"],
+            message: format!(
+                "found true, but dataset.size {size} cannot be halved network.depth {depth} times \
+                 without a remainder, so the mirror image of an expert is no expert; set \
+                 distill.mirror to false, or dataset.size to {below} or {}",
+                below + whole
+            ),
+        }
     })
 }
 

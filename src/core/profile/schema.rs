@@ -347,6 +347,11 @@ section! {
     /// Fresh networks per evaluation.
     repeats: usize = 5, whole(1, 1000).unit("networks").source(MTT);
 
+    /// Measure the test set at every evaluation too, and report the best of these figures as
+    /// paper_style_max, which is what most papers report. Otherwise the test set is used once, for
+    /// the result.
+    paper_style: bool = false, switch().source(MTT);
+
     /// Learning rate of these networks.
     lr: Auto<f64> = Auto::Auto, above(0., 10.)
         .auto("the learned rate of the student").source(MTT);

@@ -199,35 +199,26 @@ fn choices_are_read_by_their_names() {
 #[test]
 fn live_keys_are_those_that_a_running_engine_can_take() {
     let live: Vec<_> = schema().iter().filter(|k| k.live).map(|k| k.path).collect();
-    let expert = [
-        "lr",
-        "momentum",
-        "weight_decay",
-        "clipping",
-        "gradient_penalty",
-    ]
-    .map(|k| format!("expert.{k}"));
-    let distill = [
-        "iterations",
-        "syn_steps",
-        "max_start_epoch",
-        "batch",
-        "lr_images",
-        "lr_lr",
-        "lr_student",
-        "momentum",
-        "balance",
-    ];
-    let distill = distill
-        .iter()
-        .chain(&["intermediate", "perturbation"])
-        .map(|k| format!("distill.{k}"));
-    let wanted: Vec<_> = expert
-        .into_iter()
-        .chain(distill)
-        .chain(["evaluate.every".into()])
-        .collect();
-    assert_eq!(live, wanted);
+    let [expert, distill, evaluate] = ["expert", "distill", "evaluate"].map(|section| {
+        let of_section = live
+            .iter()
+            .filter_map(move |path| path.strip_prefix(section));
+        of_section
+            .filter_map(|name| name.strip_prefix('.'))
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
+    assert_eq!(
+        expert,
+        "lr lr_decay momentum weight_decay clipping gradient_penalty gsam_rho gsam_alpha"
+    );
+    assert_eq!(
+        distill,
+        "lr_labels iterations syn_steps max_start_epoch min_start_epoch expand_from expand_until \
+         batch step lr_images clip_gradient lr_student lr_lr max_ratio ema momentum balance \
+         intermediate match_at drop_parameters perturbation"
+    );
+    assert_eq!(evaluate, "every");
 }
 
 #[test]
@@ -256,7 +247,7 @@ fn a_resolved_profile_reads_back_equal() {
     ] {
         let mut profile = Profile::new(Kind::ImageFolder);
         profile.dataset.path = Some(path.into());
-        profile.distill.lr_lr = 0.1 + 0.2;
+        profile.distill.lr_lr = Auto::Value(0.1 + 0.2);
         assert_eq!(
             Profile::from_resolved(&profile.to_yaml(), Path::new("p")).unwrap(),
             profile
@@ -333,7 +324,7 @@ fn numbers_are_read_without_loss() {
             p.distill.lr_lr,
             p.distill.lr_images
         ),
-        (1000, 10, 1e-6, 30.)
+        (1000, 10, Auto::Value(1e-6), 30.)
     );
     assert_eq!(
         refused_set("distill.ipc=1.5"),

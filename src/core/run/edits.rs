@@ -131,7 +131,7 @@ fn unreadable(file: &Path, flaw: &serde_json::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::load;
+    use crate::profile::{Auto, load};
 
     #[test]
     fn an_edit_holds_from_its_place_on_and_survives_a_new_start() -> Result<()> {
@@ -188,7 +188,11 @@ mod tests {
             .apply(&profile, Moment::Step(9))?
             .distill
             .lr_student;
-        assert_eq!(rate, 0.1, "what set the learned rate since then is undone");
+        assert_eq!(
+            rate,
+            Auto::Value(0.1),
+            "what set the learned rate since then is undone"
+        );
         assert_eq!(lr(&Edits::read(&run)?, Moment::Step(2))?, (0.5, 8.));
         Ok(())
     }

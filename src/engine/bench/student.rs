@@ -4,7 +4,7 @@ use super::floor::{ConvolutionPass, Convolutions};
 use super::stopwatch::{Phases, Stopwatch};
 use super::{Peak, at_least_one, images, labels, median, network, prepare, rounded};
 use crate::device;
-use crate::distill::iteration::{Draw, Iteration, Settings};
+use crate::distill::iteration::{Draw, Iteration, Settings, Starts};
 use crate::distill::{Intermediate, Labels, TrainingSet};
 use crate::network::Network;
 use crate::random;
@@ -73,7 +73,14 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
     let settings = Settings {
         syn_steps: options.syn_steps,
         expert_epochs: 2,
-        max_start_epoch: 1,
+        starts: Starts {
+            first: 0,
+            end: 1,
+            from: None,
+            until: 1,
+            per_epoch: 1,
+        },
+        mirror: false,
         batch: (options.batch > 0).then_some(options.batch),
         momentum: 0.9,
         balance: false,

@@ -99,6 +99,19 @@ impl DataSplit {
         (images, self.device_labels.index_select(0, &rows))
     }
 
+    /// The root mean square of all pixels of the normalised images; 0 for no images.
+    pub fn root_mean_square(&self) -> f64 {
+        let rows: Vec<i64> = (0..self.len() as i64).collect();
+        let sums: Vec<f64> = rows
+            .chunks(WHITENED_AT_ONCE as usize)
+            .map(|rows| {
+                let mean = self.batch(rows).0.square().mean(None::<Kind>);
+                mean.double_value(&[]) * rows.len() as f64
+            })
+            .collect();
+        (sums.iter().sum::<f64>() / self.len().max(1) as f64).sqrt()
+    }
+
     /// Moves images and labels to `device`.
     pub fn to_device(&mut self, device: Device) {
         self.images = self.images.to_device(device);

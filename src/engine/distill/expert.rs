@@ -16,19 +16,16 @@ use tch::{Device, Kind, Tensor};
 /// the sum of those of the pieces, each weighted by its share.
 pub const CPU_PIECE: i64 = 32;
 
-/// The learning rate is multiplied by this once, after epoch index E/2 + 1, with a fresh optimiser.
-pub const LR_DECAY: f64 = 0.6;
-
 /// The learning rate of epoch index `epoch` (from 0).
 fn lr_at(settings: &ExpertSettings, epoch: usize) -> f64 {
     if epoch > decay_epoch(settings) {
-        settings.lr * LR_DECAY
+        settings.lr * settings.lr_decay
     } else {
         settings.lr
     }
 }
 
-/// The epoch index after which the learning rate falls and the momentum restarts.
+/// The epoch index, E/2 + 1, after which the learning rate falls and the momentum restarts.
 fn decay_epoch(settings: &ExpertSettings) -> usize {
     settings.epochs / 2 + 1
 }
@@ -256,6 +253,14 @@ pub struct EpochMeans {
     pub gradient_penalty: f64,
 }
 
+/// A trained epoch.
+#[derive(Debug)]
+pub struct TrainedEpoch {
+    pub means: EpochMeans,
+    /// The parameters (P) at equal shares of the epoch's batches: per_epoch − 1 of them.
+    pub inside: Vec<Tensor>,
+}
+
 impl Expert {
     /// The fresh network number `index`, on the CPU.
     pub fn new(net: &dyn Network, seed: u64, index: u64) -> Self {
@@ -270,7 +275,7 @@ impl Expert {
     }
 
     /// Trains one epoch on `train`: SGD with momentum and weight decay over a random
-    /// permutation cut into batches, one DSA draw each.
+    /// permutation cut into batches, one DSA draw each. An epoch has at least `per_epoch` batches.
     ///
     /// # Errors
     /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop; the expert
@@ -282,7 +287,7 @@ impl Expert {
         train: &DataSplit,
         id: EpochId,
         watch: &mut Watch<'_>,
-    ) -> Result<EpochMeans> {
+    ) -> Result<TrainedEpoch> {
         let epoch = id.epoch;
         let order = random::permutation(
             &mut random::generator(id.seed, "expert order", &[id.expert, epoch as u64]),
@@ -294,6 +299,7 @@ impl Expert {
             self.velocity.as_ref().map(Tensor::shallow_clone),
         );
         let mut sums = Tensor::zeros([3], (Kind::Double, theta.device()));
+        let mut inside = Vec::new();
         for (b, rows) in (0..).zip(order.chunks(settings.batch)) {
             report(watch, "batches", b, batches)?;
             let (x, y) = train.batch(rows);
@@ -329,18 +335,26 @@ impl Expert {
             };
             theta = &theta - &v * lr_at(settings, epoch);
             velocity = Some(v);
+            if (1..settings.per_epoch as u64)
+                .any(|part| part * batches / settings.per_epoch as u64 == b + 1)
+            {
+                inside.push(theta.to_device(Device::Cpu).copy());
+            }
         }
         self.theta = theta;
-        self.velocity = if epoch == decay_epoch(settings) {
+        self.velocity = if epoch == decay_epoch(settings) && settings.lr_decay != 1. {
             None
         } else {
             velocity
         };
         let means = super::to_vec(&(sums / order.len().max(1) as f64));
-        Ok(EpochMeans {
-            loss: means[0],
-            accuracy: 100. * means[1],
-            gradient_penalty: means[2],
+        Ok(TrainedEpoch {
+            means: EpochMeans {
+                loss: means[0],
+                accuracy: 100. * means[1],
+                gradient_penalty: means[2],
+            },
+            inside,
         })
     }
 }

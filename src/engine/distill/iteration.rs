@@ -2,9 +2,10 @@
 //! synthetic images.
 
 use super::perturb::{self, PerturbationStatistics};
+use super::rates::Fit;
 use super::{
     Gradient, Intermediate, Observer, Operation, Student, StudentStep, TrainingSet, balance_factor,
-    matching_loss, to_vec,
+    intermediate_steps, matching_loss, to_vec,
 };
 use crate::data::Augmentation;
 use crate::network::Network;
@@ -20,8 +21,9 @@ pub struct Settings {
     pub syn_steps: usize,
     /// M, expert epochs to match over.
     pub expert_epochs: usize,
-    /// T⁺: the start epoch is one of 0 … T⁺ − 1.
-    pub max_start_epoch: usize,
+    pub starts: Starts,
+    /// Whether the mirror images of the experts are followed too.
+    pub mirror: bool,
     /// Synthetic images per student step; none means all of them.
     pub batch: Option<usize>,
     /// μ of the student.
@@ -32,13 +34,51 @@ pub struct Settings {
     pub perturbation: f64,
 }
 
+/// Where iterations may start: every checkpoint of the epochs from `first` to T⁺ − 1, and of those
+/// inside the epochs all but the ones after that of T⁺ − 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Starts {
+    /// T⁻.
+    pub first: usize,
+    /// T⁺, above `first`.
+    pub end: usize,
+    /// The end grows from this T₀ …
+    pub from: Option<usize>,
+    /// … to T⁺ at this iteration.
+    pub until: u64,
+    /// Checkpoints per epoch.
+    pub per_epoch: usize,
+}
+
+impl Starts {
+    /// The end at iteration `index`. Source: DATM, arXiv 2310.05773.
+    #[must_use]
+    pub fn end_at(&self, index: u64) -> usize {
+        let Some(from) = self.from else {
+            return self.end;
+        };
+        let wide = self.end.saturating_sub(from) as u64;
+        let grown = (wide.saturating_mul(index) / self.until.max(1)) as usize;
+        from.saturating_add(grown).min(self.end)
+    }
+
+    /// How many there are at iteration `index`; the first and then that many after it are
+    /// consecutive checkpoints.
+    fn count_at(&self, index: u64) -> u64 {
+        let epochs = self.end_at(index).saturating_sub(self.first).max(1);
+        ((epochs - 1) * self.per_epoch + 1) as u64
+    }
+}
+
 /// Everything that an iteration draws at random, before it starts.
 #[derive(Debug)]
 pub struct Draw {
-    /// Which expert is followed.
+    /// Which expert is followed, and whether its mirror image is.
     pub expert: u64,
-    /// t, where the student starts.
+    pub mirrored: bool,
+    /// t, the epoch that the student starts in, and how many checkpoints later.
     pub start_epoch: usize,
+    pub start_part: usize,
     /// Standard normal (P).
     pub noise: Tensor,
     pub steps: Vec<StudentStep>,
@@ -47,6 +87,9 @@ pub struct Draw {
 impl Draw {
     /// The draw of iteration `index` of a run with `seed`, for synthetic `images` (n, C, H, W), on
     /// their device.
+    ///
+    /// Expert and start are stratified: every pair of them comes once before any comes again. What
+    /// is switched on and off draws last, so that it shifts no other draw.
     pub fn new(
         settings: &Settings,
         net: &dyn Network,
@@ -56,9 +99,16 @@ impl Draw {
         images: &Tensor,
     ) -> Self {
         let (n, side, device) = (images.size()[0] as usize, images.size()[3], images.device());
+        let starts = settings.starts;
+        let followed = experts * if settings.mirror { 2 } else { 1 };
+        let pairs = (followed * starts.count_at(index)).max(1);
+        let order = random::permutation(
+            &mut random::generator(seed, "expert and start", &[index / pairs]),
+            pairs as usize,
+        );
+        let pair = order[(index % pairs) as usize] as u64;
+        let (followed, start) = (pair % followed, (pair / followed) as usize);
         let mut rng = random::generator(seed, "distill", &[index]);
-        let expert = random::below(&mut rng, experts);
-        let start_epoch = random::below(&mut rng, settings.max_start_epoch as u64) as usize;
         let batch = settings.batch.unwrap_or(n).clamp(1, n.max(1));
         let mut left: Vec<i64> = Vec::new();
         let steps = (0..settings.syn_steps)
@@ -80,8 +130,10 @@ impl Draw {
             Tensor::zeros([net.parameters()], (Kind::Float, Device::Cpu))
         };
         Self {
-            expert,
-            start_epoch,
+            expert: followed % experts.max(1),
+            mirrored: followed >= experts,
+            start_epoch: starts.first + start / starts.per_epoch,
+            start_part: start % starts.per_epoch,
             noise: noise.to_device(device),
             steps,
         }
@@ -104,6 +156,18 @@ pub struct Outcome {
     pub image_gradient: f64,
     /// ∂ matching loss / ∂ α.
     pub lr_gradient: f64,
+    /// 2 Σ_j w_j ρ_j² over the matched epochs j, with their weights and reaches: the Gauss-Newton
+    /// curvature of the matching loss in ln α.
+    pub curvature: f64,
+    /// The student step after which it is nearest to the expert's last checkpoint.
+    pub nearest: usize,
+}
+
+/// Where one rollout of a calibration ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rehearsal {
+    pub reach: f64,
+    pub alignment: f64,
 }
 
 /// What one iteration is made of. All tensors are on one device and of one kind.
@@ -135,6 +199,88 @@ impl Iteration<'_> {
         })
     }
 
+    /// Trains the student alone, without going back, and adds to `fit` how far and in which
+    /// direction it went at every epoch that is matched.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
+    pub fn rehearse(&self, fit: &mut Fit, watch: &mut Watch<'_>) -> Result<Rehearsal> {
+        let (mut done, total) = (0, self.draw.steps.len() as u64);
+        let rollout = self
+            .student()
+            .unroll(&self.start(), &self.draw.steps, &mut |operation| {
+                if operation == Operation::Step {
+                    done += 1;
+                    report(watch, "student steps", done - 1, total)?;
+                }
+                Ok(())
+            })?;
+        let targets = &self.checkpoints[1..];
+        let matched = matching_loss(&rollout.points, targets, self.settings.intermediate);
+        let last = to_vec(&Tensor::stack(&[&matched.reach, &matched.alignment], 0));
+        fit.add(last[0], last[1]);
+        for (j, step, _) in self.intermediate() {
+            let points = [&rollout.points[0], &rollout.points[step]].map(Tensor::shallow_clone);
+            let part = matching_loss(&points, &targets[j..=j], Intermediate::Off);
+            let part = to_vec(&Tensor::stack(&[&part.reach, &part.alignment], 0));
+            fit.add(part[0], part[1]);
+        }
+        Ok(Rehearsal {
+            reach: last[0],
+            alignment: last[1],
+        })
+    }
+
+    /// θ_0: the checkpoint that the student starts from, perturbed.
+    fn start(&self) -> Tensor {
+        let expert = &self.checkpoints[0];
+        match self.settings.perturbation {
+            0. => expert.shallow_clone(),
+            strength => perturb::perturb(self.net, expert, &self.draw.noise, strength),
+        }
+    }
+
+    fn student(&self) -> Student<'_> {
+        let loss_factor = if self.settings.balance {
+            balance_factor(self.draw.start_epoch, self.settings.starts.end)
+        } else {
+            1.
+        };
+        Student {
+            net: self.net,
+            set: self.set,
+            momentum: self.settings.momentum,
+            loss_factor,
+        }
+    }
+
+    /// The matched epochs before the last: index of the checkpoint, student step, and weight.
+    fn intermediate(&self) -> Vec<(usize, usize, f64)> {
+        let epochs = self.checkpoints.len() - 1;
+        let weight = |j: usize| match self.settings.intermediate {
+            Intermediate::Off => 0.,
+            Intermediate::Sum => 1.,
+            Intermediate::Ramp => j as f64 / epochs as f64,
+        };
+        (1..)
+            .zip(intermediate_steps(self.draw.steps.len(), epochs))
+            .map(|(j, step)| (j - 1, step, weight(j)))
+            .filter(|(_, _, weight)| *weight > 0.)
+            .collect()
+    }
+
+    /// 2 Σ_j w_j ρ_j² (scalar).
+    fn curvature(&self, points: &[Tensor], reach: &Tensor) -> Tensor {
+        let square = |t: Tensor| t.dot(&t);
+        let start = &points[0];
+        let mut sum = reach.square();
+        for (j, step, weight) in self.intermediate() {
+            let wanted = square(&self.checkpoints[j + 1] - start).clamp_min(f64::MIN_POSITIVE);
+            sum += square(&points[step] - start) / wanted * weight;
+        }
+        sum * 2.
+    }
+
     /// [`Iteration::align`], with an observer of every operation.
     ///
     /// # Errors
@@ -143,27 +289,14 @@ impl Iteration<'_> {
         let Self {
             net,
             checkpoints,
-            set,
             settings,
             draw,
+            ..
         } = *self;
         observe(Operation::Update)?;
         let expert = &checkpoints[0];
-        let start = match settings.perturbation {
-            0. => expert.shallow_clone(),
-            strength => perturb::perturb(net, expert, &draw.noise, strength),
-        };
-        let loss_factor = if settings.balance {
-            balance_factor(draw.start_epoch, settings.max_start_epoch)
-        } else {
-            1.
-        };
-        let student = Student {
-            net,
-            set,
-            momentum: settings.momentum,
-            loss_factor,
-        };
+        let (start, student) = (self.start(), self.student());
+        let loss_factor = student.loss_factor;
         let mut rollout = student.unroll(&start, &draw.steps, observe)?;
         let matching = matching_loss(&rollout.points, &checkpoints[1..], settings.intermediate);
         let Gradient {
@@ -180,6 +313,8 @@ impl Iteration<'_> {
             &lr_gradient,
         ];
         scalars.extend(&matching.intermediate);
+        let curvature = self.curvature(&rollout.points, &matching.reach);
+        scalars.push(&curvature);
         let norm = gradient.norm();
         scalars.push(&norm);
         let numbers = to_vec(&Tensor::stack(&scalars, 0));
@@ -189,13 +324,23 @@ impl Iteration<'_> {
             reach: numbers[2],
             alignment: numbers[3],
             lr_gradient: numbers[4],
-            intermediate: numbers[5..numbers.len() - 1].to_vec(),
+            intermediate: numbers[5..numbers.len() - 2].to_vec(),
+            curvature: numbers[numbers.len() - 2],
             image_gradient: numbers[numbers.len() - 1],
+            nearest: nearest(&rollout.points, &checkpoints[checkpoints.len() - 1]),
             balance_factor: loss_factor,
             perturbation: perturb::statistics(net, expert, &start),
             gradient,
         })
     }
+}
+
+/// Which of `points` is nearest to `target`, by the Euclidean distance.
+fn nearest(points: &[Tensor], target: &Tensor) -> usize {
+    let distances: Vec<Tensor> = points.iter().map(|p| (p - target).norm()).collect();
+    Tensor::stack(&distances, 0)
+        .argmin(0, false)
+        .int64_value(&[]) as usize
 }
 
 #[cfg(test)]
@@ -216,7 +361,14 @@ mod tests {
         let settings = Settings {
             syn_steps: 6,
             expert_epochs: 1,
-            max_start_epoch: 3,
+            starts: Starts {
+                first: 0,
+                end: 3,
+                from: None,
+                until: 1,
+                per_epoch: 1,
+            },
+            mirror: false,
             batch: Some(4),
             momentum: 0.,
             balance: false,

@@ -9,6 +9,7 @@ pub mod iteration;
 mod labels;
 mod matching;
 pub mod perturb;
+pub mod rates;
 mod representative;
 mod smoothness;
 mod student;

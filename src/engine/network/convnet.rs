@@ -145,6 +145,23 @@ impl ConvNet {
     }
 }
 
+impl ConvNet {
+    /// The side of the maps that the linear layer sees.
+    fn last_side(&self) -> i64 {
+        let ConvNetConfig {
+            size,
+            depth,
+            pooling,
+            ..
+        } = self.config;
+        if pooling == Pooling::None {
+            size
+        } else {
+            size >> depth
+        }
+    }
+}
+
 impl Network for ConvNet {
     fn parameters(&self) -> i64 {
         self.shapes.parameters()
@@ -207,6 +224,26 @@ impl Network for ConvNet {
         }
         let (w, b) = (next(), next());
         x.flatten(1, -1).linear(w, Some(b))
+    }
+
+    /// Kernels, the affine maps of layer norm, and the linear layer's columns are flipped. Exact
+    /// where pooling leaves out no column.
+    fn mirrored(&self, theta: &Tensor) -> Tensor {
+        let parts: Vec<Tensor> = self
+            .shapes
+            .unflatten(theta)
+            .iter()
+            .map(|part| match part.size()[..] {
+                [classes, features] => {
+                    let side = self.last_side();
+                    let maps = part.view([classes, features / (side * side), side, side]);
+                    maps.flip([3]).reshape([-1])
+                }
+                [_, _, _] | [_, _, _, _] => part.flip([-1]).reshape([-1]),
+                _ => part.reshape([-1]),
+            })
+            .collect();
+        Tensor::cat(&parts, 0)
     }
 
     fn conv_weights(&self, flat: &Tensor) -> Vec<Tensor> {

@@ -40,6 +40,10 @@ pub trait Network: Debug {
     /// first.
     fn conv_weights(&self, flat: &Tensor) -> Vec<Tensor>;
 
+    /// The network that does with images flipped left to right what `theta` (P) does with them as
+    /// they are, as a flat vector (P).
+    fn mirrored(&self, theta: &Tensor) -> Tensor;
+
     /// The derivatives of this network without autograd, if they are known for images of this shape
     /// and kind on this device.
     fn analytic(&self, _images: &Tensor) -> Option<Box<dyn Analytic + '_>> {

@@ -8,7 +8,7 @@ use super::control::Control;
 use super::distillation::Distillation;
 use super::evaluation::Occasion;
 use crate::data::Dataset;
-use crate::distill::TrainingSet;
+use crate::distill::{Init, Labels, TrainingSet};
 use astill_core::Result;
 use astill_core::run::event::ImageSet;
 use tch::Tensor;
@@ -27,14 +27,20 @@ pub fn images(labels: ImageSet, dataset: &Dataset, state: &DistillationState) ->
     }
 }
 
-/// Evaluates both baselines with the rate that the student starts with, for the curves of a
-/// watcher.
+/// Evaluates both baselines and the images that distillation starts from with the rate that the
+/// student starts with: for the curves of a watcher, and as the first that compete to be the best.
 pub fn evaluate(
     distillation: &Distillation<'_>,
-    state: &DistillationState,
+    init: Init,
+    state: &mut DistillationState,
     control: &mut Control,
 ) -> Result<()> {
-    for evaluator in distillation.evaluators {
+    let start = match (init, &state.labels) {
+        (Init::Representative, Labels::Hard(_)) => Some(ImageSet::Representative),
+        (Init::Real, Labels::Hard(_)) => Some(ImageSet::Random),
+        _ => None,
+    };
+    for (i, evaluator) in distillation.evaluators.iter().enumerate() {
         for labels in [ImageSet::Random, ImageSet::Representative] {
             let images = self::images(labels, distillation.dataset, state);
             let set = TrainingSet {
@@ -42,8 +48,14 @@ pub fn evaluate(
                 labels: distillation.baseline_labels,
                 lr: state.numbers.student_lr,
             };
-            evaluator.evaluate(&set, labels, 0, Occasion::Step(0), control)?;
+            let found = evaluator.evaluate(&set, labels, 0, Occasion::Step(0), control)?;
+            if start == Some(labels) {
+                distillation.remember(i, found, state);
+            }
         }
+    }
+    if start.is_none() {
+        distillation.evaluate(state, control)?;
     }
     Ok(())
 }

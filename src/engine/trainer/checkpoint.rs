@@ -1,6 +1,7 @@
 //! The state of a run between two distillation steps, as a file that a resumed run starts from.
 
 use crate::distill::Labels;
+use crate::distill::rates::{RateMemory, StepMemory};
 use crate::tensor_file::{self, TensorFile};
 use astill_core::run::checkpoints::{file_name, files};
 use astill_core::run::event::{EvalSplit, Headline, ImageSet};
@@ -11,9 +12,8 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 
 /// The format that is written; it changes whenever a checkpoint comes to hold something else, so
-/// that none is misunderstood. Format 2, which had no labels, is read too.
-const VERSION: u32 = 3;
-const WITHOUT_LABELS: u32 = 2;
+/// that none is misunderstood.
+const VERSION: u32 = 4;
 /// How many of the newest checkpoints are kept.
 const KEPT: usize = 3;
 /// How many checkpoints of the last evaluated steps are kept besides, and that of the best step.
@@ -27,12 +27,26 @@ pub struct DistillationState {
     /// The synthetic images (n, C, H, W) in the network's input space, and their momentum buffer.
     pub images: Tensor,
     pub image_velocity: Tensor,
+    /// The mean squared gradient of every image (n, 1, 1, 1), a moving average.
+    pub image_scale: Tensor,
+    /// The moving average of the images, where one is kept.
+    pub average: Option<Average>,
     /// The labels of the synthetic images.
     pub labels: Labels,
     /// What the synthetic images started from.
     pub start: Tensor,
     /// The images of `numbers.best`; those of the start before the first evaluation.
     pub best_images: Tensor,
+}
+
+/// The moving average of the images and of the student rate.
+#[derive(Debug)]
+pub struct Average {
+    /// (n, C, H, W).
+    pub images: Tensor,
+    pub student_lr: f64,
+    /// Updates that it has seen.
+    pub updates: u64,
 }
 
 /// The part of the state that is plain data.
@@ -42,9 +56,14 @@ pub struct StateNumbers {
     pub data_content: String,
     /// Distillation steps done.
     pub step: u64,
-    /// α, the learned student rate, and its momentum buffer.
+    /// α, the learned student rate.
     pub student_lr: f64,
-    pub lr_velocity: f64,
+    pub rate: RateMemory,
+    pub image_steps: StepMemory,
+    /// The root mean square of the pixels of the real training images, as the network sees them.
+    pub data_rms: f64,
+    /// What the user is to know about the result.
+    pub cautions: Vec<String>,
     pub best: Option<BestStep>,
     /// Evaluations that are done.
     pub evaluations: Vec<EvaluationRecord>,
@@ -58,6 +77,8 @@ pub struct StateNumbers {
 #[derive(Serialize, Deserialize)]
 struct Saved<N> {
     version: u32,
+    /// The averaged student rate, and the updates it has seen.
+    average: Option<(f64, u64)>,
     numbers: N,
 }
 
@@ -98,15 +119,18 @@ impl DistillationState {
             Labels::Hard(labels) => ("labels", labels),
             Labels::Soft(labels) => ("soft_labels", labels),
         };
-        let tensors = [
+        let mut tensors = vec![
             ("images", &self.images),
             ("image_velocity", &self.image_velocity),
+            ("image_scale", &self.image_scale),
             labels,
             ("start", &self.start),
             ("best_images", &self.best_images),
         ];
+        tensors.extend(self.average.as_ref().map(|a| ("average_images", &a.images)));
         let state = serde_json::to_string(&Saved {
             version: VERSION,
+            average: self.average.as_ref().map(|a| (a.student_lr, a.updates)),
             numbers: &self.numbers,
         });
         let state = state.map_err(|e| Error::file(run.join(&file), e.to_string()))?;
@@ -179,7 +203,7 @@ impl DistillationState {
         let text = file.metadata("state")?;
         let broken = |e: serde_json::Error| Error::file(path, format!("is not a checkpoint: {e}"));
         let Version { version } = serde_json::from_str(text).map_err(broken)?;
-        if ![WITHOUT_LABELS, VERSION].contains(&version) {
+        if version != VERSION {
             return Err(Error::Usage(format!(
                 "{}: expected format {VERSION}, found format {version}, from another version of \
                  astill: resume with that version, or move the file away to resume from an earlier \
@@ -187,36 +211,48 @@ impl DistillationState {
                 path.display()
             )));
         }
-        let Saved::<StateNumbers> { numbers, .. } = serde_json::from_str(text).map_err(broken)?;
+        let Saved::<StateNumbers> {
+            numbers, average, ..
+        } = serde_json::from_str(text).map_err(broken)?;
         let tensor = |name: &str| -> Result<Tensor> { Ok(file.tensor(name)?.to_device(device)) };
-        let images = tensor("images")?;
-        let labels = if version == WITHOUT_LABELS {
-            numbers.hard_labels(&images)
-        } else if file.contains("soft_labels") {
+        let labels = if file.contains("soft_labels") {
             Labels::Soft(tensor("soft_labels")?)
         } else {
             Labels::Hard(tensor("labels")?)
         };
+        let average = match average {
+            Some((student_lr, updates)) => Some(Average {
+                images: tensor("average_images")?,
+                student_lr,
+                updates,
+            }),
+            None => None,
+        };
         Ok(Self {
             numbers,
-            images,
+            average,
+            images: tensor("images")?,
             labels,
             image_velocity: tensor("image_velocity")?,
+            image_scale: tensor("image_scale")?,
             start: tensor("start")?,
             best_images: tensor("best_images")?,
         })
     }
 }
 
-impl StateNumbers {
-    /// The labels of `images` (n, C, H, W) before labels were saved: equally many of every class,
-    /// in class order.
-    fn hard_labels(&self, images: &Tensor) -> Labels {
-        let classes = self.random_rows.len();
-        let ipc = images.size().first().map_or(0, |n| *n as usize) / classes.max(1);
-        Labels::in_class_order(classes, ipc).to_device(images.device())
+impl DistillationState {
+    /// The images (n, C, H, W) that are evaluated, shown and saved, with their student rate: their
+    /// moving average where one is kept.
+    pub fn shown(&self) -> (&Tensor, f64) {
+        match &self.average {
+            Some(average) => (&average.images, average.student_lr),
+            None => (&self.images, self.numbers.student_lr),
+        }
     }
+}
 
+impl StateNumbers {
     /// Whether the checkpoint of `step` stays, besides the newest few: those of the last
     /// evaluations do, to roll back to.
     fn is_kept(&self, step: u64) -> bool {
@@ -240,7 +276,13 @@ mod tests {
             data_content: "abc".into(),
             step,
             student_lr: 0.1 + 0.2,
-            lr_velocity: -1e-300,
+            rate: RateMemory {
+                velocity: -1e-300,
+                ..RateMemory::default()
+            },
+            image_steps: StepMemory::default(),
+            data_rms: 1.,
+            cautions: Vec::new(),
             best: None,
             evaluations: Vec::new(),
             headlines: Vec::new(),
@@ -252,6 +294,12 @@ mod tests {
             numbers,
             images: t(),
             image_velocity: t(),
+            image_scale: t(),
+            average: Some(Average {
+                images: t(),
+                student_lr: 0.5,
+                updates: step,
+            }),
             labels: Labels::in_class_order(1, 1),
             start: t(),
             best_images: t(),
@@ -306,28 +354,6 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_without_labels_has_hard_ones_in_class_order() -> Result<()> {
-        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
-        let mut numbers = state(1).numbers;
-        numbers.random_rows = vec![vec![1, 4], vec![2, 5], vec![3, 6]];
-        let old = Saved {
-            version: WITHOUT_LABELS,
-            numbers,
-        };
-        let text = serde_json::to_string(&old).map_err(|e| Error::Usage(e.to_string()))?;
-        let images = Tensor::zeros([6, 3, 2, 2], (tch::Kind::Float, Device::Cpu));
-        let tensors = ["images", "image_velocity", "start", "best_images"].map(|n| (n, &images));
-        let path = run.path().join(file_name(1));
-        tensor_file::write_sealed(&path, &tensors, ("state", text))?;
-        let labels = DistillationState::load_step(run.path(), 1, Device::Cpu)?.labels;
-        assert!(
-            matches!(&labels, Labels::Hard(l) if l.equal(&Tensor::from_slice(&[0i64, 0, 1, 1, 2, 2])))
-        );
-        Ok(())
-    }
-
-    #[test]
     fn a_checkpoint_of_another_format_is_refused_and_stays() -> Result<()> {
         let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
         fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
@@ -339,7 +365,7 @@ mod tests {
             .map(|_| ())
             .map_err(|e| (e.exit_status(), e.to_string()));
         assert!(
-            refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 4"))
+            refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 5"))
         );
         assert_eq!(files(run.path())?.len(), 2);
         Ok(())

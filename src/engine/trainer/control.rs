@@ -175,6 +175,12 @@ impl Control {
         Arc::clone(self.settings.at(moment))
     }
 
+    /// How many epochs expert number `index` is trained for: what the run needed when it began. Edits
+    /// that need more are rejected.
+    pub fn epochs_trained(&self, index: u64) -> usize {
+        self.settings.first().epochs_trained(index)
+    }
+
     /// The edits made so far.
     pub fn edits(&self) -> &Edits {
         self.settings.edits()

@@ -4,27 +4,24 @@
 use super::checkpoint::{BestStep, DistillationState, EvaluationRecord};
 use super::control::{Control, PendingAction, RunStage};
 use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
-use super::evaluation::{Evaluator, Occasion};
-use super::picture;
+use super::evaluation::{Accuracies, Evaluator, Occasion};
 use super::store::Trajectory;
+use super::{picture, update};
 use crate::data::Dataset;
 use crate::distill::evaluate::mean_std;
-use crate::distill::iteration::{Draw, Iteration, Outcome, Settings};
+use crate::distill::iteration::{Draw, Iteration, Outcome, Settings, Starts};
+use crate::distill::rates::RateMemory;
 use crate::distill::{Labels, TrainingSet};
 use crate::network::Network;
 use astill_core::Result;
-use astill_core::profile::DistillSettings;
+use astill_core::profile::{Auto, DistillSettings};
 use astill_core::run::edits::{Moment, STUDENT_RATE, key_of};
 use astill_core::run::event::{DistillStep, EvalSplit, EventKind, ImageSet, Perturbation};
 use astill_core::run::{RunDir, checkpoints};
 use astill_core::text::number;
 use std::time::{Duration, Instant};
-use tch::Device;
+use tch::{Device, Tensor};
 
-/// Momentum of SGD on the images and on the student rate.
-const MOMENTUM: f64 = 0.5;
-/// One update may shrink the student rate to this share of itself, so that it stays positive.
-const MOST_SHRINKING: f64 = 0.5;
 /// A checkpoint at least this often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
 /// About this many pictures in a run, besides those of evaluations.
@@ -40,6 +37,8 @@ pub struct Distillation<'a> {
     pub dataset: &'a Dataset,
     pub experts: &'a [Trajectory],
     pub evaluators: &'a [Evaluator<'a>],
+    /// Checkpoints in each epoch of an expert.
+    pub per_epoch: usize,
     /// Labels of the real images that distilled ones are compared with: hard, in class order.
     pub baseline_labels: &'a Labels,
     pub seed: u64,
@@ -47,12 +46,20 @@ pub struct Distillation<'a> {
 }
 
 impl Settings {
-    /// The settings of an iteration in a profile.
-    fn of(distill: &DistillSettings) -> Self {
+    /// The settings of an iteration in a profile whose experts have `per_epoch` checkpoints in each
+    /// epoch.
+    pub fn of(distill: &DistillSettings, per_epoch: usize) -> Self {
         Self {
             syn_steps: distill.syn_steps,
             expert_epochs: distill.expert_epochs,
-            max_start_epoch: distill.max_start_epoch,
+            starts: Starts {
+                first: distill.min_start_epoch,
+                end: distill.max_start_epoch,
+                from: distill.expand_from,
+                until: distill.expand_until as u64,
+                per_epoch,
+            },
+            mirror: distill.mirror,
             batch: distill.batch,
             momentum: distill.momentum,
             balance: distill.balance,
@@ -191,8 +198,11 @@ impl Distillation<'_> {
             .at(here)
             .any(|e| key_of(&e.set) == STUDENT_RATE)
         {
-            state.numbers.student_lr = control.profile_at(here).distill.lr_student;
-            state.numbers.lr_velocity = 0.;
+            // "auto" leaves the rate that was learned
+            if let Auto::Value(rate) = control.profile_at(here).distill.lr_student {
+                state.numbers.student_lr = rate;
+            }
+            state.numbers.rate = RateMemory::default();
         }
         Ok(())
     }
@@ -220,6 +230,28 @@ impl Distillation<'_> {
         })
     }
 
+    /// The draw of iteration `index` under `seed`.
+    pub fn draw(&self, settings: &Settings, seed: u64, index: u64, images: &Tensor) -> Draw {
+        let experts = self.experts.len() as u64;
+        Draw::new(settings, self.net, seed, index, experts, images)
+    }
+
+    /// θ*_t … θ*_{t+M} of the expert that was drawn.
+    pub fn checkpoints(&self, settings: &Settings, draw: &Draw) -> Result<Vec<Tensor>> {
+        let trajectory = &self.experts[draw.expert as usize];
+        (0..=settings.expert_epochs)
+            .map(|j| {
+                let theta = trajectory.checkpoint(draw.start_epoch + j, draw.start_part)?;
+                let theta = theta.to_device(self.device);
+                Ok(if draw.mirrored {
+                    self.net.mirrored(&theta)
+                } else {
+                    theta
+                })
+            })
+            .collect()
+    }
+
     /// One iteration and the update of images and student rate. Returns the matching loss, or none
     /// if the update was not finite and left out.
     fn step(
@@ -229,30 +261,14 @@ impl Distillation<'_> {
         control: &mut Control,
     ) -> Result<Option<f64>> {
         let begin = Instant::now();
-        let settings = Settings::of(distill);
-        let index = state.numbers.step;
-        let draw = Draw::new(
-            &settings,
-            self.net,
-            self.seed,
-            index,
-            self.experts.len() as u64,
-            &state.images,
-        );
-        let trajectory = &self.experts[draw.expert as usize];
-        let checkpoints = (0..=settings.expert_epochs)
-            .map(|j| {
-                Ok(trajectory
-                    .checkpoint(draw.start_epoch + j)?
-                    .to_device(self.device))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let settings = Settings::of(distill, self.per_epoch);
+        let draw = self.draw(&settings, self.seed, state.numbers.step, &state.images);
+        let checkpoints = self.checkpoints(&settings, &draw)?;
         let mut watch = control.watch_step("", SLOW_ITERATION);
-        let lr = state.numbers.student_lr;
         let set = TrainingSet {
             images: &state.images,
             labels: &state.labels,
-            lr,
+            lr: state.numbers.student_lr,
         };
         let iteration = Iteration {
             net: self.net,
@@ -267,6 +283,20 @@ impl Distillation<'_> {
         state.numbers.step += 1;
         // measured by an engine that had finished before more iterations were asked for
         state.numbers.headlines.clear();
+        let finite = self.take(distill, state, &outcome, control)?;
+        self.record_step(state, &draw, &outcome, begin.elapsed(), control)?;
+        Ok(finite.then_some(outcome.matching_loss))
+    }
+
+    /// Updates the state by what an iteration found. False if that was not finite.
+    fn take(
+        &self,
+        distill: &DistillSettings,
+        state: &mut DistillationState,
+        outcome: &Outcome,
+        control: &mut Control,
+    ) -> Result<bool> {
+        let (step, lr) = (state.numbers.step, state.numbers.student_lr);
         let finite = [
             outcome.matching_loss,
             outcome.image_gradient,
@@ -274,134 +304,117 @@ impl Distillation<'_> {
         ]
         .iter()
         .all(|v| v.is_finite());
-        if finite {
-            self.update(distill, state, &outcome, control)?;
-        } else {
+        if !finite {
+            update::shrink_rate(distill, state);
             control.warn(format!(
-                "step {}: the gradient is not finite, so this update is skipped (student rate {}, \
+                "step {step}: the gradient is not finite, so this update is skipped (student rate {}, \
                  matching loss {})",
-                state.numbers.step,
                 number(lr),
                 number(outcome.matching_loss)
             ))?;
+        } else if distill
+            .max_ratio
+            .is_none_or(|most| outcome.final_ratio <= most)
+        {
+            update::update(distill, state, outcome, control)?;
         }
+        Ok(finite)
+    }
+
+    fn record_step(
+        &self,
+        state: &DistillationState,
+        draw: &Draw,
+        outcome: &Outcome,
+        time: Duration,
+        control: &mut Control,
+    ) -> Result<()> {
+        let rms = update::root_mean_square(&state.images);
         control.record(EventKind::DistillStep(DistillStep {
             step: state.numbers.step,
             expert: draw.expert,
+            mirrored: draw.mirrored,
             start_epoch: draw.start_epoch as u64,
+            start_part: draw.start_part as u64,
             matching_loss: outcome.matching_loss,
             final_ratio: outcome.final_ratio,
-            intermediate: outcome.intermediate,
+            intermediate: outcome.intermediate.clone(),
             student_lr: state.numbers.student_lr,
             balance_factor: outcome.balance_factor,
             perturbation: Perturbation {
                 relative: outcome.perturbation.relative,
-                per_layer: outcome.perturbation.per_layer,
+                per_layer: outcome.perturbation.per_layer.clone(),
             },
             reach: outcome.reach,
             alignment: outcome.alignment,
+            nearest: outcome.nearest as f64,
             image_gradient: outcome.image_gradient,
-            seconds: begin.elapsed().as_secs_f64(),
-        }))?;
-        Ok(finite.then_some(outcome.matching_loss))
-    }
-
-    /// SGD with momentum on the images and on the student rate, which stays positive.
-    fn update(
-        &self,
-        distill: &DistillSettings,
-        state: &mut DistillationState,
-        outcome: &Outcome,
-        control: &mut Control,
-    ) -> Result<()> {
-        state.image_velocity = &state.image_velocity * MOMENTUM + &outcome.gradient;
-        state.images = &state.images - &state.image_velocity * distill.lr_images;
-        let numbers = &mut state.numbers;
-        numbers.lr_velocity = numbers.lr_velocity * MOMENTUM + outcome.lr_gradient;
-        let (before, after) = (
-            numbers.student_lr,
-            numbers.student_lr - distill.lr_lr * numbers.lr_velocity,
-        );
-        let least = before * MOST_SHRINKING;
-        numbers.student_lr = positive(before, after);
-        if after < least {
-            numbers.lr_velocity = 0.;
-            let step = numbers.step;
-            control.warn(format!(
-                "step {step}: the student rate would have gone from {} to {}; it was held at {}. If this \
-                 happens again and again, lower distill.lr_lr (now {})",
-                number(before),
-                number(after),
-                number(least),
-                number(distill.lr_lr)
-            ))?;
-        }
-        Ok(())
+            image_scale: rms / state.numbers.data_rms,
+            seconds: time.as_secs_f64(),
+        }))
     }
 
     /// Evaluates the images as they are now, and remembers them if they are the best so far on the
     /// validation share.
-    fn evaluate(&self, state: &mut DistillationState, control: &mut Control) -> Result<()> {
+    pub fn evaluate(&self, state: &mut DistillationState, control: &mut Control) -> Result<()> {
         let step = state.numbers.step;
-        let lr = state.numbers.student_lr;
-        let mut measured = Vec::new();
         for (i, evaluator) in self.evaluators.iter().enumerate() {
+            let (images, lr) = state.shown();
             let set = TrainingSet {
-                images: &state.images,
+                images,
                 labels: &state.labels,
                 lr,
             };
-            let accuracies = evaluator.evaluate(
-                &set,
-                ImageSet::Distilled,
-                step,
-                Occasion::Step(step),
-                control,
-            )?;
-            let mean = |values: &[f64]| mean_std(values).0;
-            let network = || evaluator.network.to_string();
-            let test = mean(&accuracies.test);
-            measured.push(EvaluationRecord {
-                step,
-                network: network(),
-                labels: ImageSet::Distilled,
-                split: EvalSplit::Test,
-                mean: test,
-            });
-            let validation =
-                (!accuracies.validation.is_empty()).then(|| mean(&accuracies.validation));
-            if let Some(mean) = validation {
-                measured.push(EvaluationRecord {
-                    step,
-                    network: network(),
-                    labels: ImageSet::Distilled,
-                    split: EvalSplit::Validation,
-                    mean,
-                });
-            }
-            // the first network of the list chooses
-            let is_best = match (&state.numbers.best, validation) {
-                (Some(best), Some(now)) => best.validation.is_none_or(|before| now > before),
-                _ => true,
-            };
-            if i == 0 && is_best {
-                state.numbers.best = Some(BestStep {
-                    step,
-                    validation,
-                    student_lr: lr,
-                });
-                state.best_images = state.images.copy();
-            }
+            let occasion = Occasion::Step(step);
+            let accuracies =
+                evaluator.evaluate(&set, ImageSet::Distilled, step, occasion, control)?;
+            self.remember(i, accuracies, state);
         }
-        state.numbers.evaluations.extend(measured);
         Ok(())
+    }
+
+    /// Remembers the accuracies of the images as they are now, by the network number `network` of the
+    /// profile's list; the first chooses the best step.
+    pub fn remember(&self, network: usize, found: Accuracies, state: &mut DistillationState) {
+        let step = state.numbers.step;
+        let mean = |values: &[f64]| (!values.is_empty()).then(|| mean_std(values).0);
+        let validation = mean(&found.validation);
+        let splits = [
+            (EvalSplit::Test, mean(&found.test)),
+            (EvalSplit::Validation, validation),
+        ];
+        let name = self.evaluators[network].network;
+        let records = splits.into_iter().filter_map(|(split, mean)| {
+            mean.map(|mean| EvaluationRecord {
+                step,
+                network: name.to_string(),
+                labels: ImageSet::Distilled,
+                split,
+                mean,
+            })
+        });
+        state.numbers.evaluations.extend(records);
+        let is_best = match (&state.numbers.best, validation) {
+            (Some(best), Some(now)) => best.validation.is_none_or(|before| now > before),
+            _ => true,
+        };
+        if network == 0 && is_best {
+            let (images, student_lr) = state.shown();
+            let best_images = images.copy();
+            state.numbers.best = Some(BestStep {
+                step,
+                validation,
+                student_lr,
+            });
+            state.best_images = best_images;
+        }
     }
 
     /// Writes a picture of the images.
     pub fn samples(&self, state: &DistillationState, control: &mut Control) -> Result<()> {
         let step = state.numbers.step;
         let file = format!("samples/step_{step:05}.png");
-        let pixels = self.dataset.normalisation.invert(&state.images);
+        let pixels = self.dataset.normalisation.invert(state.shown().0);
         control.write_with_retry(|_| {
             picture::save(&self.run.path().join(&file), &pixels, self.net.classes())
         })?;
@@ -419,11 +432,6 @@ impl Distillation<'_> {
     }
 }
 
-/// The student rate after an update from `before` to `after`, of which it takes at most a share.
-fn positive(before: f64, after: f64) -> f64 {
-    after.max(before * MOST_SHRINKING)
-}
-
 /// Reports that the run is between two steps.
 fn enter_idle(state: &DistillationState, control: &mut Control) {
     let done = state.numbers.step;
@@ -431,25 +439,4 @@ fn enter_idle(state: &DistillationState, control: &mut Control) {
         done,
         next: Moment::Step(done),
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_student_rate_stays_above_zero() {
-        for after in [-1., 0., 1e-9, f64::NEG_INFINITY, f64::NAN] {
-            let rate = (0..20).fold(0.01, |rate, _| positive(rate, after));
-            assert!(rate > 0., "{after}: {rate}");
-        }
-        assert_eq!(
-            (
-                positive(0.01, 0.02),
-                positive(0.01, 0.009),
-                positive(0.01, 0.001)
-            ),
-            (0.02, 0.009, 0.005)
-        );
-    }
 }

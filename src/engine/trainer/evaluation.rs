@@ -18,6 +18,10 @@ pub struct Evaluator<'a> {
     pub dataset: &'a Dataset,
     pub repeats: u64,
     pub epochs: usize,
+    /// The learning rate of the networks; none means that of the student.
+    pub lr: Option<f64>,
+    /// Whether the test set is measured at every evaluation, not only by the headline.
+    pub tests: bool,
     pub seed: u64,
 }
 
@@ -36,11 +40,14 @@ pub enum Occasion {
 pub struct Accuracies {
     /// On the validation share; empty if there is none, and for the headline.
     pub validation: Vec<f64>,
+    /// On the test set; empty where only the validation share is measured.
     pub test: Vec<f64>,
 }
 
 impl Evaluator<'_> {
-    /// Trains `repeats` networks on `set` and tests each; records one event per split.
+    /// Trains `repeats` networks on `set` and measures each: on the validation share during the run,
+    /// on the test set for the headline, or wherever the profile asks for it. Records one event
+    /// per split.
     pub fn evaluate(
         &self,
         set: &TrainingSet<'_>,
@@ -49,6 +56,11 @@ impl Evaluator<'_> {
         occasion: Occasion,
         control: &mut Control,
     ) -> Result<Accuracies> {
+        let set = &TrainingSet {
+            images: set.images,
+            labels: set.labels,
+            lr: self.lr.unwrap_or(set.lr),
+        };
         let mut accuracies = Accuracies {
             validation: Vec::new(),
             test: Vec::new(),
@@ -65,7 +77,9 @@ impl Evaluator<'_> {
                 Occasion::Headline => [1, 0, repeat],
             };
             let theta = evaluate::train(self.net, set, self.epochs, self.seed, &index, &mut watch)?;
-            if occasion != Occasion::Headline && !self.dataset.validation.is_empty() {
+            let is_chosen_by =
+                occasion != Occasion::Headline && !self.dataset.validation.is_empty();
+            if is_chosen_by {
                 accuracies.validation.push(evaluate::accuracy(
                     self.net,
                     &theta,
@@ -73,12 +87,14 @@ impl Evaluator<'_> {
                     &mut watch,
                 )?);
             }
-            accuracies.test.push(evaluate::accuracy(
-                self.net,
-                &theta,
-                &self.dataset.test,
-                &mut watch,
-            )?);
+            if self.tests || !is_chosen_by {
+                accuracies.test.push(evaluate::accuracy(
+                    self.net,
+                    &theta,
+                    &self.dataset.test,
+                    &mut watch,
+                )?);
+            }
         }
         for (split, values) in [
             (EvalSplit::Validation, &accuracies.validation),

@@ -4,16 +4,16 @@
 //! changes, so runs with the same changes share it and others never meet it.
 
 use super::control::{Control, RunStage};
-use super::store::{Partial, Store, TrainingLock, Trajectory};
+use super::store::{NewEpoch, Partial, Store, TrainingLock, Trajectory};
 use crate::data::Dataset;
-use crate::distill::expert::{self, EpochId};
+use crate::distill::expert::{self, EpochId, TrainedEpoch};
 use crate::distill::{Expert, ExpertPath, evaluate};
 use crate::network::Network;
 use astill_core::EpochRecord;
 use astill_core::profile::{ExpertSettings as Settings, Profile};
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, ExpertEpoch, ExpertFound};
-use astill_core::text::number;
+use astill_core::text::{number, percent};
 use astill_core::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -22,6 +22,9 @@ use tch::{Device, Tensor};
 
 /// How often to check whether another process has finished training.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// An expert whose accuracy is at most this multiple of guessing has learned next to nothing.
+const CHANCE: f64 = 1.25;
 
 /// What the training of experts needs.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ impl Schedule {
             changes: Vec::new(),
         };
         let mut before = first;
-        for epoch in 1..before.epochs as u64 {
+        for epoch in 1..control.epochs_trained(expert) as u64 {
             let now = at(epoch);
             if now.expert != before {
                 schedule.changes.push((epoch as usize, now.expert.clone()));
@@ -100,9 +103,10 @@ impl Training<'_> {
             });
             control.wait_while_paused()?;
             let mut here = self.slot(index, slot.take(), control)?;
+            let epochs = control.epochs_trained(index);
             let (mut trained_here, mut reported) = (false, None);
             let expert = loop {
-                match here.store.finished(index) {
+                match here.store.finished(index, epochs) {
                     Ok(Some(expert)) => break expert,
                     Ok(None) => {}
                     Err(problem @ Error::File { .. }) => {
@@ -118,7 +122,7 @@ impl Training<'_> {
                 }
                 if here.lock.is_none() {
                     self.create(&here, control)?;
-                    here.lock = lock_or_wait(&here.store, index, control)?;
+                    here.lock = lock_or_wait(&here.store, index, epochs, control)?;
                     // settings may have changed while this waited for another process
                     here = self.slot(index, Some(here), control)?;
                     continue;
@@ -126,7 +130,8 @@ impl Training<'_> {
                 (here, trained_here) = self.train(index, here, control)?;
             };
             if !trained_here {
-                here.store.tidy(index, here.lock.as_ref());
+                here.store
+                    .tidy(index, expert.epochs().len(), here.lock.as_ref());
                 let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
                 control.record(EventKind::ExpertFound(ExpertFound {
                     expert: index,
@@ -151,7 +156,11 @@ impl Training<'_> {
         Ok(match before {
             Some(slot) if slot.schedule == schedule => slot,
             _ => {
-                let store = Store::new(self.data, &self.settings(&schedule), schedule.first.epochs);
+                let store = Store::new(
+                    self.data,
+                    &self.settings(&schedule),
+                    schedule.first.per_epoch,
+                );
                 ExpertSlot {
                     schedule,
                     store,
@@ -166,18 +175,19 @@ impl Training<'_> {
         control.write_with_retry(|_| slot.store.create(&self.settings(&slot.schedule)))
     }
 
-    /// Every setting that affects an expert, and nothing else: how many experts there are does not.
+    /// Every setting that affects an expert, and nothing else: how many experts there are, and how
+    /// far they are trained, does not.
     fn settings(&self, schedule: &Schedule) -> serde_json::Value {
         let Profile {
             dataset: set,
             network,
-            seed,
             ..
         } = self.profile;
         let of_expert = |expert: &Settings| {
             let mut settings = json!(expert);
             if let Some(map) = settings.as_object_mut() {
                 map.remove("count");
+                map.remove("train_epochs");
             }
             settings
         };
@@ -189,11 +199,11 @@ impl Training<'_> {
                 "size": set.size,
                 "train_limit": set.train_limit,
                 "validation": set.validation,
+                "seed": set.seed,
                 "zca": set.zca,
             },
             "network": network,
             "expert": of_expert(&schedule.first),
-            "seed": seed,
         });
         if !schedule.changes.is_empty() {
             let changes: Vec<_> = schedule
@@ -208,7 +218,7 @@ impl Training<'_> {
 
     /// The training of expert `index` as an earlier process left it, or from its initialisation.
     fn begun(&self, index: u64, store: &Store, control: &mut Control) -> Result<Partial> {
-        let (begun, damaged) = store.partial(index)?;
+        let (begun, damaged) = store.partial(index, control.epochs_trained(index))?;
         if let Some(problem) = damaged {
             control.warn(format!(
                 "{problem}; the training of expert {} continues from an earlier epoch, with the same result",
@@ -218,7 +228,7 @@ impl Training<'_> {
         if let Some(partial) = begun {
             return Ok(partial);
         }
-        let expert = Expert::new(self.net, self.profile.seed, index);
+        let expert = Expert::new(self.net, self.profile.expert.seed, index);
         control.write_with_retry(|_| store.save_epoch(index, 0, &expert, None))?;
         let points = vec![expert.theta.copy()];
         Ok(Partial {
@@ -228,27 +238,31 @@ impl Training<'_> {
         })
     }
 
-    /// Trains expert `index` to its end. False if it did not get there: the caller then tries the
-    /// store again, or starts over. If settings change during the training, it moves to the slot of
-    /// an expert with these changes.
+    /// Trains expert `index` as far as it is needed. False if it did not get there: the caller then
+    /// tries the store again, or starts over. If settings change during the training, it moves to
+    /// the slot of an expert with these changes.
     fn train(
         &self,
         index: u64,
         mut here: ExpertSlot,
         control: &mut Control,
     ) -> Result<(ExpertSlot, bool)> {
-        let Partial {
-            expert: mut state,
-            mut points,
-            mut epochs,
-        } = self.begun(index, &here.store, control)?;
+        let mut so_far = self.begun(index, &here.store, control)?;
+        let state = &mut so_far.expert;
         state.theta = state.theta.to_device(self.device);
-        state.velocity = state.velocity.map(|v| v.to_device(self.device));
-        let mut path = ExpertPath::new(&points[0]);
-        points[1..].iter().for_each(|p| {
-            path.push(p);
-        });
-        for epoch in epochs.len()..here.schedule.first.epochs {
+        state.velocity = state.velocity.as_ref().map(|v| v.to_device(self.device));
+        let per_epoch = here.schedule.first.per_epoch;
+        let mut path = ExpertPath::new(&so_far.points[0]);
+        so_far
+            .points
+            .iter()
+            .step_by(per_epoch)
+            .skip(1)
+            .for_each(|p| {
+                path.push(p);
+            });
+        let target = control.epochs_trained(index);
+        for epoch in so_far.epochs.len()..target {
             let moment = |epoch: usize| Moment::Expert {
                 expert: index,
                 epoch: epoch as u64,
@@ -265,37 +279,20 @@ impl Training<'_> {
                     return Ok((here, false));
                 }
                 self.create(&here, control)?;
-                here.lock = lock_or_wait(&here.store, index, control)?;
-                if here.lock.is_none() || matches!(here.store.finished(index), Ok(Some(_))) {
+                here.lock = lock_or_wait(&here.store, index, target, control)?;
+                if here.lock.is_none() || matches!(here.store.finished(index, target), Ok(Some(_)))
+                {
                     return Ok((here, false));
                 }
-                // the first checkpoint last: without it the others are ignored, should this be
-                // interrupted
-                for (e, theta) in points.iter().enumerate().rev() {
-                    let velocity = state
-                        .velocity
-                        .as_ref()
-                        .filter(|_| e == epoch)
-                        .map(Tensor::shallow_clone);
-                    let kept = Expert {
-                        theta: theta.shallow_clone(),
-                        velocity,
-                    };
-                    let record = e.checked_sub(1).map(|e| &epochs[e]);
-                    control.write_with_retry(|_| here.store.save_epoch(index, e, &kept, record))?;
-                }
+                move_to(&here.store, index, &so_far, per_epoch, control)?;
             }
             control.enter(RunStage::Experts {
                 next: moment(epoch + 1),
             });
-            let record = match self.train_epoch(
-                here.schedule.settings(epoch),
-                &mut state,
-                index,
-                epoch,
-                &mut path,
-                control,
-            ) {
+            let settings = here.schedule.settings(epoch);
+            let state = &mut so_far.expert;
+            let trained = self.train_epoch(settings, state, index, epoch, &mut path, control);
+            let (record, inside) = match trained {
                 Err(Error::Diverged(problem)) => {
                     control.diverged(problem)?;
                     // after the pause, from the last epoch that was saved
@@ -304,15 +301,44 @@ impl Training<'_> {
                 trained => trained?,
             };
             control.write_with_retry(|_| {
+                let new = NewEpoch {
+                    inside: &inside,
+                    record: &record,
+                };
                 here.store
-                    .save_epoch(index, epoch + 1, &state, Some(&record))
+                    .save_epoch(index, epoch + 1, &so_far.expert, Some(new))
             })?;
+            so_far.points.extend(inside);
             // a copy: on the CPU the tensor itself would be the live parameters
-            points.push(state.theta.to_device(Device::Cpu).copy());
-            epochs.push(record);
+            let end = so_far.expert.theta.to_device(Device::Cpu).copy();
+            so_far.points.push(end);
+            so_far.epochs.push(record);
         }
-        control.write_with_retry(|_| here.store.finish(index, &points, &epochs))?;
+        control.write_with_retry(|_| here.store.finish(index, &so_far))?;
+        self.judge(index, &so_far.epochs, control)?;
         Ok((here, true))
+    }
+
+    /// Warns of an expert that has learned nothing.
+    fn judge(&self, index: u64, epochs: &[EpochRecord], control: &mut Control) -> Result<()> {
+        let chance = 100. / self.dataset.classes.len().max(1) as f64;
+        let Some(last) = epochs.last() else {
+            return Ok(());
+        };
+        let accuracy = last.validation_accuracy.unwrap_or(last.train_accuracy);
+        if accuracy > CHANCE * chance {
+            return Ok(());
+        }
+        control.warn(format!(
+            "expert {} labels {} of the images right after {} epochs, where guessing gets {}: it has \
+             learned next to nothing, and neither will images that follow it. Change expert.lr (now \
+             {}), or train it for longer (expert.train_epochs)",
+            index + 1,
+            percent(accuracy),
+            epochs.len(),
+            percent(chance),
+            number(self.profile.expert.lr)
+        ))
     }
 
     fn train_epoch(
@@ -323,24 +349,34 @@ impl Training<'_> {
         epoch: usize,
         path: &mut ExpertPath,
         control: &mut Control,
-    ) -> Result<EpochRecord> {
+    ) -> Result<(EpochRecord, Vec<Tensor>)> {
         let begin = Instant::now();
         let label = format!("expert {}, epoch {}: ", index + 1, epoch + 1);
         let mut watch = control.watch(&label, Duration::ZERO);
         let id = EpochId {
-            seed: self.profile.seed,
+            seed: self.profile.expert.seed,
             expert: index,
             epoch,
         };
-        let means = state.train_epoch(self.net, settings, &self.dataset.train, id, &mut watch)?;
-        let test_accuracy =
-            evaluate::accuracy(self.net, &state.theta, &self.dataset.test, &mut watch)?;
+        let TrainedEpoch { means, inside } =
+            state.train_epoch(self.net, settings, &self.dataset.train, id, &mut watch)?;
+        let validation = &self.dataset.validation;
+        let validation_accuracy = if validation.is_empty() {
+            None
+        } else {
+            Some(evaluate::accuracy(
+                self.net,
+                &state.theta,
+                validation,
+                &mut watch,
+            )?)
+        };
         drop(watch);
         let smooth = path.push(&state.theta.to_device(Device::Cpu));
         let record = EpochRecord {
             train_loss: means.loss,
             train_accuracy: means.accuracy,
-            test_accuracy,
+            validation_accuracy,
             clip_factor: expert::loss_factor(settings, epoch),
             gradient_penalty: means.gradient_penalty,
             step_length: smooth.step_length,
@@ -367,19 +403,52 @@ impl Training<'_> {
             record,
             seconds,
         }))?;
-        Ok(record)
+        Ok((record, inside))
     }
 }
 
-/// The lock of a store; none once another process has finished expert `index`.
-fn lock_or_wait(store: &Store, index: u64, control: &mut Control) -> Result<Option<TrainingLock>> {
+/// Saves what is trained so far in another store.
+fn move_to(
+    store: &Store,
+    index: u64,
+    so_far: &Partial,
+    per_epoch: usize,
+    control: &mut Control,
+) -> Result<()> {
+    // the first checkpoint last: without it the others are ignored, should this be interrupted
+    for epoch in (0..=so_far.epochs.len()).rev() {
+        let is_last = epoch == so_far.epochs.len();
+        let velocity = so_far.expert.velocity.as_ref().filter(|_| is_last);
+        let kept = Expert {
+            theta: so_far.points[epoch * per_epoch].shallow_clone(),
+            velocity: velocity.map(Tensor::shallow_clone),
+        };
+        let before = epoch.checked_sub(1);
+        control.write_with_retry(|_| {
+            let new = before.map(|before| NewEpoch {
+                inside: &so_far.points[before * per_epoch + 1..epoch * per_epoch],
+                record: &so_far.epochs[before],
+            });
+            store.save_epoch(index, epoch, &kept, new)
+        })?;
+    }
+    Ok(())
+}
+
+/// The lock of a store; none once another process has trained expert `index` for `epochs` epochs.
+fn lock_or_wait(
+    store: &Store,
+    index: u64,
+    epochs: usize,
+    control: &mut Control,
+) -> Result<Option<TrainingLock>> {
     let mut is_reported = false;
     loop {
         control.wait_while_paused()?;
         if let Some(lock) = control.write_with_retry(|_| store.try_lock())? {
             return Ok(Some(lock));
         }
-        if store.finished(index).is_ok_and(|e| e.is_some()) {
+        if store.finished(index, epochs).is_ok_and(|e| e.is_some()) {
             return Ok(None);
         }
         if !is_reported {

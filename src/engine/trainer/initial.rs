@@ -1,14 +1,17 @@
 //! The phase that chooses what distillation starts from.
 
 use super::RunPlan;
+use super::calibration;
 use super::checkpoint::{DistillationState, StateNumbers};
 use super::control::Control;
 use super::distillation::Distillation;
+use crate::distill::rates::{RateMemory, StepMemory};
 use crate::distill::{Init, evaluate, representatives};
 use crate::random;
 use astill_core::run::edits::Moment;
 use astill_core::{Error, Result};
 use std::time::Duration;
+use tch::Tensor;
 
 /// The state before the first step.
 ///
@@ -68,11 +71,15 @@ pub fn initial_state(
                 .to_device(plan.device)
         }
     };
+    let lr_student = control.profile_at(Moment::Step(0)).distill.lr_student;
     let numbers = StateNumbers {
         data_content: dataset.fingerprint.clone(),
         step: 0,
-        student_lr: control.profile_at(Moment::Step(0)).distill.lr_student,
-        lr_velocity: 0.,
+        student_lr: lr_student.given().unwrap_or(calibration::FIRST_GUESS),
+        rate: RateMemory::default(),
+        image_steps: StepMemory::default(),
+        data_rms: dataset.train.root_mean_square(),
+        cautions: Vec::new(),
         best: None,
         evaluations: Vec::new(),
         headlines: Vec::new(),
@@ -82,6 +89,8 @@ pub fn initial_state(
     Ok(DistillationState {
         numbers,
         image_velocity: start.zeros_like(),
+        image_scale: Tensor::zeros([start.size()[0], 1, 1, 1], (start.kind(), start.device())),
+        average: None,
         best_images: start.copy(),
         images: start.copy(),
         labels: distillation.baseline_labels.shallow_clone(),

@@ -1,6 +1,7 @@
 //! A run from its first phase to its last: data, experts, init, distill, evaluate.
 
 mod baselines;
+mod calibration;
 pub mod checkpoint;
 mod control;
 mod dataset;
@@ -14,7 +15,9 @@ mod recorder;
 mod result;
 pub mod store;
 mod thread;
+mod update;
 
+pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
 pub use dataset::{data_request, dataset_folder};
 pub use thread::{Engine, TRAINER_THREAD};
@@ -135,6 +138,8 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
             dataset: &dataset,
             repeats: profile.evaluate.repeats as u64,
             epochs: profile.evaluate.epochs,
+            lr: profile.evaluate.lr.given(),
+            tests: profile.evaluate.paper_style,
             seed: profile.seed,
         })
         .collect();
@@ -147,6 +152,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         experts: &experts,
         evaluators: &evaluators,
         baseline_labels: &baseline_labels,
+        per_epoch: profile.expert.per_epoch,
         seed: profile.seed,
         device: plan.device,
     };
@@ -154,9 +160,11 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         Some(state) => fits(state, plan, &dataset.fingerprint)?,
         None => {
             enter_phase(Phase::Init, RunStage::Init, control)?;
-            let state = initial::initial_state(plan, &distillation, control)?;
+            let mut state = initial::initial_state(plan, &distillation, control)?;
             distillation.samples(&state, control)?;
-            baselines::evaluate(&distillation, &state, control)?;
+            let settings = control.profile_at(Moment::Step(0));
+            calibration::calibrate(&distillation, &settings.distill, &mut state, control)?;
+            baselines::evaluate(&distillation, profile.distill.init, &mut state, control)?;
             distillation.checkpoint(&state, control)?;
             state
         }

@@ -2,10 +2,14 @@
 //!
 //! ```text
 //! trajectories/KEY/manifest.json            the settings that the key stands for
-//!                  expert_000.safetensors   "trajectory" (E + 1, P) f32, what was measured under the metadata key "epochs"
+//!                  expert_000.safetensors   "trajectory" (e · C + 1, P) f32 after e epochs with C checkpoints each, and
+//!                                           "velocity" (P) to train on; what was measured under the metadata key "epochs"
 //!                  expert_001.partial/      an expert in training: epoch_000.safetensors (the initialisation), epoch_001 …
 //!                  lock                     held by the process that trains
 //! ```
+//!
+//! How far an expert is trained is not part of the key: a run that reads more of its epochs than
+//! there are trains it on from where it is.
 
 use crate::distill::expert::Expert;
 use crate::tensor_file::{self, TensorFile};
@@ -20,14 +24,14 @@ use tch::Tensor;
 
 /// Changes when the meaning of a setting or the training itself changes, so that older trajectories
 /// are not used as if they were new ones.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The folder of all experts that were trained under the same settings.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
     key: String,
-    epochs: usize,
+    per_epoch: usize,
 }
 
 /// The result of opening or removing a file; none if there is no such file.
@@ -39,20 +43,29 @@ fn unless_missing<T>(done: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// A finished expert: θ*_0 … θ*_E, memory-mapped.
+/// A finished expert: its checkpoints from the initialisation on, memory-mapped.
 #[derive(Debug)]
 pub struct Trajectory {
     file: TensorFile,
     epochs: Vec<EpochRecord>,
+    per_epoch: usize,
 }
 
 /// An expert in training, with what its finished epochs measured.
 #[derive(Debug)]
 pub struct Partial {
     pub expert: Expert,
-    /// θ_0 … of the finished epochs, the initialisation first.
+    /// The checkpoints of the finished epochs, the initialisation first.
     pub points: Vec<Tensor>,
     pub epochs: Vec<EpochRecord>,
+}
+
+/// An epoch that has just been trained.
+#[derive(Debug)]
+pub struct NewEpoch<'a> {
+    /// The checkpoints (P) inside the epoch.
+    pub inside: &'a [Tensor],
+    pub record: &'a EpochRecord,
 }
 
 /// The right of this process to train the experts of a store; released when it is dropped or the
@@ -63,15 +76,16 @@ pub struct TrainingLock {
 }
 
 impl Store {
-    /// The store under `root` for experts of `epochs` epochs whose training is described by
-    /// `settings`: every setting that shapes an expert, and nothing else. Nothing is created yet.
-    pub fn new(root: &Path, settings: &serde_json::Value, epochs: usize) -> Self {
+    /// The store under `root` for experts with `per_epoch` checkpoints in each epoch, whose training
+    /// is described by `settings`: every setting that shapes an expert, and nothing else. Nothing
+    /// is created yet.
+    pub fn new(root: &Path, settings: &serde_json::Value, per_epoch: usize) -> Self {
         let text = serde_json::json!({ "version": VERSION, "settings": settings }).to_string();
         let key = blake3::hash(text.as_bytes()).to_hex()[..16].to_string();
         Self {
             folder: root.join("trajectories").join(&key),
             key,
-            epochs,
+            per_epoch,
         }
     }
 
@@ -117,12 +131,19 @@ impl Store {
         }
     }
 
-    /// A finished expert; none if it has yet to be trained. All of its file is read, so that damage
-    /// is found now, when it can be trained again, and not in the middle of distillation.
+    /// An expert that has been trained for `epochs` epochs or more; none if that has yet to be
+    /// done. All of its file is read, so that damage is found now, when it can be trained again,
+    /// and not in the middle of distillation.
     ///
     /// # Errors
     /// [`Error::File`] for a file that is damaged or not a trajectory.
-    pub fn finished(&self, index: u64) -> Result<Option<Trajectory>> {
+    pub fn finished(&self, index: u64, epochs: usize) -> Result<Option<Trajectory>> {
+        let expert = self.trained(index)?;
+        Ok(expert.filter(|expert| expert.epochs.len() >= epochs))
+    }
+
+    /// An expert that was trained, for however many epochs.
+    fn trained(&self, index: u64) -> Result<Option<Trajectory>> {
         let path = self.file(index);
         let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else {
             return Ok(None);
@@ -130,41 +151,56 @@ impl Store {
         let shape = file.shape("trajectory")?;
         let epochs: Vec<EpochRecord> = serde_json::from_str(file.metadata("epochs")?)
             .map_err(|e| Error::file(&path, format!("not a trajectory: {e}")))?;
-        if shape.len() != 2 || shape[0] != self.epochs as i64 + 1 || epochs.len() != self.epochs {
+        if shape.len() != 2 || shape[0] != (epochs.len() * self.per_epoch) as i64 + 1 {
             return Err(Error::file(
                 &path,
-                format!("not a trajectory of {} epochs", self.epochs),
+                format!(
+                    "not a trajectory of {} epochs with {} checkpoints each",
+                    epochs.len(),
+                    self.per_epoch
+                ),
             ));
         }
-        Ok(Some(Trajectory { file, epochs }))
+        Ok(Some(Trajectory {
+            file,
+            epochs,
+            per_epoch: self.per_epoch,
+        }))
     }
 
-    /// How far an interrupted training of expert `index` has come, none if it has not begun; and what
-    /// is wrong with the file of the next epoch, if it is damaged. Epochs count up to the first that
-    /// is missing or damaged.
+    /// How far the training of expert `index` has come, at most `epochs` epochs, none if it has not
+    /// begun; and what is wrong with the file of the next epoch, if it is damaged. Epochs count up
+    /// to the first that is missing or damaged.
     ///
     /// # Errors
     /// A file cannot be read now, though it may be intact.
-    pub fn partial(&self, index: u64) -> Result<(Option<Partial>, Option<Error>)> {
-        let mut partial: Option<Partial> = None;
-        for epoch in 0..=self.epochs {
-            let (expert, record) = match self.epoch(index, epoch) {
-                Ok(Some(epoch)) => epoch,
+    pub fn partial(&self, index: u64, epochs: usize) -> Result<(Option<Partial>, Option<Error>)> {
+        let mut partial = match self.trained(index) {
+            // it is trained on
+            Ok(trained) => trained.map(|expert| expert.partial()).transpose()?,
+            Err(Error::File { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let begun = partial.as_ref().map_or(0, |p| p.epochs.len() + 1);
+        for epoch in begun..=epochs {
+            let saved = match self.epoch(index, epoch) {
+                Ok(Some(saved)) => saved,
                 Ok(None) => break,
                 Err(problem @ Error::File { .. }) => return Ok((partial, Some(problem))),
                 Err(error) => return Err(error),
             };
-            let theta = expert.theta.shallow_clone();
-            match (&mut partial, record) {
+            let theta = saved.expert.theta.shallow_clone();
+            match (&mut partial, saved.record) {
                 (None, _) => {
                     partial = Some(Partial {
-                        expert,
+                        expert: saved.expert,
                         points: vec![theta],
                         epochs: Vec::new(),
                     })
                 }
                 (Some(partial), Some(record)) => {
-                    partial.expert = expert;
+                    partial.expert = saved.expert;
+                    partial.points.extend(saved.inside);
                     partial.points.push(theta);
                     partial.epochs.push(record);
                 }
@@ -174,25 +210,37 @@ impl Store {
         Ok((partial, None))
     }
 
-    fn epoch(&self, index: u64, epoch: usize) -> Result<Option<(Expert, Option<EpochRecord>)>> {
+    fn epoch(&self, index: u64, epoch: usize) -> Result<Option<SavedEpoch>> {
         let path = self.epoch_file(index, epoch);
         let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else {
             return Ok(None);
         };
-        let velocity = if file.contains("velocity") {
-            Some(file.tensor("velocity")?)
-        } else {
-            None
-        };
         let record = serde_json::from_str(file.metadata("epoch")?)
             .map_err(|e| Error::file(&path, format!("not a valid epoch of an expert: {e}")))?;
-        Ok(Some((
-            Expert {
+        let inside = if file.contains("inside") {
+            let rows = file.shape("inside")?.first().map_or(0, |n| *n as usize);
+            (0..rows)
+                .map(|row| file.row("inside", row))
+                .collect::<Result<_>>()?
+        } else {
+            Vec::new()
+        };
+        if epoch > 0 && inside.len() + 1 != self.per_epoch {
+            let problem = format!(
+                "expected {} checkpoints of the epoch, found {}",
+                self.per_epoch,
+                inside.len() + 1
+            );
+            return Err(Error::file(&path, problem));
+        }
+        Ok(Some(SavedEpoch {
+            expert: Expert {
                 theta: file.tensor("theta")?,
-                velocity,
+                velocity: velocity_of(&file)?,
             },
+            inside,
             record,
-        )))
+        }))
     }
 
     /// Saves an expert after `epoch` epochs (0: its initialisation, without a record). The tensors
@@ -205,41 +253,51 @@ impl Store {
         index: u64,
         epoch: usize,
         expert: &Expert,
-        record: Option<&EpochRecord>,
+        trained: Option<NewEpoch<'_>>,
     ) -> Result<()> {
         let path = self.epoch_file(index, epoch);
         let folder = self.partial_folder(index);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let inside = trained
+            .as_ref()
+            .filter(|new| !new.inside.is_empty())
+            .map(|new| Tensor::stack(new.inside, 0));
         let mut tensors = vec![("theta", &expert.theta)];
         tensors.extend(expert.velocity.as_ref().map(|v| ("velocity", v)));
+        tensors.extend(inside.as_ref().map(|points| ("inside", points)));
         tensor_file::write_sealed(
             &path,
             &tensors,
-            ("epoch", serde_json::json!(record).to_string()),
+            (
+                "epoch",
+                serde_json::json!(trained.map(|new| new.record)).to_string(),
+            ),
         )
     }
 
-    /// Turns a completely trained expert into its final file.
+    /// Turns an expert that is trained as far as needed into its final file.
     ///
     /// # Errors
     /// The file cannot be written, or the folder of its epochs cannot be removed.
-    pub fn finish(&self, index: u64, points: &[Tensor], epochs: &[EpochRecord]) -> Result<()> {
-        let trajectory = Tensor::stack(points, 0);
-        let records = serde_json::json!(epochs).to_string();
+    pub fn finish(&self, index: u64, trained: &Partial) -> Result<()> {
+        let trajectory = Tensor::stack(&trained.points, 0);
+        let mut tensors = vec![("trajectory", &trajectory)];
+        tensors.extend(trained.expert.velocity.as_ref().map(|v| ("velocity", v)));
         tensor_file::write_sealed(
             &self.file(index),
-            &[("trajectory", &trajectory)],
-            ("epochs", records),
+            &tensors,
+            ("epochs", serde_json::json!(trained.epochs).to_string()),
         )?;
         let folder = self.partial_folder(index);
         unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
     }
 
     /// Removes the files that a process left behind when it was killed while it finished expert
-    /// `index`, unless a process other than the caller, who may hold `lock`, is training here.
-    pub fn tidy(&self, index: u64, lock: Option<&TrainingLock>) {
+    /// `index`, which has `epochs` epochs, unless a process other than the caller, who may hold
+    /// `lock`, is training here. Those of an interrupted training beyond these epochs stay.
+    pub fn tidy(&self, index: u64, epochs: usize, lock: Option<&TrainingLock>) {
         let folder = self.partial_folder(index);
-        if folder.exists() {
+        if folder.exists() && !self.epoch_file(index, epochs + 1).exists() {
             let taken = if lock.is_none() {
                 self.try_lock().ok().flatten()
             } else {
@@ -265,123 +323,59 @@ impl Store {
     }
 }
 
+/// The file of an epoch.
+struct SavedEpoch {
+    expert: Expert,
+    inside: Vec<Tensor>,
+    record: Option<EpochRecord>,
+}
+
+fn velocity_of(file: &TensorFile) -> Result<Option<Tensor>> {
+    if file.contains("velocity") {
+        return file.tensor("velocity").map(Some);
+    }
+    Ok(None)
+}
+
 impl Trajectory {
-    /// θ*_epoch (P), f32 on the CPU; only this checkpoint is read.
+    /// The checkpoint (P) after `epoch` epochs and `part` of the next, f32 on the CPU; only this one
+    /// is read. Parts count up to the checkpoints per epoch.
     ///
     /// # Errors
     /// The trajectory has no such epoch.
-    pub fn checkpoint(&self, epoch: usize) -> Result<Tensor> {
-        self.file.row("trajectory", epoch)
+    pub fn checkpoint(&self, epoch: usize, part: usize) -> Result<Tensor> {
+        self.file.row("trajectory", epoch * self.per_epoch + part)
     }
 
-    /// θ*_E, the trained expert.
+    /// The trained expert (P), as far as it was trained.
     ///
     /// # Errors
     /// As [`Self::checkpoint`].
     pub fn last(&self) -> Result<Tensor> {
-        self.checkpoint(self.epochs.len())
+        self.checkpoint(self.epochs.len(), 0)
     }
 
     /// The measurements of its training, epoch by epoch.
     pub fn epochs(&self) -> &[EpochRecord] {
         &self.epochs
     }
+
+    /// To train it on.
+    fn partial(self) -> Result<Partial> {
+        let rows = self.epochs.len() * self.per_epoch;
+        let points = (0..=rows)
+            .map(|row| self.file.row("trajectory", row))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Partial {
+            expert: Expert {
+                theta: self.last()?,
+                velocity: velocity_of(&self.file)?,
+            },
+            points,
+            epochs: self.epochs,
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn record(loss: f64) -> EpochRecord {
-        EpochRecord {
-            train_loss: loss,
-            train_accuracy: 1.,
-            test_accuracy: 2.,
-            clip_factor: 0.5,
-            gradient_penalty: 0.1,
-            step_length: 1.,
-            turn: None,
-            curvature: None,
-            tortuosity: 1.,
-        }
-    }
-
-    fn expert(value: f32) -> Expert {
-        Expert {
-            theta: Tensor::from_slice(&[value, 0.]),
-            velocity: Some(Tensor::from_slice(&[0f32, value])),
-        }
-    }
-
-    #[test]
-    fn every_setting_is_in_the_key() {
-        let key = |penalty: f64| {
-            Store::new(Path::new("x"), &json!({ "gradient_penalty": penalty }), 2)
-                .key()
-                .to_string()
-        };
-        assert_eq!(key(2.0), key(2.0));
-        assert_ne!(key(2.0), key(1.0));
-    }
-
-    #[test]
-    fn an_interrupted_training_resumes_where_it_stopped_and_ends_in_one_file() -> Result<()> {
-        let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let (settings, store) = (json!({}), Store::new(root.path(), &json!({}), 2));
-        store.create(&settings)?;
-        assert!(store.partial(0)?.0.is_none() && store.finished(0)?.is_none());
-        store.save_epoch(0, 0, &expert(1.), None)?;
-        store.save_epoch(0, 1, &expert(2.), Some(&record(0.5)))?;
-        let partial = store.partial(0)?.0.ok_or(Error::Interrupted)?;
-        assert_eq!(
-            (partial.points.len(), partial.epochs.as_slice()),
-            (2, [record(0.5)].as_slice())
-        );
-        assert!(partial.expert.theta.equal(&expert(2.).theta));
-
-        let damaged = store.epoch_file(0, 1);
-        let mut bytes = fs::read(&damaged).map_err(Error::io("read", &damaged))?;
-        bytes.iter_mut().last().into_iter().for_each(|b| *b ^= 1);
-        fs::write(&damaged, bytes).map_err(Error::io("write", &damaged))?;
-        let (partial, problem) = store.partial(0)?;
-        assert!(
-            partial.is_some_and(|p| p.points.len() == 1)
-                && problem.is_some_and(|p| p.to_string().contains("epoch_001"))
-        );
-
-        let points = [expert(1.).theta, expert(2.).theta, expert(3.).theta];
-        store.finish(0, &points, &[record(0.5), record(0.25)])?;
-        let done = store.finished(0)?.ok_or(Error::Interrupted)?;
-        assert!(!store.partial_folder(0).exists());
-        for is_held in [false, true] {
-            store.save_epoch(0, 0, &expert(1.), None)?;
-            let lock = store.try_lock()?;
-            store.tidy(0, None);
-            assert!(store.partial_folder(0).exists(), "somebody is training");
-            store.tidy(0, lock.as_ref().filter(|_| is_held));
-            assert_eq!(store.partial_folder(0).exists(), !is_held);
-            drop(lock);
-            store.tidy(0, None);
-            assert!(!store.partial_folder(0).exists());
-        }
-        assert!(done.checkpoint(1)?.equal(&points[1]) && done.last()?.equal(&points[2]));
-        assert_eq!(done.epochs(), [record(0.5), record(0.25)]);
-        drop(done);
-        fs::write(store.file(0), b"torn").map_err(Error::io("write", store.file(0)))?;
-        assert!(matches!(store.finished(0), Err(Error::File { .. })));
-        Ok(())
-    }
-
-    #[test]
-    fn two_processes_do_not_train_the_same_experts() -> Result<()> {
-        let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let store = Store::new(root.path(), &json!({}), 2);
-        store.create(&json!({}))?;
-        let held = store.try_lock()?;
-        assert!(held.is_some() && store.try_lock()?.is_none());
-        drop(held);
-        assert!(store.try_lock()?.is_some());
-        Ok(())
-    }
-}
+mod tests;

@@ -24,7 +24,7 @@ pub const PLOTS: &[Plot] = &[
     plot("Experts: curvature", Axis::Epoch, &["curvature"]),
     plot("Experts: step length", Axis::Epoch, &["step_length"]),
     plot("Experts: turn (cosine)", Axis::Epoch, &["turn"]),
-    plot("Experts: test accuracy, %", Axis::Epoch, &["test_accuracy"]),
+    plot("Experts: validation accuracy, %", Axis::Epoch, &["validation_accuracy"]),
 ];
 
 const fn plot(title: &'static str, axis: Axis, names: &'static [&'static str]) -> Plot {

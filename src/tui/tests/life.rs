@@ -61,7 +61,7 @@ pub fn epoch(expert: u64, epoch: u64) -> EventKind {
     let record = EpochRecord {
         train_loss: 2. / (e + 1.),
         train_accuracy: 40. + 10. * e,
-        test_accuracy: 38. + 9. * e + expert as f64,
+        validation_accuracy: Some(38. + 9. * e + expert as f64),
         clip_factor: 1.,
         gradient_penalty: 0.3,
         step_length: 3. / (e + 1.),
@@ -93,6 +93,10 @@ pub fn distilled(step: u64, loss: f64) -> EventKind {
         reach: 0.5 + step as f64 * 1e-3,
         alignment: 0.6,
         image_gradient: 0.02,
+        nearest: 9.,
+        image_scale: 1.2,
+        start_part: 0,
+        mirrored: false,
         seconds: 0.5,
         ..DistillStep::default()
     })

@@ -134,7 +134,7 @@ fn experts_from_the_store_and_trained_ones_look_the_same() {
             ),
             (5, 4, 4)
         );
-        assert_eq!(expert.of("test_accuracy")[0].last(), Some((5., 74.)));
+        assert_eq!(expert.of("validation_accuracy")[0].last(), Some((5., 74.)));
     }
 }
 

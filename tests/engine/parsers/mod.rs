@@ -7,8 +7,8 @@ use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
-use astill_engine::trainer::checkpoint::DistillationState;
-use astill_engine::trainer::store::Store;
+use astill_engine::trainer::checkpoint::{Average, DistillationState};
+use astill_engine::trainer::store::{Partial, Store};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use serde_json::json;
 use std::fs;
@@ -324,7 +324,9 @@ pub fn checkpoint() -> Parser {
     fs::create_dir(run.path().join("checkpoints")).expect("is made");
     let image = || Tensor::zeros([2, 3, 2, 2], (Numbers::Float, Device::Cpu));
     let numbers = json!({
-        "data_content": "abc", "step": 7, "student_lr": 0.01, "lr_velocity": 0.0, "best": {"step": 5, "validation": 50.0, "student_lr": 0.01},
+        "data_content": "abc", "step": 7, "student_lr": 0.01,
+        "rate": {"velocity": 0.0, "slope": 0.1, "curvature": 0.2, "ratios": [0.9]}, "image_steps": {"updates": 7, "norms": [0.5]},
+        "data_rms": 1.0, "cautions": ["as an example"], "best": {"step": 5, "validation": 50.0, "student_lr": 0.01},
         "evaluations": [{"step": 5, "network": "convnet", "labels": "distilled", "split": "test", "mean": 50.0}],
         "headlines": [], "random_rows": [[1], [2]], "representative_rows": [[0], [3]]
     });
@@ -333,6 +335,12 @@ pub fn checkpoint() -> Parser {
         numbers,
         images: image(),
         image_velocity: image(),
+        image_scale: image(),
+        average: Some(Average {
+            images: image(),
+            student_lr: 0.01,
+            updates: 7,
+        }),
         labels: Labels::in_class_order(2, 1),
         start: image(),
         best_images: image(),
@@ -349,7 +357,7 @@ fn store(root: &Path) -> (Store, [String; 2]) {
     store.create(&json!({})).expect("is made");
     let theta = || Tensor::from_slice(&[1f32, 2., 3.]);
     let record = json!({
-        "train_loss": 1.5, "train_accuracy": 40.0, "test_accuracy": 39.0, "clip_factor": 0.5, "gradient_penalty": 0.1,
+        "train_loss": 1.5, "train_accuracy": 40.0, "validation_accuracy": 39.0, "clip_factor": 0.5, "gradient_penalty": 0.1,
         "step_length": 2.0, "turn": null, "curvature": null, "tortuosity": 1.0
     });
     store
@@ -366,8 +374,14 @@ fn store(root: &Path) -> (Store, [String; 2]) {
     store
         .finish(
             0,
-            &[theta(), theta()],
-            &[serde_json::from_value(record).expect("a record")],
+            &Partial {
+                expert: Expert {
+                    theta: theta(),
+                    velocity: Some(theta()),
+                },
+                points: vec![theta(), theta()],
+                epochs: vec![serde_json::from_value(record).expect("a record")],
+            },
         )
         .expect("is written");
     let files = [
@@ -391,8 +405,8 @@ pub fn trajectory() -> Parser {
     let (store, [finished, _]) = store(root.path());
     of_sealed_file("trajectories of experts", root, &finished, move |_| {
         store
-            .finished(0)
-            .is_ok_and(|t| t.is_some_and(|t| t.checkpoint(0).is_ok() && t.last().is_ok()))
+            .finished(0, 1)
+            .is_ok_and(|t| t.is_some_and(|t| t.checkpoint(0, 0).is_ok() && t.last().is_ok()))
     })
 }
 
@@ -400,7 +414,9 @@ pub fn expert_in_training() -> Parser {
     let root = home();
     let (store, [_, partial]) = store(root.path());
     of_sealed_file("an expert in training", root, &partial, move |_| {
-        store.partial(1).is_ok_and(|(partial, _)| partial.is_some())
+        store
+            .partial(1, 1)
+            .is_ok_and(|(partial, _)| partial.is_some())
     })
 }
 

@@ -16,7 +16,8 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         ),
         (
             "distill: {lr_lr: -.inf}",
-            "a.yaml:3: distill.lr_lr: found -.inf, expected a number from 0 to 1000",
+            "a.yaml:3: distill.lr_lr: found -.inf, expected a number from 0 to 1000, or auto \
+             (Gauss-Newton steps of its logarithm)",
         ),
         (
             "distill: {lr_lr: 1e999}",
@@ -66,9 +67,11 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         ),
         (
             "distill: 3",
-            "a.yaml:3: distill: found 3, expected a mapping with ipc, init, iterations, syn_steps, \
-             expert_epochs, max_start_epoch, batch, lr_images, lr_lr, lr_student, momentum, \
-             balance, intermediate, perturbation",
+            "a.yaml:3: distill: found 3, expected a mapping with ipc, init, correct_only, \
+             parameters, images_per_room, labels, label_experts, lr_labels, iterations, syn_steps, \
+             expert_epochs, max_start_epoch, min_start_epoch, expand_from, expand_until, mirror, \
+             batch, step, lr_images, clip_gradient, lr_student, lr_lr, max_ratio, ema, momentum, \
+             balance, intermediate, match_at, drop_parameters, perturbation",
         ),
         (
             "seed: 1\nseed: 2",
@@ -126,7 +129,8 @@ fn unknown_keys_say_where_the_key_lives() {
         ),
         (
             "lr: 3",
-            "a.yaml:3: unknown key or section \"lr\"; it belongs in the section expert",
+            "a.yaml:3: unknown key or section \"lr\"; it belongs in the section expert or \
+             evaluate",
         ),
         (
             "momentum: 3",
@@ -143,8 +147,8 @@ fn unknown_keys_say_where_the_key_lives() {
              has: count, ",
         ),
         (
-            "expert: {seed: 3}",
-            "a.yaml:3: unknown key \"seed\"; it belongs at the top level, outside expert",
+            "distill: {seed: 3}",
+            "a.yaml:3: unknown key \"seed\"; it belongs at the top level, outside distill",
         ),
         (
             "expert: {distill.ipc: 3}",
@@ -398,10 +402,45 @@ fn sets_are_refused_with_their_text() {
 fn combinations_that_cannot_run_name_both_keys() {
     for (sets, wanted) in [
         (
-            &["expert.epochs=21"][..],
-            "--set expert.epochs=21: distill.max_start_epoch: found 20, and with \
-             distill.expert_epochs 2 that is more than expert.epochs 21; lower \
-             distill.max_start_epoch or distill.expert_epochs, or raise expert.epochs to 22",
+            &["expert.epochs=20"][..],
+            "--set expert.epochs=20: distill.max_start_epoch: found 20, and with \
+             distill.expert_epochs 2 distillation reads 21 epochs, more than expert.epochs 20; lower \
+             distill.max_start_epoch or distill.expert_epochs, or raise expert.epochs to 21",
+        ),
+        (
+            &["expert.train_epochs=20"],
+            "--set expert.train_epochs=20: distill.max_start_epoch: found 20, and with \
+             distill.expert_epochs 2 distillation reads 21 epochs, more than expert.train_epochs 20; \
+             lower distill.max_start_epoch or distill.expert_epochs, or raise expert.train_epochs \
+             to 21",
+        ),
+        (
+            &["expert.train_epochs=60"],
+            "--set expert.train_epochs=60: expert.train_epochs: found 60, more than expert.epochs 50, \
+             the length of the whole training; lower expert.train_epochs, or raise expert.epochs to \
+             60",
+        ),
+        (
+            &["distill.min_start_epoch=20"],
+            "--set distill.min_start_epoch=20: distill.min_start_epoch: found 20, expected less than \
+             distill.max_start_epoch 20; lower distill.min_start_epoch, or raise \
+             distill.max_start_epoch",
+        ),
+        (
+            &["distill.expand_from=21"],
+            "--set distill.expand_from=21: distill.expand_from: found 21, expected more than \
+             distill.min_start_epoch 0 and at most distill.max_start_epoch 20",
+        ),
+        (
+            &["distill.labels=soft", "distill.label_experts=200"],
+            "--set distill.label_experts=200: distill.label_experts: found 200, more than \
+             expert.count 100; lower distill.label_experts, or raise expert.count",
+        ),
+        (
+            &["distill.mirror=true", "dataset.size=30"],
+            "--set distill.mirror=true: distill.mirror: found true, but dataset.size 30 cannot be \
+             halved network.depth 3 times without a remainder, so the mirror image of an expert is \
+             no expert; set distill.mirror to false, or dataset.size to 24 or 32",
         ),
         (
             &["distill.syn_steps=1"],
@@ -430,7 +469,7 @@ fn combinations_that_cannot_run_name_both_keys() {
         assert_eq!(refusal(with_sets(sets)), wanted);
     }
     assert!(
-        with_sets(&["expert.epochs=22"]).is_ok()
+        with_sets(&["expert.epochs=21"]).is_ok()
             && with_sets(&["network.depth=6", "network.pooling=none"]).is_ok()
     );
 }

@@ -2,6 +2,7 @@
 //! every kind.
 
 mod answered;
+mod calibration;
 mod evaluation;
 mod expert;
 mod lifetime;
@@ -9,6 +10,7 @@ mod step;
 
 pub use super::command::CommandStatus;
 pub use answered::CommandAnswered;
+pub use calibration::{Calibration, CalibrationRound};
 pub use evaluation::{EvalSplit, Evaluation, Headline, ImageSet};
 pub use expert::{ExpertEpoch, ExpertFound};
 pub use lifetime::{DatasetLoaded, RunFinished, RunOutcome, RunStarted};
@@ -53,6 +55,8 @@ pub enum EventKind {
     ExpertEpoch(ExpertEpoch),
     /// An expert was found in the store, trained earlier.
     ExpertFound(ExpertFound),
+    /// The student rate to begin with was found.
+    Calibration(Calibration),
     /// One distillation step ended.
     DistillStep(DistillStep),
     /// A picture of the synthetic images after `step` steps; `file` is relative to the run

@@ -11,6 +11,12 @@ pub struct DistillStep {
     /// The expert that was matched, and the epoch that the student started from; both from 0.
     pub expert: u64,
     pub start_epoch: u64,
+    /// How many checkpoints after the beginning of that epoch, where experts have several in each.
+    #[serde(default)]
+    pub start_part: u64,
+    /// Whether the expert's mirror image was matched.
+    #[serde(default)]
+    pub mirrored: bool,
     #[serde(default = "absent", deserialize_with = "real")]
     pub matching_loss: f64,
     #[serde(default = "absent", deserialize_with = "real")]
@@ -27,6 +33,12 @@ pub struct DistillStep {
     pub reach: f64,
     #[serde(default = "absent", deserialize_with = "real")]
     pub alignment: f64,
+    /// The student step after which it was nearest to the expert's checkpoint.
+    #[serde(default = "absent", deserialize_with = "real")]
+    pub nearest: f64,
+    /// Root mean square of the synthetic images' pixels over that of the real ones'.
+    #[serde(default = "absent", deserialize_with = "real")]
+    pub image_scale: f64,
     /// Norm of the gradient with respect to all synthetic images.
     #[serde(default = "absent", deserialize_with = "real")]
     pub image_gradient: f64,

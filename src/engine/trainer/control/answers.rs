@@ -1,7 +1,7 @@
 //! What each command does, and the answer to it.
 
 use super::{CommandRequest, Control, PendingAction, RunStage};
-use astill_core::profile;
+use astill_core::profile::{self, Auto};
 use astill_core::run::checkpoints;
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edit, Moment, key_of};
@@ -148,6 +148,14 @@ impl Control {
                 "{step} steps will already be done by then; expected at least {step}"
             )));
         }
+        let read = self.settings.first().epochs_read();
+        if after.epochs_read() > read && after.expert.train_epochs == Auto::Auto {
+            return Ok(Answer::rejected(format!(
+                "distillation would read {} epochs of every expert, and they are trained for {read}; \
+                 start a new run with that, or with expert.train_epochs",
+                after.epochs_read()
+            )));
+        }
         if let Some((names, train)) = &self.classes {
             after
                 .check_classes(names, train, edit)
@@ -170,7 +178,8 @@ impl Control {
     /// Whether an expert has an epoch left at or after this moment.
     fn is_before_an_epoch(&self, moment: Moment) -> bool {
         let of_expert = &self.settings.first().expert;
-        let (count, epochs) = (of_expert.count as u64, of_expert.epochs as u64);
+        let count = of_expert.count as u64;
+        let epochs = self.epochs_trained(count.saturating_sub(1)) as u64;
         matches!(moment, Moment::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
     }
 }

@@ -1,0 +1,112 @@
+//! Calibration: the student rate to begin with, found by rollouts without any update.
+
+use super::checkpoint::DistillationState;
+use super::control::Control;
+use super::distillation::Distillation;
+use crate::distill::TrainingSet;
+use crate::distill::iteration::{Iteration, Settings};
+use crate::distill::rates::Fit;
+use crate::random;
+use astill_core::Result;
+use astill_core::profile::{Auto, DistillSettings};
+use astill_core::run::event::{Calibration, CalibrationRound, EventKind};
+use rand::Rng;
+use std::time::Duration;
+
+/// Where calibration starts: with student momentum 0.9 a step of 0.001 goes as far as one of 0.01
+/// without momentum, the rate that most programs begin with.
+pub const FIRST_GUESS: f64 = 0.001;
+const ROUNDS: u64 = 6;
+const DRAWS: u64 = 4;
+/// How many student trainings a calibration takes.
+pub const ROLLOUTS: usize = (ROUNDS * DRAWS) as usize;
+
+/// Sets the student rate of `state`, which is at step 0, to the one that fits best, if the profile
+/// leaves it to the program.
+///
+/// In every round the rate changes by the factor that would minimise the mean final ratio of four
+/// rollouts if their paths only grew with it, Σ a ρ / Σ ρ². The draws are those of a run with
+/// another seed, so that none of them is used up.
+pub fn calibrate(
+    distillation: &Distillation<'_>,
+    settings: &DistillSettings,
+    state: &mut DistillationState,
+    control: &mut Control,
+) -> Result<()> {
+    if settings.lr_student != Auto::Auto {
+        return Ok(());
+    }
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        let (now, curvature) = rehearse(distillation, settings, round, state, control)?;
+        state.numbers.rate.curvature = curvature;
+        state.numbers.student_lr = now.next;
+        rounds.push(now.round);
+    }
+    control.record(EventKind::Calibration(Calibration {
+        student_lr: state.numbers.student_lr,
+        rounds,
+    }))
+}
+
+struct Rehearsed {
+    round: CalibrationRound,
+    next: f64,
+}
+
+/// One round, and the mean curvature of its rollouts.
+fn rehearse(
+    distillation: &Distillation<'_>,
+    profile: &DistillSettings,
+    round: u64,
+    state: &DistillationState,
+    control: &mut Control,
+) -> Result<(Rehearsed, f64)> {
+    let settings = Settings::of(profile, distillation.per_epoch);
+    let student_lr = state.numbers.student_lr;
+    let seed = random::generator(distillation.seed, "calibration", &[]).next_u64();
+    let set = TrainingSet {
+        images: &state.images,
+        labels: &state.labels,
+        lr: student_lr,
+    };
+    let (mut fit, mut reach, mut alignment, mut ratio) = (Fit::default(), 0., 0., 0.);
+    for draw in 0..DRAWS {
+        let label = format!(
+            "calibration, rollout {} of {}: ",
+            round * DRAWS + draw + 1,
+            ROUNDS * DRAWS
+        );
+        let index = round * DRAWS + draw;
+        let draw = distillation.draw(&settings, seed, index, &state.images);
+        let checkpoints = distillation.checkpoints(&settings, &draw)?;
+        let iteration = Iteration {
+            net: distillation.net,
+            checkpoints: &checkpoints,
+            set: &set,
+            settings: &settings,
+            draw: &draw,
+        };
+        let mut watch = control.watch(&label, Duration::ZERO);
+        let now = iteration.rehearse(&mut fit, &mut watch)?;
+        reach += now.reach / DRAWS as f64;
+        alignment += now.alignment / DRAWS as f64;
+        ratio += (1. - 2. * now.reach * now.alignment + now.reach * now.reach) / DRAWS as f64;
+    }
+    let factor = fit.factor();
+    let curvature = 2. * fit.square * factor * factor / DRAWS as f64;
+    let round = CalibrationRound {
+        student_lr,
+        reach,
+        alignment,
+        final_ratio: ratio,
+    };
+    let curvature = if curvature.is_finite() { curvature } else { 0. };
+    Ok((
+        Rehearsed {
+            round,
+            next: student_lr * factor,
+        },
+        curvature,
+    ))
+}

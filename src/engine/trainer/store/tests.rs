@@ -1,0 +1,161 @@
+use super::*;
+use serde_json::json;
+
+fn record(loss: f64) -> EpochRecord {
+    EpochRecord {
+        train_loss: loss,
+        train_accuracy: 1.,
+        validation_accuracy: Some(2.),
+        clip_factor: 0.5,
+        gradient_penalty: 0.1,
+        step_length: 1.,
+        turn: None,
+        curvature: None,
+        tortuosity: 1.,
+    }
+}
+
+fn point(value: f32) -> Tensor {
+    Tensor::from_slice(&[value, 0.])
+}
+
+fn expert(value: f32) -> Expert {
+    Expert {
+        theta: point(value),
+        velocity: Some(Tensor::from_slice(&[0f32, value])),
+    }
+}
+
+/// An epoch with two checkpoints: one inside it, and its end.
+fn save(store: &Store, epoch: usize, inside: f32, end: f32) -> Result<()> {
+    let new = NewEpoch {
+        inside: &[point(inside)],
+        record: &record(f64::from(end)),
+    };
+    store.save_epoch(0, epoch, &expert(end), Some(new))
+}
+
+fn there(partial: Option<Partial>) -> Result<Partial> {
+    partial.ok_or(Error::Interrupted)
+}
+
+fn values(points: &[Tensor]) -> Vec<f64> {
+    points.iter().map(|p| p.double_value(&[0])).collect()
+}
+
+#[test]
+fn every_setting_is_in_the_key() {
+    let key = |penalty: f64| {
+        Store::new(Path::new("x"), &json!({ "gradient_penalty": penalty }), 1)
+            .key()
+            .to_string()
+    };
+    assert_eq!(key(2.0), key(2.0));
+    assert_ne!(key(2.0), key(1.0));
+}
+
+#[test]
+fn an_interrupted_training_resumes_where_it_stopped_and_ends_in_one_file() -> Result<()> {
+    let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
+    let (settings, store) = (json!({}), Store::new(root.path(), &json!({}), 2));
+    store.create(&settings)?;
+    assert!(store.partial(0, 2)?.0.is_none() && store.finished(0, 2)?.is_none());
+    store.save_epoch(0, 0, &expert(1.), None)?;
+    save(&store, 1, 1.5, 2.)?;
+    let partial = there(store.partial(0, 2)?.0)?;
+    assert_eq!(values(&partial.points), [1., 1.5, 2.]);
+    assert_eq!(partial.epochs, [record(2.)]);
+    assert!(partial.expert.theta.equal(&point(2.)));
+
+    let damaged = store.epoch_file(0, 1);
+    let mut bytes = fs::read(&damaged).map_err(Error::io("read", &damaged))?;
+    bytes.iter_mut().last().into_iter().for_each(|b| *b ^= 1);
+    fs::write(&damaged, bytes).map_err(Error::io("write", &damaged))?;
+    let (partial, problem) = store.partial(0, 2)?;
+    assert!(
+        partial.is_some_and(|p| p.points.len() == 1)
+            && problem.is_some_and(|p| p.to_string().contains("epoch_001"))
+    );
+
+    save(&store, 1, 1.5, 2.)?;
+    save(&store, 2, 2.5, 3.)?;
+    store.finish(0, &there(store.partial(0, 2)?.0)?)?;
+    let done = store.finished(0, 2)?.ok_or(Error::Interrupted)?;
+    assert!(!store.partial_folder(0).exists());
+    for is_held in [false, true] {
+        store.save_epoch(0, 0, &expert(1.), None)?;
+        let lock = store.try_lock()?;
+        store.tidy(0, 2, None);
+        assert!(store.partial_folder(0).exists(), "somebody is training");
+        store.tidy(0, 2, lock.as_ref().filter(|_| is_held));
+        assert_eq!(store.partial_folder(0).exists(), !is_held);
+        drop(lock);
+        store.tidy(0, 2, None);
+        assert!(!store.partial_folder(0).exists());
+    }
+    let read = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)].map(|(e, part)| done.checkpoint(e, part));
+    let read: Vec<f64> = read
+        .into_iter()
+        .map(|p| p.map(|p| p.double_value(&[0])))
+        .collect::<Result<_>>()?;
+    assert_eq!(read, [1., 1.5, 2., 2.5, 3.]);
+    assert!(done.last()?.equal(&point(3.)) && done.checkpoint(2, 1).is_err());
+    assert_eq!(done.epochs(), [record(2.), record(3.)]);
+    drop(done);
+    fs::write(store.file(0), b"torn").map_err(Error::io("write", store.file(0)))?;
+    assert!(matches!(store.finished(0, 2), Err(Error::File { .. })));
+    Ok(())
+}
+
+#[test]
+fn an_expert_is_trained_on_from_where_another_run_left_it() -> Result<()> {
+    let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
+    let store = Store::new(root.path(), &json!({}), 2);
+    store.save_epoch(0, 0, &expert(1.), None)?;
+    save(&store, 1, 1.5, 2.)?;
+    store.finish(0, &there(store.partial(0, 1)?.0)?)?;
+    assert!(store.finished(0, 1)?.is_some() && store.finished(0, 2)?.is_none());
+    let short = there(store.partial(0, 3)?.0)?;
+    assert!(
+        short
+            .expert
+            .velocity
+            .is_some_and(|v| v.double_value(&[1]) == 2.)
+    );
+
+    save(&store, 2, 2.5, 3.)?;
+    // a run that needs no more than there is leaves the work of the other
+    store.tidy(0, 1, None);
+    let longer = there(store.partial(0, 3)?.0)?;
+    assert_eq!(values(&longer.points), [1., 1.5, 2., 2.5, 3.]);
+    assert_eq!(longer.epochs, [record(2.), record(3.)]);
+    // a run that is content with less does not read more than it needs
+    assert_eq!(there(store.partial(0, 1)?.0)?.epochs.len(), 1);
+    store.finish(0, &longer)?;
+    assert!(store.finished(0, 1)?.is_some_and(|e| e.epochs().len() == 2));
+    Ok(())
+}
+
+#[test]
+fn an_epoch_with_fewer_checkpoints_than_the_store_has_is_not_used() -> Result<()> {
+    let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
+    let store = Store::new(root.path(), &json!({}), 3);
+    store.save_epoch(0, 0, &expert(1.), None)?;
+    save(&store, 1, 1.5, 2.)?;
+    let (partial, problem) = store.partial(0, 2)?;
+    assert_eq!(there(partial)?.points.len(), 1);
+    assert!(problem.is_some_and(|p| p.to_string().contains("expected 3 checkpoints")));
+    Ok(())
+}
+
+#[test]
+fn two_processes_do_not_train_the_same_experts() -> Result<()> {
+    let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
+    let store = Store::new(root.path(), &json!({}), 1);
+    store.create(&json!({}))?;
+    let held = store.try_lock()?;
+    assert!(held.is_some() && store.try_lock()?.is_none());
+    drop(held);
+    assert!(store.try_lock()?.is_some());
+    Ok(())
+}

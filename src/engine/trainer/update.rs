@@ -1,0 +1,151 @@
+//! The update after an iteration: of the synthetic images, their moving average, and the student
+//! rate, by fixed learning rates or by those that find themselves.
+
+use super::checkpoint::{Average, DistillationState};
+use super::control::Control;
+use crate::distill::iteration::Outcome;
+use crate::distill::rates::{
+    MOMENTUM, decay_at, gradient_scale, normalised, step_at, with_momentum,
+};
+use astill_core::Result;
+use astill_core::profile::{Auto, DistillSettings};
+use astill_core::text::number;
+use tch::Kind;
+
+/// One update changes the student rate by at most this factor, up or down.
+const MOST_CHANGE: f64 = 2.;
+/// What the student rate is multiplied by when the student keeps going too far.
+const REMEDY: f64 = 0.5;
+
+/// Updates `state` by what an iteration found, which is finite.
+pub fn update(
+    distill: &DistillSettings,
+    state: &mut DistillationState,
+    outcome: &Outcome,
+    control: &mut Control,
+) -> Result<()> {
+    let numbers = &mut state.numbers;
+    let shortened = numbers
+        .image_steps
+        .clip(outcome.image_gradient, distill.clip_gradient);
+    let gradient = &outcome.gradient * shortened;
+    numbers.image_steps.updates += 1;
+    state.image_velocity = with_momentum(&state.image_velocity, &gradient);
+    state.image_scale = gradient_scale(&state.image_scale, &gradient);
+    let change = match distill.step {
+        None => &state.image_velocity * distill.lr_images,
+        Some(step) => {
+            let rms = root_mean_square(&state.start);
+            let share = step_at(step, numbers.step - 1, distill.iterations as u64);
+            normalised(
+                &state.image_velocity,
+                &state.image_scale,
+                numbers.image_steps.updates,
+            ) * (share * rms)
+        }
+    };
+    state.images = &state.images - change;
+    update_rate(distill, state, outcome, control)?;
+    update_average(distill, state);
+    Ok(())
+}
+
+/// √mean(x²).
+pub fn root_mean_square(images: &tch::Tensor) -> f64 {
+    images.square().mean(None::<Kind>).sqrt().double_value(&[])
+}
+
+fn update_rate(
+    distill: &DistillSettings,
+    state: &mut DistillationState,
+    outcome: &Outcome,
+    control: &mut Control,
+) -> Result<()> {
+    let numbers = &mut state.numbers;
+    let (step, before) = (numbers.step, numbers.student_lr);
+    let Auto::Value(lr_lr) = distill.lr_lr else {
+        let after = numbers
+            .rate
+            .gauss_newton(before, outcome.lr_gradient, outcome.curvature);
+        numbers.student_lr = after;
+        if numbers.rate.ends_too_far(outcome.final_ratio) {
+            numbers.student_lr = after * REMEDY;
+            let rate = number(numbers.student_lr);
+            control.warn(format!(
+                "step {step}: the final ratio was above 1 in most of the last steps, so the student \
+                 ended farther from the expert than it started; the student rate is halved to {rate}"
+            ))?;
+        }
+        return Ok(());
+    };
+    numbers.rate.velocity = numbers.rate.velocity * MOMENTUM + outcome.lr_gradient;
+    let wanted = before - lr_lr * numbers.rate.velocity;
+    numbers.student_lr = bounded(before, wanted);
+    if numbers.student_lr != wanted {
+        numbers.rate.velocity = 0.;
+        let held = number(numbers.student_lr);
+        control.warn(format!(
+            "step {step}: the student rate would have gone from {} to {}; it was held at {held}. If \
+             this happens again and again, lower distill.lr_lr (now {}), or set it to auto",
+            number(before),
+            number(wanted),
+            number(lr_lr)
+        ))?;
+    }
+    Ok(())
+}
+
+/// An update was left out because it was not finite: with a rate that finds itself, the next student
+/// takes smaller steps.
+pub fn shrink_rate(distill: &DistillSettings, state: &mut DistillationState) {
+    if distill.lr_lr == Auto::Auto {
+        state.numbers.student_lr *= REMEDY;
+    }
+}
+
+/// The student rate after an update from `before` to `wanted`: at most twice and at least half of
+/// what it was.
+fn bounded(before: f64, wanted: f64) -> f64 {
+    if wanted.is_nan() {
+        return before;
+    }
+    wanted.clamp(before / MOST_CHANGE, before * MOST_CHANGE)
+}
+
+fn update_average(distill: &DistillSettings, state: &mut DistillationState) {
+    if distill.ema == 0. {
+        state.average = None;
+        return;
+    }
+    let (images, student_lr) = (&state.images, state.numbers.student_lr);
+    state.average = Some(match state.average.take() {
+        None => Average {
+            images: images.copy(),
+            student_lr,
+            updates: 0,
+        },
+        Some(before) => {
+            let decay = decay_at(distill.ema, before.updates);
+            Average {
+                images: before.images * decay + images * (1. - decay),
+                student_lr: before.student_lr * decay + student_lr * (1. - decay),
+                updates: before.updates + 1,
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_student_rate_changes_by_at_most_a_factor_of_two_in_both_directions() {
+        for wanted in [-1., 0., 1e-9, f64::NEG_INFINITY, f64::NAN] {
+            let rate = (0..20).fold(0.01, |rate, _| bounded(rate, wanted));
+            assert!(rate > 0., "{wanted}: {rate}");
+        }
+        let after = [0.02, 0.009, 0.001, 0.5, f64::INFINITY].map(|wanted| bounded(0.01, wanted));
+        assert_eq!(after, [0.02, 0.009, 0.005, 0.02, 0.02]);
+    }
+}
