@@ -21,7 +21,8 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         ),
         (
             "distill: {lr_lr: 1e999}",
-            "a.yaml:3: distill.lr_lr: found the text \"1e999\", expected a number from 0 to 1000",
+            "a.yaml:3: distill.lr_lr: found the text \"1e999\", expected a number from 0 to 1000, or \
+             auto (Gauss-Newton steps of its logarithm)",
         ),
         (
             "distill: {lr_student: 0}",
