@@ -122,6 +122,19 @@ pub static MEASURES: &[Measure] = &[
             ATT,
         ),
     measure(
+        "best_ratio",
+        "best final ratio by start",
+        Getter::StepEach(|s| &s.best_ratio),
+    )
+    .label("start")
+    .good(Good::Lower)
+    .means(
+        "The least final ratio that the student's direction allows, 1 - alignment^2, averaged over the \
+         latest steps: for each start epoch, or each quarter of them, the earliest first. Starts that \
+         stay near 1 teach the images nothing",
+        OURS,
+    ),
+    measure(
         "image_scale",
         "image scale",
         Getter::Step(|s| s.image_scale),

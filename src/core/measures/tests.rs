@@ -22,6 +22,7 @@ fn step() -> DistillStep {
         alignment: 0.12,
         image_gradient: 0.13,
         nearest: 9.,
+        best_ratio: vec![0.9, 0.8],
         image_scale: 1.2,
         start_part: 0,
         mirrored: false,

@@ -250,9 +250,6 @@ section! {
     /// Experts whose mean gives the soft labels; each is trained to its last epoch.
     label_experts: usize = 1, whole(1, 10_000).unit("networks").source(OURS);
 
-    /// Learning rate of soft labels; 0 keeps them as the experts gave them.
-    lr_labels: f64 = 0., number(0., 1e6).source(DATM).live();
-
     /// Updates of the synthetic images.
     iterations: usize = 5000, whole(1, 10_000_000).unit("iterations").source(AST).live();
 
@@ -304,6 +301,9 @@ section! {
     /// Learning rate of the student's learning rate; 0 keeps that fixed.
     lr_lr: Auto<f64> = Auto::Auto, number(0., 1000.)
         .auto("Gauss-Newton steps of its logarithm").source(OURS).live();
+
+    /// Learning rate of soft labels; 0 keeps them as the experts gave them.
+    lr_labels: f64 = 0., number(0., 1e6).source(DATM).live();
 
     /// An update is left out if its final ratio is above this.
     max_ratio: Option<f64> = None, above(0., 1e6).null("none is").source(DATM).live();

@@ -214,8 +214,8 @@ fn live_keys_are_those_that_a_running_engine_can_take() {
     );
     assert_eq!(
         distill,
-        "lr_labels iterations syn_steps max_start_epoch min_start_epoch expand_from expand_until \
-         batch step lr_images clip_gradient lr_student lr_lr max_ratio ema momentum balance \
+        "iterations syn_steps max_start_epoch min_start_epoch expand_from expand_until \
+         batch step lr_images clip_gradient lr_student lr_lr lr_labels max_ratio ema momentum balance \
          intermediate match_at drop_parameters perturbation"
     );
     assert_eq!(evaluate, "every");

@@ -16,8 +16,9 @@ pub fn table(what: &EventKind) -> Option<String> {
         return None;
     };
     let networks = finished.results.first().map_or(0, |r| r.values.len());
+    let spread = if networks > 1 { ", mean ± std" } else { "" };
     let mut text = format!(
-        "Test accuracy of {} trained on these images alone, mean ± std:\n",
+        "Test accuracy of {} trained on these images alone{spread}:\n",
         count(networks, "fresh network")
     );
     for Headline {
@@ -29,8 +30,12 @@ pub fn table(what: &EventKind) -> Option<String> {
     } in &finished.results
     {
         let labels = labels.to_string();
-        let (mean, std) = (percent(*mean), percent(*std));
-        text += &format!("  {labels:<16} {network:<10} {mean:>5} ± {std} %\n");
+        let mean = percent(*mean);
+        let std = match networks {
+            0 | 1 => String::new(),
+            _ => format!(" ± {}", percent(*std)),
+        };
+        text += &format!("  {labels:<16} {network:<10} {mean:>5}{std} %\n");
     }
     if let Some(step) = finished.best_step {
         let why = finished
@@ -45,6 +50,9 @@ pub fn table(what: &EventKind) -> Option<String> {
             "Best test accuracy during the run (the figure most papers report): {} %.\n",
             percent(max)
         );
+    }
+    for caution in &finished.cautions {
+        text += &format!("Caution: {caution}\n");
     }
     if let Some(file) = &finished.file {
         text += &format!("The distilled set: {file}\n");
@@ -76,6 +84,7 @@ mod tests {
                 result(ImageSet::Random, 16.1),
             ],
             paper_style_max: Some(35.),
+            cautions: vec!["the experts learned nothing".into()],
             file: Some("distilled/best.safetensors".into()),
             seconds: 1.,
         })
@@ -93,7 +102,16 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("of 5 fresh networks trained"), "{text}");
-        assert!(table(&finished(1)).is_some_and(|t| t.contains("of 1 fresh network trained")));
+        assert!(
+            text.contains("Caution: the experts learned nothing\n"),
+            "{text}"
+        );
+        let one = table(&finished(1)).expect("done");
+        assert!(
+            one.contains("of 1 fresh network trained on these images alone:")
+                && one.contains("convnet     34.5 %"),
+            "{one}"
+        );
         assert!(
             table(&EventKind::Warning {
                 message: String::new()

@@ -99,6 +99,21 @@ impl DataSplit {
         (images, self.device_labels.index_select(0, &rows))
     }
 
+    /// Whether there are several images, and all of them are the same.
+    pub fn all_equal(&self) -> bool {
+        let first = match self.len() {
+            0 | 1 => return false,
+            _ => self.images.narrow(0, 0, 1),
+        };
+        (0..self.len() as i64)
+            .step_by(WHITENED_AT_ONCE as usize)
+            .all(|from| {
+                let length = WHITENED_AT_ONCE.min(self.len() as i64 - from);
+                let same = self.images.narrow(0, from, length).eq_tensor(&first);
+                same.all().int64_value(&[]) == 1
+            })
+    }
+
     /// The root mean square of all pixels of the normalised images; 0 for no images.
     pub fn root_mean_square(&self) -> f64 {
         let rows: Vec<i64> = (0..self.len() as i64).collect();

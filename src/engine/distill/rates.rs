@@ -138,6 +138,13 @@ pub fn step_at(step: f64, done: u64, iterations: u64) -> f64 {
     step * (LAST_STEP + (1. - LAST_STEP) * cosine)
 }
 
+/// √mean(x²) of all pixels.
+#[must_use]
+pub fn root_mean_square(images: &Tensor) -> f64 {
+    let mean = images.square().mean(None::<Kind>);
+    mean.sqrt().double_value(&[])
+}
+
 /// The momentum buffer (n, C, H, W) after `gradient`, for SGD and for normalised updates.
 #[must_use]
 pub fn with_momentum(velocity: &Tensor, gradient: &Tensor) -> Tensor {

@@ -1,7 +1,7 @@
 //! The state of a run between two distillation steps, as a file that a resumed run starts from.
 
 use crate::distill::Labels;
-use crate::distill::rates::{RateMemory, StepMemory};
+use crate::distill::rates::{RateMemory, StepMemory, root_mean_square};
 use crate::tensor_file::{self, TensorFile};
 use astill_core::run::checkpoints::{file_name, files};
 use astill_core::run::event::{EvalSplit, Headline, ImageSet};
@@ -62,8 +62,10 @@ pub struct StateNumbers {
     pub image_steps: StepMemory,
     /// The root mean square of the pixels of the real training images, as the network sees them.
     pub data_rms: f64,
-    /// What the user is to know about the result.
-    pub cautions: Vec<String>,
+    /// 1 − alignment² by start, moving averages; none for starts that have not come yet.
+    pub best_ratio: Vec<Option<f64>>,
+    /// The step after which the images first were far larger than real ones.
+    pub too_large_since: Option<u64>,
     pub best: Option<BestStep>,
     /// Evaluations that are done.
     pub evaluations: Vec<EvaluationRecord>,
@@ -242,6 +244,11 @@ impl DistillationState {
 }
 
 impl DistillationState {
+    /// The root mean square of the best images' pixels over that of real ones.
+    pub fn best_scale(&self) -> f64 {
+        root_mean_square(&self.best_images) / self.numbers.data_rms
+    }
+
     /// The images (n, C, H, W) that are evaluated, shown and saved, with their student rate: their
     /// moving average where one is kept.
     pub fn shown(&self) -> (&Tensor, f64) {
@@ -282,7 +289,8 @@ mod tests {
             },
             image_steps: StepMemory::default(),
             data_rms: 1.,
-            cautions: Vec::new(),
+            best_ratio: vec![Some(0.5), None],
+            too_large_since: None,
             best: None,
             evaluations: Vec::new(),
             headlines: Vec::new(),

@@ -47,6 +47,15 @@ pub(super) fn load(plan: &RunPlan, control: &mut Control) -> Result<Dataset> {
             path.display()
         ))?;
     }
+    if dataset.train.all_equal() {
+        return Err(Error::Usage(format!(
+            "all {} training images in {} are the same, so there is nothing to learn from them; look \
+             whether they are what you expect (a drawing in black ink on a transparent ground is all \
+             black)",
+            dataset.train.len(),
+            plan.folder.display()
+        )));
+    }
     dataset.train.to_device(plan.device);
     dataset.validation.to_device(plan.device);
     dataset.test.to_device(plan.device);

@@ -6,11 +6,11 @@ use super::control::{Control, PendingAction, RunStage};
 use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
 use super::evaluation::{Accuracies, Evaluator, Occasion};
 use super::store::Trajectory;
-use super::{picture, update};
+use super::{cautions, picture, update};
 use crate::data::Dataset;
 use crate::distill::evaluate::mean_std;
 use crate::distill::iteration::{Draw, Iteration, Outcome, Settings, Starts};
-use crate::distill::rates::RateMemory;
+use crate::distill::rates::{RateMemory, root_mean_square};
 use crate::distill::{Labels, TrainingSet};
 use crate::network::Network;
 use astill_core::Result;
@@ -284,7 +284,7 @@ impl Distillation<'_> {
         // measured by an engine that had finished before more iterations were asked for
         state.numbers.headlines.clear();
         let finite = self.take(distill, state, &outcome, control)?;
-        self.record_step(state, &draw, &outcome, begin.elapsed(), control)?;
+        self.record_step(state, &settings, &draw, &outcome, begin.elapsed(), control)?;
         Ok(finite.then_some(outcome.matching_loss))
     }
 
@@ -323,13 +323,14 @@ impl Distillation<'_> {
 
     fn record_step(
         &self,
-        state: &DistillationState,
+        state: &mut DistillationState,
+        settings: &Settings,
         draw: &Draw,
         outcome: &Outcome,
         time: Duration,
         control: &mut Control,
     ) -> Result<()> {
-        let rms = update::root_mean_square(&state.images);
+        let image_scale = root_mean_square(&state.images) / state.numbers.data_rms;
         control.record(EventKind::DistillStep(DistillStep {
             step: state.numbers.step,
             expert: draw.expert,
@@ -348,10 +349,12 @@ impl Distillation<'_> {
             reach: outcome.reach,
             alignment: outcome.alignment,
             nearest: outcome.nearest as f64,
+            best_ratio: average_by_start(&mut state.numbers.best_ratio, settings, draw, outcome),
             image_gradient: outcome.image_gradient,
-            image_scale: rms / state.numbers.data_rms,
+            image_scale,
             seconds: time.as_secs_f64(),
-        }))
+        }))?;
+        cautions::watch_scale(state, image_scale, control)
     }
 
     /// Evaluates the images as they are now, and remembers them if they are the best so far on the
@@ -430,6 +433,33 @@ impl Distillation<'_> {
         })?;
         control.record_memory()
     }
+}
+
+/// How many parts the window of start epochs has, at most, and how much of the average of each stays
+/// from one of its steps to the next.
+const START_BANDS: usize = 4;
+const START_MEMORY: f64 = 0.9;
+
+/// Adds a step to the averages of 1 − alignment² by start; those averages.
+fn average_by_start(
+    averages: &mut Vec<Option<f64>>,
+    settings: &Settings,
+    draw: &Draw,
+    outcome: &Outcome,
+) -> Vec<f64> {
+    let starts = settings.starts;
+    let width = starts.end.saturating_sub(starts.first).max(1);
+    let bands = width.min(START_BANDS);
+    if averages.len() != bands {
+        *averages = vec![None; bands];
+    }
+    let band = (draw.start_epoch.saturating_sub(starts.first) * bands / width).min(bands - 1);
+    let now = 1. - outcome.alignment * outcome.alignment;
+    if now.is_finite() {
+        let before = averages[band].unwrap_or(now);
+        averages[band] = Some(START_MEMORY * before + (1. - START_MEMORY) * now);
+    }
+    averages.iter().map(|a| a.unwrap_or(f64::NAN)).collect()
 }
 
 /// Reports that the run is between two steps.

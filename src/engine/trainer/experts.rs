@@ -3,6 +3,7 @@
 //! An expert whose settings change during its training moves to a store whose key contains these
 //! changes, so runs with the same changes share it and others never meet it.
 
+use super::cautions;
 use super::control::{Control, RunStage};
 use super::store::{NewEpoch, Partial, Store, TrainingLock, Trajectory};
 use crate::data::Dataset;
@@ -13,7 +14,7 @@ use astill_core::EpochRecord;
 use astill_core::profile::{ExpertSettings as Settings, Profile};
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, ExpertEpoch, ExpertFound};
-use astill_core::text::{number, percent};
+use astill_core::text::number;
 use astill_core::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -22,9 +23,6 @@ use tch::{Device, Tensor};
 
 /// How often to check whether another process has finished training.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-
-/// An expert whose accuracy is at most this multiple of guessing has learned next to nothing.
-const CHANCE: f64 = 1.25;
 
 /// What the training of experts needs.
 #[derive(Debug)]
@@ -315,30 +313,11 @@ impl Training<'_> {
             so_far.epochs.push(record);
         }
         control.write_with_retry(|_| here.store.finish(index, &so_far))?;
-        self.judge(index, &so_far.epochs, control)?;
-        Ok((here, true))
-    }
-
-    /// Warns of an expert that has learned nothing.
-    fn judge(&self, index: u64, epochs: &[EpochRecord], control: &mut Control) -> Result<()> {
-        let chance = 100. / self.dataset.classes.len().max(1) as f64;
-        let Some(last) = epochs.last() else {
-            return Ok(());
-        };
-        let accuracy = last.validation_accuracy.unwrap_or(last.train_accuracy);
-        if accuracy > CHANCE * chance {
-            return Ok(());
+        let classes = self.dataset.classes.len();
+        if let Some(caution) = cautions::of_expert(index as usize, &so_far.epochs, classes) {
+            control.warn(caution)?;
         }
-        control.warn(format!(
-            "expert {} labels {} of the images right after {} epochs, where guessing gets {}: it has \
-             learned next to nothing, and neither will images that follow it. Change expert.lr (now \
-             {}), or train it for longer (expert.train_epochs)",
-            index + 1,
-            percent(accuracy),
-            epochs.len(),
-            percent(chance),
-            number(self.profile.expert.lr)
-        ))
+        Ok((here, true))
     }
 
     fn train_epoch(

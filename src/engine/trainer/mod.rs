@@ -2,6 +2,7 @@
 
 mod baselines;
 mod calibration;
+mod cautions;
 pub mod checkpoint;
 mod control;
 mod dataset;
@@ -185,6 +186,11 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         best_validation: state.numbers.best.as_ref().and_then(|b| b.validation),
         results: state.numbers.headlines.clone(),
         paper_style_max: result::paper_style_max(&state.numbers),
+        cautions: [
+            cautions::of_experts(&experts, dataset.classes.len()),
+            cautions::of_result(&state.numbers, state.best_scale()),
+        ]
+        .concat(),
         file: Some(file),
         seconds: begin.elapsed().as_secs_f64(),
     }))

@@ -5,12 +5,11 @@ use super::checkpoint::{Average, DistillationState};
 use super::control::Control;
 use crate::distill::iteration::Outcome;
 use crate::distill::rates::{
-    MOMENTUM, decay_at, gradient_scale, normalised, step_at, with_momentum,
+    MOMENTUM, decay_at, gradient_scale, normalised, root_mean_square, step_at, with_momentum,
 };
 use astill_core::Result;
 use astill_core::profile::{Auto, DistillSettings};
 use astill_core::text::number;
-use tch::Kind;
 
 /// One update changes the student rate by at most this factor, up or down.
 const MOST_CHANGE: f64 = 2.;
@@ -48,11 +47,6 @@ pub fn update(
     update_rate(distill, state, outcome, control)?;
     update_average(distill, state);
     Ok(())
-}
-
-/// √mean(x²).
-pub fn root_mean_square(images: &tch::Tensor) -> f64 {
-    images.square().mean(None::<Kind>).sqrt().double_value(&[])
 }
 
 fn update_rate(

@@ -94,6 +94,7 @@ pub fn distilled(step: u64, loss: f64) -> EventKind {
         alignment: 0.6,
         image_gradient: 0.02,
         nearest: 9.,
+        best_ratio: vec![0.9, 0.8],
         image_scale: 1.2,
         start_part: 0,
         mirrored: false,
@@ -133,6 +134,7 @@ pub fn finished() -> EventKind {
             result(ImageSet::Representative, 31.),
         ],
         paper_style_max: Some(65.),
+        cautions: Vec::new(),
         file: Some("distilled/best.safetensors".into()),
         seconds: 110.,
     })

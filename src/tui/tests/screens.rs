@@ -177,7 +177,7 @@ fn while_experts_are_trained_their_charts_come_first() {
         "Experts: curvature",
         "Experts: step length",
         "Experts: turn",
-        "Experts: test accuracy",
+        "Experts: validation accuracy",
         "experts 1/2",
         "1 of 2 experts",
     ] {

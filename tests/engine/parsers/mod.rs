@@ -326,7 +326,7 @@ pub fn checkpoint() -> Parser {
     let numbers = json!({
         "data_content": "abc", "step": 7, "student_lr": 0.01,
         "rate": {"velocity": 0.0, "slope": 0.1, "curvature": 0.2, "ratios": [0.9]}, "image_steps": {"updates": 7, "norms": [0.5]},
-        "data_rms": 1.0, "cautions": ["as an example"], "best": {"step": 5, "validation": 50.0, "student_lr": 0.01},
+        "data_rms": 1.0, "best_ratio": [0.5, null], "too_large_since": 3, "best": {"step": 5, "validation": 50.0, "student_lr": 0.01},
         "evaluations": [{"step": 5, "network": "convnet", "labels": "distilled", "split": "test", "mean": 50.0}],
         "headlines": [], "random_rows": [[1], [2]], "representative_rows": [[0], [3]]
     });

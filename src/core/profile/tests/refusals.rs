@@ -26,7 +26,8 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         ),
         (
             "distill: {lr_student: 0}",
-            "a.yaml:3: distill.lr_student: found 0, expected a number above 0 and up to 100",
+            "a.yaml:3: distill.lr_student: found 0, expected a number above 0 and up to 100, or auto \
+             (the one that fits best, found by a few rollouts before the first update)",
         ),
         (
             "distill: {ipc: \"10\"}",
@@ -69,10 +70,10 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         (
             "distill: 3",
             "a.yaml:3: distill: found 3, expected a mapping with ipc, init, correct_only, \
-             parameters, images_per_room, labels, label_experts, lr_labels, iterations, syn_steps, \
+             parameters, images_per_room, labels, label_experts, iterations, syn_steps, \
              expert_epochs, max_start_epoch, min_start_epoch, expand_from, expand_until, mirror, \
-             batch, step, lr_images, clip_gradient, lr_student, lr_lr, max_ratio, ema, momentum, \
-             balance, intermediate, match_at, drop_parameters, perturbation",
+             batch, step, lr_images, clip_gradient, lr_student, lr_lr, lr_labels, max_ratio, ema, \
+             momentum, balance, intermediate, match_at, drop_parameters, perturbation",
         ),
         (
             "seed: 1\nseed: 2",

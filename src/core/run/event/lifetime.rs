@@ -52,8 +52,12 @@ pub struct RunFinished {
     pub best_validation: Option<f64>,
     /// The headline: fresh networks on the test set.
     pub results: Vec<Headline>,
-    /// The best mean test accuracy of all evaluations, the figure that most papers report.
+    /// The best mean test accuracy of all evaluations, the figure that most papers report; none
+    /// unless the profile asks for it.
     pub paper_style_max: Option<f64>,
+    /// What the user should know before the result is used.
+    #[serde(default)]
+    pub cautions: Vec<String>,
     /// The distilled set, relative to the run directory.
     pub file: Option<String>,
     pub seconds: f64,
@@ -69,6 +73,7 @@ impl RunFinished {
             best_validation: None,
             results: Vec::new(),
             paper_style_max: None,
+            cautions: Vec::new(),
             file: None,
             seconds,
         }

@@ -36,6 +36,10 @@ pub struct DistillStep {
     /// The student step after which it was nearest to the expert's checkpoint.
     #[serde(default = "absent", deserialize_with = "real")]
     pub nearest: f64,
+    /// 1 − alignment², averaged over the latest steps, for every quarter of the start epochs, or for
+    /// every start epoch where there are at most four.
+    #[serde(default, deserialize_with = "reals")]
+    pub best_ratio: Vec<f64>,
     /// Root mean square of the synthetic images' pixels over that of the real ones'.
     #[serde(default = "absent", deserialize_with = "real")]
     pub image_scale: f64,
@@ -52,6 +56,7 @@ impl DistillStep {
     pub fn without_lists(&self) -> Self {
         Self {
             intermediate: Vec::new(),
+            best_ratio: Vec::new(),
             perturbation: Perturbation {
                 relative: self.perturbation.relative,
                 per_layer: Vec::new(),

@@ -38,6 +38,7 @@ fn a_step_that_exploded_survives_the_round_trip() {
         alignment: 0.5,
         image_gradient: f64::NAN,
         nearest: 9.,
+        best_ratio: vec![0.9, 0.8],
         image_scale: 1.2,
         start_part: 0,
         mirrored: false,
@@ -46,7 +47,7 @@ fn a_step_that_exploded_survives_the_round_trip() {
     let line = serde_json::to_string(&event(7, EventKind::DistillStep(step))).expect("serialises");
     assert_eq!(
         line,
-        r#"{"seq":7,"time":"2026-01-01T00:00:00.000Z","kind":"distill_step","step":3,"expert":0,"start_epoch":1,"start_part":0,"mirrored":false,"matching_loss":null,"final_ratio":null,"intermediate":[1.0,null],"student_lr":0.01,"balance_factor":1.0,"perturbation":{"relative":0.1,"per_layer":[0.2]},"reach":1.0,"alignment":0.5,"nearest":9.0,"image_scale":1.2,"image_gradient":null,"seconds":0.1}"#
+        r#"{"seq":7,"time":"2026-01-01T00:00:00.000Z","kind":"distill_step","step":3,"expert":0,"start_epoch":1,"start_part":0,"mirrored":false,"matching_loss":null,"final_ratio":null,"intermediate":[1.0,null],"student_lr":0.01,"balance_factor":1.0,"perturbation":{"relative":0.1,"per_layer":[0.2]},"reach":1.0,"alignment":0.5,"nearest":9.0,"best_ratio":[0.9,0.8],"image_scale":1.2,"image_gradient":null,"seconds":0.1}"#
     );
     let back: Event = serde_json::from_str(&line).expect("parses");
     let EventKind::DistillStep(step) = back.what else {

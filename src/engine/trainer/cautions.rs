@@ -1,0 +1,103 @@
+//! What makes a result doubtful, in words: said where it happens, and again beside the result.
+
+use super::checkpoint::{DistillationState, StateNumbers};
+use super::control::Control;
+use super::store::Trajectory;
+use astill_core::run::event::{Headline, ImageSet};
+use astill_core::text::{number, percent};
+use astill_core::{EpochRecord, Result};
+
+/// An expert whose accuracy is at most this multiple of guessing has learned next to nothing.
+const CHANCE: f64 = 1.25;
+/// Synthetic images whose pixels are on average this many times as large as real ones are no images
+/// any more.
+const LARGEST_SCALE: f64 = 2.;
+
+/// What is wrong with expert number `index`, after these epochs; none if nothing is.
+pub fn of_expert(index: usize, epochs: &[EpochRecord], classes: usize) -> Option<String> {
+    let last = epochs.last()?;
+    let chance = 100. / classes.max(1) as f64;
+    let accuracy = last.validation_accuracy.unwrap_or(last.train_accuracy);
+    (accuracy <= CHANCE * chance).then(|| {
+        format!(
+            "expert {} labels only {} % of the images right after {} epochs, where guessing gets \
+             {} %: it has learned next to nothing, and neither will images that follow it. Change \
+             expert.lr, or train for longer (expert.train_epochs)",
+            index + 1,
+            percent(accuracy),
+            epochs.len(),
+            percent(chance)
+        )
+    })
+}
+
+/// What is wrong with the experts of a run.
+pub fn of_experts(experts: &[Trajectory], classes: usize) -> Vec<String> {
+    let each = experts.iter().enumerate();
+    each.filter_map(|(index, expert)| of_expert(index, expert.epochs(), classes))
+        .collect()
+}
+
+/// Warns once when the images have become far larger than real ones. `scale` is the root mean square
+/// of their pixels over that of real ones.
+pub fn watch_scale(state: &mut DistillationState, scale: f64, control: &mut Control) -> Result<()> {
+    let numbers = &mut state.numbers;
+    if !(scale > LARGEST_SCALE) || numbers.too_large_since.is_some() {
+        return Ok(());
+    }
+    numbers.too_large_since = Some(numbers.step);
+    control.warn(format!(
+        "step {}: the pixels of the synthetic images are on average {} times as large as real ones: \
+         the updates are too large for them to stay images. Lower distill.step, or distill.lr_images \
+         where step is null",
+        numbers.step,
+        number(scale)
+    ))
+}
+
+/// What is wrong with the result.
+pub fn of_result(numbers: &StateNumbers, best_scale: f64) -> Vec<String> {
+    let mut cautions = Vec::new();
+    if !(best_scale <= LARGEST_SCALE) {
+        cautions.push(format!(
+            "the pixels of the distilled images are on average {} times as large as real ones; lower \
+             distill.step or distill.lr_images",
+            number(best_scale)
+        ));
+    }
+    let best = numbers.best.as_ref();
+    if numbers.step > 0 && best.is_some_and(|best| best.step == 0) {
+        cautions.push(
+            "no step was better on the validation share than the images that distillation started \
+             from, so these are the result"
+                .into(),
+        );
+    }
+    let networks = numbers.headlines.iter().map(|h| &h.network);
+    let mut seen: Vec<&String> = Vec::new();
+    for network in networks {
+        if seen.contains(&network) {
+            continue;
+        }
+        seen.push(network);
+        let of = |labels| move |h: &&Headline| h.network == *network && h.labels == labels;
+        let find = |labels| numbers.headlines.iter().find(of(labels));
+        let Some(distilled) = find(ImageSet::Distilled) else {
+            continue;
+        };
+        let better = [ImageSet::Random, ImageSet::Representative]
+            .into_iter()
+            .filter_map(find)
+            .filter(|baseline| baseline.mean > distilled.mean);
+        cautions.extend(better.map(|baseline| {
+            format!(
+                "{network} networks learn more from {} real images ({} %) than from the distilled \
+                 ones ({} %)",
+                baseline.labels,
+                percent(baseline.mean),
+                percent(distilled.mean)
+            )
+        }));
+    }
+    cautions
+}
