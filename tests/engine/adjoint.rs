@@ -3,7 +3,8 @@
 
 use astill_engine::data::Augmentation;
 use astill_engine::distill::{
-    Gradient, Intermediate, Labels, Operation, Student, StudentStep, TrainingSet, matching_loss,
+    Gradient, Intermediate, Labels, MatchAt, MatchingOptions, Operation, Student, StudentStep,
+    TrainingSet, matching_loss,
 };
 use astill_engine::network::{ConvNet, ConvNetConfig, Network, Norm, Pooling};
 use astill_engine::random;
@@ -67,7 +68,7 @@ const MOMENTUM: f64 = 0.9;
 const FACTOR: f64 = 1.3;
 
 /// What every published program does: the whole unroll in one graph.
-fn full_graph(p: &Problem, intermediate: Intermediate) -> Gradient {
+fn full_graph(p: &Problem, options: MatchingOptions) -> Gradient {
     let labels = match &p.labels {
         Labels::Hard(labels) => Labels::Hard(labels.shallow_clone()),
         Labels::Soft(labels) => Labels::Soft(labels.detach().set_requires_grad(true)),
@@ -94,7 +95,7 @@ fn full_graph(p: &Problem, intermediate: Intermediate) -> Gradient {
         points.push(next);
         velocity = Some(v);
     }
-    let total = matching_loss(&points, &p.targets, intermediate).total;
+    let total = matching_loss(&points, &p.targets, options).total;
     let mut inputs = vec![&images, &lr];
     inputs.extend(matches!(labels, Labels::Soft(_)).then(|| labels.tensor()));
     let mut gradients = Tensor::run_backward(&[total], &inputs, false, false).into_iter();
@@ -111,7 +112,12 @@ fn relative(got: &Tensor, want: &Tensor) -> f64 {
 }
 
 /// The constant-memory gradient of the same.
-fn adjoint(p: &Problem, intermediate: Intermediate) -> Gradient {
+fn adjoint(p: &Problem, options: MatchingOptions) -> Gradient {
+    observed_adjoint(p, options, &mut 0)
+}
+
+/// The same, with the number of steps that it went back.
+fn observed_adjoint(p: &Problem, options: MatchingOptions, steps_back: &mut usize) -> Gradient {
     let set = TrainingSet {
         images: &p.images,
         labels: &p.labels,
@@ -126,10 +132,20 @@ fn adjoint(p: &Problem, intermediate: Intermediate) -> Gradient {
     let mut rollout = student
         .unroll(&p.start, &p.steps, &mut |_| Ok(()))
         .expect("not stopped");
-    let derivatives = matching_loss(&rollout.points, &p.targets, intermediate).derivatives;
+    let derivatives = matching_loss(&rollout.points, &p.targets, options).derivatives;
     student
-        .adjoint(&mut rollout, &p.steps, &derivatives, &mut |_| Ok(()))
+        .adjoint(&mut rollout, &p.steps, &derivatives, &mut |operation| {
+            *steps_back += usize::from(operation == Operation::Step);
+            Ok(())
+        })
         .expect("not stopped")
+}
+
+fn matched(intermediate: Intermediate) -> MatchingOptions {
+    MatchingOptions {
+        intermediate,
+        ..MatchingOptions::END
+    }
 }
 
 const PROBLEMS: [(u64, Norm, Pooling, Intermediate, i64, usize); 6] = [
@@ -145,7 +161,10 @@ const PROBLEMS: [(u64, Norm, Pooling, Intermediate, i64, usize); 6] = [
 fn the_constant_memory_gradient_is_that_of_the_full_graph() {
     for (seed, norm, pooling, intermediate, size, batch) in PROBLEMS {
         let p = problem(seed, norm, pooling, size, batch);
-        let (want, got) = (full_graph(&p, intermediate), adjoint(&p, intermediate));
+        let (want, got) = (
+            full_graph(&p, matched(intermediate)),
+            adjoint(&p, matched(intermediate)),
+        );
         let (images, lr) = (
             relative(&got.images, &want.images),
             relative(&got.lr, &want.lr),
@@ -167,7 +186,10 @@ fn the_same_holds_for_soft_labels_and_the_gradient_with_respect_to_them() {
         let mut rng = random::generator(seed, "soft labels", &[]);
         let logits = random::normal(&mut rng, 12 * CLASSES as usize).view([12, CLASSES]);
         p.labels = Labels::Soft(logits.to_kind(Kind::Double).softmax(1, None::<Kind>));
-        let (want, got) = (full_graph(&p, intermediate), adjoint(&p, intermediate));
+        let (want, got) = (
+            full_graph(&p, matched(intermediate)),
+            adjoint(&p, matched(intermediate)),
+        );
         let differences = [
             relative(&got.images, &want.images),
             relative(&got.lr, &want.lr),
@@ -184,12 +206,61 @@ fn the_same_holds_for_soft_labels_and_the_gradient_with_respect_to_them() {
 }
 
 #[test]
+fn the_same_holds_for_the_nearest_point_and_with_parameters_left_out() {
+    for (seed, norm, pooling, intermediate, size, batch) in PROBLEMS {
+        for (at, drop) in [
+            (MatchAt::Nearest, 0.),
+            (MatchAt::End, 0.4),
+            (MatchAt::Nearest, 0.25),
+        ] {
+            let mut p = problem(seed, norm, pooling, size, batch);
+            let set = TrainingSet {
+                images: &p.images,
+                labels: &p.labels,
+                lr: LR,
+            };
+            let student = Student {
+                net: &p.net,
+                set: &set,
+                momentum: MOMENTUM,
+                loss_factor: FACTOR,
+            };
+            let path = student.unroll(&p.start, &p.steps, &mut |_| Ok(()));
+            let near = path.expect("not stopped").points.swap_remove(7);
+            let mut rng = random::generator(seed, "near the seventh point", &[]);
+            let noise = random::normal(&mut rng, near.numel()).to_kind(Kind::Double);
+            *p.targets.last_mut().expect("has targets") = near + noise * 1e-4;
+            let options = MatchingOptions {
+                intermediate,
+                at,
+                drop,
+            };
+            let mut steps_back = 0;
+            let (want, got) = (
+                full_graph(&p, options),
+                observed_adjoint(&p, options, &mut steps_back),
+            );
+            let differences = [
+                relative(&got.images, &want.images),
+                relative(&got.lr, &want.lr),
+            ];
+            assert!(
+                differences.iter().all(|d| *d < 1e-9),
+                "seed {seed}, {at}, {drop}: images, student rate {differences:?}"
+            );
+            // the way back begins at the last point that is matched
+            assert_eq!(steps_back, if at == MatchAt::Nearest { 7 } else { 10 });
+        }
+    }
+}
+
+#[test]
 fn soft_labels_that_name_one_class_give_the_gradient_of_hard_ones() {
     for (seed, norm, pooling, intermediate, size, batch) in PROBLEMS {
         let mut p = problem(seed, norm, pooling, size, batch);
-        let hard = adjoint(&p, intermediate);
+        let hard = adjoint(&p, matched(intermediate));
         p.labels = Labels::Soft(p.labels.probabilities(CLASSES, Kind::Double));
-        let soft = adjoint(&p, intermediate);
+        let soft = adjoint(&p, matched(intermediate));
         if norm == Norm::Instance {
             // the analytic passes
             assert!(

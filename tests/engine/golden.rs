@@ -12,8 +12,8 @@ use astill_engine::device;
 use astill_engine::distill::expert::{expert_gradient, expert_loss, gradient_penalty};
 use astill_engine::distill::perturb::perturb;
 use astill_engine::distill::{
-    ExpertBatch, ExpertPath, ExpertSettings, Intermediate, Labels, Student, StudentStep,
-    TrainingSet, balance_factor, matching_loss,
+    ExpertBatch, ExpertPath, ExpertSettings, Intermediate, Labels, MatchingOptions, Student,
+    StudentStep, TrainingSet, balance_factor, matching_loss,
 };
 use astill_engine::network::{ConvNet, ConvNetConfig, Network, WeightedBatch};
 use astill_engine::tensor_file::TensorFile;
@@ -225,7 +225,13 @@ impl Case {
             .map(|j| expert.get((start_epoch + j) as i64))
             .collect();
         let intermediate: Intermediate = self.name("intermediate", "sum")?;
-        let matching = matching_loss(&rollout.points, &targets, intermediate);
+        let matching = {
+            let options = MatchingOptions {
+                intermediate,
+                ..MatchingOptions::END
+            };
+            matching_loss(&rollout.points, &targets, options)
+        };
         let gradient =
             student.adjoint(&mut rollout, &steps, &matching.derivatives, &mut |_| Ok(()))?;
         let middle = match matching.intermediate.as_slice() {

@@ -7,7 +7,7 @@ const AST: &str = "AST, arXiv 2310.10541";
 const MTT: &str = "MTT, arXiv 2203.11932";
 const OURS: &str = "defined by astill, from the terms of the final ratio";
 const SMOOTH: &str = "defined by astill, smoothness of the expert's path";
-const ATT: &str = "ATT, arXiv 2408.03360";
+const ATT: &str = "ATT, arXiv 2407.14245";
 const OURS_SCALE: &str = "defined by astill";
 const MEASURED: &str = "measured";
 

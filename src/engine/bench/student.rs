@@ -5,7 +5,7 @@ use super::stopwatch::{Phases, Stopwatch};
 use super::{Peak, at_least_one, images, labels, median, network, prepare, rounded};
 use crate::device;
 use crate::distill::iteration::{Draw, Iteration, Settings, Starts};
-use crate::distill::{Intermediate, Labels, TrainingSet};
+use crate::distill::{Intermediate, Labels, MatchingOptions, TrainingSet};
 use crate::network::Network;
 use crate::random;
 use astill_core::cli::bench::StudentOptions;
@@ -84,7 +84,10 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         batch: (options.batch > 0).then_some(options.batch),
         momentum: 0.9,
         balance: false,
-        intermediate: Intermediate::Sum,
+        matching: MatchingOptions {
+            intermediate: Intermediate::Sum,
+            ..MatchingOptions::END
+        },
         perturbation: 0.,
     };
     let set = TrainingSet {

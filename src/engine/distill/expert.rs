@@ -225,6 +225,29 @@ fn penalty_of(g: &Tensor, w: f64) -> (Tensor, Tensor) {
     (above.square().sum(None::<Kind>) * w, g * slope)
 }
 
+/// The direction (P) of a step of GSAM at `theta`, from the gradient `g` (P) there; `gradient_at`
+/// gives that of the same loss elsewhere.
+///
+/// With w the parameters: ε = ρ w² ⊙ g / ‖|w| ⊙ g‖ leads to the sharpest point nearby, whose gradient
+/// g′ flattens the minimum; the part of g that is perpendicular to g′ closes the gap between the two
+/// losses: g′ − α (g − cos(g, g′) ‖g‖ g′/‖g′‖). Source: GSAM, arXiv 2203.08065, made adaptive as in
+/// FTD, arXiv 2211.11004.
+pub fn gsam_direction(
+    theta: &Tensor,
+    g: &Tensor,
+    (rho, alpha): (f64, f64),
+    gradient_at: impl FnOnce(&Tensor) -> Tensor,
+) -> Tensor {
+    let smallest = f64::from(f32::MIN_POSITIVE);
+    let length = (theta.abs() * g).norm().clamp_min(smallest);
+    let sharpest = theta + theta.square() * g * (rho / length);
+    let there = gradient_at(&sharpest);
+    // g's part along g′ is ⟨g, g′⟩ / ‖g′‖² g′
+    let along = g.dot(&there) / there.dot(&there).clamp_min(smallest);
+    let perpendicular = g - &there * along;
+    there - perpendicular * alpha
+}
+
 /// An expert between two epochs.
 #[derive(Debug)]
 pub struct Expert {
@@ -309,19 +332,24 @@ impl Expert {
                 &[id.expert, epoch as u64, b],
             );
             let augmented = Augmentation::draw(&mut rng, rows.len(), x.size()[3]).apply(&x);
+            let labels = Labels::Hard(y.shallow_clone());
+            let batch = ExpertBatch {
+                augmented: &augmented,
+                images: &x,
+                labels: &labels,
+            };
             let ExpertGradient {
                 gradient: mut g,
                 cross_entropy,
                 penalty,
                 logits,
-            } = {
-                let batch = ExpertBatch {
-                    augmented: &augmented,
-                    images: &x,
-                    labels: &Labels::Hard(y.shallow_clone()),
-                };
-                expert_gradient(net, &theta, batch, settings, epoch)
-            };
+            } = expert_gradient(net, &theta, batch, settings, epoch);
+            if settings.gsam_rho > 0. {
+                let (rho, alpha) = (settings.gsam_rho, settings.gsam_alpha);
+                g = gsam_direction(&theta, &g, (rho, alpha), |theta| {
+                    expert_gradient(net, theta, batch, settings, epoch).gradient
+                });
+            }
             let correct = logits.argmax(1, false).eq_tensor(&y).sum(Kind::Double);
             let [loss, penalty] =
                 [cross_entropy, penalty].map(|t| t.to_kind(Kind::Double) * rows.len() as f64);
@@ -369,6 +397,27 @@ mod tests {
         assert!((clip_factor(9) - 0.95).abs() < 1e-12);
         assert_eq!(clip_factor(10), 1.);
         assert_eq!(clip_factor(40), 1.);
+    }
+
+    #[test]
+    fn gsam_steps_by_the_gradient_of_the_sharpest_point_and_against_the_gap() {
+        // L = x² + 10 y² at (1, 0.5): g = (2, 10), |w| ⊙ g = (2, 5)
+        let theta = Tensor::from_slice(&[1., 0.5]);
+        let gradient = |t: &Tensor| t * Tensor::from_slice(&[2., 20.]);
+        let g = gradient(&theta);
+        let (rho, alpha, length) = (0.1, 0.3, 29f64.sqrt());
+        let sharpest = [1. + rho * 2. / length, 0.5 + rho * 2.5 / length];
+        let there = [2. * sharpest[0], 20. * sharpest[1]];
+        let dot = 2. * there[0] + 10. * there[1];
+        let square = there[0] * there[0] + there[1] * there[1];
+        let wanted = [0, 1].map(|i| {
+            let here = [2., 10.][i];
+            there[i] - alpha * (here - dot / square * there[i])
+        });
+        let got = super::super::to_vec(&gsam_direction(&theta, &g, (rho, alpha), gradient));
+        assert!((got[0] - wanted[0]).abs() < 1e-12 && (got[1] - wanted[1]).abs() < 1e-12);
+        let plain = gsam_direction(&theta, &g, (0., 0.), gradient);
+        assert!(plain.equal(&g), "without a radius it is the gradient");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use super::perturb::{self, PerturbationStatistics};
 use super::rates::Fit;
 use super::{
-    Gradient, Intermediate, Observer, Operation, Student, StudentStep, TrainingSet, balance_factor,
-    intermediate_steps, matching_loss, to_vec,
+    Gradient, Matching, MatchingOptions, Observer, Operation, Student, StudentStep, TrainingSet,
+    balance_factor, matching_loss, to_vec,
 };
 use crate::data::Augmentation;
 use crate::network::Network;
@@ -29,7 +29,7 @@ pub struct Settings {
     /// μ of the student.
     pub momentum: f64,
     pub balance: bool,
-    pub intermediate: Intermediate,
+    pub matching: MatchingOptions,
     /// a of the weight perturbation; 0 switches it off.
     pub perturbation: f64,
 }
@@ -215,19 +215,23 @@ impl Iteration<'_> {
                 }
                 Ok(())
             })?;
-        let targets = &self.checkpoints[1..];
-        let matched = matching_loss(&rollout.points, targets, self.settings.intermediate);
-        let last = to_vec(&Tensor::stack(&[&matched.reach, &matched.alignment], 0));
-        fit.add(last[0], last[1]);
-        for (j, step, _) in self.intermediate() {
-            let points = [&rollout.points[0], &rollout.points[step]].map(Tensor::shallow_clone);
-            let part = matching_loss(&points, &targets[j..=j], Intermediate::Off);
-            let part = to_vec(&Tensor::stack(&[&part.reach, &part.alignment], 0));
-            fit.add(part[0], part[1]);
-        }
+        let matching = matching_loss(
+            &rollout.points,
+            &self.checkpoints[1..],
+            self.settings.matching,
+        );
+        let Matching {
+            reach,
+            alignment,
+            along,
+            curvature,
+            ..
+        } = matching;
+        let found = to_vec(&Tensor::stack(&[reach, alignment, along, curvature], 0));
+        fit.add(found[2], found[3] / 2.);
         Ok(Rehearsal {
-            reach: last[0],
-            alignment: last[1],
+            reach: found[0],
+            alignment: found[1],
         })
     }
 
@@ -254,33 +258,6 @@ impl Iteration<'_> {
         }
     }
 
-    /// The matched epochs before the last: index of the checkpoint, student step, and weight.
-    fn intermediate(&self) -> Vec<(usize, usize, f64)> {
-        let epochs = self.checkpoints.len() - 1;
-        let weight = |j: usize| match self.settings.intermediate {
-            Intermediate::Off => 0.,
-            Intermediate::Sum => 1.,
-            Intermediate::Ramp => j as f64 / epochs as f64,
-        };
-        (1..)
-            .zip(intermediate_steps(self.draw.steps.len(), epochs))
-            .map(|(j, step)| (j - 1, step, weight(j)))
-            .filter(|(_, _, weight)| *weight > 0.)
-            .collect()
-    }
-
-    /// 2 Σ_j w_j ρ_j² (scalar).
-    fn curvature(&self, points: &[Tensor], reach: &Tensor) -> Tensor {
-        let square = |t: Tensor| t.dot(&t);
-        let start = &points[0];
-        let mut sum = reach.square();
-        for (j, step, weight) in self.intermediate() {
-            let wanted = square(&self.checkpoints[j + 1] - start).clamp_min(f64::MIN_POSITIVE);
-            sum += square(&points[step] - start) / wanted * weight;
-        }
-        sum * 2.
-    }
-
     /// [`Iteration::align`], with an observer of every operation.
     ///
     /// # Errors
@@ -298,7 +275,7 @@ impl Iteration<'_> {
         let (start, student) = (self.start(), self.student());
         let loss_factor = student.loss_factor;
         let mut rollout = student.unroll(&start, &draw.steps, observe)?;
-        let matching = matching_loss(&rollout.points, &checkpoints[1..], settings.intermediate);
+        let matching = matching_loss(&rollout.points, &checkpoints[1..], settings.matching);
         let Gradient {
             images: gradient,
             lr: lr_gradient,
@@ -313,8 +290,7 @@ impl Iteration<'_> {
             &lr_gradient,
         ];
         scalars.extend(&matching.intermediate);
-        let curvature = self.curvature(&rollout.points, &matching.reach);
-        scalars.push(&curvature);
+        scalars.push(&matching.curvature);
         let norm = gradient.norm();
         scalars.push(&norm);
         let numbers = to_vec(&Tensor::stack(&scalars, 0));
@@ -327,20 +303,12 @@ impl Iteration<'_> {
             intermediate: numbers[5..numbers.len() - 2].to_vec(),
             curvature: numbers[numbers.len() - 2],
             image_gradient: numbers[numbers.len() - 1],
-            nearest: nearest(&rollout.points, &checkpoints[checkpoints.len() - 1]),
+            nearest: matching.nearest,
             balance_factor: loss_factor,
             perturbation: perturb::statistics(net, expert, &start),
             gradient,
         })
     }
-}
-
-/// Which of `points` is nearest to `target`, by the Euclidean distance.
-fn nearest(points: &[Tensor], target: &Tensor) -> usize {
-    let distances: Vec<Tensor> = points.iter().map(|p| (p - target).norm()).collect();
-    Tensor::stack(&distances, 0)
-        .argmin(0, false)
-        .int64_value(&[]) as usize
 }
 
 #[cfg(test)]
@@ -372,7 +340,7 @@ mod tests {
             batch: Some(4),
             momentum: 0.,
             balance: false,
-            intermediate: Intermediate::Off,
+            matching: MatchingOptions::END,
             perturbation: 0.,
         };
         let draw = Draw::new(

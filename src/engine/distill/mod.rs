@@ -12,13 +12,14 @@ pub mod perturb;
 pub mod rates;
 mod representative;
 mod smoothness;
+pub mod soft_labels;
 mod student;
 
-pub use astill_core::profile::{Init, Intermediate};
+pub use astill_core::profile::{Init, Intermediate, MatchAt};
 pub use balance::balance_factor;
 pub use expert::{Expert, ExpertBatch, ExpertSettings};
 pub use labels::Labels;
-pub use matching::{Matching, intermediate_steps, matching_loss};
+pub use matching::{Matching, MatchingOptions, intermediate_steps, matching_loss};
 pub use representative::{kmeans, representatives};
 pub use smoothness::{ExpertPath, Smoothness};
 pub use student::{

@@ -37,10 +37,10 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Adds one rollout's reach ρ and alignment a at one matched epoch.
-    pub fn add(&mut self, reach: f64, alignment: f64) {
-        self.along += alignment * reach;
-        self.square += reach * reach;
+    /// Adds one rollout's Σ a ρ and Σ ρ² over the matched epochs.
+    pub fn add(&mut self, along: f64, square: f64) {
+        self.along += along;
+        self.square += square;
     }
 
     /// The factor of the student rate that minimises the mean final ratio if the student's path
@@ -187,15 +187,15 @@ mod tests {
     #[test]
     fn a_calibrated_rate_makes_reach_equal_alignment() {
         let mut fit = Fit::default();
-        fit.add(0.5, 0.25);
+        fit.add(0.125, 0.25);
         assert!((fit.factor() - 0.5).abs() < 1e-12);
         fit = Fit::default();
-        fit.add(2., 0.01);
+        fit.add(0.02, 4.);
         assert_eq!(fit.factor(), (-MOST_IN_A_ROUND).exp());
-        fit.add(f64::INFINITY, f64::NAN);
+        fit.add(f64::NAN, f64::INFINITY);
         assert_eq!(fit.factor(), (-MOST_IN_A_ROUND).exp());
         fit = Fit::default();
-        fit.add(1., -0.5);
+        fit.add(-0.5, 1.);
         assert_eq!(fit.factor(), (-MOST_IN_A_ROUND).exp());
     }
 

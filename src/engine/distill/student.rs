@@ -176,7 +176,8 @@ impl Student<'_> {
     /// The exact gradient of a loss L(θ_0 … θ_N) through all N steps, with one step in memory at a
     /// time. Uses up what `rollout` has cached.
     ///
-    /// `derivatives` are the direct ∂L/∂θ_i (P) with their i. Backwards over the steps, with λ =
+    /// `derivatives` are the direct ∂L/∂θ_i (P) with their i; steps after the last of them have no
+    /// part in it. Backwards over the steps, with λ =
     /// ∂L/∂θ_i+1 and ν = ∂L/∂v_i: ∂α −= λ · v_i; ν ← ν − α λ; s = ν · g_i(θ_i, X_i, Y_i); ∂X +=
     /// ∂s/∂X; ∂Y += ∂s/∂Y, where the labels Y are soft; λ ← λ + ∂s/∂θ_i; ν ← μ ν. Every step's
     /// batch and augmentation are those of the forward pass. Source: reverse-mode differentiation
@@ -198,7 +199,10 @@ impl Student<'_> {
         };
         let analytic = self.net.analytic(self.set.images);
         let mut lambda = rollout.points[0].zeros_like();
-        add_direct(&mut lambda, steps.len());
+        let last = derivatives.iter().map(|(i, _)| *i).max().unwrap_or(0);
+        let steps = &steps[..last];
+        rollout.cached[last..].iter_mut().for_each(|c| *c = None);
+        add_direct(&mut lambda, last);
         let mut nu = lambda.zeros_like();
         let mut d_images = self.set.images.zeros_like();
         let mut d_labels = match self.set.labels {

@@ -11,7 +11,7 @@ use crate::data::Dataset;
 use crate::distill::evaluate::mean_std;
 use crate::distill::iteration::{Draw, Iteration, Outcome, Settings, Starts};
 use crate::distill::rates::{RateMemory, root_mean_square};
-use crate::distill::{Labels, TrainingSet};
+use crate::distill::{Labels, MatchingOptions, TrainingSet};
 use crate::network::Network;
 use astill_core::Result;
 use astill_core::profile::{Auto, DistillSettings};
@@ -63,7 +63,11 @@ impl Settings {
             batch: distill.batch,
             momentum: distill.momentum,
             balance: distill.balance,
-            intermediate: distill.intermediate,
+            matching: MatchingOptions {
+                intermediate: distill.intermediate,
+                at: distill.match_at,
+                drop: distill.drop_parameters,
+            },
             perturbation: distill.perturbation,
         }
     }
