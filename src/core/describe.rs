@@ -1,6 +1,7 @@
 //! Events as sentences, for the log and for anything else that shows them as text.
 
 use crate::measures::{self, MeasuredEvent};
+use crate::profile::LabelKind;
 use crate::run::event::{
     Calibration, CommandAnswered, DatasetLoaded, Evaluation, EventKind, ExpertFound, RunFinished,
     RunStarted,
@@ -124,15 +125,24 @@ fn evaluated(evaluation: &Evaluation) -> String {
         step,
         network,
         labels,
+        label_kind,
         split,
         values,
         ..
     } = evaluation;
+    let soft = match label_kind {
+        LabelKind::Hard => "",
+        LabelKind::Soft => " with soft labels",
+    };
     let value = |name| measures::value(name, MeasuredEvent::Evaluation(evaluation));
     format!(
-        "step {step}: {labels} images, {split}: {} ± {} % over {}",
+        "step {step}: {labels} images{soft}, {split}: {}{} % over {}",
         value("mean"),
-        value("std"),
+        if values.len() > 1 {
+            format!(" ± {}", value("std"))
+        } else {
+            String::new()
+        },
         count(values.len(), &format!("fresh {network} network"))
     )
 }
@@ -173,6 +183,7 @@ mod tests {
                 step: 5,
                 network: "convnet".into(),
                 labels: ImageSet::Distilled,
+                label_kind: LabelKind::Hard,
                 split: EvalSplit::Test,
                 mean: 34.5678,
                 std: 0.5,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::EpochRecord;
+use crate::profile::LabelKind;
 use crate::run::event::{EvalSplit, ImageSet, Perturbation};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -54,6 +55,7 @@ fn evaluation() -> Evaluation {
         step: 9,
         network: "convnet".into(),
         labels: ImageSet::Distilled,
+        label_kind: LabelKind::Hard,
         split: EvalSplit::Test,
         mean: 41.5,
         std: 0.42,

@@ -1,6 +1,7 @@
 //! The result of a finished run as a table.
 
-use super::event::{EventKind, Headline, RunFinished, RunOutcome};
+use super::event::{EventKind, Headline, ImageSet, RunFinished, RunOutcome};
+use crate::profile::LabelKind;
 use crate::text::{count, percent};
 
 /// The result of a finished run as a table for people; none for an event that is not one.
@@ -21,22 +22,7 @@ pub fn table(what: &EventKind) -> Option<String> {
         "Test accuracy of {} trained on these images alone{spread}:\n",
         count(networks, "fresh network")
     );
-    for Headline {
-        network,
-        labels,
-        mean,
-        std,
-        ..
-    } in &finished.results
-    {
-        let labels = labels.to_string();
-        let mean = percent(*mean);
-        let std = match networks {
-            0 | 1 => String::new(),
-            _ => format!(" ± {}", percent(*std)),
-        };
-        text += &format!("  {labels:<16} {network:<10} {mean:>5}{std} %\n");
-    }
+    text += &rows(&finished.results, networks);
     if let Some(step) = finished.best_step {
         let why = finished
             .best_validation
@@ -61,15 +47,54 @@ pub fn table(what: &EventKind) -> Option<String> {
     Some(text)
 }
 
+/// A line per set and network; soft labels have a column of their own.
+fn rows(results: &[Headline], networks: usize) -> String {
+    let of_kind = |kind| results.iter().any(move |r| r.label_kind == kind);
+    let both = of_kind(LabelKind::Soft);
+    let mut text = String::new();
+    if both {
+        text += &format!("  {:<27} {:<15}{}\n", "", "hard labels", "soft labels");
+    }
+    let mut done: Vec<(ImageSet, &str)> = Vec::new();
+    for Headline {
+        network, labels, ..
+    } in results
+    {
+        if done.contains(&(*labels, network)) {
+            continue;
+        }
+        done.push((*labels, network));
+        let cell = |kind| {
+            let found = results
+                .iter()
+                .find(|r| r.label_kind == kind && r.labels == *labels && r.network == *network);
+            found.map_or(String::new(), |r| match networks {
+                0 | 1 => format!("{:>5} %", percent(r.mean)),
+                _ => format!("{:>5} ± {} %", percent(r.mean), percent(r.std)),
+            })
+        };
+        let labels = labels.to_string();
+        let (hard, soft) = (cell(LabelKind::Hard), cell(LabelKind::Soft));
+        let line = if both {
+            format!("  {labels:<16} {network:<10} {hard:<15}{soft}")
+        } else {
+            format!("  {labels:<16} {network:<10} {hard}")
+        };
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::event::ImageSet;
 
     fn finished(networks: usize) -> EventKind {
         let result = |labels, mean| Headline {
             network: "convnet".into(),
             labels,
+            label_kind: LabelKind::Hard,
             mean,
             std: 0.5,
             values: vec![mean; networks],
@@ -88,6 +113,31 @@ mod tests {
             file: Some("distilled/best.safetensors".into()),
             seconds: 1.,
         })
+    }
+
+    #[test]
+    fn soft_labels_have_a_column_of_their_own() {
+        let EventKind::RunFinished(mut with_soft) = finished(5) else {
+            return;
+        };
+        let soft = Headline {
+            label_kind: LabelKind::Soft,
+            mean: 21.,
+            ..with_soft.results[1].clone()
+        };
+        with_soft.results[0].label_kind = LabelKind::Soft;
+        with_soft.results.push(soft);
+        let text = table(&EventKind::RunFinished(with_soft)).expect("done");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[1..4],
+            [
+                "                              hard labels    soft labels",
+                "  distilled        convnet                    34.5 ± 0.5 %",
+                "  random           convnet     16.1 ± 0.5 %   21.0 ± 0.5 %",
+            ],
+            "{text}"
+        );
     }
 
     #[test]

@@ -152,6 +152,8 @@ pub struct Outcome {
     pub perturbation: PerturbationStatistics,
     /// ∂ matching loss / ∂ synthetic images (n, C, H, W).
     pub gradient: Tensor,
+    /// ∂ matching loss / ∂ soft labels (n, K); none for hard ones.
+    pub label_gradient: Option<Tensor>,
     /// ‖gradient‖.
     pub image_gradient: f64,
     /// ∂ matching loss / ∂ α.
@@ -279,7 +281,7 @@ impl Iteration<'_> {
         let Gradient {
             images: gradient,
             lr: lr_gradient,
-            ..
+            labels: label_gradient,
         } = student.adjoint(&mut rollout, &draw.steps, &matching.derivatives, observe)?;
 
         let mut scalars = vec![
@@ -307,6 +309,7 @@ impl Iteration<'_> {
             balance_factor: loss_factor,
             perturbation: perturb::statistics(net, expert, &start),
             gradient,
+            label_gradient,
         })
     }
 }

@@ -13,6 +13,11 @@ pub enum Labels {
 }
 
 impl Labels {
+    /// Soft labels that are kept as logits (N, K).
+    pub fn of_logits(logits: &Tensor) -> Self {
+        Self::Soft(logits.softmax(1, None::<Kind>))
+    }
+
     /// 0 × `ipc`, 1 × `ipc`, … for `classes` classes, on the CPU.
     pub fn in_class_order(classes: usize, ipc: usize) -> Self {
         let classes = Tensor::arange(classes as i64, (Kind::Int64, Device::Cpu));

@@ -122,6 +122,7 @@ pub fn read(path: &Path) -> Result<DistilledSet> {
 mod tests {
     use super::*;
     use crate::random;
+    use astill_core::profile::LabelKind;
     use astill_core::run::event::{Headline, ImageSet};
     use serde_json::json;
     use tch::{Device, Kind};
@@ -144,6 +145,7 @@ mod tests {
                 results: vec![Headline {
                     network: "convnet".into(),
                     labels: ImageSet::Distilled,
+                    label_kind: LabelKind::Hard,
                     mean: 50.,
                     std: 0.1,
                     values: vec![49.9, 50.1],

@@ -8,7 +8,7 @@ use super::control::Control;
 use super::distillation::Distillation;
 use super::evaluation::Occasion;
 use crate::data::Dataset;
-use crate::distill::{Init, Labels, TrainingSet};
+use crate::distill::{Init, TrainingSet};
 use astill_core::Result;
 use astill_core::run::event::ImageSet;
 use tch::Tensor;
@@ -27,25 +27,27 @@ pub fn images(labels: ImageSet, dataset: &Dataset, state: &DistillationState) ->
     }
 }
 
-/// Evaluates both baselines and the images that distillation starts from with the rate that the
-/// student starts with: for the curves of a watcher, and as the first that compete to be the best.
+/// Evaluates both baselines and the images that distillation starts from, with labels of the run's
+/// kind and the rate that the student starts with: for the curves of a watcher, and as the first
+/// that compete to be the best.
 pub fn evaluate(
     distillation: &Distillation<'_>,
     init: Init,
     state: &mut DistillationState,
     control: &mut Control,
 ) -> Result<()> {
-    let start = match (init, &state.labels) {
-        (Init::Representative, Labels::Hard(_)) => Some(ImageSet::Representative),
-        (Init::Real, Labels::Hard(_)) => Some(ImageSet::Random),
-        _ => None,
+    let start = match init {
+        Init::Representative => Some(ImageSet::Representative),
+        Init::Real => Some(ImageSet::Random),
+        Init::Noise => None,
     };
     for (i, evaluator) in distillation.evaluators.iter().enumerate() {
         for labels in [ImageSet::Random, ImageSet::Representative] {
             let images = self::images(labels, distillation.dataset, state);
+            let labelling = distillation.labelling;
             let set = TrainingSet {
                 images: &images,
-                labels: distillation.baseline_labels,
+                labels: &labelling.of(&images, labelling.kind()),
                 lr: state.numbers.student_lr,
             };
             let found = evaluator.evaluate(&set, labels, 0, Occasion::Step(0), control)?;

@@ -65,9 +65,10 @@ fn rehearse(
     let settings = Settings::of(profile, distillation.per_epoch);
     let student_lr = state.numbers.student_lr;
     let seed = random::generator(distillation.seed, "calibration", &[]).next_u64();
+    let labels = state.labels.labels();
     let set = TrainingSet {
         images: &state.images,
-        labels: &state.labels,
+        labels: &labels,
         lr: student_lr,
     };
     let (mut fit, mut reach, mut alignment, mut ratio) = (Fit::default(), 0., 0., 0.);

@@ -31,12 +31,51 @@ pub struct DistillationState {
     pub image_scale: Tensor,
     /// The moving average of the images, where one is kept.
     pub average: Option<Average>,
-    /// The labels of the synthetic images.
-    pub labels: Labels,
+    pub labels: SyntheticLabels,
     /// What the synthetic images started from.
     pub start: Tensor,
-    /// The images of `numbers.best`; those of the start before the first evaluation.
+    /// The images of `numbers.best`, with the logits (n, K) of their labels where those are soft; those
+    /// of the start before the first evaluation.
     pub best_images: Tensor,
+    pub best_logits: Option<Tensor>,
+}
+
+/// The labels of the synthetic images.
+#[derive(Debug)]
+pub enum SyntheticLabels {
+    /// i64 (n).
+    Hard(Tensor),
+    /// Their logits (n, K), and the momentum buffer of these.
+    Soft { logits: Tensor, velocity: Tensor },
+}
+
+impl SyntheticLabels {
+    /// As networks learn them.
+    pub fn labels(&self) -> Labels {
+        match self {
+            Self::Hard(classes) => Labels::Hard(classes.shallow_clone()),
+            Self::Soft { logits, .. } => Labels::of_logits(logits),
+        }
+    }
+
+    /// The logits of soft labels.
+    pub fn logits(&self) -> Option<&Tensor> {
+        match self {
+            Self::Hard(_) => None,
+            Self::Soft { logits, .. } => Some(logits),
+        }
+    }
+}
+
+/// What is evaluated, shown and saved of a state.
+#[derive(Debug)]
+pub struct Shown {
+    /// (n, C, H, W).
+    pub images: Tensor,
+    pub labels: Labels,
+    /// The logits of soft labels.
+    pub logits: Option<Tensor>,
+    pub student_lr: f64,
 }
 
 /// The moving average of the images and of the student rate.
@@ -44,6 +83,8 @@ pub struct DistillationState {
 pub struct Average {
     /// (n, C, H, W).
     pub images: Tensor,
+    /// The logits (n, K) of soft labels.
+    pub logits: Option<Tensor>,
     pub student_lr: f64,
     /// Updates that it has seen.
     pub updates: u64,
@@ -117,18 +158,23 @@ impl DistillationState {
     /// The file cannot be written, or an old one cannot be removed.
     pub fn save(&self, run: &Path) -> Result<String> {
         let file = file_name(self.numbers.step);
-        let labels = match &self.labels {
-            Labels::Hard(labels) => ("labels", labels),
-            Labels::Soft(labels) => ("soft_labels", labels),
-        };
         let mut tensors = vec![
             ("images", &self.images),
             ("image_velocity", &self.image_velocity),
             ("image_scale", &self.image_scale),
-            labels,
             ("start", &self.start),
             ("best_images", &self.best_images),
         ];
+        match &self.labels {
+            SyntheticLabels::Hard(classes) => tensors.push(("labels", classes)),
+            SyntheticLabels::Soft { logits, velocity } => {
+                tensors.extend([("label_logits", logits), ("label_velocity", velocity)])
+            }
+        }
+        tensors.extend(self.best_logits.as_ref().map(|l| ("best_label_logits", l)));
+        let average = self.average.as_ref();
+        let average_logits = average.and_then(|a| a.logits.as_ref());
+        tensors.extend(average_logits.map(|l| ("average_label_logits", l)));
         tensors.extend(self.average.as_ref().map(|a| ("average_images", &a.images)));
         let state = serde_json::to_string(&Saved {
             version: VERSION,
@@ -217,14 +263,21 @@ impl DistillationState {
             numbers, average, ..
         } = serde_json::from_str(text).map_err(broken)?;
         let tensor = |name: &str| -> Result<Tensor> { Ok(file.tensor(name)?.to_device(device)) };
-        let labels = if file.contains("soft_labels") {
-            Labels::Soft(tensor("soft_labels")?)
-        } else {
-            Labels::Hard(tensor("labels")?)
+        let optional = |name: &str| match file.contains(name) {
+            true => tensor(name).map(Some),
+            false => Ok(None),
+        };
+        let labels = match optional("label_logits")? {
+            Some(logits) => SyntheticLabels::Soft {
+                logits,
+                velocity: tensor("label_velocity")?,
+            },
+            None => SyntheticLabels::Hard(tensor("labels")?),
         };
         let average = match average {
             Some((student_lr, updates)) => Some(Average {
                 images: tensor("average_images")?,
+                logits: optional("average_label_logits")?,
                 student_lr,
                 updates,
             }),
@@ -239,6 +292,7 @@ impl DistillationState {
             image_scale: tensor("image_scale")?,
             start: tensor("start")?,
             best_images: tensor("best_images")?,
+            best_logits: optional("best_label_logits")?,
         })
     }
 }
@@ -249,13 +303,25 @@ impl DistillationState {
         root_mean_square(&self.best_images) / self.numbers.data_rms
     }
 
-    /// The images (n, C, H, W) that are evaluated, shown and saved, with their student rate: their
-    /// moving average where one is kept.
-    pub fn shown(&self) -> (&Tensor, f64) {
-        match &self.average {
-            Some(average) => (&average.images, average.student_lr),
-            None => (&self.images, self.numbers.student_lr),
+    /// The images that are evaluated, shown and saved, with their labels and student rate: the moving
+    /// averages where they are kept.
+    pub fn shown(&self) -> Shown {
+        let (images, logits, student_lr) = match &self.average {
+            Some(average) => (&average.images, average.logits.as_ref(), average.student_lr),
+            None => (&self.images, self.labels.logits(), self.numbers.student_lr),
+        };
+        Shown {
+            images: images.shallow_clone(),
+            labels: logits.map_or_else(|| self.labels.labels(), Labels::of_logits),
+            logits: logits.map(Tensor::shallow_clone),
+            student_lr,
         }
+    }
+
+    /// The labels of the best images.
+    pub fn best_labels(&self) -> Labels {
+        let logits = self.best_logits.as_ref();
+        logits.map_or_else(|| self.labels.labels(), Labels::of_logits)
     }
 }
 
@@ -305,12 +371,14 @@ mod tests {
             image_scale: t(),
             average: Some(Average {
                 images: t(),
+                logits: None,
                 student_lr: 0.5,
                 updates: step,
             }),
-            labels: Labels::in_class_order(1, 1),
+            labels: SyntheticLabels::Hard(Tensor::from_slice(&[0i64])),
             start: t(),
             best_images: t(),
+            best_logits: None,
         }
     }
 
@@ -343,20 +411,32 @@ mod tests {
     fn labels_come_back_as_they_were_hard_or_soft() -> Result<()> {
         let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
         fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
-        let hard = Labels::Hard(Tensor::from_slice(&[1i64, 0]));
-        let soft = Labels::Soft(Tensor::from_slice(&[0.25f32, 0.75]).view([1, 2]));
-        for (step, labels) in [(1, hard), (2, soft)] {
-            let saved = DistillationState {
-                labels,
-                ..state(step)
-            };
+        let logits = Tensor::from_slice(&[0.25f32, 0.75]).view([1, 2]);
+        let hard = state(1);
+        let soft = DistillationState {
+            labels: SyntheticLabels::Soft {
+                logits: &logits * 3.,
+                velocity: &logits * 2.,
+            },
+            best_logits: Some(logits.shallow_clone()),
+            ..state(2)
+        };
+        for saved in [hard, soft] {
             saved.save(run.path())?;
-            let back = DistillationState::load_step(run.path(), step, Device::Cpu)?.labels;
-            assert_eq!(
-                std::mem::discriminant(&back),
-                std::mem::discriminant(&saved.labels)
+            let step = saved.numbers.step;
+            let back = DistillationState::load_step(run.path(), step, Device::Cpu)?;
+            assert!(
+                back.labels
+                    .labels()
+                    .tensor()
+                    .equal(saved.labels.labels().tensor())
             );
-            assert!(back.tensor().equal(saved.labels.tensor()));
+            assert_eq!(back.best_logits.is_some(), step == 2);
+            assert!(
+                back.best_labels()
+                    .tensor()
+                    .equal(saved.best_labels().tensor())
+            );
         }
         Ok(())
     }

@@ -5,13 +5,14 @@ use super::checkpoint::{BestStep, DistillationState, EvaluationRecord};
 use super::control::{Control, PendingAction, RunStage};
 use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
 use super::evaluation::{Accuracies, Evaluator, Occasion};
+use super::labelling::Labelling;
 use super::store::Trajectory;
 use super::{cautions, picture, update};
 use crate::data::Dataset;
 use crate::distill::evaluate::mean_std;
 use crate::distill::iteration::{Draw, Iteration, Outcome, Settings, Starts};
 use crate::distill::rates::{RateMemory, root_mean_square};
-use crate::distill::{Labels, MatchingOptions, TrainingSet};
+use crate::distill::{MatchingOptions, TrainingSet};
 use crate::network::Network;
 use astill_core::Result;
 use astill_core::profile::{Auto, DistillSettings};
@@ -39,8 +40,7 @@ pub struct Distillation<'a> {
     pub evaluators: &'a [Evaluator<'a>],
     /// Checkpoints in each epoch of an expert.
     pub per_epoch: usize,
-    /// Labels of the real images that distilled ones are compared with: hard, in class order.
-    pub baseline_labels: &'a Labels,
+    pub labelling: &'a Labelling<'a>,
     pub seed: u64,
     pub device: Device,
 }
@@ -269,9 +269,10 @@ impl Distillation<'_> {
         let draw = self.draw(&settings, self.seed, state.numbers.step, &state.images);
         let checkpoints = self.checkpoints(&settings, &draw)?;
         let mut watch = control.watch_step("", SLOW_ITERATION);
+        let labels = state.labels.labels();
         let set = TrainingSet {
             images: &state.images,
-            labels: &state.labels,
+            labels: &labels,
             lr: state.numbers.student_lr,
         };
         let iteration = Iteration {
@@ -366,11 +367,11 @@ impl Distillation<'_> {
     pub fn evaluate(&self, state: &mut DistillationState, control: &mut Control) -> Result<()> {
         let step = state.numbers.step;
         for (i, evaluator) in self.evaluators.iter().enumerate() {
-            let (images, lr) = state.shown();
+            let shown = state.shown();
             let set = TrainingSet {
-                images,
-                labels: &state.labels,
-                lr,
+                images: &shown.images,
+                labels: &shown.labels,
+                lr: shown.student_lr,
             };
             let occasion = Occasion::Step(step);
             let accuracies =
@@ -406,14 +407,14 @@ impl Distillation<'_> {
             _ => true,
         };
         if network == 0 && is_best {
-            let (images, student_lr) = state.shown();
-            let best_images = images.copy();
+            let shown = state.shown();
             state.numbers.best = Some(BestStep {
                 step,
                 validation,
-                student_lr,
+                student_lr: shown.student_lr,
             });
-            state.best_images = best_images;
+            state.best_images = shown.images.copy();
+            state.best_logits = shown.logits.map(|logits| logits.copy());
         }
     }
 
@@ -421,7 +422,7 @@ impl Distillation<'_> {
     pub fn samples(&self, state: &DistillationState, control: &mut Control) -> Result<()> {
         let step = state.numbers.step;
         let file = format!("samples/step_{step:05}.png");
-        let pixels = self.dataset.normalisation.invert(state.shown().0);
+        let pixels = self.dataset.normalisation.invert(&state.shown().images);
         control.write_with_retry(|_| {
             picture::save(&self.run.path().join(&file), &pixels, self.net.classes())
         })?;

@@ -2,9 +2,10 @@
 
 use super::control::Control;
 use crate::data::Dataset;
-use crate::distill::{TrainingSet, evaluate};
+use crate::distill::{Labels, TrainingSet, evaluate};
 use crate::network::Network;
 use astill_core::Result;
+use astill_core::profile::LabelKind;
 use astill_core::run::event::{EvalSplit, Evaluation, EventKind, ImageSet};
 use std::time::Duration;
 
@@ -107,6 +108,10 @@ impl Evaluator<'_> {
                     step,
                     network,
                     labels,
+                    label_kind: match set.labels {
+                        Labels::Hard(_) => LabelKind::Hard,
+                        Labels::Soft(_) => LabelKind::Soft,
+                    },
                     split,
                     mean,
                     std,

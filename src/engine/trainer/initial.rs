@@ -6,6 +6,7 @@ use super::checkpoint::{DistillationState, StateNumbers};
 use super::control::Control;
 use super::distillation::Distillation;
 use crate::distill::rates::{RateMemory, StepMemory};
+use crate::distill::soft_labels::right_rows;
 use crate::distill::{Init, evaluate, representatives};
 use crate::random;
 use astill_core::run::edits::Moment;
@@ -43,21 +44,31 @@ pub fn initial_state(
         &dataset.train,
         &mut control.watch("logits of ", Duration::ZERO),
     )?;
-    let representative_rows = representatives(&logits, &rows_of_class, ipc, seed);
-    let random_rows: Vec<Vec<i64>> = rows_of_class
-        .iter()
-        .enumerate()
-        .map(|(class, rows)| {
-            let order = random::permutation(
-                &mut random::generator(seed, "random real images", &[class as u64]),
-                rows.len(),
-            );
-            order.iter().take(ipc).map(|i| rows[*i as usize]).collect()
-        })
-        .collect();
+    let candidates: Vec<Vec<i64>> = if plan.profile.distill.correct_only {
+        let classes = rows_of_class.iter().enumerate();
+        classes
+            .map(|(class, rows)| right_rows(&logits, rows, class as i64, ipc))
+            .collect()
+    } else {
+        rows_of_class.clone()
+    };
+    let representative_rows = representatives(&logits, &candidates, ipc, seed);
+    let drawn = |rows_of_class: &[Vec<i64>]| -> Vec<Vec<i64>> {
+        let classes = rows_of_class.iter().enumerate();
+        classes
+            .map(|(class, rows)| {
+                let order = random::permutation(
+                    &mut random::generator(seed, "random real images", &[class as u64]),
+                    rows.len(),
+                );
+                order.iter().take(ipc).map(|i| rows[*i as usize]).collect()
+            })
+            .collect()
+    };
+    let random_rows = drawn(&rows_of_class);
     let start = match plan.profile.distill.init {
         Init::Representative => dataset.train.batch(&representative_rows.concat()).0,
-        Init::Real => dataset.train.batch(&random_rows.concat()).0,
+        Init::Real => dataset.train.batch(&drawn(&candidates).concat()).0,
         Init::Noise => {
             let shape = [
                 (dataset.classes.len() * ipc) as i64,
@@ -71,6 +82,7 @@ pub fn initial_state(
                 .to_device(plan.device)
         }
     };
+    let labels = distillation.labelling.begin(&start);
     let lr_student = control.profile_at(Moment::Step(0)).distill.lr_student;
     let numbers = StateNumbers {
         data_content: dataset.fingerprint.clone(),
@@ -94,7 +106,8 @@ pub fn initial_state(
         average: None,
         best_images: start.copy(),
         images: start.copy(),
-        labels: distillation.baseline_labels.shallow_clone(),
+        best_logits: labels.logits().map(Tensor::copy),
+        labels,
         start,
     })
 }

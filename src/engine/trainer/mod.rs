@@ -11,6 +11,7 @@ mod divergence;
 mod evaluation;
 mod experts;
 mod initial;
+mod labelling;
 mod picture;
 mod recorder;
 mod result;
@@ -28,8 +29,8 @@ use self::control::{Control, RunStage};
 use self::distillation::Distillation;
 use self::evaluation::Evaluator;
 use self::experts::Training;
+use self::labelling::Labelling;
 use crate::device;
-use crate::distill::Labels;
 use crate::network::{self, Network, Task};
 use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
@@ -144,15 +145,20 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
             seed: profile.seed,
         })
         .collect();
-    let baseline_labels =
-        Labels::in_class_order(dataset.classes.len(), profile.distill.ipc).to_device(plan.device);
+    let labelling = Labelling::new(
+        &profile.distill,
+        net.as_ref(),
+        &experts,
+        dataset.classes.len(),
+        plan.device,
+    )?;
     let distillation = Distillation {
         run: &plan.run,
         net: net.as_ref(),
         dataset: &dataset,
         experts: &experts,
         evaluators: &evaluators,
-        baseline_labels: &baseline_labels,
+        labelling: &labelling,
         per_epoch: profile.expert.per_epoch,
         seed: profile.seed,
         device: plan.device,

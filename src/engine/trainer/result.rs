@@ -9,6 +9,7 @@ use super::evaluation::Occasion;
 use crate::distill::{TrainingSet, evaluate};
 use crate::export::{DistilledSet, Export, ExportSource, Provenance, SAFETENSORS};
 use astill_core::Result;
+use astill_core::profile::LabelKind;
 use astill_core::run::event::{EvalSplit, Headline, ImageSet};
 use serde_json::json;
 use tch::Device;
@@ -26,26 +27,21 @@ pub fn headlines(
         .as_ref()
         .map_or((0, state.numbers.student_lr), |b| (b.step, b.student_lr));
     for evaluator in distillation.evaluators {
-        for labels in [
-            ImageSet::Distilled,
-            ImageSet::Random,
-            ImageSet::Representative,
-        ] {
+        for (labels, kind) in compared(distillation.labelling.kind()) {
             let network = evaluator.network.to_string();
-            if state
-                .numbers
-                .headlines
-                .iter()
-                .any(|h| h.network == network && h.labels == labels)
-            {
+            let measured =
+                |h: &Headline| h.network == network && h.labels == labels && h.label_kind == kind;
+            if state.numbers.headlines.iter().any(measured) {
                 continue;
             }
             let images = baselines::images(labels, distillation.dataset, state);
             let set = TrainingSet {
                 images: &images,
-                labels: match labels {
-                    ImageSet::Distilled => &state.labels,
-                    ImageSet::Random | ImageSet::Representative => distillation.baseline_labels,
+                labels: &match labels {
+                    ImageSet::Distilled => state.best_labels(),
+                    ImageSet::Random | ImageSet::Representative => {
+                        distillation.labelling.of(&images, kind)
+                    }
                 },
                 lr,
             };
@@ -56,6 +52,7 @@ pub fn headlines(
             state.numbers.headlines.push(Headline {
                 network,
                 labels,
+                label_kind: kind,
                 mean,
                 std,
                 values,
@@ -64,6 +61,18 @@ pub fn headlines(
         }
     }
     Ok(())
+}
+
+/// The sets of the result, with the kind of their labels: the distilled images, and the real ones
+/// with hard labels and, beside soft-labelled distilled images, with soft ones.
+fn compared(kind: LabelKind) -> Vec<(ImageSet, LabelKind)> {
+    let real = [ImageSet::Random, ImageSet::Representative];
+    let mut sets = vec![(ImageSet::Distilled, kind)];
+    sets.extend(real.map(|labels| (labels, LabelKind::Hard)));
+    if kind == LabelKind::Soft {
+        sets.extend(real.map(|labels| (labels, LabelKind::Soft)));
+    }
+    sets
 }
 
 /// The highest mean test accuracy of distilled images over all evaluations during the run.
@@ -85,7 +94,7 @@ fn distilled_set(
     let (dataset, best) = (distillation.dataset, state.numbers.best.as_ref());
     DistilledSet {
         images: state.best_images.shallow_clone(),
-        labels: state.labels.shallow_clone(),
+        labels: state.best_labels(),
         student_lr: best.map_or(state.numbers.student_lr, |b| b.student_lr),
         normalisation: dataset.normalisation.to_device(Device::Cpu),
         provenance: Provenance {

@@ -1,16 +1,20 @@
 //! The update after an iteration: of the synthetic images, their moving average, and the student
 //! rate, by fixed learning rates or by those that find themselves.
 
-use super::checkpoint::{Average, DistillationState};
+use super::checkpoint::{Average, DistillationState, SyntheticLabels};
 use super::control::Control;
 use crate::distill::iteration::Outcome;
 use crate::distill::rates::{
     MOMENTUM, decay_at, gradient_scale, normalised, root_mean_square, step_at, with_momentum,
 };
+use crate::distill::soft_labels::logit_gradient;
 use astill_core::Result;
 use astill_core::profile::{Auto, DistillSettings};
 use astill_core::text::number;
+use tch::Tensor;
 
+/// Momentum of SGD on soft labels. Source: DATM.
+const LABEL_MOMENTUM: f64 = 0.9;
 /// One update changes the student rate by at most this factor, up or down.
 const MOST_CHANGE: f64 = 2.;
 /// What the student rate is multiplied by when the student keeps going too far.
@@ -44,9 +48,24 @@ pub fn update(
         }
     };
     state.images = &state.images - change;
+    update_labels(distill, state, outcome);
     update_rate(distill, state, outcome, control)?;
     update_average(distill, state);
     Ok(())
+}
+
+/// SGD with momentum on the logits of soft labels.
+fn update_labels(distill: &DistillSettings, state: &mut DistillationState, outcome: &Outcome) {
+    let (SyntheticLabels::Soft { logits, velocity }, Some(derivative)) =
+        (&mut state.labels, &outcome.label_gradient)
+    else {
+        return;
+    };
+    if distill.lr_labels > 0. {
+        let gradient = logit_gradient(logits, derivative);
+        *velocity = &*velocity * LABEL_MOMENTUM + gradient;
+        *logits = &*logits - &*velocity * distill.lr_labels;
+    }
 }
 
 fn update_rate(
@@ -112,9 +131,11 @@ fn update_average(distill: &DistillSettings, state: &mut DistillationState) {
         return;
     }
     let (images, student_lr) = (&state.images, state.numbers.student_lr);
+    let logits = state.labels.logits();
     state.average = Some(match state.average.take() {
         None => Average {
             images: images.copy(),
+            logits: logits.map(Tensor::copy),
             student_lr,
             updates: 0,
         },
@@ -122,6 +143,10 @@ fn update_average(distill: &DistillSettings, state: &mut DistillationState) {
             let decay = decay_at(distill.ema, before.updates);
             Average {
                 images: before.images * decay + images * (1. - decay),
+                logits: match (before.logits, logits) {
+                    (Some(before), Some(now)) => Some(before * decay + now * (1. - decay)),
+                    _ => None,
+                },
                 student_lr: before.student_lr * decay + student_lr * (1. - decay),
                 updates: before.updates + 1,
             }

@@ -2,6 +2,7 @@
 
 use crate::tui::picture::Picture;
 use astill_core::EpochRecord;
+use astill_core::profile::LabelKind;
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::event::{
     CommandAnswered, DatasetLoaded, DistillStep, EvalSplit, Evaluation, Event, EventKind,
@@ -108,6 +109,7 @@ pub fn evaluation(step: u64, labels: ImageSet, mean: f64) -> EventKind {
         step,
         network: "convnet".into(),
         labels,
+        label_kind: LabelKind::Hard,
         split: EvalSplit::Test,
         mean,
         std: 0.5,
@@ -119,6 +121,7 @@ pub fn finished() -> EventKind {
     let result = |labels, mean| Headline {
         network: "convnet".into(),
         labels,
+        label_kind: LabelKind::Hard,
         mean,
         std: 0.5,
         values: vec![mean; 5],

@@ -3,11 +3,10 @@
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 use astill_engine::data::{DatasetRequest, Kind, Unreadable};
-use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
-use astill_engine::trainer::checkpoint::{Average, DistillationState};
+use astill_engine::trainer::checkpoint::{Average, DistillationState, SyntheticLabels};
 use astill_engine::trainer::store::{Partial, Store};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use serde_json::json;
@@ -338,12 +337,14 @@ pub fn checkpoint() -> Parser {
         image_scale: image(),
         average: Some(Average {
             images: image(),
+            logits: None,
             student_lr: 0.01,
             updates: 7,
         }),
-        labels: Labels::in_class_order(2, 1),
+        labels: SyntheticLabels::Hard(Tensor::from_slice(&[0i64, 1])),
         start: image(),
         best_images: image(),
+        best_logits: None,
     };
     let file = state.save(run.path()).expect("is written");
     of_sealed_file("checkpoints", run, &file, |run| {

@@ -1,5 +1,6 @@
 //! The accuracy of networks that were trained on a set of images.
 
+use crate::profile::LabelKind;
 use serde::{Deserialize, Serialize};
 
 /// Fresh networks were trained on a set of images and tested. Accuracies in per cent.
@@ -9,6 +10,10 @@ pub struct Evaluation {
     pub step: u64,
     pub network: String,
     pub labels: ImageSet,
+    /// Whether the networks learned a class or probabilities of every class; such figures are not
+    /// compared with each other.
+    #[serde(default = "hard")]
+    pub label_kind: LabelKind,
     pub split: EvalSplit,
     pub mean: f64,
     pub std: f64,
@@ -21,10 +26,18 @@ pub struct Evaluation {
 pub struct Headline {
     pub network: String,
     pub labels: ImageSet,
+    /// As in [`Evaluation`].
+    #[serde(default = "hard")]
+    pub label_kind: LabelKind,
     pub mean: f64,
     pub std: f64,
     /// One accuracy per network.
     pub values: Vec<f64>,
+}
+
+/// Older records have hard labels.
+fn hard() -> LabelKind {
+    LabelKind::Hard
 }
 
 /// The labelled images that the networks were trained on.
