@@ -192,7 +192,7 @@ mod tests {
         };
         assert_eq!(
             evaluation(1).as_deref(),
-            Some("step 5: distilled images, test: 34.6 ± 0.5 % over 1 fresh convnet network")
+            Some("step 5: distilled images, test: 34.6 % over 1 fresh convnet network")
         );
         assert!(evaluation(3).is_some_and(|l| l.ends_with("over 3 fresh convnet networks")));
     }
