@@ -22,7 +22,8 @@ impl Builtin {
     }
 }
 
-/// All built-in profiles in the order of the menu: those for a first try come first.
+/// All built-in profiles in the order of the menu: those for a first try come first, then those
+/// with automatic rates, then those with published settings.
 pub fn builtin() -> &'static [Builtin] {
     BUILTIN
 }
@@ -51,9 +52,38 @@ static BUILTIN: &[Builtin] = profiles! {
     "tiny-imagenet-ipc50" true
     "imagenette-ipc1" true
     "imagenette-ipc10" true
+    "ast-cifar10-ipc10" true
+    "ast-cifar100-ipc1" true
+    "ast-cifar100-ipc10" true
+    "ast-cifar100-ipc50" true
+    "ast-tiny-imagenet-ipc1" true
     "mtt-cifar10-ipc1" true
+    "ftd-cifar10-ipc1" true
+    "ftd-cifar10-ipc10" true
+    "ftd-cifar10-ipc50" true
+    "ftd-cifar100-ipc1" true
+    "ftd-cifar100-ipc10" true
+    "ftd-cifar100-ipc50" true
+    "att-cifar10-ipc1" true
+    "att-cifar10-ipc10" true
+    "att-cifar10-ipc50" true
+    "att-cifar100-ipc1" true
+    "att-cifar100-ipc10" true
+    "att-cifar100-ipc50" true
+    "datm-cifar10-ipc1" true
+    "datm-cifar10-ipc10" true
+    "datm-cifar10-ipc50" true
+    "datm-cifar100-ipc1" true
+    "datm-cifar100-ipc10" true
+    "datm-cifar100-ipc50" true
+    "datm-tiny-imagenet-ipc1" true
     "cifar10" false
     "cifar100" false
     "tiny-imagenet" false
     "imagenette" false
+    "ast" false
+    "mtt" false
+    "ftd" false
+    "att" false
+    "datm" false
 };

@@ -1,3 +1,4 @@
+mod published;
 mod refusals;
 
 use super::problem::Result;
@@ -85,31 +86,6 @@ fn every_builtin_loads_and_has_a_description() {
     files.sort();
     names.sort();
     assert_eq!(files, names, "every file of profiles/ is built in");
-}
-
-#[test]
-fn mtt_switches_every_part_of_ast_off() {
-    let p = load("mtt-cifar10-ipc1", &[]).unwrap().profile;
-    assert_eq!(
-        (
-            p.expert.clipping,
-            p.expert.gradient_penalty,
-            p.expert.momentum
-        ),
-        (false, 0., 0.)
-    );
-    assert_eq!(
-        (
-            p.distill.perturbation,
-            p.distill.balance,
-            p.distill.momentum
-        ),
-        (0., false, 0.)
-    );
-    assert_eq!(
-        (p.distill.intermediate, p.distill.init),
-        (Intermediate::Off, Init::Real)
-    );
 }
 
 #[test]
