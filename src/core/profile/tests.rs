@@ -268,7 +268,7 @@ fn child_wins_over_parent_and_set_over_both() {
     let p = &loaded.profile;
     assert_eq!(
         (p.distill.ipc, p.distill.batch, p.seed, p.distill.syn_steps),
-        (3, Some(5), 9, 50)
+        (3, Some(5), 9, 20)
     );
     assert_eq!((loaded.name.as_str(), p.dataset.kind), ("a", Kind::Cifar10));
     assert_eq!(
