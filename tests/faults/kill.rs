@@ -11,11 +11,18 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Long enough in the short phases to be hit there.
-const SETS: [&str; 3] = [
+/// Long enough in the short phases to be hit there, and with every part of the method that has a state
+/// of its own.
+const SETS: [&str; 9] = [
     "distill.iterations=12",
     "evaluate.every=4",
     "evaluate.epochs=30",
+    "distill.labels=soft",
+    "distill.lr_labels=1",
+    "distill.ema=0.9",
+    "distill.match_at=nearest",
+    "distill.mirror=true",
+    "expert.per_epoch=2",
 ];
 const PHASES: [Phase; 5] = [
     Phase::Data,
