@@ -1,7 +1,7 @@
 //! The rules that involve several settings, or settings and the data.
 
 use super::auto::Auto;
-use super::choices::{LabelKind, Norm, Pooling};
+use super::choices::{LabelKind, Norm, Parameters, Pooling};
 use super::problem::{Location, Origin, Problem};
 use super::schema::Profile;
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
         trained_within_schedule(p),
         start_window_is_open(p),
         labels_by_experts(p),
+        images_share_a_room(p),
         mirror_image_is_exact(p),
         steps_for_every_epoch(p),
         image_survives_pooling(p),
@@ -57,18 +58,27 @@ pub(super) fn conflicts_with(
     classes: &[String],
     train_per_class: &[usize],
 ) -> Vec<Conflict> {
-    let set = p.distill.ipc.saturating_mul(classes.len());
+    let (ipc, per_class) = (p.distill.ipc, p.images_per_class());
+    let set = per_class.saturating_mul(classes.len());
+    let in_a_room = per_class / ipc.max(1);
+    let found_ipc = match in_a_room {
+        0 | 1 => ipc.to_string(),
+        several => format!("{ipc} × distill.images_per_room {several}"),
+    };
     let mut found = Vec::new();
     if let Some((class, &images)) = classes.iter().zip(train_per_class).min_by_key(|(_, n)| **n)
-        && images < p.distill.ipc
+        && images < per_class
     {
+        let remedy = match images / in_a_room.max(1) {
+            0 if images > 0 => format!("distill.images_per_room to {images}"),
+            most => format!("distill.ipc to {most}"),
+        };
         found.push(Conflict {
             keys: &["distill.ipc"],
             message: format!(
-                "found {}, but class {class:?}, the smallest, has only {images} training images; \
-                 lower distill.ipc to {images} or less, raise dataset.train_limit, or lower \
-                 dataset.validation",
-                p.distill.ipc
+                "found {found_ipc}, but class {class:?}, the smallest, has only {images} training \
+                 images; lower {remedy} or less, raise dataset.train_limit, or lower \
+                 dataset.validation"
             ),
         });
     }
@@ -102,9 +112,8 @@ pub(super) fn conflicts_with(
         found.push(Conflict {
             keys: &["distill.batch", "distill.ipc"],
             message: format!(
-                "found {batch}, larger than the set of {set} synthetic images (distill.ipc {} × {} \
-                 classes); lower distill.batch, or write null for all of them",
-                p.distill.ipc,
+                "found {batch}, larger than the set of {set} synthetic images (distill.ipc {found_ipc} \
+                 × {} classes); lower distill.batch, or write null for all of them",
                 classes.len()
             ),
         });
@@ -192,6 +201,27 @@ fn mirror_image_is_exact(p: &Profile) -> Option<Conflict> {
                 below + whole
             ),
         }
+    })
+}
+
+fn images_share_a_room(p: &Profile) -> Option<Conflict> {
+    let (images, size) = (p.distill.images_per_room, p.dataset.size as usize);
+    let allowed: Vec<String> = (1..=8_usize)
+        .filter(|k| size.is_multiple_of(*k))
+        .map(|k| (k * k).to_string())
+        .collect();
+    let fits = allowed.contains(&images.to_string());
+    (p.distill.parameters == Parameters::Tiles && !fits).then(|| Conflict {
+        keys: &[
+            "distill.images_per_room",
+            "distill.parameters",
+            "dataset.size",
+        ],
+        message: format!(
+            "found {images}, but k × k tiles fill the room of one image, and dataset.size {size} \
+             must be a multiple of k; expected one of: {}",
+            allowed.join(", ")
+        ),
     })
 }
 

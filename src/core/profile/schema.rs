@@ -32,6 +32,16 @@ impl Profile {
         profile
     }
 
+    /// How many synthetic images a class has: `ipc`, or several in the room of each.
+    #[must_use]
+    pub fn images_per_class(&self) -> usize {
+        let distill = &self.distill;
+        match distill.parameters {
+            Parameters::Pixels => distill.ipc,
+            Parameters::Frequency | Parameters::Tiles => distill.ipc * distill.images_per_room,
+        }
+    }
+
     /// How many of an expert's epochs distillation reads: T⁺ − 1 + M.
     #[must_use]
     pub fn epochs_read(&self) -> usize {

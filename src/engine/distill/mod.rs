@@ -8,6 +8,7 @@ pub mod expert;
 pub mod iteration;
 mod labels;
 mod matching;
+pub mod parameters;
 pub mod perturb;
 pub mod rates;
 mod representative;
@@ -20,6 +21,7 @@ pub use balance::balance_factor;
 pub use expert::{Expert, ExpertBatch, ExpertSettings};
 pub use labels::Labels;
 pub use matching::{Matching, MatchingOptions, intermediate_steps, matching_loss};
+pub use parameters::{Budget, Parameterisation};
 pub use representative::{kmeans, representatives};
 pub use smoothness::{ExpertPath, Smoothness};
 pub use student::{

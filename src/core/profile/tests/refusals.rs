@@ -439,6 +439,12 @@ fn combinations_that_cannot_run_name_both_keys() {
              expert.count 100; lower distill.label_experts, or raise expert.count",
         ),
         (
+            &["distill.parameters=tiles", "distill.images_per_room=9"],
+            "--set distill.images_per_room=9: distill.images_per_room: found 9, but k × k tiles fill \
+             the room of one image, and dataset.size 32 must be a multiple of k; expected one of: \
+             1, 4, 16, 64",
+        ),
+        (
             &["distill.mirror=true", "dataset.size=30"],
             "--set distill.mirror=true: distill.mirror: found true, but dataset.size 30 cannot be \
              halved network.depth 3 times without a remainder, so the mirror image of an expert is \
@@ -489,6 +495,16 @@ fn settings_are_checked_against_the_data() {
          lower expert.batch to 209 or less, or raise dataset.train_limit\n\
          --set distill.batch=21: distill.batch: found 21, larger than the set of 20 synthetic \
          images (distill.ipc 10 × 2 classes); lower distill.batch, or write null for all of them"
+    );
+    let tiles = with_sets(&["distill.parameters=tiles", "distill.batch=81"]).unwrap();
+    assert_eq!(
+        refusal(tiles.check_classes(&classes, &[250, 39])),
+        "profile \"cifar10\": distill.ipc: found 10 × distill.images_per_room 4, but class \"dog\", \
+         the smallest, has only 39 training images; lower distill.ipc to 9 or less, raise \
+         dataset.train_limit, or lower dataset.validation\n\
+         --set distill.batch=81: distill.batch: found 81, larger than the set of 80 synthetic images \
+         (distill.ipc 10 × distill.images_per_room 4 × 2 classes); lower distill.batch, or write null \
+         for all of them"
     );
     assert!(
         with_sets(&["distill.batch=20"])
