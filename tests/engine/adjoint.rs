@@ -1,10 +1,12 @@
 //! The constant-memory gradient against the full autograd graph of all student steps.
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
+use astill_core::profile::Parameters;
 use astill_engine::data::Augmentation;
+use astill_engine::distill::soft_labels::logit_gradient;
 use astill_engine::distill::{
-    Gradient, Intermediate, Labels, MatchAt, MatchingOptions, Operation, Student, StudentStep,
-    TrainingSet, matching_loss,
+    Budget, Gradient, Intermediate, Labels, MatchAt, MatchingOptions, Operation, Parameterisation,
+    Student, StudentStep, TrainingSet, matching_loss,
 };
 use astill_engine::network::{ConvNet, ConvNetConfig, Network, Norm, Pooling};
 use astill_engine::random;
@@ -67,14 +69,14 @@ const LR: f64 = 0.05;
 const MOMENTUM: f64 = 0.9;
 const FACTOR: f64 = 1.3;
 
-/// What every published program does: the whole unroll in one graph.
-fn full_graph(p: &Problem, options: MatchingOptions) -> Gradient {
-    let labels = match &p.labels {
-        Labels::Hard(labels) => Labels::Hard(labels.shallow_clone()),
-        Labels::Soft(labels) => Labels::Soft(labels.detach().set_requires_grad(true)),
-    };
-    let images = p.images.detach().set_requires_grad(true);
-    let lr = Tensor::from_slice(&[LR]).set_requires_grad(true);
+/// What every published program does: the whole unroll in one graph, up to the matching loss.
+fn full_graph(
+    p: &Problem,
+    images: &Tensor,
+    labels: &Labels,
+    lr: &Tensor,
+    options: MatchingOptions,
+) -> Tensor {
     let mut points = vec![p.start.detach().set_requires_grad(true)];
     let mut velocity: Option<Tensor> = None;
     for step in &p.steps {
@@ -91,11 +93,26 @@ fn full_graph(p: &Problem, options: MatchingOptions) -> Gradient {
             Some(before) => before * MOMENTUM + g,
             None => g,
         };
-        let next = theta - &lr * &v;
+        let next = theta - lr * &v;
         points.push(next);
         velocity = Some(v);
     }
-    let total = matching_loss(&points, &p.targets, options).total;
+    matching_loss(&points, &p.targets, options).total
+}
+
+fn rate() -> Tensor {
+    Tensor::from_slice(&[LR]).set_requires_grad(true)
+}
+
+/// The gradient of that by autograd.
+fn full_gradient(p: &Problem, options: MatchingOptions) -> Gradient {
+    let labels = match &p.labels {
+        Labels::Hard(labels) => Labels::Hard(labels.shallow_clone()),
+        Labels::Soft(labels) => Labels::Soft(labels.detach().set_requires_grad(true)),
+    };
+    let images = p.images.detach().set_requires_grad(true);
+    let lr = rate();
+    let total = full_graph(p, &images, &labels, &lr, options);
     let mut inputs = vec![&images, &lr];
     inputs.extend(matches!(labels, Labels::Soft(_)).then(|| labels.tensor()));
     let mut gradients = Tensor::run_backward(&[total], &inputs, false, false).into_iter();
@@ -162,7 +179,7 @@ fn the_constant_memory_gradient_is_that_of_the_full_graph() {
     for (seed, norm, pooling, intermediate, size, batch) in PROBLEMS {
         let p = problem(seed, norm, pooling, size, batch);
         let (want, got) = (
-            full_graph(&p, matched(intermediate)),
+            full_gradient(&p, matched(intermediate)),
             adjoint(&p, matched(intermediate)),
         );
         let (images, lr) = (
@@ -187,7 +204,7 @@ fn the_same_holds_for_soft_labels_and_the_gradient_with_respect_to_them() {
         let logits = random::normal(&mut rng, 12 * CLASSES as usize).view([12, CLASSES]);
         p.labels = Labels::Soft(logits.to_kind(Kind::Double).softmax(1, None::<Kind>));
         let (want, got) = (
-            full_graph(&p, matched(intermediate)),
+            full_gradient(&p, matched(intermediate)),
             adjoint(&p, matched(intermediate)),
         );
         let differences = [
@@ -237,7 +254,7 @@ fn the_same_holds_for_the_nearest_point_and_with_parameters_left_out() {
             };
             let mut steps_back = 0;
             let (want, got) = (
-                full_graph(&p, options),
+                full_gradient(&p, options),
                 observed_adjoint(&p, options, &mut steps_back),
             );
             let differences = [
@@ -250,6 +267,51 @@ fn the_same_holds_for_the_nearest_point_and_with_parameters_left_out() {
             );
             // the way back begins at the last point that is matched
             assert_eq!(steps_back, if at == MatchAt::Nearest { 7 } else { 10 });
+        }
+    }
+}
+
+/// What the method learns: variables of the images, and logits of the labels.
+#[test]
+fn the_same_holds_for_frequencies_and_tiles_and_for_the_logits_of_soft_labels() {
+    for (seed, norm, pooling, intermediate, size, batch) in PROBLEMS {
+        for (kind, factor) in [(Parameters::Frequency, 3), (Parameters::Tiles, 4)] {
+            if kind == Parameters::Tiles && size % 2 == 1 {
+                continue;
+            }
+            let mut p = problem(seed, norm, pooling, size, batch);
+            let real = p.images.shallow_clone();
+            let budget = Budget {
+                images_per_class: 12 / CLASSES as usize,
+                images_per_room: factor,
+                side: size,
+            };
+            let map = Parameterisation::new(kind, budget, CLASSES as usize, &mut |class| {
+                Ok(real.roll(class as i64, 0))
+            })
+            .expect("fits");
+            let variables = map.fit(&p.images).detach().set_requires_grad(true);
+            let mut rng = random::generator(seed, "logits", &[]);
+            let logits = random::normal(&mut rng, 12 * CLASSES as usize)
+                .view([12, CLASSES])
+                .to_kind(Kind::Double)
+                .set_requires_grad(true);
+            let (images, labels) = (map.images(&variables), Labels::of_logits(&logits));
+            let options = matched(intermediate);
+            let total = full_graph(&p, &images, &labels, &rate(), options);
+            let want = Tensor::run_backward(&[total], &[&variables, &logits], false, false);
+
+            (p.images, p.labels) = (images.detach(), Labels::of_logits(&logits.detach()));
+            let got = adjoint(&p, options);
+            let of_labels = got.labels.expect("soft labels have a gradient");
+            let differences = [
+                relative(&map.pull_back(&got.images), &want[0]),
+                relative(&logit_gradient(&logits.detach(), &of_labels), &want[1]),
+            ];
+            assert!(
+                differences.iter().all(|d| *d < 1e-9),
+                "seed {seed}, {kind}: variables, logits {differences:?}"
+            );
         }
     }
 }

@@ -7,13 +7,18 @@
 //! (cuda:0), or the CPU.
 
 use astill_core::cli::DeviceChoice;
+use astill_core::profile::Parameters;
 use astill_engine::data::{Zca, augment};
 use astill_engine::device;
-use astill_engine::distill::expert::{expert_gradient, expert_loss, gradient_penalty};
+use astill_engine::distill::expert::{
+    expert_gradient, expert_loss, gradient_penalty, gsam_direction,
+};
+use astill_engine::distill::parameters::{Frequencies, strongest};
 use astill_engine::distill::perturb::perturb;
+use astill_engine::distill::soft_labels::{initial_logits, logit_gradient};
 use astill_engine::distill::{
-    ExpertBatch, ExpertPath, ExpertSettings, Intermediate, Labels, MatchingOptions, Student,
-    StudentStep, TrainingSet, balance_factor, matching_loss,
+    Budget, ExpertBatch, ExpertPath, ExpertSettings, Labels, MatchingOptions, Parameterisation,
+    Student, StudentStep, TrainingSet, balance_factor, matching_loss,
 };
 use astill_engine::network::{ConvNet, ConvNetConfig, Network, WeightedBatch};
 use astill_engine::tensor_file::TensorFile;
@@ -41,6 +46,11 @@ impl Case {
         } else {
             t
         })
+    }
+
+    fn optional(&self, name: &str) -> Result<Option<Tensor>, Failure> {
+        let found = self.file.contains(name).then(|| self.tensor(name));
+        found.transpose()
     }
 
     /// A setting, or `default` where the format says that it may be left out.
@@ -114,6 +124,9 @@ impl Case {
             Some("zca") => self.zca(),
             Some("soft_labels") => self.soft_labels(),
             Some("smoothness") => self.smoothness(),
+            Some("gsam") => self.gsam(),
+            Some("expert_labels") => self.expert_labels(),
+            Some("parameters") => self.parameters(),
             other => Err(format!("a case of kind {other:?} is not known").into()),
         }
     }
@@ -182,17 +195,24 @@ impl Case {
         self.expect("along_p", &along.targets)
     }
 
+    /// Learned are pixels, unless `variables` are given, and with hard labels, unless `label_logits`
+    /// are.
     fn student(&mut self) -> Result<(), Failure> {
         let whole = |key| self.number(key, None).map(|v| v as usize);
         let (start_epoch, expert_epochs) = (whole("start_epoch")?, whole("expert_epochs")?);
         let net = self.net(self.number("classes", None)? as i64)?;
         let expert = self.tensor("expert")?;
-        let (noise, x, order) = (
-            self.tensor("noise")?,
-            self.tensor("x")?,
-            self.tensor("order")?,
-        );
-        let labels = Labels::Hard(self.tensor("y")?);
+        let (noise, order) = (self.tensor("noise")?, self.tensor("order")?);
+        let map = self.parameterisation()?;
+        let x = match &map {
+            Some(map) => map.images(&self.tensor("variables")?),
+            None => self.tensor("x")?,
+        };
+        let logits = self.optional("label_logits")?;
+        let labels = match &logits {
+            Some(logits) => Labels::of_logits(logits),
+            None => Labels::Hard(self.tensor("y")?),
+        };
         let target = expert.get(start_epoch as i64);
         let start = match self.number("alpha", None)? {
             0. => target,
@@ -224,14 +244,12 @@ impl Case {
         let targets: Vec<Tensor> = (1..=expert_epochs)
             .map(|j| expert.get((start_epoch + j) as i64))
             .collect();
-        let intermediate: Intermediate = self.name("intermediate", "sum")?;
-        let matching = {
-            let options = MatchingOptions {
-                intermediate,
-                ..MatchingOptions::END
-            };
-            matching_loss(&rollout.points, &targets, options)
+        let options = MatchingOptions {
+            intermediate: self.name("intermediate", "sum")?,
+            at: self.name("match_at", "end")?,
+            drop: self.number("drop_parameters", Some(0.))?,
         };
+        let matching = matching_loss(&rollout.points, &targets, options);
         let gradient =
             student.adjoint(&mut rollout, &steps, &matching.derivatives, &mut |_| Ok(()))?;
         let middle = match matching.intermediate.as_slice() {
@@ -239,18 +257,123 @@ impl Case {
             ratios => Tensor::stack(ratios, 0),
         };
         let end = rollout.points.last().ok_or("no student point")?;
-        for (name, got) in [
-            ("start", &start),
-            ("student_end", end),
-            ("final", &matching.final_ratio),
-            ("middle", &middle),
-            ("total", &matching.total),
-            ("grad_x", &gradient.images),
-            ("grad_lr", &gradient.lr),
-        ] {
-            self.expect(name, got)?;
+        let mut found = vec![
+            ("x", x.shallow_clone()),
+            ("start", start),
+            ("student_end", end.shallow_clone()),
+            ("final", matching.final_ratio),
+            ("middle", middle),
+            ("total", matching.total),
+            ("nearest", Tensor::from_slice(&[matching.nearest as f64])),
+            ("reach", matching.reach),
+            ("alignment", matching.alignment),
+            ("grad_lr", gradient.lr),
+        ];
+        if let Some(map) = map {
+            found.push(("grad_variables", map.pull_back(&gradient.images)));
+        }
+        found.push(("grad_x", gradient.images));
+        if let (Some(logits), Some(derivative)) = (logits, gradient.labels) {
+            found.push(("grad_label_logits", logit_gradient(&logits, &derivative)));
+        }
+        // older cases have fewer outputs, but these always
+        let always = [
+            "start",
+            "student_end",
+            "final",
+            "middle",
+            "total",
+            "grad_x",
+            "grad_lr",
+        ];
+        for (name, got) in found {
+            if always.contains(&name) || self.file.contains(name) {
+                self.expect(name, &got)?;
+            }
         }
         Ok(())
+    }
+
+    /// How the images are made of `variables`, if there are any.
+    fn parameterisation(&self) -> Result<Option<Parameterisation>, Failure> {
+        let kind: Parameters = self.name("parameters", "pixels")?;
+        if kind == Parameters::Pixels {
+            return Ok(None);
+        }
+        let factor = self.number("images_per_room", None)? as usize;
+        let budget = Budget {
+            images_per_class: self.number("ipc", Some(1.))? as usize * factor,
+            images_per_room: factor,
+            side: self.number("size", None)? as i64,
+        };
+        if let Some(positions) = self.optional("positions")? {
+            let images = budget.images_per_class as i64;
+            let frequencies = Frequencies::new(budget.side, positions, images);
+            return Ok(Some(Parameterisation::Frequency(frequencies)));
+        }
+        let no_images = |_| {
+            Err(astill_core::Error::Usage(
+                "tiles need no real images".into(),
+            ))
+        };
+        Ok(Some(Parameterisation::new(kind, budget, 1, &mut {
+            no_images
+        })?))
+    }
+
+    fn parameters(&mut self) -> Result<(), Failure> {
+        let map = self.parameterisation()?.ok_or("pixels are learned")?;
+        if let Some(real) = self.optional("real")? {
+            let count = self.file.shape("positions")?[1];
+            let classes = real.unbind(0);
+            let positions: Vec<Tensor> = classes.iter().map(|c| strongest(c, count)).collect();
+            self.expect("positions", &Tensor::stack(&positions, 0))?;
+        }
+        self.expect("images", &map.images(&self.tensor("variables")?))?;
+        self.expect("pulled_back", &map.pull_back(&self.tensor("derivative")?))?;
+        self.expect("fitted", &map.fit(&self.tensor("start")?))
+    }
+
+    /// By the analytic passes where they are known, and by autograd.
+    fn gsam(&mut self) -> Result<(), Failure> {
+        let net = self.net(self.number("classes", None)? as i64)?;
+        let (theta, x, augmented) = (
+            self.tensor("theta")?,
+            self.tensor("x")?,
+            self.tensor("x_augmented")?,
+        );
+        let labels = Labels::Hard(self.tensor("y")?);
+        let batch = ExpertBatch {
+            augmented: &augmented,
+            images: &x,
+            labels: &labels,
+        };
+        let settings = ExpertSettings {
+            clipping: self.settings["clip"].as_bool().unwrap_or(true),
+            gradient_penalty: self.number("gp_weight", None)?,
+            ..ExpertSettings::default()
+        };
+        let epoch = self.number("epoch", None)? as usize;
+        let radius_and_gap = (self.number("rho", None)?, self.number("alpha", None)?);
+        let gradient = |at: &Tensor| expert_gradient(&net, at, batch, &settings, epoch).gradient;
+        let g = gradient(&theta);
+        let direction = gsam_direction(&theta, &g, radius_and_gap, gradient);
+        self.expect("grad", &g)?;
+        self.expect("direction", &direction)?;
+        let by_autograd = |at: &Tensor| {
+            let at = at.detach().set_requires_grad(true);
+            let loss = expert_loss(&net, &at, batch, &settings, epoch).total;
+            Tensor::run_backward(&[loss], &[&at], false, false).remove(0)
+        };
+        let g = by_autograd(&theta);
+        let direction = gsam_direction(&theta, &g, radius_and_gap, by_autograd);
+        self.expect("direction", &direction)
+    }
+
+    fn expert_labels(&mut self) -> Result<(), Failure> {
+        let experts = self.tensor("logits")?.unbind(0);
+        let logits = initial_logits(&experts, &self.tensor("classes")?);
+        self.expect("label_logits", &logits)
     }
 
     fn augment(&mut self) -> Result<(), Failure> {

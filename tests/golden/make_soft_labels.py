@@ -48,8 +48,9 @@ def save(path, case, tensors):
     header, data = {"__metadata__": {"case": json.dumps(case)}}, b""
     for name, t in tensors.items():
         values = t.detach().flatten().tolist()
-        raw = struct.pack(f"<{len(values)}d", *values)
-        header[name] = {"dtype": "F64", "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        dtype, code = ("F64", "d") if t.is_floating_point() else ("I64", "q")
+        raw = struct.pack(f"<{len(values)}{code}", *values)
+        header[name] = {"dtype": dtype, "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(raw)]}
         data += raw
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)

@@ -1,16 +1,23 @@
 //! Soft labels: what trained experts say about an image, kept as logits so that they can be learned.
 
+use super::evaluate::test_batch;
 use crate::network::Network;
 use tch::{Kind, Tensor};
 
-/// The logits (n, K) of `images` (n, C, H, W) under each of these experts' parameters (P).
+/// The logits (n, K) of `images` (n, C, H, W) under each of these experts' parameters (P), batch by
+/// batch.
 pub fn expert_logits(net: &dyn Network, experts: &[Tensor], images: &Tensor) -> Vec<Tensor> {
     let analytic = net.analytic(images);
-    let of = |theta: &Tensor| match &analytic {
-        Some(analytic) => analytic.logits(theta, images),
-        None => net.forward(theta, images),
+    let batches = images.split(test_batch(images.device(), analytic.is_some()) as i64, 0);
+    let of_batch = |theta: &Tensor, batch: &Tensor| match &analytic {
+        Some(analytic) => analytic.logits(theta, batch),
+        None => net.forward(theta, batch),
     };
-    tch::no_grad(|| experts.iter().map(of).collect())
+    let of_expert = |theta: &Tensor| {
+        let logits: Vec<Tensor> = batches.iter().map(|batch| of_batch(theta, batch)).collect();
+        Tensor::cat(&logits, 0)
+    };
+    tch::no_grad(|| experts.iter().map(of_expert).collect())
 }
 
 /// The logits (n, K) that soft labels begin with: for every image, the mean over the experts that
