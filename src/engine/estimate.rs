@@ -68,7 +68,7 @@ impl<'a> Sizes<'a> {
     fn of(profile: &'a Profile, inventory: &Inventory) -> Result<Self> {
         let count = |split: &[usize]| split.iter().sum::<usize>() as f64;
         let classes = inventory.classes.len();
-        let synthetic = (classes * profile.distill.ipc) as f64;
+        let synthetic = (classes * profile.images_per_class()) as f64;
         let batch = profile
             .distill
             .batch

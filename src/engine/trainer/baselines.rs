@@ -8,6 +8,7 @@ use super::control::Control;
 use super::distillation::Distillation;
 use super::evaluation::Occasion;
 use crate::data::Dataset;
+use crate::distill::parameters::Parameterisation;
 use crate::distill::{Init, TrainingSet};
 use astill_core::Result;
 use astill_core::run::event::ImageSet;
@@ -36,7 +37,9 @@ pub fn evaluate(
     state: &mut DistillationState,
     control: &mut Control,
 ) -> Result<()> {
+    let is_as_stored = matches!(distillation.parameterisation, Parameterisation::Pixels);
     let start = match init {
+        _ if !is_as_stored => None,
         Init::Representative => Some(ImageSet::Representative),
         Init::Real => Some(ImageSet::Random),
         Init::Noise => None,

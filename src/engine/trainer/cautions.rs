@@ -3,6 +3,7 @@
 use super::checkpoint::{DistillationState, StateNumbers};
 use super::control::Control;
 use super::store::Trajectory;
+use astill_core::profile::Profile;
 use astill_core::run::event::{Headline, ImageSet};
 use astill_core::text::{number, percent};
 use astill_core::{EpochRecord, Result};
@@ -53,6 +54,19 @@ pub fn watch_scale(state: &mut DistillationState, scale: f64, control: &mut Cont
         numbers.step,
         number(scale)
     ))
+}
+
+/// What a set with another budget than pixels can be compared with.
+pub fn of_budget(profile: &Profile) -> Vec<String> {
+    let (distill, images) = (&profile.distill, profile.images_per_class());
+    if images == distill.ipc {
+        return Vec::new();
+    }
+    vec![format!(
+        "the images were learned as {}, {images} of a class in the room of {}: compare them only with \
+         sets of that budget (the real images beside them are {} of a class)",
+        distill.parameters, distill.ipc, distill.ipc
+    )]
 }
 
 /// What is wrong with the result.

@@ -24,10 +24,13 @@ const KEPT_EVALUATED: usize = 5;
 #[derive(Debug)]
 pub struct DistillationState {
     pub numbers: StateNumbers,
-    /// The synthetic images (n, C, H, W) in the network's input space, and their momentum buffer.
+    /// The synthetic images (n, C, H, W) in the network's input space.
     pub images: Tensor,
+    /// What is learned of them (n, C, a, b): the images themselves, unless the profile says otherwise;
+    /// and its momentum buffer.
+    pub variables: Tensor,
     pub image_velocity: Tensor,
-    /// The mean squared gradient of every image (n, 1, 1, 1), a moving average.
+    /// The mean squared gradient of every image's variables (n, 1, 1, 1), a moving average.
     pub image_scale: Tensor,
     /// The moving average of the images, where one is kept.
     pub average: Option<Average>,
@@ -160,6 +163,7 @@ impl DistillationState {
         let file = file_name(self.numbers.step);
         let mut tensors = vec![
             ("images", &self.images),
+            ("variables", &self.variables),
             ("image_velocity", &self.image_velocity),
             ("image_scale", &self.image_scale),
             ("start", &self.start),
@@ -287,6 +291,7 @@ impl DistillationState {
             numbers,
             average,
             images: tensor("images")?,
+            variables: tensor("variables")?,
             labels,
             image_velocity: tensor("image_velocity")?,
             image_scale: tensor("image_scale")?,
@@ -367,6 +372,7 @@ mod tests {
         DistillationState {
             numbers,
             images: t(),
+            variables: t(),
             image_velocity: t(),
             image_scale: t(),
             average: Some(Average {

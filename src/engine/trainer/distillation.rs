@@ -11,6 +11,7 @@ use super::{cautions, picture, update};
 use crate::data::Dataset;
 use crate::distill::evaluate::mean_std;
 use crate::distill::iteration::{Draw, Iteration, Outcome, Settings, Starts};
+use crate::distill::parameters::Parameterisation;
 use crate::distill::rates::{RateMemory, root_mean_square};
 use crate::distill::{MatchingOptions, TrainingSet};
 use crate::network::Network;
@@ -41,6 +42,7 @@ pub struct Distillation<'a> {
     /// Checkpoints in each epoch of an expert.
     pub per_epoch: usize,
     pub labelling: &'a Labelling<'a>,
+    pub parameterisation: &'a Parameterisation,
     pub seed: u64,
     pub device: Device,
 }
@@ -321,7 +323,7 @@ impl Distillation<'_> {
             .max_ratio
             .is_none_or(|most| outcome.final_ratio <= most)
         {
-            update::update(distill, state, outcome, control)?;
+            update::update(distill, self.parameterisation, state, outcome, control)?;
         }
         Ok(finite)
     }

@@ -30,6 +30,7 @@ pub fn initial_state(
         ..
     } = distillation;
     let (seed, ipc) = (plan.profile.seed, plan.profile.distill.ipc);
+    let images_per_class = plan.profile.images_per_class();
     let rows_of_class: Vec<Vec<i64>> = (0..dataset.classes.len())
         .map(|c| dataset.train.rows_of(c as i64))
         .collect();
@@ -47,13 +48,13 @@ pub fn initial_state(
     let candidates: Vec<Vec<i64>> = if plan.profile.distill.correct_only {
         let classes = rows_of_class.iter().enumerate();
         classes
-            .map(|(class, rows)| right_rows(&logits, rows, class as i64, ipc))
+            .map(|(class, rows)| right_rows(&logits, rows, class as i64, images_per_class))
             .collect()
     } else {
         rows_of_class.clone()
     };
     let representative_rows = representatives(&logits, &candidates, ipc, seed);
-    let drawn = |rows_of_class: &[Vec<i64>]| -> Vec<Vec<i64>> {
+    let drawn = |rows_of_class: &[Vec<i64>], ipc: usize| -> Vec<Vec<i64>> {
         let classes = rows_of_class.iter().enumerate();
         classes
             .map(|(class, rows)| {
@@ -65,13 +66,22 @@ pub fn initial_state(
             })
             .collect()
     };
-    let random_rows = drawn(&rows_of_class);
+    let random_rows = drawn(&rows_of_class, ipc);
     let start = match plan.profile.distill.init {
-        Init::Representative => dataset.train.batch(&representative_rows.concat()).0,
-        Init::Real => dataset.train.batch(&drawn(&candidates).concat()).0,
+        Init::Representative if images_per_class == ipc => {
+            dataset.train.batch(&representative_rows.concat()).0
+        }
+        Init::Representative => {
+            let rows = representatives(&logits, &candidates, images_per_class, seed);
+            dataset.train.batch(&rows.concat()).0
+        }
+        Init::Real => {
+            let rows = drawn(&candidates, images_per_class);
+            dataset.train.batch(&rows.concat()).0
+        }
         Init::Noise => {
             let shape = [
-                (dataset.classes.len() * ipc) as i64,
+                (dataset.classes.len() * images_per_class) as i64,
                 3,
                 dataset.size,
                 dataset.size,
@@ -82,6 +92,8 @@ pub fn initial_state(
                 .to_device(plan.device)
         }
     };
+    let variables = distillation.parameterisation.fit(&start);
+    let start = distillation.parameterisation.images(&variables);
     let labels = distillation.labelling.begin(&start);
     let lr_student = control.profile_at(Moment::Step(0)).distill.lr_student;
     let numbers = StateNumbers {
@@ -101,11 +113,12 @@ pub fn initial_state(
     };
     Ok(DistillationState {
         numbers,
-        image_velocity: start.zeros_like(),
+        image_velocity: variables.zeros_like(),
         image_scale: Tensor::zeros([start.size()[0], 1, 1, 1], (start.kind(), start.device())),
         average: None,
         best_images: start.copy(),
         images: start.copy(),
+        variables: variables.copy(),
         best_logits: labels.logits().map(Tensor::copy),
         labels,
         start,

@@ -13,8 +13,8 @@ use tch::{Device, Tensor};
 #[derive(Debug)]
 pub struct Labelling<'a> {
     net: &'a dyn Network,
-    /// The classes in order, ipc times each: i64 (n).
-    classes: Tensor,
+    classes: usize,
+    device: Device,
     /// The trained experts (P) that give soft labels; none for hard ones.
     experts: Vec<Tensor>,
 }
@@ -39,10 +39,10 @@ impl<'a> Labelling<'a> {
                 .map(|expert| Ok(expert.last()?.to_device(device)))
                 .collect::<Result<_>>()?,
         };
-        let in_order = Labels::in_class_order(classes, settings.ipc).to_device(device);
         Ok(Self {
             net,
-            classes: in_order.classes(),
+            classes,
+            device,
             experts,
         })
     }
@@ -56,13 +56,20 @@ impl<'a> Labelling<'a> {
         }
     }
 
+    /// The classes of these images (n, C, H, W), equally many of each, class after class: i64 (n).
+    fn classes_of(&self, images: &Tensor) -> Tensor {
+        let of_class = images.size()[0] as usize / self.classes.max(1);
+        let in_order = Labels::in_class_order(self.classes, of_class);
+        in_order.to_device(self.device).classes()
+    }
+
     /// The labels that these images (n, C, H, W), class after class, begin with.
     pub fn begin(&self, images: &Tensor) -> SyntheticLabels {
         if self.experts.is_empty() {
-            return SyntheticLabels::Hard(self.classes.shallow_clone());
+            return SyntheticLabels::Hard(self.classes_of(images));
         }
         let logits = expert_logits(self.net, &self.experts, images);
-        let logits = initial_logits(&logits, &self.classes);
+        let logits = initial_logits(&logits, &self.classes_of(images));
         SyntheticLabels::Soft {
             velocity: logits.zeros_like(),
             logits,
@@ -72,7 +79,7 @@ impl<'a> Labelling<'a> {
     /// The labels of this kind of real images (n, C, H, W), class after class.
     pub fn of(&self, images: &Tensor, kind: LabelKind) -> Labels {
         match kind {
-            LabelKind::Hard => Labels::Hard(self.classes.shallow_clone()),
+            LabelKind::Hard => Labels::Hard(self.classes_of(images)),
             LabelKind::Soft => self.begin(images).labels(),
         }
     }

@@ -30,7 +30,9 @@ use self::distillation::Distillation;
 use self::evaluation::Evaluator;
 use self::experts::Training;
 use self::labelling::Labelling;
+use crate::data::Dataset;
 use crate::device;
+use crate::distill::parameters::{Budget, Parameterisation};
 use crate::network::{self, Network, Task};
 use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
@@ -152,6 +154,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         dataset.classes.len(),
         plan.device,
     )?;
+    let parameterisation = parameterisation(profile, &dataset)?;
     let distillation = Distillation {
         run: &plan.run,
         net: net.as_ref(),
@@ -159,6 +162,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         experts: &experts,
         evaluators: &evaluators,
         labelling: &labelling,
+        parameterisation: &parameterisation,
         per_epoch: profile.expert.per_epoch,
         seed: profile.seed,
         device: plan.device,
@@ -194,12 +198,27 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         paper_style_max: result::paper_style_max(&state.numbers),
         cautions: [
             cautions::of_experts(&experts, dataset.classes.len()),
+            cautions::of_budget(profile),
             cautions::of_result(&state.numbers, state.best_scale()),
         ]
         .concat(),
         file: Some(file),
         seconds: begin.elapsed().as_secs_f64(),
     }))
+}
+
+/// What of the synthetic images is learned.
+fn parameterisation(profile: &Profile, dataset: &Dataset) -> Result<Parameterisation> {
+    let budget = Budget {
+        images_per_class: profile.images_per_class(),
+        images_per_room: profile.distill.images_per_room,
+        side: dataset.size,
+    };
+    let kind = profile.distill.parameters;
+    Parameterisation::new(kind, budget, dataset.classes.len(), &mut |class| {
+        let rows = dataset.train.rows_of(class as i64);
+        Ok(dataset.train.batch(&rows).0)
+    })
 }
 
 /// Records that the run starts, or resumes from the state that comes back.

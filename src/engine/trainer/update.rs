@@ -4,6 +4,7 @@
 use super::checkpoint::{Average, DistillationState, SyntheticLabels};
 use super::control::Control;
 use crate::distill::iteration::Outcome;
+use crate::distill::parameters::Parameterisation;
 use crate::distill::rates::{
     MOMENTUM, decay_at, gradient_scale, normalised, root_mean_square, step_at, with_momentum,
 };
@@ -23,22 +24,25 @@ const REMEDY: f64 = 0.5;
 /// Updates `state` by what an iteration found, which is finite.
 pub fn update(
     distill: &DistillSettings,
+    parameterisation: &Parameterisation,
     state: &mut DistillationState,
     outcome: &Outcome,
     control: &mut Control,
 ) -> Result<()> {
     let numbers = &mut state.numbers;
-    let shortened = numbers
-        .image_steps
-        .clip(outcome.image_gradient, distill.clip_gradient);
-    let gradient = &outcome.gradient * shortened;
+    let gradient = parameterisation.pull_back(&outcome.gradient);
+    let norm = match parameterisation {
+        Parameterisation::Pixels => outcome.image_gradient,
+        _ => gradient.norm().double_value(&[]),
+    };
+    let gradient = gradient * numbers.image_steps.clip(norm, distill.clip_gradient);
     numbers.image_steps.updates += 1;
     state.image_velocity = with_momentum(&state.image_velocity, &gradient);
     state.image_scale = gradient_scale(&state.image_scale, &gradient);
     let change = match distill.step {
         None => &state.image_velocity * distill.lr_images,
         Some(step) => {
-            let rms = root_mean_square(&state.start);
+            let rms = root_mean_square(&parameterisation.fit(&state.start));
             let share = step_at(step, numbers.step - 1, distill.iterations as u64);
             normalised(
                 &state.image_velocity,
@@ -47,7 +51,8 @@ pub fn update(
             ) * (share * rms)
         }
     };
-    state.images = &state.images - change;
+    state.variables = &state.variables - change;
+    state.images = parameterisation.images(&state.variables);
     update_labels(distill, state, outcome);
     update_rate(distill, state, outcome, control)?;
     update_average(distill, state);

@@ -333,6 +333,7 @@ pub fn checkpoint() -> Parser {
     let state = DistillationState {
         numbers,
         images: image(),
+        variables: image(),
         image_velocity: image(),
         image_scale: image(),
         average: Some(Average {
