@@ -7,7 +7,7 @@ use crate::distill::{ExpertBatch, ExpertSettings, Labels, Student, StudentStep, 
 use crate::random;
 use crate::trainer::network;
 use astill_core::Result;
-use astill_core::profile::Profile;
+use astill_core::profile::{AugmentFamily, Profile};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
@@ -86,7 +86,7 @@ impl Rates {
         let steps: Vec<StudentStep> = (0..STEPS)
             .map(|_| StudentStep {
                 rows: Tensor::arange(n as i64, (Kind::Int64, on)),
-                augmentation: Some(Augmentation::draw(&mut rng, n, size)),
+                augmentation: Augmentation::draw(&mut rng, AugmentFamily::ALL, n, size),
             })
             .collect();
         let there_and_back = |keep: bool| {

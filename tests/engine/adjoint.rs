@@ -1,6 +1,7 @@
 //! The constant-memory gradient against the full autograd graph of all student steps.
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
+use astill_core::profile::AugmentFamily;
 use astill_core::profile::Parameters;
 use astill_engine::data::Augmentation;
 use astill_engine::distill::soft_labels::logit_gradient;
@@ -51,7 +52,7 @@ fn problem(seed: u64, norm: Norm, pooling: Pooling, size: i64, batch: usize) -> 
     let steps = (0..10)
         .map(|_| StudentStep {
             rows: Tensor::from_slice(&random::permutation(&mut rng, 12)[..batch]),
-            augmentation: Some(Augmentation::draw(&mut rng, batch, size)),
+            augmentation: Augmentation::draw(&mut rng, AugmentFamily::ALL, batch, size),
         })
         .collect();
     Problem {

@@ -1,6 +1,7 @@
 //! What an iteration costs, in passes through the network, which hold all its convolutions.
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
+use astill_core::profile::AugmentFamily;
 use astill_engine::distill::iteration::{Draw, Iteration, Settings, Starts};
 use astill_engine::distill::soft_labels::{expert_logits, initial_logits, logit_gradient};
 use astill_engine::distill::{Intermediate, Labels, MatchAt, MatchingOptions, TrainingSet};
@@ -148,6 +149,7 @@ fn settings(at: MatchAt) -> Settings {
         batch: Some(5),
         momentum: 0.9,
         balance: true,
+        augment: AugmentFamily::ALL.to_vec(),
         matching: MatchingOptions {
             intermediate: if at == MatchAt::End {
                 Intermediate::Sum

@@ -19,6 +19,9 @@ macro_rules! choices {
             /// The names in profiles, in the order of the variants.
             pub const NAMES: &[&str] = &[$($name),+];
 
+            /// All of them, in the same order.
+            pub const ALL: &[Self] = &[$(Self::$Variant),+];
+
             /// The name in profiles.
             pub fn name(self) -> &'static str {
                 match self {
@@ -55,6 +58,16 @@ choices! {
     /// The networks that experts and students can be.
     pub enum NetworkKind {
         "convnet" Convnet "Blocks of convolution, norm, activation, pooling; then a linear layer."
+    }
+
+    /// A family of DSA's augmentation.
+    pub enum AugmentFamily {
+        "color" Color "Brightness, saturation and contrast."
+        "crop" Crop "Moved by up to an eighth of the side."
+        "cutout" Cutout "A square of half the side is blanked."
+        "flip" Flip "Left to right, half of the images."
+        "scale" Scale "Each axis by a factor of up to 1.2."
+        "rotate" Rotate "By up to 15 degrees."
     }
 
     /// The networks that a distilled set can be evaluated with.

@@ -1,7 +1,7 @@
 //! The rules that involve several settings, or settings and the data.
 
 use super::auto::Auto;
-use super::choices::{LabelKind, Norm, Parameters, Pooling};
+use super::choices::{AugmentFamily, LabelKind, Norm, Parameters, Pooling};
 use super::problem::{Location, Origin, Problem};
 use super::schema::Profile;
 use std::collections::BTreeMap;
@@ -41,6 +41,7 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
         labels_by_experts(p),
         images_share_a_room(p),
         mirror_image_is_exact(p),
+        mirror_images_are_seen(p),
         steps_for_every_epoch(p),
         image_survives_pooling(p),
         groups_divide_width(p),
@@ -184,6 +185,18 @@ fn labels_by_experts(p: &Profile) -> Option<Conflict> {
             "found {labels}, more than expert.count {count}; lower distill.label_experts, or raise \
              expert.count"
         ),
+    })
+}
+
+fn mirror_images_are_seen(p: &Profile) -> Option<Conflict> {
+    let flipped = p.dataset.augment.as_ref();
+    let flips = flipped.is_some_and(|families| families.contains(&AugmentFamily::Flip));
+    (p.distill.mirror && !flips).then(|| Conflict {
+        keys: &["distill.mirror", "dataset.augment"],
+        message:
+            "found true, but dataset.augment has no flip, so experts never see mirror images; set \
+                  distill.mirror to false, or add flip"
+                .into(),
     })
 }
 

@@ -4,8 +4,8 @@
 
 use super::auto::Auto;
 use super::choices::{
-    Activation, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
-    Parameters, Pooling, Unreadable,
+    Activation, AugmentFamily, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt,
+    NetworkKind, Norm, Parameters, Pooling, Unreadable,
 };
 use super::key::{ProfileKey, above, list_of, number, one_of, path, section, switch, whole};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,12 @@ impl Profile {
         let mut profile = Self::default();
         profile.dataset.kind = kind;
         profile
+    }
+
+    /// The families of augmentation; empty without any.
+    #[must_use]
+    pub fn augmentation(&self) -> &[AugmentFamily] {
+        self.dataset.augment.as_deref().unwrap_or_default()
     }
 
     /// How many synthetic images a class has: `ipc`, or several in the room of each.
@@ -144,6 +150,11 @@ section! {
     /// What to do about image files that cannot be read: refuse to start, or skip them with a
     /// warning; both count them and name the first few.
     unreadable: Unreadable = Unreadable::Refuse, one_of(Unreadable::NAMES).source(OURS);
+
+    /// Families of augmentation (DSA) that experts, students and evaluation draw from. Leave out
+    /// flip where left and right mean something, as in digits and text.
+    augment: Option<Vec<AugmentFamily>> = Some(AugmentFamily::ALL.to_vec()),
+        list_of(AugmentFamily::NAMES).null("no augmentation").source("DSA");
 
     /// Seed of the choice of validation images. Runs that differ only in `seed` share their
     /// data and so their experts.

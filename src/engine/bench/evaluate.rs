@@ -3,10 +3,12 @@
 use super::{Peak, at_least_one, images, labels, network, prepare, rounded};
 use crate::data::DataSplit;
 use crate::device;
+use crate::distill::evaluate::Course;
 use crate::distill::{Labels, TrainingSet, evaluate as evaluation};
 use crate::random;
 use astill_core::Result;
 use astill_core::cli::bench::EvaluateOptions;
+use astill_core::profile::AugmentFamily;
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -64,7 +66,11 @@ pub fn evaluate(options: EvaluateOptions) -> Result<EvaluateReport> {
     let mut watch = |_: crate::progress::Progress<'_>| ControlFlow::Continue(());
     let mut evaluated = |index: u64, epochs: usize| -> Result<[f64; 2]> {
         let begin = Instant::now();
-        let theta = evaluation::train(net.as_ref(), &set, epochs, 0, &[index], &mut watch)?;
+        let course = Course {
+            epochs,
+            augment: AugmentFamily::ALL,
+        };
+        let theta = evaluation::train(net.as_ref(), &set, course, 0, &[index], &mut watch)?;
         device::synchronize(device);
         let trained = begin.elapsed().as_secs_f64();
         evaluation::accuracy(net.as_ref(), &theta, &real, &mut watch)?;

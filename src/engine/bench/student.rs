@@ -9,6 +9,7 @@ use crate::distill::{Intermediate, Labels, MatchingOptions, TrainingSet};
 use crate::network::Network;
 use crate::random;
 use astill_core::cli::bench::StudentOptions;
+use astill_core::profile::AugmentFamily;
 use astill_core::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -88,6 +89,7 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
             intermediate: Intermediate::Sum,
             ..MatchingOptions::END
         },
+        augment: AugmentFamily::ALL.to_vec(),
         perturbation: 0.,
     };
     let set = TrainingSet {

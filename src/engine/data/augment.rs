@@ -10,6 +10,7 @@
 //! place, their order does not matter.
 
 use crate::random;
+use astill_core::profile::AugmentFamily;
 use rand_chacha::ChaCha8Rng;
 use std::f64::consts::PI;
 use tch::{Kind, Tensor};
@@ -54,37 +55,43 @@ pub enum Augmentation {
 }
 
 impl Augmentation {
-    /// Draws one of the six families, each as likely, and its numbers for `n` images of `side` ×
-    /// `side` pixels.
-    pub fn draw(rng: &mut ChaCha8Rng, n: usize, side: i64) -> Self {
-        match random::below(rng, 6) {
-            0 => Self::Color {
+    /// Draws one of `families`, each as likely, and its numbers for `n` images of `side` × `side`
+    /// pixels; none if there are no families.
+    pub fn draw(
+        rng: &mut ChaCha8Rng,
+        families: &[AugmentFamily],
+        n: usize,
+        side: i64,
+    ) -> Option<Self> {
+        let drawn = random::below(rng, families.len() as u64) as usize;
+        Some(match families.get(drawn)? {
+            AugmentFamily::Color => Self::Color {
                 u_brightness: random::uniform(rng, n),
                 u_saturation: random::uniform(rng, n),
                 u_contrast: random::uniform(rng, n),
             },
-            1 => {
+            AugmentFamily::Crop => {
                 let reach = (CROP_SHARE * side as f64).round() as i64;
                 Self::Crop {
                     dy: random::integers(rng, n, -reach, reach),
                     dx: random::integers(rng, n, -reach, reach),
                 }
             }
-            2 => Self::Cutout {
+            AugmentFamily::Cutout => Self::Cutout {
                 cy: random::integers(rng, n, 0, side),
                 cx: random::integers(rng, n, 0, side),
             },
-            3 => Self::Flip {
+            AugmentFamily::Flip => Self::Flip {
                 u: random::uniform(rng, n),
             },
-            4 => Self::Scale {
+            AugmentFamily::Scale => Self::Scale {
                 ux: random::uniform(rng, n),
                 uy: random::uniform(rng, n),
             },
-            _ => Self::Rotate {
+            AugmentFamily::Rotate => Self::Rotate {
                 u: random::uniform(rng, n),
             },
-        }
+        })
     }
 
     /// The augmented images, shaped like `images` (N, C, H, W), N being the number that the draw

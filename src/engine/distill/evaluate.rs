@@ -7,6 +7,7 @@ use crate::network::Network;
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
+use astill_core::profile::AugmentFamily;
 use tch::{Device, Kind, Tensor};
 
 /// Images per step, at most.
@@ -25,9 +26,17 @@ pub fn test_batch(device: Device, analytic: bool) -> usize {
     }
 }
 
+/// How long a network is trained, and on what.
+#[derive(Debug, Clone, Copy)]
+pub struct Course<'a> {
+    pub epochs: usize,
+    /// Families of augmentation; may be empty.
+    pub augment: &'a [AugmentFamily],
+}
+
 /// Trains a fresh network on `set` alone and returns its parameters (P).
 ///
-/// SGD with [`MOMENTUM`] and [`WEIGHT_DECAY`], DSA, `epochs` epochs. `index` names the network: the
+/// SGD with [`MOMENTUM`] and [`WEIGHT_DECAY`], augmentation (DSA). `index` names the network: the
 /// same index gives the same initialisation, order and augmentation. Source: evaluation protocol of
 /// DC, DSA and MTT.
 ///
@@ -36,7 +45,7 @@ pub fn test_batch(device: Device, analytic: bool) -> usize {
 pub fn train(
     net: &dyn Network,
     set: &TrainingSet<'_>,
-    epochs: usize,
+    course: Course<'_>,
     seed: u64,
     index: &[u64],
     watch: &mut Watch<'_>,
@@ -47,6 +56,7 @@ pub fn train(
     let mut theta = net.init(&mut rng).to_device(device);
     let mut velocity: Option<Tensor> = None;
     let analytic = net.analytic(set.images);
+    let epochs = course.epochs;
     for epoch in 0..epochs {
         report(watch, "epochs", epoch as u64, epochs as u64)?;
         if epoch == epochs / 2 {
@@ -60,8 +70,11 @@ pub fn train(
         for rows in random::permutation(&mut rng, n).chunks(BATCH) {
             let rows = Tensor::from_slice(rows).to_device(device);
             let batch = set.images.index_select(0, &rows);
-            let augmented =
-                Augmentation::draw(&mut rng, batch.size()[0] as usize, side).apply(&batch);
+            let n = batch.size()[0] as usize;
+            let augmented = match Augmentation::draw(&mut rng, course.augment, n, side) {
+                Some(augmentation) => augmentation.apply(&batch),
+                None => batch,
+            };
             let loss = StepLoss {
                 images: &augmented,
                 labels: &set.labels.index_select(&rows),

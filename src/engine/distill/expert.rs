@@ -8,6 +8,7 @@ use crate::network::{Analytic, LossGradient, Network};
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
+use astill_core::profile::AugmentFamily;
 pub use astill_core::profile::ExpertSettings;
 use tch::{Device, Kind, Tensor};
 
@@ -297,7 +298,7 @@ impl Expert {
         }
     }
 
-    /// Trains one epoch on `train`: SGD with momentum and weight decay over a random
+    /// Trains one epoch on `train`, augmented by these families: SGD with momentum and weight decay over a random
     /// permutation cut into batches, one DSA draw each. An epoch has at least `per_epoch` batches.
     ///
     /// # Errors
@@ -307,7 +308,7 @@ impl Expert {
         &mut self,
         net: &dyn Network,
         settings: &ExpertSettings,
-        train: &DataSplit,
+        (train, augment): (&DataSplit, &[AugmentFamily]),
         id: EpochId,
         watch: &mut Watch<'_>,
     ) -> Result<TrainedEpoch> {
@@ -331,7 +332,8 @@ impl Expert {
                 "expert augmentation",
                 &[id.expert, epoch as u64, b],
             );
-            let augmented = Augmentation::draw(&mut rng, rows.len(), x.size()[3]).apply(&x);
+            let augmentation = Augmentation::draw(&mut rng, augment, rows.len(), x.size()[3]);
+            let augmented = augmentation.map_or_else(|| x.shallow_clone(), |a| a.apply(&x));
             let labels = Labels::Hard(y.shallow_clone());
             let batch = ExpertBatch {
                 augmented: &augmented,

@@ -12,6 +12,7 @@ use crate::network::Network;
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
+use astill_core::profile::AugmentFamily;
 use tch::{Device, Kind, Tensor};
 
 /// The settings of an iteration.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub momentum: f64,
     pub balance: bool,
     pub matching: MatchingOptions,
+    /// Families of augmentation; may be empty.
+    pub augment: Vec<AugmentFamily>,
     /// a of the weight perturbation; 0 switches it off.
     pub perturbation: f64,
 }
@@ -117,7 +120,8 @@ impl Draw {
                     left = random::permutation(&mut rng, n);
                 }
                 let rows: Vec<i64> = left.drain(..batch.min(left.len())).collect();
-                let augmentation = Some(Augmentation::draw(&mut rng, rows.len(), side));
+                let augmentation =
+                    Augmentation::draw(&mut rng, &settings.augment, rows.len(), side);
                 StudentStep {
                     rows: Tensor::from_slice(&rows).to_device(device),
                     augmentation,
@@ -344,6 +348,7 @@ mod tests {
             momentum: 0.,
             balance: false,
             matching: MatchingOptions::END,
+            augment: AugmentFamily::ALL.to_vec(),
             perturbation: 0.,
         };
         let draw = Draw::new(

@@ -62,7 +62,7 @@ fn rehearse(
     state: &DistillationState,
     control: &mut Control,
 ) -> Result<(Rehearsed, f64)> {
-    let settings = Settings::of(profile, distillation.per_epoch);
+    let settings = Settings::of(profile, distillation.per_epoch, distillation.augment);
     let student_lr = state.numbers.student_lr;
     let seed = random::generator(distillation.seed, "calibration", &[]).next_u64();
     let labels = state.labels.labels();

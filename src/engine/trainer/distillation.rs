@@ -16,7 +16,7 @@ use crate::distill::rates::{RateMemory, root_mean_square};
 use crate::distill::{MatchingOptions, TrainingSet};
 use crate::network::Network;
 use astill_core::Result;
-use astill_core::profile::{Auto, DistillSettings};
+use astill_core::profile::{AugmentFamily, Auto, DistillSettings};
 use astill_core::run::edits::{Moment, STUDENT_RATE, key_of};
 use astill_core::run::event::{DistillStep, EvalSplit, EventKind, ImageSet, Perturbation};
 use astill_core::run::{RunDir, checkpoints};
@@ -41,6 +41,8 @@ pub struct Distillation<'a> {
     pub evaluators: &'a [Evaluator<'a>],
     /// Checkpoints in each epoch of an expert.
     pub per_epoch: usize,
+    /// Families of augmentation; may be empty.
+    pub augment: &'a [AugmentFamily],
     pub labelling: &'a Labelling<'a>,
     pub parameterisation: &'a Parameterisation,
     pub seed: u64,
@@ -49,8 +51,8 @@ pub struct Distillation<'a> {
 
 impl Settings {
     /// The settings of an iteration in a profile whose experts have `per_epoch` checkpoints in each
-    /// epoch.
-    pub fn of(distill: &DistillSettings, per_epoch: usize) -> Self {
+    /// epoch, with these families of augmentation.
+    pub fn of(distill: &DistillSettings, per_epoch: usize, augment: &[AugmentFamily]) -> Self {
         Self {
             syn_steps: distill.syn_steps,
             expert_epochs: distill.expert_epochs,
@@ -71,6 +73,7 @@ impl Settings {
                 drop: distill.drop_parameters,
             },
             perturbation: distill.perturbation,
+            augment: augment.to_vec(),
         }
     }
 }
@@ -267,7 +270,7 @@ impl Distillation<'_> {
         control: &mut Control,
     ) -> Result<Option<f64>> {
         let begin = Instant::now();
-        let settings = Settings::of(distill, self.per_epoch);
+        let settings = Settings::of(distill, self.per_epoch, self.augment);
         let draw = self.draw(&settings, self.seed, state.numbers.step, &state.images);
         let checkpoints = self.checkpoints(&settings, &draw)?;
         let mut watch = control.watch_step("", SLOW_ITERATION);

@@ -2,6 +2,7 @@
 
 use super::control::Control;
 use crate::data::Dataset;
+use crate::distill::evaluate::Course;
 use crate::distill::{Labels, TrainingSet, evaluate};
 use crate::network::Network;
 use astill_core::Result;
@@ -18,7 +19,7 @@ pub struct Evaluator<'a> {
     pub net: &'a dyn Network,
     pub dataset: &'a Dataset,
     pub repeats: u64,
-    pub epochs: usize,
+    pub course: Course<'a>,
     /// The learning rate of the networks; none means that of the student.
     pub lr: Option<f64>,
     /// Whether the test set is measured at every evaluation, not only by the headline.
@@ -77,7 +78,7 @@ impl Evaluator<'_> {
                 Occasion::Step(step) => [0, step, repeat],
                 Occasion::Headline => [1, 0, repeat],
             };
-            let theta = evaluate::train(self.net, set, self.epochs, self.seed, &index, &mut watch)?;
+            let theta = evaluate::train(self.net, set, self.course, self.seed, &index, &mut watch)?;
             let is_chosen_by =
                 occasion != Occasion::Headline && !self.dataset.validation.is_empty();
             if is_chosen_by {

@@ -199,6 +199,7 @@ impl Training<'_> {
                 "validation": set.validation,
                 "seed": set.seed,
                 "zca": set.zca,
+                "augment": set.augment,
             },
             "network": network,
             "expert": of_expert(&schedule.first),
@@ -337,8 +338,9 @@ impl Training<'_> {
             expert: index,
             epoch,
         };
+        let seen = (&self.dataset.train, self.profile.augmentation());
         let TrainedEpoch { means, inside } =
-            state.train_epoch(self.net, settings, &self.dataset.train, id, &mut watch)?;
+            state.train_epoch(self.net, settings, seen, id, &mut watch)?;
         let validation = &self.dataset.validation;
         let validation_accuracy = if validation.is_empty() {
             None

@@ -32,6 +32,7 @@ use self::experts::Training;
 use self::labelling::Labelling;
 use crate::data::Dataset;
 use crate::device;
+use crate::distill::evaluate::Course;
 use crate::distill::parameters::{Budget, Parameterisation};
 use crate::network::{self, Network, Task};
 use astill_core::profile::Profile;
@@ -141,7 +142,10 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
             net: net.as_ref(),
             dataset: &dataset,
             repeats: profile.evaluate.repeats as u64,
-            epochs: profile.evaluate.epochs,
+            course: Course {
+                epochs: profile.evaluate.epochs,
+                augment: profile.augmentation(),
+            },
             lr: profile.evaluate.lr.given(),
             tests: profile.evaluate.paper_style,
             seed: profile.seed,
@@ -164,6 +168,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         labelling: &labelling,
         parameterisation: &parameterisation,
         per_epoch: profile.expert.per_epoch,
+        augment: profile.augmentation(),
         seed: profile.seed,
         device: plan.device,
     };
