@@ -8,20 +8,26 @@ fn close(got: &Tensor, want: &Tensor) -> f64 {
 
 fn every_family(side: i64) -> Vec<Augmentation> {
     let mut rng = random::generator(1, "families", &[]);
-    let mut seen: [Option<Augmentation>; 6] = Default::default();
-    while seen.iter().any(Option::is_none) {
-        let drawn = Augmentation::draw(&mut rng, 3, side);
-        let family = match drawn {
-            Augmentation::Color { .. } => 0,
-            Augmentation::Crop { .. } => 1,
-            Augmentation::Cutout { .. } => 2,
-            Augmentation::Flip { .. } => 3,
-            Augmentation::Scale { .. } => 4,
-            Augmentation::Rotate { .. } => 5,
-        };
-        seen[family] = Some(drawn);
+    AugmentFamily::ALL
+        .iter()
+        .filter_map(|family| Augmentation::draw(&mut rng, &[*family], 3, side))
+        .collect()
+}
+
+#[test]
+fn only_the_families_that_are_asked_for_are_drawn() {
+    let mut rng = random::generator(1, "some families", &[]);
+    let some = [AugmentFamily::Crop, AugmentFamily::Flip];
+    let (mut crops, mut flips) = (0, 0);
+    for _ in 0..100 {
+        match Augmentation::draw(&mut rng, &some, 2, 8) {
+            Some(Augmentation::Crop { .. }) => crops += 1,
+            Some(Augmentation::Flip { .. }) => flips += 1,
+            other => panic!("{other:?} was not asked for"),
+        }
     }
-    seen.into_iter().flatten().collect()
+    assert!(crops > 30 && flips > 30, "{crops} crops, {flips} flips");
+    assert!(Augmentation::draw(&mut rng, &[], 2, 8).is_none());
 }
 
 #[test]
