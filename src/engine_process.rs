@@ -1,6 +1,7 @@
 //! The engine's program on this machine: where it is, how it is run, and what the app needs of it.
 
-use crate::tui::backend::{Backend, Preview, ProfileSummary};
+use crate::tui::backend::{AblationSummary, Backend, Preview, ProfileSummary};
+use astill_core::ablation;
 use astill_core::cli::DeviceChoice;
 use astill_core::profile::{self, Profile};
 use astill_core::run::command::{Answer, Command};
@@ -102,7 +103,11 @@ impl Local {
         run_engine(command.arg(run.path()).arg("--detach")).map(|_| ())
     }
 
-    fn command(&self, name: &str) -> Result<process::Command> {
+    /// The engine's program with the folders and a command.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub(crate) fn command(&self, name: &str) -> Result<process::Command> {
         let mut command = process::Command::new(engine()?);
         command.arg("--runs").arg(&self.runs);
         self.data
@@ -112,12 +117,32 @@ impl Local {
         Ok(command)
     }
 
+    /// What `astill check` reports about a profile on a device; with the time that it takes if it
+    /// `is_timed`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the profile, its data or the device is refused; the engine is not
+    /// installed or fails.
+    pub fn check(&self, profile: &Path, device: &DeviceChoice, is_timed: bool) -> Result<Value> {
+        let mut command = self.command("check")?;
+        command.arg(profile).args(["--device", &device.to_string()]);
+        if !is_timed {
+            command.arg("--no-estimate");
+        }
+        json_of(&mut command)
+    }
+
     /// What `astill check` reports about a profile.
     fn checked(&self, reference: &str) -> Result<Value> {
-        let output = run_engine(self.command("check")?.arg(reference).arg("--json"))?;
-        serde_json::from_slice(&output.stdout)
-            .map_err(|e| Error::Usage(format!("the engine's answer cannot be read: {e}")))
+        json_of(self.command("check")?.arg(reference))
     }
+}
+
+/// Runs the engine to its end and reads the JSON that it prints.
+fn json_of(command: &mut process::Command) -> Result<Value> {
+    let output = run_engine(command.arg("--json"))?;
+    serde_json::from_slice(&output.stdout)
+        .map_err(|e| Error::Usage(format!("the engine's answer cannot be read: {e}")))
 }
 
 /// Runs the engine to its end.
@@ -156,6 +181,10 @@ impl Backend for Local {
 
     fn runs(&self) -> Vec<RunSummary> {
         list(&self.runs).unwrap_or_default()
+    }
+
+    fn ablations(&self) -> Vec<AblationSummary> {
+        ablation::list(&self.runs).unwrap_or_default()
     }
 
     fn preview(&self, reference: &str) -> Preview {

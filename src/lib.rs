@@ -1,6 +1,7 @@
 //! The program `astill`: the terminal app, and what finds, starts and queries the engine. It does
 //! not link libtorch, so that it starts at once.
 
+pub mod ablate;
 pub mod doctor;
 pub mod engine_process;
 pub mod tui;

@@ -1,11 +1,13 @@
 //! The program `astill`: it does what needs no libtorch, and hands the rest to the engine beside
 //! it.
 
+use astill::ablate::ablate;
 use astill::doctor;
 use astill::engine_process::{self, Local, PATIENCE};
 use astill::tui;
 use astill::tui::colour::Depth;
 use astill::tui::text::{clean, fit};
+use astill_core::ablation::{self, AblationSummary};
 use astill_core::cli::{AppearanceArgs, Cli, Cmd, Sent, out};
 use astill_core::console::to_stderr;
 use astill_core::run::list::{RunState, RunSummary, list, summary};
@@ -59,6 +61,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             detach: false,
             engine_of: None,
             device,
+            ..
         }) if on_terminal() => {
             let run = find(run)?;
             let RunSummary { state, host, .. } = summary(run.clone());
@@ -88,9 +91,16 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             })
         }
         Some(Cmd::Profiles { json }) => profiles(*json),
+        Some(Cmd::Ablate(args)) => ablate(&local, args),
         Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
         Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
-        Some(Cmd::Run(_) | Cmd::Resume { .. } | Cmd::Check { .. } | Cmd::Bench { .. }) => {
+        Some(
+            Cmd::Run(_)
+            | Cmd::Resume { .. }
+            | Cmd::Check { .. }
+            | Cmd::Scores(_)
+            | Cmd::Bench { .. },
+        ) => {
             Err(become_engine())
         }
     }
@@ -149,51 +159,83 @@ fn profiles(as_json: bool) -> Result<ExitCode> {
 }
 
 fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
-    let found = list(runs)?;
+    let (found, ablations) = (list(runs)?, ablation::list(runs)?);
     if as_json {
-        out(json!(found))?;
+        let ablations = ablations.iter().map(|a| json!({ "ablation": a }));
+        let all: Vec<_> = found.iter().map(|r| json!(r)).chain(ablations).collect();
+        out(json!(all))?;
         return Ok(ExitCode::SUCCESS);
     }
-    if found.is_empty() {
+    if found.is_empty() && ablations.is_empty() {
         to_stderr(format!(
             "no runs in {} (use --runs DIR to look elsewhere)",
             runs.display()
         ));
     }
-    // a run may come from an untrusted source
-    let shown = |text: &str| fit(&clean(text), 60);
-    let width = |column: fn(&RunSummary) -> &str| {
-        found
-            .iter()
-            .map(|s| shown(column(s)).len())
-            .max()
-            .unwrap_or(0)
-    };
-    let (names, profiles) = (width(|s| &s.name), width(|s| &s.profile));
-    for s in &found {
-        let (name, profile) = (shown(&s.name), shown(&s.profile));
-        let accuracy = s
-            .accuracy
-            .map(|a| format!("  {} %", percent(a)))
-            .unwrap_or_default();
-        let phase = s
-            .phase
-            .filter(|_| s.state.has_engine())
-            .map(|p| format!(", {p}"))
-            .unwrap_or_default();
-        let steps = format!("step {}/{}", s.step, s.iterations);
-        let started = clean(s.started.get(..16).unwrap_or_default()).replace('T', " ");
-        let host = s
-            .host
-            .as_ref()
-            .map(|h| format!(" on {}", clean(h)))
-            .unwrap_or_default();
+    let rows: Vec<[String; 4]> = ablations
+        .iter()
+        .map(ablation_row)
+        .chain(found.iter().map(run_row))
+        .collect();
+    let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
+    let (names, profiles) = (width(0), width(1));
+    for [name, profile, started, rest] in &rows {
         out(format!(
-            "{name:names$}  {profile:profiles$}  {started}  {}{host}{phase}  {steps}{accuracy}",
-            s.state.name()
+            "{name:names$}  {profile:profiles$}  {started:16}  {rest}"
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Name, profile, start, and all that has no column of its own. A run may come from an untrusted
+/// source.
+fn run_row(run: &RunSummary) -> [String; 4] {
+    let accuracy = run
+        .accuracy
+        .map(|a| format!("  {} %", percent(a)))
+        .unwrap_or_default();
+    let phase = run
+        .phase
+        .filter(|_| run.state.has_engine())
+        .map(|p| format!(", {p}"))
+        .unwrap_or_default();
+    let steps = format!("step {}/{}", run.step, run.iterations);
+    let host = run
+        .host
+        .as_ref()
+        .map(|h| format!(" on {}", clean(h)))
+        .unwrap_or_default();
+    [
+        shown(&run.name),
+        shown(&run.profile),
+        minute(&run.started),
+        format!("{}{host}{phase}  {steps}{accuracy}", run.state.name()),
+    ]
+}
+
+/// The same of an ablation.
+fn ablation_row(ablation: &AblationSummary) -> [String; 4] {
+    let now = ablation.current.as_ref().map(|r| format!(", {}", shown(r)));
+    [
+        shown(&ablation.name),
+        shown(&ablation.profile),
+        minute(&ablation.started),
+        format!(
+            "{}{}  {}",
+            ablation.state.name(),
+            now.unwrap_or_default(),
+            ablation.progress()
+        ),
+    ]
+}
+
+fn shown(text: &str) -> String {
+    fit(&clean(text), 60)
+}
+
+/// "2026-01-31 12:00".
+fn minute(time: &str) -> String {
+    clean(time.get(..16).unwrap_or_default()).replace('T', " ")
 }
 
 /// Sends a command to the engine of a run and prints the answer.

@@ -10,12 +10,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
 
+mod ablate;
 pub mod bench;
 mod device;
+mod scores;
 #[cfg(test)]
 mod tests;
 
+pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
+pub use scores::ScoresArgs;
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -98,6 +102,9 @@ pub enum Cmd {
         /// For the engine in the background only: the name of the run's profile
         #[arg(long, hide = true)]
         engine_of: Option<String>,
+        /// For ablations only: end with an error where the run would pause for an answer
+        #[arg(long, hide = true)]
+        unattended: bool,
     },
     /// Open a run in the app, to watch and control it
     Attach {
@@ -133,10 +140,17 @@ pub enum Cmd {
         /// Device to estimate for: auto (a GPU if there is one), cpu, cuda or cuda:N
         #[arg(long, default_value_t)]
         device: DeviceChoice,
+        /// Only validate: do not measure how long it takes
+        #[arg(long)]
+        no_estimate: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
+    /// Run variants of a profile with several seeds, and compare them
+    Ablate(AblateArgs),
+    /// Compute the DD-Ranking and DC-BENCH scores of a finished run
+    Scores(ScoresArgs),
     /// Check this machine for everything astill needs
     Doctor {
         /// Print JSON
@@ -182,6 +196,9 @@ pub struct RunArgs {
     /// Start the engine in the background, print the run's path, and return
     #[arg(long)]
     pub detach: bool,
+    /// For ablations only: end with an error where the run would pause for an answer
+    #[arg(long, hide = true)]
+    pub unattended: bool,
 }
 
 fn whole_number(text: &str) -> std::result::Result<u64, &'static str> {
@@ -198,6 +215,7 @@ impl RunArgs {
             device,
             headless: _,
             detach: _,
+            unattended: _,
         } = self;
         let mut arguments = vec![profile.clone(), format!("--device={device}")];
         arguments.extend(set.iter().map(|s| format!("--set={s}")));

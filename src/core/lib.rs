@@ -1,6 +1,7 @@
 //! What both programs of astill share, without libtorch and without a terminal: profiles, runs seen
 //! from outside, the command line, files and errors.
 
+pub mod ablation;
 pub mod cli;
 pub mod console;
 pub mod describe;
@@ -11,6 +12,7 @@ pub(crate) mod json;
 pub mod measures;
 pub mod profile;
 pub mod run;
+pub mod signals;
 pub mod text;
 
 pub use epoch_record::EpochRecord;

@@ -22,7 +22,10 @@ use std::process::ExitCode;
 /// How the engine of a run is to work.
 enum Launch {
     /// In this process, reporting what happens.
-    Foreground,
+    Foreground {
+        /// Somebody can answer.
+        is_attended: bool,
+    },
     /// In a process of its own that outlives this one and the terminal.
     Detached,
     /// In this process, which [`Self::Detached`] started: only `events.jsonl` and `run.log` report
@@ -47,13 +50,16 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             detach,
             device,
             engine_of,
+            unattended,
         } => {
             let launch = match (engine_of, detach) {
                 (Some(profile), _) => Launch::Background {
                     profile: profile.clone(),
                 },
                 (None, true) => Launch::Detached,
-                (None, false) => Launch::Foreground,
+                (None, false) => Launch::Foreground {
+                    is_attended: !unattended && std::io::stderr().is_terminal(),
+                },
             };
             let run = RunDir::find(&cli.runs, run)?;
             resume(&run, device.as_ref(), cli.data.as_deref(), launch)
@@ -61,16 +67,20 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Cmd::Check {
             profile,
             device,
+            no_estimate,
             json,
-        } => check(profile, device, *json, &data()?),
+        } => check(profile, device, !no_estimate, *json, &data()?),
+        Cmd::Scores(_) => Err(not_for_the_engine()),
         Cmd::Doctor { .. } => {
             out(json!(Findings::collect()))?;
             Ok(ExitCode::SUCCESS)
         }
         Cmd::Bench { what, student } => measure(what.as_ref(), student, &data()?),
-        Cmd::Profiles { .. } | Cmd::List { .. } | Cmd::Send { .. } | Cmd::Attach { .. } => {
-            Err(not_for_the_engine())
-        }
+        Cmd::Profiles { .. }
+        | Cmd::List { .. }
+        | Cmd::Send { .. }
+        | Cmd::Attach { .. }
+        | Cmd::Ablate(_) => Err(not_for_the_engine()),
     }
 }
 
@@ -101,7 +111,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         folder,
         device,
         threads: None,
-        attended: std::io::stderr().is_terminal(),
+        attended: !args.unattended && std::io::stderr().is_terminal(),
     };
     process::run_engine(
         plan,
@@ -165,7 +175,10 @@ fn resume(
             (data, folder)
         }
     };
-    let attended = matches!(launch, Launch::Background { .. }) || std::io::stderr().is_terminal();
+    let (attended, is_reported) = match launch {
+        Launch::Foreground { is_attended } => (is_attended, true),
+        Launch::Detached | Launch::Background { .. } => (true, false),
+    };
     let plan = RunPlan {
         run: run.clone(),
         profile_name: name,
@@ -176,8 +189,7 @@ fn resume(
         threads: history.threads,
         attended,
     };
-    let reporter = matches!(launch, Launch::Foreground)
-        .then(|| Reporter::new(std::io::stderr().is_terminal()));
+    let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
     process::run_engine(plan, lock, reporter)
 }
 
@@ -200,13 +212,21 @@ fn checked(
 fn check(
     args: &ProfileArgs,
     device: &DeviceChoice,
+    is_timed: bool,
     as_json: bool,
     data: &Path,
 ) -> Result<ExitCode> {
     let (loaded, request, inventory) = checked(args, data)?;
-    let mut estimate = Estimate::measure(&loaded.profile, &inventory, device::choose(device)?)?;
-    // after the estimate: the run does not need the memory of this at the same time
-    estimate.add_data_seconds(request.seconds_to_decode()?);
+    let device = device::choose(device)?;
+    let estimate = match is_timed {
+        true => {
+            let mut estimate = Estimate::measure(&loaded.profile, &inventory, device)?;
+            // after the estimate: the run does not need the memory of this at the same time
+            estimate.add_data_seconds(request.seconds_to_decode()?);
+            Some(estimate)
+        }
+        false => None,
+    };
     let count = |split: &[usize]| split.iter().sum::<usize>();
     let (train, validation, test) = (
         count(&inventory.train),
@@ -226,13 +246,20 @@ fn check(
         loaded.name,
         inventory.classes.len()
     ));
+    if let Some(estimate) = &estimate {
+        report_estimate(estimate);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report_estimate(estimate: &Estimate) {
     let Estimate {
         data_seconds,
         experts_seconds,
         distill_seconds,
         evaluate_seconds,
         ..
-    } = &estimate;
+    } = estimate;
     let [all, data, experts, distill, evaluate] = [
         &estimate.seconds,
         data_seconds,
@@ -250,7 +277,6 @@ fn check(
     if let Some(warning) = estimate.warning() {
         to_stderr(format!("warning: {warning}"));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs a benchmark and prints its result.

@@ -6,12 +6,13 @@ use astill_core::files::untrusted;
 use astill_core::run::command::Command;
 use astill_core::run::event::EventKind;
 use astill_core::run::{EngineLock, RunDir};
+use astill_core::signals::{ONE_REQUEST, stop_signals};
 use astill_core::{Error, Result};
 use astill_engine::reporter::Reporter;
 use astill_engine::server;
 use astill_engine::trainer::{CommandRequest, Engine, RunPlan};
 use crossbeam_channel::Sender;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 use std::fs::OpenOptions;
@@ -22,8 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Signals within this time count as one request to stop.
-const ONE_REQUEST: Duration = Duration::from_secs(1);
 /// A larger log is not searched for the engine's last message.
 const LARGEST_LOG: u64 = 64 << 20;
 /// How often a parent checks whether the engine that it started has begun to work.
@@ -178,25 +177,6 @@ pub fn print_result(done: &EventKind, run: &RunDir) -> Result<()> {
     Ok(())
 }
 
-/// The signals that request a stop, except those that this process was started to ignore, as nohup
-/// does.
-fn stop_signals() -> Result<Signals> {
-    // where there is no /proc, every signal counts
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = ignored_signals(&status);
-    let wanted = [SIGINT, SIGTERM, SIGHUP]
-        .into_iter()
-        .filter(|signal| ignored & (1 << (signal - 1)) == 0);
-    Signals::new(wanted).map_err(Error::io("wait for", "signals"))
-}
-
-/// The mask of ignored signals in the text of /proc/PID/status: bit n - 1 is signal n.
-fn ignored_signals(status: &str) -> u64 {
-    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
-}
-
 /// Passes the first signal on to the trainer as a request to stop, and exits on the second. What
 /// comes back holds the first signal, or 0 as long as there was none.
 fn stop_on_signal(
@@ -210,8 +190,6 @@ fn stop_on_signal(
         let mut first: Option<Instant> = None;
         for signal in signals.forever() {
             match first {
-                // the same request may come twice: a shell and a batch system signal the process
-                // and its group
                 Some(begin) if begin.elapsed() < ONE_REQUEST => continue,
                 // at once, and without the clean-up of libraries that another thread is using
                 Some(_) => low_level::exit(128 + signal),
@@ -234,20 +212,4 @@ fn stop_on_signal(
         }
     });
     caught
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ignored_signals_are_read_from_the_mask() {
-        let status = "Name:\tx\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
-        assert_eq!(
-            ignored_signals(status),
-            1 << (SIGHUP - 1) | 1 << (libc::SIGPIPE - 1)
-        );
-        assert_eq!(ignored_signals("SigIgn:\tnonsense\n"), 0);
-        assert_eq!(ignored_signals(""), 0);
-    }
 }

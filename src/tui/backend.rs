@@ -1,5 +1,6 @@
 //! What the app needs from the rest of the program. The screens are tested with a fake one.
 
+pub use astill_core::ablation::AblationSummary;
 pub use astill_core::run::command::{Answer, Command};
 pub use astill_core::run::list::{RunState, RunSummary};
 
@@ -37,8 +38,10 @@ pub struct Preview {
 pub trait Backend: Send + Sync + 'static {
     /// The profiles to offer, those for a first try in front.
     fn profiles(&self) -> Vec<ProfileSummary>;
-    /// All runs.
+    /// All runs that are not part of an ablation.
     fn runs(&self) -> Vec<RunSummary>;
+    /// All ablations.
+    fn ablations(&self) -> Vec<AblationSummary>;
     fn preview(&self, reference: &str) -> Preview;
     /// Starts an engine of its own for a new run of this profile.
     ///

@@ -89,7 +89,8 @@ impl<B: Backend> EffectRunner<B> {
             Effect::List => {
                 let listing = self.listing.clone();
                 self.in_background(move || {
-                    let listed = Message::Listed(backend.profiles(), backend.runs());
+                    let listed =
+                        Message::Listed(backend.profiles(), backend.runs(), backend.ablations());
                     listing.store(false, Ordering::Relaxed);
                     listed
                 });

@@ -1,6 +1,6 @@
 //! What reaches the app: keys, events of the run, and the results of its effects.
 
-use crate::tui::backend::{Answer, Command, Preview, ProfileSummary, RunSummary};
+use crate::tui::backend::{AblationSummary, Answer, Command, Preview, ProfileSummary, RunSummary};
 use crate::tui::model::{Sample, Weight};
 use crate::tui::picture::Picture;
 use crate::tui::text::clean;
@@ -19,7 +19,7 @@ pub enum Message {
     Resize(u16, u16),
     /// Seconds since 1970.
     Now(f64),
-    Listed(Vec<ProfileSummary>, Vec<RunSummary>),
+    Listed(Vec<ProfileSummary>, Vec<RunSummary>, Vec<AblationSummary>),
     Previewed(String, Box<Preview>),
     Started(Result<RunDir, String>),
     Resumed(RunDir, Result<(), String>),

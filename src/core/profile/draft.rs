@@ -172,17 +172,25 @@ impl Draft {
             self.problem(at, None, message);
             return None;
         };
-        let Some(key) = key(path.trim()) else {
-            self.problem(at, None, unknown_path(path.trim()));
+        let path = path.trim();
+        match (yaml::parse(value), key(path)) {
+            (Err(YamlError { message, .. }), Some(key)) => {
+                self.refuse(key, at, message);
+                Some(key)
+            }
+            (value, _) => self.give(path, &value.unwrap_or(Value::Null), at),
+        }
+    }
+
+    /// Takes `value` for the key with the full path `path`, whatever was given before. Returns the
+    /// key, if there is such a key.
+    pub fn give(&mut self, path: &str, value: &Value, at: Location) -> Option<&'static ProfileKey> {
+        let Some(key) = key(path) else {
+            self.problem(at, None, unknown_path(path));
             return None;
         };
-        match yaml::parse(value) {
-            Ok(value) => {
-                self.locations.remove(key.path);
-                self.assign(key, &value, at);
-            }
-            Err(YamlError { message, .. }) => self.refuse(key, at, message),
-        }
+        self.locations.remove(key.path);
+        self.assign(key, value, at);
         Some(key)
     }
 

@@ -27,11 +27,7 @@ pub struct Loaded {
 /// # Errors
 /// Every problem there is.
 pub fn load(reference: &str, sets: &[String]) -> Result<Loaded> {
-    let first = source::find(reference, Some(Path::new(""))).map_err(|(file, message)| {
-        let origin = file.unwrap_or_else(|| Origin::Reference(reference.into()));
-        Problems(vec![Problem::new(origin.at(None), None, message)])
-    })?;
-    let name = first.name();
+    let (name, first) = name_and_text(reference)?;
     let mut draft = Draft::new(Profile::default());
     draft.chain(first);
     for set in sets {
@@ -44,6 +40,15 @@ pub fn load(reference: &str, sets: &[String]) -> Result<Loaded> {
         profile,
         locations,
     })
+}
+
+/// The name of the profile behind `reference`, and its text.
+pub(super) fn name_and_text(reference: &str) -> Result<(String, Text)> {
+    let first = source::find(reference, Some(Path::new(""))).map_err(|(file, message)| {
+        let origin = file.unwrap_or_else(|| Origin::Reference(reference.into()));
+        Problems(vec![Problem::new(origin.at(None), None, message)])
+    })?;
+    Ok((first.name(), first))
 }
 
 impl Loaded {

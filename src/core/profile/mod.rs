@@ -19,6 +19,7 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod variants;
 mod yaml;
 
 pub use auto::Auto;
@@ -35,3 +36,4 @@ pub use schema::{
     DatasetSettings, DistillSettings, EvaluateSettings, ExpertSettings, NetworkSettings, Profile,
     key, schema,
 };
+pub use variants::{BASE, Variant, Variants, load_variants};

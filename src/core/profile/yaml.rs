@@ -331,6 +331,21 @@ impl Visitor<'_> for KeyName {
     }
 }
 
+impl Value {
+    /// In one line, as a profile writes it.
+    pub fn as_yaml(&self) -> String {
+        match self {
+            Self::Null => "null".into(),
+            Self::Text(text) => text.escape_debug().to_string(),
+            Self::List(items) => {
+                let items: Vec<_> = items.iter().map(Self::as_yaml).collect();
+                format!("[{}]", items.join(", "))
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Value {
     /// As in "found …".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -47,7 +47,7 @@ impl RunDir {
         fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
         let candidates: Box<dyn Iterator<Item = String>> = match name {
             Some(name) => Box::new(std::iter::once(name.to_string())),
-            None => Box::new((1..).map(|n| format!("{}-{n:03}", profile_stem(profile)))),
+            None => Box::new((1..).map(|n| format!("{}-{n:03}", name_stem(profile)))),
         };
         for candidate in candidates {
             let path = runs.join(&candidate);
@@ -259,7 +259,11 @@ impl RunDir {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+/// Checks the name of a run, as --name gives it.
+///
+/// # Errors
+/// [`Error::Usage`] for a bad one.
+pub(crate) fn check_name(name: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if name.is_empty()
         || name.len() > NAME_LENGTH
@@ -275,8 +279,8 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The part of a profile's name that its runs are named after.
-fn profile_stem(profile: &str) -> String {
+/// The part of the name of a profile, or of another file, that its runs are named after.
+pub(crate) fn name_stem(profile: &str) -> String {
     let safe: String = profile
         .chars()
         .map(|c| {

@@ -14,5 +14,6 @@ pub mod result;
 pub mod socket;
 
 pub use dir::{DEFAULT_RUNS_DIR, FOLDERS, RunDir};
+pub(crate) use dir::{check_name, name_stem};
 pub use history::History;
 pub use lock::{EngineAt, EngineLock};

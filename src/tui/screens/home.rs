@@ -3,7 +3,7 @@
 
 mod preview;
 
-use crate::tui::backend::{Preview, ProfileSummary, RunSummary};
+use crate::tui::backend::{AblationSummary, Preview, ProfileSummary, RunSummary};
 use crate::tui::context::{Context, Effect};
 use crate::tui::input_line::InputLine;
 use crate::tui::keys::{Action, Scope};
@@ -12,6 +12,7 @@ use crate::tui::model::Weight;
 use crate::tui::screen::{Response, Screen};
 use crate::tui::text::{clean, pad, width};
 use crate::tui::widgets::{frame, list, put, put_lines};
+use astill_core::ablation::AblationState;
 use astill_core::profile::Profile;
 use astill_core::run::list::RunState;
 use astill_core::text::percent;
@@ -21,7 +22,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::Line;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 /// A narrower terminal has no room for the preview beside the list.
@@ -34,6 +35,9 @@ const MOST_SCROLL: usize = 200;
 pub struct HomeScreen {
     profiles: Vec<ProfileSummary>,
     runs: Vec<RunSummary>,
+    ablations: Vec<AblationSummary>,
+    /// The ablations whose runs are listed, by folder.
+    unfolded: HashSet<PathBuf>,
     /// The list has been read.
     ready: bool,
     /// The search while it is being edited.
@@ -55,6 +59,7 @@ pub struct HomeScreen {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Selection {
     Run(PathBuf),
+    Ablation(PathBuf),
     Profile(String),
 }
 
@@ -62,20 +67,25 @@ enum Selection {
 #[derive(Debug, Clone, Copy)]
 enum ListEntry<'a> {
     Run(&'a RunSummary),
+    Ablation(&'a AblationSummary),
+    /// One of its runs, below it.
+    PartOf(&'a AblationSummary, &'a RunSummary),
     Profile(&'a ProfileSummary),
 }
 
 impl ListEntry<'_> {
     fn id(&self) -> Selection {
         match self {
-            Self::Run(run) => Selection::Run(run.run.path().to_path_buf()),
+            Self::Run(run) | Self::PartOf(_, run) => Selection::Run(run.run.path().to_path_buf()),
+            Self::Ablation(ablation) => Selection::Ablation(ablation.folder.path().to_path_buf()),
             Self::Profile(profile) => Selection::Profile(profile.reference.clone()),
         }
     }
 
     fn name(&self) -> &str {
         match self {
-            Self::Run(run) => &run.name,
+            Self::Run(run) | Self::PartOf(_, run) => &run.name,
+            Self::Ablation(ablation) => &ablation.name,
             Self::Profile(profile) => &profile.reference,
         }
     }
@@ -83,8 +93,21 @@ impl ListEntry<'_> {
     fn heading(&self) -> &'static str {
         match self {
             Self::Run(run) if run.state.has_engine() => "Running",
+            Self::Ablation(ablation) | Self::PartOf(ablation, _)
+                if ablation.state == AblationState::Running =>
+            {
+                "Running"
+            }
             Self::Profile(_) => "Profiles",
-            Self::Run(_) => "Earlier runs",
+            Self::Run(_) | Self::Ablation(_) | Self::PartOf(..) => "Earlier runs",
+        }
+    }
+
+    /// The name as it is listed: runs of an ablation stand below it.
+    fn label(&self) -> String {
+        match self {
+            Self::PartOf(_, run) => format!("  {}", clean(&run.name)),
+            other => clean(other.name()),
         }
     }
 
@@ -95,7 +118,10 @@ impl ListEntry<'_> {
         match self {
             Self::Profile(_) if cells < DESCRIPTION => String::new(),
             Self::Profile(profile) => clean(&profile.description),
-            Self::Run(run) => {
+            Self::Ablation(ablation) => {
+                format!("{}, {}", ablation.state.name(), ablation.progress())
+            }
+            Self::Run(run) | Self::PartOf(_, run) => {
                 let state = run.state.name();
                 let accuracy = run
                     .accuracy
@@ -158,8 +184,9 @@ impl Screen for HomeScreen {
 
     fn receive(&mut self, message: &Message, _context: &Context) -> bool {
         match message {
-            Message::Listed(profiles, runs) => {
+            Message::Listed(profiles, runs, ablations) => {
                 (self.profiles, self.runs, self.ready) = (profiles.clone(), runs.clone(), true);
+                self.ablations.clone_from(ablations);
                 self.keep_selection();
             }
             Message::Previewed(reference, preview) => {
@@ -184,7 +211,7 @@ impl Screen for HomeScreen {
         let effect = match &self.selected {
             Some(Selection::Profile(reference)) => Some(Effect::Preview(reference.clone())),
             Some(Selection::Run(path)) => self.run_at(path).map(|r| Effect::Profile(r.run.clone())),
-            None => None,
+            Some(Selection::Ablation(_)) | None => None,
         };
         context.effects.extend(effect);
     }
@@ -241,10 +268,16 @@ impl HomeScreen {
     fn entries(&self) -> Vec<ListEntry<'_>> {
         let (running, finished): (Vec<_>, Vec<_>) =
             self.runs.iter().partition(|r| r.state.has_engine());
-        let all = running
-            .into_iter()
-            .map(ListEntry::Run)
+        let in_state = |is_running| {
+            let ablations = self.ablations.iter();
+            let is_there =
+                move |a: &&AblationSummary| (a.state == AblationState::Running) == is_running;
+            ablations.filter(is_there).flat_map(|a| self.unfold(a))
+        };
+        let all = in_state(true)
+            .chain(running.into_iter().map(ListEntry::Run))
             .chain(self.profiles.iter().map(ListEntry::Profile))
+            .chain(in_state(false))
             .chain(finished.into_iter().map(ListEntry::Run));
         if self.query.trim().is_empty() {
             return all.collect();
@@ -262,6 +295,15 @@ impl HomeScreen {
             .collect();
         found.sort_by_key(|(score, _)| Reverse(*score));
         found.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    /// An ablation, and its runs if they are to be listed.
+    fn unfold<'a>(&self, ablation: &'a AblationSummary) -> Vec<ListEntry<'a>> {
+        let is_unfolded = self.unfolded.contains(ablation.folder.path());
+        let runs = ablation.started_runs.iter().filter(|_| is_unfolded);
+        std::iter::once(ListEntry::Ablation(ablation))
+            .chain(runs.map(|run| ListEntry::PartOf(ablation, run)))
+            .collect()
     }
 
     fn keep_selection(&mut self) {
@@ -299,10 +341,13 @@ impl HomeScreen {
     }
 
     fn run_at(&self, path: &PathBuf) -> Option<&RunSummary> {
-        self.runs.iter().find(|r| r.run.path() == path)
+        let parts = self.ablations.iter().flat_map(|a| &a.started_runs);
+        let mut all = self.runs.iter().chain(parts);
+        all.find(|r| r.run.path() == path)
     }
 
-    /// Starts the selected profile, or shows the selected run.
+    /// Starts the selected profile, shows the selected run, or lists the runs of the selected
+    /// ablation below it.
     fn open(&mut self, context: &mut Context) -> Response {
         self.search = None;
         match &self.selected {
@@ -320,6 +365,11 @@ impl HomeScreen {
             Some(Selection::Run(path)) => {
                 if let Some(run) = self.run_at(path) {
                     return Response::OpenRun(run.run.clone());
+                }
+            }
+            Some(Selection::Ablation(path)) => {
+                if !self.unfolded.remove(path) {
+                    self.unfolded.insert(path.clone());
                 }
             }
             None => {}
@@ -342,7 +392,7 @@ impl HomeScreen {
         let cells = usize::from(area.width).saturating_sub(2);
         let widest = |group: &str| {
             let of_group = entries.iter().filter(|e| e.heading() == group);
-            of_group.map(|e| width(e.name())).max().unwrap_or(0)
+            of_group.map(|e| width(&e.label())).max().unwrap_or(0)
         };
         let selected = self.index(&entries);
         let (mut rows, mut selected_row) = (Vec::new(), 0);
@@ -356,7 +406,7 @@ impl HomeScreen {
                 selected_row = rows.len();
             }
             let names = widest(entry.heading()).min(cells * 3 / 4);
-            let name = pad(&clean(entry.name()), names);
+            let name = pad(&entry.label(), names);
             let remark_cells = cells.saturating_sub(names);
             let remark = pad(&entry.remark(remark_cells), remark_cells);
             rows.push(Line::from(format!("{mark}{name} {remark}")));
@@ -377,7 +427,8 @@ impl HomeScreen {
                 let preview = self.previews.get(&profile.reference);
                 preview::of_profile(profile, preview, &appearance.theme, cells)
             }
-            ListEntry::Run(run) => {
+            ListEntry::Ablation(ablation) => preview::of_ablation(ablation, context, cells),
+            ListEntry::Run(run) | ListEntry::PartOf(_, run) => {
                 preview::of_run(run, self.settings.get(run.run.path()), context, cells)
             }
         };

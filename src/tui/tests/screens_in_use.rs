@@ -1,11 +1,13 @@
 //! Each screen in use, by keys.
 
-use crate::tui::backend::{Backend, Command, RunState};
+use crate::tui::backend::{AblationSummary, Backend, Command, RunState};
 use crate::tui::keys::Scope;
 use crate::tui::message::{EventBatch, Message};
 use crate::tui::model::ReportedState;
 use crate::tui::tests::stage::*;
+use astill_core::ablation::{AblationFolder, AblationState};
 use astill_core::run::event::EventKind;
+use std::path::Path;
 
 #[test]
 fn search_finds_by_parts_of_names_and_enter_opens() {
@@ -49,12 +51,45 @@ fn the_selection_stays_on_its_name_when_the_list_changes() {
     assert!(stage.screen().contains(">cifar10-cpu"));
     *stage.fake.runs.lock().unwrap() = vec![summary(&run_dir("new"), RunState::Running, 1)];
     let (profiles, runs) = { (stage.fake.profiles(), stage.fake.runs()) };
-    stage.send(Message::Listed(profiles, runs));
+    stage.send(Message::Listed(profiles, runs, Vec::new()));
     assert!(
         stage.screen().contains(">cifar10-cpu"),
         "{}",
         stage.screen()
     );
+}
+
+#[test]
+fn an_ablation_is_one_row_that_enter_unfolds_into_its_runs() {
+    let folder = AblationFolder::new(Path::new("runs"), "parts").unwrap();
+    let run = folder.run("base-s0");
+    let fake = Fake::default();
+    *fake.ablations.lock().unwrap() = vec![AblationSummary {
+        name: folder.name(),
+        folder,
+        profile: "shapes".into(),
+        state: AblationState::Running,
+        started: "2026-01-01T00:00:00.000Z".into(),
+        runs_done: 17,
+        runs_failed: 1,
+        runs: 72,
+        current: Some("real-s0".into()),
+        started_runs: vec![summary(&run, RunState::Running, 5)],
+    }];
+    let mut stage = AppStage::menu((100, 24), fake);
+    let shows = |stage: &AppStage, text: &str| stage.screen().contains(text);
+    assert!(
+        shows(&stage, ">parts") && shows(&stage, "17 of 72 runs, 1 failed"),
+        "{}",
+        stage.screen()
+    );
+    assert!(!shows(&stage, "  base-s0"));
+    stage.keys(&["Enter", "Down"]);
+    assert!(shows(&stage, ">  base-s0"), "{}", stage.screen());
+    stage.keys(&["Enter"]);
+    assert_eq!(stage.app.context.session.as_ref().unwrap().run, run);
+    stage.keys(&["q", "Home", "Enter"]);
+    assert!(!shows(&stage, "  base-s0"), "{}", stage.screen());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::tui::app::App;
 use crate::tui::backend::{
-    Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary,
+    AblationSummary, Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary,
 };
 use crate::tui::colour::Depth;
 use crate::tui::context::{Appearance, Effect};
@@ -31,6 +31,7 @@ pub const MIDNIGHT: f64 = 1_767_225_600.;
 #[derive(Default)]
 pub struct Fake {
     pub runs: Mutex<Vec<RunSummary>>,
+    pub ablations: Mutex<Vec<AblationSummary>>,
     pub commands: Mutex<Vec<Command>>,
     pub started: Mutex<Vec<String>>,
     pub resumed: Mutex<Vec<RunDir>>,
@@ -66,6 +67,10 @@ impl Backend for Fake {
 
     fn runs(&self) -> Vec<RunSummary> {
         self.runs.lock().unwrap().clone()
+    }
+
+    fn ablations(&self) -> Vec<AblationSummary> {
+        self.ablations.lock().unwrap().clone()
     }
 
     fn preview(&self, reference: &str) -> Preview {
@@ -225,7 +230,11 @@ impl AppStage {
         for effect in effects {
             let text = |e: Error| e.to_string();
             let answer = match effect {
-                Effect::List => Message::Listed(self.fake.profiles(), self.fake.runs()),
+                Effect::List => Message::Listed(
+                    self.fake.profiles(),
+                    self.fake.runs(),
+                    self.fake.ablations(),
+                ),
                 Effect::Preview(reference) => {
                     Message::Previewed(reference.clone(), Box::new(self.fake.preview(&reference)))
                 }

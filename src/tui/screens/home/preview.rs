@@ -1,10 +1,11 @@
 //! What the menu shows of the selected profile or run.
 
-use crate::tui::backend::{Preview, ProfileSummary, RunSummary};
+use crate::tui::backend::{AblationSummary, Preview, ProfileSummary, RunSummary};
 use crate::tui::clock;
 use crate::tui::context::Context;
 use crate::tui::text::{clean, pad, wrap};
 use crate::tui::theme::Theme;
+use astill_core::ablation::AblationState;
 use astill_core::profile::{Intermediate, Profile};
 use astill_core::text::{duration, percent};
 use ratatui::style::Style;
@@ -80,6 +81,35 @@ pub fn of_run(
             lines.yaml(&profile.to_yaml());
         }
     }
+    lines.lines
+}
+
+/// An ablation: how far it is, and where its table is.
+pub fn of_ablation(
+    ablation: &AblationSummary,
+    context: &Context,
+    cells: usize,
+) -> Vec<Line<'static>> {
+    let theme = &context.appearance.theme;
+    let mut lines = Lines::new(theme, cells);
+    let style = match ablation.state {
+        AblationState::Running => theme.good(),
+        AblationState::Stopped | AblationState::Done => theme.text(),
+    };
+    lines.item("State", ablation.state.name(), style);
+    lines.item("Runs", &ablation.progress(), theme.text());
+    if let Some(current) = &ablation.current {
+        lines.item("Now", &clean(current), theme.text());
+    }
+    lines.item("Profile", &clean(&ablation.profile), theme.text());
+    let started = clock::date(&ablation.started, &context.zone);
+    lines.item("Started", &started, theme.text());
+    let table = clean(&ablation.folder.table().to_string_lossy());
+    lines.item("Table", &table, theme.dim());
+    lines.blank();
+    let what = "Variants of this profile, each with several seeds, run one after the other by \
+                `astill ablate`. Enter lists the runs.";
+    lines.paragraph(what, theme.dim());
     lines.lines
 }
 

@@ -1,0 +1,279 @@
+//! The comparison as a table for people: Markdown that also reads well on a terminal.
+
+use super::outcome::LATE;
+use super::statistics::{Paired, smallest_sign_flip};
+use super::summary::{Summary, VariantSummary};
+use crate::text::{count, percent, significant};
+
+/// The table and what has to be known to read it.
+#[must_use]
+pub fn table(summary: &Summary) -> String {
+    let mut text = rows(&cells(summary));
+    text.push('\n');
+    for note in notes(summary) {
+        text += &format!("- {note}\n");
+    }
+    text
+}
+
+/// First the heads; then the variants.
+fn cells(summary: &Summary) -> Vec<Vec<String>> {
+    let mut columns: Vec<&str> = Vec::new();
+    for variant in &summary.variants {
+        if !columns.contains(&variant.column.as_str()) {
+            columns.push(&variant.column);
+        }
+    }
+    let mut heads = vec!["variant".to_string(), "seeds".into()];
+    heads.extend(columns.iter().map(|c| format!("test %, {c}")));
+    heads.extend(
+        [
+            "validation %",
+            "d",
+            "95 % interval of d",
+            "p",
+            "p Holm",
+            "p sign flip",
+            "alignment",
+            "reach",
+            "final ratio",
+            "experts %",
+        ]
+        .map(String::from),
+    );
+    let base = summary.variants.first().map_or("", |v| v.column.as_str());
+    let row = |variant: &VariantSummary| {
+        let mut row = vec![variant.name.clone(), variant.seeds_done.to_string()];
+        row.extend(
+            columns
+                .iter()
+                .map(|column| match *column == variant.column {
+                    true => accuracy(variant.test),
+                    false => String::new(),
+                }),
+        );
+        row.extend(compared(variant, base));
+        row
+    };
+    std::iter::once(heads)
+        .chain(summary.variants.iter().map(row))
+        .collect()
+}
+
+/// The cells from the validation accuracy on.
+fn compared(variant: &VariantSummary, base: &str) -> [String; 10] {
+    let (d, spread) = (
+        variant.difference,
+        variant.difference.and_then(|d| d.spread),
+    );
+    let mark = if variant.column == base { "" } else { " †" };
+    let diagnostic = |value: Option<f64>| or_dash(value, |v| significant(v, 3));
+    [
+        or_dash(variant.validation, percent),
+        or_dash(d, |d| format!("{}{mark}", signed(d.mean))),
+        or_dash(spread, |s| {
+            format!("{} to {}", signed(s.interval.0), signed(s.interval.1))
+        }),
+        or_dash(spread, |s| probability(s.p)),
+        or_dash(variant.holm, probability),
+        or_dash(d.filter(|d| d.n > 1).and_then(|d| d.sign_flip), probability),
+        diagnostic(variant.alignment),
+        diagnostic(variant.reach),
+        diagnostic(variant.final_ratio),
+        or_dash(variant.expert_accuracy, percent),
+    ]
+}
+
+fn or_dash<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
+    value.map_or("–".into(), text)
+}
+
+/// "30.4 ± 0.8".
+fn accuracy(test: Option<Paired>) -> String {
+    or_dash(test, |test| match test.spread {
+        Some(spread) => format!("{} ± {}", percent(test.mean), percent(spread.sd)),
+        None => percent(test.mean),
+    })
+}
+
+/// "+1.25", "−0.50": two decimals, because differences are small.
+fn signed(value: f64) -> String {
+    let text = format!("{:+.2}", value);
+    text.replace('-', "−")
+}
+
+fn probability(p: f64) -> String {
+    match p {
+        p if p < 1e-4 => "< 0.0001".into(),
+        p => significant(p, 2),
+    }
+}
+
+/// Aligned, with a line below the heads.
+fn rows(cells: &[Vec<String>]) -> String {
+    let columns = cells.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        let lengths = cells.iter().map(|row| row[column].chars().count());
+        lengths.max().unwrap_or(0).max(3)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for (i, row) in cells.iter().enumerate() {
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            text += &match column {
+                0 => format!("| {cell:<width$} "),
+                _ => format!("| {cell:>width$} "),
+            };
+        }
+        text += "|\n";
+        if i == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let line = "-".repeat(*width);
+                text += &match column {
+                    0 => format!("|-{line}-"),
+                    _ => format!("|-{line}:"),
+                };
+            }
+            text += "|\n";
+        }
+    }
+    text
+}
+
+/// What has to be known to read the table.
+fn notes(summary: &Summary) -> Vec<String> {
+    let mut notes = vec![what_is_compared(summary)];
+    if summary.done < summary.runs {
+        notes.push(format!(
+            "{} of {} runs are done; a difference counts only the seeds that both variants have.",
+            summary.done, summary.runs
+        ));
+    }
+    notes.extend(statistics(summary));
+    notes.push(rates(summary).into());
+    notes.push(format!(
+        "Alignment, reach and final ratio: means over the last {LATE} iterations. Experts: mean accuracy \
+         on the validation share after the last epoch that distillation reads."
+    ));
+    let base = summary.variants.first().map_or("", |v| v.column.as_str());
+    if summary.variants.iter().any(|v| v.column != base) {
+        notes.push(
+            "† These accuracies are of another kind than the base's (labels or budget), so the difference \
+             does not say which images are better."
+                .into(),
+        );
+    }
+    notes.extend(baselines(summary));
+    for variant in summary.variants.iter().filter(|v| !v.changes.is_empty()) {
+        notes.push(format!("{}: {}", variant.name, variant.changes.join(", ")));
+    }
+    notes.extend(summary.remarks.iter().cloned());
+    if let Some(started) = &summary.started {
+        notes.push(format!(
+            "Computed by astill {} on {} with {}.",
+            started.version,
+            started.device,
+            count(started.threads as usize, "thread")
+        ));
+    }
+    notes
+}
+
+fn what_is_compared(summary: &Summary) -> String {
+    let seeds = match summary.seeds {
+        1 => "One seed, 0".to_string(),
+        seeds => format!("Seeds 0 to {}", seeds - 1),
+    };
+    let shared = match summary.same_experts {
+        true => "of every draw, with the same data and experts for all seeds",
+        false => "of the validation split, the experts and every draw",
+    };
+    let network = summary.network.as_deref().unwrap_or_default();
+    let spread = match summary.seeds {
+        1 => "",
+        _ => ", ± standard deviation over seeds",
+    };
+    format!(
+        "Profile {}. {seeds} {shared}. Test accuracy: mean over fresh {network} networks{spread}; \
+         d = variant − base with the same seed, in percentage points.",
+        summary.profile
+    )
+}
+
+fn statistics(summary: &Summary) -> Vec<String> {
+    let tested = summary.variants.iter().filter_map(|v| v.difference);
+    let most = tested.map(|d| d.n).max().unwrap_or(0);
+    if summary.seeds == 1 {
+        return vec![
+            "One seed says nothing about how much seeds differ: there is no interval and no p."
+                .into(),
+        ];
+    }
+    if most < 2 {
+        return Vec::new();
+    }
+    let variants = summary.variants.iter().filter(|v| v.holm.is_some()).count();
+    let smallest = smallest_sign_flip(most);
+    let hopeless = match smallest > 0.05 {
+        true => ", which is not below 0.05 whatever the differences are",
+        false => "",
+    };
+    let mut notes = vec![format!(
+        "95 % t interval and two-sided p of the paired t-test; Holm corrects it for {variants} \
+             variants. Sign flip: exact two-sided p over all patterns of signs; with {most} seeds it \
+             cannot go below {}{hopeless}.",
+        significant(smallest, 2)
+    )];
+    let largest = summary
+        .variants
+        .iter()
+        .filter_map(|v| v.difference?.spread)
+        .map(|s| s.resolves)
+        .max_by(f64::total_cmp);
+    notes.extend(largest.map(|points| {
+        format!(
+            "With spreads as large as here, a true difference of {} points would be found with 80 % \
+             probability (at 0.05, without Holm, for the variant with the largest spread).",
+            significant(points, 2)
+        )
+    }));
+    notes
+}
+
+fn rates(summary: &Summary) -> &'static str {
+    match summary.has_automatic_rates {
+        true => {
+            "Every variant finds its own student rate and step of the images, so none has rates that \
+             were tuned for another."
+        }
+        false => {
+            "Some rates are fixed: parts of the method change the size of gradients, so differences may \
+             be those of rates that fit one variant better than another."
+        }
+    }
+}
+
+/// The accuracy of real images, and the interval of the base itself.
+fn baselines(summary: &Summary) -> Vec<String> {
+    let mut notes = Vec::new();
+    let base = summary.variants.first();
+    if let Some(spread) = base.and_then(|v| v.test?.spread) {
+        notes.push(format!(
+            "95 % t interval of the base's test accuracy over seeds: {} to {} %.",
+            percent(spread.interval.0),
+            percent(spread.interval.1)
+        ));
+    }
+    let real: Vec<String> = ["random", "representative"]
+        .into_iter()
+        .zip(summary.baselines)
+        .filter_map(|(name, accuracy)| Some(format!("{name} {} %", percent(accuracy?))))
+        .collect();
+    if !real.is_empty() {
+        notes.push(format!(
+            "As many real images instead of the base's: {}.",
+            real.join(", ")
+        ));
+    }
+    notes
+}
