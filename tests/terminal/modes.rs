@@ -3,7 +3,7 @@
 use crate::place::{Outcome, Place};
 use crate::screen::{CTRL_Z, DOWN, Terminal, UP};
 use crate::{app, shell};
-use astill::tui::backend::{Backend, Preview, ProfileSummary};
+use astill::tui::backend::{AblationSummary, Backend, Preview, ProfileSummary};
 use astill::tui::colour::Depth;
 use astill::tui::terminal::TerminalGuard;
 use astill::tui::{self, Options};
@@ -76,6 +76,10 @@ fn a_panic_gives_every_mode_of_the_terminal_back() -> Outcome {
 struct Faulty;
 
 impl Backend for Faulty {
+    fn ablations(&self) -> Vec<AblationSummary> {
+        Vec::new()
+    }
+
     fn profiles(&self) -> Vec<ProfileSummary> {
         vec![ProfileSummary {
             reference: "one".into(),
