@@ -3,6 +3,8 @@
 
 mod place;
 
+#![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
+
 use astill_core::ablation;
 use place::{Background, Outcome, PATIENCE, Place, assert_status, text, wait_until};
 use rustix::process::{Pid, Signal, kill_process};

@@ -6,9 +6,10 @@ use astill_core::run::event::{DistillStep, EventKind};
 use rustix::process::{Resource, Rlimit};
 use std::os::unix::process::CommandExt;
 
-/// A student that leaves the finite numbers in every step.
-const EXPLODING: [&str; 5] = [
+/// A student that leaves the finite numbers in every step, with a rate that stays.
+const EXPLODING: [&str; 6] = [
     "distill.lr_student=100",
+    "distill.lr_lr=0",
     "distill.syn_steps=8",
     "distill.iterations=1000000",
     "evaluate.every=1000000",
@@ -73,6 +74,31 @@ fn a_run_that_diverges_pauses_with_advice_and_fails_where_nobody_is_there() -> O
         "nothing",
         "pauses, rolled back, goes on; alone: status 1",
     );
+    Ok(())
+}
+
+#[test]
+fn a_rate_that_finds_itself_comes_back_from_far_too_large() -> Outcome {
+    let place = Place::new()?;
+    let sets = [
+        "distill.lr_student=100",
+        "distill.syn_steps=8",
+        "distill.iterations=60",
+        "evaluate.every=60",
+        "evaluate.repeats=1",
+    ];
+    assert_status(&place.run(&arguments("r", &sets))?, 0);
+    let steps: Vec<DistillStep> = place
+        .events("r")?
+        .into_iter()
+        .filter_map(|e| match e.what {
+            EventKind::DistillStep(step) => Some(step),
+            _ => None,
+        })
+        .collect();
+    let (first, last) = steps.split_at(50);
+    assert!(first.iter().any(|s| !s.final_ratio.is_finite()));
+    assert!(last.iter().all(|s| s.final_ratio < 2.), "{last:?}");
     Ok(())
 }
 

@@ -146,14 +146,12 @@ pub fn root_mean_square(images: &Tensor) -> f64 {
 }
 
 /// The momentum buffer (n, C, H, W) after `gradient`, for SGD and for normalised updates.
-#[must_use]
 pub fn with_momentum(velocity: &Tensor, gradient: &Tensor) -> Tensor {
     velocity * MOMENTUM + gradient
 }
 
 /// The mean squared gradient (n, 1, 1, 1) of every image after `gradient` (n, C, H, W): a moving
 /// average.
-#[must_use]
 pub fn gradient_scale(before: &Tensor, gradient: &Tensor) -> Tensor {
     let now = gradient
         .square()
@@ -165,7 +163,6 @@ pub fn gradient_scale(before: &Tensor, gradient: &Tensor) -> Tensor {
 /// with momentum 0.5, divided for every image by the root of its mean squared gradient. Both
 /// averages are corrected for their start from 0, so that a first direction has a root mean square
 /// of 1.
-#[must_use]
 pub fn normalised(velocity: &Tensor, scale: &Tensor, updates: u64) -> Tensor {
     let corrected = |memory: f64| 1. - memory.powf(updates as f64);
     let mean = velocity * ((1. - MOMENTUM) / corrected(MOMENTUM));

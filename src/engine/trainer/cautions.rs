@@ -3,6 +3,7 @@
 use super::checkpoint::{DistillationState, StateNumbers};
 use super::control::Control;
 use super::store::Trajectory;
+use crate::data::Dataset;
 use astill_core::profile::Profile;
 use astill_core::run::event::{Headline, ImageSet};
 use astill_core::text::{number, percent};
@@ -13,6 +14,21 @@ const CHANCE: f64 = 1.25;
 /// Synthetic images whose pixels are on average this many times as large as real ones are no images
 /// any more.
 const LARGEST_SCALE: f64 = 2.;
+
+/// Everything to know before the result of a run is used.
+pub fn all(
+    profile: &Profile,
+    experts: &[Trajectory],
+    dataset: &Dataset,
+    state: &DistillationState,
+) -> Vec<String> {
+    [
+        of_experts(experts, dataset.classes.len()),
+        of_budget(profile),
+        of_result(&state.numbers, state.best_scale()),
+    ]
+    .concat()
+}
 
 /// What is wrong with expert number `index`, after these epochs; none if nothing is.
 pub fn of_expert(index: usize, epochs: &[EpochRecord], classes: usize) -> Option<String> {
@@ -33,7 +49,7 @@ pub fn of_expert(index: usize, epochs: &[EpochRecord], classes: usize) -> Option
 }
 
 /// What is wrong with the experts of a run.
-pub fn of_experts(experts: &[Trajectory], classes: usize) -> Vec<String> {
+fn of_experts(experts: &[Trajectory], classes: usize) -> Vec<String> {
     let each = experts.iter().enumerate();
     each.filter_map(|(index, expert)| of_expert(index, expert.epochs(), classes))
         .collect()
@@ -43,7 +59,8 @@ pub fn of_experts(experts: &[Trajectory], classes: usize) -> Vec<String> {
 /// of their pixels over that of real ones.
 pub fn watch_scale(state: &mut DistillationState, scale: f64, control: &mut Control) -> Result<()> {
     let numbers = &mut state.numbers;
-    if !(scale > LARGEST_SCALE) || numbers.too_large_since.is_some() {
+    let is_image = scale.is_finite() && scale <= LARGEST_SCALE;
+    if is_image || numbers.too_large_since.is_some() {
         return Ok(());
     }
     numbers.too_large_since = Some(numbers.step);
@@ -57,7 +74,7 @@ pub fn watch_scale(state: &mut DistillationState, scale: f64, control: &mut Cont
 }
 
 /// What a set with another budget than pixels can be compared with.
-pub fn of_budget(profile: &Profile) -> Vec<String> {
+fn of_budget(profile: &Profile) -> Vec<String> {
     let (distill, images) = (&profile.distill, profile.images_per_class());
     if images == distill.ipc {
         return Vec::new();
@@ -70,9 +87,9 @@ pub fn of_budget(profile: &Profile) -> Vec<String> {
 }
 
 /// What is wrong with the result.
-pub fn of_result(numbers: &StateNumbers, best_scale: f64) -> Vec<String> {
+fn of_result(numbers: &StateNumbers, best_scale: f64) -> Vec<String> {
     let mut cautions = Vec::new();
-    if !(best_scale <= LARGEST_SCALE) {
+    if !best_scale.is_finite() || best_scale > LARGEST_SCALE {
         cautions.push(format!(
             "the pixels of the distilled images are on average {} times as large as real ones; lower \
              distill.step or distill.lr_images",

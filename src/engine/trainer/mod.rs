@@ -201,12 +201,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         best_validation: state.numbers.best.as_ref().and_then(|b| b.validation),
         results: state.numbers.headlines.clone(),
         paper_style_max: result::paper_style_max(&state.numbers),
-        cautions: [
-            cautions::of_experts(&experts, dataset.classes.len()),
-            cautions::of_budget(profile),
-            cautions::of_result(&state.numbers, state.best_scale()),
-        ]
-        .concat(),
+        cautions: cautions::all(profile, &experts, &dataset, &state),
         file: Some(file),
         seconds: begin.elapsed().as_secs_f64(),
     }))

@@ -367,12 +367,10 @@ impl HomeScreen {
                     return Response::OpenRun(run.run.clone());
                 }
             }
-            Some(Selection::Ablation(path)) => {
-                if !self.unfolded.remove(path) {
-                    self.unfolded.insert(path.clone());
-                }
+            Some(Selection::Ablation(path)) if !self.unfolded.remove(path) => {
+                self.unfolded.insert(path.clone());
             }
-            None => {}
+            Some(Selection::Ablation(_)) | None => {}
         }
         Response::Handled
     }
