@@ -172,6 +172,7 @@ impl Backend for Local {
         let listed = profile::builtin().iter().filter(|b| b.listed);
         listed
             .map(|b| ProfileSummary {
+                published: b.is_published(),
                 reference: b.name.into(),
                 description: b.description().into(),
                 text: b.text.into(),

@@ -1,9 +1,8 @@
 //! `astill ablate` from outside: variants and seeds of a tiny profile, killed and resumed, and what
 //! is refused.
+#![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 mod place;
-
-#![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 use astill_core::ablation;
 use place::{Background, Outcome, PATIENCE, Place, assert_status, text, wait_until};

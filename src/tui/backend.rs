@@ -17,6 +17,8 @@ pub struct ProfileSummary {
     pub description: String,
     /// The YAML as it was written.
     pub text: String,
+    /// Whether it has the published settings of a method; such profiles come last.
+    pub published: bool,
 }
 
 /// What is known of a profile before it is started.

@@ -82,6 +82,7 @@ impl Backend for Faulty {
 
     fn profiles(&self) -> Vec<ProfileSummary> {
         vec![ProfileSummary {
+            published: false,
             reference: "one".into(),
             description: "the only one".into(),
             text: String::new(),

@@ -10,7 +10,15 @@ pub struct Builtin {
     pub listed: bool,
 }
 
+/// What the names of profiles with published settings begin with.
+const AUTHORS: [&str; 5] = ["ast-", "mtt-", "ftd-", "att-", "datm-"];
+
 impl Builtin {
+    /// Whether it has the published settings of a method, rates included.
+    pub fn is_published(&self) -> bool {
+        AUTHORS.iter().any(|author| self.name.starts_with(author))
+    }
+
     /// The profile in one line: the comment at the top of its file.
     pub fn description(&self) -> &'static str {
         self.text

@@ -1,5 +1,5 @@
-//! The first screen: one list of running runs, profiles and earlier runs, and a preview of the
-//! selected one.
+//! The first screen: one list of running runs, profiles, earlier runs and published settings, and a
+//! preview of the selected one.
 
 mod preview;
 
@@ -98,6 +98,7 @@ impl ListEntry<'_> {
             {
                 "Running"
             }
+            Self::Profile(profile) if profile.published => "Published settings",
             Self::Profile(_) => "Profiles",
             Self::Run(_) | Self::Ablation(_) | Self::PartOf(..) => "Earlier runs",
         }
@@ -274,11 +275,17 @@ impl HomeScreen {
                 move |a: &&AblationSummary| (a.state == AblationState::Running) == is_running;
             ablations.filter(is_there).flat_map(|a| self.unfold(a))
         };
+        let profiles = |published| {
+            let all = self.profiles.iter();
+            all.filter(move |p| p.published == published)
+                .map(ListEntry::Profile)
+        };
         let all = in_state(true)
             .chain(running.into_iter().map(ListEntry::Run))
-            .chain(self.profiles.iter().map(ListEntry::Profile))
+            .chain(profiles(false))
             .chain(in_state(false))
-            .chain(finished.into_iter().map(ListEntry::Run));
+            .chain(finished.into_iter().map(ListEntry::Run))
+            .chain(profiles(true));
         if self.query.trim().is_empty() {
             return all.collect();
         }

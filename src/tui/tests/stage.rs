@@ -58,6 +58,7 @@ impl Backend for Fake {
     fn profiles(&self) -> Vec<ProfileSummary> {
         let all = profile::builtin().iter().filter(|b| b.listed).take(5);
         let summary = |b: &profile::Builtin| ProfileSummary {
+            published: b.is_published(),
             reference: b.name.into(),
             description: b.description().into(),
             text: b.text.into(),
