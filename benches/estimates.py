@@ -48,8 +48,8 @@ class Estimates:
     def phases(self):
         """Data, an expert's epoch, evaluations of one network."""
         epochs = 10 if self.smoke else 1000
-        settings = dict(dataset__validation=0, distill__iterations=1, expert__count=1, expert__epochs=4, evaluate__repeats=1,
-                        evaluate__epochs=epochs)
+        settings = dict(dataset__validation=0, distill__iterations=1, expert__count=1, expert__train_epochs=4, expert__gradient_penalty=2,
+                        evaluate__repeats=1, evaluate__epochs=epochs)
         estimate = self.expected("cifar10-ipc1", **settings)
         step = self.measured("expert", "--batch", "256", "--steps", "3")
         evaluation = self.measured("evaluate", "--ipc", "1", "--epochs", str(epochs))
@@ -58,7 +58,7 @@ class Estimates:
             return
         train, tested = data["train"], evaluation["test_s"] * data["test"] / evaluation["test"]
         self.row("loading and ZCA", "s", estimate["data_seconds"], data["seconds"])
-        self.row("epoch of an expert, tested", "s", estimate["experts_seconds"] / 4, step["seconds_per_step"] * train / 256 + tested)
+        self.row("epoch of an expert", "s", estimate["experts_seconds"] / 4, step["seconds_per_step"] * train / 256)
         # two baselines, one on the way, three of the result; the training images go through once for the representative ones
         rounds = 6 * (evaluation["train_s"] + tested) + evaluation["test_s"] * train / evaluation["test"]
         self.row(f"six evaluations, {epochs} epochs", "s", estimate["evaluate_seconds"], rounds)
@@ -92,5 +92,5 @@ class Estimates:
         self.phases()
         self.run("run of shapes", "shapes", **(dict(distill__iterations=2, evaluate__epochs=5) if self.smoke else {}))
         width = self.width(16)
-        self.run(f"run of CIFAR-10, width {width}, 4 epochs, ipc 1", "cifar10-ipc1", network__width=width, expert__count=1, expert__epochs=4,
+        self.run(f"run of CIFAR-10, width {width}, 4 epochs, ipc 1", "cifar10-ipc1", network__width=width, expert__count=1, expert__train_epochs=4,
                  distill__iterations=20, distill__syn_steps=20, evaluate__repeats=1, evaluate__epochs=2 if self.smoke else 100)
