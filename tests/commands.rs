@@ -150,8 +150,15 @@ fn going_back(place: &Place, engine: &Background, paused_at: u64) -> Outcome {
     else {
         return Err("another event".into());
     };
-    // the student rate is that of the checkpoint; the other settings stay
-    assert_eq!((step, student_lr, intermediate.len()), (1, 0.01, 0));
+    // the student rate is that of the checkpoint, and lr_lr 0 keeps it; the other settings stay
+    let calibrated = place.events("r")?.into_iter().find_map(|e| match e.what {
+        EventKind::Calibration(found) => Some(found.student_lr),
+        _ => None,
+    });
+    assert_eq!(
+        (step, Some(student_lr), intermediate.len()),
+        (1, calibrated, 0)
+    );
     engine.accepts(&["set", "distill.iterations=100000"], "1000000 → 100000");
     engine.wait_for(
         "step 2",
