@@ -97,7 +97,7 @@ fn a_rate_that_finds_itself_comes_back_from_far_too_large() -> Outcome {
         })
         .collect();
     let (first, last) = steps.split_at(50);
-    assert!(first.iter().any(|s| !s.final_ratio.is_finite()));
+    assert!(first[0].final_ratio.is_nan() || first[0].final_ratio > 1e3);
     assert!(last.iter().all(|s| s.final_ratio < 2.), "{last:?}");
     Ok(())
 }
