@@ -150,6 +150,7 @@ pub enum Cmd {
     /// Run variants of a profile with several seeds, and compare them
     Ablate(AblateArgs),
     /// Compute the DD-Ranking and DC-BENCH scores of a finished run
+    #[command(hide = true)] // its computation is not there yet
     Scores(ScoresArgs),
     /// Check this machine for everything astill needs
     Doctor {
