@@ -4,10 +4,11 @@
 mod place;
 
 use astill_core::run::command::Command;
-use astill_core::run::event::EventKind;
+use astill_core::run::event::{EventKind, ImageSet};
 use place::{Outcome, Place, assert_status, epochs_trained, stopped, text};
 use safetensors::SafeTensors;
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -207,6 +208,42 @@ fn experts_that_were_interrupted_are_not_trained_again() -> Outcome {
     assert!(before >= 2);
     assert_status(&place.run(&["resume", "r"])?, 0);
     assert_eq!(epochs_trained(&place.events("r")?), 5);
+    Ok(())
+}
+
+/// The accuracy on the validation share of a set of images at step 0.
+fn at_the_start(place: &Place, run: &str, set: ImageSet) -> Result<Vec<f64>, Box<dyn Error>> {
+    let found = place.events(run)?.into_iter().find_map(|e| match e.what {
+        EventKind::Evaluation(e) if e.step == 0 && e.labels == set => Some(e.values),
+        _ => None,
+    });
+    Ok(found.unwrap_or_default())
+}
+
+#[test]
+fn the_images_that_distillation_starts_from_compete_as_what_they_are() -> Outcome {
+    let place = Place::new()?;
+    for (name, correct_only) in [("baseline", false), ("apart", true)] {
+        let correct_only = format!("distill.correct_only={correct_only}");
+        assert_status(
+            &place.run(&[
+                "run",
+                "tiny.yaml",
+                "--name",
+                name,
+                "--set",
+                "distill.init=real",
+                "--set",
+                &correct_only,
+            ])?,
+            0,
+        );
+        assert_eq!(at_the_start(&place, name, ImageSet::Random)?.len(), 2);
+    }
+    // random images are the start of the first; the second starts from images that an expert
+    // labels right, which are measured on their own
+    assert!(at_the_start(&place, "baseline", ImageSet::Distilled)?.is_empty());
+    assert_eq!(at_the_start(&place, "apart", ImageSet::Distilled)?.len(), 2);
     Ok(())
 }
 

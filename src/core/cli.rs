@@ -19,7 +19,7 @@ mod tests;
 
 pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
-pub use scores::ScoresArgs;
+pub use scores::{ScoresArgs, ScoresProtocol};
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -150,7 +150,6 @@ pub enum Cmd {
     /// Run variants of a profile with several seeds, and compare them
     Ablate(AblateArgs),
     /// Compute the DD-Ranking and DC-BENCH scores of a finished run
-    #[command(hide = true)] // its computation is not there yet
     Scores(ScoresArgs),
     /// Check this machine for everything astill needs
     Doctor {

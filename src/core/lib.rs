@@ -12,6 +12,7 @@ pub(crate) mod json;
 pub mod measures;
 pub mod profile;
 pub mod run;
+pub mod scores;
 pub mod signals;
 pub mod text;
 

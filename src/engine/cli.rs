@@ -2,21 +2,27 @@
 
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
-use astill_core::cli::{Cli, Cmd, DeviceChoice, ProfileArgs, RunArgs, data_folder, out};
+use astill_core::cli::{
+    Cli, Cmd, DeviceChoice, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
+};
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
 use astill_core::profile::Loaded;
+use astill_core::profile::Profile;
+use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{EngineAt, History, RunDir};
+use astill_core::scores::table;
 use astill_core::text::{count, duration};
 use astill_core::{Error, Result};
 use astill_engine::doctor::Findings;
 use astill_engine::estimate::Estimate;
 use astill_engine::reporter::Reporter;
+use astill_engine::scores::{self, ScoresRequest};
 use astill_engine::trainer::{self, RunPlan};
 use astill_engine::{bench, data, device};
 use serde_json::json;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// How the engine of a run is to work.
@@ -70,7 +76,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             no_estimate,
             json,
         } => check(profile, device, !no_estimate, *json, &data()?),
-        Cmd::Scores(_) => Err(not_for_the_engine()),
+        Cmd::Scores(args) => score(args, cli.data.as_deref(), &cli.runs),
         Cmd::Doctor { .. } => {
             out(json!(Findings::collect()))?;
             Ok(ExitCode::SUCCESS)
@@ -166,15 +172,7 @@ fn resume(
         }
         (None, None) => device::choose(&DeviceChoice::Auto)?,
     };
-    // where the run found its data, unless this call names another folder
-    let (data, folder) = match (data, history.data, history.folder) {
-        (None, Some(data), Some(folder)) => (data, folder),
-        (given, ..) => {
-            let data = data_folder(given.map(Path::to_path_buf))?;
-            let folder = trainer::dataset_folder(&profile, &data);
-            (data, folder)
-        }
-    };
+    let (data, folder) = folders(data, (history.data, history.folder), &profile)?;
     let (attended, is_reported) = match launch {
         Launch::Foreground { is_attended } => (is_attended, true),
         Launch::Detached | Launch::Background { .. } => (true, false),
@@ -277,6 +275,47 @@ fn report_estimate(estimate: &Estimate) {
     if let Some(warning) = estimate.warning() {
         to_stderr(format!("warning: {warning}"));
     }
+}
+
+/// The folder of all data, and that of the data set: where the run found them, unless a call names
+/// another folder.
+fn folders(
+    given: Option<&Path>,
+    (data, folder): (Option<PathBuf>, Option<PathBuf>),
+    profile: &Profile,
+) -> Result<(PathBuf, PathBuf)> {
+    Ok(match (given, data, folder) {
+        (None, Some(data), Some(folder)) => (data, folder),
+        (given, ..) => {
+            let data = data_folder(given.map(Path::to_path_buf))?;
+            let folder = trainer::dataset_folder(profile, &data);
+            (data, folder)
+        }
+    })
+}
+
+/// Measures the scores of a finished run and prints them.
+fn score(args: &ScoresArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
+    let run = RunDir::find(runs, &args.run)?;
+    let profile = Edits::read(&run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
+    let history = History::read(&run.events())?;
+    let (data, folder) = folders(data, (history.data, history.folder), &profile)?;
+    let request = ScoresRequest {
+        run,
+        profile,
+        data,
+        folder,
+        device: device::choose(&args.device)?,
+        threads: history.threads,
+        protocol: args.protocol.clone(),
+    };
+    let scores = scores::scores(&request, &mut |line| to_stderr(line))?;
+    if args.json {
+        out(json!(scores))?;
+    } else {
+        out(table(&scores))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs a benchmark and prints its result.

@@ -10,7 +10,7 @@ use crate::rates::Rates;
 use crate::trainer::{ROLLOUTS, network};
 use astill_core::Result;
 use astill_core::profile::MEMORY_KEYS;
-use astill_core::profile::{Auto, Profile};
+use astill_core::profile::{Auto, LabelKind, Profile};
 use serde::Serialize;
 use tch::Device;
 
@@ -135,14 +135,19 @@ impl<'a> Sizes<'a> {
         let (distill, evaluate) = (&self.profile.distill, &self.profile.evaluate);
         let networks = (evaluate.repeats * evaluate.networks.len()) as f64;
         let training = networks * evaluate.epochs as f64 * self.synthetic * rates.gradient;
-        // both baselines and the evaluations during the run, then the three sets of the result
+        // both baselines and the evaluations during the run, then the sets of the result: the distilled
+        // and the real ones, these with labels of each kind
         let during_the_run = 2. + distill.iterations.div_ceil(evaluate.every) as f64;
-        let tested = if evaluate.paper_style || self.validation == 0. {
-            during_the_run + 3.
-        } else {
-            3.
+        let of_the_result = match distill.labels {
+            LabelKind::Hard => 3.,
+            LabelKind::Soft => 5.,
         };
-        (during_the_run + 3.) * training
+        let tested = if evaluate.paper_style || self.validation == 0. {
+            during_the_run + of_the_result
+        } else {
+            of_the_result
+        };
+        (during_the_run + of_the_result) * training
             + tested * networks * self.test * rates.forward
             + during_the_run * networks * self.validation * rates.forward
             + self.train * rates.forward

@@ -14,6 +14,7 @@ pub mod progress;
 pub mod random;
 mod rates;
 pub mod reporter;
+pub mod scores;
 pub mod server;
 pub mod tensor_file;
 pub mod trainer;

@@ -22,6 +22,25 @@ struct Problem {
     steps: Vec<StudentStep>,
 }
 
+impl Problem {
+    fn set(&self) -> TrainingSet<'_> {
+        TrainingSet {
+            images: &self.images,
+            labels: &self.labels,
+            lr: LR,
+        }
+    }
+
+    fn student<'a>(&'a self, set: &'a TrainingSet<'a>) -> Student<'a> {
+        Student {
+            net: &self.net,
+            set,
+            momentum: MOMENTUM,
+            loss_factor: FACTOR,
+        }
+    }
+}
+
 /// Ten steps on mini-batches out of 12 images, every augmentation drawn at least once over the
 /// seeds, in float64.
 fn problem(seed: u64, norm: Norm, pooling: Pooling, size: i64, batch: usize) -> Problem {
@@ -136,17 +155,8 @@ fn adjoint(p: &Problem, options: MatchingOptions) -> Gradient {
 
 /// The same, with the number of steps that it went back.
 fn observed_adjoint(p: &Problem, options: MatchingOptions, steps_back: &mut usize) -> Gradient {
-    let set = TrainingSet {
-        images: &p.images,
-        labels: &p.labels,
-        lr: LR,
-    };
-    let student = Student {
-        net: &p.net,
-        set: &set,
-        momentum: MOMENTUM,
-        loss_factor: FACTOR,
-    };
+    let set = p.set();
+    let student = p.student(&set);
     let mut rollout = student
         .unroll(&p.start, &p.steps, &mut |_| Ok(()))
         .expect("not stopped");
@@ -232,17 +242,8 @@ fn the_same_holds_for_the_nearest_point_and_with_parameters_left_out() {
             (MatchAt::Nearest, 0.25),
         ] {
             let mut p = problem(seed, norm, pooling, size, batch);
-            let set = TrainingSet {
-                images: &p.images,
-                labels: &p.labels,
-                lr: LR,
-            };
-            let student = Student {
-                net: &p.net,
-                set: &set,
-                momentum: MOMENTUM,
-                loss_factor: FACTOR,
-            };
+            let set = p.set();
+            let student = p.student(&set);
             let path = student.unroll(&p.start, &p.steps, &mut |_| Ok(()));
             let near = path.expect("not stopped").points.swap_remove(7);
             let mut rng = random::generator(seed, "near the seventh point", &[]);
@@ -339,17 +340,8 @@ fn soft_labels_that_name_one_class_give_the_gradient_of_hard_ones() {
 #[test]
 fn a_rollout_that_is_told_to_stop_stops() {
     let p = problem(1, Norm::Instance, Pooling::Avg, 16, 5);
-    let set = TrainingSet {
-        images: &p.images,
-        labels: &p.labels,
-        lr: LR,
-    };
-    let student = Student {
-        net: &p.net,
-        set: &set,
-        momentum: MOMENTUM,
-        loss_factor: FACTOR,
-    };
+    let set = p.set();
+    let student = p.student(&set);
     let mut calls = 0;
     let mut stop_at_third = |operation| {
         calls += usize::from(operation == Operation::Step);

@@ -21,8 +21,9 @@ use astill_engine::distill::{
     Student, StudentStep, TrainingSet, balance_factor, matching_loss,
 };
 use astill_engine::network::{ConvNet, ConvNetConfig, Network, WeightedBatch};
+use astill_engine::scores::pixels::Operation;
 use astill_engine::tensor_file::TensorFile;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use tch::{Device, Kind, Tensor};
 
@@ -127,6 +128,7 @@ impl Case {
             Some("gsam") => self.gsam(),
             Some("expert_labels") => self.expert_labels(),
             Some("parameters") => self.parameters(),
+            Some("pixels") => self.pixels(),
             other => Err(format!("a case of kind {other:?} is not known").into()),
         }
     }
@@ -332,6 +334,18 @@ impl Case {
         self.expect("images", &map.images(&self.tensor("variables")?))?;
         self.expect("pulled_back", &map.pull_back(&self.tensor("derivative")?))?;
         self.expect("fitted", &map.fit(&self.tensor("start")?))
+    }
+
+    fn pixels(&mut self) -> Result<(), Failure> {
+        let (x, operations) = (self.tensor("x")?, self.settings["operations"].clone());
+        for (name, argument) in operations.as_object().ok_or("no operations")? {
+            let operation: Operation = match argument {
+                Value::Null => serde_json::from_value(Value::from(name.as_str()))?,
+                argument => serde_json::from_value(json!({ name: argument }))?,
+            };
+            self.expect(name, &operation.apply(&x))?;
+        }
+        Ok(())
     }
 
     /// By the analytic passes where they are known, and by autograd.

@@ -122,11 +122,17 @@ impl Outcome {
             .map(|f| f.reason.as_deref().unwrap_or("for an unknown reason"))
     }
 
-    /// The test accuracy of the first network that learned from these images.
+    /// The test accuracy of the first network that learned from these images, with labels of the
+    /// same kind as the distilled ones.
     #[must_use]
     pub fn headline(&self, images: ImageSet) -> Option<&Headline> {
         let results = &self.done()?.results;
-        results.iter().find(|r| r.labels == images)
+        let distilled = results.iter().find(|r| r.labels == ImageSet::Distilled)?;
+        results.iter().find(|r| {
+            r.labels == images
+                && r.network == distilled.network
+                && r.label_kind == distilled.label_kind
+        })
     }
 
     /// The mean test accuracy with the distilled set.

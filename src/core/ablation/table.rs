@@ -277,3 +277,80 @@ fn baselines(summary: &Summary) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ablation::{Ablation, Outcome, PlannedRun};
+    use serde_json::json;
+
+    /// A run that is done with this test accuracy.
+    fn done(planned: &PlannedRun, test: f64) -> Outcome {
+        let headline = |labels, kind, mean| {
+            json!({
+                "network": "convnet", "labels": labels, "label_kind": kind, "mean": mean, "std": 0.5, "values": [mean]
+            })
+        };
+        let finished = json!({
+            "status": "done", "reason": null, "best_step": 3, "best_validation": test + 1.,
+            "results": [headline("distilled", "hard", test), headline("random", "soft", 20.), headline("random", "hard", 15.)],
+            "paper_style_max": null, "file": null, "seconds": 1.
+        });
+        Outcome {
+            name: planned.name.clone(),
+            variant: planned.variant,
+            seed: planned.seed,
+            finished: serde_json::from_value(finished).unwrap(),
+            ..Outcome::default()
+        }
+    }
+
+    fn ablation(text: &str, seeds: u64) -> Ablation {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("parts.yaml");
+        std::fs::write(&file, text).unwrap();
+        Ablation::load("shapes", &[], Some(&file), seeds, false).unwrap()
+    }
+
+    #[test]
+    fn differences_are_paired_by_seed_and_missing_pairs_left_out() {
+        let ablation = ablation("real: {distill.init: real}\n", 3);
+        let planned = ablation.runs();
+        // base and variant, seed by seed; the variant of the last seed has not been run
+        let tests = [30., 31., 33., 32., 30., 0.];
+        let mut outcomes: Vec<Outcome> =
+            planned.iter().zip(tests).map(|(p, t)| done(p, t)).collect();
+        outcomes[5].finished = None;
+        let summary = Summary::new(&ablation, &planned, &outcomes);
+        let d = summary.variants[1].difference.unwrap();
+        assert_eq!((d.n, d.mean), (2, 0.));
+        assert_eq!(summary.variants[0].test.map(|t| t.mean), Some(31.));
+        assert_eq!((summary.done, summary.runs), (5, 6));
+        // with hard labels like those of the distilled set
+        assert_eq!(summary.baselines, [Some(15.), None]);
+        let text = table(&summary);
+        for part in [
+            "| base    |     3 |          31.0 ± 1.7 |",
+            "| real    |     2 |          31.5 ± 0.7 |",
+            "5 of 6 runs are done",
+            "with 2 seeds it cannot go below 0.5, which is not below 0.05",
+            "real: distill.init: real",
+        ] {
+            assert!(text.contains(part), "{text}\n{part}");
+        }
+    }
+
+    #[test]
+    fn soft_labels_have_a_column_of_their_own() {
+        let ablation = ablation("soft: {distill.labels: soft}\n", 1);
+        let planned = ablation.runs();
+        let outcomes: Vec<Outcome> = planned.iter().map(|p| done(p, 30.)).collect();
+        let text = table(&Summary::new(&ablation, &planned, &outcomes));
+        assert!(
+            text.contains("| test %, hard labels | test %, soft labels |")
+                && text.contains("| +0.00 † |")
+                && text.contains("no interval and no p"),
+            "{text}"
+        );
+    }
+}

@@ -1,3 +1,4 @@
+mod combinations;
 mod published;
 mod refusals;
 

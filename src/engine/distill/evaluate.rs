@@ -1,13 +1,14 @@
 //! Evaluation: how good a fresh network becomes that is trained on the synthetic images alone.
 
-use super::TrainingSet;
 use super::student::StepLoss;
+use super::{Labels, TrainingSet};
 use crate::data::{Augmentation, DataSplit};
-use crate::network::Network;
+use crate::network::{Analytic, Network};
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
 use astill_core::profile::AugmentFamily;
+use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
 /// Images per step, at most.
@@ -50,47 +51,96 @@ pub fn train(
     index: &[u64],
     watch: &mut Watch<'_>,
 ) -> Result<Tensor> {
-    let device = set.images.device();
-    let (n, side) = (set.images.size()[0] as usize, set.images.size()[3]);
+    let side = set.images.size()[3];
+    let augment = |rng: &mut ChaCha8Rng, batch: Tensor| {
+        let n = batch.size()[0] as usize;
+        match Augmentation::draw(rng, course.augment, n, side) {
+            Some(augmentation) => augmentation.apply(&batch),
+            None => batch,
+        }
+    };
+    train_augmented(net, set, course.epochs, &augment, seed, index, watch)
+}
+
+/// How a batch of images (n, C, H, W) is augmented.
+pub type Augment<'a> = dyn Fn(&mut ChaCha8Rng, Tensor) -> Tensor + 'a;
+
+/// As [`train`], with any augmentation.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_augmented(
+    net: &dyn Network,
+    set: &TrainingSet<'_>,
+    epochs: usize,
+    augment: &Augment<'_>,
+    seed: u64,
+    index: &[u64],
+    watch: &mut Watch<'_>,
+) -> Result<Tensor> {
+    let (device, n) = (set.images.device(), set.images.size()[0] as usize);
     let mut rng = random::generator(seed, "evaluation", index);
-    let mut theta = net.init(&mut rng).to_device(device);
-    let mut velocity: Option<Tensor> = None;
+    let mut learner = Learner {
+        theta: net.init(&mut rng).to_device(device),
+        velocity: None,
+    };
     let analytic = net.analytic(set.images);
-    let epochs = course.epochs;
     for epoch in 0..epochs {
         report(watch, "epochs", epoch as u64, epochs as u64)?;
-        if epoch == epochs / 2 {
-            velocity = None;
-        }
-        let lr = if epoch < epochs / 2 {
-            set.lr
-        } else {
-            set.lr * LR_DECAY
-        };
+        let lr = learner.begin_epoch(epoch, epochs, set.lr);
         for rows in random::permutation(&mut rng, n).chunks(BATCH) {
             let rows = Tensor::from_slice(rows).to_device(device);
-            let batch = set.images.index_select(0, &rows);
-            let n = batch.size()[0] as usize;
-            let augmented = match Augmentation::draw(&mut rng, course.augment, n, side) {
-                Some(augmentation) => augmentation.apply(&batch),
-                None => batch,
-            };
-            let loss = StepLoss {
-                images: &augmented,
-                labels: &set.labels.index_select(&rows),
-                factor: 1.,
-            };
-            let g = loss.gradient(net, analytic.as_deref(), &theta);
-            let g = g + &theta * WEIGHT_DECAY;
-            let v = match velocity {
-                Some(before) => before * MOMENTUM + g,
-                None => g,
-            };
-            theta -= &v * lr;
-            velocity = Some(v);
+            let augmented = augment(&mut rng, set.images.index_select(0, &rows));
+            let labels = set.labels.index_select(&rows);
+            learner.step(net, analytic.as_deref(), (&augmented, &labels), lr);
         }
     }
-    Ok(theta)
+    Ok(learner.theta)
+}
+
+/// A network that is being trained.
+#[derive(Debug)]
+pub struct Learner {
+    /// (P).
+    pub theta: Tensor,
+    /// (P); none before the first step.
+    pub velocity: Option<Tensor>,
+}
+
+impl Learner {
+    /// The learning rate of this epoch, which falls once, at the half, where the velocity starts
+    /// afresh.
+    pub fn begin_epoch(&mut self, epoch: usize, epochs: usize, lr: f64) -> f64 {
+        if epoch == epochs / 2 {
+            self.velocity = None;
+        }
+        match epoch < epochs / 2 {
+            true => lr,
+            false => lr * LR_DECAY,
+        }
+    }
+
+    /// One step of SGD on images (n, C, H, W) and their labels.
+    pub fn step(
+        &mut self,
+        net: &dyn Network,
+        analytic: Option<&dyn Analytic>,
+        (images, labels): (&Tensor, &Labels),
+        lr: f64,
+    ) {
+        let loss = StepLoss {
+            images,
+            labels,
+            factor: 1.,
+        };
+        let g = loss.gradient(net, analytic, &self.theta) + &self.theta * WEIGHT_DECAY;
+        let v = match self.velocity.take() {
+            Some(before) => before * MOMENTUM + g,
+            None => g,
+        };
+        self.theta -= &v * lr;
+        self.velocity = Some(v);
+    }
 }
 
 /// The share of `split` that the network with parameters `theta` (P) labels correctly, in per cent.

@@ -11,6 +11,7 @@ use crate::data::Dataset;
 use crate::distill::parameters::Parameterisation;
 use crate::distill::{Init, TrainingSet};
 use astill_core::Result;
+use astill_core::profile::DistillSettings;
 use astill_core::run::event::ImageSet;
 use tch::Tensor;
 
@@ -33,16 +34,17 @@ pub fn images(labels: ImageSet, dataset: &Dataset, state: &DistillationState) ->
 /// that compete to be the best.
 pub fn evaluate(
     distillation: &Distillation<'_>,
-    init: Init,
+    settings: &DistillSettings,
     state: &mut DistillationState,
     control: &mut Control,
 ) -> Result<()> {
     let is_as_stored = matches!(distillation.parameterisation, Parameterisation::Pixels);
-    let start = match init {
+    // the baseline that is the start, if one is
+    let start = match settings.init {
         _ if !is_as_stored => None,
         Init::Representative => Some(ImageSet::Representative),
-        Init::Real => Some(ImageSet::Random),
-        Init::Noise => None,
+        Init::Real if !settings.correct_only => Some(ImageSet::Random),
+        Init::Real | Init::Noise => None,
     };
     for (i, evaluator) in distillation.evaluators.iter().enumerate() {
         for labels in [ImageSet::Random, ImageSet::Representative] {

@@ -73,7 +73,10 @@ pub fn network(profile: &Profile, classes: usize) -> Result<Box<dyn Network>> {
 }
 
 /// The networks that judge a distilled set, with their names in the profile.
-fn evaluation_networks(
+///
+/// # Errors
+/// The images are too small for one of them.
+pub fn evaluation_networks(
     profile: &Profile,
     classes: usize,
 ) -> Result<Vec<(String, Box<dyn Network>)>> {
@@ -180,7 +183,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
             distillation.samples(&state, control)?;
             let settings = control.profile_at(Moment::Step(0));
             calibration::calibrate(&distillation, &settings.distill, &mut state, control)?;
-            baselines::evaluate(&distillation, profile.distill.init, &mut state, control)?;
+            baselines::evaluate(&distillation, &profile.distill, &mut state, control)?;
             distillation.checkpoint(&state, control)?;
             state
         }
