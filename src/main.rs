@@ -1,7 +1,7 @@
 //! The program `astill`: it does what needs no libtorch, and hands the rest to the engine beside
 //! it.
 
-use astill::ablate::ablate;
+use astill::ablate::{ablate, tune};
 use astill::doctor;
 use astill::engine_process::{self, Local, PATIENCE};
 use astill::tui;
@@ -92,6 +92,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Some(Cmd::Profiles { json }) => profiles(*json),
         Some(Cmd::Ablate(args)) => ablate(&local, args),
+        Some(Cmd::Tune(args)) => tune(&local, args),
         Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
         Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
         Some(

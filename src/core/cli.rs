@@ -16,10 +16,12 @@ mod device;
 mod scores;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
 pub use scores::{ScoresArgs, ScoresProtocol};
+pub use tune::TuneArgs;
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -149,6 +151,8 @@ pub enum Cmd {
     },
     /// Run variants of a profile with several seeds, and compare them
     Ablate(AblateArgs),
+    /// Try a few image steps briefly, and write a profile with the one that suits the data
+    Tune(TuneArgs),
     /// Compute the DD-Ranking and DC-BENCH scores of a finished run
     Scores(ScoresArgs),
     /// Check this machine for everything astill needs

@@ -86,7 +86,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         | Cmd::List { .. }
         | Cmd::Send { .. }
         | Cmd::Attach { .. }
-        | Cmd::Ablate(_) => Err(not_for_the_engine()),
+        | Cmd::Ablate(_)
+        | Cmd::Tune(_) => Err(not_for_the_engine()),
     }
 }
 

@@ -90,21 +90,26 @@ impl<'a> Sizes<'a> {
 
     /// Seconds that whitening takes.
     fn data_seconds(&self, rates: &Rates) -> f64 {
-        let Self {
-            train,
-            validation,
-            test,
-            pixels,
-            ..
-        } = self;
-        // the whitening of every image, and a little more than half of the covariance of the
-        // training images
-        let multiplications = (1.6 * train + validation + test + EIGEN * pixels) * pixels * pixels;
+        let Self { train, pixels, .. } = *self;
+        let images = train + self.validation + self.test;
+        let directions = train.min(pixels);
+        let (products, applied) = match self.transform() {
+            // a little more than half of the covariance, or the products of images and their sums
+            true if train < pixels => (2. * train * train * pixels, pixels),
+            true => (0.6 * train * pixels * pixels, pixels),
+            false => (2. * train * train * pixels, 2. * directions),
+        };
+        let multiplications = products + EIGEN * directions.powi(3) + images * pixels * applied;
         if self.profile.dataset.zca {
             multiplications * rates.product
         } else {
             0.
         }
+    }
+
+    /// Whether the whitening is applied as one matrix.
+    fn transform(&self) -> bool {
+        2. * self.train.min(self.pixels) > self.pixels
     }
 
     fn experts_seconds(&self, rates: &Rates) -> f64 {
@@ -174,14 +179,19 @@ impl<'a> Sizes<'a> {
         if !self.profile.dataset.zca {
             return (bytes, read.max(bytes));
         }
-        let (some, square) = (
-            self.train.min(WHITENED_AT_ONCE as f64) * self.pixels * 4.,
-            self.pixels * self.pixels * 4.,
-        );
-        // some of the images, their covariance, its eigenvectors, work space, and the result
-        let fit = bytes + 5. * some + 7. * square;
-        // the images in floating point; mean, transform and inverse
-        let kept = 4. * bytes + 3. * square;
+        let directions = self.train.min(self.pixels);
+        let factor = 4. * self.pixels * directions;
+        let matrix = if self.transform() {
+            4. * self.pixels.powi(2)
+        } else {
+            0.
+        };
+        // images in floating point: those of one part, or all of them where they are few
+        let some = 4. * self.pixels * directions.max(self.train.min(WHITENED_AT_ONCE as f64));
+        // these images, their products, eigenvectors, work space, and the result
+        let fit = bytes + 5. * some + 5. * 4. * directions.powi(2) + factor + matrix;
+        // the images in floating point; the whitening
+        let kept = 4. * bytes + factor + matrix;
         (kept, read.max(fit).max(bytes + kept))
     }
 

@@ -61,44 +61,46 @@ pub fn write_pixels(path: &Path, pixels: &BySplit<Pixels>) -> bool {
     )
 }
 
-/// Of images of `pixels` numbers each.
-pub fn read_zca(path: &Path, pixels: i64) -> Option<Zca> {
-    let d = pixels as usize;
-    let entry = |name, rows| (name, Dtype::F32, vec![rows, d]);
-    read(
-        path,
-        &[entry("mean", 1), entry("transform", d), entry("inverse", d)],
-        |[mean, transform, inverse]| {
-            let tensor = |bytes: &[u8], rows: i64| {
-                Tensor::f_from_data_size(bytes, &[rows, pixels], Kind::Float).ok()
-            };
-            Some(Zca {
-                mean: tensor(mean, 1)?,
-                transform: tensor(transform, pixels)?,
-                inverse: tensor(inverse, pixels)?,
-            })
-        },
-    )
+/// A whitening with `eps`, fitted to `images` images of `pixels` numbers each.
+pub fn read_zca(path: &Path, images: i64, pixels: i64, eps: f64) -> Option<Zca> {
+    let directions = images.min(pixels);
+    let shapes = [vec![1, pixels], vec![pixels, directions], vec![directions]];
+    let entry = |name, shape: &[i64]| {
+        let shape = shape.iter().map(|&length| length as usize).collect();
+        (name, Dtype::F32, shape)
+    };
+    let [mean, along, variances] = &shapes;
+    let expected = [
+        entry("mean", mean),
+        entry("directions", along),
+        entry("variances", variances),
+    ];
+    read(path, &expected, |parts| {
+        let tensor =
+            |part: usize| Tensor::f_from_data_size(parts[part], &shapes[part], Kind::Float).ok();
+        Some(Zca::new(tensor(0)?, tensor(1)?, tensor(2)?, eps))
+    })
 }
 
 /// Whether it could be written.
 pub fn write_zca(path: &Path, zca: &Zca) -> bool {
-    let bytes = |tensor: &Tensor| {
+    let parts = [
+        ("mean", &zca.mean),
+        ("directions", &zca.directions),
+        ("variances", &zca.variances),
+    ];
+    let bytes = parts.map(|(_, tensor)| {
         let mut bytes = vec![0; 4 * tensor.numel()];
         tensor.contiguous().copy_data_u8(&mut bytes, tensor.numel());
         bytes
-    };
-    let d = zca.mean.numel();
-    let (mean, transform, inverse) = (bytes(&zca.mean), bytes(&zca.transform), bytes(&zca.inverse));
-    let entries = [
-        ("mean", 1, &mean),
-        ("transform", d, &transform),
-        ("inverse", d, &inverse),
-    ];
-    write(
-        path,
-        &entries.map(|(name, rows, bytes)| ((name, Dtype::F32, vec![rows, d]), bytes.as_slice())),
-    )
+    });
+    let entries: Vec<_> = std::iter::zip(parts, &bytes)
+        .map(|((name, tensor), bytes)| {
+            let shape = tensor.size().into_iter().map(|length| length as usize);
+            ((name, Dtype::F32, shape.collect()), bytes.as_slice())
+        })
+        .collect();
+    write(path, &entries)
 }
 
 /// The name, kind and shape of a tensor.
@@ -220,17 +222,14 @@ mod tests {
     fn a_whitening_survives_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("zca.safetensors");
-        let zca = Zca::fit(
-            &Tensor::rand([20, 3, 2, 2], (Kind::Float, tch::Device::Cpu)),
-            0.1,
-        );
-        write_zca(&path, &zca);
-        let read = read_zca(&path, 12).unwrap();
-        assert!(
-            read.mean.equal(&zca.mean)
-                && read.transform.equal(&zca.transform)
-                && read.inverse.equal(&zca.inverse)
-        );
+        for images in [5, 20] {
+            let pixels = Tensor::rand([images, 3, 2, 2], (Kind::Float, tch::Device::Cpu));
+            let zca = Zca::fit(&pixels, 0.1);
+            write_zca(&path, &zca);
+            let read = read_zca(&path, images, 12, 0.1).unwrap();
+            assert!(read.apply(&pixels).equal(&zca.apply(&pixels)));
+            assert!(read_zca(&path, 4, 12, 0.1).is_none(), "of fewer images");
+        }
     }
 
     #[test]

@@ -8,9 +8,9 @@ use super::register;
 use super::request::DatasetRequest;
 use super::split::{DataSplit, WHITENED_AT_ONCE, per_class, to_unit};
 use super::split_plan::SplitPlan;
-use super::zca::{Covariance, Zca};
+use super::zca::{Moments, Zca};
 use crate::memory;
-use crate::progress::{Watch, report};
+use crate::progress::{Watch, report, unless_stopped};
 use astill_core::{Error, Result};
 use std::path::PathBuf;
 use tch::{Device, Kind, Tensor};
@@ -164,7 +164,7 @@ impl DatasetRequest {
         fingerprint: &str,
         watch: &mut Watch<'_>,
     ) -> Result<(Zca, Option<PathBuf>)> {
-        let mut key = blake3::Hasher::new_derive_key("astill zca 1");
+        let mut key = blake3::Hasher::new_derive_key("astill zca 2");
         key.update(fingerprint.as_bytes());
         key.update(&ZCA_EPS.to_le_bytes());
         for row in rows {
@@ -176,20 +176,22 @@ impl DatasetRequest {
         ));
         let pixels = train.size()[1..].iter().product();
         let was_there = path.exists();
-        if let Some(zca) = cache::read_zca(&path, pixels) {
+        if let Some(zca) = cache::read_zca(&path, train.size()[0], pixels, ZCA_EPS) {
             return Ok((zca, None));
         }
         // f32 halves time and memory; on CIFAR-10 the transform differs from that of f64 by 5e-5
         // (relative norm), as eps dwarfs the error.
-        let mut covariance = Covariance::new(pixels, Kind::Float, Device::Cpu);
+        let mut moments = Moments::new(train.size()[0], pixels, Kind::Float, Device::Cpu);
         let (mut done, total) = (0, rows.len() as u64);
         for chunk in train.split(WHITENED_AT_ONCE, 0) {
             report(watch, "images whitened", done, total)?;
-            covariance.add(&to_unit(&chunk));
+            moments.add(&to_unit(&chunk));
             done += chunk.size()[0] as u64;
         }
         report(watch, "images whitened", done, total)?;
-        let zca = covariance.whitening(ZCA_EPS);
+        let zca = unless_stopped(watch, "images whitened", total, move || {
+            moments.whitening(ZCA_EPS)
+        })?;
         let is_written = cache::write_zca(&path, &zca);
         Ok((zca, (was_there && is_written).then_some(path)))
     }
