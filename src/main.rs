@@ -99,6 +99,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             | Cmd::Resume { .. }
             | Cmd::Check { .. }
             | Cmd::Scores(_)
+            | Cmd::Export(_)
             | Cmd::Bench { .. },
         ) => {
             Err(become_engine())

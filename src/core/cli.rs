@@ -13,12 +13,14 @@ use std::path::PathBuf;
 mod ablate;
 pub mod bench;
 mod device;
+mod export;
 mod scores;
 #[cfg(test)]
 mod tests;
 
 pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
+pub use export::{ExportArgs, Space};
 pub use scores::{ScoresArgs, ScoresProtocol};
 
 /// The heading of the options that every command has.
@@ -151,6 +153,8 @@ pub enum Cmd {
     Ablate(AblateArgs),
     /// Compute the DD-Ranking and DC-BENCH scores of a finished run
     Scores(ScoresArgs),
+    /// Write a distilled set in a format that other programs read
+    Export(ExportArgs),
     /// Check this machine for everything astill needs
     Doctor {
         /// Print JSON

@@ -82,6 +82,16 @@ impl Normalisation {
         }
     }
 
+    /// Whether both are of channels, with the same numbers.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Channels { mean: a, std: b }, Self::Channels { mean: c, std: d }) => {
+                a.size() == c.size() && a.equal(c) && b.equal(d)
+            }
+            _ => false,
+        }
+    }
+
     /// "channels" or "zca".
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,22 +1,20 @@
 //! One safetensors file: what a run writes at its end, and what other formats are made from.
 
-use super::{DistilledSet, Export, ExportSource, Provenance};
+use super::{Content, DistilledSet, Export, Provenance};
 use crate::data::{Normalisation, Zca};
 use crate::distill::Labels;
 use crate::tensor_file::{self, TensorFile};
 use astill_core::{Error, Result};
 use std::path::Path;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-/// The one value of [`Safetensors`].
-pub const SAFETENSORS: Safetensors = Safetensors;
+/// The file that holds a distilled set.
+pub const FILE: &str = "best.safetensors";
 
 /// The metadata key of the [`Provenance`], as JSON.
 const PROVENANCE: &str = "astill";
 
-/// Tensors "images", "labels" i64 (n), for soft labels also "soft_labels" (n, K), "student_lr" f64
-/// (1), and those of the normalisation: "mean" and
-/// "std", or "zca_mean", "zca_transform" and "zca_inverse".
+/// The file of [`write()`].
 #[derive(Debug)]
 pub struct Safetensors;
 
@@ -26,40 +24,58 @@ impl Export for Safetensors {
     }
 
     fn description(&self) -> &'static str {
-        "one file of tensors with every setting and result; for Python, `safetensors.torch.load_file`"
+        "one file of tensors with every setting and result, for `safetensors.torch.load_file`; a run \
+         writes the same"
     }
 
-    fn file_name(&self) -> &'static str {
-        "best.safetensors"
+    fn holds_test(&self) -> bool {
+        true
     }
 
-    fn write(&self, source: &ExportSource<'_>, path: &Path) -> Result<()> {
-        let set = source.set;
-        let student_lr = Tensor::from_slice(&[set.student_lr]);
-        let classes = set.labels.classes();
-        let mut tensors = vec![
-            ("images", &set.images),
-            ("labels", &classes),
-            ("student_lr", &student_lr),
-        ];
-        if let Labels::Soft(probabilities) = &set.labels {
-            tensors.push(("soft_labels", probabilities));
+    fn write(&self, content: &Content<'_>, folder: &Path) -> Result<Vec<String>> {
+        write(content.set, &folder.join(FILE))?;
+        if let Some(test) = content.test {
+            let tensors = [("pixels", &test.pixels), ("labels", &test.labels)];
+            tensor_file::write(&folder.join("test.safetensors"), &tensors, None)?;
         }
-        match &set.normalisation {
-            Normalisation::Channels { mean, std } => tensors.extend([("mean", mean), ("std", std)]),
-            Normalisation::Zca(zca) => tensors.extend([
-                ("zca_mean", &zca.mean),
-                ("zca_transform", &zca.transform),
-                ("zca_inverse", &zca.inverse),
-            ]),
-        }
-        let provenance =
-            serde_json::to_string(&set.provenance).map_err(|e| Error::file(path, e.to_string()))?;
-        tensor_file::write(path, &tensors, Some((PROVENANCE, provenance)))
+        Ok(Vec::new())
     }
 }
 
-/// Reads a distilled set that [`Safetensors`] wrote, onto the CPU.
+/// Writes a distilled set to `path`, atomically; the same set gives the same bytes.
+///
+/// Tensors "images", "pixels" u8 (n, C, H, W), "labels" i64 (n), for soft labels also "soft_labels"
+/// (n, K), "student_lr" f64 (1), and those of the normalisation: "mean" and "std", or "zca_mean",
+/// "zca_transform" and "zca_inverse".
+///
+/// # Errors
+/// [`Error::Io`] where the system refuses to write.
+pub fn write(set: &DistilledSet, path: &Path) -> Result<()> {
+    let student_lr = Tensor::from_slice(&[set.student_lr]);
+    let (classes, (pixels, _)) = (set.labels.classes(), set.pixels());
+    let mut tensors = vec![
+        ("images", &set.images),
+        ("pixels", &pixels),
+        ("labels", &classes),
+        ("student_lr", &student_lr),
+    ];
+    if let Labels::Soft(probabilities) = &set.labels {
+        tensors.push(("soft_labels", probabilities));
+    }
+    match &set.normalisation {
+        Normalisation::Channels { mean, std } => tensors.extend([("mean", mean), ("std", std)]),
+        Normalisation::Zca(zca) => tensors.extend([
+            ("zca_mean", &zca.mean),
+            ("zca_transform", &zca.transform),
+            ("zca_inverse", &zca.inverse),
+        ]),
+    }
+    let provenance =
+        serde_json::to_string(&set.provenance).map_err(|e| Error::file(path, e.to_string()))?;
+    tensor_file::write(path, &tensors, Some((PROVENANCE, provenance)))
+}
+
+/// Reads a distilled set that [`write()`] wrote, onto the CPU, and checks that its parts fit together.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::File`] if it does not hold a distilled set.
@@ -109,23 +125,71 @@ pub fn read(path: &Path) -> Result<DistilledSet> {
     } else {
         Labels::Hard(labels)
     };
-    Ok(DistilledSet {
+    let set = DistilledSet {
         student_lr: rate.double_value(&[0]),
         images,
         labels,
         normalisation,
         provenance,
-    })
+    };
+    match flaw(&set) {
+        Some(flaw) => Err(broken(flaw)),
+        None => Ok(set),
+    }
+}
+
+/// What keeps the parts of a set from being used together.
+fn flaw(set: &DistilledSet) -> Option<String> {
+    let (shape, classes) = (set.images.size(), set.provenance.classes.len() as i64);
+    let dimensions: i64 = shape.iter().skip(1).product();
+    if set.images.kind() != Kind::Float || set.images.numel() == 0 {
+        let kind = set.images.kind();
+        return Some(format!("expected images of type f32, found {shape:?} of type {kind:?}"));
+    }
+    if set.images.isfinite().all().int64_value(&[]) == 0 {
+        return Some("its images hold numbers that are not finite".into());
+    }
+    let wanted = match &set.normalisation {
+        Normalisation::Channels { mean, std } => {
+            let channels = vec![shape[1]];
+            (mean.size() != channels || std.size() != channels).then_some(channels)
+        }
+        Normalisation::Zca(zca) => {
+            let mean = vec![1, dimensions];
+            (zca.mean.size() != mean).then_some(mean)
+        }
+    };
+    if let Some(wanted) = wanted {
+        return Some(format!(
+            "expected a mean and deviation of the shape {wanted:?} for images {shape:?}"
+        ));
+    }
+    if let Labels::Hard(labels) = &set.labels {
+        let (least, most) = (labels.min(), labels.max());
+        let is_known = labels.kind() == Kind::Int64
+            && least.int64_value(&[]) >= 0
+            && most.int64_value(&[]) < classes;
+        if !is_known {
+            return Some(format!(
+                "expected labels from 0 to {}, found {} to {}",
+                classes - 1,
+                least.double_value(&[]),
+                most.double_value(&[])
+            ));
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::random;
+    use astill_core::cli::Space;
     use astill_core::profile::LabelKind;
     use astill_core::run::event::{Headline, ImageSet};
     use serde_json::json;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     fn set(normalisation: Normalisation) -> DistilledSet {
         let mut rng = random::generator(0, "test", &[]);
@@ -139,6 +203,7 @@ mod tests {
                 edits: json!([]),
                 classes: vec!["cat".into(), "dog".into()],
                 normalisation: normalisation.name().into(),
+                space: Space::Own,
                 data_content: "0123".into(),
                 step: Some(7),
                 validation_accuracy: Some(100. / 3.),
@@ -151,13 +216,10 @@ mod tests {
                     values: vec![49.9, 50.1],
                 }],
                 paper_style_max: None,
+                protocol: json!({ "epochs": 9 }),
             },
             normalisation,
         }
-    }
-
-    fn write(set: &DistilledSet, path: &Path) -> Result<()> {
-        SAFETENSORS.write(&ExportSource { set, run: None }, path)
     }
 
     #[test]
@@ -174,7 +236,7 @@ mod tests {
             inverse: some(&[48, 48]),
         });
         for set in [channels, zca].map(set) {
-            let path = folder.path().join(SAFETENSORS.file_name());
+            let path = folder.path().join(FILE);
             write(&set, &path)?;
             let back = read(&path)?;
             assert!(

@@ -14,7 +14,7 @@ mod record;
 
 use crate::data::Dataset;
 use crate::device;
-use crate::export::{self, DistilledSet, Export, SAFETENSORS};
+use crate::export::{self, DistilledSet};
 use crate::progress::Progress;
 use crate::trainer;
 use astill_core::cli::ScoresProtocol;
@@ -60,7 +60,7 @@ pub fn scores(request: &ScoresRequest, tell: &mut dyn FnMut(String)) -> Result<S
         .run
         .path()
         .join("distilled")
-        .join(SAFETENSORS.file_name());
+        .join(export::FILE);
     if !file.exists() {
         return Err(Error::Usage(format!(
             "the run {} has no distilled set yet; finish it with `astill resume {}`",

@@ -7,7 +7,8 @@ use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, 
 use super::evaluation::{Accuracies, Evaluator, Occasion};
 use super::labelling::Labelling;
 use super::store::Trajectory;
-use super::{cautions, picture, update};
+use super::{cautions, update};
+use crate::picture;
 use crate::data::Dataset;
 use crate::distill::evaluate::mean_std;
 use crate::distill::iteration::{Draw, Iteration, Outcome, Settings, Starts};
