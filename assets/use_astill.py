@@ -1,26 +1,24 @@
 """Trains networks on what `astill export RUN --to DIR --with-test` wrote, and tests them: python use_astill.py DIR [NETWORKS]"""
 import json, math, pathlib, sys
 import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
-
 folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 t = {file.stem: torch.load(file) for file in folder.glob("*.pt")}
 p = json.loads((folder / "astill.json").read_text(encoding="utf-8"))["protocol"]
 images, labels = t["images_best"], t["labels_best"]  # labels: a class, or a probability of each
-
 def normalised(pixels):  # bytes (n, C, H, W) to what the networks see
-    if "mean" in t:
-        return (pixels / 255 - t["mean"].view(1, -1, 1, 1)) / t["std"].view(1, -1, 1, 1)
-    return (((pixels / 255).flatten(1) - t["zca_mean"]) @ t["zca_transform"]).view(pixels.shape)
+    whitened = lambda x: ((x.flatten(1) - t["zca_mean"]) @ t["zca_transform"]).view(x.shape)
+    by_channel = lambda x: (x - t["mean"].view(1, -1, 1, 1)) / t["std"].view(1, -1, 1, 1)
+    return (whitened if "zca_mean" in t else by_channel)(pixels / 255)
 
 def convnet():
     n, layers, shape = p["network"], [], images.shape[1:]
     for block in range(n["depth"]):
         layers.append(nn.Conv2d(shape[0], n["width"], 3, padding=3 if shape[0] == 1 and block == 0 else 1))
         c, height, width = nn.Sequential(*layers)(images[:1]).shape[1:]
-        layers += {"instance": lambda: [nn.GroupNorm(c, c)], "group": lambda: [nn.GroupNorm(4, c)],
-                   "layer": lambda: [nn.LayerNorm([c, height, width])], "none": list}[n["norm"]]()
-        layers.append({"relu": nn.ReLU(), "leaky_relu": nn.LeakyReLU(0.01), "sigmoid": nn.Sigmoid()}[n["activation"]])
-        layers += {"avg": [nn.AvgPool2d(2)], "max": [nn.MaxPool2d(2)], "none": []}[n["pooling"]]
+        layers.append({"instance": nn.GroupNorm(c, c), "group": nn.GroupNorm(math.gcd(4, c), c),
+                       "layer": nn.LayerNorm([c, height, width]), "none": nn.Identity()}[n["norm"]])
+        layers += [{"relu": nn.ReLU(), "leaky_relu": nn.LeakyReLU(0.01), "sigmoid": nn.Sigmoid()}[n["activation"]],
+                   {"avg": nn.AvgPool2d(2), "max": nn.MaxPool2d(2), "none": nn.Identity()}[n["pooling"]]]
         shape = nn.Sequential(*layers)(images[:1]).shape[1:]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(shape.numel(), p["classes"]))
 
@@ -28,9 +26,8 @@ def augmented(x):  # DSA: one family for the batch, its numbers for every image
     a, side, u = p["augment"], x.shape[3], lambda: torch.rand(len(x), 1, 1, 1)
     family = np.random.choice(a["families"] or ["none"])
     if family == "color":
-        x = x + u() - 0.5
-        x = (x - x.mean(1, keepdim=True)) * 2 * u() + x.mean(1, keepdim=True)
-        x = (x - x.mean((1, 2, 3), keepdim=True)) * (u() + 0.5) + x.mean((1, 2, 3), keepdim=True)
+        x = torch.lerp(x.mean(1, keepdim=True), x, 2 * u()) + u() - 0.5
+        x = torch.lerp(x.mean((1, 2, 3), keepdim=True), x, u() + 0.5)
     elif family == "flip":
         x = torch.where(u() < 0.5, x.flip(3), x)
     elif family == "crop":
@@ -42,26 +39,22 @@ def augmented(x):  # DSA: one family for the batch, its numbers for every image
             (top, left), (bottom, right) = corner.clip(0, side - 1), (corner + size - 1).clip(0, side - 1)
             image[:, top:bottom + 1, left:right + 1] = 0
     elif family in ("scale", "rotate"):
-        sx, sy = (torch.rand(2, len(x)) * (a["scale"] - 1 / a["scale"]) + 1 / a["scale"]) if family == "scale" else (1, 1)
-        angle = (torch.rand(len(x)) * 2 - 1) * math.radians(a["rotate"] if family == "rotate" else 0)
-        rows = [angle.cos() * sx, -angle.sin(), 0 * angle, angle.sin(), angle.cos() * sy, 0 * angle]
-        x = F.grid_sample(x, F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), x.shape, align_corners=True), align_corners=True)
+        most, turn = (a["scale"], 0) if family == "scale" else (1, math.radians(a["rotate"]))
+        (sx, sy), angle = torch.rand(2, len(x)) * (most - 1 / most) + 1 / most, (torch.rand(len(x)) * 2 - 1) * turn
+        map = torch.stack([angle.cos() * sx, -angle.sin(), 0 * angle, angle.sin(), angle.cos() * sy, 0 * angle], 1).view(-1, 2, 3)
+        x = F.grid_sample(x, F.affine_grid(map, x.shape, align_corners=True), align_corners=True)
     return x
 
 def accuracy(seed):
     torch.manual_seed(seed), np.random.seed(seed)
-    net = convnet()
-    for epoch in range(p["epochs"]):
-        if epoch in (0, p["lr_decay_epoch"]):  # the momentum starts afresh where the rate falls
-            lr = p["lr"] * (p["lr_decay"] if epoch >= p["lr_decay_epoch"] else 1)
-            optimizer = torch.optim.SGD(net.parameters(), lr, p["momentum"], weight_decay=p["weight_decay"])
-        for rows in torch.randperm(len(images)).split(p["batch"]):
+    net, half = convnet(), p["lr_decay_epoch"]
+    for lr, epochs in (p["lr"], half), (p["lr"] * p["lr_decay"], p["epochs"] - half):
+        optimizer = torch.optim.SGD(net.parameters(), lr, p["momentum"], weight_decay=p["weight_decay"])  # momentum starts afresh
+        for rows in (rows for _ in range(epochs) for rows in torch.randperm(len(images)).split(p["batch"])):
             optimizer.zero_grad()
             F.cross_entropy(net(augmented(images[rows])), labels[rows]).backward()
             optimizer.step()
-    with torch.no_grad():
-        guesses = torch.cat([net(normalised(part)).argmax(1) for part in t["test_images"].split(1000)])
+    guesses = torch.cat([net(normalised(part)).argmax(1) for part in t["test_images"].split(256)])
     return 100 * (guesses == t["test_labels"]).double().mean().item()
-
 found = [accuracy(seed) for seed in range(int(sys.argv[2]) if len(sys.argv) > 2 else p["repeats"])]
 print(f"test accuracy {np.mean(found):.1f} ± {np.std(found, ddof=len(found) > 1):.1f} % ({len(found)} networks)")

@@ -14,6 +14,7 @@ mod ablate;
 pub mod bench;
 mod device;
 mod export;
+mod fetch;
 mod scores;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod tests;
 pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
 pub use export::{ExportArgs, Space};
+pub use fetch::FetchArgs;
 pub use scores::{ScoresArgs, ScoresProtocol};
 
 /// The heading of the options that every command has.
@@ -153,6 +155,8 @@ pub enum Cmd {
     Ablate(AblateArgs),
     /// Compute the DD-Ranking and DC-BENCH scores of a finished run
     Scores(ScoresArgs),
+    /// Download a data set into the data folder
+    Fetch(FetchArgs),
     /// Write a distilled set in a format that other programs read
     Export(ExportArgs),
     /// Check this machine for everything astill needs

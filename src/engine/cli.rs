@@ -90,6 +90,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         | Cmd::List { .. }
         | Cmd::Send { .. }
         | Cmd::Attach { .. }
+        | Cmd::Fetch(_)
         | Cmd::Ablate(_) => Err(not_for_the_engine()),
     }
 }

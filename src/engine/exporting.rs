@@ -42,7 +42,11 @@ pub fn export(
         )));
     }
     let source = Source::open(&args.source, runs, data)?;
-    let folder = args.to.join(format.folder(&source.set)?);
+    let below = format.folder(&source.set)?;
+    let folder = match below.as_os_str().is_empty() {
+        true => args.to.clone(),
+        false => args.to.join(below),
+    };
     check_empty(&folder)?;
 
     let (target, needs_data) = source.target(format, space)?;
@@ -98,11 +102,18 @@ fn space_note(format: &dyn Export, set: &DistilledSet, space: Space) -> String {
                 let texts: Vec<String> = values.map(|v| format!("{v:.4}")).collect();
                 texts.join(" ")
             };
-            format!("(pixel − mean) / deviation, mean {}, deviation {}", list(mean), list(std))
+            format!(
+                "(pixel − mean) / deviation, mean {}, deviation {}",
+                list(mean),
+                list(std)
+            )
         }
     };
     match space {
-        Space::Pixels => "the images are pixels".into(),
+        Space::Pixels if format.stores_bytes() => "the images are pixels, 8 bits a channel".into(),
+        Space::Pixels => {
+            "the images are pixels from 0 to 1; some lie outside, and none is clipped".into()
+        }
         Space::Field => format!("the images are normalised as published programs do it: {how}"),
         Space::Own if format.spaces().contains(&Space::Field) => format!(
             "the images are normalised as in the run: {how}. For programs with constants of their \
@@ -127,7 +138,11 @@ impl Source {
         let is_file = path.is_file();
         let (file, name, folders) = if is_file {
             let name = path.file_stem().unwrap_or_default();
-            (path.to_path_buf(), name.to_string_lossy().into_owned(), (None, None))
+            (
+                path.to_path_buf(),
+                name.to_string_lossy().into_owned(),
+                (None, None),
+            )
         } else {
             let run = RunDir::find(runs, reference)?;
             let file = run.path().join("distilled").join(export::FILE);
@@ -147,7 +162,9 @@ impl Source {
         Ok(Self {
             set,
             name,
-            data: known.filter(|d| d.is_dir()).unwrap_or_else(|| data.to_path_buf()),
+            data: known
+                .filter(|d| d.is_dir())
+                .unwrap_or_else(|| data.to_path_buf()),
             folder,
         })
     }
@@ -159,6 +176,7 @@ impl Source {
         let [_, channels, ..] = set.shape()?;
         match space {
             Space::Own => Ok((None, false)),
+            Space::Pixels if format.stores_bytes() => Ok((None, false)),
             Space::Pixels => Ok((Some(Normalisation::of_pixels(channels)), false)),
             Space::Field => {
                 let is_whitened = matches!(set.normalisation, Normalisation::Zca(_));

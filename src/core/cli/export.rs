@@ -14,7 +14,12 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR")]
     pub to: PathBuf,
     /// pt, npz, png, hf, safetensors, or a preset: dd-ranking, dc-bench
-    #[arg(long, value_name = "FORMAT", visible_alias = "preset", default_value = "pt")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        visible_alias = "preset",
+        default_value = "pt"
+    )]
     pub format: String,
     /// What the images' numbers are: own (as the run normalised them), field (as published programs
     /// do) or pixels (from 0 to 1) [default: own; field for presets, pixels for png and hf]

@@ -26,8 +26,16 @@ pub struct DcBench;
 
 /// The ImageNet classes of ImageNette, in label order.
 const IMAGENETTE: [&str; 10] = [
-    "n01440764", "n02102040", "n02979186", "n03000684", "n03028079", "n03394916", "n03417042",
-    "n03425413", "n03445777", "n03888257",
+    "n01440764",
+    "n02102040",
+    "n02979186",
+    "n03000684",
+    "n03028079",
+    "n03394916",
+    "n03417042",
+    "n03425413",
+    "n03445777",
+    "n03888257",
 ];
 
 /// What a benchmark calls the data set of `set`.
@@ -119,7 +127,9 @@ impl DdRanking {
             "save_path": "./scores.csv",
         });
         let lines = config.as_object().into_iter().flatten();
-        Ok(lines.map(|(key, value)| format!("{key}: {value}\n")).collect())
+        Ok(lines
+            .map(|(key, value)| format!("{key}: {value}\n"))
+            .collect())
     }
 }
 
@@ -170,7 +180,8 @@ impl Export for DdRanking {
         }
         if let Labels::Soft(_) = set.labels {
             notes.push(
-                "labels.pt holds soft labels: give it to LabelRobustScoreSoft as soft_labels".into(),
+                "labels.pt holds soft labels: give it to LabelRobustScoreSoft as soft_labels"
+                    .into(),
             );
         }
         Ok(notes)
@@ -221,7 +232,9 @@ impl Export for DcBench {
 
     fn folder(&self, set: &DistilledSet) -> Result<PathBuf> {
         let ipc = set.images_per_class()?;
-        Ok(Path::new("TM").join(Self::set_name(set)?).join(format!("IPC{ipc}")))
+        Ok(Path::new("TM")
+            .join(Self::set_name(set)?)
+            .join(format!("IPC{ipc}")))
     }
 
     fn write(&self, content: &Content<'_>, folder: &Path) -> Result<Vec<String>> {

@@ -26,7 +26,11 @@ pub fn metadata(content: &Content<'_>) -> Value {
     });
     let mut provenance = json!(set.provenance);
     provenance["protocol"] = set.protocol();
-    if let Normalisation::Channels { mean, std } = &set.normalisation {
+    provenance["space"] = json!(content.space);
+    let numbers_are_normalised = set.provenance.space == content.space;
+    if let (Normalisation::Channels { mean, std }, true) =
+        (&set.normalisation, numbers_are_normalised)
+    {
         let list = |tensor: &Tensor| -> Vec<f64> {
             (0..tensor.numel() as i64)
                 .map(|c| tensor.double_value(&[c]))
@@ -79,24 +83,42 @@ pub fn card(content: &Content<'_>) -> Result<String> {
         ("n", n.to_string()),
         ("classes", classes.len().to_string()),
         ("class_names", named.join(", ")),
-        ("shape", format!("{width}×{height} pixels, {}", match channels {
-            1 => "grey".to_string(),
-            3 => "RGB".to_string(),
-            other => format!("{other} channels"),
-        })),
-        ("labels", match set.labels {
-            crate::distill::Labels::Soft(_) => "soft: `probabilities` has one of every class, `label` is the most probable".into(),
-            crate::distill::Labels::Hard(_) => "one class each".to_string(),
-        }),
+        (
+            "shape",
+            format!(
+                "{width}×{height} pixels, {}",
+                match channels {
+                    1 => "grey".to_string(),
+                    3 => "RGB".to_string(),
+                    other => format!("{other} channels"),
+                }
+            ),
+        ),
+        (
+            "labels",
+            match set.labels {
+                crate::distill::Labels::Soft(_) => {
+                    "soft: `probabilities` has one of every class, `label` is the most probable"
+                        .into()
+                }
+                crate::distill::Labels::Hard(_) => "one class each".to_string(),
+            },
+        ),
         ("program", inline(&provenance.program)),
         ("results", results(&provenance.results)),
         ("student_lr", set.student_lr.to_string()),
         ("protocol", fenced(&set.protocol())),
         ("profile", fenced(&provenance.profile)),
-        ("pictures", match set.images_per_class() {
-            Ok(_) => "One row per class, up to ten images of each:\n\n![the images](samples.png)".into(),
-            Err(_) => String::new(),
-        }),
+        (
+            "pictures",
+            match set.images_per_class() {
+                Ok(_) => {
+                    "One row per class, up to ten images of each:\n\n![the images](samples.png)"
+                        .into()
+                }
+                Err(_) => String::new(),
+            },
+        ),
         ("file", safetensors::FILE.into()),
     ];
     let mut card = TEMPLATE.to_string();
@@ -136,7 +158,8 @@ fn size_category(n: i64) -> &'static str {
 
 /// The table of a result in Markdown.
 fn results(results: &[Headline]) -> String {
-    let mut text = String::from("| images | labels | network | test accuracy |\n|---|---|---|---|\n");
+    let mut text =
+        String::from("| images | labels | network | test accuracy |\n|---|---|---|---|\n");
     for r in results {
         let accuracy = match r.values.len() {
             0 | 1 => format!("{} %", percent(r.mean)),
@@ -146,7 +169,11 @@ fn results(results: &[Headline]) -> String {
             LabelKind::Hard => "hard",
             LabelKind::Soft => "soft",
         };
-        text += &format!("| {} | {labels} | {} | {accuracy} |\n", r.labels, inline(&r.network));
+        text += &format!(
+            "| {} | {labels} | {} | {accuracy} |\n",
+            r.labels,
+            inline(&r.network)
+        );
     }
     text.pop();
     text

@@ -28,6 +28,10 @@ impl Export for HuggingFace {
         &[Space::Pixels]
     }
 
+    fn stores_bytes(&self) -> bool {
+        true
+    }
+
     fn write(&self, content: &Content<'_>, folder: &Path) -> Result<Vec<String>> {
         let set = content.set;
         let (images, notes) = as_pngs(set)?;

@@ -48,6 +48,11 @@ pub trait Export: Debug + Sync {
         &[Space::Own, Space::Field, Space::Pixels]
     }
 
+    /// Whether it rounds pixels to bytes itself, so that the set stays in its own space.
+    fn stores_bytes(&self) -> bool {
+        false
+    }
+
     /// Whether real test images have a place beside the set.
     fn holds_test(&self) -> bool {
         false
@@ -93,7 +98,7 @@ pub trait Export: Debug + Sync {
 /// What there is to write.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'a> {
-    /// In `space` already.
+    /// In `space` already, unless the format [stores bytes](Export::stores_bytes).
     pub set: &'a DistilledSet,
     pub space: Space,
     /// The real test images, where they are to be written too.

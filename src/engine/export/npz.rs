@@ -37,10 +37,7 @@ impl Export for Npz {
             ("labels", npy(&set.labels.classes())?),
             ("student_lr", npy(&Tensor::from(set.student_lr))?),
             ("classes", npy_texts(&set.provenance.classes)),
-            (
-                "metadata",
-                npy_text(&card::metadata(content).to_string()),
-            ),
+            ("metadata", npy_text(&card::metadata(content).to_string())),
         ];
         if let Labels::Soft(probabilities) = &set.labels {
             entries.push(("soft_labels", npy(probabilities)?));
@@ -119,8 +116,7 @@ fn with_header(kind: &str, shape: &[usize], numbers: &[u8]) -> Vec<u8> {
             format!("({})", sizes.join(", "))
         }
     };
-    let mut header =
-        format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
     // magic, length and header are a multiple of 64 bytes, the last of them a line end
     let before = MAGIC.len() + 2;
     let padding = (before + header.len() + 1).next_multiple_of(64) - (before + header.len() + 1);

@@ -62,8 +62,11 @@ pub fn write(
     for column in [bytes, paths] {
         if let Some(mut next) = group.next_column()? {
             // there at both levels: the group and its member
-            next.typed::<ByteArrayType>()
-                .write_batch(&column, Some(&vec![2; column.len()]), None)?;
+            next.typed::<ByteArrayType>().write_batch(
+                &column,
+                Some(&vec![2; column.len()]),
+                None,
+            )?;
             next.close()?;
         }
     }

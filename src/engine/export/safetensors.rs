@@ -144,7 +144,9 @@ fn flaw(set: &DistilledSet) -> Option<String> {
     let dimensions: i64 = shape.iter().skip(1).product();
     if set.images.kind() != Kind::Float || set.images.numel() == 0 {
         let kind = set.images.kind();
-        return Some(format!("expected images of type f32, found {shape:?} of type {kind:?}"));
+        return Some(format!(
+            "expected images of type f32, found {shape:?} of type {kind:?}"
+        ));
     }
     if set.images.isfinite().all().int64_value(&[]) == 0 {
         return Some("its images hold numbers that are not finite".into());

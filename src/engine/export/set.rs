@@ -103,7 +103,9 @@ impl DistilledSet {
     pub fn pixels(&self) -> (Tensor, f64) {
         let pixels = self.normalisation.invert_unclamped(&self.images);
         // less than half a grey level is rounding, not clipping
-        let outside = pixels.lt(-0.5 / 255.).logical_or(&pixels.gt(1. + 0.5 / 255.));
+        let outside = pixels
+            .lt(-0.5 / 255.)
+            .logical_or(&pixels.gt(1. + 0.5 / 255.));
         let share = outside.to_kind(Kind::Float).mean(Kind::Double);
         let bytes = (pixels.clamp(0., 1.) * 255.).round().to_kind(Kind::Uint8);
         (bytes, share.double_value(&[]))
