@@ -26,10 +26,16 @@ impl Progress for Silent {
     fn bytes(&mut self, _: &str, _: u64, _: Option<u64>) {}
 }
 
-/// The content of the set's one file, which is hard to compress.
+/// The content of the set's one file, which cannot be compressed.
 fn content() -> Vec<u8> {
-    let numbers = (0..60_000u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56);
-    numbers.map(|n| n as u8).collect()
+    let mut state = 1u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..60_000).map(|_| next()).collect()
 }
 
 /// An archive with the files `set/a.bin` and `set/deep/b.txt`.

@@ -15,6 +15,7 @@ pub use digest::Checksum;
 pub use http::Client;
 pub use place::is_there;
 pub use progress::{Progress, Terminal};
+pub use unpack::unpack;
 
 use astill_core::cli::FetchArgs;
 use astill_core::{Error, Result};

@@ -138,10 +138,14 @@ pub fn read(path: &Path) -> Result<DistilledSet> {
     }
 }
 
+/// More classes, or longer names, than any data set has: what is made of them would be too large.
+const MOST_CLASSES: usize = 100_000;
+const LONGEST_NAME: usize = 500;
+
 /// What keeps the parts of a set from being used together.
 fn flaw(set: &DistilledSet) -> Option<String> {
-    let (shape, classes) = (set.images.size(), set.provenance.classes.len() as i64);
-    let dimensions: i64 = shape.iter().skip(1).product();
+    let (shape, classes) = (set.images.size(), &set.provenance.classes);
+    let pixels: i64 = shape.iter().skip(1).product();
     if set.images.kind() != Kind::Float || set.images.numel() == 0 {
         let kind = set.images.kind();
         return Some(format!(
@@ -151,36 +155,54 @@ fn flaw(set: &DistilledSet) -> Option<String> {
     if set.images.isfinite().all().int64_value(&[]) == 0 {
         return Some("its images hold numbers that are not finite".into());
     }
-    let wanted = match &set.normalisation {
-        Normalisation::Channels { mean, std } => {
-            let channels = vec![shape[1]];
-            (mean.size() != channels || std.size() != channels).then_some(channels)
-        }
-        Normalisation::Zca(zca) => {
-            let mean = vec![1, dimensions];
-            (zca.mean.size() != mean).then_some(mean)
-        }
-    };
-    if let Some(wanted) = wanted {
+    let is_long = |name: &String| name.chars().count() > LONGEST_NAME;
+    if classes.len() > MOST_CLASSES || classes.iter().any(is_long) {
         return Some(format!(
-            "expected a mean and deviation of the shape {wanted:?} for images {shape:?}"
+            "expected at most {MOST_CLASSES} classes with names of at most {LONGEST_NAME} letters"
         ));
     }
-    if let Labels::Hard(labels) = &set.labels {
-        let (least, most) = (labels.min(), labels.max());
-        let is_known = labels.kind() == Kind::Int64
-            && least.int64_value(&[]) >= 0
-            && most.int64_value(&[]) < classes;
-        if !is_known {
-            return Some(format!(
-                "expected labels from 0 to {}, found {} to {}",
-                classes - 1,
-                least.double_value(&[]),
-                most.double_value(&[])
-            ));
+    let parts: Vec<(&Tensor, Vec<i64>)> = match &set.normalisation {
+        Normalisation::Channels { mean, std } => {
+            vec![(mean, vec![shape[1]]), (std, vec![shape[1]])]
+        }
+        Normalisation::Zca(zca) => vec![
+            (&zca.mean, vec![1, pixels]),
+            (&zca.transform, vec![pixels, pixels]),
+            (&zca.inverse, vec![pixels, pixels]),
+        ],
+    };
+    let unfit =
+        |(part, wanted): &(&Tensor, Vec<i64>)| part.size() != *wanted || part.kind() != Kind::Float;
+    if let Some((found, wanted)) = parts.into_iter().find(unfit) {
+        return Some(format!(
+            "expected a normalisation of f32 {wanted:?} for images {shape:?}, found {:?}",
+            found.size()
+        ));
+    }
+    labels_flaw(&set.labels, classes.len() as i64)
+}
+
+fn labels_flaw(labels: &Labels, classes: i64) -> Option<String> {
+    match labels {
+        Labels::Soft(probabilities) => (probabilities.kind() != Kind::Float).then(|| {
+            format!(
+                "expected soft labels of f32, found {:?}",
+                probabilities.kind()
+            )
+        }),
+        Labels::Hard(labels) if labels.kind() != Kind::Int64 => {
+            Some(format!("expected labels of i64, found {:?}", labels.kind()))
+        }
+        Labels::Hard(labels) => {
+            let (least, most) = (labels.min().int64_value(&[]), labels.max().int64_value(&[]));
+            (least < 0 || most >= classes).then(|| {
+                format!(
+                    "expected labels from 0 to {}, found {least} to {most}",
+                    classes - 1
+                )
+            })
         }
     }
-    None
 }
 
 #[cfg(test)]
