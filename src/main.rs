@@ -4,11 +4,12 @@
 use astill::ablate::{ablate, tune};
 use astill::doctor;
 use astill::engine_process::{self, Local, PATIENCE};
+use astill::fetch::{self, Fetched};
 use astill::tui;
 use astill::tui::colour::Depth;
 use astill::tui::text::{clean, fit};
 use astill_core::ablation::{self, AblationSummary};
-use astill_core::cli::{AppearanceArgs, Cli, Cmd, Sent, out};
+use astill_core::cli::{AppearanceArgs, Cli, Cmd, FetchArgs, Sent, data_folder, out};
 use astill_core::console::to_stderr;
 use astill_core::run::list::{RunState, RunSummary, list, summary};
 use astill_core::run::{RunDir, socket};
@@ -93,6 +94,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Profiles { json }) => profiles(*json),
         Some(Cmd::Ablate(args)) => ablate(&local, args),
         Some(Cmd::Tune(args)) => tune(&local, args),
+        Some(Cmd::Fetch(args)) => fetch_data(args, &data_folder(cli.data.clone())?),
         Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
         Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
         Some(
@@ -100,6 +102,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             | Cmd::Resume { .. }
             | Cmd::Check { .. }
             | Cmd::Scores(_)
+            | Cmd::Export(_)
             | Cmd::Bench { .. },
         ) => {
             Err(become_engine())
@@ -141,6 +144,34 @@ fn become_engine() -> Error {
         ),
         Err(error) => error,
     }
+}
+
+/// Fetches a data set, or lists those there are; prints the folder.
+fn fetch_data(args: &FetchArgs, data: &Path) -> Result<ExitCode> {
+    if args.list {
+        let width = fetch::CATALOGUE.iter().map(|s| s.name.len()).max();
+        let width = width.unwrap_or(0);
+        for set in fetch::CATALOGUE.iter() {
+            let mark = match fetch::is_there(set, data) {
+                true => "there",
+                false => "",
+            };
+            out(format!("{:width$}  {mark:5}  {}", set.name, set.about).trim_end())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut terminal = fetch::Terminal::new();
+    let fetched = fetch::run(args, data, &mut terminal)?;
+    terminal.finish();
+    let folder = match fetched {
+        Fetched::AlreadyThere(folder) => {
+            to_stderr("it is there already");
+            folder
+        }
+        Fetched::Done(folder) => folder,
+    };
+    out(folder.display())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn profiles(as_json: bool) -> Result<ExitCode> {

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 mod ablate;
 pub mod bench;
 mod device;
+mod export;
+mod fetch;
 mod scores;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,8 @@ mod tune;
 
 pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
+pub use export::{ExportArgs, Space};
+pub use fetch::FetchArgs;
 pub use scores::{ScoresArgs, ScoresProtocol};
 pub use tune::TuneArgs;
 
@@ -155,6 +159,10 @@ pub enum Cmd {
     Tune(TuneArgs),
     /// Compute the DD-Ranking and DC-BENCH scores of a finished run
     Scores(ScoresArgs),
+    /// Download a data set into the data folder
+    Fetch(FetchArgs),
+    /// Write a distilled set in a format that other programs read
+    Export(ExportArgs),
     /// Check this machine for everything astill needs
     Doctor {
         /// Print JSON

@@ -26,6 +26,9 @@ pub enum Error {
     /// A file is damaged, or not the kind of file that was expected.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
+    /// The network did not give what was asked for; the message says from where, and what to do.
+    #[error("{0}")]
+    Network(String),
     /// Training diverged: a number is no longer finite. The message says what to change.
     #[error("{0}")]
     Diverged(String),

@@ -3,7 +3,7 @@
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, DeviceChoice, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
+    Cli, Cmd, DeviceChoice, ExportArgs, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
@@ -16,12 +16,15 @@ use astill_core::text::{count, duration};
 use astill_core::{Error, Result};
 use astill_engine::doctor::Findings;
 use astill_engine::estimate::Estimate;
+use astill_engine::exporting::{self, Exported};
+use astill_engine::progress::Progress;
 use astill_engine::reporter::Reporter;
 use astill_engine::scores::{self, ScoresRequest};
 use astill_engine::trainer::{self, RunPlan};
 use astill_engine::{bench, data, device};
 use serde_json::json;
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -77,6 +80,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             json,
         } => check(profile, device, !no_estimate, *json, &data()?),
         Cmd::Scores(args) => score(args, cli.data.as_deref(), &cli.runs),
+        Cmd::Export(args) => export(args, &data()?, &cli.runs),
         Cmd::Doctor { .. } => {
             out(json!(Findings::collect()))?;
             Ok(ExitCode::SUCCESS)
@@ -86,6 +90,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         | Cmd::List { .. }
         | Cmd::Send { .. }
         | Cmd::Attach { .. }
+        | Cmd::Fetch(_)
         | Cmd::Ablate(_)
         | Cmd::Tune(_) => Err(not_for_the_engine()),
     }
@@ -316,6 +321,15 @@ fn score(args: &ScoresArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode
     } else {
         out(table(&scores))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Exports a distilled set; prints the folder, and what to know about it on stderr.
+fn export(args: &ExportArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
+    let mut watch = |_: Progress<'_>| ControlFlow::Continue(());
+    let Exported { folder, notes } = exporting::export(args, runs, data, &mut watch)?;
+    notes.iter().for_each(to_stderr);
+    out(folder.display())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -239,6 +239,11 @@ fn tensors() {
 }
 
 #[test]
+fn distilled_sets() {
+    try_out(parsers::distilled_set());
+}
+
+#[test]
 fn checkpoints() {
     try_out(parsers::checkpoint());
 }

@@ -3,11 +3,15 @@
 use super::inputs::{folder, try_many};
 use super::place::{Outcome, row};
 use super::run_in;
+use astill::fetch::{Packing, unpack};
 use astill::tui::picture::Picture;
 use astill_core::profile::{self, Kind, Profile};
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::fs;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -25,6 +29,51 @@ fn profiles() {
     try_many("profile (YAML)", seeds, Vec::new(), |input| {
         Profile::from_resolved(&String::from_utf8_lossy(input), Path::new("profile.yaml")).is_ok()
     });
+}
+
+/// Archives that `astill fetch` unpacks, and what the Hub says about its files.
+#[test]
+fn archives() -> Outcome {
+    let tar_gz = {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::none()));
+        for name in ["set/a", "set/b/c"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(4);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, &b"text"[..])?;
+        }
+        tar.into_inner()?.finish()?
+    };
+    let zip = {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for name in ["set/a", "set/b/c"] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default())?;
+            zip.write_all(b"text")?;
+        }
+        zip.finish()?.into_inner()
+    };
+    for (name, packing, seed) in [
+        ("archives (tar.gz)", Packing::TarGz, tar_gz),
+        ("archives (zip)", Packing::Zip, zip),
+    ] {
+        let home = folder()?;
+        let (path, into) = (home.path().join("archive"), home.path().join("in/to"));
+        let is_outside =
+            |entry: fs::DirEntry| entry.file_name() != "archive" && entry.file_name() != "in";
+        try_many(name, vec![seed], Vec::new(), |input| {
+            let _ = fs::remove_dir_all(&into);
+            fs::create_dir_all(&into).expect("is created");
+            fs::write(&path, input).expect("is written");
+            let taken = unpack(&path, packing, &into, &mut |_, _| ()).is_ok();
+            let all = fs::read_dir(home.path()).into_iter().flatten().flatten();
+            assert!(
+                !all.into_iter().any(is_outside),
+                "nothing is written outside"
+            );
+            taken
+        });
+    }
+    Ok(())
 }
 
 /// What multiplies, nests or repeats itself, up to the largest file that is read.

@@ -14,6 +14,7 @@ mod load;
 mod manual;
 mod memory;
 mod problem;
+pub mod published;
 mod rules;
 mod schema;
 mod source;
@@ -26,12 +27,13 @@ pub use auto::Auto;
 pub use builtin::{Builtin, builtin};
 pub use choices::{
     Activation, AugmentFamily, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt,
-    NetworkKind, Norm, Parameters, Pooling, Unreadable,
+    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Unreadable,
 };
 pub use key::{ProfileKey, Range};
 pub use load::{Loaded, load};
 pub use memory::{MEMORY_KEYS, memory_advice};
 pub use problem::{Location, Origin, Problem, Problems};
+pub use published::{ChannelConstants, channel_constants};
 pub use schema::{
     DatasetSettings, DistillSettings, EvaluateSettings, ExpertSettings, NetworkSettings, Profile,
     key, schema,

@@ -16,13 +16,13 @@ use std::f64::consts::PI;
 use tch::{Kind, Tensor};
 
 /// Images are moved by at most this share of their side.
-const CROP_SHARE: f64 = 0.125;
+pub const CROP_SHARE: f64 = 0.125;
 /// The side of the blanked square, as a share of the image's.
-const CUTOUT_SHARE: f64 = 0.5;
+pub const CUTOUT_SHARE: f64 = 0.5;
 /// Each axis is sampled at 1 / `SCALE_RATIO` … `SCALE_RATIO` of its pitch.
-const SCALE_RATIO: f64 = 1.2;
+pub const SCALE_RATIO: f64 = 1.2;
 /// Images are turned by −15° … 15°.
-const ROTATE_DEGREES: f64 = 15.0;
+pub const ROTATE_DEGREES: f64 = 15.0;
 
 /// One draw of the augmentation: a family, and the numbers of every image (f32 or i64 on the CPU,
 /// each (N)).

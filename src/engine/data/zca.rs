@@ -17,27 +17,35 @@ pub struct Zca {
     pub variances: Tensor,
     /// Added to every variance, above 0.
     pub eps: f64,
-    /// (D, D), the whole product, where applying it takes less time than U and Uᵀ one by one.
-    transform: Option<Tensor>,
+    /// [`Zca::transform`], where applying it takes less time than U and Uᵀ one by one.
+    whole: Option<Tensor>,
 }
 
 impl Zca {
     /// Of its parts, each as the field says.
     pub fn new(mean: Tensor, directions: Tensor, variances: Tensor, eps: f64) -> Self {
-        let (pixels, kept) = (mean.numel() as i64, variances.numel() as i64);
-        let transform = (2 * kept > pixels).then(|| {
-            let scaled = &directions * (scales(&variances, eps, -0.5) - eps.powf(-0.5));
-            let transform = scaled.matmul(&directions.tr());
-            let _ = transform.diagonal(0, 0, 1).g_add_scalar_(eps.powf(-0.5));
-            transform
-        });
-        Self {
+        let is_quicker = 2 * variances.numel() > mean.numel();
+        let mut zca = Self {
             mean,
             directions,
             variances,
             eps,
-            transform,
+            whole: None,
+        };
+        zca.whole = is_quicker.then(|| zca.transform());
+        zca
+    }
+
+    /// (D, D), symmetric: what x − mean, (N, D), is multiplied by.
+    pub fn transform(&self) -> Tensor {
+        if let Some(whole) = &self.whole {
+            return whole.shallow_clone();
         }
+        let rest = self.eps.powf(-0.5);
+        let scaled = &self.directions * (scales(&self.variances, self.eps, -0.5) - rest);
+        let whole = scaled.matmul(&self.directions.tr());
+        let _ = whole.diagonal(0, 0, 1).g_add_scalar_(rest);
+        whole
     }
 
     /// Fits the whitening to `pixels` (N, C, H, W) in [0, 1], in their kind and on their device; N
@@ -57,8 +65,8 @@ impl Zca {
     /// Whitened images, shaped like `pixels` (N, C, H, W) in [0, 1] and of the kind of the fit.
     pub fn apply(&self, pixels: &Tensor) -> Tensor {
         let centred = pixels.flatten(1, -1) - &self.mean;
-        match &self.transform {
-            Some(transform) => centred.matmul(transform),
+        match &self.whole {
+            Some(whole) => centred.matmul(whole),
             None => self.scaled(&centred, -0.5),
         }
         .view_as(pixels)
@@ -84,7 +92,7 @@ impl Zca {
             directions: moved(&self.directions),
             variances: moved(&self.variances),
             eps: self.eps,
-            transform: self.transform.as_ref().map(moved),
+            whole: self.whole.as_ref().map(moved),
         }
     }
 }

@@ -1,23 +1,39 @@
 //! The formats that a distilled set can be exported to. A new one is a file here and a line in
 //! [`EXPORTS`].
 
+mod array;
+mod benchmark;
+mod card;
+mod class_folders;
+mod convert;
+mod hugging_face;
+mod npz;
+mod parquet;
+mod provenance;
+mod pytorch;
 mod safetensors;
+mod set;
 
-pub use self::safetensors::{SAFETENSORS, Safetensors, read};
+pub use self::provenance::{Provenance, protocol};
+pub use self::safetensors::{FILE, read, write};
+pub use self::set::{DistilledSet, TestImages};
 
-use crate::data::Normalisation;
-use crate::distill::Labels;
-use astill_core::run::RunDir;
-use astill_core::run::event::Headline;
+use astill_core::cli::Space;
+use astill_core::profile::{ChannelConstants, channel_constants};
 use astill_core::{Error, Result};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::fmt::Debug;
-use std::path::Path;
-use tch::Tensor;
+use std::path::{Path, PathBuf};
 
 /// Every format there is.
-pub const EXPORTS: &[&dyn Export] = &[&SAFETENSORS];
+pub const EXPORTS: &[&dyn Export] = &[
+    &pytorch::PyTorch,
+    &npz::Npz,
+    &class_folders::ClassFolders,
+    &hugging_face::HuggingFace,
+    &safetensors::Safetensors,
+    &benchmark::DdRanking,
+    &benchmark::DcBench,
+];
 
 /// A format.
 pub trait Export: Debug + Sync {
@@ -27,64 +43,68 @@ pub trait Export: Debug + Sync {
     /// What it writes and what reads that, in one line for people.
     fn description(&self) -> &'static str;
 
-    /// The file, or folder, that it writes where nobody names another.
-    fn file_name(&self) -> &'static str;
+    /// What the stored numbers can be, first what they are unless somebody asks for another.
+    fn spaces(&self) -> &'static [Space] {
+        &[Space::Own, Space::Field, Space::Pixels]
+    }
 
-    /// Writes to `path`, whose folder exists, atomically; the same content gives the same bytes.
+    /// Whether it rounds pixels to bytes itself, so that the set stays in its own space.
+    fn stores_bytes(&self) -> bool {
+        false
+    }
+
+    /// Whether real test images have a place beside the set.
+    fn holds_test(&self) -> bool {
+        false
+    }
+
+    /// Whether its readers whiten real images where the set is whitened.
+    fn reads_whitened(&self) -> bool {
+        true
+    }
+
+    /// The mean and deviation that its readers normalise real images with, in [`Space::Field`].
     ///
     /// # Errors
-    /// [`Error::Io`] where the system refuses to write, [`Error::Usage`] where `source` lacks what
+    /// [`Error::Usage`]: its readers do not know this data set.
+    fn constants(&self, set: &DistilledSet) -> Result<ChannelConstants> {
+        let kind = set.profile()?.dataset.kind;
+        channel_constants(kind).ok_or_else(|| {
+            Error::Usage(format!(
+                "published programs share no mean and deviation for the data set {kind}; export it \
+                 with --space own or --space pixels"
+            ))
+        })
+    }
+
+    /// The folder below the one the user names, where its readers look for this set.
+    ///
+    /// # Errors
+    /// [`Error::Usage`]: its readers do not know this data set, or the set has another shape than
+    /// they expect.
+    fn folder(&self, _set: &DistilledSet) -> Result<PathBuf> {
+        Ok(PathBuf::new())
+    }
+
+    /// Writes into `folder`, which is empty; the same content gives the same bytes. What readers
+    /// should know about it, a sentence each.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses to write, [`Error::Usage`] where the set lacks what
     /// the format needs.
-    fn write(&self, source: &ExportSource<'_>, path: &Path) -> Result<()>;
+    fn write(&self, content: &Content<'_>, folder: &Path) -> Result<Vec<String>>;
 }
 
-/// What there is to export.
+/// What there is to write.
 #[derive(Debug, Clone, Copy)]
-pub struct ExportSource<'a> {
+pub struct Content<'a> {
+    /// In `space` already, unless the format [stores bytes](Export::stores_bytes).
     pub set: &'a DistilledSet,
-    /// The run that distilled it, for formats that show how it went; none where only the file of
-    /// the set is at hand.
-    pub run: Option<&'a RunDir>,
-}
-
-/// A distilled set with all that is needed to use it.
-#[derive(Debug)]
-pub struct DistilledSet {
-    /// f32 (n, C, H, W), class after class, in the network's input space;
-    /// [`Normalisation::invert`] gives the pixels.
-    pub images: Tensor,
-    /// Of the images (n).
-    pub labels: Labels,
-    /// α, the learned student rate: networks that train on the set begin with it.
-    pub student_lr: f64,
-    pub normalisation: Normalisation,
-    pub provenance: Provenance,
-}
-
-/// Where a distilled set comes from, and the accuracy of networks that learn from it. Accuracies in
-/// per cent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Provenance {
-    /// "astill 0.1.0".
-    pub program: String,
-    /// The profile of the run, and the settings that were changed while it ran. Not typed, because
-    /// a set outlives the version that distilled it, whose keys may differ.
-    pub profile: Value,
-    pub edits: Value,
-    /// The name of every label.
-    pub classes: Vec<String>,
-    /// [`Normalisation::name`].
-    pub normalisation: String,
-    /// The fingerprint of the training images.
-    pub data_content: String,
-    /// The step whose images these are; none where no evaluation has chosen one.
-    pub step: Option<u64>,
-    /// The accuracy that it was chosen by; none without a validation share.
-    pub validation_accuracy: Option<f64>,
-    /// Fresh networks on the test set.
-    pub results: Vec<Headline>,
-    /// The highest mean test accuracy over all evaluations during the run.
-    pub paper_style_max: Option<f64>,
+    pub space: Space,
+    /// The real test images, where they are to be written too.
+    pub test: Option<&'a TestImages>,
+    /// What the set is called: the name of its run or file.
+    pub name: &'a str,
 }
 
 /// The format called `name`.
@@ -99,29 +119,11 @@ pub fn find(name: &str) -> Result<&'static dyn Export> {
         .ok_or_else(|| {
             let names: Vec<&str> = EXPORTS.iter().map(|e| e.name()).collect();
             Error::Usage(format!(
-                "found the format \"{name}\", expected one of {}",
+                "--format: found \"{name}\", expected one of {}",
                 names.join(", ")
             ))
         })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_format_is_found_by_its_own_name() -> Result<()> {
-        let names: BTreeSet<&str> = EXPORTS.iter().map(|e| e.name()).collect();
-        assert_eq!(names.len(), EXPORTS.len());
-        for name in names {
-            assert_eq!(find(name)?.name(), name);
-        }
-        let refused = find("tiff").err().map(|e| e.to_string());
-        assert!(
-            refused.is_some_and(|e| e.contains("tiff") && e.contains("safetensors")),
-            "the error names what was found and what is expected"
-        );
-        Ok(())
-    }
-}
+mod tests;

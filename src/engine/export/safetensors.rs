@@ -1,22 +1,20 @@
 //! One safetensors file: what a run writes at its end, and what other formats are made from.
 
-use super::{DistilledSet, Export, ExportSource, Provenance};
+use super::{Content, DistilledSet, Export, Provenance};
 use crate::data::{Normalisation, Zca};
 use crate::distill::Labels;
 use crate::tensor_file::{self, TensorFile};
 use astill_core::{Error, Result};
 use std::path::Path;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-/// The one value of [`Safetensors`].
-pub const SAFETENSORS: Safetensors = Safetensors;
+/// The file that holds a distilled set.
+pub const FILE: &str = "best.safetensors";
 
 /// The metadata key of the [`Provenance`], as JSON.
 const PROVENANCE: &str = "astill";
 
-/// Tensors "images", "labels" i64 (n), for soft labels also "soft_labels" (n, K), "student_lr" f64
-/// (1), and those of the normalisation: "mean" and
-/// "std", or "zca_mean", "zca_directions", "zca_variances" and "zca_eps" f64 (1), as of [`Zca`].
+/// The file of [`write()`].
 #[derive(Debug)]
 pub struct Safetensors;
 
@@ -26,45 +24,63 @@ impl Export for Safetensors {
     }
 
     fn description(&self) -> &'static str {
-        "one file of tensors with every setting and result; for Python, `safetensors.torch.load_file`"
+        "one file of tensors with every setting and result, for `safetensors.torch.load_file`; a run \
+         writes the same"
     }
 
-    fn file_name(&self) -> &'static str {
-        "best.safetensors"
+    fn holds_test(&self) -> bool {
+        true
     }
 
-    fn write(&self, source: &ExportSource<'_>, path: &Path) -> Result<()> {
-        let set = source.set;
-        let student_lr = Tensor::from_slice(&[set.student_lr]);
-        let classes = set.labels.classes();
-        let mut tensors = vec![
-            ("images", &set.images),
-            ("labels", &classes),
-            ("student_lr", &student_lr),
-        ];
-        if let Labels::Soft(probabilities) = &set.labels {
-            tensors.push(("soft_labels", probabilities));
+    fn write(&self, content: &Content<'_>, folder: &Path) -> Result<Vec<String>> {
+        write(content.set, &folder.join(FILE))?;
+        if let Some(test) = content.test {
+            let tensors = [("pixels", &test.pixels), ("labels", &test.labels)];
+            tensor_file::write(&folder.join("test.safetensors"), &tensors, None)?;
         }
-        let eps = match &set.normalisation {
-            Normalisation::Zca(zca) => Tensor::from_slice(&[zca.eps]),
-            Normalisation::Channels { .. } => Tensor::new(),
-        };
-        match &set.normalisation {
-            Normalisation::Channels { mean, std } => tensors.extend([("mean", mean), ("std", std)]),
-            Normalisation::Zca(zca) => tensors.extend([
-                ("zca_mean", &zca.mean),
-                ("zca_directions", &zca.directions),
-                ("zca_variances", &zca.variances),
-                ("zca_eps", &eps),
-            ]),
-        }
-        let provenance =
-            serde_json::to_string(&set.provenance).map_err(|e| Error::file(path, e.to_string()))?;
-        tensor_file::write(path, &tensors, Some((PROVENANCE, provenance)))
+        Ok(Vec::new())
     }
 }
 
-/// Reads a distilled set that [`Safetensors`] wrote, onto the CPU.
+/// Writes a distilled set to `path`, atomically; the same set gives the same bytes.
+///
+/// Tensors "images", "pixels" u8 (n, C, H, W), "labels" i64 (n), for soft labels also "soft_labels"
+/// (n, K), "student_lr" f64 (1), and those of the normalisation: "mean" and "std", or "zca_mean",
+/// "zca_directions", "zca_variances" and "zca_eps" f64 (1), as of [`Zca`].
+///
+/// # Errors
+/// [`Error::Io`] where the system refuses to write.
+pub fn write(set: &DistilledSet, path: &Path) -> Result<()> {
+    let student_lr = Tensor::from_slice(&[set.student_lr]);
+    let (classes, (pixels, _)) = (set.labels.classes(), set.pixels());
+    let mut tensors = vec![
+        ("images", &set.images),
+        ("pixels", &pixels),
+        ("labels", &classes),
+        ("student_lr", &student_lr),
+    ];
+    if let Labels::Soft(probabilities) = &set.labels {
+        tensors.push(("soft_labels", probabilities));
+    }
+    let eps = match &set.normalisation {
+        Normalisation::Zca(zca) => Tensor::from_slice(&[zca.eps]),
+        Normalisation::Channels { .. } => Tensor::new(),
+    };
+    match &set.normalisation {
+        Normalisation::Channels { mean, std } => tensors.extend([("mean", mean), ("std", std)]),
+        Normalisation::Zca(zca) => tensors.extend([
+            ("zca_mean", &zca.mean),
+            ("zca_directions", &zca.directions),
+            ("zca_variances", &zca.variances),
+            ("zca_eps", &eps),
+        ]),
+    }
+    let provenance =
+        serde_json::to_string(&set.provenance).map_err(|e| Error::file(path, e.to_string()))?;
+    tensor_file::write(path, &tensors, Some((PROVENANCE, provenance)))
+}
+
+/// Reads a distilled set that [`write()`] wrote, onto the CPU, and checks that its parts fit together.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::File`] if it does not hold a distilled set.
@@ -108,13 +124,83 @@ pub fn read(path: &Path) -> Result<DistilledSet> {
     } else {
         Labels::Hard(labels)
     };
-    Ok(DistilledSet {
+    let set = DistilledSet {
         student_lr,
         images,
         labels,
         normalisation,
         provenance,
-    })
+    };
+    match flaw(&set) {
+        Some(flaw) => Err(broken(flaw)),
+        None => Ok(set),
+    }
+}
+
+/// More classes, or longer names, than any data set has: what is made of them would be too large.
+const MOST_CLASSES: usize = 100_000;
+const LONGEST_NAME: usize = 500;
+
+/// What keeps the parts of a set from being used together.
+fn flaw(set: &DistilledSet) -> Option<String> {
+    let (shape, classes) = (set.images.size(), &set.provenance.classes);
+    let pixels: i64 = shape.iter().skip(1).product();
+    if set.images.kind() != Kind::Float || set.images.numel() == 0 {
+        let kind = set.images.kind();
+        return Some(format!(
+            "expected images of type f32, found {shape:?} of type {kind:?}"
+        ));
+    }
+    if set.images.isfinite().all().int64_value(&[]) == 0 {
+        return Some("its images hold numbers that are not finite".into());
+    }
+    let is_long = |name: &String| name.chars().count() > LONGEST_NAME;
+    if classes.len() > MOST_CLASSES || classes.iter().any(is_long) {
+        return Some(format!(
+            "expected at most {MOST_CLASSES} classes with names of at most {LONGEST_NAME} letters"
+        ));
+    }
+    let parts: Vec<(&Tensor, Vec<i64>)> = match &set.normalisation {
+        Normalisation::Channels { mean, std } => {
+            vec![(mean, vec![shape[1]]), (std, vec![shape[1]])]
+        }
+        Normalisation::Zca(zca) => vec![
+            (&zca.mean, vec![1, pixels]),
+            (&zca.directions, vec![pixels, zca.variances.numel() as i64]),
+        ],
+    };
+    let unfit =
+        |(part, wanted): &(&Tensor, Vec<i64>)| part.size() != *wanted || part.kind() != Kind::Float;
+    if let Some((found, wanted)) = parts.into_iter().find(unfit) {
+        return Some(format!(
+            "expected a normalisation of f32 {wanted:?} for images {shape:?}, found {:?}",
+            found.size()
+        ));
+    }
+    labels_flaw(&set.labels, classes.len() as i64)
+}
+
+fn labels_flaw(labels: &Labels, classes: i64) -> Option<String> {
+    match labels {
+        Labels::Soft(probabilities) => (probabilities.kind() != Kind::Float).then(|| {
+            format!(
+                "expected soft labels of f32, found {:?}",
+                probabilities.kind()
+            )
+        }),
+        Labels::Hard(labels) if labels.kind() != Kind::Int64 => {
+            Some(format!("expected labels of i64, found {:?}", labels.kind()))
+        }
+        Labels::Hard(labels) => {
+            let (least, most) = (labels.min().int64_value(&[]), labels.max().int64_value(&[]));
+            (least < 0 || most >= classes).then(|| {
+                format!(
+                    "expected labels from 0 to {}, found {least} to {most}",
+                    classes - 1
+                )
+            })
+        }
+    }
 }
 
 /// The one number of the tensor `name`.
@@ -156,10 +242,11 @@ fn whitening(file: &TensorFile, path: &Path, pixels: i64) -> Result<Zca> {
 mod tests {
     use super::*;
     use crate::random;
+    use astill_core::cli::Space;
     use astill_core::profile::LabelKind;
     use astill_core::run::event::{Headline, ImageSet};
     use serde_json::json;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     fn set(normalisation: Normalisation) -> DistilledSet {
         let mut rng = random::generator(0, "test", &[]);
@@ -173,6 +260,7 @@ mod tests {
                 edits: json!([]),
                 classes: vec!["cat".into(), "dog".into()],
                 normalisation: normalisation.name().into(),
+                space: Space::Own,
                 data_content: "0123".into(),
                 step: Some(7),
                 validation_accuracy: Some(100. / 3.),
@@ -185,13 +273,10 @@ mod tests {
                     values: vec![49.9, 50.1],
                 }],
                 paper_style_max: None,
+                protocol: json!({ "epochs": 9 }),
             },
             normalisation,
         }
-    }
-
-    fn write(set: &DistilledSet, path: &Path) -> Result<()> {
-        SAFETENSORS.write(&ExportSource { set, run: None }, path)
     }
 
     #[test]
@@ -204,7 +289,7 @@ mod tests {
         };
         let zca = Normalisation::Zca(Zca::new(some(&[1, 48]), some(&[48, 7]), some(&[7]), 0.1));
         for set in [channels, zca].map(set) {
-            let path = folder.path().join(SAFETENSORS.file_name());
+            let path = folder.path().join(FILE);
             write(&set, &path)?;
             let back = read(&path)?;
             assert!(

@@ -7,7 +7,7 @@ use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, 
 use super::evaluation::{Accuracies, Evaluator, Occasion};
 use super::labelling::Labelling;
 use super::store::Trajectory;
-use super::{cautions, picture, update};
+use super::{cautions, update};
 use crate::data::Dataset;
 use crate::distill::evaluate::mean_std;
 use crate::distill::iteration::{Draw, Iteration, Outcome, Settings, Starts};
@@ -15,6 +15,7 @@ use crate::distill::parameters::Parameterisation;
 use crate::distill::rates::{RateMemory, root_mean_square};
 use crate::distill::{MatchingOptions, TrainingSet};
 use crate::network::Network;
+use crate::picture;
 use astill_core::Result;
 use astill_core::profile::{AugmentFamily, Auto, DistillSettings};
 use astill_core::run::edits::{Moment, STUDENT_RATE, key_of};

@@ -12,7 +12,6 @@ mod evaluation;
 mod experts;
 mod initial;
 mod labelling;
-mod picture;
 mod recorder;
 mod result;
 pub mod store;

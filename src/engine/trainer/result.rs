@@ -7,8 +7,9 @@ use super::control::Control;
 use super::distillation::Distillation;
 use super::evaluation::Occasion;
 use crate::distill::{TrainingSet, evaluate};
-use crate::export::{DistilledSet, Export, ExportSource, Provenance, SAFETENSORS};
+use crate::export::{self, DistilledSet, Provenance, protocol};
 use astill_core::Result;
+use astill_core::cli::Space;
 use astill_core::profile::LabelKind;
 use astill_core::run::event::{EvalSplit, Headline, ImageSet};
 use serde_json::json;
@@ -92,10 +93,12 @@ fn distilled_set(
     control: &Control,
 ) -> DistilledSet {
     let (dataset, best) = (distillation.dataset, state.numbers.best.as_ref());
+    let student_lr = best.map_or(state.numbers.student_lr, |b| b.student_lr);
+    let channels = state.best_images.size()[1];
     DistilledSet {
         images: state.best_images.shallow_clone(),
         labels: state.best_labels(),
-        student_lr: best.map_or(state.numbers.student_lr, |b| b.student_lr),
+        student_lr,
         normalisation: dataset.normalisation.to_device(Device::Cpu),
         provenance: Provenance {
             program: concat!("astill ", env!("CARGO_PKG_VERSION")).into(),
@@ -103,11 +106,13 @@ fn distilled_set(
             edits: json!(control.edits().all()),
             classes: dataset.classes.clone(),
             normalisation: dataset.normalisation.name().into(),
+            space: Space::Own,
             data_content: dataset.fingerprint.clone(),
             step: best.map(|b| b.step),
             validation_accuracy: best.and_then(|b| b.validation),
             results: state.numbers.headlines.clone(),
             paper_style_max: paper_style_max(&state.numbers),
+            protocol: protocol(&plan.profile, dataset.classes.len(), channels, student_lr),
         },
     }
 }
@@ -120,12 +125,8 @@ pub fn write_distilled_set(
     control: &mut Control,
 ) -> Result<String> {
     let set = distilled_set(plan, distillation, state, control);
-    let source = ExportSource {
-        set: &set,
-        run: Some(&plan.run),
-    };
-    let file = format!("distilled/{}", SAFETENSORS.file_name());
+    let file = format!("distilled/{}", export::FILE);
     let path = plan.run.path().join(&file);
-    control.write_with_retry(|_| SAFETENSORS.write(&source, &path))?;
+    control.write_with_retry(|_| export::write(&set, &path))?;
     Ok(file)
 }

@@ -2,8 +2,10 @@
 //! everything else it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
-use astill_engine::data::{DatasetRequest, Kind, Unreadable};
+use astill_engine::data::{DatasetRequest, Kind, Normalisation, NormalisedBy, Unreadable};
+use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
+use astill_engine::export::{self, DistilledSet};
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
 use astill_engine::trainer::checkpoint::{Average, DistillationState, SyntheticLabels};
@@ -52,6 +54,7 @@ pub fn request(kind: Kind, folder: &Path, size: i64) -> DatasetRequest {
         train_limit: None,
         validation: 0.0,
         zca: false,
+        normalisation: NormalisedBy::Own,
         seed: 0,
         unreadable,
         cache,
@@ -316,6 +319,37 @@ pub fn tensors() -> Parser {
         .odd
         .push([&u64::MAX.to_le_bytes()[..], b"{}"].concat());
     parser
+}
+
+/// A result, as `astill export` gets it from anybody.
+pub fn distilled_set() -> Parser {
+    let home = home();
+    let provenance = serde_json::json!({
+        "program": "astill", "profile": {}, "edits": [], "classes": ["a", "b"],
+        "normalisation": "channels", "data_content": "", "step": 1, "validation_accuracy": null,
+        "results": [], "paper_style_max": null,
+    });
+    let numbers = |shape: &[i64]| Tensor::ones(shape, (tch::Kind::Float, tch::Device::Cpu));
+    let set = DistilledSet {
+        images: numbers(&[2, 3, 2, 2]),
+        labels: Labels::Hard(Tensor::from_slice(&[0i64, 1])),
+        student_lr: 0.1,
+        normalisation: Normalisation::Channels {
+            mean: numbers(&[3]),
+            std: numbers(&[3]),
+        },
+        provenance: serde_json::from_value(provenance).expect("a provenance"),
+    };
+    export::write(&set, &home.path().join(export::FILE)).expect("is written");
+    of_file("distilled sets", home, export::FILE, |home| {
+        let Ok(set) = export::read(&home.join(export::FILE)) else {
+            return false;
+        };
+        // what every format does with it
+        let (pixels, _) = set.pixels();
+        let _ = (set.images_per_class(), set.protocol(), set.profile());
+        pixels.size() == set.images.size()
+    })
 }
 
 pub fn checkpoint() -> Parser {

@@ -4,6 +4,7 @@ use super::*;
 use astill_core::Error;
 use std::fs;
 use std::path::PathBuf;
+use tch::Tensor;
 use tempfile::TempDir;
 
 #[test]
@@ -135,4 +136,57 @@ fn shapes_need_no_folder_and_obey_the_limit() {
         ),
         (180, 20, 1000)
     );
+}
+
+#[test]
+fn the_normalisation_of_the_field_is_that_of_its_constants_or_of_all_training_images() {
+    let home = TempDir::new().unwrap();
+    cifar10(home.path(), 8);
+    let load = |request: &DatasetRequest| request.load(&mut ignore_progress).unwrap();
+    let channels = DatasetRequest {
+        normalisation: NormalisedBy::Field,
+        train_limit: Some(20),
+        validation: 0.2,
+        ..request(Kind::Cifar10, home.path(), 4)
+    };
+    let Normalisation::Channels { mean, std } = load(&channels).normalisation else {
+        panic!("channels");
+    };
+    let values = |t: &Tensor| [0, 1, 2].map(|c| (t.double_value(&[c]) * 1e4).round() / 1e4);
+    assert_eq!(values(&mean), [0.4914, 0.4822, 0.4465]);
+    assert_eq!(values(&std), [0.2023, 0.1994, 0.2010]);
+
+    // neither the limit nor the held-out share nor the seed changes the whitening
+    let whitened = DatasetRequest {
+        zca: true,
+        ..channels.clone()
+    };
+    let all = DatasetRequest {
+        normalisation: NormalisedBy::Own,
+        train_limit: None,
+        validation: 0.,
+        ..whitened.clone()
+    };
+    let pixels = Tensor::rand([3, 3, 4, 4], (tch::Kind::Float, tch::Device::Cpu));
+    let seen = |request: &DatasetRequest| load(request).normalisation.apply(&pixels);
+    let of_all = seen(&all);
+    for seed in [0, 1] {
+        let by_field = seen(&DatasetRequest {
+            seed,
+            ..whitened.clone()
+        });
+        assert!((by_field - &of_all).abs().max().double_value(&[]) < 1e-5);
+    }
+    let own = DatasetRequest {
+        normalisation: NormalisedBy::Own,
+        ..whitened
+    };
+    assert!((seen(&own) - &of_all).abs().max().double_value(&[]) > 1e-3);
+
+    let shapes = DatasetRequest {
+        normalisation: NormalisedBy::Field,
+        ..request(Kind::Shapes, home.path(), 8)
+    };
+    let refused = shapes.load(&mut ignore_progress).unwrap_err();
+    assert!(matches!(refused, Error::Usage(_)), "{refused}");
 }

@@ -1,6 +1,7 @@
 //! The synthetic images as a PNG: one row per class, one column per image, without gaps.
 
 use astill_core::{Error, Result};
+use image::ImageEncoder;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -25,14 +26,40 @@ pub fn save(path: &Path, pixels: &Tensor, classes: i64) -> Result<()> {
         .to_kind(Kind::Uint8)
         .to_device(Device::Cpu)
         .contiguous();
+    let png = encoded(&bytes, columns * width, classes * height)?;
+    astill_core::files::atomic::write_atomically(path, &png)
+}
+
+/// An image of bytes, u8 (C, H, W) of one channel or three, as a PNG.
+///
+/// # Errors
+/// Another number of channels.
+pub fn png(pixels: &Tensor) -> Result<Vec<u8>> {
+    let size = pixels.size();
+    let (height, width) = (size[1], size[2]);
+    encoded(&pixels.permute([1, 2, 0]), width, height)
+}
+
+/// Of bytes (height, width, channels) in any shape with this order.
+fn encoded(bytes: &Tensor, width: i64, height: i64) -> Result<Vec<u8>> {
+    let bytes = bytes.to_device(Device::Cpu).contiguous();
     let mut buffer = vec![0u8; bytes.numel()];
     bytes.copy_data_u8(&mut buffer, bytes.numel());
-    let mut png = std::io::Cursor::new(Vec::new());
-    image::RgbImage::from_raw((columns * width) as u32, (classes * height) as u32, buffer)
-        .ok_or_else(|| Error::file(path, "the picture has an impossible size"))?
-        .write_to(&mut png, image::ImageFormat::Png)
-        .map_err(|e| Error::file(path, format!("cannot encode the picture: {e}")))?;
-    astill_core::files::atomic::write_atomically(path, png.get_ref())
+    let channels = buffer.len() as i64 / (width * height).max(1);
+    let color = match channels {
+        1 => image::ExtendedColorType::L8,
+        3 => image::ExtendedColorType::Rgb8,
+        other => {
+            return Err(Error::Usage(format!(
+                "expected images of 1 or 3 channels for a PNG, found {other}"
+            )));
+        }
+    };
+    let mut png = Vec::new();
+    image::codecs::png::PngEncoder::new(&mut png)
+        .write_image(&buffer, width as u32, height as u32, color)
+        .map_err(|e| Error::Usage(format!("cannot encode a picture: {e}")))?;
+    Ok(png)
 }
 
 #[cfg(test)]

@@ -1,0 +1,290 @@
+//! `astill export`: from a run or a file to a folder in another format.
+
+use crate::data::{Dataset, Normalisation, NormalisedBy};
+use crate::export::{self, Content, DistilledSet, Export, TestImages};
+use crate::progress::Watch;
+use crate::trainer;
+use astill_core::cli::{ExportArgs, Space};
+use astill_core::run::{History, RunDir};
+use astill_core::{Error, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tch::{Kind, Tensor};
+
+/// What was written.
+#[derive(Debug)]
+pub struct Exported {
+    pub folder: PathBuf,
+    /// What readers should know about it, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Exports a set. Without a run that says where its data set is, that is looked for in `data`.
+///
+/// # Errors
+/// [`Error::Usage`], with nothing written, if the source is not a distilled set, the folder is not
+/// empty, or the format cannot hold the set; [`Error::Io`] if the system refuses to write.
+pub fn export(
+    args: &ExportArgs,
+    runs: &Path,
+    data: &Path,
+    watch: &mut Watch<'_>,
+) -> Result<Exported> {
+    let format = export::find(&args.format)?;
+    let space = chosen_space(format, args.space)?;
+    if args.with_test && !format.holds_test() {
+        let holds = export::EXPORTS.iter().filter(|e| e.holds_test());
+        let names: Vec<&str> = holds.map(|e| e.name()).collect();
+        return Err(Error::Usage(format!(
+            "--with-test: the format {} has no place for test images; use one of {}",
+            format.name(),
+            names.join(", ")
+        )));
+    }
+    let source = Source::open(&args.source, runs, data)?;
+    let below = format.folder(&source.set)?;
+    let folder = match below.as_os_str().is_empty() {
+        true => args.to.clone(),
+        false => args.to.join(below),
+    };
+    check_empty(&folder)?;
+
+    let (target, needs_data) = source.target(format, space)?;
+    let dataset = match needs_data || args.with_test {
+        true => Some(source.dataset(needs_data, watch)?),
+        false => None,
+    };
+    let test = dataset.as_ref().filter(|_| args.with_test).map(test_images);
+    let target = match (target, dataset) {
+        (None, Some(dataset)) if needs_data => Some(dataset.normalisation),
+        (target, _) => target,
+    };
+    let Source { set, name, .. } = source;
+    let set = match target {
+        Some(target) => set.converted(&target, space),
+        None => set,
+    };
+    let content = Content {
+        set: &set,
+        space,
+        test: test.as_ref(),
+        name: &name,
+    };
+    let mut notes = write(format, &content, &folder)?;
+    notes.insert(0, space_note(format, &set, space));
+    Ok(Exported { folder, notes })
+}
+
+fn chosen_space(format: &dyn Export, wanted: Option<Space>) -> Result<Space> {
+    let allowed = format.spaces();
+    match wanted {
+        None => Ok(allowed.first().copied().unwrap_or(Space::Own)),
+        Some(space) if allowed.contains(&space) => Ok(space),
+        Some(space) => {
+            let names: Vec<String> = allowed.iter().map(Space::to_string).collect();
+            Err(Error::Usage(format!(
+                "--space: found {space}, but the format {} is always in the space {}; leave --space \
+                 out, or use another format",
+                format.name(),
+                names.join(" or ")
+            )))
+        }
+    }
+}
+
+/// What the written numbers are, in a sentence.
+fn space_note(format: &dyn Export, set: &DistilledSet, space: Space) -> String {
+    let how = match &set.normalisation {
+        Normalisation::Zca(_) => "whitened (ZCA)".to_string(),
+        Normalisation::Channels { mean, std } => {
+            let list = |tensor: &Tensor| {
+                let values = (0..tensor.numel() as i64).map(|c| tensor.double_value(&[c]));
+                let texts: Vec<String> = values.map(|v| format!("{v:.4}")).collect();
+                texts.join(" ")
+            };
+            format!(
+                "(pixel − mean) / deviation, mean {}, deviation {}",
+                list(mean),
+                list(std)
+            )
+        }
+    };
+    match space {
+        Space::Pixels if format.stores_bytes() => "the images are pixels, 8 bits a channel".into(),
+        Space::Pixels => {
+            "the images are pixels from 0 to 1; some lie outside, and none is clipped".into()
+        }
+        Space::Field => format!("the images are normalised as published programs do it: {how}"),
+        Space::Own if format.spaces().contains(&Space::Field) => format!(
+            "the images are normalised as in the run: {how}. For programs with constants of their \
+             own, export with --space field"
+        ),
+        Space::Own => format!("the images are normalised as in the run: {how}"),
+    }
+}
+
+/// A set, and where what it was made of can be found.
+struct Source {
+    set: DistilledSet,
+    name: String,
+    /// The folder of caches, and that of the data set if a run knows it.
+    data: PathBuf,
+    folder: Option<PathBuf>,
+}
+
+impl Source {
+    fn open(reference: &str, runs: &Path, data: &Path) -> Result<Self> {
+        let path = Path::new(reference);
+        let is_file = path.is_file();
+        let (file, name, folders) = if is_file {
+            let name = path.file_stem().unwrap_or_default();
+            (
+                path.to_path_buf(),
+                name.to_string_lossy().into_owned(),
+                (None, None),
+            )
+        } else {
+            let run = RunDir::find(runs, reference)?;
+            let file = run.path().join("distilled").join(export::FILE);
+            if !file.exists() {
+                return Err(Error::Usage(format!(
+                    "the run {} has no distilled set yet; finish it with `astill resume {}`",
+                    run.name(),
+                    run.reference()
+                )));
+            }
+            let history = History::read(&run.events()).unwrap_or_default();
+            (file, run.name(), (history.data, history.folder))
+        };
+        // nothing has been created yet, so what cannot be read is a wrong use
+        let set = export::read(&file).map_err(|e| Error::Usage(e.to_string()))?;
+        let (known, folder) = folders;
+        Ok(Self {
+            set,
+            name,
+            data: known
+                .filter(|d| d.is_dir())
+                .unwrap_or_else(|| data.to_path_buf()),
+            folder,
+        })
+    }
+
+    /// What the images are to become, none if they stay as they are; and whether that has to be
+    /// fitted on the data set.
+    fn target(&self, format: &dyn Export, space: Space) -> Result<(Option<Normalisation>, bool)> {
+        let set = &self.set;
+        let [_, channels, ..] = set.shape()?;
+        match space {
+            Space::Own => Ok((None, false)),
+            Space::Pixels if format.stores_bytes() => Ok((None, false)),
+            Space::Pixels => Ok((Some(Normalisation::of_pixels(channels)), false)),
+            Space::Field => {
+                let is_whitened = matches!(set.normalisation, Normalisation::Zca(_));
+                if is_whitened && format.reads_whitened() {
+                    let by_field = set.profile()?.dataset.normalisation == NormalisedBy::Field
+                        || set.provenance.space == Space::Field;
+                    return Ok((None, !by_field));
+                }
+                let constants = format.constants(set)?;
+                if channels != constants.mean.len() as i64 {
+                    return Err(Error::Usage(format!(
+                        "the constants of published programs are for images of {} channels, and \
+                         these have {channels}; export with --space own or --space pixels",
+                        constants.mean.len()
+                    )));
+                }
+                Ok((Some(Normalisation::of_constants(constants)), false))
+            }
+        }
+    }
+
+    /// The data set that this was distilled from, normalised as the run did it or as published
+    /// programs do.
+    fn dataset(&self, by_field: bool, watch: &mut Watch<'_>) -> Result<Dataset> {
+        let profile = self.set.profile()?;
+        let folder = match &self.folder {
+            Some(folder) => folder.clone(),
+            None => trainer::dataset_folder(&profile, &self.data),
+        };
+        let mut request = trainer::data_request(&profile, &folder, &self.data);
+        if by_field {
+            request.normalisation = NormalisedBy::Field;
+        }
+        let needed = |problem: String| {
+            Error::Usage(format!(
+                "this export needs the data set that the images were distilled from: {problem}"
+            ))
+        };
+        let dataset = request.load(watch).map_err(|e| match e {
+            Error::Interrupted => e,
+            other => needed(other.to_string()),
+        })?;
+        match dataset.fingerprint == self.set.provenance.data_content {
+            true => Ok(dataset),
+            false => Err(needed(format!(
+                "{} holds other training images; restore those of the run, or export without \
+                 --with-test and with --space own",
+                folder.display()
+            ))),
+        }
+    }
+}
+
+/// The test images as bytes.
+fn test_images(dataset: &Dataset) -> TestImages {
+    let rows: Vec<i64> = (0..dataset.test.len() as i64).collect();
+    let parts: Vec<Tensor> = rows
+        .chunks(crate::data::WHITENED_AT_ONCE as usize)
+        .map(|rows| {
+            let images = dataset.test.batch(rows).0;
+            (dataset.normalisation.invert(&images) * 255.)
+                .round()
+                .to_kind(Kind::Uint8)
+        })
+        .collect();
+    TestImages {
+        pixels: Tensor::cat(&parts, 0),
+        labels: Tensor::from_slice(dataset.test.labels()),
+    }
+}
+
+fn check_empty(folder: &Path) -> Result<()> {
+    let is_free = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+    };
+    match is_free {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "--to: {} exists and is not an empty folder; name another one, or remove it",
+            folder.display()
+        ))),
+    }
+}
+
+/// Writes into a folder beside the wanted one and renames that, so that there is all of it or
+/// nothing.
+fn write(format: &dyn Export, content: &Content<'_>, folder: &Path) -> Result<Vec<String>> {
+    let folder = std::path::absolute(folder).map_err(Error::io("find", folder))?;
+    let parent = folder.parent().unwrap_or(Path::new("/"));
+    let missing: Vec<&Path> = parent.ancestors().take_while(|p| !p.exists()).collect();
+    let written = fs::create_dir_all(parent)
+        .map_err(Error::io("create", parent))
+        .and_then(|()| {
+            let unfinished = tempfile::Builder::new()
+                .prefix(".part-")
+                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
+                .tempdir_in(parent)
+                .map_err(Error::io("create a folder in", parent))?;
+            let notes = format.write(content, unfinished.path())?;
+            // an empty folder of that name is replaced
+            fs::rename(unfinished.path(), &folder).map_err(Error::io("create", &folder))?;
+            let _ = unfinished.keep();
+            Ok(notes)
+        });
+    if written.is_err() {
+        // innermost first; one that somebody else has used by now stays
+        missing.iter().for_each(|made| _ = fs::remove_dir(made));
+    }
+    written
+}

@@ -1,0 +1,95 @@
+//! Checksums, worked out while bytes come in.
+
+use super::catalogue::SourceFile;
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// A published checksum, in lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checksum {
+    Md5(String),
+    Sha256(String),
+}
+
+impl Checksum {
+    pub fn md5(digits: &str) -> Self {
+        Self::Md5(digits.to_ascii_lowercase())
+    }
+
+    pub fn sha256(digits: &str) -> Self {
+        Self::Sha256(digits.to_ascii_lowercase())
+    }
+
+    fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Md5(digits) => ("MD5", digits),
+            Self::Sha256(digits) => ("SHA-256", digits),
+        }
+    }
+}
+
+/// The checksums of bytes so far.
+#[derive(Debug, Default, Clone)]
+pub struct Running {
+    bytes: u64,
+    md5: Md5,
+    sha256: Sha256,
+}
+
+impl Running {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.md5.update(bytes);
+        self.sha256.update(bytes);
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What is wrong with the bytes as the whole of `file`.
+    pub fn flaw(self, file: &SourceFile) -> Option<String> {
+        if let Some(expected) = file.bytes.filter(|b| *b != self.bytes) {
+            return Some(format!("expected {expected} bytes, found {}", self.bytes));
+        }
+        let hex = |digest: &[u8]| -> String { digest.iter().map(|b| format!("{b:02x}")).collect() };
+        let (md5, sha256) = (hex(&self.md5.finalize()), hex(&self.sha256.finalize()));
+        file.checksums.iter().find_map(|checksum| {
+            let (kind, expected) = checksum.parts();
+            let found = match checksum {
+                Checksum::Md5(_) => &md5,
+                Checksum::Sha256(_) => &sha256,
+            };
+            (found != expected).then(|| format!("expected the {kind} {expected}, found {found}"))
+        })
+    }
+}
+
+/// Whether the file at `path` is `file`; what is wrong if not.
+pub fn check_file(path: &Path, file: &SourceFile) -> Result<(), String> {
+    let mut running = Running::default();
+    let mut open = File::open(path).map_err(|e| e.to_string())?;
+    read_all(&mut open, &mut running).map_err(|e| e.to_string())?;
+    match running.flaw(file) {
+        None => Ok(()),
+        Some(flaw) => Err(format!(
+            "is not {}: {flaw}; download it again from {}",
+            file.name,
+            file.urls.join(" or ")
+        )),
+    }
+}
+
+/// Feeds the rest of a file to `running`.
+pub fn read_all(file: &mut File, running: &mut Running) -> std::io::Result<()> {
+    let mut block = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(()),
+            n => running.update(&block[..n]),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! One file from the network: resumed where it was cut, from the next address where one fails.
+
+use super::catalogue::SourceFile;
+use super::digest::{self, Running};
+use super::http::{Answer, Client};
+use super::place::Place;
+use super::progress::Progress;
+use astill_core::{Error, Result};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// An address is given up after so many failures in a row that brought no byte.
+const FAILURES: u32 = 4;
+/// Beyond this no file is taken whose length nobody has published.
+const LARGEST_UNKNOWN: u64 = 1 << 38;
+
+/// How one address ended.
+enum Ended {
+    /// All bytes are there, with the checksums.
+    Whole,
+    /// It does not give this file, and why.
+    Refused(String),
+}
+
+/// The path of `file`, whole and checked.
+///
+/// # Errors
+/// [`Error::Network`] if no address gives it, with what each of them did and what to do; what has
+/// arrived stays, for the next try. [`Error::Io`] if it cannot be written.
+pub fn download(
+    file: &SourceFile,
+    mirrors: &[String],
+    place: &Place,
+    client: &Client,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf> {
+    let base = file.name.rsplit('/').next().unwrap_or(&file.name);
+    let mirrored = mirrors
+        .iter()
+        .map(|mirror| format!("{}/{base}", mirror.trim_end_matches('/')));
+    let urls: Vec<String> = mirrored.chain(file.urls.iter().cloned()).collect();
+    let mut part = Part::open(place.part(file))?;
+    let mut problems = Vec::new();
+    for url in &urls {
+        progress.say(&match part.running.bytes() {
+            0 => format!("fetching {url}"),
+            there => format!("fetching {url}, from byte {there} on"),
+        });
+        match from_address(url, file, &mut part, client, progress)? {
+            Ended::Whole => return part.finish(),
+            Ended::Refused(problem) => {
+                progress.say(&format!("{url}: {problem}"));
+                problems.push(format!("{url}: {problem}"));
+            }
+        }
+    }
+    Err(Error::Network(format!(
+        "cannot fetch {}:\n  {}\nTry again later (what has arrived is kept), name another address \
+         with --mirror URL, or bring the file here and use --from FILE",
+        file.name,
+        problems.join("\n  ")
+    )))
+}
+
+/// Tries one address until the file is whole or the address fails for good.
+fn from_address(
+    url: &str,
+    file: &SourceFile,
+    part: &mut Part,
+    client: &Client,
+    progress: &mut dyn Progress,
+) -> Result<Ended> {
+    let (mut failures, mut has_begun_again) = (0, false);
+    // what an earlier call has left may be whole
+    let mut is_new = part.running.bytes() == 0;
+    loop {
+        let before = part.running.bytes();
+        let ended = match is_whole(file, part) {
+            true => Ok(None),
+            false => match client.get(url, before, part.validator.as_deref()) {
+                Ok(answer) => receive(answer, file, part, progress)?,
+                Err(problem) => Err(problem),
+            },
+        };
+        match ended {
+            Ok(None) => match part.running.clone().flaw(file) {
+                None => return Ok(Ended::Whole),
+                Some(flaw) => {
+                    part.begin_again()?;
+                    // the first bytes may be those of another version, or damaged on this disk
+                    if is_new || has_begun_again {
+                        return Ok(Ended::Refused(format!("gives another file: {flaw}")));
+                    }
+                    progress.say(&format!("{}: {flaw}; beginning again", file.name));
+                    (is_new, has_begun_again) = (true, true);
+                    continue;
+                }
+            },
+            Ok(Some(refusal)) => return Ok(Ended::Refused(refusal)),
+            Err(problem) => {
+                failures = match part.running.bytes() > before {
+                    true => 0,
+                    false => failures + 1,
+                };
+                if failures >= FAILURES {
+                    return Ok(Ended::Refused(problem));
+                }
+                std::thread::sleep((client.pause)(failures));
+            }
+        }
+    }
+}
+
+fn is_whole(file: &SourceFile, part: &Part) -> bool {
+    file.bytes
+        .is_some_and(|bytes| part.running.bytes() >= bytes)
+}
+
+/// Takes in what the server sends: nothing once all of it is there, a refusal for good, or in `Err`
+/// a problem that may pass.
+fn receive(
+    mut answer: Answer,
+    file: &SourceFile,
+    part: &mut Part,
+    progress: &mut dyn Progress,
+) -> Result<std::result::Result<Option<String>, String>> {
+    let there = part.running.bytes();
+    match answer.status {
+        206 => match answer.range {
+            Some((from, _)) if from == there && there > 0 => {}
+            _ => {
+                part.begin_again()?;
+                return Ok(Err("sent another part than the one asked for".into()));
+            }
+        },
+        200 => {
+            // it does not know ranges, or the file has changed
+            part.begin_again()?;
+            part.keep_validator(answer.validator.take())?;
+        }
+        416 if there > 0 => {
+            // there is no more than what is here; the checksum decides, where there is one
+            return Ok(match file.checksums.is_empty() {
+                true => {
+                    part.begin_again()?;
+                    Err("has a shorter file than the part that is here".into())
+                }
+                false => Ok(None),
+            });
+        }
+        429 | 500.. => return Ok(Err(format!("answers with status {}", answer.status))),
+        401 | 403 => {
+            return Ok(Ok(Some(format!(
+                "refuses with status {}; a data set of the Hub may need HF_TOKEN, and its terms to be \
+                 accepted on its page",
+                answer.status
+            ))));
+        }
+        status => return Ok(Ok(Some(format!("answers with status {status}")))),
+    }
+    let begun = part.running.bytes();
+    let whole = match answer.range {
+        Some((_, whole)) => whole,
+        None => answer.length,
+    };
+    if let (Some(expected), Some(whole)) = (file.bytes, whole)
+        && expected != whole
+    {
+        part.begin_again()?;
+        return Ok(Ok(Some(format!(
+            "has another file: expected {expected} bytes, found {whole}"
+        ))));
+    }
+    let total = file.bytes.or(whole);
+    let most = total.unwrap_or(LARGEST_UNKNOWN);
+    let mut block = vec![0; 1 << 16];
+    loop {
+        let n = match answer.body.read(&mut block) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Ok(Err(e.to_string())),
+        };
+        part.append(&block[..n])?;
+        if part.running.bytes() > most {
+            part.begin_again()?;
+            return Ok(Ok(Some(format!(
+                "sends more than the {most} bytes of the file"
+            ))));
+        }
+        progress.bytes(&file.name, part.running.bytes(), total);
+    }
+    let received = part.running.bytes();
+    match total {
+        Some(total) if received < total => {
+            Ok(Err(format!("ended after {received} of {total} bytes")))
+        }
+        None if answer.length.is_some_and(|l| received - begun < l) => {
+            Ok(Err(format!("ended after {received} bytes")))
+        }
+        _ => Ok(Ok(None)),
+    }
+}
+
+/// What has arrived of a file.
+struct Part {
+    path: PathBuf,
+    file: File,
+    running: Running,
+    /// Names the version of the file that the bytes are of.
+    validator: Option<String>,
+}
+
+impl Part {
+    /// What an earlier call has left, or nothing.
+    fn open(path: PathBuf) -> Result<Self> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        let mut running = Running::default();
+        digest::read_all(&mut file, &mut running).map_err(Error::io("read", &path))?;
+        let validator = fs::read_to_string(validator_path(&path)).ok();
+        Ok(Self {
+            validator: validator.filter(|v| !v.is_empty() && v.len() < 1000),
+            path,
+            file,
+            running,
+        })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_all(bytes)
+            .map_err(Error::io("write", &self.path))?;
+        self.running.update(bytes);
+        Ok(())
+    }
+
+    fn begin_again(&mut self) -> Result<()> {
+        let emptied = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        emptied.map_err(Error::io("write", &self.path))?;
+        self.running = Running::default();
+        self.keep_validator(None)
+    }
+
+    fn keep_validator(&mut self, validator: Option<String>) -> Result<()> {
+        let path = validator_path(&self.path);
+        match &validator {
+            Some(text) => fs::write(&path, text).map_err(Error::io("write", &path))?,
+            None => _ = fs::remove_file(&path),
+        }
+        self.validator = validator;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<PathBuf> {
+        self.file
+            .sync_all()
+            .map_err(Error::io("write", &self.path))?;
+        let _ = fs::remove_file(validator_path(&self.path));
+        Ok(self.path)
+    }
+}
+
+fn validator_path(part: &Path) -> PathBuf {
+    let mut name = part.as_os_str().to_os_string();
+    name.push(".version");
+    PathBuf::from(name)
+}

@@ -1,0 +1,287 @@
+//! Data sets of the Hugging Face Hub: which files they consist of.
+
+use super::catalogue::{DataSet, Packing, SourceFile};
+use super::digest::Checksum;
+use super::http::Client;
+use astill_core::{Error, Result};
+use serde::Deserialize;
+use std::io::Read;
+
+/// The list of a repository's files, at most.
+const LARGEST_LIST: u64 = 64 << 20;
+const MOST_PAGES: usize = 1000;
+
+/// A repository of the Hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    owner: String,
+    name: String,
+    /// The folder of one configuration; none for all of it.
+    config: Option<String>,
+    revision: String,
+}
+
+/// A file in the list.
+#[derive(Debug, Deserialize)]
+struct Listed {
+    #[serde(rename = "type")]
+    kind: String,
+    path: String,
+    #[serde(default)]
+    size: u64,
+    lfs: Option<Lfs>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Lfs {
+    /// SHA-256.
+    oid: String,
+    size: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Revision {
+    /// The commit.
+    sha: String,
+}
+
+impl Repository {
+    /// The one that "hf:OWNER/NAME" or "hf:OWNER/NAME/CONFIG" names; none for a name without "hf:".
+    pub fn named(text: &str) -> Option<Result<Self>> {
+        let path = text.strip_prefix("hf:")?;
+        let parts: Vec<&str> = path.split('/').collect();
+        let allowed = |part: &&str| {
+            let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            !part.is_empty() && !part.starts_with('.') && part.chars().all(is_safe)
+        };
+        let is_valid = matches!(parts.len(), 2 | 3) && parts.iter().all(allowed);
+        Some(match is_valid {
+            true => Ok(Self {
+                owner: parts[0].into(),
+                name: parts[1].into(),
+                config: parts.get(2).map(|c| (*c).into()),
+                revision: "main".into(),
+            }),
+            false => Err(Error::Usage(format!(
+                "found \"{text}\", expected hf:OWNER/NAME or hf:OWNER/NAME/CONFIG"
+            ))),
+        })
+    }
+
+    #[must_use]
+    pub fn at(self, revision: Option<&str>) -> Self {
+        Self {
+            revision: revision.map_or(self.revision, str::to_string),
+            ..self
+        }
+    }
+
+    /// Below the data folder.
+    pub fn folder(&self) -> String {
+        match &self.config {
+            None => format!("{}--{}", self.owner, self.name),
+            Some(config) => format!("{}--{}--{config}", self.owner, self.name),
+        }
+    }
+
+    /// Its parquet files, those of the commit that the revision names now.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the Hub does not answer, [`Error::Usage`] if there is no such
+    /// repository or it has no parquet files.
+    pub fn data_set(&self, client: &Client) -> Result<DataSet> {
+        let at = format!("{}/api/datasets/{}/{}", client.hub, self.owner, self.name);
+        let revision = encoded(&self.revision);
+        let Revision { sha } = parsed(&self.ask(client, &format!("{at}/revision/{revision}"))?.0)?;
+        if !sha.bytes().all(|b| b.is_ascii_hexdigit()) || sha.is_empty() {
+            return Err(Error::Network(format!(
+                "the Hub named the commit {sha:?}, expected hexadecimal digits"
+            )));
+        }
+        let mut listed: Vec<Listed> = Vec::new();
+        let mut next = Some(format!("{at}/tree/{sha}?recursive=true"));
+        for _ in 0..MOST_PAGES {
+            let Some(url) = next.take() else { break };
+            let (text, link) = self.ask(client, &url)?;
+            listed.extend(parsed::<Vec<Listed>>(&text)?);
+            next = link
+                .as_deref()
+                .and_then(next_page)
+                .filter(|url| url.starts_with(&client.hub));
+        }
+        let files = self.chosen(&listed)?;
+        let source = |file: &&Listed| {
+            let path = encoded_path(&file.path);
+            SourceFile {
+                name: file.path.clone(),
+                urls: vec![format!(
+                    "{}/datasets/{}/{}/resolve/{sha}/{path}",
+                    client.hub, self.owner, self.name
+                )],
+                bytes: Some(file.lfs.as_ref().map_or(file.size, |l| l.size)),
+                checksums: file
+                    .lfs
+                    .iter()
+                    .map(|l| Checksum::sha256(l.oid.trim_start_matches("sha256:")))
+                    .collect(),
+                packing: Packing::Plain,
+            }
+        };
+        Ok(DataSet {
+            name: self.folder(),
+            about: format!("{}/{} of the Hugging Face Hub", self.owner, self.name),
+            folder: self.folder(),
+            proof: files.iter().map(|f| f.path.clone()).collect(),
+            files: files.iter().map(source).collect(),
+            hub: None,
+        })
+    }
+
+    /// The parquet files of the configuration.
+    fn chosen<'a>(&self, listed: &'a [Listed]) -> Result<Vec<&'a Listed>> {
+        let is_data =
+            |f: &&Listed| f.kind == "file" && f.path.ends_with(".parquet") && is_safe(&f.path);
+        let all: Vec<&Listed> = listed.iter().filter(is_data).collect();
+        let folder = |f: &Listed| {
+            f.path
+                .rsplit_once('/')
+                .map_or("", |(folder, _)| folder)
+                .to_string()
+        };
+        let mut folders: Vec<String> = all.iter().map(|f| folder(f)).collect();
+        folders.sort();
+        folders.dedup();
+        let of_config: Vec<&Listed> = match &self.config {
+            None => all,
+            Some(config) => all
+                .into_iter()
+                .filter(|f| folder(f).split('/').any(|part| part == config))
+                .collect(),
+        };
+        let name = format!("hf:{}/{}", self.owner, self.name);
+        match (of_config.is_empty(), &self.config, folders.len()) {
+            (true, None, _) => Err(Error::Usage(format!(
+                "{name} has no parquet files at the revision {}; try --revision refs/convert/parquet, \
+                 where the Hub keeps converted ones",
+                self.revision
+            ))),
+            (true, Some(config), _) => Err(Error::Usage(format!(
+                "{name} has no parquet files in a folder {config}, only in {}",
+                folders.join(", ")
+            ))),
+            // one folder is one configuration; several are to be chosen from
+            (false, None, 2..) => Err(Error::Usage(format!(
+                "{name} has several configurations: {}; name one, {name}/CONFIG",
+                folders.join(", ")
+            ))),
+            _ => Ok(of_config),
+        }
+    }
+
+    /// The text at an address of the Hub, and the header that names the next page.
+    fn ask(&self, client: &Client, url: &str) -> Result<(String, Option<String>)> {
+        let failed = |problem: String| {
+            Error::Network(format!(
+                "cannot ask the Hugging Face Hub ({url}): {problem}; try again later, or set \
+                 HF_ENDPOINT to a mirror"
+            ))
+        };
+        let answer = client.get(url, 0, None).map_err(failed)?;
+        let name = format!("hf:{}/{}", self.owner, self.name);
+        match answer.status {
+            200 => {}
+            401 | 403 => {
+                return Err(Error::Usage(format!(
+                    "{name} does not exist or is not public; set HF_TOKEN to a token that may read it, \
+                     and accept its terms on its page"
+                )));
+            }
+            404 => {
+                return Err(Error::Usage(format!(
+                    "the Hub has no data set {name} with the revision {}",
+                    self.revision
+                )));
+            }
+            status => return Err(failed(format!("it answers with status {status}"))),
+        }
+        let mut text = String::new();
+        answer
+            .body
+            .take(LARGEST_LIST)
+            .read_to_string(&mut text)
+            .map_err(|e| failed(e.to_string()))?;
+        Ok((text, answer.link))
+    }
+}
+
+fn parsed<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| {
+        Error::Network(format!(
+            "the Hugging Face Hub answered something unexpected: {e}"
+        ))
+    })
+}
+
+/// A path that stays in its folder.
+fn is_safe(path: &str) -> bool {
+    let is_name = |part: &str| !part.is_empty() && part != "." && part != "..";
+    path.split('/').all(is_name) && !path.contains(['\\', '\0'])
+}
+
+fn encoded_path(path: &str) -> String {
+    path.split('/').map(encoded).collect::<Vec<_>>().join("/")
+}
+
+/// With everything that has a meaning in an address written as %XX.
+fn encoded(text: &str) -> String {
+    let byte = |b: u8| match b {
+        b if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~') => {
+            char::from(b).to_string()
+        }
+        b => format!("%{b:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// `<https://…>; rel="next"`
+fn next_page(link: &str) -> Option<String> {
+    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
+    let (_, rest) = next.split_once('<')?;
+    rest.split_once('>').map(|(url, _)| url.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_hub_are_read_and_strange_ones_refused() {
+        let named = |text| Repository::named(text);
+        assert!(named("cifar10").is_none());
+        let found = named("hf:uoft-cs/cifar10").and_then(Result::ok);
+        assert_eq!(found.map(|r| r.folder()), Some("uoft-cs--cifar10".into()));
+        let found = named("hf:a/b/c").and_then(Result::ok);
+        assert_eq!(found.map(|r| r.folder()), Some("a--b--c".into()));
+        for strange in [
+            "hf:",
+            "hf:a",
+            "hf:a/..",
+            "hf:a/b/c/d",
+            "hf:a/b?x",
+            "hf:/b",
+            "hf:a/ b",
+        ] {
+            assert!(
+                matches!(named(strange), Some(Err(Error::Usage(_)))),
+                "{strange}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_found() {
+        let link = "<https://h/x?cursor=1>; rel=\"next\", <https://h/y>; rel=\"last\"";
+        assert_eq!(next_page(link), Some("https://h/x?cursor=1".into()));
+        assert_eq!(next_page("<https://h/y>; rel=\"last\""), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! `astill fetch`: brings a data set into the data folder, from the network or from files, and
+//! checks every byte on the way.
+
+mod catalogue;
+mod digest;
+mod download;
+mod http;
+mod hub;
+mod place;
+mod progress;
+mod unpack;
+
+pub use catalogue::{CATALOGUE, DataSet, Packing, SourceFile};
+pub use digest::Checksum;
+pub use http::Client;
+pub use place::is_there;
+pub use progress::{Progress, Terminal};
+pub use unpack::unpack;
+
+use astill_core::cli::FetchArgs;
+use astill_core::{Error, Result};
+use place::Place;
+use std::path::{Path, PathBuf};
+
+/// What a fetch did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// All of it was in this folder already.
+    AlreadyThere(PathBuf),
+    /// It is in this folder now.
+    Done(PathBuf),
+}
+
+/// Carries out `astill fetch SET`.
+///
+/// # Errors
+/// [`Error::Usage`] for a set that is not known, or files that are not those of the set;
+/// [`Error::Network`] if no source gives it; [`Error::Io`] if the system refuses to write.
+pub fn run(args: &FetchArgs, data: &Path, progress: &mut dyn Progress) -> Result<Fetched> {
+    let name = args.set.as_deref().unwrap_or_default();
+    let client = Client::new(|name| std::env::var(name).ok())?;
+    let set = match hub::Repository::named(name) {
+        Some(repository) => {
+            let repository = repository?.at(args.revision.as_deref());
+            if !args.from.is_empty() {
+                return Err(Error::Usage(format!(
+                    "--from: files of a data set of the Hub need no unpacking; put them into {} \
+                     yourself",
+                    data.join(repository.folder()).display()
+                )));
+            }
+            if !args.mirror.is_empty() {
+                return Err(Error::Usage(
+                    "--mirror: for a data set of the Hub, set HF_ENDPOINT to the address of the \
+                     mirror"
+                        .into(),
+                ));
+            }
+            repository.data_set(&client)?
+        }
+        None => {
+            if args.revision.is_some() {
+                return Err(Error::Usage(
+                    "--revision is for data sets of the Hub, hf:OWNER/NAME".into(),
+                ));
+            }
+            catalogue::find(name)?.clone().resolved(&client)?
+        }
+    };
+    fetch(&set, args, data, &client, progress)
+}
+
+/// Brings `set` into `data`.
+///
+/// # Errors
+/// As [`run`].
+pub fn fetch(
+    set: &DataSet,
+    args: &FetchArgs,
+    data: &Path,
+    client: &Client,
+    progress: &mut dyn Progress,
+) -> Result<Fetched> {
+    let folder = data.join(&set.folder);
+    if is_there(set, data) {
+        return Ok(Fetched::AlreadyThere(folder));
+    }
+    let place = Place::new(set, data, progress)?;
+    // another process may have brought it while this one waited
+    if is_there(set, data) {
+        place.discard();
+        return Ok(Fetched::AlreadyThere(folder));
+    }
+    place.check_free(set)?;
+    for file in &set.files {
+        if place.has(file) {
+            continue;
+        }
+        let archive = match from_files(file, &args.from)? {
+            Some(given) => {
+                digest::check_file(&given, file)
+                    .map_err(|problem| Error::Usage(format!("{}: {problem}", given.display())))?;
+                given
+            }
+            None => download::download(file, &args.mirror, &place, client, progress)?,
+        };
+        place.unpack(file, &archive, progress)?;
+    }
+    place.finish(set)?;
+    Ok(Fetched::Done(folder))
+}
+
+/// The file that --from names for `file`; none if there is no --from.
+fn from_files(file: &SourceFile, given: &[PathBuf]) -> Result<Option<PathBuf>> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let mut candidates = given.iter().flat_map(|path| match path.is_dir() {
+        true => vec![path.join(&file.name)],
+        false => vec![path.clone()],
+    });
+    let found = candidates
+        .clone()
+        .find(|path| path.file_name().is_some_and(|n| n == file.name.as_str()) && path.is_file())
+        // a single file may have been renamed; its checksum decides
+        .or_else(|| candidates.find(|path| given.len() == 1 && path.is_file()));
+    found.map(Some).ok_or_else(|| {
+        let looked: Vec<String> = given.iter().map(|p| p.display().to_string()).collect();
+        let urls: Vec<&str> = file.urls.iter().map(String::as_str).collect();
+        Error::Usage(format!(
+            "--from: found no {} in {}; download it from {}",
+            file.name,
+            looked.join(", "),
+            urls.join(" or ")
+        ))
+    })
+}

@@ -1,0 +1,226 @@
+//! Where a data set goes: a folder beside it holds what is on its way, so that the set is never
+//! there in part.
+
+use super::catalogue::{DataSet, Packing, SourceFile};
+use super::progress::Progress;
+use super::unpack;
+use astill_core::{Error, Result};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Whether all of a set is in `data`.
+#[must_use]
+pub fn is_there(set: &DataSet, data: &Path) -> bool {
+    let folder = data.join(&set.folder);
+    !set.proof.is_empty() && set.proof.iter().all(|p| folder.join(p).exists())
+}
+
+/// The folder of a set, and the one beside it for what is on its way. Held by one process at a time.
+#[derive(Debug)]
+pub struct Place {
+    folder: PathBuf,
+    /// `DATA/.fetch/NAME`
+    coming: PathBuf,
+    _lock: File,
+}
+
+/// In [`Place::coming`]: what has been unpacked.
+const UNPACKED: &str = "unpacked";
+
+impl Place {
+    /// Waits for another process that fetches the same set.
+    ///
+    /// # Errors
+    /// A folder cannot be created.
+    pub fn new(set: &DataSet, data: &Path, progress: &mut dyn Progress) -> Result<Self> {
+        let name: String = set
+            .name
+            .chars()
+            .map(|c| match c {
+                c if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') => c,
+                _ => '-',
+            })
+            .collect();
+        let coming = data.join(".fetch").join(name);
+        fs::create_dir_all(&coming).map_err(Error::io("create", &coming))?;
+        let path = coming.join("lock");
+        let lock = File::create(&path).map_err(Error::io("create", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                progress.say(&format!("another astill is fetching {}; waiting", set.name));
+                lock.lock().map_err(Error::io("lock", &path))?;
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
+        }
+        // the one that held the lock may have removed the folder when it was done
+        fs::create_dir_all(&coming).map_err(Error::io("create", &coming))?;
+        Ok(Self {
+            folder: data.join(&set.folder),
+            coming,
+            _lock: lock,
+        })
+    }
+
+    /// Checks, before anything is fetched, that nothing is in the way.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if something with the name of a part of the set is in its folder.
+    pub fn check_free(&self, set: &DataSet) -> Result<()> {
+        for root in roots(set) {
+            let path = self.folder.join(root);
+            if path.symlink_metadata().is_ok() && !self.is_plain(set, root) {
+                return Err(in_the_way(&path, set));
+            }
+        }
+        Ok(())
+    }
+
+    /// Files that stay as they are may be there one by one.
+    fn is_plain(&self, set: &DataSet, root: &str) -> bool {
+        set.files
+            .iter()
+            .any(|f| f.packing == Packing::Plain && f.name.split('/').next() == Some(root))
+    }
+
+    /// Whether a file that stays as it is is in its place already; an earlier call has checked it.
+    pub fn has(&self, file: &SourceFile) -> bool {
+        file.packing == Packing::Plain && self.coming.join(UNPACKED).join(&file.name).is_file()
+    }
+
+    /// Where a file is kept while it arrives.
+    pub fn part(&self, file: &SourceFile) -> PathBuf {
+        self.coming.join(file.name.replace('/', "--") + ".part")
+    }
+
+    /// Unpacks `archive`, which is `file`, beside the set's folder.
+    ///
+    /// # Errors
+    /// [`Error::File`] for an archive that holds anything but files and folders below its own
+    /// folder; [`Error::Io`] if the system refuses to write.
+    pub fn unpack(
+        &self,
+        file: &SourceFile,
+        archive: &Path,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        let into = self.coming.join(UNPACKED);
+        let is_own = archive.starts_with(&self.coming);
+        if file.packing == Packing::Plain {
+            let to = into.join(&file.name);
+            let folder = to.parent().unwrap_or(&into);
+            fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+            return match is_own {
+                true => fs::rename(archive, &to).map_err(Error::io("move", archive)),
+                false => {
+                    let part = self.part(file);
+                    fs::copy(archive, &part).map_err(Error::io("copy", archive))?;
+                    fs::rename(&part, &to).map_err(Error::io("move", part))
+                }
+            };
+        }
+        // what a process that was killed has left
+        remove(&into)?;
+        fs::create_dir_all(&into).map_err(Error::io("create", &into))?;
+        progress.say(&format!("unpacking {}", file.name));
+        let unpacked = unpack::unpack(archive, file.packing, &into, &mut |done, total| {
+            progress.bytes("unpacking", done, total);
+        });
+        if let Err(error) = unpacked {
+            remove(&into)?;
+            if is_own {
+                let _ = fs::remove_file(archive);
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Moves what was unpacked into the set's folder, once all that proves it complete is there.
+    ///
+    /// # Errors
+    /// [`Error::File`] if a part of the set is missing; [`Error::Io`] if the system refuses to move
+    /// it.
+    pub fn finish(self, set: &DataSet) -> Result<()> {
+        let unpacked = self.coming.join(UNPACKED);
+        if let Some(missing) = set.proof.iter().find(|p| !unpacked.join(p).exists()) {
+            remove(&unpacked)?;
+            return Err(Error::file(
+                &unpacked,
+                format!(
+                    "expected {missing} in the data set {}, found none",
+                    set.name
+                ),
+            ));
+        }
+        sync_tree(&unpacked);
+        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
+        let entries = fs::read_dir(&unpacked).map_err(Error::io("read", &unpacked))?;
+        for entry in entries.flatten() {
+            let to = self.folder.join(entry.file_name());
+            merge(&entry.path(), &to, set)?;
+        }
+        self.discard();
+        Ok(())
+    }
+
+    /// Removes what was on its way.
+    pub fn discard(self) {
+        let _ = fs::remove_dir_all(&self.coming);
+        // only if no other set is on its way
+        if let Some(parent) = self.coming.parent() {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+}
+
+/// The first names in the paths of a set.
+fn roots(set: &DataSet) -> Vec<&str> {
+    let mut roots: Vec<&str> = set
+        .proof
+        .iter()
+        .filter_map(|p| p.split('/').next())
+        .collect();
+    roots.dedup();
+    roots
+}
+
+fn in_the_way(path: &Path, set: &DataSet) -> Error {
+    Error::Usage(format!(
+        "{} is there, but it is not all of {}; move it away, then fetch again",
+        path.display(),
+        set.name
+    ))
+}
+
+/// Moves `from` to `to`; into a folder that is there already, file by file.
+fn merge(from: &Path, to: &Path, set: &DataSet) -> Result<()> {
+    if from.is_dir() && to.is_dir() {
+        for entry in fs::read_dir(from)
+            .map_err(Error::io("read", from))?
+            .flatten()
+        {
+            merge(&entry.path(), &to.join(entry.file_name()), set)?;
+        }
+        return Ok(());
+    }
+    match to.symlink_metadata() {
+        // a file of the same set, from before, is replaced as a whole
+        Ok(there) if !there.is_file() || from.is_dir() => Err(in_the_way(to, set)),
+        _ => fs::rename(from, to).map_err(Error::io("move to", to)),
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
+        _ => Ok(()),
+    }
+}
+
+/// Asks the system to write the file system that holds `path`; a failure costs nothing here.
+fn sync_tree(path: &Path) {
+    if let Ok(folder) = File::open(path) {
+        let _ = rustix::fs::syncfs(&folder);
+    }
+}

@@ -1,0 +1,190 @@
+//! Archives, which may come from anybody: only files and folders, only below the folder that they
+//! are unpacked into, and no more of them than an honest one holds.
+
+use super::catalogue::Packing;
+use astill_core::{Error, Result};
+use flate2::read::MultiGzDecoder;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::{Component, Path, PathBuf};
+
+/// An archive unpacks to at most so many times its size, and [`SMALLEST`] bytes more. Images hardly
+/// shrink.
+const LARGEST_RATIO: u64 = 20;
+const SMALLEST: u64 = 64 << 20;
+const MOST_ENTRIES: u64 = 20_000_000;
+
+/// Unpacks `archive` into `folder`, which is empty. `report` gets the bytes of the archive that have
+/// been read.
+///
+/// # Errors
+/// [`Error::File`] if it is damaged, or holds a link, a device, an absolute path, `..`, or far more
+/// than its size allows; [`Error::Io`] if the system refuses to write.
+pub fn unpack(
+    archive: &Path,
+    packing: Packing,
+    folder: &Path,
+    report: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<()> {
+    let file = File::open(archive).map_err(Error::io("open", archive))?;
+    let size = file.metadata().map_err(Error::io("read", archive))?.len();
+    let mut target = Target {
+        archive,
+        folder,
+        left: SMALLEST.saturating_add(size.saturating_mul(LARGEST_RATIO)),
+        entries: 0,
+    };
+    match packing {
+        Packing::TarGz => tar_gz(file, &mut target, &mut |read| report(read, Some(size))),
+        Packing::Zip => zip(file, &mut target, report),
+        Packing::Plain => Ok(()),
+    }
+}
+
+/// Where entries go, and how much more may come.
+struct Target<'a> {
+    archive: &'a Path,
+    folder: &'a Path,
+    left: u64,
+    entries: u64,
+}
+
+impl Target<'_> {
+    fn damaged(&self, problem: impl std::fmt::Display) -> Error {
+        Error::file(
+            self.archive,
+            format!("is damaged, or not the archive it should be: {problem}"),
+        )
+    }
+
+    fn refused(&self, name: &Path, problem: &str) -> Error {
+        self.damaged(format!(
+            "its entry {name:?} {problem}, so nothing of it was used"
+        ))
+    }
+
+    /// The place of an entry; none for the folder itself.
+    fn place(&mut self, name: &Path) -> Result<Option<PathBuf>> {
+        self.entries += 1;
+        if self.entries > MOST_ENTRIES {
+            return Err(self.damaged(format!("it has more than {MOST_ENTRIES} entries")));
+        }
+        let mut path = self.folder.to_path_buf();
+        let mut is_below = false;
+        for component in name.components() {
+            match component {
+                Component::Normal(part) => {
+                    path.push(part);
+                    is_below = true;
+                }
+                Component::CurDir => {}
+                _ => return Err(self.refused(name, "leads out of its folder")),
+            }
+        }
+        Ok(is_below.then_some(path))
+    }
+
+    fn folder(&self, path: &Path) -> Result<()> {
+        fs::create_dir_all(path).map_err(Error::io("create", path))
+    }
+
+    fn file(&mut self, name: &Path, path: &Path, content: &mut dyn Read) -> Result<()> {
+        if let Some(parent) = path.parent() {
+            self.folder(parent)?;
+        }
+        let mut file = File::create_new(path).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => self.refused(name, "is there twice"),
+            _ => Error::io("create", path)(e),
+        })?;
+        let mut limited = content.take(self.left.saturating_add(1));
+        let mut block = vec![0; 1 << 16];
+        let mut written = 0;
+        loop {
+            let n = match limited.read(&mut block) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(self.damaged(e)),
+            };
+            io::Write::write_all(&mut file, &block[..n]).map_err(Error::io("write", path))?;
+            written += n as u64;
+        }
+        self.left = self.left.checked_sub(written).ok_or_else(|| {
+            self.damaged(format!(
+                "it unpacks to more than {LARGEST_RATIO} times its size"
+            ))
+        })?;
+        Ok(())
+    }
+}
+
+fn tar_gz(file: File, target: &mut Target<'_>, report: &mut dyn FnMut(u64)) -> Result<()> {
+    let counted = Counted {
+        inner: BufReader::with_capacity(1 << 18, file),
+        read: std::rc::Rc::default(),
+    };
+    let read = counted.read.clone();
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(counted));
+    for entry in archive.entries().map_err(|e| target.damaged(e))? {
+        let mut entry = entry.map_err(|e| target.damaged(e))?;
+        let name = entry.path().map_err(|e| target.damaged(e))?.into_owned();
+        let kind = entry.header().entry_type();
+        if kind.is_pax_global_extensions() {
+            continue;
+        }
+        let Some(path) = target.place(&name)? else {
+            continue;
+        };
+        match kind {
+            tar::EntryType::Directory => target.folder(&path)?,
+            tar::EntryType::Regular | tar::EntryType::Continuous => {
+                target.file(&name, &path, &mut entry)?;
+            }
+            _ => return Err(target.refused(&name, "is a link or a device")),
+        }
+        report(read.get());
+    }
+    Ok(())
+}
+
+fn zip(
+    file: File,
+    target: &mut Target<'_>,
+    report: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<()> {
+    const KIND: u32 = 0o170_000;
+    const REGULAR: u32 = 0o100_000;
+    const FOLDER: u32 = 0o040_000;
+    let mut archive =
+        ::zip::ZipArchive::new(BufReader::new(file)).map_err(|e| target.damaged(e))?;
+    let count = archive.len();
+    for index in 0..count {
+        let mut entry = archive.by_index(index).map_err(|e| target.damaged(e))?;
+        let name = entry.name().map_err(|e| target.damaged(e))?;
+        let name = PathBuf::from(name.into_owned());
+        let Some(path) = target.place(&name)? else {
+            continue;
+        };
+        match entry.unix_mode().map_or(0, |mode| mode & KIND) {
+            0 | REGULAR if !entry.is_dir() => target.file(&name, &path, &mut entry)?,
+            0 | FOLDER if entry.is_dir() => target.folder(&path)?,
+            _ => return Err(target.refused(&name, "is a link or a device")),
+        }
+        report(index as u64 + 1, Some(count as u64));
+    }
+    Ok(())
+}
+
+/// Counts the bytes that are read.
+struct Counted<R> {
+    inner: R,
+    read: std::rc::Rc<std::cell::Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.read.set(self.read.get() + n as u64);
+        Ok(n)
+    }
+}

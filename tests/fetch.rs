@@ -1,0 +1,613 @@
+//! `astill fetch` against a server on this machine that cuts, lies, redirects and fails.
+
+#[path = "fetch/server.rs"]
+mod server;
+
+use astill::fetch::{Checksum, Client, DataSet, Fetched, Packing, Progress, SourceFile, fetch};
+use astill_core::cli::FetchArgs;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use server::{Reply, Request, Server, file};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// Nobody watches.
+struct Silent;
+
+impl Progress for Silent {
+    fn say(&mut self, _: &str) {}
+    fn bytes(&mut self, _: &str, _: u64, _: Option<u64>) {}
+}
+
+/// The content of the set's one file, which cannot be compressed.
+fn content() -> Vec<u8> {
+    let mut state = 1u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..60_000).map(|_| next()).collect()
+}
+
+/// An archive with the files `set/a.bin` and `set/deep/b.txt`.
+fn tar_gz(entries: impl FnOnce(&mut tar::Builder<GzEncoder<Vec<u8>>>)) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    add(&mut tar, "set/a.bin", &content());
+    add(&mut tar, "set/deep/b.txt", b"text");
+    entries(&mut tar);
+    tar.into_inner()
+        .and_then(GzEncoder::finish)
+        .expect("in memory")
+}
+
+fn add<W: Write>(tar: &mut tar::Builder<W>, path: &str, bytes: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o644);
+    // not through `set_path`, which refuses what a hostile archive does
+    let name = &mut header.as_old_mut().name;
+    name[..path.len()].copy_from_slice(path.as_bytes());
+    header.set_cksum();
+    tar.append(&header, bytes).expect("in memory");
+}
+
+fn link(
+    kind: tar::EntryType,
+    path: &str,
+    target: &str,
+) -> impl Fn(&mut tar::Builder<GzEncoder<Vec<u8>>>) {
+    move |tar| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        header.set_mode(0o644);
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+        header.set_cksum();
+        tar.append(&header, std::io::empty()).expect("in memory");
+    }
+}
+
+fn set(archive: &[u8], packing: Packing, urls: &[String]) -> DataSet {
+    let digits: String = Sha256::digest(archive)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    DataSet {
+        name: "things".into(),
+        about: "things".into(),
+        folder: "things".into(),
+        files: vec![SourceFile {
+            name: "things.tar.gz".into(),
+            urls: urls.to_vec(),
+            bytes: Some(archive.len() as u64),
+            checksums: vec![Checksum::sha256(&digits)],
+            packing,
+        }],
+        proof: vec!["set/a.bin".into(), "set/deep/b.txt".into()],
+        hub: None,
+    }
+}
+
+fn arguments(from: &[PathBuf], mirror: &[String]) -> FetchArgs {
+    FetchArgs {
+        set: Some("things".into()),
+        from: from.to_vec(),
+        mirror: mirror.to_vec(),
+        revision: None,
+        list: false,
+    }
+}
+
+fn client() -> Client {
+    let mut client = Client::new(|_| None).expect("no certificates to read");
+    client.pause = |_| Duration::ZERO;
+    client
+}
+
+fn get(set: &DataSet, data: &Path, mirror: &[String]) -> astill_core::Result<Fetched> {
+    fetch(set, &arguments(&[], mirror), data, &client(), &mut Silent)
+}
+
+#[track_caller]
+fn assert_complete(data: &Path) {
+    assert_eq!(
+        fs::read(data.join("things/set/a.bin")).ok(),
+        Some(content())
+    );
+    assert_eq!(
+        fs::read(data.join("things/set/deep/b.txt")).ok(),
+        Some(b"text".to_vec())
+    );
+    assert!(!data.join(".fetch").exists(), "nothing else is left");
+}
+
+/// The error, with nothing of the set in place.
+#[track_caller]
+fn refusal(result: astill_core::Result<Fetched>, data: &Path) -> String {
+    assert!(!data.join("things").exists(), "nothing is in place");
+    result.expect_err("refused").to_string()
+}
+
+/// A set whose first address is a server that answers like this.
+fn served(
+    answer: impl Fn(&Request, usize, &[u8]) -> Reply + Send + Sync + 'static,
+) -> Result<(Server, DataSet, TempDir), Box<dyn std::error::Error>> {
+    let archive = tar_gz(|_| ());
+    let bytes = archive.clone();
+    let server = Server::start(move |request, before| answer(request, before, &bytes))?;
+    let set = set(
+        &archive,
+        Packing::TarGz,
+        &[format!("{}/things.tar.gz", server.url)],
+    );
+    Ok((server, set, TempDir::new()?))
+}
+
+#[test]
+fn a_set_is_fetched_once() -> Outcome {
+    let (server, set, data) = served(|r, _, bytes| file(r, bytes, "\"1\""))?;
+    let folder = data.path().join("things");
+    assert_eq!(get(&set, data.path(), &[])?, Fetched::Done(folder.clone()));
+    assert_complete(data.path());
+    assert_eq!(get(&set, data.path(), &[])?, Fetched::AlreadyThere(folder));
+    assert_eq!(server.requests().len(), 1);
+    Ok(())
+}
+
+#[test]
+fn answers_that_are_cut_are_continued_where_they_ended() -> Outcome {
+    let (server, set, data) = served(|r, _, bytes| file(r, bytes, "\"1\"").cut(9_000))?;
+    get(&set, data.path(), &[])?;
+    assert_complete(data.path());
+    let starts: Vec<_> = server.requests().iter().map(Request::from).collect();
+    assert!(starts.len() > 4 && starts[0].is_none() && starts[1..].iter().all(Option::is_some));
+    assert!(server.requests()[1].header("if-range") == Some("\"1\""));
+    Ok(())
+}
+
+#[test]
+fn a_server_that_ignores_ranges_is_read_from_the_beginning() -> Outcome {
+    let (server, set, data) = served(|_, before, bytes| match before {
+        0 => Reply::new(200, bytes).cut(20_000),
+        _ => Reply::new(200, bytes),
+    })?;
+    get(&set, data.path(), &[])?;
+    assert_complete(data.path());
+    assert_eq!(server.requests().len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_has_changed_meanwhile_is_read_from_the_beginning() -> Outcome {
+    let (_server, set, data) = served(|r, before, bytes| match before {
+        0 => {
+            let other: Vec<u8> = bytes.iter().map(|b| !b).collect();
+            file(r, &other, "\"old\"").cut(20_000)
+        }
+        _ => file(r, bytes, "\"new\""),
+    })?;
+    get(&set, data.path(), &[])?;
+    assert_complete(data.path());
+    Ok(())
+}
+
+#[test]
+fn another_part_than_the_one_asked_for_is_not_taken() -> Outcome {
+    let (_server, set, data) = served(|r, before, bytes| match before {
+        0 => file(r, bytes, "\"1\"").cut(20_000),
+        1 => Reply::new(206, &bytes[5..]).with("content-range", "bytes 5-9/10"),
+        _ => file(r, bytes, "\"1\""),
+    })?;
+    get(&set, data.path(), &[])?;
+    assert_complete(data.path());
+    Ok(())
+}
+
+#[test]
+fn redirects_are_followed_and_endless_ones_end() -> Outcome {
+    let (_server, set, data) = served(|r, _, bytes| match r.path.as_str() {
+        "/elsewhere" => file(r, bytes, "\"1\""),
+        _ => Reply::new(302, b"").with("location", "/elsewhere"),
+    })?;
+    get(&set, data.path(), &[])?;
+    assert_complete(data.path());
+
+    let (_server, set, data) =
+        served(|_, _, _| Reply::new(302, b"").with("location", "/things.tar.gz"))?;
+    let error = refusal(get(&set, data.path(), &[]), data.path());
+    assert!(
+        error.contains("redirect") && error.contains("--from FILE"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_one_address_gets_wrong_the_next_makes_right() -> Outcome {
+    type Wrong = fn(&[u8]) -> Reply;
+    let wrongs: [(&str, Wrong); 5] = [
+        ("is not there", |_| Reply::new(404, b"")),
+        ("is out of order", |_| Reply::new(503, b"")),
+        ("has another length", |bytes| Reply::new(200, &bytes[1..])),
+        ("has other bytes", |bytes| {
+            Reply::new(200, &bytes.iter().map(|b| b ^ 1).collect::<Vec<_>>())
+        }),
+        ("sends more", |bytes| {
+            let mut reply = Reply::new(200, &[bytes, b"more"].concat());
+            reply.headers.clear();
+            reply
+        }),
+    ];
+    for (what, wrong) in wrongs {
+        let (bad, mut set, data) = served(move |_, _, bytes| wrong(bytes))?;
+        let archive = tar_gz(|_| ());
+        let good = Server::start(move |r, _| file(r, &archive, "\"1\""))?;
+        set.files[0]
+            .urls
+            .push(format!("{}/things.tar.gz", good.url));
+        get(&set, data.path(), &[])?;
+        assert_complete(data.path());
+        assert!(
+            !bad.requests().is_empty() && good.requests().len() == 1,
+            "{what}"
+        );
+
+        // alone, it is refused with what it did
+        set.files[0].urls.truncate(1);
+        let data = TempDir::new()?;
+        let error = refusal(get(&set, data.path(), &[]), data.path());
+        assert!(
+            error.contains(&bad.url) && error.contains("--mirror URL"),
+            "{what}: {error}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_mirror_is_asked_first() -> Outcome {
+    let (own, set, data) = served(|_, _, _| Reply::new(404, b""))?;
+    let archive = tar_gz(|_| ());
+    let mirror = Server::start(move |r, _| file(r, &archive, "\"1\""))?;
+    get(&set, data.path(), &[format!("{}/pub/", mirror.url)])?;
+    assert_complete(data.path());
+    assert_eq!(mirror.requests()[0].path, "/pub/things.tar.gz");
+    assert!(own.requests().is_empty());
+    Ok(())
+}
+
+#[test]
+fn files_are_taken_without_a_network_if_they_are_the_right_ones() -> Outcome {
+    let archive = tar_gz(|_| ());
+    let set = set(
+        &archive,
+        Packing::TarGz,
+        &["http://127.0.0.1:1/things.tar.gz".into()],
+    );
+    let (data, files) = (TempDir::new()?, TempDir::new()?);
+    let path = files.path().join("renamed");
+    let from = |path: &Path| {
+        fetch(
+            &set,
+            &arguments(&[path.to_path_buf()], &[]),
+            data.path(),
+            &client(),
+            &mut Silent,
+        )
+    };
+    fs::write(&path, &archive[..archive.len() - 1])?;
+    let error = from(&path).expect_err("one byte short");
+    assert!(
+        error.exit_status() == 2 && error.to_string().contains("expected"),
+        "{error}"
+    );
+    let error = from(&files.path().join("missing")).expect_err("no file");
+    assert!(
+        error.exit_status() == 2 && error.to_string().contains("things.tar.gz"),
+        "{error}"
+    );
+    assert!(!data.path().join("things").exists());
+
+    fs::write(files.path().join("things.tar.gz"), &archive)?;
+    from(files.path())?;
+    assert_complete(data.path());
+    assert!(
+        files.path().join("things.tar.gz").exists(),
+        "the user's file stays"
+    );
+    Ok(())
+}
+
+#[test]
+fn hostile_archives_write_nothing_outside() -> Outcome {
+    let archives: Vec<(&str, Vec<u8>)> = vec![
+        ("..", tar_gz(|tar| add(tar, "set/../../../evil", b"x"))),
+        ("absolute", tar_gz(|tar| add(tar, "/tmp/astill-evil", b"x"))),
+        (
+            "symlink",
+            tar_gz(link(tar::EntryType::Symlink, "set/l", "/etc/passwd")),
+        ),
+        (
+            "hard link",
+            tar_gz(link(tar::EntryType::Link, "set/l", "/etc/passwd")),
+        ),
+        ("device", tar_gz(link(tar::EntryType::Char, "set/l", ""))),
+        ("pipe", tar_gz(link(tar::EntryType::Fifo, "set/l", ""))),
+        ("twice", tar_gz(|tar| add(tar, "set/a.bin", b"other"))),
+        (
+            "through a file",
+            tar_gz(|tar| add(tar, "set/a.bin/below", b"x")),
+        ),
+        (
+            "bomb",
+            tar_gz(|tar| add(tar, "set/zeros", &vec![0; 70 << 20])),
+        ),
+        ("cut", {
+            let whole = tar_gz(|_| ());
+            whole[..whole.len() / 2].to_vec()
+        }),
+        ("no archive", b"<html>Sign in</html>".to_vec()),
+        ("lacks a part", {
+            let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+            add(&mut tar, "set/a.bin", b"alone");
+            tar.into_inner()?.finish()?
+        }),
+    ];
+    for (what, archive) in archives {
+        let data = TempDir::new()?;
+        let bytes = archive.clone();
+        let server = Server::start(move |r, _| file(r, &bytes, "\"1\""))?;
+        let set = set(
+            &archive,
+            Packing::TarGz,
+            &[format!("{}/things.tar.gz", server.url)],
+        );
+        let error = refusal(get(&set, data.path(), &[]), data.path());
+        assert!(!error.is_empty(), "{what}");
+        let left: Vec<_> = fs::read_dir(data.path())?
+            .flatten()
+            .map(|e| e.file_name())
+            .collect();
+        assert!(left.iter().all(|n| n == ".fetch"), "{what}: {left:?}");
+        assert!(
+            !data.path().join(".fetch/things/unpacked").exists(),
+            "{what}"
+        );
+        assert!(!Path::new("/tmp/astill-evil").exists());
+    }
+    Ok(())
+}
+
+#[test]
+fn zip_archives_are_unpacked_under_the_same_rules() -> Outcome {
+    let archive = |more: &[(&str, Option<u32>)]| -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file("set/a.bin", options)?;
+        zip.write_all(&content())?;
+        zip.start_file("set/deep/b.txt", options)?;
+        zip.write_all(b"text")?;
+        for (name, mode) in more {
+            match mode {
+                Some(_) => zip.add_symlink(*name, "/etc/passwd", options)?,
+                None => zip.start_file(*name, options)?,
+            }
+        }
+        Ok(zip.finish()?.into_inner())
+    };
+    let good = archive(&[])?;
+    let evils = [
+        archive(&[("../evil", None)])?,
+        archive(&[("/tmp/astill-evil", None)])?,
+        archive(&[("set/l", Some(0))])?,
+    ];
+    for (is_good, bytes) in [(true, good)].into_iter().chain(evils.map(|e| (false, e))) {
+        let data = TempDir::new()?;
+        let file_path = data.path().join("things.zip");
+        fs::write(&file_path, &bytes)?;
+        let set = set(&bytes, Packing::Zip, &["http://127.0.0.1:1/x".into()]);
+        let result = fetch(
+            &set,
+            &arguments(&[file_path], &[]),
+            data.path(),
+            &client(),
+            &mut Silent,
+        );
+        match is_good {
+            true => {
+                result?;
+                assert_complete(data.path());
+            }
+            false => _ = refusal(result, data.path()),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_in_the_way_is_named_before_anything_is_fetched() -> Outcome {
+    let (server, set, data) = served(|r, _, bytes| file(r, bytes, "\"1\""))?;
+    fs::create_dir_all(data.path().join("things/set"))?;
+    fs::write(data.path().join("things/set/mine"), "mine")?;
+    let error = get(&set, data.path(), &[]).expect_err("in the way");
+    assert!(
+        error.exit_status() == 2 && error.to_string().contains("things/set"),
+        "{error}"
+    );
+    assert!(server.requests().is_empty() && data.path().join("things/set/mine").exists());
+    Ok(())
+}
+
+/// A small Hub: one data set with two files, which are served from another address.
+fn hub(stall_at: Option<usize>) -> Result<(Server, Server, Vec<u8>), Box<dyn std::error::Error>> {
+    let bytes = content();
+    let (served, digits): (_, String) = (
+        bytes.clone(),
+        Sha256::digest(&bytes)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect(),
+    );
+    let store = Server::start(move |r, before| {
+        let reply = file(r, &served, "\"1\"");
+        match stall_at {
+            Some(at) if before == 0 => reply.cut(at).stall(),
+            _ => reply,
+        }
+    })?;
+    let (elsewhere, size) = (store.url.clone(), bytes.len());
+    let hub = Server::start(move |r, _| match r.path.as_str() {
+        "/api/datasets/o/n/revision/main" => Reply::new(200, br#"{"sha":"abc123"}"#),
+        "/api/datasets/o/n/tree/abc123?recursive=true" => {
+            let list = format!(
+                r#"[{{"type":"directory","path":"data"}},{{"type":"file","path":"README.md","size":3}},
+                {{"type":"file","path":"data/test-00000-of-00001.parquet","size":4}},
+                {{"type":"file","path":"data/train-00000-of-00001.parquet","size":1,"lfs":{{"oid":"{digits}","size":{size}}}}}]"#
+            );
+            Reply::new(200, list.as_bytes())
+        }
+        "/datasets/o/n/resolve/abc123/data/test-00000-of-00001.parquet" => Reply::new(200, b"PAR1"),
+        "/datasets/o/n/resolve/abc123/data/train-00000-of-00001.parquet" => {
+            Reply::new(302, b"").with("location", &format!("{elsewhere}/blob"))
+        }
+        _ => Reply::new(404, b""),
+    })?;
+    Ok((hub, store, bytes))
+}
+
+fn astill(data: &Path, hub: &str, set: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_astill"));
+    command
+        .args(["--data".as_ref(), data.as_os_str()])
+        .args(["fetch", set])
+        .env_remove("HTTPS_PROXY")
+        .env_remove("HTTP_PROXY")
+        .env_remove("http_proxy")
+        .env_remove("https_proxy")
+        .env_remove("ALL_PROXY")
+        .env_remove("all_proxy")
+        .env("HF_ENDPOINT", hub)
+        .env("HF_TOKEN", "secret")
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_data_set_of_the_hub_is_fetched_with_a_token_that_nobody_else_gets() -> Outcome {
+    let (hub, store, bytes) = hub(None)?;
+    let data = TempDir::new()?;
+    let output = astill(data.path(), &hub.url, "hf:o/n").output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let folder = data.path().join("o--n");
+    assert_eq!(
+        fs::read(folder.join("data/train-00000-of-00001.parquet"))?,
+        bytes
+    );
+    assert_eq!(
+        fs::read(folder.join("data/test-00000-of-00001.parquet"))?,
+        b"PAR1"
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        folder.display().to_string()
+    );
+    let has_token = |r: &Request| r.header("authorization") == Some("Bearer secret");
+    assert!(hub.requests().iter().all(has_token));
+    assert!(
+        !store
+            .requests()
+            .iter()
+            .any(|r| r.header("authorization").is_some())
+    );
+
+    let output = astill(data.path(), &hub.url, "hf:o/unknown").output()?;
+    assert_eq!(output.status.code(), Some(2));
+    Ok(())
+}
+
+#[test]
+fn a_fetch_that_was_killed_continues_where_it_was() -> Outcome {
+    const THERE: usize = 25_000;
+    let (hub, store, bytes) = hub(Some(THERE))?;
+    let data = TempDir::new()?;
+    let mut child = astill(data.path(), &hub.url, "hf:o/n")
+        .stderr(Stdio::null())
+        .spawn()?;
+    let part = data
+        .path()
+        .join(".fetch/o--n/data--train-00000-of-00001.parquet.part");
+    let begin = Instant::now();
+    while fs::metadata(&part).map_or(0, |m| m.len()) < THERE as u64 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "nothing arrived");
+        std::thread::yield_now();
+    }
+    child.kill()?;
+    child.wait()?;
+    assert!(!data.path().join("o--n").exists());
+    let output = astill(data.path(), &hub.url, "hf:o/n").output()?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        fs::read(data.path().join("o--n/data/train-00000-of-00001.parquet"))?,
+        bytes
+    );
+    let starts: Vec<_> = store.requests().iter().map(Request::from).collect();
+    assert_eq!(starts, [None, Some(THERE)]);
+    Ok(())
+}
+
+#[test]
+fn a_proxy_is_used() -> Outcome {
+    let (hub, _store, _) = hub(None)?;
+    let data = TempDir::new()?;
+    // nobody has such a server, but the proxy knows it
+    let output = astill(data.path(), "http://hub.invalid", "hf:o/unknown")
+        .env("HTTP_PROXY", &hub.url)
+        .env("ALL_PROXY", &hub.url)
+        .output()?;
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        hub.requests()
+            .iter()
+            .any(|r| r.path.ends_with("/api/datasets/o/unknown/revision/main"))
+    );
+    Ok(())
+}
+
+#[test]
+fn names_that_are_not_known_are_refused_with_those_that_are() -> Outcome {
+    let data = TempDir::new()?;
+    for (name, part) in [
+        ("cifar", "cifar100"),
+        ("imagenet", "account"),
+        ("hf:x", "OWNER/NAME"),
+    ] {
+        let output = astill(data.path(), "http://127.0.0.1:1", name).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(2) && said.contains(part),
+            "{said}"
+        );
+    }
+    assert_eq!(fs::read_dir(data.path())?.count(), 0);
+    Ok(())
+}
