@@ -204,6 +204,9 @@ fn checked(
     loaded
         .check_classes(&inventory.classes, &inventory.train)
         .map_err(Error::Profile)?;
+    let classes = inventory.classes.len();
+    trainer::network(&loaded.profile, classes)?;
+    trainer::evaluation_networks(&loaded.profile, classes)?;
     Ok((loaded, request, inventory))
 }
 

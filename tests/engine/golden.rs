@@ -20,7 +20,7 @@ use astill_engine::distill::{
     Budget, ExpertBatch, ExpertPath, ExpertSettings, Labels, MatchingOptions, Parameterisation,
     Student, StudentStep, TrainingSet, balance_factor, matching_loss,
 };
-use astill_engine::network::{ConvNet, ConvNetConfig, Network, WeightedBatch};
+use astill_engine::network::{ConvNet, ConvNetConfig, Mode, Network, WeightedBatch};
 use astill_engine::scores::pixels::Operation;
 use astill_engine::tensor_file::TensorFile;
 use serde_json::{Value, json};
@@ -148,6 +148,7 @@ impl Case {
             augmented: &augmented,
             images: &x,
             labels: &labels,
+            mode: Mode::Train,
         };
         let settings = ExpertSettings {
             clipping: self.settings["clip"].as_bool().unwrap_or(true),
@@ -361,6 +362,7 @@ impl Case {
             augmented: &augmented,
             images: &x,
             labels: &labels,
+            mode: Mode::Train,
         };
         let settings = ExpertSettings {
             clipping: self.settings["clip"].as_bool().unwrap_or(true),

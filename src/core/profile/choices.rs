@@ -55,9 +55,16 @@ choices! {
         "skip" Skip "Leave them out, with a warning that says the same."
     }
 
-    /// The networks that experts and students can be.
+    /// The networks that experts and students can be, and that a distilled set can be evaluated
+    /// with.
     pub enum NetworkKind {
         "convnet" Convnet "Blocks of convolution, norm, activation, pooling; then a linear layer."
+        "convnet-bn" ConvnetBn "The same with batch norm."
+        "resnet18" Resnet18 "ResNet18 with instance norm."
+        "resnet18-bn" Resnet18Bn "ResNet18 with batch norm."
+        "vgg11" Vgg11 "VGG11 with instance norm."
+        "vgg11-bn" Vgg11Bn "VGG11 with batch norm."
+        "alexnet" Alexnet "AlexNet, which has no norm."
     }
 
     /// A family of DSA's augmentation.
@@ -70,16 +77,12 @@ choices! {
         "rotate" Rotate "By up to 15 degrees."
     }
 
-    /// The networks that a distilled set can be evaluated with.
-    pub enum EvalNetwork {
-        "convnet" Convnet "The ConvNet of the profile's section `network`."
-    }
-
     /// The normalisation after every convolution.
     pub enum Norm {
         "instance" Instance "Group norm with one group per channel, with learned scale and shift."
         "layer" Layer "Layer norm over (channels, rows, columns)."
         "group" Group "Group norm with 4 groups."
+        "batch" Batch "Batch norm, with running statistics for testing."
         "none" None "No normalisation."
     }
 
@@ -130,5 +133,13 @@ choices! {
         "pixels" Pixels "Every pixel."
         "frequency" Frequency "The strongest frequencies of each class (FreD)."
         "tiles" Tiles "Smaller images that are enlarged."
+    }
+}
+
+impl NetworkKind {
+    /// Whether it has the width, depth, activation and pooling of a profile's section `network`.
+    #[must_use]
+    pub fn is_convnet(self) -> bool {
+        matches!(self, Self::Convnet | Self::ConvnetBn)
     }
 }

@@ -1,7 +1,7 @@
 //! The rules that involve several settings, or settings and the data.
 
 use super::auto::Auto;
-use super::choices::{AugmentFamily, LabelKind, Norm, Parameters, Pooling};
+use super::choices::{AugmentFamily, LabelKind, NetworkKind, Norm, Parameters, Pooling};
 use super::problem::{Location, Origin, Problem};
 use super::schema::Profile;
 use std::collections::BTreeMap;
@@ -201,16 +201,34 @@ fn mirror_images_are_seen(p: &Profile) -> Option<Conflict> {
 }
 
 fn mirror_image_is_exact(p: &Profile) -> Option<Conflict> {
-    let (size, depth) = (p.dataset.size, p.network.depth);
+    let (size, kind) = (p.dataset.size, p.network.kind);
+    let (depth, key) = match kind {
+        NetworkKind::Resnet18 | NetworkKind::Resnet18Bn => {
+            return p.distill.mirror.then(|| Conflict {
+                keys: &["distill.mirror", "network.kind"],
+                message: format!(
+                    "found true, but {kind} halves images by leaving out every second column, so \
+                     the mirror image of an expert is no expert; set distill.mirror to false, or \
+                     choose another network.kind"
+                ),
+            });
+        }
+        NetworkKind::Vgg11 | NetworkKind::Vgg11Bn => (5, ""),
+        NetworkKind::Alexnet => (3, ""),
+        NetworkKind::Convnet | NetworkKind::ConvnetBn if p.network.pooling == Pooling::None => {
+            return None;
+        }
+        NetworkKind::Convnet | NetworkKind::ConvnetBn => (p.network.depth, "network.depth "),
+    };
     let whole = 1_i64.checked_shl(u32::try_from(depth).ok()?)?;
-    (p.distill.mirror && p.network.pooling != Pooling::None && size % whole != 0).then(|| {
+    (p.distill.mirror && size % whole != 0).then(|| {
         let below = (size / whole * whole).max(whole);
         Conflict {
             keys: &["distill.mirror", "dataset.size", "network.depth"],
             message: format!(
-                "found true, but dataset.size {size} cannot be halved network.depth {depth} times \
-                 without a remainder, so the mirror image of an expert is no expert; set \
-                 distill.mirror to false, or dataset.size to {below} or {}",
+                "found true, but dataset.size {size} cannot be halved {key}{depth} times without a \
+                 remainder, so the mirror image of an expert is no expert; set distill.mirror to \
+                 false, or dataset.size to {below} or {}",
                 below + whole
             ),
         }
@@ -249,13 +267,19 @@ fn steps_for_every_epoch(p: &Profile) -> Option<Conflict> {
     })
 }
 
+/// Whether a network of the profile has the settings of its section `network`.
+fn has_convnet(p: &Profile) -> bool {
+    let mut used = p.evaluate.networks.iter().chain([&p.network.kind]);
+    used.any(|kind| kind.is_convnet())
+}
+
 fn image_survives_pooling(p: &Profile) -> Option<Conflict> {
     let (size, depth) = (p.dataset.size, p.network.depth);
     let side = u32::try_from(depth)
         .ok()
         .and_then(|d| size.checked_shr(d))
         .unwrap_or(0);
-    (p.network.pooling != Pooling::None && side < 1).then(|| Conflict {
+    (has_convnet(p) && p.network.pooling != Pooling::None && side < 1).then(|| Conflict {
         keys: &["network.depth", "dataset.size"],
         message: format!(
             "found {depth}, but halving dataset.size {size} that many times by pooling leaves no \
@@ -268,7 +292,7 @@ fn image_survives_pooling(p: &Profile) -> Option<Conflict> {
 
 fn groups_divide_width(p: &Profile) -> Option<Conflict> {
     let width = p.network.width;
-    (p.network.norm == Norm::Group && width % 4 != 0).then(|| Conflict {
+    (has_convnet(p) && p.network.norm == Norm::Group && width % 4 != 0).then(|| Conflict {
         keys: &["network.width", "network.norm"],
         message: format!(
             "found {width}, but network.norm group needs a multiple of 4; use {}, or another norm",

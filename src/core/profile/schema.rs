@@ -4,8 +4,8 @@
 
 use super::auto::Auto;
 use super::choices::{
-    Activation, AugmentFamily, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt,
-    NetworkKind, Norm, Parameters, Pooling, Unreadable,
+    Activation, AugmentFamily, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
+    Parameters, Pooling, Unreadable,
 };
 use super::key::{ProfileKey, above, list_of, number, one_of, path, section, switch, whole};
 use serde::{Deserialize, Serialize};
@@ -165,7 +165,8 @@ section! {
     /// The network of experts and students.
     pub struct NetworkSettings for network
 
-    /// Network of experts and students.
+    /// Network of experts and students. The names that end in -bn have batch norm, the other
+    /// resnet18 and vgg11 instance norm, and alexnet none. The keys below are those of convnets.
     kind: NetworkKind = NetworkKind::Convnet, one_of(NetworkKind::NAMES).source(AST);
 
     /// Channels of every convolution.
@@ -175,7 +176,8 @@ section! {
     /// for 128.
     depth: usize = 3, whole(1, 9).unit("blocks").source(AST);
 
-    /// Normalisation after every convolution; `group` has 4 groups.
+    /// Normalisation after every convolution of a convnet (convnet-bn has batch norm); `group` has
+    /// 4 groups.
     norm: Norm = Norm::Instance, one_of(Norm::NAMES).source(AST);
 
     /// Non-linearity of every block.
@@ -361,8 +363,9 @@ section! {
     /// Iterations between evaluations; there is always one at the end.
     every: usize = 500, whole(1, 10_000_000).unit("iterations").source(OURS).live();
 
-    /// Networks to train on the synthetic images in an evaluation.
-    networks: Vec<EvalNetwork> = vec![EvalNetwork::Convnet], list_of(EvalNetwork::NAMES)
+    /// Networks to train on the synthetic images in an evaluation; the first one chooses the best
+    /// step. Convnets have the width, depth, activation and pooling of the section network.
+    networks: Vec<NetworkKind> = vec![NetworkKind::Convnet], list_of(NetworkKind::NAMES)
         .source(AST);
 
     /// Fresh networks per evaluation.

@@ -78,13 +78,14 @@ impl Evaluator<'_> {
                 Occasion::Step(step) => [0, step, repeat],
                 Occasion::Headline => [1, 0, repeat],
             };
-            let theta = evaluate::train(self.net, set, self.course, self.seed, &index, &mut watch)?;
+            let weights =
+                evaluate::train(self.net, set, self.course, self.seed, &index, &mut watch)?;
             let is_chosen_by =
                 occasion != Occasion::Headline && !self.dataset.validation.is_empty();
             if is_chosen_by {
                 accuracies.validation.push(evaluate::accuracy(
                     self.net,
-                    &theta,
+                    &weights,
                     &self.dataset.validation,
                     &mut watch,
                 )?);
@@ -92,7 +93,7 @@ impl Evaluator<'_> {
             if self.tests || !is_chosen_by {
                 accuracies.test.push(evaluate::accuracy(
                     self.net,
-                    &theta,
+                    &weights,
                     &self.dataset.test,
                     &mut watch,
                 )?);

@@ -9,7 +9,7 @@ use super::store::{NewEpoch, Partial, Store, TrainingLock, Trajectory};
 use crate::data::Dataset;
 use crate::distill::expert::{self, EpochId, TrainedEpoch};
 use crate::distill::{Expert, ExpertPath, evaluate};
-use crate::network::Network;
+use crate::network::{Network, Weights};
 use astill_core::EpochRecord;
 use astill_core::profile::{ExpertSettings as Settings, Profile};
 use astill_core::run::edits::Moment;
@@ -229,10 +229,10 @@ impl Training<'_> {
         }
         let expert = Expert::new(self.net, self.profile.expert.seed, index);
         control.write_with_retry(|_| store.save_epoch(index, 0, &expert, None))?;
-        let points = vec![expert.theta.copy()];
         Ok(Partial {
+            points: vec![expert.weights.theta.copy()],
+            running: vec![expert.weights.running.copy()],
             expert,
-            points,
             epochs: Vec::new(),
         })
     }
@@ -247,9 +247,7 @@ impl Training<'_> {
         control: &mut Control,
     ) -> Result<(ExpertSlot, bool)> {
         let mut so_far = self.begun(index, &here.store, control)?;
-        let state = &mut so_far.expert;
-        state.theta = state.theta.to_device(self.device);
-        state.velocity = state.velocity.as_ref().map(|v| v.to_device(self.device));
+        so_far.expert = so_far.expert.to_device(self.device);
         let per_epoch = here.schedule.first.per_epoch;
         let mut path = ExpertPath::new(&so_far.points[0]);
         so_far
@@ -309,8 +307,9 @@ impl Training<'_> {
             })?;
             so_far.points.extend(inside);
             // a copy: on the CPU the tensor itself would be the live parameters
-            let end = so_far.expert.theta.to_device(Device::Cpu).copy();
-            so_far.points.push(end);
+            let end = so_far.expert.weights.to_device(Device::Cpu);
+            so_far.points.push(end.theta.copy());
+            so_far.running.push(end.running.copy());
             so_far.epochs.push(record);
         }
         control.write_with_retry(|_| here.store.finish(index, &so_far))?;
@@ -347,13 +346,13 @@ impl Training<'_> {
         } else {
             Some(evaluate::accuracy(
                 self.net,
-                &state.theta,
+                &state.weights,
                 validation,
                 &mut watch,
             )?)
         };
         drop(watch);
-        let smooth = path.push(&state.theta.to_device(Device::Cpu));
+        let smooth = path.push(&state.weights.theta.to_device(Device::Cpu));
         let record = EpochRecord {
             train_loss: means.loss,
             train_accuracy: means.accuracy,
@@ -401,7 +400,10 @@ fn move_to(
         let is_last = epoch == so_far.epochs.len();
         let velocity = so_far.expert.velocity.as_ref().filter(|_| is_last);
         let kept = Expert {
-            theta: so_far.points[epoch * per_epoch].shallow_clone(),
+            weights: Weights {
+                theta: so_far.points[epoch * per_epoch].shallow_clone(),
+                running: so_far.running[epoch].shallow_clone(),
+            },
             velocity: velocity.map(Tensor::shallow_clone),
         };
         let before = epoch.checked_sub(1);

@@ -69,7 +69,8 @@ pub struct RunPlan {
 /// # Errors
 /// The images are too small for the network's depth.
 pub fn network(profile: &Profile, classes: usize) -> Result<Box<dyn Network>> {
-    network::distilled_with(&profile.network, task(profile, classes))
+    let settings = &profile.network;
+    network::build(settings.kind, settings, task(profile, classes))
 }
 
 /// The networks that judge a distilled set, with their names in the profile.
@@ -83,7 +84,7 @@ pub fn evaluation_networks(
     let names = profile.evaluate.networks.iter();
     names
         .map(|name| {
-            let net = network::evaluated_with(*name, &profile.network, task(profile, classes))?;
+            let net = network::build(*name, &profile.network, task(profile, classes))?;
             Ok((name.to_string(), net))
         })
         .collect()

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! trajectories/KEY/manifest.json            the settings that the key stands for
-//!                  expert_000.safetensors   "trajectory" (e · C + 1, P) f32 after e epochs with C checkpoints each, and
-//!                                           "velocity" (P) to train on; what was measured under the metadata key "epochs"
+//!                  expert_000.safetensors   "trajectory" (e · C + 1, P) f32 after e epochs with C checkpoints each,
+//!                                           "velocity" (P) to train on, and "running" (e + 1, S) where the network has
+//!                                           batch norm; what was measured under the metadata key "epochs"
 //!                  expert_001.partial/      an expert in training: epoch_000.safetensors (the initialisation), epoch_001 …
 //!                  lock                     held by the process that trains
 //! ```
@@ -12,6 +13,7 @@
 //! there are trains it on from where it is.
 
 use crate::distill::expert::Expert;
+use crate::network::Weights;
 use crate::tensor_file::{self, TensorFile};
 use astill_core::EpochRecord;
 use astill_core::files::atomic::{remove_left_over, write_atomically};
@@ -20,7 +22,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 /// Changes when the meaning of a setting or the training itself changes, so that older trajectories
 /// are not used as if they were new ones.
@@ -57,6 +59,8 @@ pub struct Partial {
     pub expert: Expert,
     /// The checkpoints of the finished epochs, the initialisation first.
     pub points: Vec<Tensor>,
+    /// The running statistics (S) at the end of every epoch, those of the initialisation first.
+    pub running: Vec<Tensor>,
     pub epochs: Vec<EpochRecord>,
 }
 
@@ -189,12 +193,13 @@ impl Store {
                 Err(problem @ Error::File { .. }) => return Ok((partial, Some(problem))),
                 Err(error) => return Err(error),
             };
-            let theta = saved.expert.theta.shallow_clone();
+            let Weights { theta, running } = saved.expert.weights.shallow_clone();
             match (&mut partial, saved.record) {
                 (None, _) => {
                     partial = Some(Partial {
                         expert: saved.expert,
                         points: vec![theta],
+                        running: vec![running],
                         epochs: Vec::new(),
                     })
                 }
@@ -202,6 +207,7 @@ impl Store {
                     partial.expert = saved.expert;
                     partial.points.extend(saved.inside);
                     partial.points.push(theta);
+                    partial.running.push(running);
                     partial.epochs.push(record);
                 }
                 (Some(_), None) => break,
@@ -235,7 +241,10 @@ impl Store {
         }
         Ok(Some(SavedEpoch {
             expert: Expert {
-                theta: file.tensor("theta")?,
+                weights: Weights {
+                    theta: file.tensor("theta")?,
+                    running: running_of(&file, None)?,
+                },
                 velocity: velocity_of(&file)?,
             },
             inside,
@@ -262,7 +271,11 @@ impl Store {
             .as_ref()
             .filter(|new| !new.inside.is_empty())
             .map(|new| Tensor::stack(new.inside, 0));
-        let mut tensors = vec![("theta", &expert.theta)];
+        let Weights { theta, running } = &expert.weights;
+        let mut tensors = vec![("theta", theta)];
+        if running.numel() > 0 {
+            tensors.push(("running", running));
+        }
         tensors.extend(expert.velocity.as_ref().map(|v| ("velocity", v)));
         tensors.extend(inside.as_ref().map(|points| ("inside", points)));
         tensor_file::write_sealed(
@@ -281,7 +294,11 @@ impl Store {
     /// The file cannot be written, or the folder of its epochs cannot be removed.
     pub fn finish(&self, index: u64, trained: &Partial) -> Result<()> {
         let trajectory = Tensor::stack(&trained.points, 0);
+        let running = Tensor::stack(&trained.running, 0);
         let mut tensors = vec![("trajectory", &trajectory)];
+        if running.numel() > 0 {
+            tensors.push(("running", &running));
+        }
         tensors.extend(trained.expert.velocity.as_ref().map(|v| ("velocity", v)));
         tensor_file::write_sealed(
             &self.file(index),
@@ -337,6 +354,16 @@ fn velocity_of(file: &TensorFile) -> Result<Option<Tensor>> {
     Ok(None)
 }
 
+/// The running statistics (S) of a file: all of them, or those after `epoch` epochs. Empty where
+/// the network has none.
+fn running_of(file: &TensorFile, epoch: Option<usize>) -> Result<Tensor> {
+    match epoch {
+        _ if !file.contains("running") => Ok(Tensor::zeros([0], (Kind::Float, Device::Cpu))),
+        None => file.tensor("running"),
+        Some(epoch) => file.row("running", epoch),
+    }
+}
+
 impl Trajectory {
     /// The checkpoint (P) after `epoch` epochs and `part` of the next, f32 on the CPU; only this one
     /// is read. Parts count up to the checkpoints per epoch.
@@ -347,12 +374,23 @@ impl Trajectory {
         self.file.row("trajectory", epoch * self.per_epoch + part)
     }
 
-    /// The trained expert (P), as far as it was trained.
+    /// The network after `epoch` epochs, f32 on the CPU.
     ///
     /// # Errors
     /// As [`Self::checkpoint`].
-    pub fn last(&self) -> Result<Tensor> {
-        self.checkpoint(self.epochs.len(), 0)
+    pub fn network(&self, epoch: usize) -> Result<Weights> {
+        Ok(Weights {
+            theta: self.checkpoint(epoch, 0)?,
+            running: running_of(&self.file, Some(epoch))?,
+        })
+    }
+
+    /// The trained expert, as far as it was trained.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub fn last(&self) -> Result<Weights> {
+        self.network(self.epochs.len())
     }
 
     /// The measurements of its training, epoch by epoch.
@@ -366,12 +404,16 @@ impl Trajectory {
         let points = (0..=rows)
             .map(|row| self.file.row("trajectory", row))
             .collect::<Result<Vec<_>>>()?;
+        let running = (0..=self.epochs.len())
+            .map(|epoch| running_of(&self.file, Some(epoch)))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Partial {
             expert: Expert {
-                theta: self.last()?,
+                weights: self.last()?,
                 velocity: velocity_of(&self.file)?,
             },
             points,
+            running,
             epochs: self.epochs,
         })
     }
