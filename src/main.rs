@@ -98,6 +98,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             Cmd::Run(_)
             | Cmd::Resume { .. }
             | Cmd::Check { .. }
+            | Cmd::Evaluate(_)
             | Cmd::Scores(_)
             | Cmd::Bench { .. },
         ) => {

@@ -13,12 +13,14 @@ use std::path::PathBuf;
 mod ablate;
 pub mod bench;
 mod device;
+mod evaluate;
 mod scores;
 #[cfg(test)]
 mod tests;
 
 pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
+pub use evaluate::EvaluateArgs;
 pub use scores::{ScoresArgs, ScoresProtocol};
 
 /// The heading of the options that every command has.
@@ -149,6 +151,8 @@ pub enum Cmd {
     },
     /// Run variants of a profile with several seeds, and compare them
     Ablate(AblateArgs),
+    /// Train networks of several kinds on a distilled set and test them
+    Evaluate(EvaluateArgs),
     /// Compute the DD-Ranking and DC-BENCH scores of a finished run
     Scores(ScoresArgs),
     /// Check this machine for everything astill needs

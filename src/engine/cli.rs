@@ -3,7 +3,7 @@
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, DeviceChoice, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
+    Cli, Cmd, DeviceChoice, EvaluateArgs, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
@@ -14,12 +14,13 @@ use astill_core::run::{EngineAt, History, RunDir};
 use astill_core::scores::table;
 use astill_core::text::{count, duration};
 use astill_core::{Error, Result};
+use astill_engine::cross_evaluation::{Judged, Protocol};
 use astill_engine::doctor::Findings;
 use astill_engine::estimate::Estimate;
 use astill_engine::reporter::Reporter;
 use astill_engine::scores::{self, ScoresRequest};
 use astill_engine::trainer::{self, RunPlan};
-use astill_engine::{bench, data, device};
+use astill_engine::{bench, cross_evaluation, data, device, export};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             no_estimate,
             json,
         } => check(profile, device, !no_estimate, *json, &data()?),
+        Cmd::Evaluate(args) => evaluate(args, cli.data.as_deref(), &cli.runs),
         Cmd::Scores(args) => score(args, cli.data.as_deref(), &cli.runs),
         Cmd::Doctor { .. } => {
             out(json!(Findings::collect()))?;
@@ -295,6 +297,63 @@ fn folders(
             (data, folder)
         }
     })
+}
+
+/// Judges a distilled set by networks of several kinds and prints their accuracies.
+fn evaluate(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
+    let (judged, threads) = judged(&args.set, data, runs)?;
+    let own = &judged.profile.evaluate;
+    let protocol = Protocol {
+        networks: match args.networks.as_slice() {
+            [] => own.networks.clone(),
+            networks => networks.to_vec(),
+        },
+        repeats: args.repeats.unwrap_or(own.repeats as u64),
+        epochs: args.epochs.unwrap_or(own.epochs as u64),
+        lr: args.lr.or(own.lr.given()),
+        device: device::choose(&args.device)?,
+        threads,
+    };
+    let found = cross_evaluation::evaluate(&judged, &protocol, &mut |line| to_stderr(line))?;
+    if args.json {
+        out(json!(found))?;
+    } else {
+        out(&found)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The distilled set of a run or of a file, with the threads of the run.
+fn judged(name: &str, data: Option<&Path>, runs: &Path) -> Result<(Judged, Option<i64>)> {
+    let file = Path::new(name);
+    if file.is_file() {
+        let set = export::read(file)?;
+        let profile = Profile::recorded(&set.provenance.profile)
+            .map_err(|problem| Error::file(file, problem))?;
+        let data = data_folder(data.map(Path::to_path_buf))?;
+        let folder = trainer::dataset_folder(&profile, &data);
+        let judged = Judged {
+            file: file.to_path_buf(),
+            set,
+            profile,
+            data,
+            folder,
+        };
+        return Ok((judged, None));
+    }
+    let run = RunDir::find(runs, name)?;
+    let profile = Edits::read(&run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
+    let history = History::read(&run.events())?;
+    let file = export::of_run(&run)?;
+    let (data, folder) = folders(data, (history.data, history.folder), &profile)?;
+    let judged = Judged {
+        set: export::read(&file)?,
+        file,
+        profile,
+        data,
+        folder,
+    };
+    Ok((judged, history.threads))
 }
 
 /// Measures the scores of a finished run and prints them.

@@ -2,6 +2,7 @@
 //! runs them. Profiles and runs come from `astill-core`.
 
 pub mod bench;
+pub mod cross_evaluation;
 pub mod data;
 pub mod device;
 pub mod distill;

@@ -14,6 +14,7 @@ mod load;
 mod manual;
 mod memory;
 mod problem;
+mod recorded;
 mod rules;
 mod schema;
 mod source;

@@ -13,7 +13,7 @@ use astill_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::Tensor;
 
 /// Every format there is.
@@ -103,6 +103,22 @@ pub fn find(name: &str) -> Result<&'static dyn Export> {
                 names.join(", ")
             ))
         })
+}
+
+/// The file of the distilled set of a run.
+///
+/// # Errors
+/// The run has none yet.
+pub fn of_run(run: &RunDir) -> Result<PathBuf> {
+    let file = run.path().join("distilled").join(SAFETENSORS.file_name());
+    if file.exists() {
+        return Ok(file);
+    }
+    Err(Error::Usage(format!(
+        "the run {} has no distilled set yet; finish it with `astill resume {}`",
+        run.name(),
+        run.reference()
+    )))
 }
 
 #[cfg(test)]

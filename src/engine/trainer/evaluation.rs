@@ -10,6 +10,9 @@ use astill_core::profile::LabelKind;
 use astill_core::run::event::{EvalSplit, Evaluation, EventKind, ImageSet};
 use std::time::Duration;
 
+/// The networks of the headline are numbered [HEADLINE, 0, repeat].
+pub const HEADLINE: u64 = 1;
+
 /// What an evaluation needs besides the images.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
@@ -76,7 +79,7 @@ impl Evaluator<'_> {
             let mut watch = control.watch(&label, Duration::ZERO);
             let index = match occasion {
                 Occasion::Step(step) => [0, step, repeat],
-                Occasion::Headline => [1, 0, repeat],
+                Occasion::Headline => [HEADLINE, 0, repeat],
             };
             let weights =
                 evaluate::train(self.net, set, self.course, self.seed, &index, &mut watch)?;

@@ -22,6 +22,7 @@ mod update;
 pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
 pub use dataset::{data_request, dataset_folder};
+pub use evaluation::HEADLINE;
 pub use thread::{Engine, TRAINER_THREAD};
 
 use self::checkpoint::DistillationState;
@@ -90,7 +91,8 @@ pub fn evaluation_networks(
         .collect()
 }
 
-fn task(profile: &Profile, classes: usize) -> Task {
+/// What networks are for, with a data set of `classes` classes.
+pub fn task(profile: &Profile, classes: usize) -> Task {
     Task {
         channels: 3,
         size: profile.dataset.size,

@@ -165,6 +165,13 @@ impl Store {
                 ),
             ));
         }
+        let has_all = |shape: Vec<i64>| shape.len() == 2 && shape[0] == epochs.len() as i64 + 1;
+        if file.contains("running") && !has_all(file.shape("running")?) {
+            return Err(Error::file(
+                &path,
+                "not a trajectory: the running statistics of an epoch are missing",
+            ));
+        }
         Ok(Some(Trajectory {
             file,
             epochs,

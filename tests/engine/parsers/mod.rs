@@ -4,6 +4,7 @@
 
 use astill_engine::data::{DatasetRequest, Kind, Unreadable};
 use astill_engine::distill::expert::Expert;
+use astill_engine::network::Weights;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
 use astill_engine::trainer::checkpoint::{Average, DistillationState, SyntheticLabels};
@@ -367,7 +368,10 @@ fn store(root: &Path) -> (Store, [String; 2]) {
             1,
             0,
             &Expert {
-                theta: theta(),
+                weights: Weights {
+                    theta: theta(),
+                    running: theta(),
+                },
                 velocity: Some(theta()),
             },
             None,
@@ -378,10 +382,14 @@ fn store(root: &Path) -> (Store, [String; 2]) {
             0,
             &Partial {
                 expert: Expert {
-                    theta: theta(),
+                    weights: Weights {
+                        theta: theta(),
+                        running: theta(),
+                    },
                     velocity: Some(theta()),
                 },
                 points: vec![theta(), theta()],
+                running: vec![theta(), theta()],
                 epochs: vec![serde_json::from_value(record).expect("a record")],
             },
         )

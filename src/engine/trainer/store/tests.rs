@@ -68,7 +68,7 @@ fn an_interrupted_training_resumes_where_it_stopped_and_ends_in_one_file() -> Re
     let partial = there(store.partial(0, 2)?.0)?;
     assert_eq!(values(&partial.points), [1., 1.5, 2.]);
     assert_eq!(partial.epochs, [record(2.)]);
-    assert!(partial.expert.theta.equal(&point(2.)));
+    assert!(partial.expert.weights.theta.equal(&point(2.)));
 
     let damaged = store.epoch_file(0, 1);
     let mut bytes = fs::read(&damaged).map_err(Error::io("read", &damaged))?;
@@ -102,6 +102,8 @@ fn an_interrupted_training_resumes_where_it_stopped_and_ends_in_one_file() -> Re
         .map(|p| p.map(|p| p.double_value(&[0])))
         .collect::<Result<_>>()?;
     assert_eq!(read, [1., 1.5, 2., 2.5, 3.]);
+    assert!(done.last()?.running.equal(&point(-3.)));
+    assert!(done.network(1)?.running.equal(&point(-2.)));
     assert!(done.last()?.theta.equal(&point(3.)) && done.checkpoint(2, 1).is_err());
     assert_eq!(done.epochs(), [record(2.), record(3.)]);
     drop(done);
