@@ -49,6 +49,13 @@ choices! {
         "image-folder" ImageFolder "`train/CLASS/*` and `test/` or `val/`, PNG or JPEG of any size."
     }
 
+    /// Whose statistics normalise the images.
+    pub enum NormalisedBy {
+        "own" Own "Those of the images that are trained on."
+        "field" Field
+            "The constants that published programs use for the set; with ZCA, that of all training images."
+    }
+
     /// What to do about images that cannot be read.
     pub enum Unreadable {
         "refuse" Refuse "End with an error that counts them and names the first few."

@@ -14,6 +14,7 @@ mod load;
 mod manual;
 mod memory;
 mod problem;
+pub mod published;
 mod recorded;
 mod rules;
 mod schema;
@@ -27,12 +28,13 @@ pub use auto::Auto;
 pub use builtin::{Builtin, builtin};
 pub use choices::{
     Activation, AugmentFamily, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
-    Parameters, Pooling, Unreadable,
+    NormalisedBy, Parameters, Pooling, Unreadable,
 };
 pub use key::{ProfileKey, Range};
 pub use load::{Loaded, load};
 pub use memory::{MEMORY_KEYS, memory_advice};
 pub use problem::{Location, Origin, Problem, Problems};
+pub use published::{ChannelConstants, channel_constants};
 pub use schema::{
     DatasetSettings, DistillSettings, EvaluateSettings, ExpertSettings, NetworkSettings, Profile,
     key, schema,

@@ -1,8 +1,11 @@
 //! The rules that involve several settings, or settings and the data.
 
 use super::auto::Auto;
-use super::choices::{AugmentFamily, LabelKind, NetworkKind, Norm, Parameters, Pooling};
+use super::choices::{
+    AugmentFamily, LabelKind, NetworkKind, Norm, NormalisedBy, Parameters, Pooling,
+};
 use super::problem::{Location, Origin, Problem};
+use super::published;
 use super::schema::Profile;
 use std::collections::BTreeMap;
 
@@ -46,6 +49,7 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
         image_survives_pooling(p),
         groups_divide_width(p),
         whitening_fits(p),
+        constants_are_known(p),
     ]
     .into_iter()
     .flatten()
@@ -315,6 +319,18 @@ fn whitening_fits(p: &Profile) -> Option<Conflict> {
             "found true, but with dataset.size {size} the covariance of {values} pixel values is a \
              matrix of {gib:.0} GiB; set dataset.zca to false, or dataset.size to \
              {LARGEST_WHITENED} or less"
+        ),
+    })
+}
+
+fn constants_are_known(p: &Profile) -> Option<Conflict> {
+    let kind = p.dataset.kind;
+    let wanted = p.dataset.normalisation == NormalisedBy::Field && !p.dataset.zca;
+    (wanted && published::channel_constants(kind).is_none()).then(|| Conflict {
+        keys: &["dataset.normalisation", "dataset.kind", "dataset.zca"],
+        message: format!(
+            "found field, but published programs share no mean and deviation for dataset.kind \
+             {kind}; set dataset.normalisation to own, or dataset.zca to true"
         ),
     })
 }

@@ -5,7 +5,7 @@
 use super::auto::Auto;
 use super::choices::{
     Activation, AugmentFamily, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
-    Parameters, Pooling, Unreadable,
+    NormalisedBy, Parameters, Pooling, Unreadable,
 };
 use super::key::{ProfileKey, above, list_of, number, one_of, path, section, switch, whole};
 use serde::{Deserialize, Serialize};
@@ -146,6 +146,11 @@ section! {
     /// Whiten the images (ZCA, eps 0.1); false: subtract each channel's mean and divide by its
     /// standard deviation.
     zca: bool = true, switch().source("AST, CIFAR-10");
+
+    /// Whose statistics that is: those of the images trained on, or `field`, what published programs
+    /// use: for channels their constants for the set, for ZCA all training images, without limit
+    /// or held-out share. Experts and sets of others live in the field's.
+    normalisation: NormalisedBy = NormalisedBy::Own, one_of(NormalisedBy::NAMES).source(OURS);
 
     /// What to do about image files that cannot be read: refuse to start, or skip them with a
     /// warning; both count them and name the first few.

@@ -1,7 +1,7 @@
 //! A data set from its files to whitened images.
 
 use super::{Peak, at_least_one, rounded, set_threads};
-use crate::data::{DatasetRequest, Kind, Unreadable};
+use crate::data::{DatasetRequest, Kind, NormalisedBy, Unreadable};
 use astill_core::cli::bench::DataOptions;
 use astill_core::{Error, Result};
 use serde::Serialize;
@@ -46,6 +46,7 @@ pub fn data(options: DataOptions, data: &Path) -> Result<DataReport> {
         validation: 0.,
         unreadable: Unreadable::Refuse,
         zca: true,
+        normalisation: NormalisedBy::Own,
         seed: 0,
         cache: cache.path().to_path_buf(),
     };

@@ -11,6 +11,7 @@ use super::split_plan::SplitPlan;
 use super::zca::{Covariance, Zca};
 use crate::memory;
 use crate::progress::{Watch, report};
+use astill_core::profile::{NormalisedBy, channel_constants};
 use astill_core::{Error, Result};
 use std::path::PathBuf;
 use tch::{Device, Kind, Tensor};
@@ -92,15 +93,20 @@ impl DatasetRequest {
         }
         let Labelling { classes, labels } = labelling;
         let fingerprint = fingerprint(self.size, &labels.train, pixels.train.bytes());
+        let published = self.published(&pixels.train, &fingerprint, watch)?;
         let (train, validation) = select(pixels.train, &plan);
         memory::return_freed();
-        let (normalisation, damaged_whitening) = match self.zca {
-            true => {
-                let (zca, damaged) = self.whitening(&train, &plan.train, &fingerprint, watch)?;
+        let (normalisation, damaged_whitening) = match (published, self.zca) {
+            (Some(published), _) => published,
+            (None, true) => {
+                let images = |from: usize, to: usize| {
+                    to_unit(&train.narrow(0, from as i64, (to - from) as i64))
+                };
+                let (zca, damaged) = self.whitening(&images, &plan.train, &fingerprint, watch)?;
                 memory::return_freed();
                 (Normalisation::Zca(zca), damaged)
             }
-            false => (Normalisation::of_channels(&train), None),
+            (None, false) => (Normalisation::of_channels(&train), None),
         };
         let split = |pixels, rows: &[i64]| {
             let labels = labels_of(&labels.train, rows).collect();
@@ -154,12 +160,40 @@ impl DatasetRequest {
         )
     }
 
-    /// The whitening of the training images `train` (u8), which are the rows `rows` of the set with
-    /// this fingerprint: from the cache, or fitted; and the cache's file if it was damaged and has
-    /// been rebuilt.
+    /// The normalisation of published programs, if it is asked for, and the cache's file if it was
+    /// damaged and has been rebuilt. `train` is the whole training set, with this fingerprint.
+    fn published(
+        &self,
+        train: &Pixels,
+        fingerprint: &str,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<(Normalisation, Option<PathBuf>)>> {
+        if self.normalisation == NormalisedBy::Own {
+            return Ok(None);
+        }
+        if self.zca {
+            let rows: Vec<i64> = (0..train.shape()[0] as i64).collect();
+            let images = |from: usize, to: usize| to_unit(&train.rows(&rows[from..to]));
+            let (zca, damaged) = self.whitening(&images, &rows, fingerprint, watch)?;
+            memory::return_freed();
+            return Ok(Some((Normalisation::Zca(zca), damaged)));
+        }
+        let constants = channel_constants(self.kind).ok_or_else(|| {
+            Error::Usage(format!(
+                "published programs share no mean and deviation for the data set {}; set \
+                 dataset.normalisation to own",
+                self.kind
+            ))
+        })?;
+        Ok(Some((Normalisation::of_constants(constants), None)))
+    }
+
+    /// The whitening of the training images that are the rows `rows` of the set with this
+    /// fingerprint: from the cache, or fitted; and the cache's file if it was damaged and has been
+    /// rebuilt. `images` gives those from one place in `rows` to another, in [0, 1].
     fn whitening(
         &self,
-        train: &Tensor,
+        images: &dyn Fn(usize, usize) -> Tensor,
         rows: &[i64],
         fingerprint: &str,
         watch: &mut Watch<'_>,
@@ -174,7 +208,8 @@ impl DatasetRequest {
             "zca-{}.safetensors",
             &key.finalize().to_hex()[..32]
         ));
-        let pixels = train.size()[1..].iter().product();
+        let at = |chunk: usize| (chunk * WHITENED_AT_ONCE as usize).min(rows.len());
+        let pixels = images(0, rows.len().min(1)).numel() as i64;
         let was_there = path.exists();
         if let Some(zca) = cache::read_zca(&path, pixels) {
             return Ok((zca, None));
@@ -182,13 +217,12 @@ impl DatasetRequest {
         // f32 halves time and memory; on CIFAR-10 the transform differs from that of f64 by 5e-5
         // (relative norm), as eps dwarfs the error.
         let mut covariance = Covariance::new(pixels, Kind::Float, Device::Cpu);
-        let (mut done, total) = (0, rows.len() as u64);
-        for chunk in train.split(WHITENED_AT_ONCE, 0) {
-            report(watch, "images whitened", done, total)?;
-            covariance.add(&to_unit(&chunk));
-            done += chunk.size()[0] as u64;
+        let total = rows.len() as u64;
+        for chunk in 0..rows.len().div_ceil(WHITENED_AT_ONCE as usize) {
+            report(watch, "images whitened", at(chunk) as u64, total)?;
+            covariance.add(&images(at(chunk), at(chunk + 1)));
         }
-        report(watch, "images whitened", done, total)?;
+        report(watch, "images whitened", total, total)?;
         let zca = covariance.whitening(ZCA_EPS);
         let is_written = cache::write_zca(&path, &zca);
         Ok((zca, (was_there && is_written).then_some(path)))

@@ -25,7 +25,7 @@ mod split_plan;
 mod tiny_imagenet;
 mod zca;
 
-pub use astill_core::profile::{Kind, Unreadable};
+pub use astill_core::profile::{Kind, NormalisedBy, Unreadable};
 pub use augment::Augmentation;
 pub use load::{Dataset, Inventory};
 pub use normalisation::Normalisation;

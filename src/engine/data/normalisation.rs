@@ -1,6 +1,7 @@
 //! From pixels to what networks see, and back.
 
 use super::zca::Zca;
+use astill_core::profile::ChannelConstants;
 use tch::{Device, Kind, Tensor};
 
 /// A deviation below one grey level is noise: dividing by less would blow up a channel that is the
@@ -42,6 +43,24 @@ impl Normalisation {
         }
     }
 
+    /// With constants that somebody has published.
+    pub fn of_constants(ChannelConstants { mean, std }: ChannelConstants) -> Self {
+        let channels = |values: [f64; 3]| Tensor::from_slice(&values.map(|v| v as f32));
+        Self::Channels {
+            mean: channels(mean),
+            std: channels(std),
+        }
+    }
+
+    /// With which images are their pixels, of so many channels.
+    pub fn of_pixels(channels: i64) -> Self {
+        let like = (Kind::Float, Device::Cpu);
+        Self::Channels {
+            mean: Tensor::zeros([channels], like),
+            std: Tensor::ones([channels], like),
+        }
+    }
+
     /// Normalised images, shaped like `pixels` (N, C, H, W) in [0, 1], f32.
     pub fn apply(&self, pixels: &Tensor) -> Tensor {
         match self {
@@ -52,11 +71,15 @@ impl Normalisation {
 
     /// The pixels, clamped to [0, 1], of normalised `images` (N, C, H, W): what to show of them.
     pub fn invert(&self, images: &Tensor) -> Tensor {
-        let pixels = match self {
+        self.invert_unclamped(images).clamp(0.0, 1.0)
+    }
+
+    /// The same without the clamp: nothing of the images is lost.
+    pub fn invert_unclamped(&self, images: &Tensor) -> Tensor {
+        match self {
             Self::Channels { mean, std } => images * of_channel(std) + of_channel(mean),
             Self::Zca(zca) => zca.invert(images),
-        };
-        pixels.clamp(0.0, 1.0)
+        }
     }
 
     /// "channels" or "zca".

@@ -1,6 +1,6 @@
 //! What to load.
 
-use astill_core::profile::{Kind, Unreadable};
+use astill_core::profile::{Kind, NormalisedBy, Unreadable};
 use std::path::PathBuf;
 
 /// Which data set to load, from where, and how.
@@ -18,6 +18,8 @@ pub struct DatasetRequest {
     pub validation: f64,
     /// Whitening instead of normalised channels.
     pub zca: bool,
+    /// Whose mean and deviation, or whitening.
+    pub normalisation: NormalisedBy,
     /// Draws which images the limit keeps and which are held out.
     pub seed: u64,
     /// What to do about image files that cannot be read.

@@ -29,6 +29,7 @@ pub fn data_request(profile: &Profile, folder: &Path, data: &Path) -> DatasetReq
         train_limit: set.train_limit,
         validation: set.validation,
         zca: set.zca,
+        normalisation: set.normalisation,
         seed: set.seed,
         unreadable: set.unreadable,
         cache: data.join("cache"),

@@ -11,7 +11,7 @@ use crate::distill::expert::{self, EpochId, TrainedEpoch};
 use crate::distill::{Expert, ExpertPath, evaluate};
 use crate::network::{Network, Weights};
 use astill_core::EpochRecord;
-use astill_core::profile::{ExpertSettings as Settings, Profile};
+use astill_core::profile::{ExpertSettings as Settings, NormalisedBy, Profile};
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, ExpertEpoch, ExpertFound};
 use astill_core::text::number;
@@ -204,6 +204,10 @@ impl Training<'_> {
             "network": network,
             "expert": of_expert(&schedule.first),
         });
+        // left out where it is the default, so that experts of earlier versions are found
+        if set.normalisation == NormalisedBy::Field {
+            settings["dataset"]["normalisation"] = json!(set.normalisation);
+        }
         if !schedule.changes.is_empty() {
             let changes: Vec<_> = schedule
                 .changes

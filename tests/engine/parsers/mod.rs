@@ -2,7 +2,7 @@
 //! everything else it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
-use astill_engine::data::{DatasetRequest, Kind, Unreadable};
+use astill_engine::data::{DatasetRequest, Kind, NormalisedBy, Unreadable};
 use astill_engine::distill::expert::Expert;
 use astill_engine::network::Weights;
 use astill_engine::progress::Progress;
@@ -53,6 +53,7 @@ pub fn request(kind: Kind, folder: &Path, size: i64) -> DatasetRequest {
         train_limit: None,
         validation: 0.0,
         zca: false,
+        normalisation: NormalisedBy::Own,
         seed: 0,
         unreadable,
         cache,

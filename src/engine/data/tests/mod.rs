@@ -7,7 +7,7 @@ pub mod golden;
 mod image_files;
 mod requests;
 
-use super::{DataSplit, Dataset, DatasetRequest, Kind, Unreadable};
+use super::{DataSplit, Dataset, DatasetRequest, Kind, NormalisedBy, Unreadable};
 use crate::progress::Progress;
 use image::{DynamicImage, Rgb, RgbImage};
 use std::fs;
@@ -27,6 +27,7 @@ fn request(kind: Kind, folder: &Path, size: i64) -> DatasetRequest {
         train_limit: None,
         validation: 0.0,
         zca: false,
+        normalisation: NormalisedBy::Own,
         seed: 0,
         unreadable: Unreadable::Refuse,
         cache,
