@@ -206,6 +206,7 @@ fn checked(
     loaded
         .check_classes(&inventory.classes, &inventory.train)
         .map_err(Error::Profile)?;
+    trainer::imported::check(&loaded.profile, data)?;
     let classes = inventory.classes.len();
     trainer::network(&loaded.profile, classes)?;
     trainer::evaluation_networks(&loaded.profile, classes)?;

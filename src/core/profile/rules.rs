@@ -46,6 +46,7 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
         mirror_image_is_exact(p),
         mirror_images_are_seen(p),
         steps_for_every_epoch(p),
+        imported_experts_have_one_checkpoint_per_epoch(p),
         image_survives_pooling(p),
         groups_divide_width(p),
         whitening_fits(p),
@@ -256,6 +257,17 @@ fn images_share_a_room(p: &Profile) -> Option<Conflict> {
             "found {images}, but k × k tiles fill the room of one image, and dataset.size {size} \
              must be a multiple of k; expected one of: {}",
             allowed.join(", ")
+        ),
+    })
+}
+
+fn imported_experts_have_one_checkpoint_per_epoch(p: &Profile) -> Option<Conflict> {
+    let per_epoch = p.expert.per_epoch;
+    (p.expert.from.is_some() && per_epoch != 1).then(|| Conflict {
+        keys: &["expert.per_epoch", "expert.from"],
+        message: format!(
+            "found {per_epoch}, but imported experts (expert.from) have one checkpoint per epoch; \
+             set expert.per_epoch to 1"
         ),
     })
 }

@@ -245,6 +245,11 @@ section! {
     /// Weight α of the surrogate gap in GSAM; without gsam_rho it has no effect.
     gsam_alpha: f64 = 0.3, number(0., 10.).source(FTD).live();
 
+    /// Imported experts to use instead of training some: the name that `astill import experts`
+    /// prints, or the path of its folder. The first `count` of them are used, and the keys above
+    /// other than epochs and train_epochs have no effect.
+    from: Option<PathBuf> = None, path().null("train them").source(OURS);
+
     /// Seed of the experts' initial weights, batches and augmentation. Runs that differ only in
     /// `seed` share their experts.
     seed: u64 = 0, whole(0, u64::MAX).source(OURS);

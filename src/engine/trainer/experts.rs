@@ -5,7 +5,8 @@
 
 use super::cautions;
 use super::control::{Control, RunStage};
-use super::store::{NewEpoch, Partial, Store, TrainingLock, Trajectory};
+use super::imported;
+use super::store::{NewEpoch, Partial, Store, StoredEpoch, TrainingLock, Trajectory};
 use crate::data::Dataset;
 use crate::distill::expert::{self, EpochId, TrainedEpoch};
 use crate::distill::{Expert, ExpertPath, evaluate};
@@ -13,7 +14,7 @@ use crate::network::{Network, Weights};
 use astill_core::EpochRecord;
 use astill_core::profile::{ExpertSettings as Settings, NormalisedBy, Profile};
 use astill_core::run::edits::Moment;
-use astill_core::run::event::{EventKind, ExpertEpoch, ExpertFound};
+use astill_core::run::event::{EventKind, ExpertEpoch};
 use astill_core::text::number;
 use astill_core::{Error, Result};
 use serde_json::json;
@@ -90,6 +91,9 @@ impl Training<'_> {
     /// All experts of the profile, from the store or trained now. Waits for another process that is
     /// training the same experts.
     pub fn experts(&self, control: &mut Control) -> Result<Vec<Trajectory>> {
+        if let Some(from) = &self.profile.expert.from {
+            return self.imported(&imported::folder(from, self.data), control);
+        }
         let mut slot: Option<ExpertSlot> = None;
         let mut experts = Vec::new();
         for index in 0..self.profile.expert.count as u64 {
@@ -127,16 +131,14 @@ impl Training<'_> {
                 }
                 (here, trained_here) = self.train(index, here, control)?;
             };
-            if !trained_here {
-                here.store
-                    .tidy(index, expert.epochs().len(), here.lock.as_ref());
-                let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
-                control.record(EventKind::ExpertFound(ExpertFound {
-                    expert: index,
-                    store,
-                    epochs,
-                }))?;
-            }
+            let expert = match trained_here {
+                true => expert,
+                false => {
+                    let epochs = expert.epochs().len();
+                    here.store.tidy(index, epochs, here.lock.as_ref());
+                    self.found(index, expert, (&here.store, here.lock.as_ref()), control)?
+                }
+            };
             experts.push(expert);
             slot = Some(here);
         }
@@ -186,6 +188,7 @@ impl Training<'_> {
             if let Some(map) = settings.as_object_mut() {
                 map.remove("count");
                 map.remove("train_epochs");
+                map.remove("from");
             }
             settings
         };
@@ -301,6 +304,11 @@ impl Training<'_> {
                 }
                 trained => trained?,
             };
+            let validated = record.validation_accuracy.map(|_| self.dataset);
+            let record = StoredEpoch {
+                record,
+                measured_on: validated.map(|set| set.validation_content.clone()),
+            };
             control.write_with_retry(|_| {
                 let new = NewEpoch {
                     inside: &inside,
@@ -318,7 +326,8 @@ impl Training<'_> {
         }
         control.write_with_retry(|_| here.store.finish(index, &so_far))?;
         let classes = self.dataset.classes.len();
-        if let Some(caution) = cautions::of_expert(index as usize, &so_far.epochs, classes) {
+        let records: Vec<EpochRecord> = so_far.epochs.iter().map(|e| e.record).collect();
+        if let Some(caution) = cautions::of_expert(index as usize, &records, classes) {
             control.warn(caution)?;
         }
         Ok((here, true))

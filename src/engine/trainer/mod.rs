@@ -10,6 +10,8 @@ mod distillation;
 mod divergence;
 mod evaluation;
 mod experts;
+mod found;
+pub mod imported;
 mod initial;
 mod labelling;
 mod picture;

@@ -18,6 +18,7 @@ use crate::tensor_file::{self, TensorFile};
 use astill_core::EpochRecord;
 use astill_core::files::atomic::{remove_left_over, write_atomically};
 use astill_core::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,9 @@ use tch::{Device, Kind, Tensor};
 /// Changes when the meaning of a setting or the training itself changes, so that older trajectories
 /// are not used as if they were new ones.
 const VERSION: u32 = 3;
+
+/// The readable file that says what a store holds.
+pub const MANIFEST: &str = "manifest.json";
 
 /// The folder of all experts that were trained under the same settings.
 #[derive(Debug)]
@@ -45,11 +49,22 @@ fn unless_missing<T>(done: Result<T>) -> Result<Option<T>> {
     }
 }
 
+/// What an epoch measured, and on which images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredEpoch {
+    #[serde(flatten)]
+    pub record: EpochRecord,
+    /// [`Dataset::validation_content`](crate::data::Dataset) of the validation share; none where the
+    /// accuracy was not measured, and in files from before it was kept.
+    #[serde(default)]
+    pub measured_on: Option<String>,
+}
+
 /// A finished expert: its checkpoints from the initialisation on, memory-mapped.
 #[derive(Debug)]
 pub struct Trajectory {
     file: TensorFile,
-    epochs: Vec<EpochRecord>,
+    epochs: Vec<StoredEpoch>,
     per_epoch: usize,
 }
 
@@ -61,7 +76,7 @@ pub struct Partial {
     pub points: Vec<Tensor>,
     /// The running statistics (S) at the end of every epoch, those of the initialisation first.
     pub running: Vec<Tensor>,
-    pub epochs: Vec<EpochRecord>,
+    pub epochs: Vec<StoredEpoch>,
 }
 
 /// An epoch that has just been trained.
@@ -69,7 +84,7 @@ pub struct Partial {
 pub struct NewEpoch<'a> {
     /// The checkpoints (P) inside the epoch.
     pub inside: &'a [Tensor],
-    pub record: &'a EpochRecord,
+    pub record: &'a StoredEpoch,
 }
 
 /// The right of this process to train the experts of a store; released when it is dropped or the
@@ -93,7 +108,24 @@ impl Store {
         }
     }
 
-    /// The key: 16 hexadecimal digits.
+    /// The store under `root` for experts that were imported from what `settings` describe. They
+    /// have one checkpoint per epoch.
+    pub fn of_import(root: &Path, settings: &serde_json::Value) -> Self {
+        let Self { key, .. } = Self::new(root, settings, 1);
+        Self::at(&root.join("trajectories").join(format!("import-{key}")))
+    }
+
+    /// The store of imported experts in `folder`.
+    pub fn at(folder: &Path) -> Self {
+        let name = folder.file_name().unwrap_or_default();
+        Self {
+            key: name.to_string_lossy().into_owned(),
+            folder: folder.to_path_buf(),
+            per_epoch: 1,
+        }
+    }
+
+    /// The key: 16 hexadecimal digits, after "import-" where the experts were imported.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -108,14 +140,22 @@ impl Store {
     /// # Errors
     /// The folder or the manifest cannot be written.
     pub fn create(&self, settings: &serde_json::Value) -> Result<()> {
-        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
+        self.create_folder()?;
         let manifest =
             serde_json::json!({ "version": VERSION, "key": self.key, "settings": settings });
-        let path = self.folder.join("manifest.json");
+        let path = self.folder.join(MANIFEST);
         match fs::exists(&path) {
             Ok(true) => Ok(()),
             _ => write_atomically(&path, format!("{manifest:#}\n").as_bytes()),
         }
+    }
+
+    /// Creates the folder alone.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn create_folder(&self) -> Result<()> {
+        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))
     }
 
     /// The right to train here; none while another process has it.
@@ -153,7 +193,7 @@ impl Store {
             return Ok(None);
         };
         let shape = file.shape("trajectory")?;
-        let epochs: Vec<EpochRecord> = serde_json::from_str(file.metadata("epochs")?)
+        let epochs: Vec<StoredEpoch> = serde_json::from_str(file.metadata("epochs")?)
             .map_err(|e| Error::file(&path, format!("not a trajectory: {e}")))?;
         if shape.len() != 2 || shape[0] != (epochs.len() * self.per_epoch) as i64 + 1 {
             return Err(Error::file(
@@ -351,7 +391,7 @@ impl Store {
 struct SavedEpoch {
     expert: Expert,
     inside: Vec<Tensor>,
-    record: Option<EpochRecord>,
+    record: Option<StoredEpoch>,
 }
 
 fn velocity_of(file: &TensorFile) -> Result<Option<Tensor>> {
@@ -400,13 +440,32 @@ impl Trajectory {
         self.network(self.epochs.len())
     }
 
+    /// P, the length of every checkpoint.
+    pub fn parameters(&self) -> i64 {
+        let shape = self.file.shape("trajectory").unwrap_or_default();
+        shape.last().copied().unwrap_or(0)
+    }
+
     /// The measurements of its training, epoch by epoch.
-    pub fn epochs(&self) -> &[EpochRecord] {
+    pub fn epochs(&self) -> &[StoredEpoch] {
         &self.epochs
     }
 
-    /// To train it on.
-    fn partial(self) -> Result<Partial> {
+    /// The same without the images that they were measured on.
+    pub fn records(&self) -> Vec<EpochRecord> {
+        self.epochs.iter().map(|epoch| epoch.record).collect()
+    }
+
+    /// Replaces the measurements, one for one.
+    pub fn measured_again(self, epochs: Vec<StoredEpoch>) -> Self {
+        Self { epochs, ..self }
+    }
+
+    /// To train it on, or to write it again.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub fn partial(&self) -> Result<Partial> {
         let rows = self.epochs.len() * self.per_epoch;
         let points = (0..=rows)
             .map(|row| self.file.row("trajectory", row))
@@ -421,7 +480,7 @@ impl Trajectory {
             },
             points,
             running,
-            epochs: self.epochs,
+            epochs: self.epochs.clone(),
         })
     }
 }

@@ -1,8 +1,8 @@
 use super::*;
 use serde_json::json;
 
-fn record(loss: f64) -> EpochRecord {
-    EpochRecord {
+fn record(loss: f64) -> StoredEpoch {
+    let record = EpochRecord {
         train_loss: loss,
         train_accuracy: 1.,
         validation_accuracy: Some(2.),
@@ -12,6 +12,10 @@ fn record(loss: f64) -> EpochRecord {
         turn: None,
         curvature: None,
         tortuosity: 1.,
+    };
+    StoredEpoch {
+        record,
+        measured_on: Some("images".into()),
     }
 }
 
