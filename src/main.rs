@@ -99,6 +99,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             | Cmd::Resume { .. }
             | Cmd::Check { .. }
             | Cmd::Evaluate(_)
+            | Cmd::Import { .. }
             | Cmd::Scores(_)
             | Cmd::Bench { .. },
         ) => {

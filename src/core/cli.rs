@@ -14,6 +14,7 @@ mod ablate;
 pub mod bench;
 mod device;
 mod evaluate;
+mod import;
 mod scores;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod tests;
 pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
 pub use evaluate::EvaluateArgs;
+pub use import::{Import, ImportExpertsArgs};
 pub use scores::{ScoresArgs, ScoresProtocol};
 
 /// The heading of the options that every command has.
@@ -155,6 +157,11 @@ pub enum Cmd {
     Evaluate(EvaluateArgs),
     /// Compute the DD-Ranking and DC-BENCH scores of a finished run
     Scores(ScoresArgs),
+    /// Import what other programs have computed
+    Import {
+        #[command(subcommand)]
+        what: Import,
+    },
     /// Check this machine for everything astill needs
     Doctor {
         /// Print JSON

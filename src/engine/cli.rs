@@ -3,12 +3,12 @@
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, DeviceChoice, EvaluateArgs, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
+    Cli, Cmd, DeviceChoice, EvaluateArgs, Import, ImportExpertsArgs, ProfileArgs, RunArgs,
+    ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
-use astill_core::profile::Loaded;
-use astill_core::profile::Profile;
+use astill_core::profile::{self, Loaded, Profile};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{EngineAt, History, RunDir};
 use astill_core::scores::table;
@@ -17,6 +17,7 @@ use astill_core::{Error, Result};
 use astill_engine::cross_evaluation::{Judged, Protocol};
 use astill_engine::doctor::Findings;
 use astill_engine::estimate::Estimate;
+use astill_engine::import::{self, ImportRequest};
 use astill_engine::reporter::Reporter;
 use astill_engine::scores::{self, ScoresRequest};
 use astill_engine::trainer::{self, RunPlan};
@@ -78,6 +79,9 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             json,
         } => check(profile, device, !no_estimate, *json, &data()?),
         Cmd::Evaluate(args) => evaluate(args, cli.data.as_deref(), &cli.runs),
+        Cmd::Import {
+            what: Import::Experts(args),
+        } => import_experts(args, &data()?),
         Cmd::Scores(args) => score(args, cli.data.as_deref(), &cli.runs),
         Cmd::Doctor { .. } => {
             out(json!(Findings::collect()))?;
@@ -298,6 +302,44 @@ fn folders(
             (data, folder)
         }
     })
+}
+
+/// Imports experts of other programs and prints how a profile uses them.
+fn import_experts(args: &ImportExpertsArgs, data: &Path) -> Result<ExitCode> {
+    let profile = match &args.profile {
+        Some(name) => Some(
+            profile::load(name, &args.set)
+                .map_err(Error::Profile)?
+                .profile,
+        ),
+        None => None,
+    };
+    let request = ImportRequest {
+        from: args.from.clone(),
+        profile,
+        data: data.to_path_buf(),
+    };
+    let imported = import::experts(&request, &mut |line| to_stderr(line))?;
+    for problem in &imported.left_out {
+        to_stderr(format!("left out: {problem}"));
+    }
+    if args.json {
+        out(json!(imported))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    to_stderr(format!(
+        "{} experts of {} epochs {} {}; to use them, put this into a profile:",
+        imported.epochs.len(),
+        imported.epochs.iter().min().copied().unwrap_or(0),
+        if imported.was_there {
+            "are already in"
+        } else {
+            "are now in"
+        },
+        imported.folder.display()
+    ));
+    out(&imported)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Judges a distilled set by networks of several kinds and prints their accuracies.

@@ -9,6 +9,7 @@ pub mod distill;
 pub mod doctor;
 pub mod estimate;
 pub mod export;
+pub mod import;
 pub mod memory;
 pub mod network;
 pub mod pickle;

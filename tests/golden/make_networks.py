@@ -15,6 +15,7 @@ direction  numbers(3) / 100, for the second derivative; probe = numbers(4), for 
 logits     (N, K) in training
 running    (S) after this batch: of each batch norm its running mean, then its running variance
 tested     (N, K) in testing, with these statistics
+and, for some of them:
 grad       of the mean cross-entropy in training, with respect to the parameters: the dot product with
            probe of each tensor
 along      the same of the gradient of <gradient, direction>
@@ -122,7 +123,7 @@ def dots(gradients):
     return torch.stack([g.flatten() @ v for g, v in zip(gradients, probe)])
 
 
-def case(out, name, model, **settings):
+def case(out, name, model, derivatives=False, **settings):
     images, channels, size, classes = (settings[k] for k in ("images", "channels", "size", "classes"))
     fill(model)
     x = (1.5 * numbers(2, images * channels * size * size)).view(images, channels, size, size).requires_grad_(True)
@@ -131,23 +132,27 @@ def case(out, name, model, **settings):
     logits = model(x)
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     running = [t.clone() for m in norms for t in (m.running_mean, m.running_var)]
-    gradients = torch.autograd.grad(F.cross_entropy(logits, y), parameters, create_graph=True)
+    outputs = {"logits": logits, "running": torch.cat(running) if running else torch.zeros(0)}
+    if derivatives:
+        outputs |= differentiated(F.cross_entropy(logits, y), parameters, x)
+    with torch.no_grad():
+        outputs["tested"] = model.eval()(x)
+    save(os.path.join(out, f"network_{name}.safetensors"), {"kind": "network_of_the_field", **settings}, outputs)
+
+
+def differentiated(loss, parameters, x):
+    gradients = torch.autograd.grad(loss, parameters, create_graph=True)
     direction = numbers(3, sum(p.numel() for p in parameters)) / 100
     s = torch.cat([g.flatten() for g in gradients]) @ direction
     *along, along_x = torch.autograd.grad(s, parameters + [x], allow_unused=True)
     along = [torch.zeros_like(p) if g is None else g for g, p in zip(along, parameters)]
-    with torch.no_grad():
-        tested = model.eval()(x)
-    save(os.path.join(out, f"network_{name}.safetensors"), {"kind": "network_of_the_field", **settings}, {
-        "logits": logits, "running": torch.cat(running) if running else torch.zeros(0), "tested": tested,
-        "grad": dots(gradients), "along": dots(along), "along_x": along_x.sum(3),
-    })
+    return {"grad": dots(gradients), "along": dots(along), "along_x": along_x.sum(3)}
 
 
 def main(out):
     small = {"images": 5, "channels": 3, "size": 16, "classes": 6, "width": 8, "depth": 3}
     task = {"channels": 3, "size": 16, "classes": 6}
-    case(out, "convnet_bn", convnet("batch", **task, width=8, depth=3), network="convnet-bn", **small)
+    case(out, "convnet_bn", convnet("batch", **task, width=8, depth=3), derivatives=True, network="convnet-bn", **small)
     grey = {"channels": 1, "size": 28, "classes": 6}
     colour = {"channels": 3, "size": 32, "classes": 6}
     for sort, norms in [("instance", ""), ("batch", "-bn")]:
@@ -156,9 +161,9 @@ def main(out):
                 continue
             for network, build in [("resnet18", resnet18), ("vgg11", vgg11)]:
                 name = (network + norms).replace("-", "_") + suffix
-                case(out, name, build(sort, **task), network=network + norms, images=2, **task)
+                case(out, name, build(sort, **task), bool(norms), network=network + norms, images=2, **task)
     for task, suffix in [(colour, ""), (grey, "_grey"), ({**colour, "size": 20}, "_20")]:
-        case(out, "alexnet" + suffix, alexnet(**task), network="alexnet", images=2, **task)
+        case(out, "alexnet" + suffix, alexnet(**task), task is colour, network="alexnet", images=2, **task)
     case(out, "resnet18_48", resnet18("instance", 3, 48, 6), network="resnet18", images=1, channels=3, size=48, classes=6)
 
 
