@@ -8,7 +8,7 @@ use astill_core::cli::{
 };
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
-use astill_core::profile::{self, Loaded, Profile};
+use astill_core::profile::{self, Loaded, Profile, Start};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{EngineAt, History, RunDir};
 use astill_core::scores::table;
@@ -20,6 +20,7 @@ use astill_engine::estimate::Estimate;
 use astill_engine::import::{self, ImportRequest};
 use astill_engine::reporter::Reporter;
 use astill_engine::scores::{self, ScoresRequest};
+use astill_engine::trainer::starting_set::StartingSet;
 use astill_engine::trainer::{self, RunPlan};
 use astill_engine::{bench, cross_evaluation, data, device, export};
 use serde_json::json;
@@ -202,7 +203,7 @@ fn checked(
     args: &ProfileArgs,
     data: &Path,
 ) -> Result<(Loaded, data::DatasetRequest, data::Inventory)> {
-    let loaded = args.load()?;
+    let mut loaded = args.load()?;
     let folder = trainer::dataset_folder(&loaded.profile, data);
     // nothing has been created yet, so a broken data set is a wrong use, like a missing one
     let request = trainer::data_request(&loaded.profile, &folder, data);
@@ -212,6 +213,12 @@ fn checked(
         .map_err(Error::Profile)?;
     trainer::imported::check(&loaded.profile, data)?;
     let classes = inventory.classes.len();
+    if let Start::From(path) = &loaded.profile.distill.init {
+        StartingSet::read(path, &loaded.profile, classes)?;
+        // a run may be resumed from another folder
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        loaded.profile.distill.init = Start::From(whole);
+    }
     trainer::network(&loaded.profile, classes)?;
     trainer::evaluation_networks(&loaded.profile, classes)?;
     Ok((loaded, request, inventory))

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 
 macro_rules! choices {
     ($(
@@ -148,5 +149,25 @@ impl NetworkKind {
     #[must_use]
     pub fn is_convnet(self) -> bool {
         matches!(self, Self::Convnet | Self::ConvnetBn)
+    }
+}
+
+/// What the synthetic images start from: one of [`Init`], or a distilled set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Start {
+    Chosen(Init),
+    /// A file, or the folder of a run.
+    From(PathBuf),
+}
+
+impl Start {
+    /// None if it is a distilled set.
+    #[must_use]
+    pub fn chosen(&self) -> Option<Init> {
+        match self {
+            Self::Chosen(init) => Some(*init),
+            Self::From(_) => None,
+        }
     }
 }

@@ -28,7 +28,7 @@ pub use auto::Auto;
 pub use builtin::{Builtin, builtin};
 pub use choices::{
     Activation, AugmentFamily, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
-    NormalisedBy, Parameters, Pooling, Unreadable,
+    NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
 pub use key::{ProfileKey, Range};
 pub use load::{Loaded, load};

@@ -47,6 +47,7 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
         mirror_images_are_seen(p),
         steps_for_every_epoch(p),
         imported_experts_have_one_checkpoint_per_epoch(p),
+        chosen_images_are_real(p),
         image_survives_pooling(p),
         groups_divide_width(p),
         whitening_fits(p),
@@ -269,6 +270,16 @@ fn imported_experts_have_one_checkpoint_per_epoch(p: &Profile) -> Option<Conflic
             "found {per_epoch}, but imported experts (expert.from) have one checkpoint per epoch; \
              set expert.per_epoch to 1"
         ),
+    })
+}
+
+fn chosen_images_are_real(p: &Profile) -> Option<Conflict> {
+    (p.distill.correct_only && p.distill.init.chosen().is_none()).then(|| Conflict {
+        keys: &["distill.correct_only", "distill.init"],
+        message:
+            "found true, but distill.init is a distilled set, of which no images are left out; \
+                  set distill.correct_only to false"
+                .into(),
     })
 }
 

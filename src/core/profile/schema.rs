@@ -5,9 +5,11 @@
 use super::auto::Auto;
 use super::choices::{
     Activation, AugmentFamily, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
-    NormalisedBy, Parameters, Pooling, Unreadable,
+    NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
-use super::key::{ProfileKey, above, list_of, number, one_of, path, section, switch, whole};
+use super::key::{
+    ProfileKey, above, list_of, number, one_of, one_of_or_path, path, section, switch, whole,
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -65,7 +67,8 @@ impl Profile {
             LabelKind::Soft => distill.label_experts as u64,
             LabelKind::Hard => 0,
         };
-        let of_images = u64::from(distill.init == Init::Representative || distill.correct_only);
+        let is_representative = distill.init.chosen() == Some(Init::Representative);
+        let of_images = u64::from(is_representative || distill.correct_only);
         match self.expert.train_epochs {
             Auto::Value(epochs) => epochs,
             Auto::Auto if index < of_labels.max(of_images) => self.expert.epochs,
@@ -263,8 +266,9 @@ section! {
     ipc: usize = 10, whole(1, 10_000).unit("images").source(AST);
 
     /// What the synthetic images start from: the real images nearest to k-means centres, random
-    /// real images, or noise.
-    init: Init = Init::Representative, one_of(Init::NAMES).source(AST);
+    /// real images, noise; or a distilled set: a safetensors file or the folder of a run, or an
+    /// images_best.pt of another program, with its labels_best.pt beside it.
+    init: Start = Start::Chosen(Init::Representative), one_of_or_path(Init::NAMES).source(AST);
 
     /// Take the initial images only from those that the expert which chooses them labels right.
     correct_only: bool = false, switch().source(DATM);

@@ -17,6 +17,7 @@ mod labelling;
 mod picture;
 mod recorder;
 mod result;
+pub mod starting_set;
 pub mod store;
 mod thread;
 mod update;
