@@ -101,6 +101,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             Cmd::Run(_)
             | Cmd::Resume { .. }
             | Cmd::Check { .. }
+            | Cmd::Evaluate(_)
+            | Cmd::Import { .. }
             | Cmd::Scores(_)
             | Cmd::Export(_)
             | Cmd::Bench { .. },

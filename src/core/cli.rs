@@ -13,8 +13,10 @@ use std::path::PathBuf;
 mod ablate;
 pub mod bench;
 mod device;
+mod evaluate;
 mod export;
 mod fetch;
+mod import;
 mod scores;
 #[cfg(test)]
 mod tests;
@@ -22,8 +24,10 @@ mod tune;
 
 pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
+pub use evaluate::EvaluateArgs;
 pub use export::{ExportArgs, Space};
 pub use fetch::FetchArgs;
+pub use import::{Import, ImportExpertsArgs};
 pub use scores::{ScoresArgs, ScoresProtocol};
 pub use tune::TuneArgs;
 
@@ -157,12 +161,19 @@ pub enum Cmd {
     Ablate(AblateArgs),
     /// Try a few image steps briefly, and write a profile with the one that suits the data
     Tune(TuneArgs),
-    /// Compute the DD-Ranking and DC-BENCH scores of a finished run
-    Scores(ScoresArgs),
     /// Download a data set into the data folder
     Fetch(FetchArgs),
     /// Write a distilled set in a format that other programs read
     Export(ExportArgs),
+    /// Train networks of several kinds on a distilled set and test them
+    Evaluate(EvaluateArgs),
+    /// Compute the DD-Ranking and DC-BENCH scores of a finished run
+    Scores(ScoresArgs),
+    /// Import what other programs have computed
+    Import {
+        #[command(subcommand)]
+        what: Import,
+    },
     /// Check this machine for everything astill needs
     Doctor {
         /// Print JSON

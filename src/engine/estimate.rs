@@ -6,7 +6,7 @@ use crate::device;
 use crate::distill::evaluate::test_batch;
 use crate::distill::expert::CPU_PIECE;
 use crate::distill::{cache_budget_bytes, path_vectors};
-use crate::rates::Rates;
+use crate::rates::{NetworkRates, Rates};
 use crate::trainer::{ROLLOUTS, network};
 use astill_core::Result;
 use astill_core::profile::MEMORY_KEYS;
@@ -62,6 +62,8 @@ struct Sizes<'a> {
     mean_batch: f64,
     /// Bytes of one vector of parameters.
     vector: usize,
+    /// Outputs per image of every convolution of the network.
+    outputs: Vec<i64>,
 }
 
 impl<'a> Sizes<'a> {
@@ -73,6 +75,7 @@ impl<'a> Sizes<'a> {
             .distill
             .batch
             .map_or(synthetic, |b| (b as f64).min(synthetic));
+        let net = network(profile, classes)?;
         Ok(Self {
             profile,
             train: count(&inventory.train),
@@ -84,7 +87,8 @@ impl<'a> Sizes<'a> {
             batch,
             // the last of the steps that share a permutation gets the remaining images
             mean_batch: synthetic / (synthetic / batch).ceil(),
-            vector: network(profile, classes)?.parameters() as usize * 4,
+            vector: net.parameters() as usize * 4,
+            outputs: net.conv_outputs(),
         })
     }
 
@@ -138,8 +142,10 @@ impl<'a> Sizes<'a> {
 
     fn evaluate_seconds(&self, rates: &Rates) -> f64 {
         let (distill, evaluate) = (&self.profile.distill, &self.profile.evaluate);
-        let networks = (evaluate.repeats * evaluate.networks.len()) as f64;
-        let training = networks * evaluate.epochs as f64 * self.synthetic * rates.gradient;
+        let per_network = (
+            evaluate.epochs as f64 * self.synthetic,
+            evaluate.repeats as f64,
+        );
         // both baselines and the evaluations during the run, then the sets of the result: the distilled
         // and the real ones, these with labels of each kind
         let during_the_run = 2. + distill.iterations.div_ceil(evaluate.every) as f64;
@@ -152,10 +158,13 @@ impl<'a> Sizes<'a> {
         } else {
             of_the_result
         };
-        (during_the_run + of_the_result) * training
-            + tested * networks * self.test * rates.forward
-            + during_the_run * networks * self.validation * rates.forward
-            + self.train * rates.forward
+        let (images, repeats) = per_network;
+        let of_network = |network: &NetworkRates| {
+            let training = (during_the_run + of_the_result) * images * network.gradient;
+            let testing = tested * self.test + during_the_run * self.validation;
+            repeats * (training + testing * network.forward)
+        };
+        rates.evaluated.iter().map(of_network).sum::<f64>() + self.train * rates.forward
     }
 
     /// Bytes of the cached forward pass of a student step; none where nothing is cached.
@@ -202,13 +211,10 @@ impl<'a> Sizes<'a> {
         (path_vectors(distill.syn_steps) + distill.expert_epochs + 12) as f64 * self.vector as f64
     }
 
-    /// Outputs per image of the first block's convolution, and of all blocks together.
+    /// Outputs per image of the first convolution, and of all convolutions together.
     fn outputs(&self) -> (f64, f64) {
-        let network = &self.profile.network;
-        let of = |block: usize| {
-            network.width as f64 * ((self.profile.dataset.size >> block) as f64).powi(2)
-        };
-        (of(0), (0..network.depth).map(of).sum())
+        let first = self.outputs.first().copied().unwrap_or(0);
+        (first as f64, self.outputs.iter().sum::<i64>() as f64)
     }
 
     /// Bytes of a step on `images` images that autograd differentiates.

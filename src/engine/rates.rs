@@ -2,20 +2,22 @@
 
 use crate::data::Augmentation;
 use crate::device;
+use crate::distill::evaluate::Learner;
 use crate::distill::expert::expert_gradient;
 use crate::distill::{ExpertBatch, ExpertSettings, Labels, Student, StudentStep, TrainingSet};
+use crate::network::{Mode, Network, Weights};
 use crate::random;
-use crate::trainer::network;
+use crate::trainer::{evaluation_networks, network};
 use astill_core::Result;
 use astill_core::profile::{AugmentFamily, Profile};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
-/// The largest step that is timed, as images times pixels times channels: about a tenth of a second
+/// The largest step that is timed, as images times outputs of all convolutions: about a tenth of a second
 /// on a CPU.
-const TIMED: f64 = 20. * 32. * 32. * 128.;
+const TIMED: f64 = 26. * 32. * 32. * 128.;
 /// The same on a GPU, which less would not keep busy.
-const TIMED_ON_GPU: f64 = 256. * 32. * 32. * 128.;
+const TIMED_ON_GPU: f64 = 336. * 32. * 32. * 128.;
 /// Every step is timed at least this many times, after one run that is not timed.
 const TIMES: usize = 3;
 /// Every step is timed for at least this many seconds.
@@ -41,8 +43,45 @@ pub(super) struct Rates {
     pub expert: f64,
     /// A forward pass alone.
     pub forward: f64,
+    /// Of every network of an evaluation.
+    pub evaluated: Vec<NetworkRates>,
     /// Not per image: one multiplication and addition of a matrix product.
     pub product: f64,
+}
+
+/// The cost per image of a network that learns from a distilled set, in seconds.
+#[derive(Debug)]
+pub(super) struct NetworkRates {
+    /// A step of its training.
+    pub gradient: f64,
+    /// A forward pass alone.
+    pub forward: f64,
+}
+
+impl NetworkRates {
+    /// Times the network on these images.
+    fn measure(net: &dyn Network, images: &Tensor, labels: &Labels) -> Result<Self> {
+        let on = images.device();
+        let mut rng = random::generator(0, "estimate", &[]);
+        let mut learner = Learner {
+            weights: Weights::fresh(net, &mut rng).to_device(on),
+            velocity: None,
+        };
+        let analytic = net.analytic(images);
+        let gradient = timed(on, || {
+            learner.step(net, analytic.as_deref(), (images, labels), 1e-3);
+            Ok(())
+        })?;
+        let forward = timed(on, || {
+            let _ = net.tested(&learner.weights, analytic.as_deref(), images);
+            Ok(())
+        })?;
+        let images = images.size()[0] as f64;
+        Ok(Self {
+            gradient: gradient / images,
+            forward: forward / images,
+        })
+    }
 }
 
 impl Rates {
@@ -59,11 +98,14 @@ impl Rates {
         } else {
             TIMED_ON_GPU
         };
-        let most = (timed_values / (size * size * profile.network.width) as f64)
-            .round()
-            .clamp(2., 256.) as usize;
+        let images_timed = |net: &dyn Network| {
+            let outputs = net.conv_outputs().iter().sum::<i64>().max(1);
+            (timed_values / outputs as f64).round().clamp(2., 256.) as usize
+        };
+        let most = images_timed(net.as_ref());
         let mut rng = random::generator(0, "estimate", &[]);
-        let theta = net.init(&mut rng).to_device(on);
+        let weights = Weights::fresh(net.as_ref(), &mut rng).to_device(on);
+        let theta = &weights.theta;
         let images = random::normal(&mut rng, most * 3 * (size * size) as usize)
             .view([most as i64, 3, size, size])
             .to_device(on);
@@ -90,7 +132,7 @@ impl Rates {
             })
             .collect();
         let there_and_back = |keep: bool| {
-            let mut rollout = student.unroll(&theta, &steps, &mut |_| Ok(()))?;
+            let mut rollout = student.unroll(theta, &steps, &mut |_| Ok(()))?;
             if !keep {
                 rollout.forget();
             }
@@ -105,7 +147,7 @@ impl Rates {
         };
         let per_image = |seconds: f64| seconds / (n * STEPS) as f64;
         let gradient = per_image(timed(on, || {
-            student.unroll(&theta, &steps, &mut |_| Ok(())).map(|_| ())
+            student.unroll(theta, &steps, &mut |_| Ok(())).map(|_| ())
         })?);
         let kept = per_image(timed(on, || there_and_back(true))?);
         let not_kept = per_image(timed(on, || there_and_back(false))?);
@@ -122,17 +164,28 @@ impl Rates {
                 augmented: &real,
                 images: &real,
                 labels: &real_labels,
+                mode: Mode::Train,
             };
-            expert_gradient(net.as_ref(), &theta, batch, &settings, 0);
+            expert_gradient(net.as_ref(), theta, batch, &settings, 0);
             Ok(())
         })?;
         let forward = timed(on, || {
-            let _ = match net.analytic(&images) {
-                Some(analytic) => analytic.logits(&theta, &images),
-                None => tch::no_grad(|| net.forward(&theta, &images)),
-            };
+            let analytic = net.analytic(&images);
+            let _ = net.tested(&weights, analytic.as_deref(), &images);
             Ok(())
         })?;
+        let mut evaluated = Vec::new();
+        for (name, other) in evaluation_networks(profile, classes)? {
+            evaluated.push(if name == profile.network.kind.name() {
+                NetworkRates {
+                    gradient,
+                    forward: forward / most as f64,
+                }
+            } else {
+                let (images, labels) = some(images_timed(other.as_ref()).min(most));
+                NetworkRates::measure(other.as_ref(), &images, &labels)?
+            });
+        }
         let square = Tensor::zeros([SIDE, SIDE], (Kind::Float, on));
         let product = timed(on, || {
             let _ = square.matmul(&square);
@@ -147,6 +200,7 @@ impl Rates {
                 .map(|analytic| analytic.cache_bytes(&synthetic) as f64 / n as f64),
             expert: expert / m as f64,
             forward: forward / most as f64,
+            evaluated,
             product: product / (SIDE as f64).powi(3),
         })
     }

@@ -40,7 +40,7 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
             }
             _ => None,
         },
-        Range::Path => match value {
+        Range::Path | Range::ChoiceOrPath(_) => match value {
             Value::Text(text) if !text.is_empty() => Some(Json::from(text.as_str())),
             _ => None,
         },
@@ -100,9 +100,10 @@ fn list(items: &[Value], names: &[&'static str]) -> Result<Json, String> {
 fn hint(key: &ProfileKey, value: &Value) -> String {
     let Value::Text(text) = value else {
         return match (key.range, value) {
-            (Range::Path, Value::Int(_) | Value::Float(_) | Value::Bool(_)) => {
-                "; put it in quotes".into()
-            }
+            (
+                Range::Path | Range::ChoiceOrPath(_),
+                Value::Int(_) | Value::Float(_) | Value::Bool(_),
+            ) => "; put it in quotes".into(),
             _ => String::new(),
         };
     };

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 
 macro_rules! choices {
     ($(
@@ -62,9 +63,16 @@ choices! {
         "skip" Skip "Leave them out, with a warning that says the same."
     }
 
-    /// The networks that experts and students can be.
+    /// The networks that experts and students can be, and that a distilled set can be evaluated
+    /// with.
     pub enum NetworkKind {
         "convnet" Convnet "Blocks of convolution, norm, activation, pooling; then a linear layer."
+        "convnet-bn" ConvnetBn "The same with batch norm."
+        "resnet18" Resnet18 "ResNet18 with instance norm."
+        "resnet18-bn" Resnet18Bn "ResNet18 with batch norm."
+        "vgg11" Vgg11 "VGG11 with instance norm."
+        "vgg11-bn" Vgg11Bn "VGG11 with batch norm."
+        "alexnet" Alexnet "AlexNet, which has no norm."
     }
 
     /// A family of DSA's augmentation.
@@ -77,16 +85,12 @@ choices! {
         "rotate" Rotate "By up to 15 degrees."
     }
 
-    /// The networks that a distilled set can be evaluated with.
-    pub enum EvalNetwork {
-        "convnet" Convnet "The ConvNet of the profile's section `network`."
-    }
-
     /// The normalisation after every convolution.
     pub enum Norm {
         "instance" Instance "Group norm with one group per channel, with learned scale and shift."
         "layer" Layer "Layer norm over (channels, rows, columns)."
         "group" Group "Group norm with 4 groups."
+        "batch" Batch "Batch norm, with running statistics for testing."
         "none" None "No normalisation."
     }
 
@@ -137,5 +141,33 @@ choices! {
         "pixels" Pixels "Every pixel."
         "frequency" Frequency "The strongest frequencies of each class (FreD)."
         "tiles" Tiles "Smaller images that are enlarged."
+    }
+}
+
+impl NetworkKind {
+    /// Whether it has the width, depth, activation and pooling of a profile's section `network`.
+    #[must_use]
+    pub fn is_convnet(self) -> bool {
+        matches!(self, Self::Convnet | Self::ConvnetBn)
+    }
+}
+
+/// What the synthetic images start from: one of [`Init`], or a distilled set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Start {
+    Chosen(Init),
+    /// A file, or the folder of a run.
+    From(PathBuf),
+}
+
+impl Start {
+    /// None if it is a distilled set.
+    #[must_use]
+    pub fn chosen(&self) -> Option<Init> {
+        match self {
+            Self::Chosen(init) => Some(*init),
+            Self::From(_) => None,
+        }
     }
 }

@@ -48,6 +48,8 @@ pub enum Range {
     /// One or more of these, none twice.
     List(&'static [&'static str]),
     Path,
+    /// One of these, or a path.
+    ChoiceOrPath(&'static [&'static str]),
 }
 
 impl ProfileKey {
@@ -119,6 +121,9 @@ impl fmt::Display for Range {
                 names.join(", ")
             ),
             Self::Path => write!(f, "a path as text"),
+            Self::ChoiceOrPath(names) => {
+                write!(f, "one of {}, or a path as text", names.join(", "))
+            }
         }
     }
 }
@@ -151,6 +156,10 @@ pub(super) const fn list_of(names: &'static [&'static str]) -> ProfileKey {
 
 pub(super) const fn path() -> ProfileKey {
     key(Range::Path)
+}
+
+pub(super) const fn one_of_or_path(names: &'static [&'static str]) -> ProfileKey {
+    key(Range::ChoiceOrPath(names))
 }
 
 const fn key(range: Range) -> ProfileKey {

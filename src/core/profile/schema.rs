@@ -4,10 +4,12 @@
 
 use super::auto::Auto;
 use super::choices::{
-    Activation, AugmentFamily, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt,
-    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Unreadable,
+    Activation, AugmentFamily, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
+    NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
-use super::key::{ProfileKey, above, list_of, number, one_of, path, section, switch, whole};
+use super::key::{
+    ProfileKey, above, list_of, number, one_of, one_of_or_path, path, section, switch, whole,
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -65,7 +67,8 @@ impl Profile {
             LabelKind::Soft => distill.label_experts as u64,
             LabelKind::Hard => 0,
         };
-        let of_images = u64::from(distill.init == Init::Representative || distill.correct_only);
+        let is_representative = distill.init.chosen() == Some(Init::Representative);
+        let of_images = u64::from(is_representative || distill.correct_only);
         match self.expert.train_epochs {
             Auto::Value(epochs) => epochs,
             Auto::Auto if index < of_labels.max(of_images) => self.expert.epochs,
@@ -170,7 +173,8 @@ section! {
     /// The network of experts and students.
     pub struct NetworkSettings for network
 
-    /// Network of experts and students.
+    /// Network of experts and students. The names that end in -bn have batch norm, the other
+    /// resnet18 and vgg11 instance norm, and alexnet none. The keys below are those of convnets.
     kind: NetworkKind = NetworkKind::Convnet, one_of(NetworkKind::NAMES).source(AST);
 
     /// Channels of every convolution.
@@ -180,7 +184,8 @@ section! {
     /// for 128.
     depth: usize = 3, whole(1, 9).unit("blocks").source(AST);
 
-    /// Normalisation after every convolution; `group` has 4 groups.
+    /// Normalisation after every convolution of a convnet (convnet-bn has batch norm); `group` has
+    /// 4 groups.
     norm: Norm = Norm::Instance, one_of(Norm::NAMES).source(AST);
 
     /// Non-linearity of every block.
@@ -243,6 +248,11 @@ section! {
     /// Weight α of the surrogate gap in GSAM; without gsam_rho it has no effect.
     gsam_alpha: f64 = 0.3, number(0., 10.).source(FTD).live();
 
+    /// Imported experts to use instead of training some: the name that `astill import experts`
+    /// prints, or the path of its folder. The first `count` of them are used, and the keys above
+    /// other than epochs and train_epochs have no effect.
+    from: Option<PathBuf> = None, path().null("train them").source(OURS);
+
     /// Seed of the experts' initial weights, batches and augmentation. Runs that differ only in
     /// `seed` share their experts.
     seed: u64 = 0, whole(0, u64::MAX).source(OURS);
@@ -256,8 +266,9 @@ section! {
     ipc: usize = 10, whole(1, 10_000).unit("images").source(AST);
 
     /// What the synthetic images start from: the real images nearest to k-means centres, random
-    /// real images, or noise.
-    init: Init = Init::Representative, one_of(Init::NAMES).source(AST);
+    /// real images, noise; or a distilled set: a safetensors file or the folder of a run, or an
+    /// images_best.pt of another program, with its labels_best.pt beside it.
+    init: Start = Start::Chosen(Init::Representative), one_of_or_path(Init::NAMES).source(AST);
 
     /// Take the initial images only from those that the expert which chooses them labels right.
     correct_only: bool = false, switch().source(DATM);
@@ -366,8 +377,9 @@ section! {
     /// Iterations between evaluations; there is always one at the end.
     every: usize = 500, whole(1, 10_000_000).unit("iterations").source(OURS).live();
 
-    /// Networks to train on the synthetic images in an evaluation.
-    networks: Vec<EvalNetwork> = vec![EvalNetwork::Convnet], list_of(EvalNetwork::NAMES)
+    /// Networks to train on the synthetic images in an evaluation; the first one chooses the best
+    /// step. Convnets have the width, depth, activation and pooling of the section network.
+    networks: Vec<NetworkKind> = vec![NetworkKind::Convnet], list_of(NetworkKind::NAMES)
         .source(AST);
 
     /// Fresh networks per evaluation.

@@ -47,6 +47,8 @@ pub struct Dataset {
     /// BLAKE3 (hexadecimal) of size, labels and decoded pixels of the *whole* training set, before
     /// limit and held-out share.
     pub fingerprint: String,
+    /// BLAKE3 (hexadecimal) of labels and decoded pixels of the validation share.
+    pub validation_content: String,
     /// Names images that could not be read and were left out, if there were any.
     pub left_out: Option<String>,
     /// Caches that were damaged and have been rebuilt.
@@ -95,6 +97,8 @@ impl DatasetRequest {
         let fingerprint = fingerprint(self.size, &labels.train, pixels.train.bytes());
         let published = self.published(&pixels.train, &fingerprint, watch)?;
         let (train, validation) = select(pixels.train, &plan);
+        let held_out = labels_of(&labels.train, &plan.validation);
+        let validation_content = content_of(&validation, held_out);
         memory::return_freed();
         let (normalisation, damaged_whitening) = match (published, self.zca) {
             (Some(published), _) => published,
@@ -124,6 +128,7 @@ impl DatasetRequest {
             test,
             normalisation,
             fingerprint,
+            validation_content,
             left_out,
             damaged_caches: damaged_cache.into_iter().chain(damaged_whitening).collect(),
         })
@@ -252,6 +257,23 @@ fn select(mut all: Pixels, plan: &SplitPlan) -> (Tensor, Tensor) {
 
 fn labels_of(labels: &[i64], rows: &[i64]) -> impl Iterator<Item = i64> {
     rows.iter().map(|&row| labels[row as usize])
+}
+
+/// BLAKE3 (hexadecimal) of images, u8 (N, C, H, W), and their labels.
+fn content_of(images: &Tensor, labels: impl Iterator<Item = i64>) -> String {
+    let mut hash = blake3::Hasher::new_derive_key("astill images and labels 1");
+    for size in images.size() {
+        hash.update(&size.to_le_bytes());
+    }
+    for label in labels {
+        hash.update(&label.to_le_bytes());
+    }
+    for some in images.split(WHITENED_AT_ONCE, 0) {
+        let mut bytes = vec![0u8; some.numel()];
+        some.contiguous().copy_data_u8(&mut bytes, some.numel());
+        hash.update(&bytes);
+    }
+    hash.finalize().to_hex().to_string()
 }
 
 fn fingerprint(size: i64, labels: &[i64], pixels: &[u8]) -> String {

@@ -5,10 +5,12 @@ use super::calibration;
 use super::checkpoint::{DistillationState, StateNumbers};
 use super::control::Control;
 use super::distillation::Distillation;
+use super::starting_set::StartingSet;
 use crate::distill::rates::{RateMemory, StepMemory};
 use crate::distill::soft_labels::right_rows;
 use crate::distill::{Init, evaluate, representatives};
 use crate::random;
+use astill_core::profile::Start;
 use astill_core::run::edits::Moment;
 use astill_core::{Error, Result};
 use std::time::Duration;
@@ -67,19 +69,23 @@ pub fn initial_state(
             .collect()
     };
     let random_rows = drawn(&rows_of_class, ipc);
-    let start = match plan.profile.distill.init {
-        Init::Representative if images_per_class == ipc => {
+    let start = match &plan.profile.distill.init {
+        Start::From(path) => {
+            let set = StartingSet::read(path, &plan.profile, dataset.classes.len())?;
+            set.images(&dataset.normalisation, plan.device)
+        }
+        Start::Chosen(Init::Representative) if images_per_class == ipc => {
             dataset.train.batch(&representative_rows.concat()).0
         }
-        Init::Representative => {
+        Start::Chosen(Init::Representative) => {
             let rows = representatives(&logits, &candidates, images_per_class, seed);
             dataset.train.batch(&rows.concat()).0
         }
-        Init::Real => {
+        Start::Chosen(Init::Real) => {
             let rows = drawn(&candidates, images_per_class);
             dataset.train.batch(&rows.concat()).0
         }
-        Init::Noise => {
+        Start::Chosen(Init::Noise) => {
             let shape = [
                 (dataset.classes.len() * images_per_class) as i64,
                 3,

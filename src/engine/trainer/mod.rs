@@ -10,10 +10,13 @@ mod distillation;
 mod divergence;
 mod evaluation;
 mod experts;
+mod found;
+pub mod imported;
 mod initial;
 mod labelling;
 mod recorder;
 mod result;
+pub mod starting_set;
 pub mod store;
 mod thread;
 mod update;
@@ -21,6 +24,7 @@ mod update;
 pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
 pub use dataset::{data_request, dataset_folder};
+pub use evaluation::HEADLINE;
 pub use thread::{Engine, TRAINER_THREAD};
 
 use self::checkpoint::DistillationState;
@@ -68,7 +72,8 @@ pub struct RunPlan {
 /// # Errors
 /// The images are too small for the network's depth.
 pub fn network(profile: &Profile, classes: usize) -> Result<Box<dyn Network>> {
-    network::distilled_with(&profile.network, task(profile, classes))
+    let settings = &profile.network;
+    network::build(settings.kind, settings, task(profile, classes))
 }
 
 /// The networks that judge a distilled set, with their names in the profile.
@@ -82,13 +87,14 @@ pub fn evaluation_networks(
     let names = profile.evaluate.networks.iter();
     names
         .map(|name| {
-            let net = network::evaluated_with(*name, &profile.network, task(profile, classes))?;
+            let net = network::build(*name, &profile.network, task(profile, classes))?;
             Ok((name.to_string(), net))
         })
         .collect()
 }
 
-fn task(profile: &Profile, classes: usize) -> Task {
+/// What networks are for, with a data set of `classes` classes.
+pub fn task(profile: &Profile, classes: usize) -> Task {
     Task {
         channels: 3,
         size: profile.dataset.size,

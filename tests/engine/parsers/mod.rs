@@ -6,6 +6,7 @@ use astill_engine::data::{DatasetRequest, Kind, Normalisation, NormalisedBy, Unr
 use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
 use astill_engine::export::{self, DistilledSet};
+use astill_engine::network::Weights;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
 use astill_engine::trainer::checkpoint::{Average, DistillationState, SyntheticLabels};
@@ -401,7 +402,10 @@ fn store(root: &Path) -> (Store, [String; 2]) {
             1,
             0,
             &Expert {
-                theta: theta(),
+                weights: Weights {
+                    theta: theta(),
+                    running: theta(),
+                },
                 velocity: Some(theta()),
             },
             None,
@@ -412,10 +416,14 @@ fn store(root: &Path) -> (Store, [String; 2]) {
             0,
             &Partial {
                 expert: Expert {
-                    theta: theta(),
+                    weights: Weights {
+                        theta: theta(),
+                        running: theta(),
+                    },
                     velocity: Some(theta()),
                 },
                 points: vec![theta(), theta()],
+                running: vec![theta(), theta()],
                 epochs: vec![serde_json::from_value(record).expect("a record")],
             },
         )
