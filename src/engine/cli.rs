@@ -214,7 +214,7 @@ fn checked(
     trainer::imported::check(&loaded.profile, data)?;
     let classes = inventory.classes.len();
     if let Start::From(path) = &loaded.profile.distill.init {
-        StartingSet::read(path, &loaded.profile, classes)?;
+        StartingSet::read(path, &loaded.profile, classes).map_err(as_usage)?;
         // a run may be resumed from another folder
         let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         loaded.profile.distill.init = Start::From(whole);
@@ -311,6 +311,14 @@ fn folders(
     })
 }
 
+/// A file that is not what a command needs is a wrong use of it.
+fn as_usage(error: Error) -> Error {
+    match error {
+        Error::File { .. } => Error::Usage(error.to_string()),
+        other => other,
+    }
+}
+
 /// Imports experts of other programs and prints how a profile uses them.
 fn import_experts(args: &ImportExpertsArgs, data: &Path) -> Result<ExitCode> {
     let profile = match &args.profile {
@@ -326,7 +334,7 @@ fn import_experts(args: &ImportExpertsArgs, data: &Path) -> Result<ExitCode> {
         profile,
         data: data.to_path_buf(),
     };
-    let imported = import::experts(&request, &mut |line| to_stderr(line))?;
+    let imported = import::experts(&request, &mut |line| to_stderr(line)).map_err(as_usage)?;
     for problem in &imported.left_out {
         to_stderr(format!("left out: {problem}"));
     }
@@ -351,7 +359,7 @@ fn import_experts(args: &ImportExpertsArgs, data: &Path) -> Result<ExitCode> {
 
 /// Judges a distilled set by networks of several kinds and prints their accuracies.
 fn evaluate(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
-    let (judged, threads) = judged(&args.set, data, runs)?;
+    let (judged, threads) = judged(&args.set, data, runs).map_err(as_usage)?;
     let own = &judged.profile.evaluate;
     let protocol = Protocol {
         networks: match args.networks.as_slice() {
@@ -364,7 +372,8 @@ fn evaluate(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<Exi
         device: device::choose(&args.device)?,
         threads,
     };
-    let found = cross_evaluation::evaluate(&judged, &protocol, &mut |line| to_stderr(line))?;
+    let found = cross_evaluation::evaluate(&judged, &protocol, &mut |line| to_stderr(line))
+        .map_err(as_usage)?;
     if args.json {
         out(json!(found))?;
     } else {
