@@ -1,30 +1,29 @@
 //! Arguments → one call into the library each, and its results printed.
 
+mod others;
+
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, DeviceChoice, EvaluateArgs, ExportArgs, Import, ImportExpertsArgs, ProfileArgs,
-    RunArgs, ScoresArgs, data_folder, out,
+    Cli, Cmd, DeviceChoice, ExportArgs, Import, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
-use astill_core::profile::{self, Loaded, Profile, Start};
+use astill_core::profile::{Loaded, Profile, Start};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{EngineAt, History, RunDir};
 use astill_core::scores::table;
 use astill_core::text::{count, duration};
 use astill_core::{Error, Result};
-use astill_engine::cross_evaluation::{Judged, Protocol};
 use astill_engine::doctor::Findings;
 use astill_engine::estimate::Estimate;
 use astill_engine::exporting::{self, Exported};
-use astill_engine::import::{self, ImportRequest};
 use astill_engine::progress::Progress;
 use astill_engine::reporter::Reporter;
 use astill_engine::scores::{self, ScoresRequest};
 use astill_engine::trainer::starting_set::StartingSet;
 use astill_engine::trainer::{self, RunPlan};
-use astill_engine::{bench, cross_evaluation, data, device, export};
+use astill_engine::{bench, data, device};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
@@ -82,10 +81,10 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             no_estimate,
             json,
         } => check(profile, device, !no_estimate, *json, &data()?),
-        Cmd::Evaluate(args) => evaluate(args, cli.data.as_deref(), &cli.runs),
+        Cmd::Evaluate(args) => others::evaluate(args, cli.data.as_deref(), &cli.runs),
         Cmd::Import {
             what: Import::Experts(args),
-        } => import_experts(args, &data()?),
+        } => others::import_experts(args, &data()?),
         Cmd::Scores(args) => score(args, cli.data.as_deref(), &cli.runs),
         Cmd::Export(args) => export(args, &data()?, &cli.runs),
         Cmd::Doctor { .. } => {
@@ -220,7 +219,7 @@ fn checked(
     trainer::imported::check(&loaded.profile, data)?;
     let classes = inventory.classes.len();
     if let Start::From(path) = &loaded.profile.distill.init {
-        StartingSet::read(path, &loaded.profile, classes)?;
+        StartingSet::read(path, &loaded.profile, classes).map_err(others::as_usage)?;
         // a run may be resumed from another folder
         let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         loaded.profile.distill.init = Start::From(whole);
@@ -315,101 +314,6 @@ fn folders(
             (data, folder)
         }
     })
-}
-
-/// Imports experts of other programs and prints how a profile uses them.
-fn import_experts(args: &ImportExpertsArgs, data: &Path) -> Result<ExitCode> {
-    let profile = match &args.profile {
-        Some(name) => Some(
-            profile::load(name, &args.set)
-                .map_err(Error::Profile)?
-                .profile,
-        ),
-        None => None,
-    };
-    let request = ImportRequest {
-        from: args.from.clone(),
-        profile,
-        data: data.to_path_buf(),
-    };
-    let imported = import::experts(&request, &mut |line| to_stderr(line))?;
-    for problem in &imported.left_out {
-        to_stderr(format!("left out: {problem}"));
-    }
-    if args.json {
-        out(json!(imported))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    to_stderr(format!(
-        "{} experts of {} epochs {} {}; to use them, put this into a profile:",
-        imported.epochs.len(),
-        imported.epochs.iter().min().copied().unwrap_or(0),
-        if imported.was_there {
-            "are already in"
-        } else {
-            "are now in"
-        },
-        imported.folder.display()
-    ));
-    out(&imported)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Judges a distilled set by networks of several kinds and prints their accuracies.
-fn evaluate(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
-    let (judged, threads) = judged(&args.set, data, runs)?;
-    let own = &judged.profile.evaluate;
-    let protocol = Protocol {
-        networks: match args.networks.as_slice() {
-            [] => own.networks.clone(),
-            networks => networks.to_vec(),
-        },
-        repeats: args.repeats.unwrap_or(own.repeats as u64),
-        epochs: args.epochs.unwrap_or(own.epochs as u64),
-        lr: args.lr.or(own.lr.given()),
-        device: device::choose(&args.device)?,
-        threads,
-    };
-    let found = cross_evaluation::evaluate(&judged, &protocol, &mut |line| to_stderr(line))?;
-    if args.json {
-        out(json!(found))?;
-    } else {
-        out(&found)?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The distilled set of a run or of a file, with the threads of the run.
-fn judged(name: &str, data: Option<&Path>, runs: &Path) -> Result<(Judged, Option<i64>)> {
-    let file = Path::new(name);
-    if file.is_file() {
-        let set = export::read(file)?;
-        let profile = Profile::recorded(&set.provenance.profile)
-            .map_err(|problem| Error::file(file, problem))?;
-        let data = data_folder(data.map(Path::to_path_buf))?;
-        let folder = trainer::dataset_folder(&profile, &data);
-        let judged = Judged {
-            file: file.to_path_buf(),
-            set,
-            profile,
-            data,
-            folder,
-        };
-        return Ok((judged, None));
-    }
-    let run = RunDir::find(runs, name)?;
-    let profile = Edits::read(&run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
-    let history = History::read(&run.events())?;
-    let file = export::of_run(&run)?;
-    let (data, folder) = folders(data, (history.data, history.folder), &profile)?;
-    let judged = Judged {
-        set: export::read(&file)?,
-        file,
-        profile,
-        data,
-        folder,
-    };
-    Ok((judged, history.threads))
 }
 
 /// Measures the scores of a finished run and prints them.

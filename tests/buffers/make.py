@@ -60,7 +60,7 @@ def shared(net):
 
 
 def by_name(net):
-    return nn.ParameterDict({n.replace(".", "_"): nn.Parameter(p.detach().clone()) for n, p in net.named_parameters()})
+    return {name: nn.Parameter(p.detach().clone()) for name, p in net.named_parameters()}
 
 
 def smoothness(checkpoints):
@@ -91,7 +91,7 @@ def main(out):
         json.dump([smoothness(e) for e in experts], file, indent=1)
     torch.save([expert(0, shared)], path("shared", "replay_buffer_0.pt"))
     torch.save(experts[:1], path("old", "replay_buffer_0.pt"), _use_new_zipfile_serialization=False)
-    torch.save([[dict(c.items()) for c in expert(0, by_name)]], path("parameters", "replay_buffer_0.pt"))
+    torch.save([expert(0, by_name)], path("parameters", "replay_buffer_0.pt"))
     bad = expert(1, copied)
     for checkpoint in bad[2:]:
         checkpoint[0].fill_(float("nan"))

@@ -254,6 +254,12 @@ fn trajectories() {
     try_out(parsers::expert_in_training());
 }
 
+#[test]
+fn files_of_torch() {
+    try_out(parsers::torch_archive());
+    try_out(parsers::torch_pickle());
+}
+
 /// A damaged cache costs time only: the same images are loaded, and the damage is reported.
 #[test]
 fn caches() {

@@ -27,7 +27,8 @@ pub fn files(from: &Path) -> Result<Vec<PathBuf>> {
     if from.is_file() {
         return Ok(vec![from.to_path_buf()]);
     }
-    let found = numbered(from).map_err(Error::io("read", from))?;
+    let unreadable = |e| Error::Usage(format!("cannot read the folder {}: {e}", from.display()));
+    let found = numbered(from).map_err(unreadable)?;
     if !found.is_empty() {
         return Ok(found);
     }

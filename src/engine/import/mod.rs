@@ -14,7 +14,7 @@ use crate::trainer::imported::{ImportSettings, Manifest, stated};
 use crate::trainer::store::{MANIFEST, Partial, Store, StoredEpoch};
 use astill_core::files::{atomic, untrusted};
 use astill_core::profile::{NormalisedBy, Profile, channel_constants, key};
-use astill_core::text::harmless;
+use astill_core::text::{count, harmless};
 use astill_core::{EpochRecord, Error, Result};
 use buffer::{Buffer, Point};
 use serde::Serialize;
@@ -180,8 +180,8 @@ fn write(
             }
         }
         tell(format!(
-            "{name}: {} experts read, {} in all",
-            buffer.experts.len(),
+            "{name}: {} read, {} in all",
+            count(buffer.experts.len(), "expert"),
             epochs.len()
         ));
     }

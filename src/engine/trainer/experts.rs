@@ -7,10 +7,10 @@ use super::cautions;
 use super::control::{Control, RunStage};
 use super::imported;
 use super::store::{NewEpoch, Partial, Store, StoredEpoch, TrainingLock, Trajectory};
-use crate::data::Dataset;
+use super::training::Training;
 use crate::distill::expert::{self, EpochId, TrainedEpoch};
 use crate::distill::{Expert, ExpertPath, evaluate};
-use crate::network::{Network, Weights};
+use crate::network::Weights;
 use astill_core::EpochRecord;
 use astill_core::profile::{ExpertSettings as Settings, NormalisedBy, Profile};
 use astill_core::run::edits::Moment;
@@ -18,23 +18,11 @@ use astill_core::run::event::{EventKind, ExpertEpoch};
 use astill_core::text::number;
 use astill_core::{Error, Result};
 use serde_json::json;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
 /// How often to check whether another process has finished training.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-
-/// What the training of experts needs.
-#[derive(Debug)]
-pub struct Training<'a> {
-    pub net: &'a dyn Network,
-    pub dataset: &'a Dataset,
-    pub profile: &'a Profile,
-    /// Where the store is.
-    pub data: &'a Path,
-    pub device: Device,
-}
 
 /// The settings of one expert: those that it begins with, and those that were changed while it was
 /// trained, with the epoch from which they hold.

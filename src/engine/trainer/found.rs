@@ -2,8 +2,8 @@
 //! have changed.
 
 use super::control::Control;
-use super::experts::Training;
 use super::store::{Store, StoredEpoch, TrainingLock, Trajectory};
+use super::training::Training;
 use crate::distill::evaluate;
 use astill_core::Result;
 use astill_core::run::event::{EventKind, ExpertFound};

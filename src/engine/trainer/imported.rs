@@ -1,8 +1,8 @@
 //! Experts that were imported: whether a profile can use them, and how it does.
 
 use super::control::{Control, RunStage};
-use super::experts::Training;
 use super::store::{MANIFEST, Store, Trajectory};
+use super::training::Training;
 use astill_core::files::untrusted;
 use astill_core::profile::{NetworkKind, Profile, key};
 use astill_core::run::edits::Moment;

@@ -19,6 +19,7 @@ mod result;
 pub mod starting_set;
 pub mod store;
 mod thread;
+mod training;
 mod update;
 
 pub use calibration::ROLLOUTS;
@@ -31,8 +32,8 @@ use self::checkpoint::DistillationState;
 use self::control::{Control, RunStage};
 use self::distillation::Distillation;
 use self::evaluation::Evaluator;
-use self::experts::Training;
 use self::labelling::Labelling;
+use self::training::Training;
 use crate::data::Dataset;
 use crate::device;
 use crate::distill::evaluate::Course;
