@@ -79,12 +79,13 @@ impl<'a> Sizes<'a> {
             validation: count(&inventory.validation),
             test: count(&inventory.test),
             stored: inventory.stored as f64,
-            pixels: (3 * profile.dataset.size * profile.dataset.size) as f64,
+            pixels: (inventory.channels as i64 * profile.dataset.size * profile.dataset.size)
+                as f64,
             synthetic,
             batch,
             // the last of the steps that share a permutation gets the remaining images
             mean_batch: synthetic / (synthetic / batch).ceil(),
-            vector: network(profile, classes)?.parameters() as usize * 4,
+            vector: network(profile, classes, inventory.channels as i64)?.parameters() as usize * 4,
         })
     }
 
@@ -245,7 +246,7 @@ impl Estimate {
         let sizes = Sizes::of(profile, inventory)?;
         let rates = Rates::measure(
             profile,
-            inventory.classes.len(),
+            (inventory.classes.len(), inventory.channels as i64),
             sizes.mean_batch as usize,
             on,
         )?;

@@ -10,6 +10,7 @@ pub mod estimate;
 pub mod export;
 pub mod memory;
 pub mod network;
+pub mod pickle;
 pub mod progress;
 pub mod random;
 mod rates;

@@ -46,13 +46,27 @@ choices! {
         "cifar10" Cifar10 "CIFAR-10 in its official binary layout."
         "cifar100" Cifar100 "CIFAR-100 (fine labels) in its official binary layout."
         "tiny-imagenet" TinyImagenet "Tiny ImageNet in its official folder layout."
-        "image-folder" ImageFolder "`train/CLASS/*` and `test/` or `val/`, PNG or JPEG of any size."
+        "image-folder" ImageFolder "A folder per class, in `train/`, `val/` and `test/` or without parts; images of any size."
     }
 
     /// What to do about images that cannot be read.
     pub enum Unreadable {
         "refuse" Refuse "End with an error that counts them and names the first few."
-        "skip" Skip "Leave them out, with a warning that says the same."
+        "skip" Skip "Leave them out, with a warning that says the same and a full list in the run."
+    }
+
+    /// How many channels images have.
+    pub enum Color {
+        "auto" Auto "As they are stored: grey images have one channel."
+        "grey" Grey "One channel; colours become their luminance."
+        "rgb" Rgb "Red, green and blue."
+    }
+
+    /// What transparent images are laid over.
+    pub enum Background {
+        "white" White "As on paper."
+        "black" Black "As on a dark screen."
+        "grey" Grey "Half of the brightness."
     }
 
     /// The networks that experts and students can be.

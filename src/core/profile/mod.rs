@@ -25,8 +25,8 @@ mod yaml;
 pub use auto::Auto;
 pub use builtin::{Builtin, builtin};
 pub use choices::{
-    Activation, AugmentFamily, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt,
-    NetworkKind, Norm, Parameters, Pooling, Unreadable,
+    Activation, AugmentFamily, Background, Color, EvalNetwork, Init, Intermediate, Kind, LabelKind,
+    MatchAt, NetworkKind, Norm, Parameters, Pooling, Unreadable,
 };
 pub use key::{ProfileKey, Range};
 pub use load::{Loaded, load};

@@ -4,8 +4,8 @@
 
 use super::auto::Auto;
 use super::choices::{
-    Activation, AugmentFamily, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt,
-    NetworkKind, Norm, Parameters, Pooling, Unreadable,
+    Activation, AugmentFamily, Background, Color, EvalNetwork, Init, Intermediate, Kind, LabelKind,
+    MatchAt, NetworkKind, Norm, Parameters, Pooling, Unreadable,
 };
 use super::key::{ProfileKey, above, list_of, number, one_of, path, section, switch, whole};
 use serde::{Deserialize, Serialize};
@@ -128,7 +128,7 @@ section! {
     kind: Kind = Kind::Shapes, one_of(Kind::NAMES).required();
 
     /// Folder that holds the files, or its parent. A relative path is looked for in the working
-    /// directory, then in the data folder.
+    /// directory, then in the data folder; ~ is the home folder.
     path: Option<PathBuf> = None, path()
         .null("the folder named like the kind, in the data folder").source(OURS);
 
@@ -140,16 +140,31 @@ section! {
     train_limit: Option<usize> = None, whole(1, 100_000_000)
         .unit("images").null("all of them").source(OURS);
 
-    /// Fraction of the training images held out for choosing the best iteration.
+    /// Fraction of every class drawn as test images, for files that have no test part.
+    test: Option<f64> = None, above(0., 0.9)
+        .null("the files' own test part").source(OURS);
+
+    /// Seed of the choice of those test images.
+    test_seed: u64 = 0, whole(0, u64::MAX).source(OURS);
+
+    /// Fraction of the training images held out for choosing the best iteration. If the files have
+    /// a validation part besides a test part, that is used and nothing is held out.
     validation: f64 = 0.1, number(0., 0.5).source(OURS);
 
     /// Whiten the images (ZCA, eps 0.1); false: subtract each channel's mean and divide by its
     /// standard deviation.
     zca: bool = true, switch().source("AST, CIFAR-10");
 
-    /// What to do about image files that cannot be read: refuse to start, or skip them with a
-    /// warning; both count them and name the first few.
+    /// What to do about images that cannot be read or placed: refuse to start, or skip them with a
+    /// warning; both count them and name the first few. The run directory gets the full list.
     unreadable: Unreadable = Unreadable::Refuse, one_of(Unreadable::NAMES).source(OURS);
+
+    /// Channels of the images: as they are stored (grey images have one), grey, or red, green and
+    /// blue.
+    color: Color = Color::Auto, one_of(Color::NAMES).source(OURS);
+
+    /// What transparent images are laid over.
+    background: Background = Background::White, one_of(Background::NAMES).source(OURS);
 
     /// Families of augmentation (DSA) that experts, students and evaluation draw from. Leave out
     /// flip where left and right mean something, as in digits and text.

@@ -25,6 +25,11 @@ impl Pixels {
             })
     }
 
+    /// Of a contiguous tensor on the CPU, u8 (n, channels, side, side), that nothing else shares.
+    pub fn of(images: Tensor) -> Self {
+        Self { images }
+    }
+
     /// (n, channels, side, side)
     pub fn shape(&self) -> [usize; 4] {
         let shape = self.images.size();
@@ -75,6 +80,20 @@ impl Pixels {
             kept += 1;
         }
         self.images = self.images.narrow(0, 0, kept as i64);
+    }
+
+    /// Only these rows, ascending.
+    #[must_use]
+    pub fn keep(mut self, rows: &[usize]) -> Self {
+        let count = self.shape()[0];
+        if rows.len() < count {
+            let mut is_kept = vec![false; count];
+            for row in rows {
+                is_kept[*row] = true;
+            }
+            self.retain(&is_kept);
+        }
+        self
     }
 
     pub fn into_tensor(self) -> Tensor {

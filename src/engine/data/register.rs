@@ -17,6 +17,8 @@ pub fn open(request: &DatasetRequest) -> Result<Box<dyn Layout>> {
         Kind::Cifar10 => Box::new(cifar::Cifar::find(&cifar::CIFAR10, &request.folder)?),
         Kind::Cifar100 => Box::new(cifar::Cifar::find(&cifar::CIFAR100, &request.folder)?),
         Kind::TinyImagenet => Box::new(tiny_imagenet::find(&request.folder)?),
-        Kind::ImageFolder => Box::new(image_folder::find(&request.folder)?),
+        Kind::ImageFolder => {
+            Box::new(image_folder::find(&request.folder)?.with_color(request.color))
+        }
     })
 }

@@ -1,6 +1,6 @@
 //! What to load.
 
-use astill_core::profile::{Kind, Unreadable};
+use astill_core::profile::{Background, Color, Kind, Unreadable};
 use std::path::PathBuf;
 
 /// Which data set to load, from where, and how.
@@ -14,15 +14,50 @@ pub struct DatasetRequest {
     pub size: i64,
     /// At most this many training images, shared among the classes as equally as the set allows.
     pub train_limit: Option<usize>,
-    /// The share of the training images (after the limit) that is held out, in [0, 1).
+    /// The share of the training images (after the limit) that is held out, in [0, 1). Where the
+    /// files have a validation part, that is used instead.
     pub validation: f64,
+    /// The share of each class that is drawn as test images where the files have no test part.
+    pub test: Option<f64>,
+    /// Draws those.
+    pub test_seed: u64,
     /// Whitening instead of normalised channels.
     pub zca: bool,
     /// Draws which images the limit keeps and which are held out.
     pub seed: u64,
     /// What to do about image files that cannot be read.
     pub unreadable: Unreadable,
+    /// Whether images are read with one channel or three.
+    pub color: Color,
+    /// What transparent images are laid over.
+    pub background: Background,
     /// The folder of decoded images and fitted whitenings. It is created when needed; one that
     /// cannot be written costs time only.
     pub cache: PathBuf,
+}
+
+impl DatasetRequest {
+    /// All images of a data set at this size, with normalised channels.
+    pub fn new(
+        kind: Kind,
+        folder: impl Into<PathBuf>,
+        size: i64,
+        cache: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            kind,
+            folder: folder.into(),
+            size,
+            train_limit: None,
+            validation: 0.0,
+            test: None,
+            test_seed: 0,
+            zca: false,
+            seed: 0,
+            unreadable: Unreadable::Refuse,
+            color: Color::Auto,
+            background: Background::White,
+            cache: cache.into(),
+        }
+    }
 }

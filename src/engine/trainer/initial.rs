@@ -82,7 +82,7 @@ pub fn initial_state(
         Init::Noise => {
             let shape = [
                 (dataset.classes.len() * images_per_class) as i64,
-                3,
+                dataset.channels,
                 dataset.size,
                 dataset.size,
             ];

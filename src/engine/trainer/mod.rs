@@ -21,7 +21,7 @@ mod update;
 
 pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
-pub use dataset::{data_request, dataset_folder};
+pub use dataset::{check_path, data_request, dataset_folder};
 pub use thread::{Engine, TRAINER_THREAD};
 
 use self::checkpoint::DistillationState;
@@ -64,12 +64,13 @@ pub struct RunPlan {
     pub attended: bool,
 }
 
-/// The network of experts and students, for a data set with `classes` classes.
+/// The network of experts and students, for a data set with `classes` classes and images of
+/// `channels` channels.
 ///
 /// # Errors
 /// The images are too small for the network's depth.
-pub fn network(profile: &Profile, classes: usize) -> Result<Box<dyn Network>> {
-    network::distilled_with(&profile.network, task(profile, classes))
+pub fn network(profile: &Profile, classes: usize, channels: i64) -> Result<Box<dyn Network>> {
+    network::distilled_with(&profile.network, task(profile, classes, channels))
 }
 
 /// The networks that judge a distilled set, with their names in the profile.
@@ -79,19 +80,21 @@ pub fn network(profile: &Profile, classes: usize) -> Result<Box<dyn Network>> {
 pub fn evaluation_networks(
     profile: &Profile,
     classes: usize,
+    channels: i64,
 ) -> Result<Vec<(String, Box<dyn Network>)>> {
     let names = profile.evaluate.networks.iter();
     names
         .map(|name| {
-            let net = network::evaluated_with(*name, &profile.network, task(profile, classes))?;
+            let net =
+                network::evaluated_with(*name, &profile.network, task(profile, classes, channels))?;
             Ok((name.to_string(), net))
         })
         .collect()
 }
 
-fn task(profile: &Profile, classes: usize) -> Task {
+fn task(profile: &Profile, classes: usize, channels: i64) -> Task {
     Task {
-        channels: 3,
+        channels,
         size: profile.dataset.size,
         classes: classes as i64,
     }
@@ -116,7 +119,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
 
     enter_phase(Phase::Data, RunStage::Data, control)?;
     let dataset = dataset::load(plan, control)?;
-    let net = network(profile, dataset.classes.len())?;
+    let net = network(profile, dataset.classes.len(), dataset.channels)?;
 
     let next = Moment::Expert {
         expert: 0,
@@ -137,7 +140,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     let experts = training.experts(control)?;
     control.record_memory()?;
 
-    let networks = evaluation_networks(profile, dataset.classes.len())?;
+    let networks = evaluation_networks(profile, dataset.classes.len(), dataset.channels)?;
     let evaluators: Vec<Evaluator<'_>> = networks
         .iter()
         .map(|(network, net)| Evaluator {

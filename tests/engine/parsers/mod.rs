@@ -2,7 +2,7 @@
 //! everything else it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
-use astill_engine::data::{DatasetRequest, Kind, Unreadable};
+use astill_engine::data::{DatasetRequest, Kind};
 use astill_engine::distill::expert::Expert;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
@@ -43,19 +43,7 @@ pub fn ignore_progress(_: Progress<'_>) -> ControlFlow<()> {
 }
 
 pub fn request(kind: Kind, folder: &Path, size: i64) -> DatasetRequest {
-    let cache = folder.join("cache");
-    let (folder, unreadable) = (folder.to_path_buf(), Unreadable::Refuse);
-    DatasetRequest {
-        kind,
-        folder,
-        size,
-        train_limit: None,
-        validation: 0.0,
-        zca: false,
-        seed: 0,
-        unreadable,
-        cache,
-    }
+    DatasetRequest::new(kind, folder, size, folder.join("cache"))
 }
 
 pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {

@@ -28,7 +28,7 @@ fn a_missing_data_set_is_wrong_usage_that_says_what_to_do_and_creates_nothing() 
         (
             Kind::TinyImagenet,
             [
-                "wnids.txt",
+                "train, val",
                 "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
             ],
         ),
