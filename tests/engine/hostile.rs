@@ -97,6 +97,22 @@ fn texts_of_tiny_imagenet() -> Outcome {
 }
 
 #[test]
+fn data_sets_of_other_programs() {
+    for parser in [
+        parsers::cifar_python_archive(),
+        parsers::pickle(),
+        parsers::parquet_file(),
+        parsers::parquet_of_zstd(),
+        parsers::webdataset_tar(),
+        parsers::idx_images(),
+        parsers::idx_labels(),
+        parsers::npz(),
+    ] {
+        try_out(parser);
+    }
+}
+
+#[test]
 fn image_files() -> Outcome {
     let home = folder()?;
     image_folder(home.path());

@@ -43,10 +43,14 @@ choices! {
     /// The kinds of data set, which decide how the files are laid out.
     pub enum Kind {
         "shapes" Shapes "Ten classes of shapes that the program draws from a seed; needs no files."
-        "cifar10" Cifar10 "CIFAR-10 in its official binary layout."
-        "cifar100" Cifar100 "CIFAR-100 (fine labels) in its official binary layout."
-        "tiny-imagenet" TinyImagenet "Tiny ImageNet in its official folder layout."
+        "cifar10" Cifar10 "CIFAR-10, binary or Python version, unpacked or as tar.gz."
+        "cifar100" Cifar100 "CIFAR-100 (fine labels), binary or Python version, unpacked or as tar.gz."
+        "tiny-imagenet" TinyImagenet "Tiny ImageNet, as released or with `val/` sorted into classes."
         "image-folder" ImageFolder "A folder per class, in `train/`, `val/` and `test/` or without parts; images of any size."
+        "parquet" Parquet "Parquet files of Hugging Face, in a folder or in the local cache of the Hub."
+        "webdataset" Webdataset "Tar files of WebDataset: `KEY.png` or another image, and `KEY.cls`."
+        "idx" Idx "Files of MNIST and its kin, compressed or not."
+        "npz" Npz "NumPy arrays of images and labels, as MedMNIST and Keras have them."
     }
 
     /// What to do about images that cannot be read.

@@ -48,6 +48,10 @@ pub enum Range {
     /// One or more of these, none twice.
     List(&'static [&'static str]),
     Path,
+    /// Any text.
+    Text,
+    /// One or more of any texts, none twice; one alone need not be a list.
+    Names,
 }
 
 impl ProfileKey {
@@ -119,6 +123,8 @@ impl fmt::Display for Range {
                 names.join(", ")
             ),
             Self::Path => write!(f, "a path as text"),
+            Self::Text => write!(f, "text"),
+            Self::Names => write!(f, "a name, or a list of names in brackets, [ ]"),
         }
     }
 }
@@ -147,6 +153,14 @@ pub(super) const fn one_of(names: &'static [&'static str]) -> ProfileKey {
 
 pub(super) const fn list_of(names: &'static [&'static str]) -> ProfileKey {
     key(Range::List(names))
+}
+
+pub(super) const fn text() -> ProfileKey {
+    key(Range::Text)
+}
+
+pub(super) const fn names() -> ProfileKey {
+    key(Range::Names)
 }
 
 pub(super) const fn path() -> ProfileKey {

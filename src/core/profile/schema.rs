@@ -7,7 +7,9 @@ use super::choices::{
     Activation, AugmentFamily, Background, Color, EvalNetwork, Init, Intermediate, Kind, LabelKind,
     MatchAt, NetworkKind, Norm, Parameters, Pooling, Unreadable,
 };
-use super::key::{ProfileKey, above, list_of, number, one_of, path, section, switch, whole};
+use super::key::{
+    ProfileKey, above, list_of, names, number, one_of, path, section, switch, text, whole,
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -128,7 +130,8 @@ section! {
     kind: Kind = Kind::Shapes, one_of(Kind::NAMES).required();
 
     /// Folder that holds the files, or its parent. A relative path is looked for in the working
-    /// directory, then in the data folder; ~ is the home folder.
+    /// directory, then in the data folder; ~ is the home folder, and hf:OWNER/NAME the data set
+    /// in the local cache of the Hugging Face Hub.
     path: Option<PathBuf> = None, path()
         .null("the folder named like the kind, in the data folder").source(OURS);
 
@@ -139,6 +142,23 @@ section! {
     /// Use at most this many of the training images.
     train_limit: Option<usize> = None, whole(1, 100_000_000)
         .unit("images").null("all of them").source(OURS);
+
+    /// Only these classes, with labels in this order; or the name of one of the field's subsets of
+    /// ImageNet: nette, woof, fruit, meow, squawk, yellow.
+    classes: Option<Vec<String>> = None, names()
+        .null("all of them, sorted by name").source(MTT);
+
+    /// Column of the labels in parquet files.
+    label: Option<String> = None, text()
+        .null("the only column of class labels").source(OURS);
+
+    /// Column of the images in parquet files.
+    image: Option<String> = None, text()
+        .null("the only column of images").source(OURS);
+
+    /// Configuration of a Hugging Face data set that has several.
+    configuration: Option<String> = None, text()
+        .null("the only one, or the one called default").source(OURS);
 
     /// Fraction of every class drawn as test images, for files that have no test part.
     test: Option<f64> = None, above(0., 0.9)

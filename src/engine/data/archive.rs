@@ -51,7 +51,7 @@ pub fn for_each_file(
 }
 
 /// The content of a file, unpacked if it is compressed.
-fn unpacked(file: File) -> std::io::Result<Box<dyn Read>> {
+pub fn unpacked(file: File) -> std::io::Result<Box<dyn Read>> {
     use std::os::unix::fs::FileExt;
     let mut begin = [0; 2];
     let is_packed = file.read_at(&mut begin, 0)? == 2 && begin == [0x1F, 0x8B];

@@ -8,6 +8,7 @@ use super::archive;
 use super::cifar_python;
 use super::decode;
 use super::layout::{BySplit, Labelling, Layout, MissingFiles, ReadImages};
+use super::left_out::PassedOver;
 use super::pixels::Pixels;
 use super::request::DatasetRequest;
 use crate::progress::{Watch, report};
@@ -299,6 +300,7 @@ impl Cifar {
                 .collect(),
         };
         match (names.len(), self.format.classes) {
+            (0, classes) if self.is_python => Ok((0..classes).map(|c| c.to_string()).collect()),
             (found, classes) if found == classes => Ok(names),
             (found, classes) => Err(Error::file(
                 path,
@@ -379,6 +381,19 @@ impl Layout for Cifar {
 
     fn channels(&self) -> usize {
         CHANNELS
+    }
+
+    fn passed_over(&self) -> PassedOver {
+        let is_numbered = self
+            .labelling
+            .classes
+            .first()
+            .is_some_and(|name| name == "0");
+        let note = "the files name no classes, so the classes are numbered";
+        PassedOver {
+            files: Vec::new(),
+            notes: is_numbered.then(|| note.to_owned()).into_iter().collect(),
+        }
     }
 
     fn read(

@@ -22,13 +22,13 @@ pub struct Batch<'a> {
 /// What was expected and found.
 pub fn batch<'a>(bytes: &'a [u8], labels: &str, pixels: usize) -> Result<Batch<'a>, String> {
     let pickle = pickle::read(bytes)?;
-    let entry = |key: &str| {
-        let found = pickle.get(pickle.value, key);
+    let required = |key: &str| {
+        let found = entry(&pickle, key);
         found.ok_or_else(|| format!("expected a dict with the key {key}, found none"))
     };
-    let labels = whole_numbers(&pickle, entry(labels)?)
+    let labels = whole_numbers(&pickle, required(labels)?)
         .ok_or_else(|| format!("expected a list of whole numbers as {labels}"))?;
-    let array = Array::of(&pickle, entry("data")?)?;
+    let array = Array::of(&pickle, required("data")?)?;
     let expected = [labels.len() as i64, pixels as i64];
     if array.shape != expected || array.is_by_columns || array.kind != "u1" {
         return Err(format!(
@@ -57,7 +57,7 @@ pub fn batch<'a>(bytes: &'a [u8], labels: &str, pixels: usize) -> Result<Batch<'
 /// What was expected and found.
 pub fn names(bytes: &[u8], names: &str) -> Result<Vec<String>, String> {
     let pickle = pickle::read(bytes)?;
-    let list = pickle.get(pickle.value, names);
+    let list = entry(&pickle, names);
     let list = list.and_then(|list| pickle.elements(list));
     let list = list.ok_or_else(|| format!("expected a dict with a list as {names}"))?;
     list.iter()
@@ -71,6 +71,20 @@ pub fn names(bytes: &[u8], names: &str) -> Result<Vec<String>, String> {
             }
         })
         .collect()
+}
+
+/// The value of a key, which Python 3 may have written as encoded text.
+fn entry<'a>(pickle: &Pickle<'a>, key: &str) -> Option<Value<'a>> {
+    let plain = pickle.get(pickle.value, key);
+    let Some(Node::Dict(entries)) = pickle.node(pickle.value) else {
+        return None;
+    };
+    let mut entries = entries.iter();
+    plain.or_else(|| {
+        let named = |name: Value<'a>| encoded(pickle, name).is_some_and(|n| n == key.as_bytes());
+        let found = entries.find(|(name, _)| named(*name));
+        found.map(|(_, value)| *value)
+    })
 }
 
 /// A list of whole numbers, or an array of them.

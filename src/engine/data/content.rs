@@ -105,6 +105,11 @@ pub fn of_file(path: &Path) -> Content {
     }
 }
 
+/// Whether the extension of a name is that of an image that is read.
+pub fn is_image_name(extension: &std::ffi::OsStr) -> bool {
+    NAMES.contains(&extension.to_string_lossy().to_lowercase().as_str())
+}
+
 /// The first bytes of a regular file.
 fn begin(path: &Path) -> std::io::Result<Vec<u8>> {
     let file: File = astill_core::files::untrusted::open(path)?;

@@ -105,6 +105,17 @@ impl<T> BySplit<T> {
         }
     }
 
+    /// With the validation part for testing, where there is no test part; and what to say about it.
+    #[must_use]
+    pub fn tested_on_validation(mut self, is_empty: impl Fn(&T) -> bool) -> (Self, Option<String>) {
+        if !is_empty(&self.test) || is_empty(&self.validation) {
+            return (self, None);
+        }
+        std::mem::swap(&mut self.validation, &mut self.test);
+        let note = "there is no test part, so the test images are those of the validation part";
+        (self, Some(note.to_owned()))
+    }
+
     pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> BySplit<U> {
         BySplit {
             train: change(self.train),
@@ -120,6 +131,15 @@ impl<T> BySplit<T> {
             test: change(self.test)?,
         })
     }
+}
+
+impl BySplit<&'static str> {
+    /// What the splits are called.
+    pub const NAMES: Self = Self {
+        train: "train",
+        validation: "validation",
+        test: "test",
+    };
 }
 
 impl<T> IntoIterator for BySplit<T> {

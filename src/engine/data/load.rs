@@ -1,12 +1,14 @@
 //! From a request to a data set in memory.
 
 use super::cache;
-use super::layout::{BySplit, Labelling, Layout, Surveyed, UnreadableImage};
+use super::classes;
+use super::layout::{BySplit, Labelling, Layout, Surveyed};
 use super::left_out::{self, LeftOutFile, PassedOver};
 use super::normalisation::Normalisation;
 use super::pixels::Pixels;
 use super::register;
 use super::request::DatasetRequest;
+use super::rows::{drawn_hashes, leave_out, lost_images, take_out};
 use super::split::{DataSplit, WHITENED_AT_ONCE, per_class, to_unit};
 use super::split_plan::{SplitPlan, draw_test};
 use super::survey::{self, Survey};
@@ -151,7 +153,7 @@ impl DatasetRequest {
         labelling.check(&self.folder)?;
         let (mut pixels, drawn) = (read.pixels, self.draw_test(&mut labelling)?);
         if let Some(drawn) = drawn {
-            pixels = take_out(pixels, &drawn)?;
+            pixels = take_out(pixels, &drawn);
         }
         let plan = self.plan(&labelling)?;
         let hashes = pixels.as_ref().map(survey::hashes);
@@ -282,12 +284,25 @@ impl DatasetRequest {
             )));
         }
         let layout = register::open(self)?;
-        let labelling = layout.labelling().clone();
-        let rows = labelling
-            .labels
-            .as_ref()
-            .map(|labels| (0..labels.len()).collect());
-        let passed_over = layout.passed_over();
+        let mut passed_over = layout.passed_over();
+        let all = layout.labelling();
+        let (labelling, rows) = match &self.classes {
+            None => (
+                all.clone(),
+                all.labels
+                    .as_ref()
+                    .map(|labels| (0..labels.len()).collect()),
+            ),
+            Some(wanted) => {
+                let (chosen, rows) = classes::select(all, wanted, &self.folder)?;
+                let names = [chosen.ids.as_deref(), Some(&chosen.classes)];
+                passed_over.files.retain(|file| {
+                    let is_chosen = |class| names.iter().flatten().any(|of| of.contains(class));
+                    file.class.as_ref().is_none_or(is_chosen)
+                });
+                (chosen, rows)
+            }
+        };
         let opened = Opened {
             layout,
             labelling,
@@ -393,90 +408,6 @@ impl DatasetRequest {
         let is_written = cache::write_zca(&path, &zca);
         Ok((zca, (was_there && is_written).then_some(path)))
     }
-}
-
-/// The images that cannot be read, with their classes.
-fn lost_images(
-    labelling: &Labelling,
-    rows: &BySplit<Vec<usize>>,
-    unreadable: &BySplit<Vec<UnreadableImage>>,
-) -> Vec<LeftOutFile> {
-    const PARTS: BySplit<&str> = BySplit {
-        train: "train",
-        validation: "validation",
-        test: "test",
-    };
-    let splits = labelling.labels.as_ref().zip(rows.as_ref());
-    let splits = splits.zip(unreadable.as_ref()).zip(PARTS).into_iter();
-    splits
-        .flat_map(|(((labels, rows), unreadable), part)| {
-            unreadable.iter().map(move |image| {
-                let label = rows
-                    .binary_search(&image.row)
-                    .ok()
-                    .and_then(|at| labels.get(at));
-                let class = label.and_then(|label| labelling.classes.get(*label as usize));
-                LeftOutFile {
-                    name: image.name.clone(),
-                    part,
-                    class: class.cloned(),
-                    reason: image.problem.clone(),
-                    is_lost: true,
-                }
-            })
-        })
-        .collect()
-}
-
-/// Removes the labels of unreadable images.
-fn leave_out(
-    labelling: &mut Labelling,
-    rows: &BySplit<Vec<usize>>,
-    unreadable: &BySplit<Vec<UnreadableImage>>,
-) {
-    let splits = labelling.labels.as_mut().zip(rows.as_ref());
-    for ((labels, rows), unreadable) in splits.zip(unreadable.as_ref()) {
-        let mut left_out = unreadable.iter().map(|image| image.row).peekable();
-        let mut rows = rows.iter();
-        labels.retain(|_| {
-            let row = rows.next();
-            left_out.next_if(|left_out| Some(left_out) == row).is_none()
-        });
-    }
-}
-
-/// Moves these training images to the test images.
-fn take_out(mut pixels: BySplit<Pixels>, drawn: &[i64]) -> Result<BySplit<Pixels>> {
-    pixels.test = Pixels::of(pixels.train.rows(drawn));
-    let mut is_kept = vec![true; pixels.train.shape()[0]];
-    for row in drawn {
-        is_kept[*row as usize] = false;
-    }
-    pixels.train.retain(&is_kept);
-    Ok(pixels)
-}
-
-/// Moves the labels and hashes of these training images, if they were looked at, to the test
-/// images.
-fn drawn_hashes(
-    labels: &mut BySplit<Vec<i64>>,
-    hashes: BySplit<Vec<u128>>,
-    drawn: &[i64],
-) -> BySplit<Vec<u128>> {
-    let mut split: BySplit<Vec<u128>> = BySplit::default();
-    let mut of_split: BySplit<Vec<i64>> = BySplit::default();
-    for ((row, label), hash) in (0i64..).zip(&labels.train).zip(hashes.train) {
-        let (hashes, labels) = match drawn.binary_search(&row) {
-            Ok(_) => (&mut split.test, &mut of_split.test),
-            Err(_) => (&mut split.train, &mut of_split.train),
-        };
-        hashes.push(hash);
-        labels.push(*label);
-    }
-    split.validation = hashes.validation;
-    labels.train = of_split.train;
-    labels.test = of_split.test;
-    split
 }
 
 /// The images of the two parts of `plan`, u8.

@@ -30,6 +30,27 @@ impl Pixels {
         Self { images }
     }
 
+    /// The images of several parts, one after another.
+    ///
+    /// # Errors
+    /// [`Error::Libtorch`] if there is not enough memory for them.
+    pub fn joined(mut parts: Vec<Self>, channels: usize, side: usize) -> Result<Self> {
+        if let [_] = parts.as_slice()
+            && let Some(only) = parts.pop()
+        {
+            return Ok(only);
+        }
+        let count = parts.iter().map(|part| part.shape()[0]).sum();
+        let mut joined = Self::black(count, channels, side)?;
+        let mut left = joined.bytes_mut();
+        for part in parts {
+            let (place, rest) = left.split_at_mut(part.bytes().len());
+            place.copy_from_slice(part.bytes());
+            left = rest;
+        }
+        Ok(joined)
+    }
+
     /// (n, channels, side, side)
     pub fn shape(&self) -> [usize; 4] {
         let shape = self.images.size();

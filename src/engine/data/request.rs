@@ -10,6 +10,12 @@ pub struct DatasetRequest {
     /// Where the files are; for the official layouts the folder itself or its parent. Ignored for
     /// drawn shapes.
     pub folder: PathBuf,
+    /// Only these classes, in this order, or the name of a subset of ImageNet; none for all.
+    pub classes: Option<Vec<String>>,
+    /// The columns of labels and images, and the configuration, of parquet files.
+    pub label: Option<String>,
+    pub image: Option<String>,
+    pub configuration: Option<String>,
     /// The side of every image, in pixels.
     pub size: i64,
     /// At most this many training images, shared among the classes as equally as the set allows.
@@ -47,6 +53,10 @@ impl DatasetRequest {
         Self {
             kind,
             folder: folder.into(),
+            classes: None,
+            label: None,
+            image: None,
+            configuration: None,
             size,
             train_limit: None,
             validation: 0.0,

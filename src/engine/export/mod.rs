@@ -73,6 +73,9 @@ pub struct Provenance {
     pub edits: Value,
     /// The name of every label.
     pub classes: Vec<String>,
+    /// What the files of the data set call the classes, where that differs: WordNet ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_ids: Option<Vec<String>>,
     /// [`Normalisation::name`].
     pub normalisation: String,
     /// The fingerprint of the training images.

@@ -138,6 +138,7 @@ mod tests {
                 profile: json!({ "a key of another version": 1.5 }),
                 edits: json!([]),
                 classes: vec!["cat".into(), "dog".into()],
+                class_ids: None,
                 normalisation: normalisation.name().into(),
                 data_content: "0123".into(),
                 step: Some(7),

@@ -51,18 +51,39 @@ pub fn check_path(profile: &Profile, data: &Path) -> Result<()> {
     )))
 }
 
-/// The path with the home folder in the place of a leading ~.
+/// The path with the home folder in the place of a leading ~; for "hf:OWNER/NAME", the folder of that
+/// data set in the local cache of the Hugging Face Hub.
 fn expanded(path: &Path) -> PathBuf {
+    let hub = path.to_str().and_then(|path| path.strip_prefix("hf:"));
+    if let Some(name) = hub {
+        return hub_cache().join(format!("datasets--{}", name.replace('/', "--")));
+    }
     match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_path_buf(),
     }
 }
 
+/// Where the programs of Hugging Face keep what they have downloaded.
+fn hub_cache() -> PathBuf {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let below = |name: &str, rest: &str| folder(name).map(|path| Path::new(&path).join(rest));
+    let home = std::env::home_dir().unwrap_or_default();
+    below("HF_HUB_CACHE", "")
+        .or_else(|| below("HUGGINGFACE_HUB_CACHE", ""))
+        .or_else(|| below("HF_HOME", "hub"))
+        .or_else(|| below("XDG_CACHE_HOME", "huggingface/hub"))
+        .unwrap_or_else(|| home.join(".cache/huggingface/hub"))
+}
+
 /// What to load for a profile: its data set in `folder`, with a cache in `data`.
 pub fn data_request(profile: &Profile, folder: &Path, data: &Path) -> DatasetRequest {
     let set = &profile.dataset;
     DatasetRequest {
+        classes: set.classes.clone(),
+        label: set.label.clone(),
+        image: set.image.clone(),
+        configuration: set.configuration.clone(),
         train_limit: set.train_limit,
         validation: set.validation,
         test: set.test,

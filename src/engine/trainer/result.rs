@@ -102,6 +102,7 @@ fn distilled_set(
             profile: json!(plan.profile),
             edits: json!(control.edits().all()),
             classes: dataset.classes.clone(),
+            class_ids: dataset.ids.clone(),
             normalisation: dataset.normalisation.name().into(),
             data_content: dataset.fingerprint.clone(),
             step: best.map(|b| b.step),

@@ -2,6 +2,10 @@
 //! everything else it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
+mod layouts;
+
+pub use layouts::*;
+
 use astill_engine::data::{DatasetRequest, Kind};
 use astill_engine::distill::expert::Expert;
 use astill_engine::progress::Progress;
@@ -119,7 +123,7 @@ pub const CMYK: &[u8] = include_bytes!("cmyk.jpg");
 /// 9 × 7 with a palette of three colours.
 pub const PALETTE: &[u8] = include_bytes!("palette.png");
 
-/// Small images of every colour mode, as PNG and JPEG.
+/// Small images of every colour mode and format.
 pub fn images() -> Vec<Vec<u8>> {
     let rgba = image::RgbaImage::from_fn(9, 7, |x, y| {
         image::Rgba([x as u8 * 20, y as u8 * 30, 9, x as u8 * 25])
@@ -132,6 +136,11 @@ pub fn images() -> Vec<Vec<u8>> {
         encoded(rgba, ImageFormat::Png),
         encoded(DynamicImage::ImageLuma16(deep), ImageFormat::Png),
         encoded(grey, ImageFormat::Jpeg),
+        encoded(pattern(16), ImageFormat::WebP),
+        encoded(pattern(16), ImageFormat::Bmp),
+        encoded(pattern(16), ImageFormat::Tiff),
+        encoded(pattern(16), ImageFormat::Pnm),
+        encoded(pattern(16), ImageFormat::Gif),
         CMYK.to_vec(),
         PALETTE.to_vec(),
     ]

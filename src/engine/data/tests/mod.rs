@@ -4,6 +4,7 @@ mod arrangements;
 mod caches;
 mod cifar;
 mod folders;
+mod formats;
 pub mod golden;
 mod image_files;
 mod requests;
