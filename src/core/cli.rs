@@ -153,6 +153,9 @@ pub enum Cmd {
         /// Only validate: do not measure how long it takes
         #[arg(long)]
         no_estimate: bool,
+        /// Read the labels alone: do not look for equal, transparent or unreadable images
+        #[arg(long)]
+        no_images: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

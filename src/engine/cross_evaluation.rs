@@ -96,7 +96,8 @@ pub fn evaluate(
     let Judged { set, profile, .. } = judged;
     device::allow_tf32(profile.network.tf32);
     let classes = set.provenance.classes.len();
-    let task = trainer::task(profile, classes);
+    let channels = set.images.size().get(1).copied().unwrap_or_default();
+    let task = trainer::task(profile, classes, channels);
     let nets: Vec<(NetworkKind, Box<dyn Network>)> = protocol
         .networks
         .iter()

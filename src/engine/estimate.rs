@@ -75,14 +75,15 @@ impl<'a> Sizes<'a> {
             .distill
             .batch
             .map_or(synthetic, |b| (b as f64).min(synthetic));
-        let net = network(profile, classes)?;
+        let net = network(profile, classes, inventory.channels as i64)?;
         Ok(Self {
             profile,
             train: count(&inventory.train),
             validation: count(&inventory.validation),
             test: count(&inventory.test),
             stored: inventory.stored as f64,
-            pixels: (3 * profile.dataset.size * profile.dataset.size) as f64,
+            pixels: (inventory.channels as i64 * profile.dataset.size * profile.dataset.size)
+                as f64,
             synthetic,
             batch,
             // the last of the steps that share a permutation gets the remaining images
@@ -261,7 +262,7 @@ impl Estimate {
         let sizes = Sizes::of(profile, inventory)?;
         let rates = Rates::measure(
             profile,
-            inventory.classes.len(),
+            (inventory.classes.len(), inventory.channels as i64),
             sizes.mean_batch as usize,
             on,
         )?;

@@ -85,13 +85,18 @@ impl NetworkRates {
 }
 
 impl Rates {
-    /// Times the steps of `profile`, with student steps on `batch` images of `classes` classes, or
+    /// Times the steps of `profile`, with student steps on `batch` images of so many classes and channels, or
     /// on fewer images where that would take long.
     ///
     /// # Errors
     /// The images are too small for the network.
-    pub fn measure(profile: &Profile, classes: usize, batch: usize, on: Device) -> Result<Self> {
-        let net = network(profile, classes)?;
+    pub fn measure(
+        profile: &Profile,
+        (classes, channels): (usize, i64),
+        batch: usize,
+        on: Device,
+    ) -> Result<Self> {
+        let net = network(profile, classes, channels)?;
         let size = profile.dataset.size;
         let timed_values = if on == Device::Cpu {
             TIMED
@@ -106,8 +111,8 @@ impl Rates {
         let mut rng = random::generator(0, "estimate", &[]);
         let weights = Weights::fresh(net.as_ref(), &mut rng).to_device(on);
         let theta = &weights.theta;
-        let images = random::normal(&mut rng, most * 3 * (size * size) as usize)
-            .view([most as i64, 3, size, size])
+        let images = random::normal(&mut rng, most * (channels * size * size) as usize)
+            .view([most as i64, channels, size, size])
             .to_device(on);
         let labels = Labels::Hard(Tensor::zeros([most as i64], (Kind::Int64, on)));
         let some = |n: usize| (images.narrow(0, 0, n as i64), labels.narrow(0, n as i64));
@@ -175,7 +180,7 @@ impl Rates {
             Ok(())
         })?;
         let mut evaluated = Vec::new();
-        for (name, other) in evaluation_networks(profile, classes)? {
+        for (name, other) in evaluation_networks(profile, classes, channels)? {
             evaluated.push(if name == profile.network.kind.name() {
                 NetworkRates {
                     gradient,

@@ -40,7 +40,11 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
             }
             _ => None,
         },
-        Range::Path | Range::ChoiceOrPath(_) => match value {
+        Range::Names => {
+            return names(value)
+                .map_err(|found| format!("found {found}, expected {}", key.expected()));
+        }
+        Range::Path | Range::Text | Range::ChoiceOrPath(_) => match value {
             Value::Text(text) if !text.is_empty() => Some(Json::from(text.as_str())),
             _ => None,
         },
@@ -79,6 +83,30 @@ fn choice(value: &Value, names: &[&'static str]) -> Option<&'static str> {
     }
 }
 
+/// Numbers are names too: many data sets number their classes. Err: what was found instead.
+fn names(value: &Value) -> Result<Json, String> {
+    let items = match value {
+        Value::List(items) => items.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let mut names = Vec::new();
+    for item in items {
+        let name = match item {
+            Value::Text(text) if !text.is_empty() => text.clone(),
+            Value::Int(number) => number.to_string(),
+            other => return Err(format!("{other} as a name; put it in quotes")),
+        };
+        if names.contains(&name) {
+            return Err(format!("{name} twice"));
+        }
+        names.push(name);
+    }
+    match names.is_empty() {
+        true => Err("an empty list".into()),
+        false => Ok(Json::from(names)),
+    }
+}
+
 /// Err: what was found instead.
 fn list(items: &[Value], names: &[&'static str]) -> Result<Json, String> {
     let mut chosen = Vec::new();
@@ -101,7 +129,7 @@ fn hint(key: &ProfileKey, value: &Value) -> String {
     let Value::Text(text) = value else {
         return match (key.range, value) {
             (
-                Range::Path | Range::ChoiceOrPath(_),
+                Range::Path | Range::Text | Range::ChoiceOrPath(_),
                 Value::Int(_) | Value::Float(_) | Value::Bool(_),
             ) => "; put it in quotes".into(),
             _ => String::new(),

@@ -44,10 +44,14 @@ choices! {
     /// The kinds of data set, which decide how the files are laid out.
     pub enum Kind {
         "shapes" Shapes "Ten classes of shapes that the program draws from a seed; needs no files."
-        "cifar10" Cifar10 "CIFAR-10 in its official binary layout."
-        "cifar100" Cifar100 "CIFAR-100 (fine labels) in its official binary layout."
-        "tiny-imagenet" TinyImagenet "Tiny ImageNet in its official folder layout."
-        "image-folder" ImageFolder "`train/CLASS/*` and `test/` or `val/`, PNG or JPEG of any size."
+        "cifar10" Cifar10 "CIFAR-10, binary or Python version, unpacked or as tar.gz."
+        "cifar100" Cifar100 "CIFAR-100 (fine labels), binary or Python version, unpacked or as tar.gz."
+        "tiny-imagenet" TinyImagenet "Tiny ImageNet, as released or with `val/` sorted into classes."
+        "image-folder" ImageFolder "A folder per class, in `train/`, `val/` and `test/` or without parts; images of any size."
+        "parquet" Parquet "Parquet files of Hugging Face, in a folder or in the local cache of the Hub."
+        "webdataset" Webdataset "Tar files of WebDataset: `KEY.png` or another image, and `KEY.cls`."
+        "idx" Idx "Files of MNIST and its kin, compressed or not."
+        "npz" Npz "NumPy arrays of images and labels, as MedMNIST and Keras have them."
     }
 
     /// Whose statistics normalise the images.
@@ -60,7 +64,21 @@ choices! {
     /// What to do about images that cannot be read.
     pub enum Unreadable {
         "refuse" Refuse "End with an error that counts them and names the first few."
-        "skip" Skip "Leave them out, with a warning that says the same."
+        "skip" Skip "Leave them out, with a warning that says the same and a full list in the run."
+    }
+
+    /// How many channels images have.
+    pub enum Color {
+        "auto" Auto "As they are stored: grey images have one channel."
+        "grey" Grey "One channel; colours become their luminance."
+        "rgb" Rgb "Red, green and blue."
+    }
+
+    /// What transparent images are laid over.
+    pub enum Background {
+        "white" White "As on paper."
+        "black" Black "As on a dark screen."
+        "grey" Grey "Half of the brightness."
     }
 
     /// The networks that experts and students can be, and that a distilled set can be evaluated

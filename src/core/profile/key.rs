@@ -50,6 +50,10 @@ pub enum Range {
     Path,
     /// One of these, or a path.
     ChoiceOrPath(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// One or more of any texts, none twice; one alone need not be a list.
+    Names,
 }
 
 impl ProfileKey {
@@ -124,6 +128,8 @@ impl fmt::Display for Range {
             Self::ChoiceOrPath(names) => {
                 write!(f, "one of {}, or a path as text", names.join(", "))
             }
+            Self::Text => write!(f, "text"),
+            Self::Names => write!(f, "a name, or a list of names in brackets, [ ]"),
         }
     }
 }
@@ -152,6 +158,14 @@ pub(super) const fn one_of(names: &'static [&'static str]) -> ProfileKey {
 
 pub(super) const fn list_of(names: &'static [&'static str]) -> ProfileKey {
     key(Range::List(names))
+}
+
+pub(super) const fn text() -> ProfileKey {
+    key(Range::Text)
+}
+
+pub(super) const fn names() -> ProfileKey {
+    key(Range::Names)
 }
 
 pub(super) const fn path() -> ProfileKey {

@@ -27,8 +27,8 @@ mod yaml;
 pub use auto::Auto;
 pub use builtin::{Builtin, builtin};
 pub use choices::{
-    Activation, AugmentFamily, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
-    NormalisedBy, Parameters, Pooling, Start, Unreadable,
+    Activation, AugmentFamily, Background, Color, Init, Intermediate, Kind, LabelKind, MatchAt,
+    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
 pub use key::{ProfileKey, Range};
 pub use load::{Loaded, load};

@@ -4,11 +4,12 @@
 
 use super::auto::Auto;
 use super::choices::{
-    Activation, AugmentFamily, Init, Intermediate, Kind, LabelKind, MatchAt, NetworkKind, Norm,
-    NormalisedBy, Parameters, Pooling, Start, Unreadable,
+    Activation, AugmentFamily, Background, Color, Init, Intermediate, Kind, LabelKind, MatchAt,
+    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
 use super::key::{
-    ProfileKey, above, list_of, number, one_of, one_of_or_path, path, section, switch, whole,
+    ProfileKey, above, list_of, names, number, one_of, one_of_or_path, path, section, switch, text,
+    whole,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -131,7 +132,8 @@ section! {
     kind: Kind = Kind::Shapes, one_of(Kind::NAMES).required();
 
     /// Folder that holds the files, or its parent. A relative path is looked for in the working
-    /// directory, then in the data folder.
+    /// directory, then in the data folder; ~ is the home folder, and hf:OWNER/NAME the data set
+    /// in the local cache of the Hugging Face Hub.
     path: Option<PathBuf> = None, path()
         .null("the folder named like the kind, in the data folder").source(OURS);
 
@@ -143,7 +145,32 @@ section! {
     train_limit: Option<usize> = None, whole(1, 100_000_000)
         .unit("images").null("all of them").source(OURS);
 
-    /// Fraction of the training images held out for choosing the best iteration.
+    /// Only these classes, with labels in this order; or the name of one of the field's subsets of
+    /// ImageNet: nette, woof, fruit, meow, squawk, yellow.
+    classes: Option<Vec<String>> = None, names()
+        .null("all of them, sorted by name").source(MTT);
+
+    /// Column of the labels in parquet files.
+    label: Option<String> = None, text()
+        .null("the only column of class labels").source(OURS);
+
+    /// Column of the images in parquet files.
+    image: Option<String> = None, text()
+        .null("the only column of images").source(OURS);
+
+    /// Configuration of a Hugging Face data set that has several.
+    configuration: Option<String> = None, text()
+        .null("the only one, or the one called default").source(OURS);
+
+    /// Fraction of every class drawn as test images, for files that have no test part.
+    test: Option<f64> = None, above(0., 0.9)
+        .null("the files' own test part").source(OURS);
+
+    /// Seed of the choice of those test images.
+    test_seed: u64 = 0, whole(0, u64::MAX).source(OURS);
+
+    /// Fraction of the training images held out for choosing the best iteration. If the files have
+    /// a validation part besides a test part, that is used and nothing is held out.
     validation: f64 = 0.1, number(0., 0.5).source(OURS);
 
     /// Whiten the images (ZCA, eps 0.1); false: subtract each channel's mean and divide by its
@@ -155,9 +182,16 @@ section! {
     /// or held-out share. Experts and sets of others live in the field's.
     normalisation: NormalisedBy = NormalisedBy::Own, one_of(NormalisedBy::NAMES).source(OURS);
 
-    /// What to do about image files that cannot be read: refuse to start, or skip them with a
-    /// warning; both count them and name the first few.
+    /// What to do about images that cannot be read or placed: refuse to start, or skip them with a
+    /// warning; both count them and name the first few. The run directory gets the full list.
     unreadable: Unreadable = Unreadable::Refuse, one_of(Unreadable::NAMES).source(OURS);
+
+    /// Channels of the images: as they are stored (grey images have one), grey, or red, green and
+    /// blue.
+    color: Color = Color::Auto, one_of(Color::NAMES).source(OURS);
+
+    /// What transparent images are laid over.
+    background: Background = Background::White, one_of(Background::NAMES).source(OURS);
 
     /// Families of augmentation (DSA) that experts, students and evaluation draw from. Leave out
     /// flip where left and right mean something, as in digits and text.

@@ -259,6 +259,7 @@ mod tests {
                 profile: json!({ "a key of another version": 1.5 }),
                 edits: json!([]),
                 classes: vec!["cat".into(), "dog".into()],
+                class_ids: None,
                 normalisation: normalisation.name().into(),
                 space: Space::Own,
                 data_content: "0123".into(),

@@ -60,7 +60,14 @@ pub fn scores(request: &ScoresRequest, tell: &mut dyn FnMut(String)) -> Result<S
     let bytes = std::fs::read(&file).map_err(Error::io("read", &file))?;
     let set = export::read(&file)?;
     let classes = set.provenance.classes.len();
-    let networks = trainer::evaluation_networks(&request.profile, classes)?;
+    let channels = set.images.size()[1];
+    if channels != 3 {
+        return Err(Error::Usage(format!(
+            "the scores are defined for images with 3 channels, found {channels}: distil the set with \
+             dataset.color: rgb to score it"
+        )));
+    }
+    let networks = trainer::evaluation_networks(&request.profile, classes, channels)?;
     let (network, net) = networks
         .first()
         .ok_or_else(|| Error::Usage("evaluate.networks is empty".into()))?;

@@ -88,7 +88,7 @@ pub fn initial_state(
         Start::Chosen(Init::Noise) => {
             let shape = [
                 (dataset.classes.len() * images_per_class) as i64,
-                3,
+                dataset.channels,
                 dataset.size,
                 dataset.size,
             ];

@@ -2,7 +2,11 @@
 //! everything else it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
-use astill_engine::data::{DatasetRequest, Kind, Normalisation, NormalisedBy, Unreadable};
+mod layouts;
+
+pub use layouts::*;
+
+use astill_engine::data::{DatasetRequest, Kind, Normalisation};
 use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
 use astill_engine::export::{self, DistilledSet};
@@ -49,20 +53,7 @@ pub fn ignore_progress(_: Progress<'_>) -> ControlFlow<()> {
 }
 
 pub fn request(kind: Kind, folder: &Path, size: i64) -> DatasetRequest {
-    let cache = folder.join("cache");
-    let (folder, unreadable) = (folder.to_path_buf(), Unreadable::Refuse);
-    DatasetRequest {
-        kind,
-        folder,
-        size,
-        train_limit: None,
-        validation: 0.0,
-        zca: false,
-        normalisation: NormalisedBy::Own,
-        seed: 0,
-        unreadable,
-        cache,
-    }
+    DatasetRequest::new(kind, folder, size, folder.join("cache"))
 }
 
 pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
@@ -138,7 +129,7 @@ pub const CMYK: &[u8] = include_bytes!("cmyk.jpg");
 /// 9 × 7 with a palette of three colours.
 pub const PALETTE: &[u8] = include_bytes!("palette.png");
 
-/// Small images of every colour mode, as PNG and JPEG.
+/// Small images of every colour mode and format.
 pub fn images() -> Vec<Vec<u8>> {
     let rgba = image::RgbaImage::from_fn(9, 7, |x, y| {
         image::Rgba([x as u8 * 20, y as u8 * 30, 9, x as u8 * 25])
@@ -151,6 +142,11 @@ pub fn images() -> Vec<Vec<u8>> {
         encoded(rgba, ImageFormat::Png),
         encoded(DynamicImage::ImageLuma16(deep), ImageFormat::Png),
         encoded(grey, ImageFormat::Jpeg),
+        encoded(pattern(16), ImageFormat::WebP),
+        encoded(pattern(16), ImageFormat::Bmp),
+        encoded(pattern(16), ImageFormat::Tiff),
+        encoded(pattern(16), ImageFormat::Pnm),
+        encoded(pattern(16), ImageFormat::Gif),
         CMYK.to_vec(),
         PALETTE.to_vec(),
     ]
