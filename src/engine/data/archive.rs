@@ -9,16 +9,15 @@ use std::path::Path;
 /// No more than this is unpacked of an archive: a small one may unpack to any length.
 const MOST_UNPACKED: u64 = 64 << 30;
 
+/// Takes the path of a file and a function that reads it.
+pub type TakeFile<'a> = dyn FnMut(&Path, &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<()> + 'a;
+
 /// Calls `take` with the path of every regular file in an archive, and with a function that reads it.
 ///
 /// # Errors
 /// [`Error::File`] if the archive is damaged, or a file that is read has more than `largest` bytes;
 /// and those of `take`.
-pub fn for_each_file(
-    archive: &Path,
-    largest: u64,
-    take: &mut dyn FnMut(&Path, &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<()>,
-) -> Result<()> {
+pub fn for_each_file(archive: &Path, largest: u64, take: &mut TakeFile<'_>) -> Result<()> {
     let damaged = |error: std::io::Error| {
         Error::file(
             archive,

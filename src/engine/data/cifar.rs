@@ -164,6 +164,9 @@ impl Place {
     }
 }
 
+/// Takes the number, the path and the content of a file.
+type TakeContent<'a> = dyn FnMut(usize, &Path, &[u8]) -> Result<()> + 'a;
+
 /// The files of one of the two sets, checked, with their labels.
 #[derive(Debug)]
 pub struct Cifar {
@@ -228,7 +231,7 @@ impl Cifar {
     }
 
     /// Calls `take` with the number, the path and the content of every file, in any order.
-    fn for_each_file(&self, take: &mut dyn FnMut(usize, &Path, &[u8]) -> Result<()>) -> Result<()> {
+    fn for_each_file(&self, take: &mut TakeContent<'_>) -> Result<()> {
         let (files, largest) = (self.version().files(), self.format.largest());
         match &self.place {
             Place::Folder(folder) => {
@@ -457,7 +460,7 @@ fn read_labels(path: &Path, format: &CifarFormat) -> Result<Vec<i64>> {
 /// Refuses a file that does not hold whole records, or too many.
 fn check_length(path: &Path, format: &CifarFormat, length: u64) -> Result<()> {
     let (record, _) = format.record();
-    if length == 0 || length % record as u64 != 0 {
+    if length == 0 || !length.is_multiple_of(record as u64) {
         return Err(Error::file(
             path,
             format!(

@@ -45,8 +45,7 @@ pub fn find(folder: &Path) -> Result<ImageList> {
     } = arrange(folder)?;
     let classes = class_folders(&root, &train, Part::Train.name(), &mut walk)?;
     let names: Vec<String> = distinct(&classes);
-    let mut images = BySplit::<LabelledFiles>::default();
-    images.train = labelled(&root, &classes, &names, Part::Train, &mut walk)?;
+    let train = labelled(&root, &classes, &names, Part::Train, &mut walk)?;
     let mut hold = |folder: Option<PathBuf>, part: Part| -> Result<LabelledFiles> {
         let Some(folder) = folder else {
             return Ok(Vec::new());
@@ -54,8 +53,11 @@ pub fn find(folder: &Path) -> Result<ImageList> {
         let found = class_folders(&root, &folder, part.name(), &mut walk)?;
         labelled(&root, &found, &names, part, &mut walk)
     };
-    images.validation = hold(validation, Part::Validation)?;
-    images.test = hold(test, Part::Test)?;
+    let images = BySplit {
+        train,
+        validation: hold(validation, Part::Validation)?,
+        test: hold(test, Part::Test)?,
+    };
     let hidden = walk.left_out.iter().filter(|file| file.reason == HIDDEN);
     let hidden = hidden.count();
     if hidden > 0 {

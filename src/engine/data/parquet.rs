@@ -206,11 +206,14 @@ fn place(relative: &Path) -> Option<(String, Part)> {
     Some((above.join("/"), part))
 }
 
+/// The label of every row; none for a row without one.
+type Numbers = BySplit<Vec<Option<i64>>>;
+
 /// The names of the classes and the number of each label; none for rows without one.
 fn numbered(
     features: &Features,
     labels: &BySplit<&Vec<columns::Label>>,
-) -> Result<(Vec<String>, BySplit<Vec<Option<i64>>>)> {
+) -> Result<(Vec<String>, Numbers)> {
     use columns::Label;
     let all = || labels.as_ref().into_iter().copied().flatten();
     let texts: BTreeSet<&str> = all()
