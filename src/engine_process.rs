@@ -1,9 +1,10 @@
 //! The engine's program on this machine: where it is, how it is run, and what the app needs of it.
 
-use crate::tui::backend::{AblationSummary, Backend, Preview, ProfileSummary};
+use crate::fetch;
+use crate::tui::backend::{AblationSummary, Backend, DataState, Preview, ProfileSummary};
 use astill_core::ablation;
-use astill_core::cli::DeviceChoice;
-use astill_core::profile::{self, Profile};
+use astill_core::cli::{DeviceChoice, FetchArgs, data_folder};
+use astill_core::profile::{self, Kind, Profile};
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::list::{RunSummary, list};
@@ -132,6 +133,33 @@ impl Local {
         json_of(&mut command)
     }
 
+    /// Whether the data set of a profile is here, as far as its folder shows that.
+    fn data_state(&self, reference: &str) -> DataState {
+        let (Ok(loaded), Ok(data)) = (
+            profile::load(reference, &[]),
+            data_folder(self.data.clone()),
+        ) else {
+            return DataState::Missing;
+        };
+        let set = &loaded.profile.dataset;
+        let folder = match &set.path {
+            Some(path) if path.is_relative() && !path.exists() => data.join(path),
+            Some(path) => path.clone(),
+            None => data.join(set.kind.to_string()),
+        };
+        if set.kind == Kind::Shapes || folder.is_dir() {
+            return DataState::Ready;
+        }
+        let wanted = folder.strip_prefix(&data).unwrap_or(&folder);
+        let found = fetch::CATALOGUE.iter().find(|entry| {
+            let roots = entry.proof.iter().map(|p| Path::new(&entry.folder).join(p));
+            roots.into_iter().any(|root| root.starts_with(wanted))
+        });
+        found.map_or(DataState::Missing, |entry| {
+            DataState::Fetchable(entry.name.clone())
+        })
+    }
+
     /// What `astill check` reports about a profile.
     fn checked(&self, reference: &str) -> Result<Value> {
         json_of(self.command("check")?.arg(reference))
@@ -176,8 +204,24 @@ impl Backend for Local {
                 reference: b.name.into(),
                 description: b.description().into(),
                 text: b.text.into(),
+                data: self.data_state(b.name),
             })
             .collect()
+    }
+
+    fn fetch(&self, set: &str, report: &dyn Fn(String)) -> Result<String> {
+        let args = FetchArgs {
+            set: Some(set.into()),
+            from: Vec::new(),
+            mirror: Vec::new(),
+            revision: None,
+            list: false,
+        };
+        let data = data_folder(self.data.clone())?;
+        let mut lines = fetch::Lines::new(report);
+        let (fetch::Fetched::AlreadyThere(folder) | fetch::Fetched::Done(folder)) =
+            fetch::run(&args, &data, &mut lines)?;
+        Ok(folder.display().to_string())
     }
 
     fn runs(&self) -> Vec<RunSummary> {

@@ -350,7 +350,7 @@ fn hostile_archives_write_nothing_outside() -> Outcome {
         ),
         (
             "bomb",
-            tar_gz(|tar| add(tar, "set/zeros", &vec![0; 70 << 20])),
+            tar_gz(|tar| add(tar, "set/zeros", &vec![0; 40 << 20])),
         ),
         ("cut", {
             let whole = tar_gz(|_| ());
@@ -372,17 +372,14 @@ fn hostile_archives_write_nothing_outside() -> Outcome {
             Packing::TarGz,
             &[format!("{}/things.tar.gz", server.url)],
         );
-        let error = refusal(get(&set, data.path(), &[]), data.path());
-        assert!(!error.is_empty(), "{what}");
+        let result = get(&set, data.path(), &[]);
+        assert!(result.is_err(), "{what} is accepted");
+        refusal(result, data.path());
         let left: Vec<_> = fs::read_dir(data.path())?
             .flatten()
             .map(|e| e.file_name())
             .collect();
-        assert!(left.iter().all(|n| n == ".fetch"), "{what}: {left:?}");
-        assert!(
-            !data.path().join(".fetch/things/unpacked").exists(),
-            "{what}"
-        );
+        assert!(left.is_empty(), "{what}: {left:?}");
         assert!(!Path::new("/tmp/astill-evil").exists());
     }
     Ok(())

@@ -14,7 +14,7 @@ pub use catalogue::{CATALOGUE, DataSet, Packing, SourceFile};
 pub use digest::Checksum;
 pub use http::Client;
 pub use place::is_there;
-pub use progress::{Progress, Terminal};
+pub use progress::{Lines, Progress, Terminal};
 pub use unpack::unpack;
 
 use astill_core::cli::FetchArgs;
@@ -91,6 +91,24 @@ pub fn fetch(
         place.discard();
         return Ok(Fetched::AlreadyThere(folder));
     }
+    match bring(set, args, &place, client, progress) {
+        Ok(()) => place.finish(set)?,
+        Err(error) => {
+            place.tidy();
+            return Err(error);
+        }
+    }
+    Ok(Fetched::Done(folder))
+}
+
+/// Brings every file of `set` and unpacks it beside the set's folder.
+fn bring(
+    set: &DataSet,
+    args: &FetchArgs,
+    place: &Place,
+    client: &Client,
+    progress: &mut dyn Progress,
+) -> Result<()> {
     place.check_free(set)?;
     for file in &set.files {
         if place.has(file) {
@@ -102,12 +120,11 @@ pub fn fetch(
                     .map_err(|problem| Error::Usage(format!("{}: {problem}", given.display())))?;
                 given
             }
-            None => download::download(file, &args.mirror, &place, client, progress)?,
+            None => download::download(file, &args.mirror, place, client, progress)?,
         };
         place.unpack(file, &archive, progress)?;
     }
-    place.finish(set)?;
-    Ok(Fetched::Done(folder))
+    Ok(())
 }
 
 /// The file that --from names for `file`; none if there is no --from.

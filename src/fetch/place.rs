@@ -164,6 +164,16 @@ impl Place {
         Ok(())
     }
 
+    /// Removes what was on its way if nothing has arrived.
+    pub fn tidy(self) {
+        let mut entries = fs::read_dir(&self.coming).into_iter().flatten().flatten();
+        let is_empty =
+            |entry: fs::DirEntry| entry.metadata().is_ok_and(|m| m.is_file() && m.len() == 0);
+        if entries.all(is_empty) {
+            self.discard();
+        }
+    }
+
     /// Removes what was on its way.
     pub fn discard(self) {
         let _ = fs::remove_dir_all(&self.coming);

@@ -88,6 +88,45 @@ impl Progress for Terminal {
     }
 }
 
+/// Lines for somebody who shows the latest one, a few a second.
+pub struct Lines<'a> {
+    report: &'a dyn Fn(String),
+    since: Instant,
+    from: Option<(String, u64)>,
+    shown: Option<Instant>,
+}
+
+impl<'a> Lines<'a> {
+    pub fn new(report: &'a dyn Fn(String)) -> Self {
+        Self {
+            report,
+            since: Instant::now(),
+            from: None,
+            shown: None,
+        }
+    }
+}
+
+impl Progress for Lines<'_> {
+    fn say(&mut self, sentence: &str) {
+        (self.report)(sentence.into());
+    }
+
+    fn bytes(&mut self, what: &str, done: u64, total: Option<u64>) {
+        const EVERY: Duration = Duration::from_millis(300);
+        if self.from.as_ref().is_none_or(|(name, _)| name != what) {
+            (self.from, self.since) = (Some((what.into(), done)), Instant::now());
+        }
+        if self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let from = self.from.as_ref().map_or(0, |(_, from)| *from);
+        let here = done.saturating_sub(from);
+        (self.report)(line(what, done, total, here, self.since.elapsed()));
+    }
+}
+
 /// "cifar-10-binary.tar.gz: 45 % of 170.1 MB, 3.2 MB/s, 29 s left".
 fn line(what: &str, done: u64, total: Option<u64>, here: u64, taken: Duration) -> String {
     let mb = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);

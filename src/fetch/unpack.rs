@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 /// An archive unpacks to at most so many times its size, and [`SMALLEST`] bytes more. Images hardly
 /// shrink.
 const LARGEST_RATIO: u64 = 20;
-const SMALLEST: u64 = 64 << 20;
+const SMALLEST: u64 = 16 << 20;
 const MOST_ENTRIES: u64 = 20_000_000;
 
 /// Unpacks `archive` into `folder`, which is empty. `report` gets the bytes of the archive that have

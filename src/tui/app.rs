@@ -87,6 +87,15 @@ impl App {
             Message::Started(Err(problem)) => {
                 self.show_problem("Could not start the run", &problem)
             }
+            Message::Fetching(line) => self.context.notify(Weight::Normal, &line),
+            Message::Fetched(set, Ok(folder)) => {
+                self.context.effects.push(Effect::List);
+                let text = format!("The data set {set} is in {folder}.");
+                self.context.notify(Weight::Result, &text);
+            }
+            Message::Fetched(set, Err(problem)) => {
+                self.show_problem(&format!("Could not fetch {set}"), &problem)
+            }
             Message::Resumed(_, Ok(())) => self
                 .context
                 .notify(Weight::Normal, "A new engine is resuming the run."),

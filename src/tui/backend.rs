@@ -17,8 +17,19 @@ pub struct ProfileSummary {
     pub description: String,
     /// The YAML as it was written.
     pub text: String,
+    pub data: DataState,
     /// Whether it has the published settings of a method; such profiles come last.
     pub published: bool,
+}
+
+/// Whether the data set of a profile is on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataState {
+    /// Its folder is there, or it needs none.
+    Ready,
+    /// `astill fetch` brings it, by this name.
+    Fetchable(String),
+    Missing,
 }
 
 /// What is known of a profile before it is started.
@@ -45,6 +56,11 @@ pub trait Backend: Send + Sync + 'static {
     /// All ablations.
     fn ablations(&self) -> Vec<AblationSummary>;
     fn preview(&self, reference: &str) -> Preview;
+    /// Brings a data set that can be fetched; `report` gets lines for people. Its folder.
+    ///
+    /// # Errors
+    /// No source gives it, or it cannot be written.
+    fn fetch(&self, set: &str, report: &dyn Fn(String)) -> Result<String>;
     /// Starts an engine of its own for a new run of this profile.
     ///
     /// # Errors

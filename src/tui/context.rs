@@ -28,6 +28,8 @@ pub enum Effect {
     List,
     Preview(String),
     Start(String),
+    /// A data set, by the name that `astill fetch` takes.
+    Fetch(String),
     Resume(RunDir),
     /// Read the events of this run and of no other.
     Follow(RunDir),

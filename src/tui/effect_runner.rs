@@ -102,6 +102,14 @@ impl<B: Backend> EffectRunner<B> {
             Effect::Start(reference) => self.in_background(move || {
                 Message::Started(backend.start(&reference).map_err(|e| e.to_string()))
             }),
+            Effect::Fetch(set) => {
+                let messages = self.messages.clone();
+                self.in_background(move || {
+                    let report = |line| _ = messages.send(Message::Fetching(line));
+                    let fetched = backend.fetch(&set, &report).map_err(|e| e.to_string());
+                    Message::Fetched(set, fetched)
+                });
+            }
             Effect::Resume(run) => self.in_background(move || {
                 let resumed = backend.resume(&run).map_err(|e| e.to_string());
                 Message::Resumed(run, resumed)

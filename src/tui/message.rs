@@ -22,6 +22,10 @@ pub enum Message {
     Listed(Vec<ProfileSummary>, Vec<RunSummary>, Vec<AblationSummary>),
     Previewed(String, Box<Preview>),
     Started(Result<RunDir, String>),
+    /// How far the fetch of a data set is, in a line.
+    Fetching(String),
+    /// A data set is in this folder, or why it is not.
+    Fetched(String, Result<String, String>),
     Resumed(RunDir, Result<(), String>),
     Events(RunDir, EventBatch),
     Engine(RunDir, EngineAt),

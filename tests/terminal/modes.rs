@@ -3,7 +3,7 @@
 use crate::place::{Outcome, Place};
 use crate::screen::{CTRL_Z, DOWN, Terminal, UP};
 use crate::{app, shell};
-use astill::tui::backend::{AblationSummary, Backend, Preview, ProfileSummary};
+use astill::tui::backend::{AblationSummary, Backend, DataState, Preview, ProfileSummary};
 use astill::tui::colour::Depth;
 use astill::tui::terminal::TerminalGuard;
 use astill::tui::{self, Options};
@@ -86,8 +86,14 @@ impl Backend for Faulty {
             reference: "one".into(),
             description: "the only one".into(),
             text: String::new(),
+            data: DataState::Ready,
         }]
     }
+
+    fn fetch(&self, _: &str, _: &dyn Fn(String)) -> AstillResult<String> {
+        panic!("a fault in a fetch")
+    }
+
     fn runs(&self) -> Vec<RunSummary> {
         Vec::new()
     }

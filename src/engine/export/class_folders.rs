@@ -34,15 +34,30 @@ impl Export for ClassFolders {
 
     fn write(&self, content: &Content<'_>, folder: &Path) -> Result<Vec<String>> {
         let set = content.set;
-        let (images, notes) = as_pngs(set)?;
+        let (images, mut notes) = as_pngs(set)?;
+        let classes = &set.provenance.classes;
+        let mut empty = Vec::new();
+        // all of them, because readers number the folders that there are
+        for (index, class) in classes.iter().enumerate() {
+            let of_class = folder.join(folder_name(index, class));
+            std::fs::create_dir(&of_class).map_err(Error::io("create", &of_class))?;
+            if images.iter().all(|i| i.label != index as i64) {
+                empty.push(class.as_str());
+            }
+        }
+        if !empty.is_empty() {
+            notes.push(format!(
+                "{} is the most probable class of no image; ImageFolder takes such an empty folder with \
+                 allow_empty=True",
+                empty.join(", ")
+            ));
+        }
         let mut table = String::from("file,label,class");
         if let Labels::Soft(_) = set.labels {
-            (0..set.provenance.classes.len()).for_each(|k| table += &format!(",p{k}"));
+            (0..classes.len()).for_each(|k| table += &format!(",p{k}"));
         }
         for image in &images {
-            let of_class = folder.join(&image.folder);
-            std::fs::create_dir_all(&of_class).map_err(Error::io("create", &of_class))?;
-            write_atomically(&of_class.join(&image.name), &image.png)?;
+            write_atomically(&folder.join(&image.folder).join(&image.name), &image.png)?;
             let file = format!("{}/{}", image.folder, image.name);
             let class = image.class.replace('"', "\"\"");
             table += &format!("\n{file},{},\"{class}\"", image.label);
@@ -94,7 +109,7 @@ pub fn as_pngs(set: &DistilledSet) -> Result<(Vec<LabelledPng>, Vec<String>)> {
             Labels::Hard(_) => Vec::new(),
         };
         images.push(LabelledPng {
-            folder: format!("{index:04}-{}", file_name(&classes[index])),
+            folder: folder_name(index, &classes[index]),
             name: format!("{index:04}-{number:05}.png"),
             label,
             class: classes[index].clone(),
@@ -113,11 +128,12 @@ pub fn as_pngs(set: &DistilledSet) -> Result<(Vec<LabelledPng>, Vec<String>)> {
     Ok((images, vec![lost]))
 }
 
-/// The part of a class name that every file system takes.
-fn file_name(class: &str) -> String {
+/// "0003-cat", of what every file system takes of the class's name.
+fn folder_name(index: usize, class: &str) -> String {
     let safe = |c: char| match c {
         c if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') => c,
         _ => '_',
     };
-    class.chars().map(safe).take(60).collect()
+    let name: String = class.chars().map(safe).take(60).collect();
+    format!("{index:04}-{name}")
 }

@@ -42,12 +42,19 @@ impl DistilledSet {
             .map_err(|_| Error::Usage(format!("expected images (n, C, H, W), found {size:?}")))
     }
 
-    /// How many images a class has, which must be as many for each.
+    /// How many images a class has, which must be as many for each. Softly labelled images belong to
+    /// no class alone, so only their number counts.
     ///
     /// # Errors
     /// [`Error::Usage`] if the classes have different numbers of images.
     pub fn images_per_class(&self) -> Result<usize> {
         let classes = self.provenance.classes.len();
+        let n = self.images.size().first().copied().unwrap_or(0) as usize;
+        if let Labels::Soft(_) = self.labels
+            && n.is_multiple_of(classes.max(1))
+        {
+            return Ok(n / classes.max(1));
+        }
         let mut counts = vec![0usize; classes];
         for label in self.class_of_each() {
             if let Some(count) = usize::try_from(label).ok().and_then(|l| counts.get_mut(l)) {

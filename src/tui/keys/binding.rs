@@ -10,6 +10,7 @@ pub enum Action {
     Escape,
     Suspend,
     Open,
+    Fetch,
     Search,
     Pause,
     Tweak,

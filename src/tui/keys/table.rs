@@ -98,6 +98,13 @@ pub static TABLE: &[Binding] = &[
         "Choose the selected answer; it is Cancel at first.",
     ),
     binding(&[ENTER], Action::Open, &[Line], "done", "Accept the text."),
+    steering(
+        &[KeyPress::char('f')],
+        Action::Fetch,
+        &[Home],
+        "fetch data",
+        "Fetch the data set of the selected profile, where it is not on this machine yet.",
+    ),
     binding(
         &[KeyPress::char('/')],
         Action::Search,

@@ -3,7 +3,7 @@
 
 mod preview;
 
-use crate::tui::backend::{AblationSummary, Preview, ProfileSummary, RunSummary};
+use crate::tui::backend::{AblationSummary, DataState, Preview, ProfileSummary, RunSummary};
 use crate::tui::context::{Context, Effect};
 use crate::tui::input_line::InputLine;
 use crate::tui::keys::{Action, Scope};
@@ -53,6 +53,8 @@ pub struct HomeScreen {
     scroll: usize,
     /// The profile that is being started.
     starting: Option<String>,
+    /// The data set that is being fetched.
+    fetching: Option<String>,
 }
 
 /// What the cursor is on, by name: the list may change under it.
@@ -117,8 +119,16 @@ impl ListEntry<'_> {
         /// A shorter description is not useful, and the preview has all of it.
         const DESCRIPTION: usize = 24;
         match self {
-            Self::Profile(_) if cells < DESCRIPTION => String::new(),
-            Self::Profile(profile) => clean(&profile.description),
+            Self::Profile(profile) => {
+                let mark = match profile.data {
+                    DataState::Ready => "",
+                    DataState::Fetchable(_) | DataState::Missing => "(no data) ",
+                };
+                match cells < DESCRIPTION {
+                    true => mark.trim_end().into(),
+                    false => format!("{mark}{}", clean(&profile.description)),
+                }
+            }
             Self::Ablation(ablation) => {
                 format!("{}, {}", ablation.state.name(), ablation.progress())
             }
@@ -167,6 +177,7 @@ impl Screen for HomeScreen {
             }
             Action::Back => return Response::Close,
             Action::Open => return self.open(context),
+            Action::Fetch => self.fetch(context),
             _ => return Response::Ignored,
         }
         Response::Handled
@@ -194,6 +205,10 @@ impl Screen for HomeScreen {
                 self.previews.insert(reference.clone(), *preview.clone());
             }
             Message::Started(_) => self.starting = None,
+            Message::Fetched(..) => {
+                // the preview says what data there are
+                (self.fetching, self.requested) = (None, None);
+            }
             Message::Profile(run, profile) => {
                 let profile = profile.as_deref().cloned().map_err(String::clone);
                 self.settings.insert(run.path().to_path_buf(), profile);
@@ -351,6 +366,32 @@ impl HomeScreen {
         let parts = self.ablations.iter().flat_map(|a| &a.started_runs);
         let mut all = self.runs.iter().chain(parts);
         all.find(|r| r.run.path() == path)
+    }
+
+    /// Fetches the data set of the selected profile.
+    fn fetch(&mut self, context: &mut Context) {
+        let Some(ListEntry::Profile(profile)) = self.selected_entry() else {
+            return context.notify(Weight::Normal, "Select a profile to fetch its data set.");
+        };
+        let set = match (&profile.data, &self.fetching) {
+            _ if context.appearance.read_only => return context.notify_read_only(),
+            (DataState::Ready, _) => {
+                return context.notify(Weight::Normal, "The data set of this profile is there.");
+            }
+            (DataState::Missing, _) => {
+                let text = "Nobody knows where this data set can be fetched; the preview says where \
+                            it belongs.";
+                return context.notify(Weight::Warning, text);
+            }
+            (DataState::Fetchable(_), Some(other)) => {
+                let text = format!("{other} is being fetched; wait until it is there.");
+                return context.notify(Weight::Warning, &text);
+            }
+            (DataState::Fetchable(set), None) => set.clone(),
+        };
+        context.notify(Weight::Normal, &format!("Fetching {set}..."));
+        context.effects.push(Effect::Fetch(set.clone()));
+        self.fetching = Some(set);
     }
 
     /// Starts the selected profile, shows the selected run, or lists the runs of the selected

@@ -304,3 +304,19 @@ fn the_wheel_scrolls_lists_and_answers_no_question() {
     stage.send(wheel(MouseEventKind::ScrollDown));
     assert_eq!(stage.app.scope(), Scope::Confirm);
 }
+
+#[test]
+fn the_data_of_a_profile_are_fetched_by_a_key() {
+    let mut stage = AppStage::menu((120, 40), Fake::default());
+    assert!(stage.screen().contains("(no data)"), "{}", stage.screen());
+    stage.keys(&["f"]);
+    assert!(
+        stage.fake.fetched.lock().unwrap().is_empty(),
+        "shapes need no data"
+    );
+    stage.keys(&["Down", "f"]);
+    assert_eq!(*stage.fake.fetched.lock().unwrap(), ["cifar10"]);
+    let screen = stage.screen();
+    assert!(screen.contains("cifar10 is in /data/cifar10"), "{screen}");
+    assert!(!screen.contains("(no data) A small CIFAR-10"), "{screen}");
+}

@@ -2,7 +2,8 @@
 
 use crate::tui::app::App;
 use crate::tui::backend::{
-    AblationSummary, Answer, Backend, Command, Preview, ProfileSummary, RunState, RunSummary,
+    AblationSummary, Answer, Backend, Command, DataState, Preview, ProfileSummary, RunState,
+    RunSummary,
 };
 use crate::tui::colour::Depth;
 use crate::tui::context::{Appearance, Effect};
@@ -35,6 +36,7 @@ pub struct Fake {
     pub commands: Mutex<Vec<Command>>,
     pub started: Mutex<Vec<String>>,
     pub resumed: Mutex<Vec<RunDir>>,
+    pub fetched: Mutex<Vec<String>>,
     /// With the edits that were accepted.
     profile: Mutex<Option<Profile>>,
 }
@@ -62,8 +64,21 @@ impl Backend for Fake {
             reference: b.name.into(),
             description: b.description().into(),
             text: b.text.into(),
+            data: match b.name {
+                "imagenette-ipc1" => DataState::Missing,
+                _ if self.fetched.lock().unwrap().is_empty() && b.name.starts_with("cifar") => {
+                    DataState::Fetchable("cifar10".into())
+                }
+                _ => DataState::Ready,
+            },
         };
         all.map(summary).collect()
+    }
+
+    fn fetch(&self, set: &str, report: &dyn Fn(String)) -> Result<String> {
+        report("half of it".into());
+        self.fetched.lock().unwrap().push(set.into());
+        Ok(format!("/data/{set}"))
     }
 
     fn runs(&self) -> Vec<RunSummary> {
@@ -241,6 +256,10 @@ impl AppStage {
                 }
                 Effect::Start(reference) => {
                     Message::Started(self.fake.start(&reference).map_err(text))
+                }
+                Effect::Fetch(set) => {
+                    let fetched = self.fake.fetch(&set, &|_| ()).map_err(text);
+                    Message::Fetched(set, fetched)
                 }
                 Effect::Resume(run) => {
                     Message::Resumed(run.clone(), self.fake.resume(&run).map_err(text))
