@@ -286,3 +286,67 @@ fn distillation_starts_from_a_set_of_another_program_or_run() -> Outcome {
     }
     Ok(())
 }
+
+/// Changes every stamp and every accuracy in the file of an expert, and seals it again.
+fn as_of_other_images(file: &Path) -> Outcome {
+    let mut bytes = fs::read(file)?;
+    let length = u64::from_le_bytes(bytes[..8].try_into()?) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length])?;
+    let seal = header["blake3"]["data_offsets"][0]
+        .as_u64()
+        .ok_or("no seal")? as usize;
+    for (name, characters) in [
+        (r#"measured_on\":\""#, "0123"),
+        (r#"validation_accuracy\":"#, "98"),
+    ] {
+        let places: Vec<usize> = (8..8 + length - name.len())
+            .filter(|at| bytes[*at..].starts_with(name.as_bytes()))
+            .map(|at| at + name.len())
+            .collect();
+        assert!(!places.is_empty(), "no {name}");
+        for at in places {
+            let other = characters.bytes().find(|c| *c != bytes[at]);
+            bytes[at] = other.ok_or("no other character")?;
+        }
+    }
+    let seal = 8 + length + seal..8 + length + seal + blake3::OUT_LEN;
+    bytes[seal.clone()].fill(0);
+    let hash = blake3::hash(&bytes);
+    bytes[seal].copy_from_slice(hash.as_bytes());
+    fs::write(file, bytes)?;
+    Ok(())
+}
+
+#[test]
+fn accuracies_in_the_store_that_are_of_other_images_are_measured_again() -> Outcome {
+    let place = Place::new()?;
+    let accuracies = |run: &str| -> Result<Vec<Vec<Option<f64>>>, Box<dyn std::error::Error>> {
+        let found = place
+            .events(run)?
+            .into_iter()
+            .filter_map(|event| match event.what {
+                EventKind::ExpertFound(found) => Some(found.epochs),
+                _ => None,
+            });
+        let of = |epochs: Vec<astill_core::EpochRecord>| {
+            epochs.iter().map(|e| e.validation_accuracy).collect()
+        };
+        Ok(found.map(of).collect())
+    };
+    for name in ["a", "b"] {
+        assert_status(&place.run(&["run", "tiny.yaml", "--name", name])?, 0);
+    }
+    let store = fs::read_dir(place.path("data/trajectories"))?
+        .next()
+        .ok_or("no store")??;
+    let file = store.path().join("expert_000.safetensors");
+    let before = fs::read(&file)?;
+    as_of_other_images(&file)?;
+    assert_ne!(fs::read(&file)?, before);
+    assert_status(&place.run(&["run", "tiny.yaml", "--name", "c"])?, 0);
+    assert_eq!(accuracies("c")?, accuracies("b")?);
+    assert_eq!(accuracies("c")?.len(), 2);
+    // and the store has them, too
+    assert_eq!(fs::read(&file)?, before);
+    Ok(())
+}

@@ -180,7 +180,8 @@ impl Case {
         self.expect("logits", &logits)?;
         self.expect("running", &running)?;
         self.expect("tested", &tested)?;
-        if !self.file.contains("grad") {
+        // the derivatives of such large networks once, where they are exact
+        if !self.file.contains("grad") || self.kind != Kind::Double {
             return Ok(());
         }
         let loss = Labels::Hard(y).cross_entropy(&logits);

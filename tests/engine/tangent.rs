@@ -66,7 +66,7 @@ const CASES: [Case; 6] = [
         channels: 1,
         width: 6,
         depth: 2,
-        size: 32,
+        size: 28,
         pixels: 28,
         n: 7,
     },

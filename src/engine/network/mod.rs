@@ -257,7 +257,7 @@ mod tests {
                 let net = build(*kind, &settings, task)?;
                 let images = random::normal(&mut rng, (2 * channels * size * size) as usize);
                 let images = images.view([2, channels, size, size]);
-                let logits = net.forward(&net.init(&mut rng), &images);
+                let logits = tch::no_grad(|| net.forward(&net.init(&mut rng), &images));
                 assert_eq!(logits.size(), [2, TASK.classes], "{kind} {size}");
             }
         }

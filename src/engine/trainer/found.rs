@@ -56,11 +56,11 @@ impl Training<'_> {
         );
         let has_images = !self.dataset.validation.is_empty();
         let is_outdated = |(e, epoch): &(usize, &StoredEpoch)| {
-            let is_measured = epoch.record.validation_accuracy.is_some();
-            let is_of_these = epoch.measured_on.as_ref() == Some(now);
-            match is_measured {
-                true => !(is_of_these && has_images),
-                false => has_images && *e == last,
+            match (epoch.record.validation_accuracy, &epoch.measured_on) {
+                (Some(_), Some(on)) => on != now || !has_images,
+                // from before that was kept: these images were part of what the key stands for
+                (Some(_), None) => !has_images,
+                (None, _) => has_images && *e == last,
             }
         };
         let found = epochs.iter().enumerate().filter(is_outdated);
