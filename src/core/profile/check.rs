@@ -44,8 +44,12 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
             return names(value)
                 .map_err(|found| format!("found {found}, expected {}", key.expected()));
         }
-        Range::Path | Range::Text | Range::ChoiceOrPath(_) => match value {
+        Range::Path | Range::Text => match value {
             Value::Text(text) if !text.is_empty() => Some(Json::from(text.as_str())),
+            _ => None,
+        },
+        Range::ChoiceOrPath(names) => match value {
+            Value::Text(text) if is_choice_or_path(text, names) => Some(Json::from(text.as_str())),
             _ => None,
         },
     };
@@ -107,6 +111,13 @@ fn names(value: &Value) -> Result<Json, String> {
     }
 }
 
+/// A single word that is nearly one of the choices is a mistyped one, and no path.
+fn is_choice_or_path(text: &str, names: &[&'static str]) -> bool {
+    let is_path = text.contains(['/', '.', '~']);
+    let is_mistyped = || nearest(text, names.iter().copied()).is_some_and(|name| name != text);
+    !text.is_empty() && (is_path || !is_mistyped())
+}
+
 /// Err: what was found instead.
 fn list(items: &[Value], names: &[&'static str]) -> Result<Json, String> {
     let mut chosen = Vec::new();
@@ -136,9 +147,11 @@ fn hint(key: &ProfileKey, value: &Value) -> String {
         };
     };
     match key.range {
-        Range::Choice(names) => did_you_mean(text, names.iter().copied())
-            .map(|m| format!("; {m}"))
-            .unwrap_or_default(),
+        Range::Choice(names) | Range::ChoiceOrPath(names) => {
+            did_you_mean(text, names.iter().copied())
+                .map(|m| format!("; {m}"))
+                .unwrap_or_default()
+        }
         Range::Switch if matches!(text.to_lowercase().as_str(), "yes" | "on") => {
             "; write true".into()
         }
