@@ -85,8 +85,8 @@ impl NetworkRates {
 }
 
 impl Rates {
-    /// Times the steps of `profile`, with student steps on `batch` images of so many classes and channels, or
-    /// on fewer images where that would take long.
+    /// Times the steps of `profile`, with student steps on `batch` images of so many classes and
+    /// channels, or on fewer images where that would take long.
     ///
     /// # Errors
     /// The images are too small for the network.
@@ -158,22 +158,8 @@ impl Rates {
         let not_kept = per_image(timed(on, || there_and_back(false))?);
 
         let m = most.min(profile.expert.batch);
-        let settings = ExpertSettings {
-            batch: m,
-            weight_decay: 0.,
-            ..profile.expert.clone()
-        };
         let (real, real_labels) = some(m);
-        let expert = timed(on, || {
-            let batch = ExpertBatch {
-                augmented: &real,
-                images: &real,
-                labels: &real_labels,
-                mode: Mode::Train,
-            };
-            expert_gradient(net.as_ref(), theta, batch, &settings, 0);
-            Ok(())
-        })?;
+        let expert = expert_step(profile, net.as_ref(), theta, (&real, &real_labels))?;
         let forward = timed(on, || {
             let analytic = net.analytic(&images);
             let _ = net.tested(&weights, analytic.as_deref(), &images);
@@ -209,6 +195,30 @@ impl Rates {
             product: product / (SIDE as f64).powi(3),
         })
     }
+}
+
+/// Seconds for a step of an expert on these images.
+fn expert_step(
+    profile: &Profile,
+    net: &dyn Network,
+    theta: &Tensor,
+    (images, labels): (&Tensor, &Labels),
+) -> Result<f64> {
+    let settings = ExpertSettings {
+        batch: images.size()[0] as usize,
+        weight_decay: 0.,
+        ..profile.expert.clone()
+    };
+    timed(images.device(), || {
+        let batch = ExpertBatch {
+            augmented: images,
+            images,
+            labels,
+            mode: Mode::Train,
+        };
+        expert_gradient(net, theta, batch, &settings, 0);
+        Ok(())
+    })
 }
 
 /// The median wall time of `work`, in seconds.

@@ -6,6 +6,7 @@ use super::checkpoint::{DistillationState, StateNumbers};
 use super::control::Control;
 use super::distillation::Distillation;
 use super::starting_set::StartingSet;
+use crate::data::Dataset;
 use crate::distill::rates::{RateMemory, StepMemory};
 use crate::distill::soft_labels::right_rows;
 use crate::distill::{Init, evaluate, representatives};
@@ -15,6 +16,18 @@ use astill_core::run::edits::Moment;
 use astill_core::{Error, Result};
 use std::time::Duration;
 use tch::Tensor;
+
+/// Standard normal noise for images of `dataset`, f32 (classes · `images_per_class`, C, H, W).
+fn noise(dataset: &Dataset, images_per_class: usize, seed: u64) -> Tensor {
+    let shape = [
+        (dataset.classes.len() * images_per_class) as i64,
+        dataset.channels,
+        dataset.size,
+        dataset.size,
+    ];
+    let n = shape.iter().product::<i64>() as usize;
+    random::normal(&mut random::generator(seed, "noise images", &[]), n).view(shape)
+}
 
 /// The state before the first step.
 ///
@@ -85,18 +98,7 @@ pub fn initial_state(
             let rows = drawn(&candidates, images_per_class);
             dataset.train.batch(&rows.concat()).0
         }
-        Start::Chosen(Init::Noise) => {
-            let shape = [
-                (dataset.classes.len() * images_per_class) as i64,
-                dataset.channels,
-                dataset.size,
-                dataset.size,
-            ];
-            let n = shape.iter().product::<i64>() as usize;
-            random::normal(&mut random::generator(seed, "noise images", &[]), n)
-                .view(shape)
-                .to_device(plan.device)
-        }
+        Start::Chosen(Init::Noise) => noise(dataset, images_per_class, seed).to_device(plan.device),
     };
     let variables = distillation.parameterisation.fit(&start);
     let start = distillation.parameterisation.images(&variables);
