@@ -1,6 +1,7 @@
 //! What a request gives, whatever the layout.
 
 use super::*;
+use crate::data::Normalisation;
 use astill_core::Error;
 use std::fs;
 use std::path::PathBuf;
