@@ -58,7 +58,10 @@ impl Release<'_> {
             } else {
                 format!("{} lacks {}", found.display(), absent.join(", "))
             },
-            remedy: &format!("Download and unpack {} there", self.url),
+            remedy: &format!(
+                "Run `astill fetch {}`, or download and unpack {} there",
+                self.name, self.url
+            ),
         }
         .into_error())
     }
