@@ -40,7 +40,13 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
             }
             _ => None,
         },
-        Range::Path | Range::ChoiceOrPath(_) => match value {
+        Range::ChoiceOrPath(names) => match value {
+            Value::Text(text) if choice(value, names).is_some() || is_path(text) => {
+                Some(Json::from(text.as_str()))
+            }
+            _ => None,
+        },
+        Range::Path => match value {
             Value::Text(text) if !text.is_empty() => Some(Json::from(text.as_str())),
             _ => None,
         },
@@ -52,6 +58,11 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
             hint(key, value)
         )
     })
+}
+
+/// Whether a text where a name is expected is a path.
+fn is_path(text: &str) -> bool {
+    text.contains('/') || text.ends_with(".pt") || text.ends_with(".safetensors")
 }
 
 /// Integers, and floats without a fraction that f64 holds exactly (1e3, 10.0).
@@ -108,9 +119,11 @@ fn hint(key: &ProfileKey, value: &Value) -> String {
         };
     };
     match key.range {
-        Range::Choice(names) => did_you_mean(text, names.iter().copied())
-            .map(|m| format!("; {m}"))
-            .unwrap_or_default(),
+        Range::Choice(names) | Range::ChoiceOrPath(names) => {
+            did_you_mean(text, names.iter().copied())
+                .map(|m| format!("; {m}"))
+                .unwrap_or_default()
+        }
         Range::Switch if matches!(text.to_lowercase().as_str(), "yes" | "on") => {
             "; write true".into()
         }

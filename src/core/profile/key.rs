@@ -122,7 +122,11 @@ impl fmt::Display for Range {
             ),
             Self::Path => write!(f, "a path as text"),
             Self::ChoiceOrPath(names) => {
-                write!(f, "one of {}, or a path as text", names.join(", "))
+                write!(
+                    f,
+                    "one of {}, or a path with a / in it or that ends in .pt or .safetensors",
+                    names.join(", ")
+                )
             }
         }
     }

@@ -134,7 +134,7 @@ fn every_key_sets_and_gets_its_own_field() {
             Range::Number { max, .. } | Range::Above { max, .. } => max.into(),
             Range::Switch => (key.default().as_deref() == Some("false")).into(),
             Range::Choice(names) => names[names.len() - 1].into(),
-            Range::List(names) => names[..1].into(),
+            Range::List(names) => names[names.len() - 1..].into(),
             Range::Path | Range::ChoiceOrPath(_) => "some/path".into(),
         };
         let mut profile = default.clone();
