@@ -44,12 +44,14 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
             return names(value)
                 .map_err(|found| format!("found {found}, expected {}", key.expected()));
         }
-        Range::Path | Range::Text => match value {
-            Value::Text(text) if !text.is_empty() => Some(Json::from(text.as_str())),
+        Range::ChoiceOrPath(names) => match value {
+            Value::Text(text) if choice(value, names).is_some() || is_path(text) => {
+                Some(Json::from(text.as_str()))
+            }
             _ => None,
         },
-        Range::ChoiceOrPath(names) => match value {
-            Value::Text(text) if is_choice_or_path(text, names) => Some(Json::from(text.as_str())),
+        Range::Path | Range::Text => match value {
+            Value::Text(text) if !text.is_empty() => Some(Json::from(text.as_str())),
             _ => None,
         },
     };
@@ -60,6 +62,11 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
             hint(key, value)
         )
     })
+}
+
+/// Whether a text where a name is expected is a path.
+fn is_path(text: &str) -> bool {
+    text.contains('/') || text.ends_with(".pt") || text.ends_with(".safetensors")
 }
 
 /// Integers, and floats without a fraction that f64 holds exactly (1e3, 10.0).
@@ -109,13 +116,6 @@ fn names(value: &Value) -> Result<Json, String> {
         true => Err("an empty list".into()),
         false => Ok(Json::from(names)),
     }
-}
-
-/// A single word that is nearly one of the choices is a mistyped one, and no path.
-fn is_choice_or_path(text: &str, names: &[&'static str]) -> bool {
-    let is_path = text.contains(['/', '.', '~']);
-    let is_mistyped = || nearest(text, names.iter().copied()).is_some_and(|name| name != text);
-    !text.is_empty() && (is_path || !is_mistyped())
 }
 
 /// Err: what was found instead.

@@ -126,7 +126,11 @@ impl fmt::Display for Range {
             ),
             Self::Path => write!(f, "a path as text"),
             Self::ChoiceOrPath(names) => {
-                write!(f, "one of {}, or a path as text", names.join(", "))
+                write!(
+                    f,
+                    "one of {}, or a path with a / in it or that ends in .pt or .safetensors",
+                    names.join(", ")
+                )
             }
             Self::Text => write!(f, "text"),
             Self::Names => write!(f, "a name, or a list of names in brackets, [ ]"),

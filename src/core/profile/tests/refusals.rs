@@ -41,7 +41,7 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         (
             "distill: {init: reel}",
             "a.yaml:3: distill.init: found the text \"reel\", expected one of representative, \
-             real, noise, or a path as text; did you mean \"real\"?",
+             real, noise, or a path with a / in it or that ends in .pt or .safetensors; did you mean \"real\"?",
         ),
         (
             "distill: {ipc: null}",
