@@ -65,7 +65,7 @@ pub fn check(checking: &Checking<'_>, as_json: bool) -> Result<ExitCode> {
     );
     if as_json {
         let data = json!({
-            "classes": inventory.classes, "channels": inventory.channels,
+            "classes": inventory.classes, "class_ids": inventory.ids, "channels": inventory.channels,
             "train": train, "validation": validation, "test": test,
             "looked_at": survey.looked_at, "left_out": survey.left_out, "notes": survey.notes,
             "warnings": survey.warnings,

@@ -4,9 +4,9 @@
 //! and one that cannot be written costs time only.
 
 use super::decode::Form;
+use super::facts::ImageFacts;
 use super::layout::{BySplit, ReadImages, UnreadableImage};
 use super::pixels::Pixels;
-use super::survey::ImageFacts;
 use super::zca::Zca;
 use astill_core::{files::atomic, files::untrusted};
 use safetensors::tensor::TensorView;

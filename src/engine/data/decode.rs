@@ -1,8 +1,8 @@
 //! From encoded images to square pixels.
 
 use super::content::{self, FORMATS};
+use super::facts::ImageFacts;
 use super::pixels::Pixels;
-use super::survey::ImageFacts;
 use crate::progress::{Watch, report};
 use astill_core::profile::{Background, Color};
 use astill_core::{Result, files::untrusted};

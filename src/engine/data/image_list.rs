@@ -2,12 +2,12 @@
 
 use super::cache;
 use super::decode::{self, Decoder, Form};
+use super::facts::{self, ImageFacts};
 use super::image_source::{Files, ImageSource};
 use super::layout::{BySplit, Labelling, Layout, ReadImages, Surveyed, UnreadableImage};
 use super::left_out::PassedOver;
 use super::pixels::Pixels;
 use super::request::DatasetRequest;
-use super::survey::{self, ImageFacts};
 use crate::progress::{Watch, report};
 use astill_core::profile::Color;
 use astill_core::{Error, Result};
@@ -253,7 +253,7 @@ impl Sink for Look {
         for (outcome, pixels) in outcomes.into_iter().zip(self.pixels.chunks(self.image)) {
             match outcome {
                 Ok(facts) => {
-                    self.hashes[split].push(survey::hash(pixels));
+                    self.hashes[split].push(facts::hash(pixels));
                     self.facts[split].push(facts);
                 }
                 Err(image) => self.unreadable[split].push(image),

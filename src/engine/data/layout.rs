@@ -1,9 +1,9 @@
 //! The seam between a data set and the layout of its files.
 
+use super::facts::ImageFacts;
 use super::left_out::PassedOver;
 use super::pixels::Pixels;
 use super::request::DatasetRequest;
-use super::survey::ImageFacts;
 use crate::progress::Watch;
 use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ pub trait Layout {
             unreadable,
             ..
         } = self.read(rows, request, watch)?;
-        let hashes = pixels.as_ref().map(super::survey::hashes);
+        let hashes = pixels.as_ref().map(super::facts::hashes);
         Ok(Surveyed {
             looked_at: rows.as_ref().map(|rows| rows.len()),
             hashes,

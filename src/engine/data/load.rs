@@ -2,6 +2,7 @@
 
 use super::cache;
 use super::classes;
+use super::facts;
 use super::layout::{BySplit, Labelling, Layout, Surveyed};
 use super::left_out::{self, LeftOutFile, PassedOver};
 use super::normalisation::Normalisation;
@@ -30,6 +31,8 @@ const ZCA_EPS: f64 = 0.1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
     pub classes: Vec<String>,
+    /// What the files call them where `classes` has readable names.
+    pub ids: Option<Vec<String>>,
     /// 1 (grey) or 3.
     pub channels: usize,
     /// After the limit, without the held-out share.
@@ -104,7 +107,9 @@ impl DatasetRequest {
         self.draw_test(&mut labelling)?;
         let plan = self.plan(&labelling)?;
         let Labelling {
-            classes, labels, ..
+            classes,
+            ids,
+            labels,
         } = labelling;
         let count = |labels: &[i64]| per_class(labels.iter().copied(), classes.len());
         let of_train = |rows: &[i64]| count(&labels_of(&labels.train, rows).collect::<Vec<_>>());
@@ -119,6 +124,7 @@ impl DatasetRequest {
             test: count(&labels.test),
             stored: labels.train.len(),
             classes,
+            ids,
         })
     }
 
@@ -158,7 +164,7 @@ impl DatasetRequest {
             pixels = take_out(pixels, &drawn);
         }
         let plan = self.plan(&labelling)?;
-        let hashes = pixels.as_ref().map(survey::hashes);
+        let hashes = pixels.as_ref().map(facts::hashes);
         let mut warnings: Vec<DataWarning> = survey::untested(&labelling).into_iter().collect();
         warnings.extend(survey::of_images(&labelling.labels, &hashes, &read.facts));
         let Labelling {

@@ -14,6 +14,7 @@ mod cifar_python;
 mod classes;
 mod content;
 mod decode;
+mod facts;
 mod idx;
 mod image_folder;
 mod image_list;
