@@ -276,7 +276,7 @@ fn distillation_starts_from_a_set_of_another_program_or_run() -> Outcome {
             &["--set", "dataset.size=32"],
             "dataset.size is 32",
         ),
-        ("tiny.yaml", &field, "zip archive"),
+        ("./tiny.yaml", &field, "zip archive"),
     ] {
         let output = run("x", init, more)?;
         assert_status(&output, 2);
