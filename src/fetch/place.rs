@@ -1,8 +1,8 @@
 //! Where a data set goes: a folder beside it holds what is on its way, so that the set is never
 //! there in part.
 
-use super::catalogue::{DataSet, Packing, SourceFile};
 use super::progress::Progress;
+use super::set::{DataSet, Packing, SourceFile};
 use super::unpack;
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
@@ -144,14 +144,13 @@ impl Place {
     pub fn finish(self, set: &DataSet) -> Result<()> {
         let unpacked = self.coming.join(UNPACKED);
         if let Some(missing) = set.proof.iter().find(|p| !unpacked.join(p).exists()) {
-            remove(&unpacked)?;
-            return Err(Error::file(
-                &unpacked,
-                format!(
-                    "expected {missing} in the data set {}, found none",
-                    set.name
-                ),
-            ));
+            let flaw = format!(
+                "expected {missing} in the files of the data set {}, found none",
+                set.name
+            );
+            let folder = self.folder.clone();
+            self.discard();
+            return Err(Error::file(folder, flaw));
         }
         sync_tree(&unpacked);
         fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;

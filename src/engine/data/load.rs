@@ -3,6 +3,7 @@
 use super::cache;
 use super::classes;
 use super::facts;
+use super::fingerprint::{content_of, fingerprint};
 use super::layout::{BySplit, Labelling, Layout, Surveyed};
 use super::left_out::{self, LeftOutFile, PassedOver};
 use super::normalisation::Normalisation;
@@ -476,35 +477,4 @@ fn select(mut all: Pixels, plan: &SplitPlan) -> (Tensor, Tensor) {
 
 fn labels_of(labels: &[i64], rows: &[i64]) -> impl Iterator<Item = i64> {
     rows.iter().map(|&row| labels[row as usize])
-}
-
-/// BLAKE3 (hexadecimal) of images, u8 (N, C, H, W), and their labels.
-fn content_of(images: &Tensor, labels: &[i64]) -> String {
-    let mut hash = blake3::Hasher::new_derive_key("astill images and labels 1");
-    for size in images.size() {
-        hash.update(&size.to_le_bytes());
-    }
-    for label in labels {
-        hash.update(&label.to_le_bytes());
-    }
-    for some in images.split(WHITENED_AT_ONCE, 0) {
-        let mut bytes = vec![0u8; some.numel()];
-        some.contiguous().copy_data_u8(&mut bytes, some.numel());
-        hash.update(&bytes);
-    }
-    hash.finalize().to_hex().to_string()
-}
-
-fn fingerprint(size: i64, channels: usize, labels: &[i64], pixels: &[u8]) -> String {
-    let mut hash = blake3::Hasher::new_derive_key("astill data set 1");
-    hash.update(&size.to_le_bytes());
-    if channels != 3 {
-        hash.update(&(channels as u64).to_le_bytes());
-    }
-    hash.update(&(labels.len() as u64).to_le_bytes());
-    for label in labels {
-        hash.update(&label.to_le_bytes());
-    }
-    hash.update(pixels);
-    hash.finalize().to_hex().to_string()
 }

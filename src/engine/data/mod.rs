@@ -15,6 +15,7 @@ mod classes;
 mod content;
 mod decode;
 mod facts;
+mod fingerprint;
 mod idx;
 mod image_folder;
 mod image_list;
