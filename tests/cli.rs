@@ -321,8 +321,8 @@ fn settings_that_cannot_be_run_are_refused() -> Outcome {
         ),
         ("expert.lr=.inf", &["expert.lr"]),
         (
-            "evaluate.networks=[resnet18]",
-            &["evaluate.networks", "resnet18", "convnet"],
+            "evaluate.networks=[resnet34]",
+            &["evaluate.networks", "resnet34", "convnet"],
         ),
     ] {
         assert_refused(&place, &["tiny.yaml", "--set", set], parts)?;
