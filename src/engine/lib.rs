@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod estimate;
 pub mod export;
 pub mod exporting;
+pub mod guard;
 pub mod import;
 pub mod memory;
 pub mod network;

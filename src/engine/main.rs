@@ -6,6 +6,7 @@ mod process;
 
 use astill_core::cli::Cli;
 use astill_core::console::to_stderr;
+use astill_engine::guard;
 use astill_engine::memory;
 use astill_engine::network::PIECE_THREAD;
 use astill_engine::trainer::TRAINER_THREAD;
@@ -19,9 +20,11 @@ fn main() -> ExitCode {
     memory::keep_freed();
     let arguments = Cli::parse();
     std::panic::set_hook(Box::new(|info| {
-        // a panic of the trainer becomes an error in the run's record; any other is a bug
+        // a panic of the trainer becomes an error in the run's record, and one of a guarded library
+        // an error about its input; any other is a bug
         let is_trainers = |name: &str| name == TRAINER_THREAD || name.starts_with(PIECE_THREAD);
-        if !std::thread::current().name().is_some_and(is_trainers) {
+        let is_trainers = std::thread::current().name().is_some_and(is_trainers);
+        if !is_trainers && !guard::is_guarded() {
             to_stderr(format!(
                 "astill: this is a bug in astill, please report it: {info}"
             ));

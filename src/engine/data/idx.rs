@@ -3,10 +3,9 @@
 //! compressed with gzip.
 
 use super::archive::unpacked;
-use super::layout::{BySplit, Labelling, MissingFiles};
-use super::left_out::PassedOver;
+use super::layout::{BySplit, MissingFiles};
 use super::parts::{Part, is_junk, part};
-use super::plain::{Plain, PlainBytes, PlainImages, numbered_classes};
+use super::plain::{Plain, PlainBytes, PlainImages};
 use super::request::DatasetRequest;
 use astill_core::{Error, Result, files::untrusted};
 use std::io::Read;
@@ -116,21 +115,8 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
             "expected images and labels, found one of the two; get the other",
         )),
     })?;
-    let labels = read.as_ref().map(|(labels, _)| labels.clone());
     let names: &[&str] = if is_fashion { &FASHION } else { &[] };
-    Ok(Plain {
-        labelling: Labelling {
-            classes: numbered_classes(&labels, names),
-            ids: None,
-            labels,
-        },
-        images: read.map(|(_, images)| images),
-        passed_over: PassedOver {
-            files: Vec::new(),
-            notes: note.into_iter().collect(),
-        },
-        color: request.color,
-    })
+    Ok(Plain::new(read, names, note, request.color))
 }
 
 /// Notes a file; of one and the same file the unpacked one is taken.

@@ -5,10 +5,9 @@
 //! An .npy is `\x93NUMPY`, a version, the length of its header, the header as a Python dict, and the
 //! values.
 
-use super::layout::{BySplit, Labelling, MissingFiles};
-use super::left_out::PassedOver;
+use super::layout::{BySplit, MissingFiles};
 use super::parts::{Part, is_junk, part};
-use super::plain::{Plain, PlainBytes, PlainImages, numbered_classes};
+use super::plain::{Plain, PlainBytes, PlainImages};
 use super::request::DatasetRequest;
 use astill_core::{Error, Result, files::untrusted};
 use std::collections::BTreeMap;
@@ -113,20 +112,7 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
             )),
         }
     })?;
-    let labels = read.as_ref().map(|(labels, _)| labels.clone());
-    Ok(Plain {
-        labelling: Labelling {
-            classes: numbered_classes(&labels, &[]),
-            ids: None,
-            labels,
-        },
-        images: read.map(|(_, images)| images),
-        passed_over: PassedOver {
-            files: Vec::new(),
-            notes: note.into_iter().collect(),
-        },
-        color: request.color,
-    })
+    Ok(Plain::new(read, &[], note, request.color))
 }
 
 fn missing(folder: &Path, found: &str) -> Error {

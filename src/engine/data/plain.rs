@@ -123,6 +123,31 @@ pub struct Plain {
     pub color: Color,
 }
 
+impl Plain {
+    /// Of labels and images that were read; the classes have these `names` if there are as many.
+    pub fn new(
+        read: BySplit<(Vec<i64>, Vec<PlainImages>)>,
+        names: &[&str],
+        note: Option<String>,
+        color: Color,
+    ) -> Self {
+        let labels = read.as_ref().map(|(labels, _)| labels.clone());
+        Self {
+            labelling: Labelling {
+                classes: numbered_classes(&labels, names),
+                ids: None,
+                labels,
+            },
+            images: read.map(|(_, images)| images),
+            passed_over: PassedOver {
+                files: Vec::new(),
+                notes: note.into_iter().collect(),
+            },
+            color,
+        }
+    }
+}
+
 impl Layout for Plain {
     fn labelling(&self) -> &Labelling {
         &self.labelling

@@ -1,6 +1,7 @@
 //! Which columns of a parquet file hold images and labels, and what the labels are.
 
 use crate::data::request::DatasetRequest;
+use crate::guard;
 use astill_core::{Error, Result, files::untrusted};
 use parquet::basic::Type as Physical;
 use parquet::column::reader::ColumnReader;
@@ -9,7 +10,6 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value as Json;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// How many values are read at a time.
@@ -163,9 +163,9 @@ pub fn guarded<T>(
             format!("expected a parquet file: {problem}; get it again"),
         )
     };
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(read) => read.map_err(|error| damaged(error.to_string())),
-        Err(_) => Err(damaged("it is damaged".into())),
+    match guard::guarded(read) {
+        Some(read) => read.map_err(|error| damaged(error.to_string())),
+        None => Err(damaged("it is damaged".into())),
     }
 }
 
