@@ -1,47 +1,10 @@
 //! The data sets that can be fetched by name: where their files are, and how they are recognised.
 
-use super::digest::Checksum;
 use super::http::Client;
 use super::hub;
+use super::source::{Checksum, DataSet, Packing, SourceFile};
 use astill_core::{Error, Result};
 use std::sync::LazyLock;
-
-/// A data set.
-#[derive(Debug, Clone)]
-pub struct DataSet {
-    pub name: String,
-    /// One line for people.
-    pub about: String,
-    /// Below the data folder, where it goes; empty for the data folder itself.
-    pub folder: String,
-    pub files: Vec<SourceFile>,
-    /// Paths in `folder` that are there if and only if the set is complete.
-    pub proof: Vec<String>,
-    /// The repository of the Hub whose files it consists of; `files` is then still empty.
-    pub hub: Option<&'static str>,
-}
-
-/// A file to download.
-#[derive(Debug, Clone)]
-pub struct SourceFile {
-    /// Its name; for files that stay as they are, their path in the set's folder.
-    pub name: String,
-    /// In the order in which they are tried.
-    pub urls: Vec<String>,
-    /// None where nobody has published it.
-    pub bytes: Option<u64>,
-    pub checksums: Vec<Checksum>,
-    pub packing: Packing,
-}
-
-/// What happens to a file once it is here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packing {
-    TarGz,
-    Zip,
-    /// It stays as it is.
-    Plain,
-}
 
 /// Every data set with a name of its own.
 pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {

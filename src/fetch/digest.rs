@@ -1,35 +1,11 @@
 //! Checksums, worked out while bytes come in.
 
-use super::catalogue::SourceFile;
+use super::source::{Checksum, SourceFile};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-
-/// A published checksum, in lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checksum {
-    Md5(String),
-    Sha256(String),
-}
-
-impl Checksum {
-    pub fn md5(digits: &str) -> Self {
-        Self::Md5(digits.to_ascii_lowercase())
-    }
-
-    pub fn sha256(digits: &str) -> Self {
-        Self::Sha256(digits.to_ascii_lowercase())
-    }
-
-    fn parts(&self) -> (&'static str, &str) {
-        match self {
-            Self::Md5(digits) => ("MD5", digits),
-            Self::Sha256(digits) => ("SHA-256", digits),
-        }
-    }
-}
 
 /// The checksums of bytes so far.
 #[derive(Debug, Default, Clone)]

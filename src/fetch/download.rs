@@ -1,10 +1,10 @@
 //! One file from the network: resumed where it was cut, from the next address where one fails.
 
-use super::catalogue::SourceFile;
 use super::digest::{self, Running};
 use super::http::{Answer, Client};
 use super::place::Place;
 use super::progress::Progress;
+use super::source::SourceFile;
 use astill_core::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};

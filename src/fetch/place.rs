@@ -1,8 +1,8 @@
 //! Where a data set goes: a folder beside it holds what is on its way, so that the set is never
 //! there in part.
 
-use super::catalogue::{DataSet, Packing, SourceFile};
 use super::progress::Progress;
+use super::source::{DataSet, Packing, SourceFile};
 use super::unpack;
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
@@ -139,19 +139,17 @@ impl Place {
     /// Moves what was unpacked into the set's folder, once all that proves it complete is there.
     ///
     /// # Errors
-    /// [`Error::File`] if a part of the set is missing; [`Error::Io`] if the system refuses to move
+    /// [`Error::Usage`] if a part of the set is missing; [`Error::Io`] if the system refuses to move
     /// it.
     pub fn finish(self, set: &DataSet) -> Result<()> {
         let unpacked = self.coming.join(UNPACKED);
         if let Some(missing) = set.proof.iter().find(|p| !unpacked.join(p).exists()) {
-            remove(&unpacked)?;
-            return Err(Error::file(
-                &unpacked,
-                format!(
-                    "expected {missing} in the data set {}, found none",
-                    set.name
-                ),
+            let lacking = Error::Usage(format!(
+                "expected {missing} in the files of the data set {}, found none",
+                set.name
             ));
+            self.discard();
+            return Err(lacking);
         }
         sync_tree(&unpacked);
         fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
