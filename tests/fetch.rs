@@ -1,4 +1,5 @@
 //! `astill fetch` against a server on this machine that cuts, lies, redirects and fails.
+#![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 #[path = "fetch/server.rs"]
 mod server;

@@ -10,6 +10,9 @@ const PER_CLASS: i64 = 10;
 
 /// Writes pixels in [0, 1], (classes · ipc, 3, H, W) class after class, as one picture. The first
 /// [`PER_CLASS`] of each class.
+///
+/// # Errors
+/// [`Error::Io`] where the system refuses to write.
 pub fn save(path: &Path, pixels: &Tensor, classes: i64) -> Result<()> {
     let size = pixels.size();
     let (channels, height, width) = (size[1], size[2], size[3]);
