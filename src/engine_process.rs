@@ -128,7 +128,7 @@ impl Local {
         let mut command = self.command("check")?;
         command.arg(profile).args(["--device", &device.to_string()]);
         if !is_timed {
-            command.arg("--no-estimate");
+            command.args(["--no-estimate", "--no-images"]);
         }
         json_of(&mut command)
     }

@@ -1,7 +1,7 @@
 //! The program `astill`: it does what needs no libtorch, and hands the rest to the engine beside
 //! it.
 
-use astill::ablate::ablate;
+use astill::ablate::{ablate, tune};
 use astill::doctor;
 use astill::engine_process::{self, Local, PATIENCE};
 use astill::fetch::{self, Fetched};
@@ -93,6 +93,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Some(Cmd::Profiles { json }) => profiles(*json),
         Some(Cmd::Ablate(args)) => ablate(&local, args),
+        Some(Cmd::Tune(args)) => tune(&local, args),
         Some(Cmd::Fetch(args)) => fetch_data(args, &data_folder(cli.data.clone())?),
         Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
         Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
@@ -100,6 +101,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             Cmd::Run(_)
             | Cmd::Resume { .. }
             | Cmd::Check { .. }
+            | Cmd::Evaluate(_)
+            | Cmd::Import { .. }
             | Cmd::Scores(_)
             | Cmd::Export(_)
             | Cmd::Bench { .. },

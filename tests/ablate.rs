@@ -55,6 +55,17 @@ fn cell<'a>(csv: &'a str, row: &str, column: &str) -> &'a str {
 }
 
 #[test]
+fn the_studies_of_the_results_can_be_repeated() -> Outcome {
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/results");
+    let small = results.join("small.yaml").display().to_string();
+    for (profile, variants) in [("cifar10-cpu", "rates.yaml"), (&*small, "parts.yaml")] {
+        let file = results.join(variants);
+        ablation::Ablation::load(profile, &[], Some(&file), 6, false)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn variants_and_seeds_become_a_table_and_files() -> Outcome {
     let place = place()?;
     let output = place.run(&ABLATE)?;

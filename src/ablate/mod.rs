@@ -3,12 +3,15 @@
 //! again, it keeps the runs that are done and resumes the others.
 
 mod engines;
+mod tune;
+
+pub use tune::tune;
 
 use crate::engine_process::Local;
 use astill_core::ablation::{
     Ablation, AblationFolder, Outcome, PlannedRun, Summary, runs_csv, summary_csv, table,
 };
-use astill_core::cli::{AblateArgs, out};
+use astill_core::cli::{AblateArgs, DeviceChoice, out};
 use astill_core::console::to_stderr;
 use astill_core::profile::Variant;
 use astill_core::text::{count, duration, harmless};
@@ -19,9 +22,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// An ablation that is being run.
+/// Runs of several profiles, one after the other.
 struct Study<'a> {
-    args: &'a AblateArgs,
+    device: &'a DeviceChoice,
+    /// Whether its tables are wanted; trials are judged in another way.
+    is_comparison: bool,
     ablation: Ablation,
     folder: AblationFolder,
     planned: Vec<PlannedRun>,
@@ -45,27 +50,43 @@ pub fn ablate(local: &Local, args: &AblateArgs) -> Result<ExitCode> {
     )?;
     let name = args.name.clone();
     let name = name.unwrap_or_else(|| ablation.default_name(file));
-    let folder = AblationFolder::new(&local.runs, &name)?;
-    let planned = ablation.runs();
-    folder.check(&planned)?;
-    let outcomes = planned.iter().map(|p| Outcome::read(&folder, p));
-    let outcomes = outcomes.collect::<Result<Vec<_>>>()?;
-    let mut study = Study {
-        args,
-        ablation,
-        folder,
-        planned,
-        outcomes,
-    };
-    study.check_with_data(local)?;
-    let _lock = study.folder.begin(&study.ablation, &study.planned)?;
-    let engines = Engines::new(local, study.folder.path(), &args.device)?;
-    let stopped = study.run_all(&engines)?;
+    let mut study = Study::new(local, ablation, &name, &args.device)?;
+    let stopped = study.run(local)?;
     study.write_results()?;
     study.report(stopped)
 }
 
-impl Study<'_> {
+impl<'a> Study<'a> {
+    /// Checks that it can be run under this name; creates nothing.
+    fn new(
+        local: &Local,
+        ablation: Ablation,
+        name: &str,
+        device: &'a DeviceChoice,
+    ) -> Result<Self> {
+        let folder = AblationFolder::new(&local.runs, name)?;
+        let planned = ablation.runs();
+        folder.check(&planned)?;
+        let outcomes = planned.iter().map(|p| Outcome::read(&folder, p));
+        Ok(Self {
+            device,
+            is_comparison: true,
+            outcomes: outcomes.collect::<Result<_>>()?,
+            ablation,
+            folder,
+            planned,
+        })
+    }
+
+    /// Does all runs that are not done; whether a signal, or somebody else, has stopped it, with the
+    /// exit status that follows. Everything is checked before anything is created.
+    fn run(&mut self, local: &Local) -> Result<Option<u8>> {
+        self.check_with_data(local)?;
+        let _lock = self.folder.begin(&self.ablation, &self.planned)?;
+        let engines = Engines::new(local, self.folder.path(), self.device)?;
+        self.run_all(&engines)
+    }
+
     /// Checks every variant that has not been run yet against the data and the device, without
     /// creating anything, and reports how long a new ablation will take.
     fn check_with_data(&self, local: &Local) -> Result<()> {
@@ -75,7 +96,7 @@ impl Study<'_> {
             to_stderr(format!(
                 "checking {} on {}",
                 count(self.ablation.variants.variants.len(), "variant"),
-                self.args.device
+                self.device
             ));
         }
         let runs = || self.planned.iter().zip(&self.outcomes);
@@ -87,7 +108,7 @@ impl Study<'_> {
             let file = scratch.path().join(format!("{}.yaml", variant.name));
             std::fs::write(&file, run.profile.to_yaml()).map_err(Error::io("write", &file))?;
             let is_timed = index == 0 && is_new;
-            let checked = local.check(&file, &self.args.device, is_timed);
+            let checked = local.check(&file, self.device, is_timed);
             let checked = checked.map_err(|e| of_variant(variant, scratch.path(), e))?;
             if is_timed {
                 self.report_estimate(&checked["estimate"]);
@@ -152,6 +173,9 @@ impl Study<'_> {
     }
 
     fn write_results(&self) -> Result<()> {
+        if !self.is_comparison {
+            return Ok(());
+        }
         let summary = self.summary();
         let variants = self.ablation.variants.variants.iter();
         let names: Vec<&str> = variants.map(|v| v.name.as_str()).collect();
@@ -165,7 +189,7 @@ impl Study<'_> {
         let summary = self.summary();
         let progress = format!("{} of {} runs are done", summary.done, summary.runs);
         if let Some(status) = stopped {
-            to_stderr(format!("{progress}; continue with: {}", self.command()));
+            to_stderr(format!("{progress}; continue with: {}", command()));
             return Ok(ExitCode::from(status));
         }
         out(harmless(&table(&summary)))?;
@@ -173,19 +197,19 @@ impl Study<'_> {
         match summary.done == summary.runs {
             true => Ok(ExitCode::SUCCESS),
             false => {
-                to_stderr(format!("try the others again with: {}", self.command()));
+                to_stderr(format!("try the others again with: {}", command()));
                 Ok(ExitCode::FAILURE)
             }
         }
     }
+}
 
-    /// The command that continues this ablation.
-    fn command(&self) -> String {
-        let arguments = std::env::args().skip(1).map(|a| quoted(&a));
-        let mut command = vec!["astill".to_string()];
-        command.extend(arguments);
-        command.join(" ")
-    }
+/// The command that continues this work: the one that began it.
+fn command() -> String {
+    let arguments = std::env::args().skip(1).map(|a| quoted(&a));
+    let mut command = vec!["astill".to_string()];
+    command.extend(arguments);
+    command.join(" ")
 }
 
 /// A problem of one variant, with its name instead of that of a file nobody knows.

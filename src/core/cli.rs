@@ -13,17 +13,23 @@ use std::path::PathBuf;
 mod ablate;
 pub mod bench;
 mod device;
+mod evaluate;
 mod export;
 mod fetch;
+mod import;
 mod scores;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 pub use ablate::AblateArgs;
 pub use device::{DeviceChoice, NotADevice};
+pub use evaluate::EvaluateArgs;
 pub use export::{ExportArgs, Space};
 pub use fetch::FetchArgs;
+pub use import::{Import, ImportExpertsArgs};
 pub use scores::{ScoresArgs, ScoresProtocol};
+pub use tune::TuneArgs;
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -147,18 +153,30 @@ pub enum Cmd {
         /// Only validate: do not measure how long it takes
         #[arg(long)]
         no_estimate: bool,
+        /// Read the labels alone: do not look for equal, transparent or unreadable images
+        #[arg(long)]
+        no_images: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Run variants of a profile with several seeds, and compare them
     Ablate(AblateArgs),
-    /// Compute the DD-Ranking and DC-BENCH scores of a finished run
-    Scores(ScoresArgs),
+    /// Try a few image steps briefly, and write a profile with the one that suits the data
+    Tune(TuneArgs),
     /// Download a data set into the data folder
     Fetch(FetchArgs),
     /// Write a distilled set in a format that other programs read
     Export(ExportArgs),
+    /// Train networks of several kinds on a distilled set and test them
+    Evaluate(EvaluateArgs),
+    /// Compute the DD-Ranking and DC-BENCH scores of a finished run
+    Scores(ScoresArgs),
+    /// Import what other programs have computed
+    Import {
+        #[command(subcommand)]
+        what: Import,
+    },
     /// Check this machine for everything astill needs
     Doctor {
         /// Print JSON

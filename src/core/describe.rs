@@ -81,10 +81,18 @@ fn dataset_loaded(dataset: &DatasetLoaded) -> String {
         test,
         size,
         normalisation,
+        left_out,
+        notes,
+        ..
     } = dataset;
+    let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
+    let left_out = match left_out.iter().map(|files| files.count).sum::<u64>() {
+        0 => String::new(),
+        files => format!("; {} left out", count(files as usize, "file")),
+    };
     format!(
         "data: {} classes, {train} training, {validation} validation and {test} test images of \
-         {size}×{size}, normalisation {normalisation}",
+         {size}×{size}, normalisation {normalisation}{left_out}{notes}",
         classes.len()
     )
 }

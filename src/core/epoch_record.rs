@@ -9,6 +9,9 @@ pub struct EpochRecord {
     /// Mean cross-entropy of the augmented training images.
     #[serde(deserialize_with = "crate::json::real")]
     pub train_loss: f64,
+    /// On the augmented training images. As the loss, NaN for an imported expert, whose training
+    /// nobody watched.
+    #[serde(deserialize_with = "crate::json::real")]
     pub train_accuracy: f64,
     /// On the validation share; none without one, and in records from before it was measured.
     #[serde(default)]

@@ -15,6 +15,7 @@ pub mod run;
 pub mod scores;
 pub mod signals;
 pub mod text;
+pub mod tuning;
 
 pub use epoch_record::EpochRecord;
 pub use error::{Error, Result};

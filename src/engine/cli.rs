@@ -1,25 +1,27 @@
 //! Arguments → one call into the library each, and its results printed.
 
+mod others;
+
+use crate::check::{self, Checking};
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, DeviceChoice, ExportArgs, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
+    Cli, Cmd, DeviceChoice, ExportArgs, Import, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
-use astill_core::profile::Loaded;
-use astill_core::profile::Profile;
+use astill_core::profile::{Loaded, Profile, Start};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{EngineAt, History, RunDir};
 use astill_core::scores::table;
-use astill_core::text::{count, duration};
+use astill_core::text::count;
 use astill_core::{Error, Result};
 use astill_engine::doctor::Findings;
-use astill_engine::estimate::Estimate;
 use astill_engine::exporting::{self, Exported};
 use astill_engine::progress::Progress;
 use astill_engine::reporter::Reporter;
 use astill_engine::scores::{self, ScoresRequest};
+use astill_engine::trainer::starting_set::StartingSet;
 use astill_engine::trainer::{self, RunPlan};
 use astill_engine::{bench, data, device};
 use serde_json::json;
@@ -77,8 +79,25 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             profile,
             device,
             no_estimate,
+            no_images,
             json,
-        } => check(profile, device, !no_estimate, *json, &data()?),
+        } => {
+            let data = data()?;
+            let (loaded, request, inventory) = checked(profile, &data)?;
+            let checking = Checking {
+                loaded: &loaded,
+                request: &request,
+                inventory: &inventory,
+                device: device::choose(device)?,
+                is_timed: !no_estimate,
+                is_surveyed: !no_images,
+            };
+            check::check(&checking, *json)
+        }
+        Cmd::Evaluate(args) => others::evaluate(args, cli.data.as_deref(), &cli.runs),
+        Cmd::Import {
+            what: Import::Experts(args),
+        } => others::import_experts(args, &data()?),
         Cmd::Scores(args) => score(args, cli.data.as_deref(), &cli.runs),
         Cmd::Export(args) => export(args, &data()?, &cli.runs),
         Cmd::Doctor { .. } => {
@@ -91,7 +110,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         | Cmd::Send { .. }
         | Cmd::Attach { .. }
         | Cmd::Fetch(_)
-        | Cmd::Ablate(_) => Err(not_for_the_engine()),
+        | Cmd::Ablate(_)
+        | Cmd::Tune(_) => Err(not_for_the_engine()),
     }
 }
 
@@ -201,7 +221,8 @@ fn checked(
     args: &ProfileArgs,
     data: &Path,
 ) -> Result<(Loaded, data::DatasetRequest, data::Inventory)> {
-    let loaded = args.load()?;
+    let mut loaded = args.load()?;
+    trainer::check_path(&loaded.profile, data)?;
     let folder = trainer::dataset_folder(&loaded.profile, data);
     // nothing has been created yet, so a broken data set is a wrong use, like a missing one
     let request = trainer::data_request(&loaded.profile, &folder, data);
@@ -209,77 +230,17 @@ fn checked(
     loaded
         .check_classes(&inventory.classes, &inventory.train)
         .map_err(Error::Profile)?;
+    trainer::imported::check(&loaded.profile, data)?;
+    let classes = inventory.classes.len();
+    if let Start::From(path) = &loaded.profile.distill.init {
+        StartingSet::read(path, &loaded.profile, classes).map_err(others::as_usage)?;
+        // a run may be resumed from another folder
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        loaded.profile.distill.init = Start::From(whole);
+    }
+    trainer::network(&loaded.profile, classes, inventory.channels as i64)?;
+    trainer::evaluation_networks(&loaded.profile, classes, inventory.channels as i64)?;
     Ok((loaded, request, inventory))
-}
-
-fn check(
-    args: &ProfileArgs,
-    device: &DeviceChoice,
-    is_timed: bool,
-    as_json: bool,
-    data: &Path,
-) -> Result<ExitCode> {
-    let (loaded, request, inventory) = checked(args, data)?;
-    let device = device::choose(device)?;
-    let estimate = match is_timed {
-        true => {
-            let mut estimate = Estimate::measure(&loaded.profile, &inventory, device)?;
-            // after the estimate: the run does not need the memory of this at the same time
-            estimate.add_data_seconds(request.seconds_to_decode()?);
-            Some(estimate)
-        }
-        false => None,
-    };
-    let count = |split: &[usize]| split.iter().sum::<usize>();
-    let (train, validation, test) = (
-        count(&inventory.train),
-        count(&inventory.validation),
-        count(&inventory.test),
-    );
-    if as_json {
-        let data = json!({ "classes": inventory.classes, "train": train, "validation": validation, "test": test });
-        out(
-            json!({ "name": loaded.name, "profile": loaded.profile, "data": data, "estimate": estimate }),
-        )?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    out(loaded.profile.to_yaml().trim_end())?;
-    to_stderr(format!(
-        "{}: valid. {} classes, {train} training, {validation} validation and {test} test images",
-        loaded.name,
-        inventory.classes.len()
-    ));
-    if let Some(estimate) = &estimate {
-        report_estimate(estimate);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn report_estimate(estimate: &Estimate) {
-    let Estimate {
-        data_seconds,
-        experts_seconds,
-        distill_seconds,
-        evaluate_seconds,
-        ..
-    } = estimate;
-    let [all, data, experts, distill, evaluate] = [
-        &estimate.seconds,
-        data_seconds,
-        experts_seconds,
-        distill_seconds,
-        evaluate_seconds,
-    ]
-    .map(|s| duration(*s));
-    to_stderr(format!(
-        "about {all} on {}: data {data}, experts {experts}, distill {distill}, evaluate \
-         {evaluate}; less if the experts are already in the store",
-        estimate.device
-    ));
-    to_stderr(format!("about {:.0} MiB of memory", estimate.memory_mib));
-    if let Some(warning) = estimate.warning() {
-        to_stderr(format!("warning: {warning}"));
-    }
 }
 
 /// The folder of all data, and that of the data set: where the run found them, unless a call names

@@ -6,7 +6,7 @@ use crate::device;
 use crate::distill::evaluate::test_batch;
 use crate::distill::expert::CPU_PIECE;
 use crate::distill::{cache_budget_bytes, path_vectors};
-use crate::rates::Rates;
+use crate::rates::{NetworkRates, Rates};
 use crate::trainer::{ROLLOUTS, network};
 use astill_core::Result;
 use astill_core::profile::MEMORY_KEYS;
@@ -62,6 +62,8 @@ struct Sizes<'a> {
     mean_batch: f64,
     /// Bytes of one vector of parameters.
     vector: usize,
+    /// Outputs per image of every convolution of the network.
+    outputs: Vec<i64>,
 }
 
 impl<'a> Sizes<'a> {
@@ -73,38 +75,46 @@ impl<'a> Sizes<'a> {
             .distill
             .batch
             .map_or(synthetic, |b| (b as f64).min(synthetic));
+        let net = network(profile, classes, inventory.channels as i64)?;
         Ok(Self {
             profile,
             train: count(&inventory.train),
             validation: count(&inventory.validation),
             test: count(&inventory.test),
             stored: inventory.stored as f64,
-            pixels: (3 * profile.dataset.size * profile.dataset.size) as f64,
+            pixels: (inventory.channels as i64 * profile.dataset.size * profile.dataset.size)
+                as f64,
             synthetic,
             batch,
             // the last of the steps that share a permutation gets the remaining images
             mean_batch: synthetic / (synthetic / batch).ceil(),
-            vector: network(profile, classes)?.parameters() as usize * 4,
+            vector: net.parameters() as usize * 4,
+            outputs: net.conv_outputs(),
         })
     }
 
     /// Seconds that whitening takes.
     fn data_seconds(&self, rates: &Rates) -> f64 {
-        let Self {
-            train,
-            validation,
-            test,
-            pixels,
-            ..
-        } = self;
-        // the whitening of every image, and a little more than half of the covariance of the
-        // training images
-        let multiplications = (1.6 * train + validation + test + EIGEN * pixels) * pixels * pixels;
+        let Self { train, pixels, .. } = *self;
+        let images = train + self.validation + self.test;
+        let directions = train.min(pixels);
+        let (products, applied) = match self.transform() {
+            // a little more than half of the covariance, or the products of images and their sums
+            true if train < pixels => (2. * train * train * pixels, pixels),
+            true => (0.6 * train * pixels * pixels, pixels),
+            false => (2. * train * train * pixels, 2. * directions),
+        };
+        let multiplications = products + EIGEN * directions.powi(3) + images * pixels * applied;
         if self.profile.dataset.zca {
             multiplications * rates.product
         } else {
             0.
         }
+    }
+
+    /// Whether the whitening is applied as one matrix.
+    fn transform(&self) -> bool {
+        2. * self.train.min(self.pixels) > self.pixels
     }
 
     fn experts_seconds(&self, rates: &Rates) -> f64 {
@@ -133,8 +143,10 @@ impl<'a> Sizes<'a> {
 
     fn evaluate_seconds(&self, rates: &Rates) -> f64 {
         let (distill, evaluate) = (&self.profile.distill, &self.profile.evaluate);
-        let networks = (evaluate.repeats * evaluate.networks.len()) as f64;
-        let training = networks * evaluate.epochs as f64 * self.synthetic * rates.gradient;
+        let per_network = (
+            evaluate.epochs as f64 * self.synthetic,
+            evaluate.repeats as f64,
+        );
         // both baselines and the evaluations during the run, then the sets of the result: the distilled
         // and the real ones, these with labels of each kind
         let during_the_run = 2. + distill.iterations.div_ceil(evaluate.every) as f64;
@@ -147,10 +159,13 @@ impl<'a> Sizes<'a> {
         } else {
             of_the_result
         };
-        (during_the_run + of_the_result) * training
-            + tested * networks * self.test * rates.forward
-            + during_the_run * networks * self.validation * rates.forward
-            + self.train * rates.forward
+        let (images, repeats) = per_network;
+        let of_network = |network: &NetworkRates| {
+            let training = (during_the_run + of_the_result) * images * network.gradient;
+            let testing = tested * self.test + during_the_run * self.validation;
+            repeats * (training + testing * network.forward)
+        };
+        rates.evaluated.iter().map(of_network).sum::<f64>() + self.train * rates.forward
     }
 
     /// Bytes of the cached forward pass of a student step; none where nothing is cached.
@@ -174,14 +189,19 @@ impl<'a> Sizes<'a> {
         if !self.profile.dataset.zca {
             return (bytes, read.max(bytes));
         }
-        let (some, square) = (
-            self.train.min(WHITENED_AT_ONCE as f64) * self.pixels * 4.,
-            self.pixels * self.pixels * 4.,
-        );
-        // some of the images, their covariance, its eigenvectors, work space, and the result
-        let fit = bytes + 5. * some + 7. * square;
-        // the images in floating point; mean, transform and inverse
-        let kept = 4. * bytes + 3. * square;
+        let directions = self.train.min(self.pixels);
+        let factor = 4. * self.pixels * directions;
+        let matrix = if self.transform() {
+            4. * self.pixels.powi(2)
+        } else {
+            0.
+        };
+        // images in floating point: those of one part, or all of them where they are few
+        let some = 4. * self.pixels * directions.max(self.train.min(WHITENED_AT_ONCE as f64));
+        // these images, their products, eigenvectors, work space, and the result
+        let fit = bytes + 5. * some + 5. * 4. * directions.powi(2) + factor + matrix;
+        // the images in floating point; the whitening
+        let kept = 4. * bytes + factor + matrix;
         (kept, read.max(fit).max(bytes + kept))
     }
 
@@ -192,13 +212,10 @@ impl<'a> Sizes<'a> {
         (path_vectors(distill.syn_steps) + distill.expert_epochs + 12) as f64 * self.vector as f64
     }
 
-    /// Outputs per image of the first block's convolution, and of all blocks together.
+    /// Outputs per image of the first convolution, and of all convolutions together.
     fn outputs(&self) -> (f64, f64) {
-        let network = &self.profile.network;
-        let of = |block: usize| {
-            network.width as f64 * ((self.profile.dataset.size >> block) as f64).powi(2)
-        };
-        (of(0), (0..network.depth).map(of).sum())
+        let first = self.outputs.first().copied().unwrap_or(0);
+        (first as f64, self.outputs.iter().sum::<i64>() as f64)
     }
 
     /// Bytes of a step on `images` images that autograd differentiates.
@@ -245,7 +262,7 @@ impl Estimate {
         let sizes = Sizes::of(profile, inventory)?;
         let rates = Rates::measure(
             profile,
-            inventory.classes.len(),
+            (inventory.classes.len(), inventory.channels as i64),
             sizes.mean_batch as usize,
             on,
         )?;

@@ -2,6 +2,7 @@
 //! runs them. Profiles and runs come from `astill-core`.
 
 pub mod bench;
+pub mod cross_evaluation;
 pub mod data;
 pub mod device;
 pub mod distill;
@@ -9,8 +10,10 @@ pub mod doctor;
 pub mod estimate;
 pub mod export;
 pub mod exporting;
+pub mod import;
 pub mod memory;
 pub mod network;
+pub mod pickle;
 pub mod picture;
 pub mod progress;
 pub mod random;
@@ -19,4 +22,5 @@ pub mod reporter;
 pub mod scores;
 pub mod server;
 pub mod tensor_file;
+pub mod torch_file;
 pub mod trainer;

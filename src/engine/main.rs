@@ -1,5 +1,6 @@
 //! The program `astill-engine`: it does the part of `astill` that needs libtorch.
 
+mod check;
 mod cli;
 mod process;
 

@@ -12,7 +12,7 @@ const PER_CLASS: i64 = 10;
 /// [`PER_CLASS`] of each class.
 ///
 /// # Errors
-/// [`Error::Io`] where the system refuses to write.
+/// [`Error::File`] for a picture too large for the format, or where the file cannot be written.
 pub fn save(path: &Path, pixels: &Tensor, classes: i64) -> Result<()> {
     let size = pixels.size();
     let (channels, height, width) = (size[1], size[2], size[3]);

@@ -6,6 +6,8 @@
 
 use astill_core::{Error, Result};
 use std::ops::ControlFlow;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 /// The progress of a piece of work: `done` of `total` things called `what` ("images read",
 /// "batches").
@@ -27,5 +29,38 @@ pub fn report(watch: &mut Watch<'_>, what: &str, done: u64, total: u64) -> Resul
     match watch(Progress { what, done, total }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Interrupted),
+    }
+}
+
+/// How often a computation that cannot be interrupted asks whether it is still wanted.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// The result of `compute`, one long operation of libtorch, while `watch` sees that `total` of
+/// `total` `what` are done; it uses as many threads as this one may.
+///
+/// # Errors
+/// [`Error::Interrupted`] if `watch` asks to stop. The operation is then left to itself, and ends
+/// with the program.
+pub fn unless_stopped<T: Send + 'static>(
+    watch: &mut Watch<'_>,
+    what: &str,
+    total: u64,
+    compute: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let (done, result) = mpsc::channel();
+    let threads = tch::get_num_threads();
+    let computation = std::thread::spawn(move || {
+        tch::set_num_threads(threads);
+        let _ = done.send(compute());
+    });
+    loop {
+        match result.recv_timeout(ASK_EVERY) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) => report(watch, what, total, total)?,
+            Err(RecvTimeoutError::Disconnected) => match computation.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => return Err(Error::Interrupted),
+            },
+        }
     }
 }

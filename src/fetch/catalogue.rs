@@ -2,7 +2,7 @@
 
 use super::http::Client;
 use super::hub;
-use super::source::{Checksum, DataSet, Packing, SourceFile};
+use super::set::{Checksum, DataSet, Packing, SourceFile};
 use astill_core::{Error, Result};
 use std::sync::LazyLock;
 

@@ -1,6 +1,6 @@
 //! Checksums, worked out while bytes come in.
 
-use super::source::{Checksum, SourceFile};
+use super::set::{Checksum, SourceFile};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use std::fs::File;

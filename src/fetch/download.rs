@@ -4,7 +4,7 @@ use super::digest::{self, Running};
 use super::http::{Answer, Client};
 use super::place::Place;
 use super::progress::Progress;
-use super::source::SourceFile;
+use super::set::SourceFile;
 use astill_core::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};

@@ -1,7 +1,7 @@
 //! Data sets of the Hugging Face Hub: which files they consist of.
 
 use super::http::Client;
-use super::source::{Checksum, DataSet, Packing, SourceFile};
+use super::set::{Checksum, DataSet, Packing, SourceFile};
 use astill_core::{Error, Result};
 use serde::Deserialize;
 use std::io::Read;

@@ -8,14 +8,14 @@ mod http;
 mod hub;
 mod place;
 mod progress;
-mod source;
+mod set;
 mod unpack;
 
 pub use catalogue::CATALOGUE;
 pub use http::Client;
 pub use place::is_there;
 pub use progress::{Lines, Progress, Terminal};
-pub use source::{Checksum, DataSet, Packing, SourceFile};
+pub use set::{Checksum, DataSet, Packing, SourceFile};
 pub use unpack::unpack;
 
 use astill_core::cli::FetchArgs;

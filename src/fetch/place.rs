@@ -2,7 +2,7 @@
 //! there in part.
 
 use super::progress::Progress;
-use super::source::{DataSet, Packing, SourceFile};
+use super::set::{DataSet, Packing, SourceFile};
 use super::unpack;
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
@@ -144,12 +144,13 @@ impl Place {
     pub fn finish(self, set: &DataSet) -> Result<()> {
         let unpacked = self.coming.join(UNPACKED);
         if let Some(missing) = set.proof.iter().find(|p| !unpacked.join(p).exists()) {
-            let lacking = Error::Usage(format!(
+            let flaw = format!(
                 "expected {missing} in the files of the data set {}, found none",
                 set.name
-            ));
+            );
+            let folder = self.folder.clone();
             self.discard();
-            return Err(lacking);
+            return Err(Error::file(folder, flaw));
         }
         sync_tree(&unpacked);
         fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;

@@ -1,7 +1,7 @@
 //! Archives, which may come from anybody: only files and folders, only below the folder that they
 //! are unpacked into, and no more of them than an honest one holds.
 
-use super::source::Packing;
+use super::set::Packing;
 use astill_core::{Error, Result};
 use flate2::read::MultiGzDecoder;
 use std::fs::{self, File};

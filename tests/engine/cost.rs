@@ -6,8 +6,8 @@ use astill_engine::distill::iteration::{Draw, Iteration, Settings, Starts};
 use astill_engine::distill::soft_labels::{expert_logits, initial_logits, logit_gradient};
 use astill_engine::distill::{Intermediate, Labels, MatchAt, MatchingOptions, TrainingSet};
 use astill_engine::network::{
-    Analytic, CachedForward, ConvNet, ConvNetConfig, DirectionalDerivative, LossGradient, Network,
-    Norm, WeightedBatch,
+    Analytic, CachedForward, ConvNet, ConvNetConfig, DirectionalDerivative, LossGradient, Mode,
+    Network, Norm, WeightedBatch, Weights,
 };
 use astill_engine::random;
 use rand_chacha::ChaCha8Rng;
@@ -62,9 +62,17 @@ impl Network for Counted {
         self.net.init(rng)
     }
 
-    fn forward(&self, theta: &Tensor, images: &Tensor) -> Tensor {
+    fn shapes(&self) -> Vec<Vec<i64>> {
+        self.net.shapes()
+    }
+
+    fn conv_outputs(&self) -> Vec<i64> {
+        self.net.conv_outputs()
+    }
+
+    fn forward_in(&self, mode: Mode<'_>, theta: &Tensor, images: &Tensor) -> Tensor {
         self.note("forward", images, 0);
-        self.net.forward(theta, images)
+        self.net.forward_in(mode, theta, images)
     }
 
     fn conv_weights(&self, flat: &Tensor) -> Vec<Tensor> {
@@ -170,9 +178,13 @@ fn passes(norm: Norm, soft: bool, settings: &Settings) -> (Vec<Pass>, usize) {
     let start = net.init(&mut rng);
     let mut walk = || random::normal(&mut rng, start.numel()) * 0.01;
     let checkpoints = [start.shallow_clone(), &start + walk(), &start + walk()];
+    let experts = checkpoints.each_ref().map(|theta| Weights {
+        theta: theta.shallow_clone(),
+        running: net.init_running(),
+    });
     let images = random::normal(&mut rng, (IMAGES * 3 * 8 * 8) as usize).view([IMAGES, 3, 8, 8]);
     let classes = Tensor::arange(IMAGES, (Kind::Int64, Device::Cpu)).remainder(CLASSES);
-    let logits = initial_logits(&expert_logits(&net.net, &checkpoints, &images), &classes);
+    let logits = initial_logits(&expert_logits(&net.net, &experts, &images), &classes);
     let labels = if soft {
         Labels::of_logits(&logits)
     } else {

@@ -97,6 +97,22 @@ fn texts_of_tiny_imagenet() -> Outcome {
 }
 
 #[test]
+fn data_sets_of_other_programs() {
+    for parser in [
+        parsers::cifar_python_archive(),
+        parsers::pickle(),
+        parsers::parquet_file(),
+        parsers::parquet_of_zstd(),
+        parsers::webdataset_tar(),
+        parsers::idx_images(),
+        parsers::idx_labels(),
+        parsers::npz(),
+    ] {
+        try_out(parser);
+    }
+}
+
+#[test]
 fn image_files() -> Outcome {
     let home = folder()?;
     image_folder(home.path());
@@ -109,7 +125,7 @@ fn image_files() -> Outcome {
         write(&home.path().join("train/a/0.png"), seed);
         let dataset = skipping.load(&mut ignore_progress)?;
         assert_eq!(
-            (dataset.train.len(), dataset.left_out),
+            (dataset.train.len(), dataset.lost),
             (3, None),
             "image {number}"
         );
@@ -182,7 +198,7 @@ fn images_that_lie_about_their_size_are_refused() -> Outcome {
     assert!(begin.elapsed() < Duration::from_secs(5));
     assert!(
         problem.contains(
-            "6 of 9 images cannot be read: train/a/cut.jpg (the file is cut off), \
+            "6 of 9 images cannot be used: train/a/cut.jpg (the file is cut off), \
              train/a/empty.png ("
         ),
         "{problem}"
@@ -205,7 +221,7 @@ fn images_that_lie_about_their_size_are_refused() -> Outcome {
         (dataset.train.labels(), dataset.test.len()),
         (&[0, 1][..], 1)
     );
-    let left_out = dataset.left_out.ok_or("no warning")?;
+    let left_out = dataset.lost.ok_or("no warning")?;
     assert!(
         left_out.contains("6 of 9") && left_out.ends_with("the run continues without them"),
         "{left_out}"
@@ -252,6 +268,12 @@ fn checkpoints() {
 fn trajectories() {
     try_out(parsers::trajectory());
     try_out(parsers::expert_in_training());
+}
+
+#[test]
+fn files_of_torch() {
+    try_out(parsers::torch_archive());
+    try_out(parsers::torch_pickle());
 }
 
 /// A damaged cache costs time only: the same images are loaded, and the damage is reported.

@@ -4,7 +4,7 @@
 use astill_engine::distill::expert::{expert_gradient, expert_loss};
 use astill_engine::distill::{ExpertBatch, ExpertSettings, Labels};
 use astill_engine::network::{
-    Activation, CachedForward, ConvNet, ConvNetConfig, Network, Norm, Pooling, WeightedBatch,
+    Activation, CachedForward, ConvNet, ConvNetConfig, Mode, Network, Norm, Pooling, WeightedBatch,
 };
 use astill_engine::random;
 use tch::{Device, Kind, Tensor};
@@ -66,7 +66,7 @@ const CASES: [Case; 6] = [
         channels: 1,
         width: 6,
         depth: 2,
-        size: 32,
+        size: 28,
         pixels: 28,
         n: 7,
     },
@@ -204,6 +204,7 @@ fn the_expert_s_gradient_is_that_of_autograd_with_the_penalty() {
                 augmented: &augmented,
                 images: &p.images,
                 labels: &p.labels,
+                mode: Mode::Train,
             };
             let theta = p.theta.detach().set_requires_grad(true);
             let want = expert_loss(&p.net, &theta, batch, &settings, 3);

@@ -23,7 +23,7 @@ mod table;
 
 pub use csv::{runs_csv, summary_csv};
 pub use folder::{AblationFolder, AblationState, AblationSummary, Record, RecordedVariant, list};
-pub use outcome::Outcome;
+pub use outcome::{Late, Outcome};
 pub use statistics::{Paired, Spread};
 pub use summary::{Summary, VariantSummary};
 pub use table::table;

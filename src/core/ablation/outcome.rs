@@ -6,7 +6,8 @@ use crate::profile::Profile;
 use crate::run::RunDir;
 use crate::run::edits::Edits;
 use crate::run::event::{
-    Event, EventKind, Headline, ImageSet, LONGEST_LINE, RunFinished, RunOutcome, RunStarted,
+    EvalSplit, Event, EventKind, Headline, ImageSet, LONGEST_LINE, RunFinished, RunOutcome,
+    RunStarted,
 };
 use crate::run::pace::unix_seconds;
 use crate::{Error, Result};
@@ -28,6 +29,9 @@ pub struct Outcome {
     /// Its latest start.
     pub started: Option<RunStarted>,
     pub late: Late,
+    /// Accuracies on the validation share of the first network that learned from the distilled
+    /// images, one per repeat, by step.
+    pub validation: BTreeMap<u64, Vec<f64>>,
     /// The experts' mean accuracy on the validation share, each at the last of its epochs that
     /// distillation reads.
     pub expert_accuracy: Option<f64>,
@@ -45,6 +49,8 @@ pub struct Late {
     pub alignment: Option<f64>,
     pub reach: Option<f64>,
     pub final_ratio: Option<f64>,
+    /// Root mean square of the images over that of the data.
+    pub image_scale: Option<f64>,
 }
 
 impl Outcome {
@@ -84,6 +90,7 @@ impl Outcome {
         })
         .map_err(Error::io("read", &path))?;
         self.late = gathered.late();
+        self.validation = std::mem::take(&mut gathered.validation);
         self.expert_accuracy = gathered.expert_accuracy(profile.epochs_read());
         Ok(())
     }
@@ -147,8 +154,9 @@ impl Outcome {
 struct Gathered {
     /// Of the latest event, in seconds.
     time: Option<f64>,
-    /// Alignment, reach and final ratio of every step.
-    steps: BTreeMap<u64, [f64; 3]>,
+    /// Alignment, reach, final ratio and image scale of every step.
+    steps: BTreeMap<u64, [f64; 4]>,
+    validation: BTreeMap<u64, Vec<f64>>,
     /// Validation accuracies of every expert, by epoch.
     experts: BTreeMap<u64, BTreeMap<u64, f64>>,
 }
@@ -157,10 +165,25 @@ impl Gathered {
     fn take(&mut self, what: &EventKind) {
         match what {
             EventKind::DistillStep(step) => {
-                let numbers = [step.alignment, step.reach, step.final_ratio];
+                let numbers = [
+                    step.alignment,
+                    step.reach,
+                    step.final_ratio,
+                    step.image_scale,
+                ];
                 self.steps.insert(step.step, numbers);
             }
-            EventKind::RolledBack { to, .. } => self.steps.retain(|step, _| step <= to),
+            EventKind::RolledBack { to, .. } => {
+                self.steps.retain(|step, _| step <= to);
+                self.validation.retain(|step, _| step <= to);
+            }
+            EventKind::Evaluation(evaluation)
+                if evaluation.split == EvalSplit::Validation
+                    && evaluation.labels == ImageSet::Distilled =>
+            {
+                let at = self.validation.entry(evaluation.step);
+                at.or_insert_with(|| evaluation.values.clone());
+            }
             EventKind::ExpertEpoch(epoch) => {
                 self.expert(epoch.expert, epoch.epoch, epoch.record.validation_accuracy)
             }
@@ -188,6 +211,7 @@ impl Gathered {
             alignment: mean(0),
             reach: mean(1),
             final_ratio: mean(2),
+            image_scale: mean(3),
         }
     }
 

@@ -40,7 +40,17 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
             }
             _ => None,
         },
-        Range::Path => match value {
+        Range::Names => {
+            return names(value)
+                .map_err(|found| format!("found {found}, expected {}", key.expected()));
+        }
+        Range::ChoiceOrPath(names) => match value {
+            Value::Text(text) if choice(value, names).is_some() || is_path(text) => {
+                Some(Json::from(text.as_str()))
+            }
+            _ => None,
+        },
+        Range::Path | Range::Text => match value {
             Value::Text(text) if !text.is_empty() => Some(Json::from(text.as_str())),
             _ => None,
         },
@@ -52,6 +62,11 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
             hint(key, value)
         )
     })
+}
+
+/// Whether a text where a name is expected is a path.
+fn is_path(text: &str) -> bool {
+    text.contains('/') || text.ends_with(".pt") || text.ends_with(".safetensors")
 }
 
 /// Integers, and floats without a fraction that f64 holds exactly (1e3, 10.0).
@@ -79,6 +94,30 @@ fn choice(value: &Value, names: &[&'static str]) -> Option<&'static str> {
     }
 }
 
+/// Numbers are names too: many data sets number their classes. Err: what was found instead.
+fn names(value: &Value) -> Result<Json, String> {
+    let items = match value {
+        Value::List(items) => items.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let mut names = Vec::new();
+    for item in items {
+        let name = match item {
+            Value::Text(text) if !text.is_empty() => text.clone(),
+            Value::Int(number) => number.to_string(),
+            other => return Err(format!("{other} as a name; put it in quotes")),
+        };
+        if names.contains(&name) {
+            return Err(format!("{name} twice"));
+        }
+        names.push(name);
+    }
+    match names.is_empty() {
+        true => Err("an empty list".into()),
+        false => Ok(Json::from(names)),
+    }
+}
+
 /// Err: what was found instead.
 fn list(items: &[Value], names: &[&'static str]) -> Result<Json, String> {
     let mut chosen = Vec::new();
@@ -100,16 +139,19 @@ fn list(items: &[Value], names: &[&'static str]) -> Result<Json, String> {
 fn hint(key: &ProfileKey, value: &Value) -> String {
     let Value::Text(text) = value else {
         return match (key.range, value) {
-            (Range::Path, Value::Int(_) | Value::Float(_) | Value::Bool(_)) => {
-                "; put it in quotes".into()
-            }
+            (
+                Range::Path | Range::Text | Range::ChoiceOrPath(_),
+                Value::Int(_) | Value::Float(_) | Value::Bool(_),
+            ) => "; put it in quotes".into(),
             _ => String::new(),
         };
     };
     match key.range {
-        Range::Choice(names) => did_you_mean(text, names.iter().copied())
-            .map(|m| format!("; {m}"))
-            .unwrap_or_default(),
+        Range::Choice(names) | Range::ChoiceOrPath(names) => {
+            did_you_mean(text, names.iter().copied())
+                .map(|m| format!("; {m}"))
+                .unwrap_or_default()
+        }
         Range::Switch if matches!(text.to_lowercase().as_str(), "yes" | "on") => {
             "; write true".into()
         }

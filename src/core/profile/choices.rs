@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 
 macro_rules! choices {
     ($(
@@ -43,10 +44,14 @@ choices! {
     /// The kinds of data set, which decide how the files are laid out.
     pub enum Kind {
         "shapes" Shapes "Ten classes of shapes that the program draws from a seed; needs no files."
-        "cifar10" Cifar10 "CIFAR-10 in its official binary layout."
-        "cifar100" Cifar100 "CIFAR-100 (fine labels) in its official binary layout."
-        "tiny-imagenet" TinyImagenet "Tiny ImageNet in its official folder layout."
-        "image-folder" ImageFolder "`train/CLASS/*` and `test/` or `val/`, PNG or JPEG of any size."
+        "cifar10" Cifar10 "CIFAR-10, binary or Python version, unpacked or as tar.gz."
+        "cifar100" Cifar100 "CIFAR-100 (fine labels), binary or Python version, unpacked or as tar.gz."
+        "tiny-imagenet" TinyImagenet "Tiny ImageNet, as released or with `val/` sorted into classes."
+        "image-folder" ImageFolder "A folder per class, in `train/`, `val/` and `test/` or without parts; images of any size."
+        "parquet" Parquet "Parquet files of Hugging Face, in a folder or in the local cache of the Hub."
+        "webdataset" Webdataset "Tar files of WebDataset: `KEY.png` or another image, and `KEY.cls`."
+        "idx" Idx "Files of MNIST and its kin, compressed or not."
+        "npz" Npz "NumPy arrays of images and labels, as MedMNIST and Keras have them."
     }
 
     /// Whose statistics normalise the images.
@@ -59,12 +64,33 @@ choices! {
     /// What to do about images that cannot be read.
     pub enum Unreadable {
         "refuse" Refuse "End with an error that counts them and names the first few."
-        "skip" Skip "Leave them out, with a warning that says the same."
+        "skip" Skip "Leave them out, with a warning that says the same and a full list in the run."
     }
 
-    /// The networks that experts and students can be.
+    /// How many channels images have.
+    pub enum Color {
+        "auto" Auto "As they are stored: grey images have one channel."
+        "grey" Grey "One channel; colours become their luminance."
+        "rgb" Rgb "Red, green and blue."
+    }
+
+    /// What transparent images are laid over.
+    pub enum Background {
+        "white" White "As on paper."
+        "black" Black "As on a dark screen."
+        "grey" Grey "Half of the brightness."
+    }
+
+    /// The networks that experts and students can be, and that a distilled set can be evaluated
+    /// with.
     pub enum NetworkKind {
         "convnet" Convnet "Blocks of convolution, norm, activation, pooling; then a linear layer."
+        "convnet-bn" ConvnetBn "The same with batch norm."
+        "resnet18" Resnet18 "ResNet18 with instance norm."
+        "resnet18-bn" Resnet18Bn "ResNet18 with batch norm."
+        "vgg11" Vgg11 "VGG11 with instance norm."
+        "vgg11-bn" Vgg11Bn "VGG11 with batch norm."
+        "alexnet" Alexnet "AlexNet, which has no norm."
     }
 
     /// A family of DSA's augmentation.
@@ -77,16 +103,12 @@ choices! {
         "rotate" Rotate "By up to 15 degrees."
     }
 
-    /// The networks that a distilled set can be evaluated with.
-    pub enum EvalNetwork {
-        "convnet" Convnet "The ConvNet of the profile's section `network`."
-    }
-
     /// The normalisation after every convolution.
     pub enum Norm {
         "instance" Instance "Group norm with one group per channel, with learned scale and shift."
         "layer" Layer "Layer norm over (channels, rows, columns)."
         "group" Group "Group norm with 4 groups."
+        "batch" Batch "Batch norm, with running statistics for testing."
         "none" None "No normalisation."
     }
 
@@ -137,5 +159,33 @@ choices! {
         "pixels" Pixels "Every pixel."
         "frequency" Frequency "The strongest frequencies of each class (FreD)."
         "tiles" Tiles "Smaller images that are enlarged."
+    }
+}
+
+impl NetworkKind {
+    /// Whether it has the width, depth, activation and pooling of a profile's section `network`.
+    #[must_use]
+    pub fn is_convnet(self) -> bool {
+        matches!(self, Self::Convnet | Self::ConvnetBn)
+    }
+}
+
+/// What the synthetic images start from: one of [`Init`], or a distilled set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Start {
+    Chosen(Init),
+    /// A file, or the folder of a run.
+    From(PathBuf),
+}
+
+impl Start {
+    /// None if it is a distilled set.
+    #[must_use]
+    pub fn chosen(&self) -> Option<Init> {
+        match self {
+            Self::Chosen(init) => Some(*init),
+            Self::From(_) => None,
+        }
     }
 }

@@ -48,6 +48,12 @@ pub enum Range {
     /// One or more of these, none twice.
     List(&'static [&'static str]),
     Path,
+    /// One of these, or a path.
+    ChoiceOrPath(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// One or more of any texts, none twice; one alone need not be a list.
+    Names,
 }
 
 impl ProfileKey {
@@ -119,6 +125,15 @@ impl fmt::Display for Range {
                 names.join(", ")
             ),
             Self::Path => write!(f, "a path as text"),
+            Self::ChoiceOrPath(names) => {
+                write!(
+                    f,
+                    "one of {}, or a path with a / in it or that ends in .pt or .safetensors",
+                    names.join(", ")
+                )
+            }
+            Self::Text => write!(f, "text"),
+            Self::Names => write!(f, "a name, or a list of names in brackets, [ ]"),
         }
     }
 }
@@ -149,8 +164,20 @@ pub(super) const fn list_of(names: &'static [&'static str]) -> ProfileKey {
     key(Range::List(names))
 }
 
+pub(super) const fn text() -> ProfileKey {
+    key(Range::Text)
+}
+
+pub(super) const fn names() -> ProfileKey {
+    key(Range::Names)
+}
+
 pub(super) const fn path() -> ProfileKey {
     key(Range::Path)
+}
+
+pub(super) const fn one_of_or_path(names: &'static [&'static str]) -> ProfileKey {
+    key(Range::ChoiceOrPath(names))
 }
 
 const fn key(range: Range) -> ProfileKey {

@@ -15,6 +15,7 @@ mod manual;
 mod memory;
 mod problem;
 pub mod published;
+mod recorded;
 mod rules;
 mod schema;
 mod source;
@@ -26,8 +27,8 @@ mod yaml;
 pub use auto::Auto;
 pub use builtin::{Builtin, builtin};
 pub use choices::{
-    Activation, AugmentFamily, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt,
-    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Unreadable,
+    Activation, AugmentFamily, Background, Color, Init, Intermediate, Kind, LabelKind, MatchAt,
+    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
 pub use key::{ProfileKey, Range};
 pub use load::{Loaded, load};

@@ -1,7 +1,9 @@
 //! The rules that involve several settings, or settings and the data.
 
 use super::auto::Auto;
-use super::choices::{AugmentFamily, LabelKind, Norm, NormalisedBy, Parameters, Pooling};
+use super::choices::{
+    AugmentFamily, LabelKind, NetworkKind, Norm, NormalisedBy, Parameters, Pooling,
+};
 use super::problem::{Location, Origin, Problem};
 use super::published;
 use super::schema::Profile;
@@ -44,6 +46,8 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
         mirror_image_is_exact(p),
         mirror_images_are_seen(p),
         steps_for_every_epoch(p),
+        imported_experts_have_one_checkpoint_per_epoch(p),
+        chosen_images_are_real(p),
         image_survives_pooling(p),
         groups_divide_width(p),
         whitening_fits(p),
@@ -203,16 +207,34 @@ fn mirror_images_are_seen(p: &Profile) -> Option<Conflict> {
 }
 
 fn mirror_image_is_exact(p: &Profile) -> Option<Conflict> {
-    let (size, depth) = (p.dataset.size, p.network.depth);
+    let (size, kind) = (p.dataset.size, p.network.kind);
+    let (depth, key) = match kind {
+        NetworkKind::Resnet18 | NetworkKind::Resnet18Bn => {
+            return p.distill.mirror.then(|| Conflict {
+                keys: &["distill.mirror", "network.kind"],
+                message: format!(
+                    "found true, but {kind} halves images by leaving out every second column, so \
+                     the mirror image of an expert is no expert; set distill.mirror to false, or \
+                     choose another network.kind"
+                ),
+            });
+        }
+        NetworkKind::Vgg11 | NetworkKind::Vgg11Bn => (5, ""),
+        NetworkKind::Alexnet => (3, ""),
+        NetworkKind::Convnet | NetworkKind::ConvnetBn if p.network.pooling == Pooling::None => {
+            return None;
+        }
+        NetworkKind::Convnet | NetworkKind::ConvnetBn => (p.network.depth, "network.depth "),
+    };
     let whole = 1_i64.checked_shl(u32::try_from(depth).ok()?)?;
-    (p.distill.mirror && p.network.pooling != Pooling::None && size % whole != 0).then(|| {
+    (p.distill.mirror && size % whole != 0).then(|| {
         let below = (size / whole * whole).max(whole);
         Conflict {
             keys: &["distill.mirror", "dataset.size", "network.depth"],
             message: format!(
-                "found true, but dataset.size {size} cannot be halved network.depth {depth} times \
-                 without a remainder, so the mirror image of an expert is no expert; set \
-                 distill.mirror to false, or dataset.size to {below} or {}",
+                "found true, but dataset.size {size} cannot be halved {key}{depth} times without a \
+                 remainder, so the mirror image of an expert is no expert; set distill.mirror to \
+                 false, or dataset.size to {below} or {}",
                 below + whole
             ),
         }
@@ -240,6 +262,27 @@ fn images_share_a_room(p: &Profile) -> Option<Conflict> {
     })
 }
 
+fn imported_experts_have_one_checkpoint_per_epoch(p: &Profile) -> Option<Conflict> {
+    let per_epoch = p.expert.per_epoch;
+    (p.expert.from.is_some() && per_epoch != 1).then(|| Conflict {
+        keys: &["expert.per_epoch", "expert.from"],
+        message: format!(
+            "found {per_epoch}, but imported experts (expert.from) have one checkpoint per epoch; \
+             set expert.per_epoch to 1"
+        ),
+    })
+}
+
+fn chosen_images_are_real(p: &Profile) -> Option<Conflict> {
+    (p.distill.correct_only && p.distill.init.chosen().is_none()).then(|| Conflict {
+        keys: &["distill.correct_only", "distill.init"],
+        message:
+            "found true, but distill.init is a distilled set, of which no images are left out; \
+                  set distill.correct_only to false"
+                .into(),
+    })
+}
+
 fn steps_for_every_epoch(p: &Profile) -> Option<Conflict> {
     let (steps, matched) = (p.distill.syn_steps, p.distill.expert_epochs);
     (steps < matched).then(|| Conflict {
@@ -251,13 +294,19 @@ fn steps_for_every_epoch(p: &Profile) -> Option<Conflict> {
     })
 }
 
+/// Whether a network of the profile has the settings of its section `network`.
+fn has_convnet(p: &Profile) -> bool {
+    let mut used = p.evaluate.networks.iter().chain([&p.network.kind]);
+    used.any(|kind| kind.is_convnet())
+}
+
 fn image_survives_pooling(p: &Profile) -> Option<Conflict> {
     let (size, depth) = (p.dataset.size, p.network.depth);
     let side = u32::try_from(depth)
         .ok()
         .and_then(|d| size.checked_shr(d))
         .unwrap_or(0);
-    (p.network.pooling != Pooling::None && side < 1).then(|| Conflict {
+    (has_convnet(p) && p.network.pooling != Pooling::None && side < 1).then(|| Conflict {
         keys: &["network.depth", "dataset.size"],
         message: format!(
             "found {depth}, but halving dataset.size {size} that many times by pooling leaves no \
@@ -270,7 +319,7 @@ fn image_survives_pooling(p: &Profile) -> Option<Conflict> {
 
 fn groups_divide_width(p: &Profile) -> Option<Conflict> {
     let width = p.network.width;
-    (p.network.norm == Norm::Group && width % 4 != 0).then(|| Conflict {
+    (has_convnet(p) && p.network.norm == Norm::Group && width % 4 != 0).then(|| Conflict {
         keys: &["network.width", "network.norm"],
         message: format!(
             "found {width}, but network.norm group needs a multiple of 4; use {}, or another norm",

@@ -4,10 +4,13 @@
 
 use super::auto::Auto;
 use super::choices::{
-    Activation, AugmentFamily, EvalNetwork, Init, Intermediate, Kind, LabelKind, MatchAt,
-    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Unreadable,
+    Activation, AugmentFamily, Background, Color, Init, Intermediate, Kind, LabelKind, MatchAt,
+    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
-use super::key::{ProfileKey, above, list_of, number, one_of, path, section, switch, whole};
+use super::key::{
+    ProfileKey, above, list_of, names, number, one_of, one_of_or_path, path, section, switch, text,
+    whole,
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -65,7 +68,8 @@ impl Profile {
             LabelKind::Soft => distill.label_experts as u64,
             LabelKind::Hard => 0,
         };
-        let of_images = u64::from(distill.init == Init::Representative || distill.correct_only);
+        let is_representative = distill.init.chosen() == Some(Init::Representative);
+        let of_images = u64::from(is_representative || distill.correct_only);
         match self.expert.train_epochs {
             Auto::Value(epochs) => epochs,
             Auto::Auto if index < of_labels.max(of_images) => self.expert.epochs,
@@ -128,7 +132,8 @@ section! {
     kind: Kind = Kind::Shapes, one_of(Kind::NAMES).required();
 
     /// Folder that holds the files, or its parent. A relative path is looked for in the working
-    /// directory, then in the data folder.
+    /// directory, then in the data folder; ~ is the home folder, and hf:OWNER/NAME the data set
+    /// in the local cache of the Hugging Face Hub.
     path: Option<PathBuf> = None, path()
         .null("the folder named like the kind, in the data folder").source(OURS);
 
@@ -140,7 +145,32 @@ section! {
     train_limit: Option<usize> = None, whole(1, 100_000_000)
         .unit("images").null("all of them").source(OURS);
 
-    /// Fraction of the training images held out for choosing the best iteration.
+    /// Only these classes, with labels in this order; or the name of one of the field's subsets of
+    /// ImageNet: nette, woof, fruit, meow, squawk, yellow.
+    classes: Option<Vec<String>> = None, names()
+        .null("all of them, sorted by name").source(MTT);
+
+    /// Column of the labels in parquet files.
+    label: Option<String> = None, text()
+        .null("the only column of class labels").source(OURS);
+
+    /// Column of the images in parquet files.
+    image: Option<String> = None, text()
+        .null("the only column of images").source(OURS);
+
+    /// Configuration of a Hugging Face data set that has several.
+    configuration: Option<String> = None, text()
+        .null("the only one, or the one called default").source(OURS);
+
+    /// Fraction of every class drawn as test images, for files that have no test part.
+    test: Option<f64> = None, above(0., 0.9)
+        .null("the files' own test part").source(OURS);
+
+    /// Seed of the choice of those test images.
+    test_seed: u64 = 0, whole(0, u64::MAX).source(OURS);
+
+    /// Fraction of the training images held out for choosing the best iteration. If the files have
+    /// a validation part besides a test part, that is used and nothing is held out.
     validation: f64 = 0.1, number(0., 0.5).source(OURS);
 
     /// Whiten the images (ZCA, eps 0.1); false: subtract each channel's mean and divide by its
@@ -152,9 +182,16 @@ section! {
     /// or held-out share. Experts and sets of others live in the field's.
     normalisation: NormalisedBy = NormalisedBy::Own, one_of(NormalisedBy::NAMES).source(OURS);
 
-    /// What to do about image files that cannot be read: refuse to start, or skip them with a
-    /// warning; both count them and name the first few.
+    /// What to do about images that cannot be read or placed: refuse to start, or skip them with a
+    /// warning; both count them and name the first few. The run directory gets the full list.
     unreadable: Unreadable = Unreadable::Refuse, one_of(Unreadable::NAMES).source(OURS);
+
+    /// Channels of the images: as they are stored (grey images have one), grey, or red, green and
+    /// blue.
+    color: Color = Color::Auto, one_of(Color::NAMES).source(OURS);
+
+    /// What transparent images are laid over.
+    background: Background = Background::White, one_of(Background::NAMES).source(OURS);
 
     /// Families of augmentation (DSA) that experts, students and evaluation draw from. Leave out
     /// flip where left and right mean something, as in digits and text.
@@ -170,7 +207,8 @@ section! {
     /// The network of experts and students.
     pub struct NetworkSettings for network
 
-    /// Network of experts and students.
+    /// Network of experts and students. The names that end in -bn have batch norm, the other
+    /// resnet18 and vgg11 instance norm, and alexnet none. The keys below are those of convnets.
     kind: NetworkKind = NetworkKind::Convnet, one_of(NetworkKind::NAMES).source(AST);
 
     /// Channels of every convolution.
@@ -180,7 +218,8 @@ section! {
     /// for 128.
     depth: usize = 3, whole(1, 9).unit("blocks").source(AST);
 
-    /// Normalisation after every convolution; `group` has 4 groups.
+    /// Normalisation after every convolution of a convnet (convnet-bn has batch norm); `group` has
+    /// 4 groups.
     norm: Norm = Norm::Instance, one_of(Norm::NAMES).source(AST);
 
     /// Non-linearity of every block.
@@ -243,6 +282,11 @@ section! {
     /// Weight α of the surrogate gap in GSAM; without gsam_rho it has no effect.
     gsam_alpha: f64 = 0.3, number(0., 10.).source(FTD).live();
 
+    /// Imported experts to use instead of training some: the name that `astill import experts`
+    /// prints, or the path of its folder. The first `count` of them are used, and the keys above
+    /// other than epochs and train_epochs have no effect.
+    from: Option<PathBuf> = None, path().null("train them").source(OURS);
+
     /// Seed of the experts' initial weights, batches and augmentation. Runs that differ only in
     /// `seed` share their experts.
     seed: u64 = 0, whole(0, u64::MAX).source(OURS);
@@ -256,8 +300,9 @@ section! {
     ipc: usize = 10, whole(1, 10_000).unit("images").source(AST);
 
     /// What the synthetic images start from: the real images nearest to k-means centres, random
-    /// real images, or noise.
-    init: Init = Init::Representative, one_of(Init::NAMES).source(AST);
+    /// real images, noise; or a distilled set: a safetensors file or the folder of a run, or an
+    /// images_best.pt of another program, with its labels_best.pt beside it.
+    init: Start = Start::Chosen(Init::Representative), one_of_or_path(Init::NAMES).source(AST);
 
     /// Take the initial images only from those that the expert which chooses them labels right.
     correct_only: bool = false, switch().source(DATM);
@@ -366,8 +411,9 @@ section! {
     /// Iterations between evaluations; there is always one at the end.
     every: usize = 500, whole(1, 10_000_000).unit("iterations").source(OURS).live();
 
-    /// Networks to train on the synthetic images in an evaluation.
-    networks: Vec<EvalNetwork> = vec![EvalNetwork::Convnet], list_of(EvalNetwork::NAMES)
+    /// Networks to train on the synthetic images in an evaluation; the first one chooses the best
+    /// step. Convnets have the width, depth, activation and pooling of the section network.
+    networks: Vec<NetworkKind> = vec![NetworkKind::Convnet], list_of(NetworkKind::NAMES)
         .source(AST);
 
     /// Fresh networks per evaluation.

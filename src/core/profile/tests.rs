@@ -134,8 +134,9 @@ fn every_key_sets_and_gets_its_own_field() {
             Range::Number { max, .. } | Range::Above { max, .. } => max.into(),
             Range::Switch => (key.default().as_deref() == Some("false")).into(),
             Range::Choice(names) => names[names.len() - 1].into(),
-            Range::List(names) => names[..1].into(),
-            Range::Path => "some/path".into(),
+            Range::List(names) => names[names.len() - 1..].into(),
+            Range::Path | Range::Text | Range::ChoiceOrPath(_) => "some/path".into(),
+            Range::Names => ["a name"].as_slice().into(),
         };
         let mut profile = default.clone();
         (key.set)(&mut profile, other).unwrap();

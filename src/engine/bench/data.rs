@@ -1,7 +1,7 @@
 //! A data set from its files to whitened images.
 
 use super::{Peak, at_least_one, rounded, set_threads};
-use crate::data::{DatasetRequest, Kind, NormalisedBy, Unreadable};
+use crate::data::{DatasetRequest, Kind};
 use astill_core::cli::bench::DataOptions;
 use astill_core::{Error, Result};
 use serde::Serialize;
@@ -39,16 +39,9 @@ pub fn data(options: DataOptions, data: &Path) -> Result<DataReport> {
     set_threads(options.threads)?;
     let cache = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let request = DatasetRequest {
-        kind: Kind::Cifar10,
-        folder: data.join("cifar10"),
-        size: 32,
         train_limit: Some(options.train_limit),
-        validation: 0.,
-        unreadable: Unreadable::Refuse,
         zca: true,
-        normalisation: NormalisedBy::Own,
-        seed: 0,
-        cache: cache.path().to_path_buf(),
+        ..DatasetRequest::new(Kind::Cifar10, data.join("cifar10"), 32, cache.path())
     };
     let begin = Instant::now();
     let mut read = None;

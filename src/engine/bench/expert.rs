@@ -5,6 +5,7 @@ use crate::data::augment;
 use crate::device;
 use crate::distill::expert::expert_gradient;
 use crate::distill::{ExpertBatch, ExpertSettings, Labels};
+use crate::network::Mode;
 use crate::random;
 use astill_core::Result;
 use astill_core::cli::bench::ExpertOptions;
@@ -65,6 +66,7 @@ pub fn expert(options: ExpertOptions) -> Result<ExpertReport> {
             augmented: &augment::flip(&images, &u),
             images: &images,
             labels: &labels,
+            mode: Mode::Train,
         };
         let g = expert_gradient(net.as_ref(), &theta, batch, &settings, EPOCH).gradient;
         velocity = velocity * settings.momentum + g + &theta * settings.weight_decay;

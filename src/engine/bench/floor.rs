@@ -195,7 +195,7 @@ mod tests {
         for (channels, size, pixels, norm, n) in [
             (3, 16, 16, Norm::Instance, 7),
             (3, 19, 19, Norm::Instance, 1),
-            (1, 32, 28, Norm::Instance, 6),
+            (1, 28, 28, Norm::Instance, 6),
             (3, 16, 16, Norm::Layer, 7),
         ] {
             let net = ConvNet::new(ConvNetConfig {

@@ -87,7 +87,7 @@ fn network(options: &NetworkOptions) -> Result<Box<dyn Network>> {
         size,
         classes: classes as i64,
     };
-    network::distilled_with(&settings, task).map_err(|_| {
+    network::build(settings.kind, &settings, task).map_err(|_| {
         Error::Usage(format!(
             "--size {size}: too small for --depth {depth}, because every block halves it"
         ))

@@ -1,16 +1,19 @@
-//! CIFAR-10 and CIFAR-100 in their official binary layout
-//! (https://www.cs.toronto.edu/~kriz/cifar.html).
+//! CIFAR-10 and CIFAR-100 (https://www.cs.toronto.edu/~kriz/cifar.html): the binary version or the
+//! Python one, unpacked or in the archive.
 //!
-//! A record is one label byte (CIFAR-100: a coarse and a fine one, of which the fine one is used)
-//! and 3,072 pixel bytes: 32 × 32 red, then green, then blue, row by row.
+//! A record of the binary version is one label byte (CIFAR-100: a coarse and a fine one, of which the
+//! fine one is used) and 3,072 pixel bytes: 32 × 32 red, then green, then blue, row by row.
 
+use super::archive;
+use super::cifar_python;
 use super::decode;
-use super::layout::{BySplit, LabelledPixels, Labelling, Layout};
+use super::layout::{BySplit, Labelling, Layout, MissingFiles, ReadImages};
+use super::left_out::PassedOver;
 use super::pixels::Pixels;
-use super::release::Release;
 use super::request::DatasetRequest;
 use crate::progress::{Watch, report};
 use astill_core::{Error, Result, files::untrusted};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -25,48 +28,106 @@ const LARGEST_NAMES: u64 = 1 << 20;
 /// What the two releases differ in.
 #[derive(Debug)]
 pub struct CifarFormat {
-    release: Release<'static>,
-    images: BySplit<&'static [&'static str]>,
-    names: &'static str,
+    /// The data set's kind, as a profile names it.
+    name: &'static str,
+    binary: Version,
+    python: Version,
     classes: usize,
     /// Bytes before the label that is used.
     before_label: usize,
+    /// The keys of labels and names in the Python version.
+    python_labels: &'static str,
+    python_names: &'static str,
+}
+
+/// The files of a version.
+#[derive(Debug)]
+struct Version {
+    /// The folder to which the archive unpacks.
+    folder: &'static str,
+    archive: &'static str,
+    images: BySplit<&'static [&'static str]>,
+    names: &'static str,
+}
+
+impl Version {
+    /// All of its files: those with images, and then that with the names.
+    fn files(&self) -> Vec<&'static str> {
+        let images = self
+            .images
+            .as_ref()
+            .into_iter()
+            .flat_map(|files| files.iter());
+        images.chain([&self.names]).copied().collect()
+    }
 }
 
 pub const CIFAR10: CifarFormat = CifarFormat {
-    release: Release {
-        name: "cifar10",
+    name: "cifar10",
+    binary: Version {
         folder: "cifar-10-batches-bin",
-        url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        archive: "cifar-10-binary.tar.gz",
+        images: BySplit {
+            train: &[
+                "data_batch_1.bin",
+                "data_batch_2.bin",
+                "data_batch_3.bin",
+                "data_batch_4.bin",
+                "data_batch_5.bin",
+            ],
+            validation: &[],
+            test: &["test_batch.bin"],
+        },
+        names: "batches.meta.txt",
     },
-    images: BySplit {
-        train: &[
-            "data_batch_1.bin",
-            "data_batch_2.bin",
-            "data_batch_3.bin",
-            "data_batch_4.bin",
-            "data_batch_5.bin",
-        ],
-        test: &["test_batch.bin"],
+    python: Version {
+        folder: "cifar-10-batches-py",
+        archive: "cifar-10-python.tar.gz",
+        images: BySplit {
+            train: &[
+                "data_batch_1",
+                "data_batch_2",
+                "data_batch_3",
+                "data_batch_4",
+                "data_batch_5",
+            ],
+            validation: &[],
+            test: &["test_batch"],
+        },
+        names: "batches.meta",
     },
-    names: "batches.meta.txt",
     classes: 10,
     before_label: 0,
+    python_labels: "labels",
+    python_names: "label_names",
 };
 
 pub const CIFAR100: CifarFormat = CifarFormat {
-    release: Release {
-        name: "cifar100",
+    name: "cifar100",
+    binary: Version {
         folder: "cifar-100-binary",
-        url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+        archive: "cifar-100-binary.tar.gz",
+        images: BySplit {
+            train: &["train.bin"],
+            validation: &[],
+            test: &["test.bin"],
+        },
+        names: "fine_label_names.txt",
     },
-    images: BySplit {
-        train: &["train.bin"],
-        test: &["test.bin"],
+    python: Version {
+        folder: "cifar-100-python",
+        archive: "cifar-100-python.tar.gz",
+        images: BySplit {
+            train: &["train"],
+            validation: &[],
+            test: &["test"],
+        },
+        names: "meta",
     },
-    names: "fine_label_names.txt",
     classes: 100,
     before_label: 1,
+    python_labels: "fine_labels",
+    python_names: "fine_label_names",
 };
 
 impl CifarFormat {
@@ -74,70 +135,246 @@ impl CifarFormat {
     fn record(&self) -> (usize, usize) {
         (self.before_label + 1 + PIXELS, self.before_label + 1)
     }
+
+    fn version(&self, is_python: bool) -> &Version {
+        match is_python {
+            true => &self.python,
+            false => &self.binary,
+        }
+    }
+
+    /// The most bytes of a file: a pickle is a little longer than its pixels.
+    fn largest(&self) -> u64 {
+        MOST_RECORDS * (self.record().0 as u64 + 64)
+    }
 }
+
+/// Where the files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Folder(PathBuf),
+    Archive(PathBuf),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Folder(path) | Self::Archive(path) => path,
+        }
+    }
+}
+
+/// Takes the number, the path and the content of a file.
+type TakeContent<'a> = dyn FnMut(usize, &Path, &[u8]) -> Result<()> + 'a;
 
 /// The files of one of the two sets, checked, with their labels.
 #[derive(Debug)]
 pub struct Cifar {
     format: &'static CifarFormat,
-    folder: PathBuf,
+    is_python: bool,
+    place: Place,
+    /// How many images each file has, split by split.
+    counts: Vec<usize>,
     labelling: Labelling,
 }
 
 impl Cifar {
-    /// Finds the files in `folder` or in the official folder below it and reads the labels, but no
-    /// pixels.
+    /// Finds the files in `folder`, in the official folder below it, or in the archive there, and
+    /// reads the labels, but keeps no pixels. Of several versions the binary one is taken, and
+    /// unpacked files rather than an archive.
     ///
     /// # Errors
     /// [`Error::Usage`] if files are missing, [`Error::File`] if a file is cut off or holds a label
     /// outside the range.
     pub fn find(format: &'static CifarFormat, folder: &Path) -> Result<Self> {
-        let images = format
-            .images
-            .as_ref()
-            .into_iter()
-            .flat_map(|files| files.iter());
-        let files: Vec<&str> = images.chain([&format.names]).copied().collect();
-        let folder = format.release.locate(folder, &files, Path::is_file)?;
-        let classes = read_names(&folder.join(format.names), format.classes)?;
-        let labels = format.images.as_ref().try_map(|files| {
-            let files = files.iter();
-            let labels: Vec<Vec<i64>> = files
-                .map(|file| read_labels(&folder.join(file), format))
-                .collect::<Result<_>>()?;
-            Ok(labels.concat())
-        })?;
-        Ok(Self {
+        let (place, is_python) = locate(format, folder)?;
+        let mut cifar = Self {
             format,
-            folder,
-            labelling: Labelling { classes, labels },
-        })
+            is_python,
+            place,
+            counts: Vec::new(),
+            labelling: Labelling::default(),
+        };
+        let files = cifar.version().files();
+        let mut labels = vec![Vec::new(); files.len() - 1];
+        let mut classes = Vec::new();
+        if let (Place::Folder(folder), false) = (&cifar.place, is_python) {
+            for (labels, file) in labels.iter_mut().zip(&files) {
+                *labels = read_labels(&folder.join(file), format)?;
+            }
+            let path = folder.join(cifar.version().names);
+            let bytes = untrusted::read(&path, LARGEST_NAMES).map_err(Error::io("read", &path))?;
+            classes = cifar.names(&path, &bytes)?;
+        } else {
+            cifar.for_each_file(&mut |index, path, bytes| {
+                match labels.get_mut(index) {
+                    Some(labels) => *labels = cifar.records(path, bytes)?.0,
+                    None => classes = cifar.names(path, bytes)?,
+                }
+                Ok(())
+            })?;
+        }
+        cifar.counts = labels.iter().map(Vec::len).collect();
+        let mut labels = labels.into_iter();
+        let of_split = cifar.version().images.as_ref();
+        let labels = of_split.map(|files| labels.by_ref().take(files.len()).flatten().collect());
+        cifar.labelling = Labelling {
+            classes,
+            ids: None,
+            labels,
+        };
+        Ok(cifar)
     }
 
-    /// Reads the pixels of the records of `file` into `images`; the number of bytes written.
-    fn read_pixels(&self, file: &str, images: &mut [u8]) -> Result<usize> {
-        let path = self.folder.join(file);
+    fn version(&self) -> &'static Version {
+        self.format.version(self.is_python)
+    }
+
+    /// Calls `take` with the number, the path and the content of every file, in any order.
+    fn for_each_file(&self, take: &mut TakeContent<'_>) -> Result<()> {
+        let (files, largest) = (self.version().files(), self.format.largest());
+        match &self.place {
+            Place::Folder(folder) => {
+                for (index, file) in files.iter().enumerate() {
+                    let path = folder.join(file);
+                    let bytes =
+                        untrusted::read(&path, largest).map_err(Error::io("read", &path))?;
+                    take(index, &path, &bytes)?;
+                }
+            }
+            Place::Archive(path) => {
+                let mut is_missing = vec![true; files.len()];
+                archive::for_each_file(path, largest, &mut |member, read| {
+                    let name = member.file_name().unwrap_or_default();
+                    let Some(index) = files.iter().position(|file| name == *file) else {
+                        return Ok(());
+                    };
+                    if std::mem::replace(&mut is_missing[index], false) {
+                        take(index, &path.join(member), &read()?)?;
+                    }
+                    Ok(())
+                })?;
+                if let Some(index) = is_missing.iter().position(|is_missing| *is_missing) {
+                    return Err(Error::file(
+                        path,
+                        format!("it lacks {}; download it again", files[index]),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The labels and the pixels, image by image, of a file with images.
+    fn records(&self, path: &Path, bytes: &[u8]) -> Result<(Vec<i64>, Vec<u8>)> {
+        if self.is_python {
+            let batch = cifar_python::batch(bytes, self.format.python_labels, PIXELS);
+            let batch = batch.map_err(|problem| {
+                Error::file(path, format!("{problem}; download the data set again"))
+            })?;
+            for (index, label) in batch.labels.iter().enumerate() {
+                check_label(path, self.format, index as u64, *label)?;
+            }
+            return Ok((batch.labels, batch.pixels.into_owned()));
+        }
         let (record, start) = self.format.record();
-        let bytes = untrusted::read(&path, MOST_RECORDS * record as u64)
-            .map_err(Error::io("read", &path))?;
-        if bytes.len() / record > images.len() / PIXELS {
-            return Err(self.changed());
+        check_length(path, self.format, bytes.len() as u64)?;
+        let (mut labels, mut pixels) = (Vec::new(), Vec::new());
+        for (index, record) in bytes.chunks_exact(record).enumerate() {
+            let label = i64::from(record[start - 1]);
+            check_label(path, self.format, index as u64, label)?;
+            labels.push(label);
+            pixels.extend_from_slice(&record[start..]);
         }
-        for (record, image) in bytes
-            .chunks_exact(record)
-            .zip(images.chunks_exact_mut(PIXELS))
-        {
-            image.copy_from_slice(&record[start..]);
+        Ok((labels, pixels))
+    }
+
+    /// The names of the classes.
+    fn names(&self, path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+        let names = match self.is_python {
+            true => cifar_python::names(bytes, self.format.python_names)
+                .map_err(|problem| Error::file(path, problem))?,
+            false => std::str::from_utf8(bytes)
+                .map_err(|_| Error::file(path, "it is not UTF-8 text; download the file again"))?
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        };
+        match (names.len(), self.format.classes) {
+            (0, classes) if self.is_python => Ok((0..classes).map(|c| c.to_string()).collect()),
+            (found, classes) if found == classes => Ok(names),
+            (found, classes) => Err(Error::file(
+                path,
+                format!(
+                    "expected {classes} class names, one per line, found {found}; download the \
+                     file again"
+                ),
+            )),
         }
-        Ok(bytes.len() / record * PIXELS)
     }
 
     fn changed(&self) -> Error {
         Error::file(
-            &self.folder,
+            self.place.path(),
             "the files changed while they were being read; try again when they are complete",
         )
     }
+}
+
+/// Finds the first version that is complete, or says what is missing of the one that is nearest to
+/// it.
+fn locate(format: &'static CifarFormat, folder: &Path) -> Result<(Place, bool)> {
+    let mut nearest: Option<(PathBuf, Vec<&str>)> = None;
+    for is_python in [false, true] {
+        let version = format.version(is_python);
+        let files = version.files();
+        for place in [folder.to_path_buf(), folder.join(version.folder)] {
+            let absent = files.iter().copied();
+            let absent: Vec<&str> = absent.filter(|file| !place.join(file).is_file()).collect();
+            if absent.is_empty() {
+                return Ok((Place::Folder(place), is_python));
+            }
+            let is_nearer = nearest
+                .as_ref()
+                .is_none_or(|(_, least)| absent.len() < least.len());
+            if absent.len() < files.len() && is_nearer {
+                nearest = Some((place, absent));
+            }
+        }
+    }
+    for is_python in [false, true] {
+        let archive = format.version(is_python).archive;
+        let is_named = folder.file_name().is_some_and(|name| name == archive);
+        for path in [folder.join(archive), folder.to_path_buf()] {
+            if path.is_file() && (is_named || path != folder) && nearest.is_none() {
+                return Ok((Place::Archive(path), is_python));
+            }
+        }
+    }
+    let (binary, python) = (&format.binary, &format.python);
+    Err(MissingFiles {
+        name: format.name,
+        folder,
+        expected: &format!(
+            "{} there or in its subfolder {}; or the Python version in {}; or either as {} or {}",
+            binary.files().join(", "),
+            binary.folder,
+            python.folder,
+            binary.archive,
+            python.archive
+        ),
+        found: &match &nearest {
+            None => "none of them is there".to_string(),
+            Some((place, absent)) => format!("{} lacks {}", place.display(), absent.join(", ")),
+        },
+        remedy: &format!(
+            "Download https://www.cs.toronto.edu/~kriz/{} and put it there",
+            binary.archive
+        ),
+    }
+    .into_error())
 }
 
 impl Layout for Cifar {
@@ -145,67 +382,91 @@ impl Layout for Cifar {
         &self.labelling
     }
 
+    fn channels(&self) -> usize {
+        CHANNELS
+    }
+
+    fn passed_over(&self) -> PassedOver {
+        let is_numbered = self
+            .labelling
+            .classes
+            .first()
+            .is_some_and(|name| name == "0");
+        let note = "the files name no classes, so the classes are numbered";
+        PassedOver {
+            files: Vec::new(),
+            notes: is_numbered.then(|| note.to_owned()).into_iter().collect(),
+        }
+    }
+
     fn read(
-        self: Box<Self>,
+        &self,
+        rows: &BySplit<Vec<usize>>,
         request: &DatasetRequest,
         watch: &mut Watch<'_>,
-    ) -> Result<LabelledPixels> {
-        let files = self.format.images.as_ref();
-        let (mut done, total) = (0, (files.train.len() + files.test.len()) as u64);
+    ) -> Result<ReadImages> {
         let labels = self.labelling.labels.as_ref();
-        let pixels = labels.zip(files).try_map(|(labels, files)| {
-            let mut pixels = Pixels::black(labels.len(), CHANNELS, SIDE)?;
+        let mut pixels = labels.try_map(|labels| Pixels::black(labels.len(), CHANNELS, SIDE))?;
+        let mut parts = Vec::new();
+        let files = self.version().images.as_ref();
+        for (pixels, files) in pixels.as_mut().zip(files) {
             let mut left = pixels.bytes_mut();
-            for file in *files {
-                report(watch, "files read", done, total)?;
-                let read = self.read_pixels(file, left)?;
-                left = &mut left[read..];
-                done += 1;
+            for count in &self.counts[parts.len()..parts.len() + files.len()] {
+                let (part, rest) = left.split_at_mut(count * PIXELS);
+                parts.push(part);
+                left = rest;
             }
-            match left.is_empty() {
-                true => Ok(pixels),
-                false => Err(self.changed()),
+        }
+        let (mut done, total) = (0, parts.len() as u64);
+        self.for_each_file(&mut |index, path, bytes| {
+            let Some(part) = parts.get_mut(index) else {
+                return Ok(());
+            };
+            report(watch, "files read", done, total)?;
+            let (_, pixels) = self.records(path, bytes)?;
+            if pixels.len() != part.len() {
+                return Err(self.changed());
             }
+            part.copy_from_slice(&pixels);
+            done += 1;
+            Ok(())
         })?;
         report(watch, "files read", total, total)?;
-        let pixels =
-            pixels.try_map(|pixels| decode::resize_all(pixels, request.size as usize, watch))?;
-        Ok(LabelledPixels::new(self.labelling, pixels))
-    }
-}
-
-fn read_names(path: &Path, classes: usize) -> Result<Vec<String>> {
-    let text = untrusted::read_text(path, LARGEST_NAMES).map_err(Error::io("read", path))?;
-    let names: Vec<String> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect();
-    match names.len() == classes {
-        true => Ok(names),
-        false => Err(Error::file(
-            path,
-            format!(
-                "expected {classes} class names, one per line, found {}; download the file again",
-                names.len()
-            ),
-        )),
+        let pixels = pixels.zip(rows.as_ref()).try_map(|(pixels, rows)| {
+            decode::resize_all(pixels.keep(rows), request.size as usize, watch)
+        })?;
+        Ok(ReadImages::plain(pixels))
     }
 }
 
 /// The label of every record; the pixels are skipped over.
 fn read_labels(path: &Path, format: &CifarFormat) -> Result<Vec<i64>> {
-    let file = untrusted::open(path).map_err(Error::io("open", path))?;
+    let file: File = untrusted::open(path).map_err(Error::io("open", path))?;
     let length = file.metadata().map_err(Error::io("read", path))?.len();
+    check_length(path, format, length)?;
     let (record, _) = format.record();
-    if length == 0 || length % record as u64 != 0 {
+    (0..length / record as u64)
+        .map(|index| {
+            let mut label = [0];
+            let at = index * record as u64 + format.before_label as u64;
+            file.read_exact_at(&mut label, at)
+                .map_err(Error::io("read", path))?;
+            check_label(path, format, index, label[0].into())?;
+            Ok(i64::from(label[0]))
+        })
+        .collect()
+}
+
+/// Refuses a file that does not hold whole records, or too many.
+fn check_length(path: &Path, format: &CifarFormat, length: u64) -> Result<()> {
+    let (record, _) = format.record();
+    if length == 0 || !length.is_multiple_of(record as u64) {
         return Err(Error::file(
             path,
             format!(
                 "expected whole records of {record} bytes, found {length} bytes: the file is cut \
                  off or not a {} file; get it again",
-                format.release.name
+                format.name
             ),
         ));
     }
@@ -215,29 +476,24 @@ fn read_labels(path: &Path, format: &CifarFormat) -> Result<Vec<i64>> {
             format!(
                 "expected at most {MOST_RECORDS} records, found {length} bytes: not a {} file; get \
                  it again",
-                format.release.name
+                format.name
             ),
         ));
     }
-    (0..length / record as u64)
-        .map(|index| {
-            let mut label = [0];
-            let at = index * record as u64 + format.before_label as u64;
-            file.read_exact_at(&mut label, at)
-                .map_err(Error::io("read", path))?;
-            match usize::from(label[0]) < format.classes {
-                true => Ok(i64::from(label[0])),
-                false => Err(Error::file(
-                    path,
-                    format!(
-                        "expected labels from 0 to {}, found {} in record {index}: not a {} file; \
-                         get it again",
-                        format.classes - 1,
-                        label[0],
-                        format.release.name
-                    ),
-                )),
-            }
-        })
-        .collect()
+    Ok(())
+}
+
+fn check_label(path: &Path, format: &CifarFormat, index: u64, label: i64) -> Result<()> {
+    match (0..format.classes as i64).contains(&label) {
+        true => Ok(()),
+        false => Err(Error::file(
+            path,
+            format!(
+                "expected labels from 0 to {}, found {label} in record {index}: not a {} file; get \
+                 it again",
+                format.classes - 1,
+                format.name
+            ),
+        )),
+    }
 }

@@ -1,17 +1,23 @@
-//! From image files to square RGB pixels.
+//! From encoded images to square pixels.
 
+use super::content::{self, FORMATS};
+use super::facts::ImageFacts;
 use super::pixels::Pixels;
 use crate::progress::{Watch, report};
+use astill_core::profile::{Background, Color};
 use astill_core::{Result, files::untrusted};
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::metadata::Orientation;
+use image::{
+    ColorType, DynamicImage, GrayImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader,
+    Limits, Pixel, RgbImage,
+};
 use rayon::prelude::*;
+use std::fs::File;
 use std::io::Cursor;
-use std::path::Path;
-use std::sync::Mutex;
-
-/// Images are decoded to red, green and blue.
-pub const CHANNELS: usize = 3;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 /// How many images are worked on between two reports.
 pub const CHUNK: usize = 1024;
@@ -20,60 +26,151 @@ pub const CHUNK: usize = 1024;
 const LARGEST_SIDE: u32 = 32_768;
 const LARGEST_BYTES: u64 = 512 << 20;
 /// Larger files are refused too, as they are read whole.
-const LARGEST_FILE: u64 = 256 << 20;
+pub const LARGEST_FILE: u64 = 256 << 20;
 /// Only one file or image larger than this is processed at a time: many threads together must not
 /// fill the memory.
 const LARGE: u64 = 32 << 20;
 
-/// Decodes image files, on several threads.
+/// An encoded image.
+#[derive(Debug, Clone)]
+pub enum Encoded {
+    File(PathBuf),
+    /// A part of a file.
+    Part {
+        file: Arc<File>,
+        offset: u64,
+        length: u64,
+    },
+    Bytes(Vec<u8>),
+}
+
+impl Encoded {
+    fn len(&self) -> u64 {
+        match self {
+            Self::File(path) => std::fs::metadata(path).map_or(0, |file| file.len()),
+            Self::Part { length, .. } => *length,
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    fn into_bytes(self) -> std::io::Result<Vec<u8>> {
+        match self {
+            Self::File(path) => untrusted::read(&path, LARGEST_FILE),
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Part { length, .. } if length > LARGEST_FILE => Err(std::io::Error::other(
+                format!("it has {length} bytes, the limit is {LARGEST_FILE}"),
+            )),
+            Self::Part {
+                file,
+                offset,
+                length,
+            } => {
+                let mut bytes = vec![0; length as usize];
+                file.read_exact_at(&mut bytes, offset)?;
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+/// What images are decoded to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// The side, in pixels.
+    pub size: usize,
+    /// 1 or 3.
+    pub channels: usize,
+    pub color: Color,
+    pub background: Background,
+}
+
+impl Form {
+    pub fn bytes_per_image(&self) -> usize {
+        self.channels * self.size * self.size
+    }
+}
+
+/// Decodes images, on several threads.
 #[derive(Debug, Default)]
 pub struct Decoder {
     large: Mutex<()>,
 }
 
 impl Decoder {
-    /// Decodes a PNG or JPEG (known by its content, not its name) and writes its central square,
-    /// `size` × `size`, into `planar` (3·size·size bytes).
+    /// Decodes an image in any of the formats of `image` (known by its content, not its name) and
+    /// writes its central square in this form into `planar`.
     ///
     /// # Errors
-    /// What is wrong with the file.
+    /// What is wrong with the image.
     ///
-    /// Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent ones lie over black. An
-    /// orientation in the metadata is ignored, as other training programs do.
+    /// Palette, CMYK and 16-bit images become 8-bit ones, of an animation the first picture is
+    /// taken, and an orientation in the metadata is ignored, as other training programs do.
     pub fn decode(
         &self,
-        path: &Path,
-        size: usize,
+        encoded: Encoded,
+        form: &Form,
         planar: &mut [u8],
-    ) -> std::result::Result<(), String> {
+    ) -> std::result::Result<ImageFacts, String> {
         // held until nothing of the image is left but its square
-        let mut alone = std::fs::metadata(path)
-            .is_ok_and(|file| file.len() > LARGE)
-            .then(|| self.large.lock());
-        let file = untrusted::read(path, LARGEST_FILE).map_err(|error| error.to_string())?;
-        let decoder = decoder(&file).map_err(|error| error.to_string())?;
+        let mut alone = (encoded.len() > LARGE).then(|| self.large.lock());
+        let file = encoded.into_bytes().map_err(|error| error.to_string())?;
+        let mut decoder = decoder(&file)?;
         if alone.is_none() && decoder.total_bytes() > LARGE {
             alone = Some(self.large.lock());
         }
+        let mut facts = ImageFacts {
+            is_grey: is_grey(decoder.color_type()),
+            is_turned: !matches!(
+                decoder.orientation(),
+                Ok(Orientation::NoTransforms) | Err(_)
+            ),
+            ..ImageFacts::default()
+        };
+        if form.channels == 1 && form.color == Color::Auto && !facts.is_grey {
+            return Err(
+                "it has colours, but others are grey; set dataset.color to rgb or grey".into(),
+            );
+        }
         let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
         drop(file);
-        let square = square(over_black(image), size as u32);
+        if matches!(image.color(), ColorType::Rgb32F | ColorType::Rgba32F) {
+            return Err("its values are floating-point numbers; convert it to 8 or 16 bits".into());
+        }
+        facts.deepest = deepest(&image);
+        let (image, is_transparent) = opaque(image, form.background);
+        facts.is_transparent = is_transparent;
+        let size = form.size as u32;
+        match form.channels {
+            1 => write_planar(&square(grey(&image), size), planar),
+            _ => write_planar(&square(image, size), planar),
+        }
         drop(alone);
-        write_planar(&square, planar);
-        Ok(())
+        Ok(facts)
     }
 }
 
+/// Whether an image is stored without colours; none if its header cannot be read.
+pub fn is_stored_grey(encoded: Encoded) -> Option<bool> {
+    let bytes = encoded.into_bytes().ok()?;
+    decoder(&bytes)
+        .ok()
+        .map(|decoder| is_grey(decoder.color_type()))
+}
+
+fn is_grey(color: ColorType) -> bool {
+    !color.has_color()
+}
+
 /// Reads the header of an image; refuses other files, and images that are too large.
-fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
-    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
+fn decoder(file: &[u8]) -> std::result::Result<impl ImageDecoder, String> {
+    let mut reader = ImageReader::new(Cursor::new(file))
+        .with_guessed_format()
+        .map_err(|error| error.to_string())?;
     match reader.format() {
         // the decoder would make up what is missing
-        Some(ImageFormat::Jpeg) if is_cut_off(file) => {
-            return Err(std::io::Error::other("the file is cut off").into());
-        }
-        Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
-        _ => return Err(std::io::Error::other("it is neither PNG nor JPEG").into()),
+        Some(ImageFormat::Jpeg) if is_cut_off(file) => return Err("the file is cut off".into()),
+        Some(format) if FORMATS.contains(&format) => {}
+        _ => return Err(content::describe(file)),
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
@@ -81,15 +178,14 @@ fn decoder(file: &[u8]) -> image::ImageResult<impl ImageDecoder> {
     // for the header alone: the image itself is decoded later, and may take more
     limits.max_alloc = Some(LARGE);
     reader.limits(limits);
-    let decoder = reader.into_decoder()?;
+    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     match decoder.total_bytes() {
         0..=LARGEST_BYTES => Ok(decoder),
-        bytes => Err(std::io::Error::other(format!(
+        bytes => Err(format!(
             "it takes {} MiB when decoded, the limit is {}",
             bytes >> 20,
             LARGEST_BYTES >> 20
-        ))
-        .into()),
+        )),
     }
 }
 
@@ -125,7 +221,7 @@ fn is_cut_off(jpeg: &[u8]) -> bool {
     true
 }
 
-/// RGB images at `size` × `size` pixels; as they are if that is their size.
+/// Images at `size` × `size` pixels; as they are if that is their size.
 pub fn resize_all(images: Pixels, size: usize, watch: &mut Watch<'_>) -> Result<Pixels> {
     let [total, channels, side, _] = images.shape();
     if side == size {
@@ -143,36 +239,79 @@ pub fn resize_all(images: Pixels, size: usize, watch: &mut Watch<'_>) -> Result<
         images
             .par_chunks_exact(source)
             .zip(resized.par_chunks_exact_mut(target))
-            .for_each(|(planar, resized)| {
-                let plane = side * side;
-                let image = RgbImage::from_fn(side as u32, side as u32, |x, y| {
-                    let at = y as usize * side + x as usize;
-                    image::Rgb([planar[at], planar[plane + at], planar[2 * plane + at]])
-                });
-                write_planar(&square(image, size as u32), resized);
-            });
+            .for_each(|(planar, resized)| resize_planar(planar, [channels, side, side], resized));
         done += images.len() / source;
     }
     report(watch, "images resized", done as u64, total as u64)?;
     Ok(resized)
 }
 
-fn over_black(image: DynamicImage) -> RgbImage {
-    if !image.color().has_alpha() {
-        return image.into_rgb8();
+/// The central square of one image of [channels, rows, columns], plane by plane, at the size of
+/// `resized`, which has as many channels.
+pub fn resize_planar(planar: &[u8], [channels, rows, columns]: [usize; 3], resized: &mut [u8]) {
+    let (plane, target) = (rows * columns, resized.len() / channels.max(1));
+    let size = target.isqrt() as u32;
+    let planes = planar.chunks_exact(plane.max(1));
+    for (values, resized) in planes.zip(resized.chunks_exact_mut(target.max(1))) {
+        let image = GrayImage::from_fn(columns as u32, rows as u32, |x, y| {
+            image::Luma([values[y as usize * columns + x as usize]])
+        });
+        write_planar(&square(image, size), resized);
     }
+}
+
+/// The largest value of a 16-bit image.
+fn deepest(image: &DynamicImage) -> Option<u16> {
+    let values: &[u16] = match image {
+        DynamicImage::ImageLuma16(image) => image.as_raw(),
+        DynamicImage::ImageRgb16(image) => image.as_raw(),
+        // a full alpha says nothing about the range of the others
+        DynamicImage::ImageLumaA16(image) => {
+            return image.pixels().map(|pixel| pixel.0[0]).max();
+        }
+        DynamicImage::ImageRgba16(image) => {
+            return image.pixels().flat_map(|pixel| pixel.0[..3].to_vec()).max();
+        }
+        _ => return None,
+    };
+    values.iter().copied().max()
+}
+
+/// The image over this background, and whether any of it shows.
+fn opaque(image: DynamicImage, background: Background) -> (RgbImage, bool) {
+    if !image.color().has_alpha() {
+        return (image.into_rgb8(), false);
+    }
+    let below = match background {
+        Background::White => 255,
+        Background::Black => 0,
+        Background::Grey => 128,
+    };
     let image = image.into_rgba8();
-    RgbImage::from_fn(image.width(), image.height(), |x, y| {
-        let [r, g, b, alpha] = image.get_pixel(x, y).0;
-        let over = |value: u8| ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8;
+    let is_transparent = image.pixels().any(|pixel| pixel.0[3] < u8::MAX);
+    let image = RgbImage::from_fn(image.width(), image.height(), |x, y| {
+        let [r, g, b, alpha] = image.get_pixel(x, y).0.map(u32::from);
+        let over = |value: u32| ((value * alpha + below * (255 - alpha) + 127) / 255) as u8;
         image::Rgb([over(r), over(g), over(b)])
+    });
+    (image, is_transparent)
+}
+
+/// The luminance of ITU-R 601-2, as Pillow rounds it; grey stays as it is.
+fn grey(image: &RgbImage) -> GrayImage {
+    GrayImage::from_fn(image.width(), image.height(), |x, y| {
+        let [r, g, b] = image.get_pixel(x, y).0.map(u32::from);
+        image::Luma([((19_595 * r + 38_470 * g + 7_471 * b + 0x8000) >> 16) as u8])
     })
 }
 
 /// The central square at `size` × `size`. Cutting before scaling gives the same image as scaling
 /// the shorter side to `size` and cutting then, but never needs more memory than the image, however
 /// long it is.
-fn square(image: RgbImage, size: u32) -> RgbImage {
+fn square<P: Pixel<Subpixel = u8> + 'static>(
+    image: ImageBuffer<P, Vec<u8>>,
+    size: u32,
+) -> ImageBuffer<P, Vec<u8>> {
     let (width, height) = image.dimensions();
     let side = width.min(height);
     let image = match width == height {
@@ -186,12 +325,13 @@ fn square(image: RgbImage, size: u32) -> RgbImage {
     }
 }
 
-/// Interleaved RGB → the three planes one after another.
-fn write_planar(image: &RgbImage, planar: &mut [u8]) {
-    let plane = planar.len() / CHANNELS;
-    for (at, pixel) in image.pixels().enumerate() {
-        for (channel, value) in pixel.0.into_iter().enumerate() {
-            planar[channel * plane + at] = value;
+/// Interleaved values → the planes one after another.
+fn write_planar<P: Pixel<Subpixel = u8>>(image: &ImageBuffer<P, Vec<u8>>, planar: &mut [u8]) {
+    let channels = usize::from(P::CHANNEL_COUNT);
+    let plane = planar.len() / channels;
+    for (at, pixel) in image.as_raw().chunks_exact(channels).enumerate() {
+        for (channel, value) in pixel.iter().enumerate() {
+            planar[channel * plane + at] = *value;
         }
     }
 }

@@ -1,79 +1,311 @@
-//! Image files in one folder per class: `train/CLASS/*` and `test/CLASS/*` or else `val/CLASS/*`.
+//! Image files in one folder per class, below folders of parts (`train/CLASS/*`, `val/CLASS/*`,
+//! `test/CLASS/*`, in any usual spelling) or without parts (`CLASS/*`).
 
-use super::image_list::{ImageList, folders, images_in};
+use super::image_list::{ImageList, LabelledFiles};
 use super::layout::{BySplit, MissingFiles};
+use super::left_out::PassedOver;
+use super::parts::{Part, part};
+use super::walk::{HIDDEN, Listing, Walk, list};
 use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Lists `folder`, or, if it has no train/, its only sub-folder that has one. Classes are the
-/// sub-folders of train/, sorted by name.
-///
-/// # Errors
-/// [`Error::Usage`] if there is no train/ or neither test/ nor val/; [`Error::File`] for test
-/// images of a class without training ones.
-pub fn find(folder: &Path) -> Result<ImageList> {
-    let absent = |found: &str| {
-        MissingFiles {
-            name: "image-folder",
-            folder,
-            expected: "train/CLASS/*.png or *.jpg, and test/CLASS/* or val/CLASS/*, there or in its \
-                       only subfolder",
-            found,
-            remedy: "Put one folder of images per class there",
-        }
-        .into_error()
-    };
-    if !folder.is_dir() {
-        return Err(absent("that folder does not exist"));
-    }
-    let root = root_with(folder, "train")?.ok_or_else(|| absent("it has no folder `train`"))?;
-    // the test folder of a challenge that withholds its labels has no classes: val is used
-    let with_classes = ["test", "val"]
-        .into_iter()
-        .find(|name| folders(&root.join(name)).is_ok_and(|classes| !classes.is_empty()));
-    let Some(test_folder) = with_classes else {
-        return Err(absent(&format!(
-            "{} has `train`, but neither `test` nor `val` with a folder per class",
-            root.display()
-        )));
-    };
-    let classes = folders(&root.join("train"))?;
-    let (mut train, mut test) = (Vec::new(), Vec::new());
-    for (label, class) in (0i64..).zip(&classes) {
-        train.extend(
-            images_in(&root, &Path::new("train").join(class))?
-                .into_iter()
-                .map(|path| (path, label)),
-        );
-    }
-    for class in folders(&root.join(test_folder))? {
-        let Ok(label) = classes.binary_search(&class) else {
-            let path = root.join(test_folder).join(&class);
-            return Err(Error::file(
-                path,
-                format!(
-                    "expected a class that is also in {}",
-                    root.join("train").display()
-                ),
-            ));
-        };
-        test.extend(
-            images_in(&root, &Path::new(test_folder).join(&class))?
-                .into_iter()
-                .map(|path| (path, label as i64)),
-        );
-    }
-    Ok(ImageList::new(root, classes, BySplit { train, test }))
+/// How many folders with nothing but one folder in them are gone down.
+const DEEPEST: usize = 4;
+
+/// The folders of the classes of one part, as names are compared, and relative to the root.
+type ClassFolders = Vec<(String, PathBuf)>;
+
+/// What is where.
+#[derive(Debug)]
+struct Arrangement {
+    root: PathBuf,
+    /// The folder of each part that is used, relative to the root: "" for training images without
+    /// parts.
+    train: PathBuf,
+    validation: Option<PathBuf>,
+    test: Option<PathBuf>,
+    walk: Walk,
+    notes: Vec<String>,
 }
 
-/// `folder` if it holds a folder `name`, or else the only one of its sub-folders that does.
-fn root_with(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
-    if folder.join(name).is_dir() {
-        return Ok(Some(folder.to_path_buf()));
+/// Lists `folder`, or, if that holds nothing but one folder, the folder in it. Classes are the
+/// sub-folders of the training part, sorted by name.
+///
+/// # Errors
+/// [`Error::Usage`] if there are no folders of classes; [`Error::File`] for test images of a class
+/// without training ones.
+pub fn find(folder: &Path) -> Result<ImageList> {
+    let Arrangement {
+        root,
+        train,
+        validation,
+        test,
+        mut walk,
+        mut notes,
+    } = arrange(folder)?;
+    let classes = class_folders(&root, &train, Part::Train.name(), &mut walk)?;
+    let names: Vec<String> = distinct(&classes);
+    let train = labelled(&root, &classes, &names, Part::Train, &mut walk)?;
+    let mut hold = |folder: Option<PathBuf>, part: Part| -> Result<LabelledFiles> {
+        let Some(folder) = folder else {
+            return Ok(Vec::new());
+        };
+        let found = class_folders(&root, &folder, part.name(), &mut walk)?;
+        labelled(&root, &found, &names, part, &mut walk)
+    };
+    let images = BySplit {
+        train,
+        validation: hold(validation, Part::Validation)?,
+        test: hold(test, Part::Test)?,
+    };
+    let hidden = walk.left_out.iter().filter(|file| file.reason == HIDDEN);
+    let hidden = hidden.count();
+    if hidden > 0 {
+        notes.push(format!(
+            "{hidden} hidden files or folders, or ones left by other programs, are passed over"
+        ));
     }
-    let mut below = folders(folder)?
-        .into_iter()
-        .map(|sub| folder.join(sub))
-        .filter(|sub| sub.join(name).is_dir());
-    Ok(below.next().filter(|_| below.next().is_none()))
+    let passed_over = PassedOver {
+        files: walk.left_out,
+        notes,
+    };
+    Ok(ImageList::of_files(root, names, None, images, passed_over))
+}
+
+/// Finds the folders of the parts.
+fn arrange(folder: &Path) -> Result<Arrangement> {
+    if !folder.is_dir() {
+        return Err(absent(folder, "that folder does not exist"));
+    }
+    let mut root = folder.to_path_buf();
+    for _ in 0..DEEPEST {
+        let listing = list(&root)?;
+        let parts = parts(&root, &listing)?;
+        if let Some(train) = one(&root, &parts, Part::Train)? {
+            return with_parts(root, &listing, &parts, train);
+        }
+        let folders: Vec<&String> = listing.folders.values().flatten().collect();
+        match (with_train(&root, &folders)?.as_slice(), folders.as_slice()) {
+            ([below], _) => root.push(below),
+            ([one, other, ..], _) => {
+                let found = format!("two folders in it have training images, {one} and {other}");
+                return Err(absent(folder, &found));
+            }
+            ([], [only]) if !has_images(&root, &listing) => root.push(only),
+            ([], [_, ..]) => return without_parts(root, &parts),
+            ([], []) => break,
+        }
+    }
+    let found = format!("{} has no folders of classes", root.display());
+    Err(absent(folder, &found))
+}
+
+fn absent(folder: &Path, found: &str) -> Error {
+    MissingFiles {
+        name: "image-folder",
+        folder,
+        expected: "train/CLASS/*, and test/CLASS/* or val/CLASS/*, or CLASS/* without parts, there \
+                   or in its only subfolder",
+        found,
+        remedy: "Put one folder of images per class there",
+    }
+    .into_error()
+}
+
+/// The folders that are named after a part and hold folders themselves: a class may be called
+/// "test" too.
+fn parts(root: &Path, listing: &Listing) -> Result<Vec<(Part, String)>> {
+    let mut found = Vec::new();
+    for name in listing.folders.values().flatten() {
+        if let Some(part) = part(name)
+            && !list(&root.join(name))?.folders.is_empty()
+        {
+            found.push((part, name.clone()));
+        }
+    }
+    Ok(found)
+}
+
+/// The only folder of a part.
+fn one(root: &Path, parts: &[(Part, String)], part: Part) -> Result<Option<String>> {
+    let names: Vec<&str> = parts
+        .iter()
+        .filter(|(of, _)| *of == part)
+        .map(|(_, name)| name.as_str())
+        .collect();
+    match names.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some((*only).to_owned())),
+        [..] => Err(Error::file(
+            root,
+            format!(
+                "expected one folder of {} images, found {}; move or rename all but one",
+                part.name(),
+                names.join(" and ")
+            ),
+        )),
+    }
+}
+
+/// Those of `folders` that have training images.
+fn with_train(root: &Path, folders: &[&String]) -> Result<Vec<String>> {
+    let mut with_train = Vec::new();
+    for name in folders {
+        let below = root.join(name);
+        let parts = parts(&below, &list(&below)?)?;
+        if parts.iter().any(|(part, _)| *part == Part::Train) {
+            with_train.push((*name).clone());
+        }
+    }
+    Ok(with_train)
+}
+
+fn has_images(root: &Path, listing: &Listing) -> bool {
+    use super::content::{Content, of_file};
+    let mut files = listing.files.iter();
+    files.any(|file| of_file(&root.join(file)) == Content::Image)
+}
+
+/// A set with a folder of training images.
+fn with_parts(
+    root: PathBuf,
+    listing: &Listing,
+    parts: &[(Part, String)],
+    train: String,
+) -> Result<Arrangement> {
+    let mut walk = Walk::default();
+    let mut notes = Vec::new();
+    note_rest(&root, Path::new(""), listing, "", &mut walk);
+    let of_train: Vec<String> = list(&root.join(&train))?.folders.into_keys().collect();
+    let mut labelled = |part: Part| -> Result<Option<String>> {
+        let Some(name) = one(&root, parts, part)? else {
+            return Ok(None);
+        };
+        let folders = list(&root.join(&name))?.folders;
+        if folders.keys().any(|class| of_train.contains(class)) {
+            return Ok(Some(name));
+        }
+        // a challenge that withholds its labels
+        let reason = "its folders are not classes of the training images";
+        walk.leave_out_below(&root, Path::new(&name), (part.name(), None), reason, false)?;
+        notes.push(format!("{name} is left out, because {reason}"));
+        Ok(None)
+    };
+    let (validation, test) = (labelled(Part::Validation)?, labelled(Part::Test)?);
+    let (validation, test) = match (validation, test) {
+        (Some(validation), None) => {
+            notes.push(format!("the test images are those of {validation}"));
+            (None, Some(validation))
+        }
+        (Some(validation), Some(test)) => {
+            notes.push(format!(
+                "{validation} chooses the best iteration, {test} judges it; no training images are \
+                 held out"
+            ));
+            (Some(validation), Some(test))
+        }
+        other => other,
+    };
+    for name in listing.folders.values().flatten() {
+        let is_used = [Some(&train), validation.as_ref(), test.as_ref()].contains(&Some(name));
+        if !is_used && !parts.iter().any(|(_, part)| part == name) {
+            let reason = "in a folder that is not a part of the set";
+            walk.leave_out_below(&root, Path::new(name), ("", None), reason, false)?;
+        }
+    }
+    Ok(Arrangement {
+        train: train.into(),
+        validation: validation.map(PathBuf::from),
+        test: test.map(PathBuf::from),
+        root,
+        walk,
+        notes,
+    })
+}
+
+/// A set whose folders are its classes.
+fn without_parts(root: PathBuf, parts: &[(Part, String)]) -> Result<Arrangement> {
+    if let [(_, name), ..] = parts {
+        return Err(absent(
+            &root,
+            &format!("it has {name}, but no folder of training images"),
+        ));
+    }
+    let beside = root.parent().map(Path::to_path_buf);
+    let notes = match beside.filter(|_| root.file_name().is_some_and(is_train)) {
+        Some(above) => vec![format!(
+            "{} is read alone; to use the other parts in {}, set dataset.path to that folder",
+            root.display(),
+            above.display()
+        )],
+        None => Vec::new(),
+    };
+    Ok(Arrangement {
+        root,
+        train: PathBuf::new(),
+        validation: None,
+        test: None,
+        walk: Walk::default(),
+        notes,
+    })
+}
+
+fn is_train(name: &std::ffi::OsStr) -> bool {
+    part(&name.to_string_lossy()) == Some(Part::Train)
+}
+
+/// Notes junk, and images that are in no folder of a class.
+fn note_rest(root: &Path, folder: &Path, listing: &Listing, part: &'static str, walk: &mut Walk) {
+    for junk in &listing.junk {
+        walk.leave_out(&folder.join(junk), part, None, HIDDEN, false);
+    }
+    let reason = "not in the folder of a class";
+    walk.leave_out_files(root, folder, &listing.files, part, reason);
+}
+
+/// The folders of classes in a part.
+fn class_folders(
+    root: &Path,
+    folder: &Path,
+    part: &'static str,
+    walk: &mut Walk,
+) -> Result<ClassFolders> {
+    let listing = list(&root.join(folder))?;
+    note_rest(root, folder, &listing, part, walk);
+    let classes = listing.folders.into_iter();
+    Ok(classes
+        .flat_map(|(class, names)| {
+            let folders = names.into_iter().map(|name| folder.join(name));
+            folders
+                .map(|folder| (class.clone(), folder))
+                .collect::<Vec<_>>()
+        })
+        .collect())
+}
+
+fn distinct(classes: &ClassFolders) -> Vec<String> {
+    let mut names: Vec<String> = classes.iter().map(|(class, _)| class.clone()).collect();
+    names.dedup();
+    names
+}
+
+/// The images of these folders, with the label of each.
+fn labelled(
+    root: &Path,
+    folders: &ClassFolders,
+    classes: &[String],
+    part: Part,
+    walk: &mut Walk,
+) -> Result<LabelledFiles> {
+    let mut images = Vec::new();
+    for (class, folder) in folders {
+        let Ok(label) = classes.binary_search(class) else {
+            let reason = "not a class of the training images";
+            walk.leave_out_below(root, folder, (part.name(), Some(class)), reason, true)?;
+            continue;
+        };
+        walk.down(root, folder, part.name(), Some(class))?;
+        images.extend(walk.images.drain(..).map(|path| (path, label as i64)));
+    }
+    Ok(images)
 }

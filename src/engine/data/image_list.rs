@@ -1,139 +1,265 @@
-//! Image files with a label each, decoded on several threads or read from the cache.
+//! Encoded images with a label each, decoded on several threads or read from the cache.
 
 use super::cache;
-use super::decode::{self, CHANNELS};
-use super::layout::{BySplit, LabelledPixels, Labelling, Layout};
+use super::decode::{self, Decoder, Form};
+use super::facts::{self, ImageFacts};
+use super::image_source::{Files, ImageSource};
+use super::layout::{BySplit, Labelling, Layout, ReadImages, Surveyed, UnreadableImage};
+use super::left_out::PassedOver;
 use super::pixels::Pixels;
 use super::request::DatasetRequest;
 use crate::progress::{Watch, report};
-use astill_core::profile::Unreadable;
+use astill_core::profile::Color;
 use astill_core::{Error, Result};
 use rayon::prelude::*;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, UNIX_EPOCH};
-
-/// How many unreadable images an error names.
-const NAMED: usize = 5;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// The speed of decoding is measured on at most this many images, until it has taken long enough.
 const SAMPLED: usize = 512;
 const LONG_ENOUGH: Duration = Duration::from_millis(200);
 
-/// An image file that cannot be read, and why.
-#[derive(Debug)]
-struct UnreadableImage {
-    /// Its place in its split.
-    index: usize,
-    problem: String,
-}
+/// Whether a set is grey is decided by at most this many images of each split.
+const LOOKED_AT: usize = 32;
 
-/// The image files of a data set, with their labels.
+/// The encoded images of a data set, with their labels.
 #[derive(Debug)]
 pub struct ImageList {
     root: PathBuf,
-    /// Relative to `root`, in the order of the labels.
-    files: BySplit<Vec<PathBuf>>,
+    images: BySplit<Box<dyn ImageSource>>,
     labelling: Labelling,
+    passed_over: PassedOver,
+    channels: usize,
 }
 
+/// Image files (relative to the root) with the label of each.
+pub type LabelledFiles = Vec<(PathBuf, i64)>;
+
 impl ImageList {
-    /// Of the files (relative to `root`) of each split, with their labels.
-    pub fn new(root: PathBuf, classes: Vec<String>, images: BySplit<Vec<(PathBuf, i64)>>) -> Self {
-        let (train, train_labels) = images.train.into_iter().unzip();
-        let (test, test_labels) = images.test.into_iter().unzip();
-        let labels = BySplit {
-            train: train_labels,
-            test: test_labels,
-        };
+    /// Of the images of each split, whose labels are in the same order. `root` is what messages
+    /// name.
+    pub fn new(
+        root: PathBuf,
+        images: BySplit<Box<dyn ImageSource>>,
+        labelling: Labelling,
+        passed_over: PassedOver,
+    ) -> Self {
         Self {
             root,
-            files: BySplit { train, test },
-            labelling: Labelling { classes, labels },
+            images,
+            labelling,
+            passed_over,
+            channels: 3,
         }
     }
 
-    fn len(&self) -> usize {
-        self.files.train.len() + self.files.test.len()
+    /// Of the files of each split.
+    pub fn of_files(
+        root: PathBuf,
+        classes: Vec<String>,
+        ids: Option<Vec<String>>,
+        images: BySplit<LabelledFiles>,
+        passed_over: PassedOver,
+    ) -> Self {
+        let (sources, labels) = unzip(images.map(|images| {
+            let (paths, labels) = images.into_iter().unzip();
+            let root = root.clone();
+            let source: Box<dyn ImageSource> = Box::new(Files { root, paths });
+            (source, labels)
+        }));
+        let labelling = Labelling {
+            classes,
+            ids,
+            labels,
+        };
+        Self::new(root, sources, labelling, passed_over)
+    }
+
+    /// With as many channels as the profile asks for, or as the images have.
+    #[must_use]
+    pub fn with_color(mut self, color: Color) -> Self {
+        self.channels = match color {
+            Color::Grey => 1,
+            Color::Rgb => 3,
+            Color::Auto if self.is_grey() => 1,
+            Color::Auto => 3,
+        };
+        self
+    }
+
+    /// Whether some images of every split, spread over its classes, are all stored without colours.
+    fn is_grey(&self) -> bool {
+        let splits = self.images.as_ref().zip(self.labelling.labels.as_ref());
+        let mut seen = false;
+        splits.into_iter().all(|(images, labels)| {
+            let rows: Vec<usize> = (0..labels.len())
+                .step_by(labels.len().div_ceil(LOOKED_AT).max(1))
+                .collect();
+            let Ok(encoded) = images.fetch(&rows) else {
+                return true; // reading reports it
+            };
+            let is_grey: Vec<bool> = encoded
+                .into_par_iter()
+                .filter_map(|image| decode::is_stored_grey(image.ok()?))
+                .collect();
+            seen |= !is_grey.is_empty();
+            is_grey.into_iter().all(|is_grey| is_grey)
+        }) && seen
+    }
+
+    /// Of a training image.
+    #[cfg(test)]
+    pub fn name(&self, row: usize) -> String {
+        self.images.train.name(row)
+    }
+
+    fn form(&self, request: &DatasetRequest) -> Form {
+        Form {
+            size: request.size as usize,
+            channels: self.channels,
+            color: request.color,
+            background: request.background,
+        }
     }
 
     /// The key of the cache: it changes with the folder, the name, length and time of any file, and
-    /// the size.
-    fn key(&self, size: usize) -> Result<String> {
-        let mut key = blake3::Hasher::new_derive_key("astill decoded images 1");
+    /// the form.
+    fn key(&self, rows: &BySplit<Vec<usize>>, form: &Form) -> Result<String> {
+        let mut key = blake3::Hasher::new_derive_key("astill decoded images 2");
         let root = fs::canonicalize(&self.root).map_err(Error::io("find", &self.root))?;
         let mut text = |bytes: &[u8]| {
             key.update(&(bytes.len() as u64).to_le_bytes());
             key.update(bytes);
         };
         text(root.as_os_str().as_encoded_bytes());
-        text(&(size as u64).to_le_bytes());
-        for file in self.files.as_ref().into_iter().flatten() {
-            let path = self.root.join(file);
-            let about = fs::metadata(&path).map_err(Error::io("read", &path))?;
-            let time = about
-                .modified()
-                .ok()
-                .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-                .unwrap_or_default();
-            text(file.as_os_str().as_encoded_bytes());
-            text(&about.len().to_le_bytes());
-            text(&time.as_nanos().to_le_bytes());
+        text(format!("{form:?}").as_bytes());
+        for (images, rows) in self.images.as_ref().zip(rows.as_ref()) {
+            text(&(rows.len() as u64).to_le_bytes());
+            images.stamp(rows, &mut text)?;
         }
         Ok(key.finalize().to_hex()[..32].to_owned())
     }
 
-    /// All pixels, and the images that cannot be read, whose pixels are undefined.
+    /// Decodes these rows chunk by chunk into `sink`, until that has enough.
     fn decode(
         &self,
-        size: usize,
+        rows: &BySplit<Vec<usize>>,
+        form: &Form,
         watch: &mut Watch<'_>,
-    ) -> Result<(BySplit<Pixels>, BySplit<Vec<UnreadableImage>>)> {
-        let decoder = decode::Decoder::default();
-        let mut pixels = self
-            .files
+        sink: &mut dyn Sink,
+    ) -> Result<()> {
+        let decoder = Decoder::default();
+        let total = rows
             .as_ref()
-            .try_map(|files| Pixels::black(files.len(), CHANNELS, size))?;
-        let (mut done, total) = (0, self.len() as u64);
-        let splits = self.files.as_ref().zip(pixels.as_mut());
-        let unreadable = splits.try_map(|(files, pixels)| {
-            let image = pixels.bytes_per_image();
-            let mut unreadable = Vec::new();
-            let chunks = files
-                .chunks(decode::CHUNK)
-                .zip(pixels.bytes_mut().chunks_mut(decode::CHUNK * image));
-            for (chunk, (files, pixels)) in chunks.enumerate() {
+            .into_iter()
+            .map(|rows| rows.len() as u64)
+            .sum();
+        let mut done = 0;
+        let splits = self.images.as_ref().zip(rows.as_ref());
+        for (split, (images, rows)) in splits.into_iter().enumerate() {
+            for (chunk, rows) in rows.chunks(decode::CHUNK).enumerate() {
                 report(watch, "images read", done, total)?;
-                let images = files.par_iter().zip(pixels.par_chunks_exact_mut(image));
-                let problems = images.enumerate().filter_map(|(index, (file, pixels))| {
-                    let problem = decoder.decode(&self.root.join(file), size, pixels).err()?;
-                    let index = chunk * decode::CHUNK + index;
-                    Some(UnreadableImage { index, problem })
+                let encoded = images.fetch(rows)?;
+                let pixels = sink.place(split, chunk * decode::CHUNK, rows.len());
+                let outcomes: Vec<_> = encoded
+                    .into_par_iter()
+                    .zip(pixels.par_chunks_exact_mut(form.bytes_per_image()))
+                    .map(|(image, pixels)| decoder.decode(image?, form, pixels))
+                    .collect();
+                let outcomes = rows.iter().zip(outcomes).map(|(&row, outcome)| {
+                    outcome.map_err(|problem| UnreadableImage {
+                        row,
+                        name: images.name(row),
+                        problem,
+                    })
                 });
-                unreadable.extend(problems.collect::<Vec<_>>());
-                done += files.len() as u64;
+                done += rows.len() as u64;
+                if !sink.take(split, outcomes.collect()) {
+                    return Ok(());
+                }
             }
-            Ok(unreadable)
-        })?;
-        report(watch, "images read", done, total)?;
-        Ok((pixels, unreadable))
+        }
+        report(watch, "images read", done, total)
+    }
+}
+
+/// What becomes of decoded images.
+trait Sink {
+    /// The memory for `count` images from number `from` on of this split.
+    fn place(&mut self, split: usize, from: usize, count: usize) -> &mut [u8];
+
+    /// Takes the outcome of the images of the latest [`Sink::place`]; whether to decode more.
+    fn take(
+        &mut self,
+        split: usize,
+        outcomes: Vec<std::result::Result<ImageFacts, UnreadableImage>>,
+    ) -> bool;
+}
+
+/// Keeps all pixels.
+struct Keep {
+    pixels: [Pixels; 3],
+    is_readable: [Vec<bool>; 3],
+    facts: [Vec<ImageFacts>; 3],
+    unreadable: [Vec<UnreadableImage>; 3],
+}
+
+impl Sink for Keep {
+    fn place(&mut self, split: usize, from: usize, count: usize) -> &mut [u8] {
+        let image = self.pixels[split].bytes_per_image();
+        &mut self.pixels[split].bytes_mut()[from * image..(from + count) * image]
     }
 
-    /// How many images cannot be read, and the first of them.
-    fn describe(&self, unreadable: &BySplit<Vec<UnreadableImage>>) -> String {
-        let count = unreadable.train.len() + unreadable.test.len();
-        let splits = self.files.as_ref().zip(unreadable.as_ref()).into_iter();
-        let named = splits
-            .flat_map(|(files, unreadable)| unreadable.iter().map(move |image| (files, image)))
-            .take(NAMED)
-            .map(|(files, image)| format!("{} ({})", files[image.index].display(), image.problem))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let more = if count > NAMED { ", …" } else { "" };
-        format!(
-            "{count} of {} images cannot be read: {named}{more}",
-            self.len()
-        )
+    fn take(
+        &mut self,
+        split: usize,
+        outcomes: Vec<std::result::Result<ImageFacts, UnreadableImage>>,
+    ) -> bool {
+        for outcome in outcomes {
+            self.is_readable[split].push(outcome.is_ok());
+            match outcome {
+                Ok(facts) => self.facts[split].push(facts),
+                Err(image) => self.unreadable[split].push(image),
+            }
+        }
+        true
+    }
+}
+
+/// Keeps hashes and facts, until its time is over.
+struct Look {
+    until: Instant,
+    image: usize,
+    pixels: Vec<u8>,
+    looked_at: [usize; 3],
+    hashes: [Vec<u128>; 3],
+    facts: [Vec<ImageFacts>; 3],
+    unreadable: [Vec<UnreadableImage>; 3],
+}
+
+impl Sink for Look {
+    fn place(&mut self, _split: usize, _from: usize, count: usize) -> &mut [u8] {
+        self.pixels.resize(count * self.image, 0);
+        &mut self.pixels
+    }
+
+    fn take(
+        &mut self,
+        split: usize,
+        outcomes: Vec<std::result::Result<ImageFacts, UnreadableImage>>,
+    ) -> bool {
+        self.looked_at[split] += outcomes.len();
+        for (outcome, pixels) in outcomes.into_iter().zip(self.pixels.chunks(self.image)) {
+            match outcome {
+                Ok(facts) => {
+                    self.hashes[split].push(facts::hash(pixels));
+                    self.facts[split].push(facts);
+                }
+                Err(image) => self.unreadable[split].push(image),
+            }
+        }
+        Instant::now() < self.until
     }
 }
 
@@ -142,132 +268,135 @@ impl Layout for ImageList {
         &self.labelling
     }
 
-    /// From the cache, or decoded. Both the error and the report of unreadable images count them
-    /// and name the first; without those images nothing is cached.
+    fn passed_over(&self) -> PassedOver {
+        self.passed_over.clone()
+    }
+
+    fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// From the cache, or decoded.
     fn read(
-        mut self: Box<Self>,
+        &self,
+        rows: &BySplit<Vec<usize>>,
         request: &DatasetRequest,
         watch: &mut Watch<'_>,
-    ) -> Result<LabelledPixels> {
-        let size = request.size as usize;
+    ) -> Result<ReadImages> {
+        let form = self.form(request);
         let path = request
             .cache
-            .join(format!("images-{}.safetensors", self.key(size)?));
-        let shapes = self
-            .files
-            .as_ref()
-            .try_map(|files| Ok([files.len(), CHANNELS, size, size]))?;
+            .join(format!("images-{}.safetensors", self.key(rows, &form)?));
         let was_there = path.exists();
-        if let Some(pixels) = cache::read_pixels(&path, &shapes) {
-            return Ok(LabelledPixels::new(self.labelling, pixels));
+        if let Some(cached) = cache::read_images(&path, rows, &form) {
+            return Ok(cached);
         }
-        let (mut pixels, unreadable) = self.decode(size, watch)?;
-        if unreadable.as_ref().into_iter().all(Vec::is_empty) {
-            let is_written = cache::write_pixels(&path, &pixels);
-            return Ok(LabelledPixels {
-                damaged_cache: (was_there && is_written).then_some(path),
-                ..LabelledPixels::new(self.labelling, pixels)
-            });
-        }
-        let found = self.describe(&unreadable);
-        match request.unreadable {
-            Unreadable::Refuse => Err(Error::file(
-                &self.root,
-                format!(
-                    "{found}; replace or remove them, or set dataset.unreadable: skip to continue \
-                     without them"
-                ),
-            )),
-            Unreadable::Skip => {
-                let labels = self.labelling.labels.as_mut();
-                for ((unreadable, labels), pixels) in unreadable.zip(labels).zip(pixels.as_mut()) {
-                    leave_out(&unreadable, labels, pixels);
-                }
-                let root = self.root.display();
-                let left_out = format!("{root}: {found}; the run continues without them");
-                Ok(LabelledPixels {
-                    left_out: Some(left_out),
-                    ..LabelledPixels::new(self.labelling, pixels)
-                })
+        let pixels = rows
+            .as_ref()
+            .try_map(|rows| Pixels::black(rows.len(), form.channels, form.size))?;
+        let mut keep = Keep {
+            pixels: array(pixels),
+            is_readable: Default::default(),
+            facts: Default::default(),
+            unreadable: Default::default(),
+        };
+        self.decode(rows, &form, watch, &mut keep)?;
+        for (pixels, is_readable) in keep.pixels.iter_mut().zip(&keep.is_readable) {
+            if is_readable.contains(&false) {
+                pixels.retain(is_readable);
             }
         }
+        let mut read = ReadImages {
+            pixels: by_split(keep.pixels),
+            facts: by_split(keep.facts),
+            unreadable: by_split(keep.unreadable),
+            damaged_cache: None,
+        };
+        let is_written = cache::write_images(&path, &read);
+        read.damaged_cache = (was_there && is_written).then_some(path);
+        Ok(read)
+    }
+
+    fn survey(
+        &self,
+        rows: &BySplit<Vec<usize>>,
+        request: &DatasetRequest,
+        budget: Duration,
+        watch: &mut Watch<'_>,
+    ) -> Result<Surveyed> {
+        let form = self.form(request);
+        let mut look = Look {
+            until: Instant::now() + budget,
+            image: form.bytes_per_image(),
+            pixels: Vec::new(),
+            looked_at: Default::default(),
+            hashes: Default::default(),
+            facts: Default::default(),
+            unreadable: Default::default(),
+        };
+        self.decode(rows, &form, watch, &mut look)?;
+        Ok(Surveyed {
+            looked_at: by_split(look.looked_at),
+            hashes: by_split(look.hashes),
+            facts: by_split(look.facts),
+            unreadable: by_split(look.unreadable),
+        })
     }
 
     /// Images that cannot be read count like the others.
-    fn seconds_to_decode(&self, size: usize) -> f64 {
-        let files: Vec<&PathBuf> = self.files.as_ref().into_iter().flatten().collect();
-        let sample: Vec<&PathBuf> = files
-            .iter()
-            .step_by(files.len().div_ceil(SAMPLED).max(1))
-            .copied()
-            .collect();
-        let decoder = decode::Decoder::default();
+    fn seconds_to_decode(&self, rows: &BySplit<Vec<usize>>, size: usize) -> f64 {
+        let form = Form {
+            size,
+            channels: self.channels,
+            color: Color::Rgb,
+            background: astill_core::profile::Background::White,
+        };
+        let all: usize = rows.as_ref().into_iter().map(Vec::len).sum();
+        let decoder = Decoder::default();
         let (mut done, begin) = (0, Instant::now());
-        for some in sample.chunks(4 * rayon::current_num_threads()) {
-            some.par_iter().for_each(|file| {
+        for (images, rows) in self.images.as_ref().zip(rows.as_ref()) {
+            let sample: Vec<usize> = rows
+                .iter()
+                .step_by(all.div_ceil(SAMPLED).max(1))
+                .copied()
+                .collect();
+            for some in sample.chunks(4 * rayon::current_num_threads()) {
                 // only the time matters here
-                let _ = decoder.decode(
-                    &self.root.join(file),
-                    size,
-                    &mut vec![0; CHANNELS * size * size],
-                );
-            });
-            done += some.len();
-            if begin.elapsed() > LONG_ENOUGH {
-                break;
+                let Ok(encoded) = images.fetch(some) else {
+                    break;
+                };
+                encoded.into_par_iter().for_each(|image| {
+                    let mut pixels = vec![0; form.bytes_per_image()];
+                    let _ = image.and_then(|image| decoder.decode(image, &form, &mut pixels));
+                });
+                done += some.len();
+                if begin.elapsed() > LONG_ENOUGH {
+                    break;
+                }
             }
         }
-        begin.elapsed().as_secs_f64() * files.len() as f64 / done.max(1) as f64
+        begin.elapsed().as_secs_f64() * all as f64 / done.max(1) as f64
     }
 }
 
-/// Removes unreadable images from a split.
-fn leave_out(unreadable: &[UnreadableImage], labels: &mut Vec<i64>, pixels: &mut Pixels) {
-    let mut is_kept = vec![true; labels.len()];
-    for image in unreadable {
-        is_kept[image.index] = false;
+fn array<T>(of: BySplit<T>) -> [T; 3] {
+    [of.train, of.validation, of.test]
+}
+
+fn by_split<T>([train, validation, test]: [T; 3]) -> BySplit<T> {
+    BySplit {
+        train,
+        validation,
+        test,
     }
-    let mut keep = is_kept.iter();
-    labels.retain(|_| keep.next().is_none_or(|is_kept| *is_kept));
-    pixels.retain(&is_kept);
 }
 
-/// The images (PNG or JPEG by name) directly in `root`/`folder`, relative to `root`, sorted; hidden
-/// files are left out.
-pub fn images_in(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
-    let is_image = |name: &str| {
-        let extension = Path::new(name).extension().unwrap_or_default();
-        ["png", "jpg", "jpeg"]
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    };
-    let names = names(&root.join(folder), |path| path.is_file())?;
-    Ok(names
-        .into_iter()
-        .filter(|name| is_image(name))
-        .map(|name| folder.join(name))
-        .collect())
-}
-
-/// The names of the folders in `folder`, sorted; hidden ones are left out.
-pub fn folders(folder: &Path) -> Result<Vec<String>> {
-    names(folder, |path| path.is_dir())
-}
-
-fn names(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
-        let entry = entry.map_err(Error::io("list", folder))?;
-        let Ok(name) = entry.file_name().into_string() else {
-            return Err(Error::file(
-                entry.path(),
-                "its name is not UTF-8; rename it",
-            ));
-        };
-        if !name.starts_with('.') && wanted(&entry.path()) {
-            names.push(name);
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
+fn unzip<T, U>(pairs: BySplit<(T, U)>) -> (BySplit<T>, BySplit<U>) {
+    let BySplit {
+        train,
+        validation,
+        test,
+    } = pairs;
+    let splits = by_split([train.0, validation.0, test.0]);
+    (splits, by_split([train.1, validation.1, test.1]))
 }

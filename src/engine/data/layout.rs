@@ -1,10 +1,13 @@
 //! The seam between a data set and the layout of its files.
 
+use super::facts::ImageFacts;
+use super::left_out::PassedOver;
 use super::pixels::Pixels;
 use super::request::DatasetRequest;
 use crate::progress::Watch;
 use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A data set whose files were found, and whose labels are known before any image is decoded.
 ///
@@ -13,29 +16,67 @@ use std::path::{Path, PathBuf};
 pub trait Layout {
     fn labelling(&self) -> &Labelling;
 
-    /// All images, in the order of their labels. Images that cannot be read are an error or, if
-    /// `request` allows it, left out together with their labels and reported.
+    /// What is there but not in the data set, as far as it is known before an image is decoded.
+    fn passed_over(&self) -> PassedOver {
+        PassedOver::default()
+    }
+
+    /// 1 (grey) or 3 (red, green and blue).
+    fn channels(&self) -> usize;
+
+    /// The images in these rows of each split, ascending. Images that cannot be read are left out
+    /// and named.
     ///
     /// # Errors
     /// [`Error::File`] for files that cannot be read; [`Error::Interrupted`] if `watch` asks to
     /// stop.
     fn read(
-        self: Box<Self>,
+        &self,
+        rows: &BySplit<Vec<usize>>,
         request: &DatasetRequest,
         watch: &mut Watch<'_>,
-    ) -> Result<LabelledPixels>;
+    ) -> Result<ReadImages>;
 
-    /// How many seconds it takes to decode all images at `size` × `size` pixels. The default is for
+    /// As [`Layout::read`], but keeps no pixels and may end after `budget`. The default is for
     /// files whose pixels need no decoding.
-    fn seconds_to_decode(&self, _size: usize) -> f64 {
+    ///
+    /// # Errors
+    /// As [`Layout::read`].
+    fn survey(
+        &self,
+        rows: &BySplit<Vec<usize>>,
+        request: &DatasetRequest,
+        _budget: Duration,
+        watch: &mut Watch<'_>,
+    ) -> Result<Surveyed> {
+        let ReadImages {
+            pixels,
+            facts,
+            unreadable,
+            ..
+        } = self.read(rows, request, watch)?;
+        let hashes = pixels.as_ref().map(super::facts::hashes);
+        Ok(Surveyed {
+            looked_at: rows.as_ref().map(|rows| rows.len()),
+            hashes,
+            facts,
+            unreadable,
+        })
+    }
+
+    /// How many seconds it takes to decode these rows at `size` × `size` pixels. The default is for
+    /// files whose pixels need no decoding.
+    fn seconds_to_decode(&self, _rows: &BySplit<Vec<usize>>, _size: usize) -> f64 {
         0.0
     }
 }
 
 /// One value for each split that the files keep apart.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BySplit<T> {
     pub train: T,
+    /// Empty where the files have no validation part.
+    pub validation: T,
     pub test: T,
 }
 
@@ -43,6 +84,7 @@ impl<T> BySplit<T> {
     pub fn as_ref(&self) -> BySplit<&T> {
         BySplit {
             train: &self.train,
+            validation: &self.validation,
             test: &self.test,
         }
     }
@@ -50,6 +92,7 @@ impl<T> BySplit<T> {
     pub fn as_mut(&mut self) -> BySplit<&mut T> {
         BySplit {
             train: &mut self.train,
+            validation: &mut self.validation,
             test: &mut self.test,
         }
     }
@@ -57,83 +100,139 @@ impl<T> BySplit<T> {
     pub fn zip<U>(self, other: BySplit<U>) -> BySplit<(T, U)> {
         BySplit {
             train: (self.train, other.train),
+            validation: (self.validation, other.validation),
             test: (self.test, other.test),
+        }
+    }
+
+    /// With the validation part for testing, where there is no test part; and what to say about it.
+    #[must_use]
+    pub fn tested_on_validation(mut self, is_empty: impl Fn(&T) -> bool) -> (Self, Option<String>) {
+        if !is_empty(&self.test) || is_empty(&self.validation) {
+            return (self, None);
+        }
+        std::mem::swap(&mut self.validation, &mut self.test);
+        let note = "there is no test part, so the test images are those of the validation part";
+        (self, Some(note.to_owned()))
+    }
+
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> BySplit<U> {
+        BySplit {
+            train: change(self.train),
+            validation: change(self.validation),
+            test: change(self.test),
         }
     }
 
     pub fn try_map<U>(self, mut change: impl FnMut(T) -> Result<U>) -> Result<BySplit<U>> {
         Ok(BySplit {
             train: change(self.train)?,
+            validation: change(self.validation)?,
             test: change(self.test)?,
         })
     }
 }
 
+impl BySplit<&'static str> {
+    /// What the splits are called.
+    pub const NAMES: Self = Self {
+        train: "train",
+        validation: "validation",
+        test: "test",
+    };
+}
+
 impl<T> IntoIterator for BySplit<T> {
     type Item = T;
-    type IntoIter = std::array::IntoIter<T, 2>;
+    type IntoIter = std::array::IntoIter<T, 3>;
 
     fn into_iter(self) -> Self::IntoIter {
-        [self.train, self.test].into_iter()
+        [self.train, self.validation, self.test].into_iter()
     }
 }
 
 /// The names of the classes, and the label of every image; each label is below the number of
 /// classes.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct Labelling {
     pub classes: Vec<String>,
+    /// What the files call the classes where `classes` has readable names for them (WordNet ids).
+    pub ids: Option<Vec<String>>,
     pub labels: BySplit<Vec<i64>>,
 }
 
 impl Labelling {
-    /// Checks that there are two classes, training images of each, and test images.
+    /// Checks that there are two classes and training images of each.
     ///
     /// # Errors
     /// [`Error::File`] with the name of `folder` if there are not.
     pub fn check(&self, folder: &Path) -> Result<()> {
-        let problem = match self.classes.len() {
-            classes @ (0 | 1) => Some(format!("expected at least two classes, found {classes}")),
-            _ if self.labels.test.is_empty() => Some("expected test images, found none".to_owned()),
-            _ => (0i64..)
-                .zip(&self.classes)
-                .find(|(label, _)| !self.labels.train.contains(label))
-                .map(|(_, class)| {
-                    format!("expected training images of every class, found none of \"{class}\"")
-                }),
-        };
-        match problem {
-            Some(problem) => Err(Error::file(
-                folder,
-                format!("{problem}; complete the data set or set dataset.path to another one"),
-            )),
-            None => Ok(()),
+        let mut has_images = vec![false; self.classes.len()];
+        for label in &self.labels.train {
+            has_images[*label as usize] = true;
         }
+        let without = has_images.iter().position(|has| !has);
+        let problem = match (self.classes.len(), without) {
+            (classes @ (0 | 1), _) => {
+                format!("expected at least two classes, found {classes}")
+            }
+            (_, Some(class)) => format!(
+                "expected training images of every class, found none of \"{}\"",
+                self.classes[class]
+            ),
+            (_, None) => return Ok(()),
+        };
+        Err(Error::file(
+            folder,
+            format!("{problem}; complete the data set or set dataset.path to another one"),
+        ))
     }
 }
 
-/// What a layout has read, and what there is to report about it.
+/// An image that cannot be read, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableImage {
+    /// Its row in its split.
+    pub row: usize,
+    /// Its file, or its place in an archive.
+    pub name: String,
+    pub problem: String,
+}
+
+/// What a layout has read.
 #[derive(Debug)]
-pub struct LabelledPixels {
-    pub labelling: Labelling,
-    /// In the order of the labels.
+pub struct ReadImages {
+    /// Of the rows asked for, without the unreadable ones.
     pub pixels: BySplit<Pixels>,
-    /// Names images that could not be read and were left out, if there were any.
-    pub left_out: Option<String>,
+    /// Of the same images; empty where the files hold plain pixels.
+    pub facts: BySplit<Vec<ImageFacts>>,
+    pub unreadable: BySplit<Vec<UnreadableImage>>,
     /// The cache of the pixels, if it was damaged and has been rebuilt.
     pub damaged_cache: Option<PathBuf>,
 }
 
-impl LabelledPixels {
-    /// Of files that were read without a problem.
-    pub fn new(labelling: Labelling, pixels: BySplit<Pixels>) -> Self {
+impl ReadImages {
+    /// Of files that hold plain pixels, all of which could be read.
+    pub fn plain(pixels: BySplit<Pixels>) -> Self {
         Self {
-            labelling,
             pixels,
-            left_out: None,
+            facts: BySplit::default(),
+            unreadable: BySplit::default(),
             damaged_cache: None,
         }
     }
+}
+
+/// What a look at the images has found, without keeping them.
+#[derive(Debug, Default)]
+pub struct Surveyed {
+    /// How many of the rows were looked at.
+    pub looked_at: BySplit<usize>,
+    /// Of the readable images among them, in order.
+    pub hashes: BySplit<Vec<u128>>,
+    /// Of the same images; empty where the files hold plain pixels.
+    pub facts: BySplit<Vec<ImageFacts>>,
+    pub unreadable: BySplit<Vec<UnreadableImage>>,
 }
 
 /// A data set that is not, or not completely, in the folder where it is expected.

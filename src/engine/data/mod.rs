@@ -6,31 +6,50 @@
 //! `layout::Layout` and has one line in the `register`; it knows neither the register nor the other
 //! layouts.
 
+mod archive;
 pub mod augment;
 mod cache;
 mod cifar;
+mod cifar_python;
+mod classes;
+mod content;
 mod decode;
+mod facts;
+mod fingerprint;
+mod idx;
 mod image_folder;
 mod image_list;
+mod image_source;
 mod layout;
+mod left_out;
 mod load;
 mod normalisation;
+mod npz;
+mod parquet;
+mod parts;
 mod pixels;
+mod plain;
 mod register;
 mod release;
 mod request;
+mod rows;
 mod shapes;
 mod split;
 mod split_plan;
+mod survey;
 mod tiny_imagenet;
+mod walk;
+mod webdataset;
 mod zca;
 
 pub use astill_core::profile::{Kind, NormalisedBy, Unreadable};
 pub use augment::Augmentation;
+pub use left_out::{LeftOutFile, count as count_left_out, list as list_left_out};
 pub use load::{Dataset, Inventory};
 pub use normalisation::Normalisation;
 pub use request::DatasetRequest;
 pub use split::{DataSplit, WHITENED_AT_ONCE};
+pub use survey::Survey;
 pub use zca::Zca;
 
 #[cfg(test)]

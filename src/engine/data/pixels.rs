@@ -25,6 +25,32 @@ impl Pixels {
             })
     }
 
+    /// Of a contiguous tensor on the CPU, u8 (n, channels, side, side), that nothing else shares.
+    pub fn of(images: Tensor) -> Self {
+        Self { images }
+    }
+
+    /// The images of several parts, one after another.
+    ///
+    /// # Errors
+    /// [`Error::Libtorch`] if there is not enough memory for them.
+    pub fn joined(mut parts: Vec<Self>, channels: usize, side: usize) -> Result<Self> {
+        if let [_] = parts.as_slice()
+            && let Some(only) = parts.pop()
+        {
+            return Ok(only);
+        }
+        let count = parts.iter().map(|part| part.shape()[0]).sum();
+        let mut joined = Self::black(count, channels, side)?;
+        let mut left = joined.bytes_mut();
+        for part in parts {
+            let (place, rest) = left.split_at_mut(part.bytes().len());
+            place.copy_from_slice(part.bytes());
+            left = rest;
+        }
+        Ok(joined)
+    }
+
     /// (n, channels, side, side)
     pub fn shape(&self) -> [usize; 4] {
         let shape = self.images.size();
@@ -75,6 +101,20 @@ impl Pixels {
             kept += 1;
         }
         self.images = self.images.narrow(0, 0, kept as i64);
+    }
+
+    /// Only these rows, ascending.
+    #[must_use]
+    pub fn keep(mut self, rows: &[usize]) -> Self {
+        let count = self.shape()[0];
+        if rows.len() < count {
+            let mut is_kept = vec![false; count];
+            for row in rows {
+                is_kept[*row] = true;
+            }
+            self.retain(&is_kept);
+        }
+        self
     }
 
     pub fn into_tensor(self) -> Tensor {

@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::request::DatasetRequest;
-use super::{cifar, image_folder, shapes, tiny_imagenet};
+use super::{cifar, idx, image_folder, npz, parquet, shapes, tiny_imagenet, webdataset};
 use astill_core::Result;
 use astill_core::profile::Kind;
 
@@ -17,6 +17,12 @@ pub fn open(request: &DatasetRequest) -> Result<Box<dyn Layout>> {
         Kind::Cifar10 => Box::new(cifar::Cifar::find(&cifar::CIFAR10, &request.folder)?),
         Kind::Cifar100 => Box::new(cifar::Cifar::find(&cifar::CIFAR100, &request.folder)?),
         Kind::TinyImagenet => Box::new(tiny_imagenet::find(&request.folder)?),
-        Kind::ImageFolder => Box::new(image_folder::find(&request.folder)?),
+        Kind::Parquet => Box::new(parquet::find(request)?),
+        Kind::Webdataset => Box::new(webdataset::find(request)?),
+        Kind::Idx => Box::new(idx::find(request)?),
+        Kind::Npz => Box::new(npz::find(request)?),
+        Kind::ImageFolder => {
+            Box::new(image_folder::find(&request.folder)?.with_color(request.color))
+        }
     })
 }

@@ -1,6 +1,6 @@
 //! What to load.
 
-use astill_core::profile::{Kind, NormalisedBy, Unreadable};
+use astill_core::profile::{Background, Color, Kind, NormalisedBy, Unreadable};
 use std::path::PathBuf;
 
 /// Which data set to load, from where, and how.
@@ -10,12 +10,23 @@ pub struct DatasetRequest {
     /// Where the files are; for the official layouts the folder itself or its parent. Ignored for
     /// drawn shapes.
     pub folder: PathBuf,
+    /// Only these classes, in this order, or the name of a subset of ImageNet; none for all.
+    pub classes: Option<Vec<String>>,
+    /// The columns of labels and images, and the configuration, of parquet files.
+    pub label: Option<String>,
+    pub image: Option<String>,
+    pub configuration: Option<String>,
     /// The side of every image, in pixels.
     pub size: i64,
     /// At most this many training images, shared among the classes as equally as the set allows.
     pub train_limit: Option<usize>,
-    /// The share of the training images (after the limit) that is held out, in [0, 1).
+    /// The share of the training images (after the limit) that is held out, in [0, 1). Where the
+    /// files have a validation part, that is used instead.
     pub validation: f64,
+    /// The share of each class that is drawn as test images where the files have no test part.
+    pub test: Option<f64>,
+    /// Draws those.
+    pub test_seed: u64,
     /// Whitening instead of normalised channels.
     pub zca: bool,
     /// Whose mean and deviation, or whitening.
@@ -24,7 +35,42 @@ pub struct DatasetRequest {
     pub seed: u64,
     /// What to do about image files that cannot be read.
     pub unreadable: Unreadable,
+    /// Whether images are read with one channel or three.
+    pub color: Color,
+    /// What transparent images are laid over.
+    pub background: Background,
     /// The folder of decoded images and fitted whitenings. It is created when needed; one that
     /// cannot be written costs time only.
     pub cache: PathBuf,
+}
+
+impl DatasetRequest {
+    /// All images of a data set at this size, with normalised channels.
+    pub fn new(
+        kind: Kind,
+        folder: impl Into<PathBuf>,
+        size: i64,
+        cache: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            kind,
+            folder: folder.into(),
+            classes: None,
+            label: None,
+            image: None,
+            configuration: None,
+            size,
+            train_limit: None,
+            validation: 0.0,
+            test: None,
+            test_seed: 0,
+            zca: false,
+            normalisation: NormalisedBy::Own,
+            seed: 0,
+            unreadable: Unreadable::Refuse,
+            color: Color::Auto,
+            background: Background::White,
+            cache: cache.into(),
+        }
+    }
 }

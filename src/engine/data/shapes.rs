@@ -4,7 +4,7 @@
 //! that one picture of a class reveals little about the next. They come from a fixed seed: the data
 //! set is the same in every run.
 
-use super::layout::{BySplit, LabelledPixels, Labelling, Layout};
+use super::layout::{BySplit, Labelling, Layout, ReadImages, Surveyed};
 use super::pixels::Pixels;
 use super::request::DatasetRequest;
 use crate::progress::{Watch, report};
@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use std::f32::consts::TAU;
+use std::time::Duration;
 
 /// Changing this, or anything that is drawn, makes another data set.
 const SEED: u64 = 10_541;
@@ -57,8 +58,10 @@ impl Shapes {
         Self {
             labelling: Labelling {
                 classes: CLASSES.map(str::to_owned).to_vec(),
+                ids: None,
                 labels: BySplit {
                     train: labels(TRAIN),
+                    validation: Vec::new(),
                     test: labels(TEST),
                 },
             },
@@ -71,13 +74,35 @@ impl Layout for Shapes {
         &self.labelling
     }
 
+    fn channels(&self) -> usize {
+        CHANNELS
+    }
+
     fn read(
-        self: Box<Self>,
+        &self,
+        rows: &BySplit<Vec<usize>>,
         request: &DatasetRequest,
         watch: &mut Watch<'_>,
-    ) -> Result<LabelledPixels> {
+    ) -> Result<ReadImages> {
         let pixels = draw(&self.labelling.labels, request.size as usize, watch)?;
-        Ok(LabelledPixels::new(self.labelling, pixels))
+        let pixels = pixels.zip(rows.as_ref());
+        Ok(ReadImages::plain(
+            pixels.map(|(pixels, rows)| pixels.keep(rows)),
+        ))
+    }
+
+    /// Nothing is wrong with drawn images.
+    fn survey(
+        &self,
+        rows: &BySplit<Vec<usize>>,
+        _request: &DatasetRequest,
+        _budget: Duration,
+        _watch: &mut Watch<'_>,
+    ) -> Result<Surveyed> {
+        Ok(Surveyed {
+            looked_at: rows.as_ref().map(Vec::len),
+            ..Surveyed::default()
+        })
     }
 }
 
@@ -91,6 +116,7 @@ fn draw(labels: &BySplit<Vec<i64>>, size: usize, watch: &mut Watch<'_>) -> Resul
     // without it, both splits would hold the same pictures
     let streams = BySplit {
         train: 0u64,
+        validation: 2,
         test: 1,
     };
     let pixels = labels.as_ref().zip(streams).try_map(|(labels, stream)| {
@@ -386,6 +412,7 @@ mod tests {
     fn few() -> BySplit<Vec<i64>> {
         BySplit {
             train: (0..10).collect(),
+            validation: Vec::new(),
             test: (0..10).collect(),
         }
     }

@@ -57,6 +57,24 @@ impl SplitPlan {
     }
 }
 
+/// The rows of images drawn as test images: the share `share` of each class, rounded, at least one of
+/// two and never the last; ascending.
+pub(super) fn draw_test(labels: &[i64], classes: usize, share: f64, seed: u64) -> Vec<i64> {
+    let mut of_class = vec![Vec::new(); classes];
+    for (row, label) in (0i64..).zip(labels) {
+        of_class[*label as usize].push(row);
+    }
+    let mut drawn: Vec<i64> = (0u64..)
+        .zip(of_class)
+        .flat_map(|(class, rows)| {
+            let count = held_out(rows.len(), share);
+            choose(rows, count, seed, "test", class).0
+        })
+        .collect();
+    drawn.sort_unstable();
+    drawn
+}
+
 /// How many of each class to keep for `limit` images in all: small classes whole, what they leave
 /// to the others.
 fn quotas(counts: &[usize], limit: usize) -> Vec<usize> {

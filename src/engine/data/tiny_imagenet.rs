@@ -1,13 +1,17 @@
-//! Tiny ImageNet (http://cs231n.stanford.edu) in its official folder layout.
+//! Tiny ImageNet (http://cs231n.stanford.edu), as it is released or sorted into folders for other
+//! programs.
 //!
 //! The images in test/ have no labels, so those in val/ are the test split, as everywhere in the
-//! literature.
+//! literature. Labels are in the order of the sorted WordNet ids, as torchvision's `ImageFolder`
+//! gives them, and not in that of wnids.txt.
 
-use super::image_list::{ImageList, images_in};
+use super::image_list::{ImageList, LabelledFiles};
 use super::layout::BySplit;
+use super::left_out::PassedOver;
 use super::release::Release;
+use super::walk::{Walk, list};
 use astill_core::{Error, Result, files::untrusted};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 const RELEASE: Release<'static> = Release {
@@ -17,79 +21,171 @@ const RELEASE: Release<'static> = Release {
 };
 /// The largest text of the release, words.txt, has 3 MB.
 const LARGEST_TEXT: u64 = 64 << 20;
-const FILES: [&str; 4] = [
-    "wnids.txt",
-    "train",
-    "val/images",
-    "val/val_annotations.txt",
-];
+const FILES: [&str; 2] = ["train", "val"];
+const ANNOTATIONS: &str = "val/val_annotations.txt";
 
 /// Lists the images in `folder` or in the official folder below it. Classes are in the order of
-/// wnids.txt and have the first name that words.txt gives them, or their id where it gives none.
+/// their sorted ids (the folders of train/, which wnids.txt must name too if it is there) and have
+/// the first name that words.txt gives them, or their id where it gives none.
+///
+/// The images of val/ may stand in val/images (with val_annotations.txt), val/images/ID, val/ID or
+/// val/ID/images.
 ///
 /// # Errors
 /// [`Error::Usage`] if files are missing, [`Error::File`] if an annotation is malformed or of an
 /// unknown class.
 pub fn find(folder: &Path) -> Result<ImageList> {
     let root = RELEASE.locate(folder, &FILES, Path::exists)?;
-    let ids: Vec<String> = read(&root.join("wnids.txt"))?
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect();
+    let ids = ids(&root)?;
+    let labels: HashMap<&str, i64> = ids.iter().map(String::as_str).zip(0..).collect();
+    let mut walk = Walk::default();
+    let mut train = LabelledFiles::new();
+    for (label, id) in (0i64..).zip(&ids) {
+        walk.down(&root, &Path::new("train").join(id), "train", Some(id))?;
+        train.extend(walk.images.drain(..).map(|path| (path, label)));
+    }
+    let test = validation(&root, &labels, &mut walk)?;
+    let names = names(&root, &ids)?;
+    let images = BySplit {
+        train,
+        validation: Vec::new(),
+        test,
+    };
+    // boxes and annotations belong to the release
+    walk.left_out.retain(|file| !file.name.ends_with(".txt"));
+    let passed_over = PassedOver {
+        files: walk.left_out,
+        notes: Vec::new(),
+    };
+    Ok(ImageList::of_files(
+        root,
+        names,
+        Some(ids),
+        images,
+        passed_over,
+    ))
+}
+
+/// The ids of the classes, sorted.
+fn ids(root: &Path) -> Result<Vec<String>> {
+    let folders: Vec<String> = list(&root.join("train"))?.folders.into_keys().collect();
+    let path = root.join("wnids.txt");
+    if !path.is_file() {
+        return Ok(folders);
+    }
+    let text = read(&path)?;
+    let mut ids: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     if let Some(odd) = ids.iter().find(|id| !is_name(id)) {
         return Err(Error::file(
-            root.join("wnids.txt"),
+            path,
             format!("expected class ids, found {odd:?}; download the file again"),
         ));
     }
-    let labels: HashMap<&str, i64> = ids.iter().map(String::as_str).zip(0..).collect();
-    let mut train = Vec::new();
-    for (label, id) in (0i64..).zip(&ids) {
-        train.extend(
-            images_in(&root, &Path::new("train").join(id).join("images"))?
-                .into_iter()
-                .map(|path| (path, label)),
-        );
+    let mut seen = HashSet::new();
+    if let Some(twice) = ids.iter().find(|id| !seen.insert(id.as_str())) {
+        return Err(Error::file(
+            path,
+            format!("expected each class id once, found {twice} twice; download the file again"),
+        ));
     }
-    let test = annotated(&root, &labels)?;
-    let names = names(&root, &ids)?;
-    Ok(ImageList::new(root, names, BySplit { train, test }))
+    let is_listed = |folder: &&String| !seen.contains(folder.as_str());
+    if let Some(other) = folders.iter().find(is_listed) {
+        return Err(Error::file(
+            root.join("train").join(other),
+            "expected a class id of wnids.txt; remove the folder, or download the data set again",
+        ));
+    }
+    ids.sort_unstable();
+    if let Some(absent) = ids.iter().find(|id| folders.binary_search(id).is_err()) {
+        return Err(Error::file(
+            root.join("train"),
+            format!("expected a folder for every id of wnids.txt, found none for {absent}"),
+        ));
+    }
+    Ok(ids)
 }
 
-/// The images of val/ and their labels, in the order of val_annotations.txt: file, class id, and a
-/// box, which is not used.
-fn annotated(root: &Path, labels: &HashMap<&str, i64>) -> Result<Vec<(PathBuf, i64)>> {
-    let path = root.join("val/val_annotations.txt");
+/// The images of val/ with their labels: from the folders of classes, or else by the annotations.
+fn validation(root: &Path, labels: &HashMap<&str, i64>, walk: &mut Walk) -> Result<LabelledFiles> {
+    for folder in ["val", "val/images"] {
+        let path = root.join(folder);
+        if !path.is_dir() {
+            continue;
+        }
+        let folders = list(&path)?.folders;
+        if !folders.keys().any(|id| labels.contains_key(id.as_str())) {
+            continue;
+        }
+        let mut images = LabelledFiles::new();
+        for id in folders.keys() {
+            let below = Path::new(folder).join(id);
+            match labels.get(id.as_str()) {
+                Some(&label) => {
+                    walk.down(root, &below, "test", Some(id))?;
+                    images.extend(walk.images.drain(..).map(|path| (path, label)));
+                }
+                // left behind, and empty, when the images were sorted
+                None if list(&root.join(&below))?.files.is_empty() => {}
+                None => {
+                    let reason = "not a class of the training images";
+                    walk.leave_out_below(root, &below, ("test", None), reason, true)?;
+                }
+            }
+        }
+        return Ok(images);
+    }
+    annotated(root, labels, walk)
+}
+
+/// The images of val/images and their labels, in the order of val_annotations.txt: file, class id,
+/// and a box, which is not used.
+fn annotated(root: &Path, labels: &HashMap<&str, i64>, walk: &mut Walk) -> Result<LabelledFiles> {
+    let path = root.join(ANNOTATIONS);
     let text = read(&path)?;
-    let lines = (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(number, line)| {
-            let mut fields = line.split('\t');
-            let (Some(file), Some(id)) = (fields.next(), fields.next()) else {
-                return Err(Error::file(
-                    &path,
-                    format!("expected a file and a class id, found \"{line}\" in line {number}"),
-                ));
-            };
-            if !is_name(file.trim()) {
-                return Err(Error::file(
-                    &path,
-                    format!(
-                        "expected the name of a file in val/images, found {file:?} in line {number}"
-                    ),
-                ));
-            }
-            match labels.get(id.trim()) {
-                Some(&label) => Ok((Path::new("val/images").join(file.trim()), label)),
-                None => Err(Error::file(
-                    &path,
-                    format!("expected a class id of wnids.txt, found \"{id}\" in line {number}"),
-                )),
-            }
-        })
-        .collect()
+    walk.down(root, Path::new("val/images"), "test", None)?;
+    let mut unnamed: HashSet<PathBuf> = walk.images.drain(..).collect();
+    let mut images = LabelledFiles::new();
+    let lines = (1..).zip(text.lines());
+    for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        let mut fields = line.split('\t');
+        let (Some(file), Some(id)) = (fields.next(), fields.next()) else {
+            return Err(Error::file(
+                &path,
+                format!("expected a file and a class id, found \"{line}\" in line {number}"),
+            ));
+        };
+        if !is_name(file.trim()) {
+            return Err(Error::file(
+                &path,
+                format!(
+                    "expected the name of a file in val/images, found {file:?} in line {number}"
+                ),
+            ));
+        }
+        let Some(&label) = labels.get(id.trim()) else {
+            return Err(Error::file(
+                &path,
+                format!("expected a class id of wnids.txt, found \"{id}\" in line {number}"),
+            ));
+        };
+        let image = Path::new("val/images").join(file.trim());
+        if !unnamed.remove(&image) {
+            return Err(Error::file(
+                &path,
+                format!(
+                    "found {file:?} in line {number}, but that file is not in val/images, or is \
+                     named twice; download the data set again"
+                ),
+            ));
+        }
+        images.push((image, label));
+    }
+    let mut unnamed: Vec<PathBuf> = unnamed.into_iter().collect();
+    unnamed.sort_unstable();
+    for file in unnamed {
+        walk.leave_out(&file, "test", None, "not in val_annotations.txt", true);
+    }
+    Ok(images)
 }
 
 /// Whether it names something directly in a folder, and is not a path that leads elsewhere.
@@ -115,20 +211,19 @@ fn names(root: &Path, ids: &[String]) -> Result<Vec<String>> {
         .iter()
         .map(|id| words.get(id.as_str()).copied().unwrap_or(id))
         .collect();
-    let shared = |name: &str| first.iter().filter(|other| **other == name).count() > 1;
-    Ok(first
-        .iter()
-        .zip(ids)
-        .map(|(name, id)| {
-            if shared(name) {
-                format!("{name} ({id})")
-            } else {
-                (*name).to_owned()
-            }
-        })
-        .collect())
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for name in &first {
+        *count.entry(name).or_default() += 1;
+    }
+    let named = first.iter().zip(ids).map(|(name, id)| match count[name] {
+        1 => (*name).to_owned(),
+        _ => format!("{name} ({id})"),
+    });
+    Ok(named.collect())
 }
 
+/// A text of the release, without the mark that some editors put at its beginning.
 fn read(path: &Path) -> Result<String> {
-    untrusted::read_text(path, LARGEST_TEXT).map_err(Error::io("read", path))
+    let text = untrusted::read_text(path, LARGEST_TEXT).map_err(Error::io("read", path))?;
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }

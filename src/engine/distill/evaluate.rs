@@ -3,7 +3,7 @@
 use super::student::StepLoss;
 use super::{Labels, TrainingSet};
 use crate::data::{Augmentation, DataSplit};
-use crate::network::{Analytic, Network};
+use crate::network::{Analytic, Mode, Network, Weights};
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
@@ -35,7 +35,7 @@ pub struct Course<'a> {
     pub augment: &'a [AugmentFamily],
 }
 
-/// Trains a fresh network on `set` alone and returns its parameters (P).
+/// Trains a fresh network on `set` alone and returns its weights.
 ///
 /// SGD with [`MOMENTUM`] and [`WEIGHT_DECAY`], augmentation (DSA). `index` names the network: the
 /// same index gives the same initialisation, order and augmentation. Source: evaluation protocol of
@@ -50,7 +50,7 @@ pub fn train(
     seed: u64,
     index: &[u64],
     watch: &mut Watch<'_>,
-) -> Result<Tensor> {
+) -> Result<Weights> {
     let side = set.images.size()[3];
     let augment = |rng: &mut ChaCha8Rng, batch: Tensor| {
         let n = batch.size()[0] as usize;
@@ -77,11 +77,11 @@ pub fn train_augmented(
     seed: u64,
     index: &[u64],
     watch: &mut Watch<'_>,
-) -> Result<Tensor> {
+) -> Result<Weights> {
     let (device, n) = (set.images.device(), set.images.size()[0] as usize);
     let mut rng = random::generator(seed, "evaluation", index);
     let mut learner = Learner {
-        theta: net.init(&mut rng).to_device(device),
+        weights: Weights::fresh(net, &mut rng).to_device(device),
         velocity: None,
     };
     let analytic = net.analytic(set.images);
@@ -95,14 +95,13 @@ pub fn train_augmented(
             learner.step(net, analytic.as_deref(), (&augmented, &labels), lr);
         }
     }
-    Ok(learner.theta)
+    Ok(learner.weights)
 }
 
 /// A network that is being trained.
 #[derive(Debug)]
 pub struct Learner {
-    /// (P).
-    pub theta: Tensor,
+    pub weights: Weights,
     /// (P); none before the first step.
     pub velocity: Option<Tensor>,
 }
@@ -128,34 +127,36 @@ impl Learner {
         (images, labels): (&Tensor, &Labels),
         lr: f64,
     ) {
+        let Weights { theta, running } = &mut self.weights;
         let loss = StepLoss {
             images,
             labels,
             factor: 1.,
+            mode: Mode::Track(running),
         };
-        let g = loss.gradient(net, analytic, &self.theta) + &self.theta * WEIGHT_DECAY;
+        let g = loss.gradient(net, analytic, theta) + &*theta * WEIGHT_DECAY;
         let v = match self.velocity.take() {
             Some(before) => before * MOMENTUM + g,
             None => g,
         };
-        self.theta -= &v * lr;
+        *theta -= &v * lr;
         self.velocity = Some(v);
     }
 }
 
-/// The share of `split` that the network with parameters `theta` (P) labels correctly, in per cent.
+/// The share of `split` that the network with these weights labels correctly, in per cent.
 ///
 /// # Errors
 /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
 pub fn accuracy(
     net: &dyn Network,
-    theta: &Tensor,
+    weights: &Weights,
     split: &DataSplit,
     watch: &mut Watch<'_>,
 ) -> Result<f64> {
     let total = split.len() as u64;
-    let mut correct = Tensor::zeros([], (Kind::Int64, theta.device()));
-    in_batches(net, theta, split, watch, |logits, labels| {
+    let mut correct = Tensor::zeros([], (Kind::Int64, weights.theta.device()));
+    in_batches(net, weights, split, watch, |logits, labels| {
         correct += logits.argmax(1, false).eq_tensor(labels).sum(Kind::Int64)
     })?;
     Ok(100. * correct.int64_value(&[]) as f64 / total.max(1) as f64)
@@ -167,12 +168,12 @@ pub fn accuracy(
 /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
 pub fn logits(
     net: &dyn Network,
-    theta: &Tensor,
+    weights: &Weights,
     split: &DataSplit,
     watch: &mut Watch<'_>,
 ) -> Result<Tensor> {
     let mut parts = Vec::new();
-    in_batches(net, theta, split, watch, |logits, _| {
+    in_batches(net, weights, split, watch, |logits, _| {
         parts.push(logits.to_device(Device::Cpu))
     })?;
     Ok(Tensor::cat(&parts, 0))
@@ -181,7 +182,7 @@ pub fn logits(
 /// Gives `each` the logits (n, K) and the labels (n) of all images of `split`, batch after batch.
 fn in_batches(
     net: &dyn Network,
-    theta: &Tensor,
+    weights: &Weights,
     split: &DataSplit,
     watch: &mut Watch<'_>,
     mut each: impl FnMut(&Tensor, &Tensor),
@@ -190,15 +191,11 @@ fn in_batches(
     let analytic = rows
         .first()
         .and_then(|_| net.analytic(&split.batch(&rows[..1]).0));
-    let batch = test_batch(theta.device(), analytic.is_some());
+    let batch = test_batch(weights.theta.device(), analytic.is_some());
     for (b, chunk) in (0..).zip(rows.chunks(batch)) {
         report(watch, "images", b * batch as u64, rows.len() as u64)?;
         let (images, labels) = split.batch(chunk);
-        let logits = tch::no_grad(|| match &analytic {
-            Some(analytic) => analytic.logits(theta, &images),
-            None => net.forward(theta, &images),
-        });
-        each(&logits, &labels);
+        each(&net.tested(weights, analytic.as_deref(), &images), &labels);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use super::Labels;
 use super::student::{StepLoss, gradient};
 use crate::data::{Augmentation, DataSplit};
-use crate::network::{Analytic, LossGradient, Network};
+use crate::network::{Analytic, LossGradient, Mode, Network, Weights};
 use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
@@ -54,6 +54,8 @@ pub struct ExpertBatch<'a> {
     /// The same images without augmentation, which the gradient penalty sees.
     pub images: &'a Tensor,
     pub labels: &'a Labels,
+    /// Of the cross-entropy's pass; the penalty's pass leaves running statistics alone.
+    pub mode: Mode<'a>,
 }
 
 /// λ · mean over batch and pixels of (‖∂ Σ_k f_k(x)/∂x‖₂ over channels − 1)², differentiable with
@@ -90,7 +92,7 @@ pub fn expert_loss(
     settings: &ExpertSettings,
     epoch: usize,
 ) -> ExpertLoss {
-    let logits = net.forward(theta, batch.augmented);
+    let logits = net.forward_in(batch.mode, theta, batch.augmented);
     let cross_entropy = batch.labels.cross_entropy(&logits);
     let clipped = &cross_entropy * loss_factor(settings, epoch);
     let (total, penalty) = match settings.gradient_penalty {
@@ -149,11 +151,13 @@ fn analytic_expert_gradient(
         augmented,
         images,
         labels,
+        mode,
     } = batch;
     let loss = StepLoss {
         images: augmented,
         labels,
         factor: loss_factor(settings, epoch),
+        mode,
     };
     let LossGradient {
         parameters, logits, ..
@@ -185,11 +189,9 @@ fn graph_expert_gradient(
 ) -> ExpertGradient {
     let point = theta.detach().set_requires_grad(true);
     let n = batch.images.size()[0];
-    let piece = if batch.images.device() == Device::Cpu {
-        CPU_PIECE
-    } else {
-        n
-    };
+    // batch norm needs the statistics of the whole batch
+    let is_in_pieces = batch.images.device() == Device::Cpu && !net.has_batch_norm();
+    let piece = if is_in_pieces { CPU_PIECE } else { n };
     let mut gradient = theta.zeros_like();
     let [mut cross_entropy, mut penalty] =
         [0, 1].map(|_| Tensor::zeros([], (theta.kind(), theta.device())));
@@ -200,6 +202,7 @@ fn graph_expert_gradient(
             augmented: &batch.augmented.narrow(0, from, length),
             images: &batch.images.narrow(0, from, length),
             labels: &batch.labels.narrow(from, length),
+            mode: batch.mode,
         };
         let loss = expert_loss(net, &point, batch, settings, epoch);
         let share = length as f64 / n as f64;
@@ -252,8 +255,7 @@ pub fn gsam_direction(
 /// An expert between two epochs.
 #[derive(Debug)]
 pub struct Expert {
-    /// Flat parameters (P).
-    pub theta: Tensor,
+    pub weights: Weights,
     /// SGD's momentum buffer (P); none before the first step and after the learning rate fell.
     pub velocity: Option<Tensor>,
 }
@@ -288,13 +290,19 @@ pub struct TrainedEpoch {
 impl Expert {
     /// The fresh network number `index`, on the CPU.
     pub fn new(net: &dyn Network, seed: u64, index: u64) -> Self {
+        let mut rng = random::generator(seed, "expert initialisation", &[index]);
         Self {
-            theta: net.init(&mut random::generator(
-                seed,
-                "expert initialisation",
-                &[index],
-            )),
+            weights: Weights::fresh(net, &mut rng),
             velocity: None,
+        }
+    }
+
+    /// The same expert on `device`.
+    #[must_use]
+    pub fn to_device(&self, device: Device) -> Self {
+        Self {
+            weights: self.weights.to_device(device),
+            velocity: self.velocity.as_ref().map(|v| v.to_device(device)),
         }
     }
 
@@ -319,9 +327,10 @@ impl Expert {
         );
         let batches = order.len().div_ceil(settings.batch) as u64;
         let (mut theta, mut velocity) = (
-            self.theta.detach(),
+            self.weights.theta.detach(),
             self.velocity.as_ref().map(Tensor::shallow_clone),
         );
+        let running = self.weights.running.copy();
         let mut sums = Tensor::zeros([3], (Kind::Double, theta.device()));
         let mut inside = Vec::new();
         for (b, rows) in (0..).zip(order.chunks(settings.batch)) {
@@ -339,6 +348,7 @@ impl Expert {
                 augmented: &augmented,
                 images: &x,
                 labels: &labels,
+                mode: Mode::Track(&running),
             };
             let ExpertGradient {
                 gradient: mut g,
@@ -348,6 +358,10 @@ impl Expert {
             } = expert_gradient(net, &theta, batch, settings, epoch);
             if settings.gsam_rho > 0. {
                 let (rho, alpha) = (settings.gsam_rho, settings.gsam_alpha);
+                let batch = ExpertBatch {
+                    mode: Mode::Train,
+                    ..batch
+                };
                 g = gsam_direction(&theta, &g, (rho, alpha), |theta| {
                     expert_gradient(net, theta, batch, settings, epoch).gradient
                 });
@@ -371,7 +385,7 @@ impl Expert {
                 inside.push(theta.to_device(Device::Cpu).copy());
             }
         }
-        self.theta = theta;
+        self.weights = Weights { theta, running };
         self.velocity = if epoch == decay_epoch(settings) && settings.lr_decay != 1. {
             None
         } else {

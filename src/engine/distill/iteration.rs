@@ -196,13 +196,16 @@ impl Iteration<'_> {
     /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
     pub fn align(&self, watch: &mut Watch<'_>) -> Result<Outcome> {
         let (mut done, total) = (0, 2 * self.draw.steps.len() as u64);
-        self.align_observed(&mut |operation| match operation {
+        let outcome = self.align_observed(&mut |operation| match operation {
             Operation::Step => {
                 done += 1;
                 report(watch, "student steps", done - 1, total)
             }
             _ => Ok(()),
-        })
+        })?;
+        // the way back is shorter where the nearest point is matched
+        report(watch, "student steps", total, total)?;
+        Ok(outcome)
     }
 
     /// Trains the student alone, without going back, and adds to `fit` how far and in which

@@ -40,6 +40,11 @@ pub struct TrainingSet<'a> {
     pub lr: f64,
 }
 
+/// Whether every number of a tensor is finite; waits for the device.
+pub fn all_finite(t: &Tensor) -> bool {
+    t.isfinite().all().int64_value(&[]) == 1
+}
+
 /// The numbers of a tensor, in order; waits for the device.
 pub fn to_vec(t: &Tensor) -> Vec<f64> {
     let t = t

@@ -1,23 +1,20 @@
 //! Soft labels: what trained experts say about an image, kept as logits so that they can be learned.
 
 use super::evaluate::test_batch;
-use crate::network::Network;
+use crate::network::{Network, Weights};
 use tch::{Kind, Tensor};
 
-/// The logits (n, K) of `images` (n, C, H, W) under each of these experts' parameters (P), batch by
-/// batch.
-pub fn expert_logits(net: &dyn Network, experts: &[Tensor], images: &Tensor) -> Vec<Tensor> {
+/// The logits (n, K) of `images` (n, C, H, W) by each of these experts, batch by batch.
+pub fn expert_logits(net: &dyn Network, experts: &[Weights], images: &Tensor) -> Vec<Tensor> {
     let analytic = net.analytic(images);
     let batches = images.split(test_batch(images.device(), analytic.is_some()) as i64, 0);
-    let of_batch = |theta: &Tensor, batch: &Tensor| match &analytic {
-        Some(analytic) => analytic.logits(theta, batch),
-        None => net.forward(theta, batch),
-    };
-    let of_expert = |theta: &Tensor| {
-        let logits: Vec<Tensor> = batches.iter().map(|batch| of_batch(theta, batch)).collect();
+    let of_batch =
+        |expert: &Weights, batch: &Tensor| net.tested(expert, analytic.as_deref(), batch);
+    let of_expert = |expert: &Weights| {
+        let logits: Vec<Tensor> = batches.iter().map(|b| of_batch(expert, b)).collect();
         Tensor::cat(&logits, 0)
     };
-    tch::no_grad(|| experts.iter().map(of_expert).collect())
+    experts.iter().map(of_expert).collect()
 }
 
 /// The logits (n, K) that soft labels begin with: for every image, the mean over the experts that

@@ -11,7 +11,7 @@
 use super::{Labels, TrainingSet};
 use crate::data::Augmentation;
 use crate::network::{
-    Analytic, CachedForward, DirectionalDerivative, LossGradient, Network, WeightedBatch,
+    Analytic, CachedForward, DirectionalDerivative, LossGradient, Mode, Network, WeightedBatch,
 };
 use astill_core::Result;
 use tch::Tensor;
@@ -145,6 +145,7 @@ impl Student<'_> {
                 images: &images,
                 labels: &labels,
                 factor: self.loss_factor,
+                mode: Mode::Train,
             };
             observe(Operation::Forward)?;
             let g = match &analytic {
@@ -234,6 +235,7 @@ impl Student<'_> {
                 images: &input,
                 labels: &labels,
                 factor: self.loss_factor,
+                mode: Mode::Train,
             };
             let d = match &analytic {
                 Some(analytic) => {
@@ -275,6 +277,7 @@ pub(super) struct StepLoss<'a> {
     pub images: &'a Tensor,
     pub labels: &'a Labels,
     pub factor: f64,
+    pub mode: Mode<'a>,
 }
 
 impl<'a> StepLoss<'a> {
@@ -317,7 +320,7 @@ impl<'a> StepLoss<'a> {
     /// The same by autograd, for `theta` that requires a gradient; with `graph`, differentiable
     /// again.
     fn graph_gradient(&self, net: &dyn Network, theta: &Tensor, graph: bool) -> Tensor {
-        let logits = net.forward(theta, self.images);
+        let logits = net.forward_in(self.mode, theta, self.images);
         let loss = self.labels.cross_entropy(&logits) * self.factor;
         let [g] = gradient(&loss, [theta], graph);
         g
@@ -340,6 +343,7 @@ impl<'a> StepLoss<'a> {
             images: &images,
             labels: &labels,
             factor: self.factor,
+            mode: self.mode,
         };
         let s = direction.dot(&loss.graph_gradient(net, &theta, true));
         let (images, parameters, targets) = match &labels {

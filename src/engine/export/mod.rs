@@ -20,6 +20,7 @@ pub use self::set::{DistilledSet, TestImages};
 
 use astill_core::cli::Space;
 use astill_core::profile::{ChannelConstants, channel_constants};
+use astill_core::run::RunDir;
 use astill_core::{Error, Result};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,22 @@ pub fn find(name: &str) -> Result<&'static dyn Export> {
                 names.join(", ")
             ))
         })
+}
+
+/// The file of the distilled set of a run.
+///
+/// # Errors
+/// The run has none yet.
+pub fn of_run(run: &RunDir) -> Result<PathBuf> {
+    let file = run.path().join("distilled").join(FILE);
+    if file.exists() {
+        return Ok(file);
+    }
+    Err(Error::Usage(format!(
+        "the run {} has no distilled set yet; finish it with `astill resume {}`",
+        run.name(),
+        run.reference()
+    )))
 }
 
 #[cfg(test)]

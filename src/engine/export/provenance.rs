@@ -20,6 +20,9 @@ pub struct Provenance {
     pub edits: Value,
     /// The name of every label.
     pub classes: Vec<String>,
+    /// What the files of the data set call the classes, where that differs: WordNet ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_ids: Option<Vec<String>>,
     /// [`Normalisation::name`](crate::data::Normalisation::name).
     pub normalisation: String,
     /// What the numbers of the images are.

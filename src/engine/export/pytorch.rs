@@ -70,7 +70,7 @@ pub fn normalisation(normalisation: &Normalisation) -> Vec<(&'static str, Tensor
         }
         Normalisation::Zca(zca) => vec![
             ("zca_mean", zca.mean.shallow_clone()),
-            ("zca_transform", zca.transform.shallow_clone()),
+            ("zca_transform", zca.transform()),
         ],
     }
 }

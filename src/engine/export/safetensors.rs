@@ -46,7 +46,7 @@ impl Export for Safetensors {
 ///
 /// Tensors "images", "pixels" u8 (n, C, H, W), "labels" i64 (n), for soft labels also "soft_labels"
 /// (n, K), "student_lr" f64 (1), and those of the normalisation: "mean" and "std", or "zca_mean",
-/// "zca_transform" and "zca_inverse".
+/// "zca_directions", "zca_variances" and "zca_eps" f64 (1), as of [`Zca`].
 ///
 /// # Errors
 /// [`Error::Io`] where the system refuses to write.
@@ -62,12 +62,17 @@ pub fn write(set: &DistilledSet, path: &Path) -> Result<()> {
     if let Labels::Soft(probabilities) = &set.labels {
         tensors.push(("soft_labels", probabilities));
     }
+    let eps = match &set.normalisation {
+        Normalisation::Zca(zca) => Tensor::from_slice(&[zca.eps]),
+        Normalisation::Channels { .. } => Tensor::new(),
+    };
     match &set.normalisation {
         Normalisation::Channels { mean, std } => tensors.extend([("mean", mean), ("std", std)]),
         Normalisation::Zca(zca) => tensors.extend([
             ("zca_mean", &zca.mean),
-            ("zca_transform", &zca.transform),
-            ("zca_inverse", &zca.inverse),
+            ("zca_directions", &zca.directions),
+            ("zca_variances", &zca.variances),
+            ("zca_eps", &eps),
         ]),
     }
     let provenance =
@@ -93,19 +98,13 @@ pub fn read(path: &Path) -> Result<DistilledSet> {
             )));
         }
     }
-    let rate = file.tensor("student_lr")?;
-    if rate.numel() != 1 {
-        return Err(broken(format!(
-            "expected one student rate, found {}",
-            rate.numel()
-        )));
-    }
+    let student_lr = number(&file, path, "student_lr")?;
     let normalisation = if file.contains("zca_mean") {
-        Normalisation::Zca(Zca {
-            mean: file.tensor("zca_mean")?,
-            transform: file.tensor("zca_transform")?,
-            inverse: file.tensor("zca_inverse")?,
-        })
+        Normalisation::Zca(whitening(
+            &file,
+            path,
+            images.size().iter().skip(1).product(),
+        )?)
     } else {
         Normalisation::Channels {
             mean: file.tensor("mean")?,
@@ -126,7 +125,7 @@ pub fn read(path: &Path) -> Result<DistilledSet> {
         Labels::Hard(labels)
     };
     let set = DistilledSet {
-        student_lr: rate.double_value(&[0]),
+        student_lr,
         images,
         labels,
         normalisation,
@@ -167,8 +166,7 @@ fn flaw(set: &DistilledSet) -> Option<String> {
         }
         Normalisation::Zca(zca) => vec![
             (&zca.mean, vec![1, pixels]),
-            (&zca.transform, vec![pixels, pixels]),
-            (&zca.inverse, vec![pixels, pixels]),
+            (&zca.directions, vec![pixels, zca.variances.numel() as i64]),
         ],
     };
     let unfit =
@@ -205,6 +203,41 @@ fn labels_flaw(labels: &Labels, classes: i64) -> Option<String> {
     }
 }
 
+/// The one number of the tensor `name`.
+fn number(file: &TensorFile, path: &Path, name: &str) -> Result<f64> {
+    let tensor = file.tensor(name)?;
+    match tensor.numel() {
+        1 => Ok(tensor.flatten(0, -1).double_value(&[0])),
+        count => Err(Error::file(
+            path,
+            format!("not a distilled set: expected one number as \"{name}\", found {count}"),
+        )),
+    }
+}
+
+/// The whitening of images of `pixels` numbers each.
+fn whitening(file: &TensorFile, path: &Path, pixels: i64) -> Result<Zca> {
+    let [mean, directions, variances] =
+        ["zca_mean", "zca_directions", "zca_variances"].map(|name| file.tensor(name));
+    let (mean, directions, variances) = (mean?, directions?, variances?);
+    let kept = variances.numel() as i64;
+    let shapes = [mean.size(), directions.size(), variances.size()];
+    if shapes != [vec![1, pixels], vec![pixels, kept], vec![kept]] {
+        return Err(Error::file(
+            path,
+            format!(
+                "not a distilled set: expected a whitening of {pixels} numbers, found {shapes:?}"
+            ),
+        ));
+    }
+    Ok(Zca::new(
+        mean,
+        directions,
+        variances,
+        number(file, path, "zca_eps")?,
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +259,7 @@ mod tests {
                 profile: json!({ "a key of another version": 1.5 }),
                 edits: json!([]),
                 classes: vec!["cat".into(), "dog".into()],
+                class_ids: None,
                 normalisation: normalisation.name().into(),
                 space: Space::Own,
                 data_content: "0123".into(),
@@ -254,11 +288,7 @@ mod tests {
             mean: some(&[3]),
             std: some(&[3]),
         };
-        let zca = Normalisation::Zca(Zca {
-            mean: some(&[1, 48]),
-            transform: some(&[48, 48]),
-            inverse: some(&[48, 48]),
-        });
+        let zca = Normalisation::Zca(Zca::new(some(&[1, 48]), some(&[48, 7]), some(&[7]), 0.1));
         for set in [channels, zca].map(set) {
             let path = folder.path().join(FILE);
             write(&set, &path)?;

@@ -2,33 +2,16 @@
 //! linear layer.
 
 use super::analytic::{Analytic, CpuConvNet};
+use super::batch_norm::BatchNorm;
 use super::blocks::{EPS, padding};
-use super::flat::FlatShapes;
-use super::{Network, NetworkSettings, Task};
-use crate::random;
+use super::flat::{Drawn, FlatShapes, Parameter};
+use super::{Mode, Network, NetworkSettings, Task};
 use astill_core::profile::{Activation, Norm, Pooling};
 use astill_core::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
 const GROUPS: i64 = 4;
-
-/// What one tensor of the flat parameter vector is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    ConvWeight,
-    NormWeight,
-    NormBias,
-    /// A bias of a convolution, or weight or bias of the linear layer.
-    Other,
-}
-
-#[derive(Debug, Clone)]
-struct Parameter {
-    role: Role,
-    /// Inputs per output of the layer that this tensor belongs to.
-    fan_in: i64,
-}
 
 /// The settings of a [`ConvNet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +24,7 @@ pub struct ConvNetConfig {
     pub width: i64,
     /// Blocks.
     pub depth: usize,
-    /// Pixels of a side of an image. Grey images of 28×28 count as 32×32.
+    /// Pixels of a side of an image.
     pub size: i64,
     pub norm: Norm,
     pub activation: Activation,
@@ -70,19 +53,29 @@ impl Default for ConvNetConfig {
 #[derive(Debug, Clone)]
 pub struct ConvNet {
     config: ConvNetConfig,
-    parameters: Vec<Parameter>,
     shapes: FlatShapes,
+    /// One per block; none with another norm.
+    batch_norms: Vec<BatchNorm>,
 }
 
-/// The ConvNet that a profile describes.
-pub(super) fn build(settings: &NetworkSettings, task: Task) -> Result<Box<dyn Network>> {
+/// The side of the maps of the first convolution.
+fn first_side(channels: i64, size: i64) -> i64 {
+    size + 2 * (padding(0, channels) - 1)
+}
+
+/// The ConvNet that a profile describes, with this norm.
+pub(super) fn build(
+    norm: Norm,
+    settings: &NetworkSettings,
+    task: Task,
+) -> Result<Box<dyn Network>> {
     let config = ConvNetConfig {
         channels: task.channels,
         classes: task.classes,
         width: settings.width,
         depth: settings.depth,
         size: task.size,
-        norm: settings.norm,
+        norm,
         activation: settings.activation,
         pooling: settings.pooling,
     };
@@ -108,23 +101,24 @@ impl ConvNet {
             pooling,
             ..
         } = config;
-        let (mut parameters, mut shapes) = (Vec::new(), Vec::new());
-        let (mut side, mut fan) = (size, channels);
-        let mut add = |role, shape: &[i64], fan_in| {
-            parameters.push(Parameter { role, fan_in });
-            shapes.push(shape.to_vec());
+        let mut parameters = Vec::new();
+        let (mut side, mut fan) = (first_side(channels, size), channels);
+        let mut add = |shape: &[i64], drawn| {
+            let shape = shape.to_vec();
+            parameters.push(Parameter { shape, drawn });
         };
         for _ in 0..depth {
-            add(Role::ConvWeight, &[width, fan, 3, 3], fan * 9);
-            add(Role::Other, &[width], fan * 9);
+            let drawn = Drawn::Uniform { fan_in: fan * 9 };
+            add(&[width, fan, 3, 3], drawn);
+            add(&[width], drawn);
             let affine: &[i64] = if norm == Norm::Layer {
                 &[width, side, side]
             } else {
                 &[width]
             };
             if norm != Norm::None {
-                add(Role::NormWeight, affine, 0);
-                add(Role::NormBias, affine, 0);
+                add(affine, Drawn::Ones);
+                add(affine, Drawn::Zeros);
             }
             if pooling != Pooling::None {
                 side /= 2;
@@ -135,12 +129,17 @@ impl ConvNet {
         if features < 1 {
             return None;
         }
-        add(Role::Other, &[classes, features], features);
-        add(Role::Other, &[classes], features);
+        let drawn = Drawn::Uniform { fan_in: features };
+        add(&[classes, features], drawn);
+        add(&[classes], drawn);
+        let batch_norms = match norm {
+            Norm::Batch => BatchNorm::in_a_row(&vec![width; depth]),
+            _ => Vec::new(),
+        };
         Some(Self {
             config,
-            parameters,
-            shapes: FlatShapes::new(shapes),
+            shapes: FlatShapes::new(parameters),
+            batch_norms,
         })
     }
 }
@@ -149,15 +148,43 @@ impl ConvNet {
     /// The side of the maps that the linear layer sees.
     fn last_side(&self) -> i64 {
         let ConvNetConfig {
+            channels,
             size,
             depth,
             pooling,
             ..
         } = self.config;
+        let first = first_side(channels, size);
         if pooling == Pooling::None {
-            size
+            first
         } else {
-            size >> depth
+            first >> depth
+        }
+    }
+}
+
+impl ConvNet {
+    /// What follows the convolution of block number `block`.
+    fn normalised(
+        &self,
+        block: usize,
+        x: &Tensor,
+        (scale, shift): (&Tensor, &Tensor),
+        mode: Mode<'_>,
+    ) -> Tensor {
+        let in_groups = |groups| x.group_norm(groups, Some(scale), Some(shift), EPS, true);
+        match self.config.norm {
+            Norm::Layer => {
+                let shape = x.size()[1..].to_vec();
+                x.layer_norm(shape.as_slice(), Some(scale), Some(shift), EPS, true)
+            }
+            Norm::Batch => match self.batch_norms.get(block) {
+                Some(norm) => norm.forward(x, (scale, shift), mode),
+                None => x.shallow_clone(),
+            },
+            Norm::Group => in_groups(GROUPS),
+            Norm::Instance => in_groups(self.config.width),
+            Norm::None => x.shallow_clone(),
         }
     }
 }
@@ -171,26 +198,19 @@ impl Network for ConvNet {
         self.config.classes
     }
 
-    /// Drawn as PyTorch initialises these layers by default: weights and biases of convolutions and
-    /// the linear layer U(−1/√fan_in, 1/√fan_in), norm weights 1, norm biases 0.
-    fn init(&self, rng: &mut ChaCha8Rng) -> Tensor {
-        let parts: Vec<Tensor> = self
-            .parameters
-            .iter()
-            .zip(self.shapes.sizes())
-            .map(|(parameter, &n)| match parameter.role {
-                Role::NormWeight => Tensor::ones([n], (Kind::Float, Device::Cpu)),
-                Role::NormBias => Tensor::zeros([n], (Kind::Float, Device::Cpu)),
-                Role::ConvWeight | Role::Other => {
-                    (random::uniform(rng, n as usize) * 2. - 1.) / (parameter.fan_in as f64).sqrt()
-                }
-            })
-            .collect();
-        Tensor::cat(&parts, 0)
+    fn shapes(&self) -> Vec<Vec<i64>> {
+        self.shapes.shapes()
     }
 
-    /// The same in both modes: no layer uses statistics of the batch.
-    fn forward(&self, theta: &Tensor, images: &Tensor) -> Tensor {
+    fn init(&self, rng: &mut ChaCha8Rng) -> Tensor {
+        self.shapes.init(rng)
+    }
+
+    fn init_running(&self) -> Tensor {
+        BatchNorm::init_running(&self.batch_norms)
+    }
+
+    fn forward_in(&self, mode: Mode<'_>, theta: &Tensor, images: &Tensor) -> Tensor {
         let tensors = self.shapes.unflatten(theta);
         let mut tensors = tensors.iter();
         let mut next = || tensors.next().unwrap_or(theta);
@@ -201,15 +221,8 @@ impl Network for ConvNet {
             // (N, width, side, side)
             x = x.conv2d(w, Some(b), [1, 1], [padding, padding], [1, 1], 1);
             if self.config.norm != Norm::None {
-                let (weight, bias) = (Some(next()), Some(next()));
-                x = match self.config.norm {
-                    Norm::Layer => {
-                        let shape = x.size()[1..].to_vec();
-                        x.layer_norm(shape.as_slice(), weight, bias, EPS, true)
-                    }
-                    Norm::Group => x.group_norm(GROUPS, weight, bias, EPS, true),
-                    _ => x.group_norm(self.config.width, weight, bias, EPS, true),
-                };
+                let affine = (next(), next());
+                x = self.normalised(block, &x, affine, mode);
             }
             x = match self.config.activation {
                 Activation::Relu => x.relu(),
@@ -226,33 +239,30 @@ impl Network for ConvNet {
         x.flatten(1, -1).linear(w, Some(b))
     }
 
-    /// Kernels, the affine maps of layer norm, and the linear layer's columns are flipped. Exact
-    /// where pooling leaves out no column.
+    /// Exact where pooling leaves out no column.
     fn mirrored(&self, theta: &Tensor) -> Tensor {
-        let parts: Vec<Tensor> = self
-            .shapes
-            .unflatten(theta)
-            .iter()
-            .map(|part| match part.size()[..] {
-                [classes, features] => {
-                    let side = self.last_side();
-                    let maps = part.view([classes, features / (side * side), side, side]);
-                    maps.flip([3]).reshape([-1])
-                }
-                [_, _, _] | [_, _, _, _] => part.flip([-1]).reshape([-1]),
-                _ => part.reshape([-1]),
-            })
-            .collect();
-        Tensor::cat(&parts, 0)
+        self.shapes.mirrored(theta, self.last_side())
     }
 
     fn conv_weights(&self, flat: &Tensor) -> Vec<Tensor> {
-        let tensors = self.shapes.unflatten(flat).into_iter();
-        tensors
-            .zip(&self.parameters)
-            .filter(|(_, parameter)| parameter.role == Role::ConvWeight)
-            .map(|(weight, _)| weight)
-            .collect()
+        self.shapes.conv_weights(flat)
+    }
+
+    fn conv_outputs(&self) -> Vec<i64> {
+        let ConvNetConfig {
+            channels,
+            width,
+            size,
+            depth,
+            pooling,
+            ..
+        } = self.config;
+        let first = first_side(channels, size);
+        let side = |block: usize| match pooling {
+            Pooling::None => first,
+            Pooling::Avg | Pooling::Max => first >> block,
+        };
+        (0..depth).map(|b| width * side(b) * side(b)).collect()
     }
 
     /// For instance norm, relu and average pooling, on the CPU.

@@ -7,7 +7,7 @@
 use crate::data::Dataset;
 use crate::distill::evaluate::{BATCH, Learner};
 use crate::distill::{Labels, evaluate};
-use crate::network::Network;
+use crate::network::{Network, Weights};
 use crate::progress::{Watch, report};
 use crate::random;
 use crate::tensor_file::{self, TensorFile};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// The learning rate at the beginning.
 const LR: f64 = 0.01;
@@ -51,8 +51,7 @@ struct State {
 /// The trained network.
 #[derive(Debug)]
 pub struct FullNetwork {
-    /// Parameters (P).
-    pub theta: Tensor,
+    pub weights: Weights,
     /// On the test set, in per cent.
     pub accuracy: f64,
 }
@@ -68,14 +67,9 @@ impl FullData<'_> {
         tell: &mut dyn FnMut(String),
         watch: &mut Watch<'_>,
     ) -> Result<FullNetwork> {
-        let (mut learner, mut state) = self.read().unwrap_or_else(|| {
-            let theta = self.net.init(&mut self.generator(None));
-            let learner = Learner {
-                theta: theta.to_device(self.device),
-                velocity: None,
-            };
-            (learner, State::default())
-        });
+        let (mut learner, mut state) = self
+            .read()
+            .unwrap_or_else(|| (self.fresh(), State::default()));
         let begin = (Instant::now(), state.epochs);
         while state.epochs < self.epochs {
             self.epoch(&mut learner, state.epochs, watch)?;
@@ -93,7 +87,7 @@ impl FullData<'_> {
             Some(accuracy) => accuracy,
             None => {
                 let test = &self.dataset.test;
-                let accuracy = evaluate::accuracy(self.net, &learner.theta, test, watch)?;
+                let accuracy = evaluate::accuracy(self.net, &learner.weights, test, watch)?;
                 let accuracy_is = Some(accuracy);
                 self.write(
                     &learner,
@@ -107,26 +101,29 @@ impl FullData<'_> {
         };
         tell(format!("all real images: {} %", percent(accuracy)));
         Ok(FullNetwork {
-            theta: learner.theta,
+            weights: learner.weights,
             accuracy,
         })
     }
 
     /// Seconds of one epoch, extrapolated from a step.
     pub fn seconds_per_epoch(&self) -> f64 {
-        let mut learner = Learner {
-            theta: self
-                .net
-                .init(&mut self.generator(None))
-                .to_device(self.device),
-            velocity: None,
-        };
+        let mut learner = self.fresh();
         let n = self.dataset.train.len();
         let rows: Vec<i64> = (0..n.min(BATCH) as i64).collect();
         let begin = Instant::now();
         self.step(&mut learner, &rows, LR);
         crate::device::synchronize(self.device);
         begin.elapsed().as_secs_f64() * n as f64 / rows.len().max(1) as f64
+    }
+
+    /// The network before its first step.
+    fn fresh(&self) -> Learner {
+        let weights = Weights::fresh(self.net, &mut self.generator(None));
+        Learner {
+            weights: weights.to_device(self.device),
+            velocity: None,
+        }
     }
 
     fn epoch(&self, learner: &mut Learner, epoch: u64, watch: &mut Watch<'_>) -> Result<()> {
@@ -174,12 +171,18 @@ impl FullData<'_> {
     fn read(&self) -> Option<(Learner, State)> {
         let file = TensorFile::open_sealed(&self.file()).ok()?;
         let state: State = serde_json::from_str(file.metadata(STATE).ok()?).ok()?;
-        let theta = file.tensor("theta").ok()?;
+        let weights = Weights {
+            theta: file.tensor("theta").ok()?,
+            running: match file.contains("running") {
+                true => file.tensor("running").ok()?,
+                false => self.net.init_running(),
+            },
+        };
         let velocity = file.contains("velocity").then(|| file.tensor("velocity"));
-        let is_own = theta.size() == [self.net.parameters()] && state.epochs <= self.epochs;
+        let is_own = weights.theta.size() == [self.net.parameters()] && state.epochs <= self.epochs;
         is_own.then_some((
             Learner {
-                theta: theta.to_device(self.device),
+                weights: weights.to_device(self.device),
                 velocity: velocity.transpose().ok()?.map(|v| v.to_device(self.device)),
             },
             state,
@@ -187,7 +190,11 @@ impl FullData<'_> {
     }
 
     fn write(&self, learner: &Learner, state: State) {
-        let mut tensors = vec![("theta", &learner.theta)];
+        let Weights { theta, running } = &learner.weights;
+        let mut tensors = vec![("theta", theta)];
+        if running.numel() > 0 {
+            tensors.push(("running", running));
+        }
         tensors.extend(learner.velocity.as_ref().map(|v| ("velocity", v)));
         let text = json!(state).to_string();
         let _ = std::fs::create_dir_all(&self.cache);

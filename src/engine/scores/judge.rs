@@ -9,7 +9,7 @@ use crate::device;
 use crate::distill::soft_labels::{expert_logits, initial_logits};
 use crate::distill::{Labels, TrainingSet, evaluate};
 use crate::export::DistilledSet;
-use crate::network::Network;
+use crate::network::{Network, Weights};
 use crate::progress::Progress;
 use crate::random;
 use astill_core::Result;
@@ -40,7 +40,7 @@ pub struct Judge<'a> {
     labels: Labels,
     dataset: &'a Dataset,
     /// What gives soft labels to real images.
-    teacher: Option<Tensor>,
+    teacher: Option<Weights>,
     record: Record,
     /// Networks that have been trained since `begin`.
     done: usize,
@@ -127,8 +127,8 @@ impl<'a> Judge<'a> {
             return Ok(given.unwrap_or_default());
         }
         let mut watch = |_: Progress<'_>| ControlFlow::Continue(());
-        let FullNetwork { theta, accuracy } = full.network(self.tell, &mut watch)?;
-        self.teacher = Some(theta);
+        let FullNetwork { weights, accuracy } = full.network(self.tell, &mut watch)?;
+        self.teacher = Some(weights);
         self.begin = Instant::now();
         Ok(given.unwrap_or(accuracy))
     }
@@ -143,13 +143,13 @@ impl<'a> Judge<'a> {
         } = self.request.protocol;
         let begin = Instant::now();
         let task = self.task(Trained::Distilled, 0);
-        let theta = self.train(Trained::Distilled, &task, BENCH_RATE, TUNING, TIMED)?;
+        let weights = self.train(Trained::Distilled, &task, BENCH_RATE, TUNING, TIMED)?;
         let each = begin.elapsed().as_secs_f64() / TIMED as f64 * epochs as f64;
         let tested = self.dataset.test.len().min(256);
         let begin = Instant::now();
         let rows: Vec<i64> = (0..tested as i64).collect();
         let (images, _) = self.dataset.test.batch(&rows);
-        let _ = expert_logits(self.net, &[theta], &images);
+        let _ = expert_logits(self.net, &[weights], &images);
         device::synchronize(self.request.device);
         let share = self.dataset.test.len() as f64 / tested.max(1) as f64;
         let test = begin.elapsed().as_secs_f64() * share;
@@ -265,9 +265,9 @@ impl<'a> Judge<'a> {
     fn accuracy(&mut self, part: Trained, lr: f64, repeat: u64, split: &DataSplit) -> Result<f64> {
         // searched with the images of the first network
         let task = self.task(part, if repeat == TUNING { 0 } else { repeat });
-        let theta = self.train(part, &task, lr, repeat, self.request.protocol.epochs)?;
+        let weights = self.train(part, &task, lr, repeat, self.request.protocol.epochs)?;
         let mut watch = |_: Progress<'_>| ControlFlow::Continue(());
-        let accuracy = evaluate::accuracy(self.net, &theta, split, &mut watch)?;
+        let accuracy = evaluate::accuracy(self.net, &weights, split, &mut watch)?;
         self.report(part, lr, repeat, accuracy);
         Ok(accuracy)
     }
@@ -300,7 +300,7 @@ impl<'a> Judge<'a> {
         lr: f64,
         repeat: u64,
         epochs: u64,
-    ) -> Result<Tensor> {
+    ) -> Result<Weights> {
         let policy = Policy {
             augmentation: task.augmentation,
             families: self.request.profile.augmentation(),

@@ -56,18 +56,18 @@ pub fn scores(request: &ScoresRequest, tell: &mut dyn FnMut(String)) -> Result<S
             .map_or_else(tch::get_num_threads, |t| t.clamp(1, 4096) as i32),
     );
     device::allow_tf32(request.profile.network.tf32);
-    let file = request.run.path().join("distilled").join(export::FILE);
-    if !file.exists() {
-        return Err(Error::Usage(format!(
-            "the run {} has no distilled set yet; finish it with `astill resume {}`",
-            request.run.name(),
-            request.run.reference()
-        )));
-    }
+    let file = export::of_run(&request.run)?;
     let bytes = std::fs::read(&file).map_err(Error::io("read", &file))?;
     let set = export::read(&file)?;
     let classes = set.provenance.classes.len();
-    let networks = trainer::evaluation_networks(&request.profile, classes)?;
+    let channels = set.images.size()[1];
+    if channels != 3 {
+        return Err(Error::Usage(format!(
+            "the scores are defined for images with 3 channels, found {channels}: distil the set with \
+             dataset.color: rgb to score it"
+        )));
+    }
+    let networks = trainer::evaluation_networks(&request.profile, classes, channels)?;
     let (network, net) = networks
         .first()
         .ok_or_else(|| Error::Usage("evaluate.networks is empty".into()))?;

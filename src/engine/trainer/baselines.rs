@@ -40,11 +40,11 @@ pub fn evaluate(
 ) -> Result<()> {
     let is_as_stored = matches!(distillation.parameterisation, Parameterisation::Pixels);
     // the baseline that is the start, if one is
-    let start = match settings.init {
+    let start = match settings.init.chosen() {
         _ if !is_as_stored => None,
-        Init::Representative => Some(ImageSet::Representative),
-        Init::Real if !settings.correct_only => Some(ImageSet::Random),
-        Init::Real | Init::Noise => None,
+        Some(Init::Representative) => Some(ImageSet::Representative),
+        Some(Init::Real) if !settings.correct_only => Some(ImageSet::Random),
+        Some(Init::Real | Init::Noise) | None => None,
     };
     for (i, evaluator) in distillation.evaluators.iter().enumerate() {
         for labels in [ImageSet::Random, ImageSet::Representative] {

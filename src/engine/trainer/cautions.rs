@@ -51,7 +51,7 @@ pub fn of_expert(index: usize, epochs: &[EpochRecord], classes: usize) -> Option
 /// What is wrong with the experts of a run.
 fn of_experts(experts: &[Trajectory], classes: usize) -> Vec<String> {
     let each = experts.iter().enumerate();
-    each.filter_map(|(index, expert)| of_expert(index, expert.epochs(), classes))
+    each.filter_map(|(index, expert)| of_expert(index, &expert.records(), classes))
         .collect()
 }
 

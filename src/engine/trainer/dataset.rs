@@ -2,37 +2,99 @@
 
 use super::RunPlan;
 use super::control::Control;
-use crate::data::{Dataset, DatasetRequest};
+use crate::data::{Dataset, DatasetRequest, count_left_out, list_left_out};
+use astill_core::files::atomic;
 use astill_core::profile::Profile;
 use astill_core::run::event::{DatasetLoaded, EventKind};
 use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The file of a run that lists everything that its data set leaves out: one line per file, with its
+/// name and the reason, separated by a tab.
+const LEFT_OUT: &str = "left_out.txt";
+
 /// The folder of a profile's data set, with `data` as the folder of data sets.
 pub fn dataset_folder(profile: &Profile, data: &Path) -> PathBuf {
-    match &profile.dataset.path {
+    match profile.dataset.path.as_deref().map(expanded) {
         // a relative path is looked for in the working directory, then among the data sets
         Some(path) if path.is_relative() && !path.exists() => data.join(path),
-        Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        Some(path) => std::path::absolute(&path).unwrap_or(path),
         None => data.join(profile.dataset.kind.to_string()),
     }
+}
+
+/// Checks that a profile's `dataset.path` leads somewhere.
+///
+/// # Errors
+/// [`Error::Usage`] that names every place where the folder was looked for.
+pub fn check_path(profile: &Profile, data: &Path) -> Result<()> {
+    let Some(given) = &profile.dataset.path else {
+        return Ok(());
+    };
+    let path = expanded(given);
+    if path.exists() || data.join(&path).exists() {
+        return Ok(());
+    }
+    let here = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+    let places = match path.is_relative() {
+        true => format!(
+            "neither {} nor {} exists",
+            here.display(),
+            data.join(&path).display()
+        ),
+        false => format!("{} does not exist", here.display()),
+    };
+    Err(Error::Usage(format!(
+        "dataset.path is {}, but {places}; set it to the folder that holds the data set",
+        given.display()
+    )))
+}
+
+/// The path with the home folder in the place of a leading ~; for "hf:OWNER/NAME", the folder of that
+/// data set in the local cache of the Hugging Face Hub.
+fn expanded(path: &Path) -> PathBuf {
+    let hub = path.to_str().and_then(|path| path.strip_prefix("hf:"));
+    if let Some(name) = hub {
+        return hub_cache().join(format!("datasets--{}", name.replace('/', "--")));
+    }
+    match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_path_buf(),
+    }
+}
+
+/// Where the programs of Hugging Face keep what they have downloaded.
+fn hub_cache() -> PathBuf {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let below = |name: &str, rest: &str| folder(name).map(|path| Path::new(&path).join(rest));
+    let home = std::env::home_dir().unwrap_or_default();
+    below("HF_HUB_CACHE", "")
+        .or_else(|| below("HUGGINGFACE_HUB_CACHE", ""))
+        .or_else(|| below("HF_HOME", "hub"))
+        .or_else(|| below("XDG_CACHE_HOME", "huggingface/hub"))
+        .unwrap_or_else(|| home.join(".cache/huggingface/hub"))
 }
 
 /// What to load for a profile: its data set in `folder`, with a cache in `data`.
 pub fn data_request(profile: &Profile, folder: &Path, data: &Path) -> DatasetRequest {
     let set = &profile.dataset;
     DatasetRequest {
-        kind: set.kind,
-        folder: folder.to_path_buf(),
-        size: set.size,
+        classes: set.classes.clone(),
+        label: set.label.clone(),
+        image: set.image.clone(),
+        configuration: set.configuration.clone(),
         train_limit: set.train_limit,
         validation: set.validation,
+        test: set.test,
+        test_seed: set.test_seed,
         zca: set.zca,
         normalisation: set.normalisation,
         seed: set.seed,
         unreadable: set.unreadable,
-        cache: data.join("cache"),
+        color: set.color,
+        background: set.background,
+        ..DatasetRequest::new(set.kind, folder, set.size, data.join("cache"))
     }
 }
 
@@ -61,8 +123,16 @@ pub(super) fn load(plan: &RunPlan, control: &mut Control) -> Result<Dataset> {
     dataset.validation.to_device(plan.device);
     dataset.test.to_device(plan.device);
     dataset.normalisation = dataset.normalisation.to_device(plan.device);
-    if let Some(left_out) = &dataset.left_out {
-        control.warn(left_out)?;
+    if !dataset.left_out.is_empty() {
+        let list = list_left_out(&dataset.left_out);
+        let path = plan.run.path().join(LEFT_OUT);
+        control.write_with_retry(|_| atomic::write_atomically(&path, list.as_bytes()))?;
+    }
+    for warning in &dataset.warnings {
+        control.warn(&warning.message)?;
+    }
+    if let Some(lost) = &dataset.lost {
+        control.warn(format!("{lost}; all of them are listed in {LEFT_OUT}"))?;
         // the counts that the profile was checked against were those of the files
         plan.profile
             .check_classes(
@@ -79,6 +149,9 @@ pub(super) fn load(plan: &RunPlan, control: &mut Control) -> Result<Dataset> {
         test: dataset.test.len() as u64,
         size: dataset.size,
         normalisation: dataset.normalisation.name().into(),
+        left_out: count_left_out(&dataset.left_out),
+        notes: dataset.notes.clone(),
+        warnings: dataset.warnings.clone(),
     }))?;
     control.record_memory()?;
     Ok(dataset)

@@ -10,6 +10,9 @@ use astill_core::profile::LabelKind;
 use astill_core::run::event::{EvalSplit, Evaluation, EventKind, ImageSet};
 use std::time::Duration;
 
+/// The networks of the headline are numbered [HEADLINE, 0, repeat].
+pub const HEADLINE: u64 = 1;
+
 /// What an evaluation needs besides the images.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
@@ -76,15 +79,16 @@ impl Evaluator<'_> {
             let mut watch = control.watch(&label, Duration::ZERO);
             let index = match occasion {
                 Occasion::Step(step) => [0, step, repeat],
-                Occasion::Headline => [1, 0, repeat],
+                Occasion::Headline => [HEADLINE, 0, repeat],
             };
-            let theta = evaluate::train(self.net, set, self.course, self.seed, &index, &mut watch)?;
+            let weights =
+                evaluate::train(self.net, set, self.course, self.seed, &index, &mut watch)?;
             let is_chosen_by =
                 occasion != Occasion::Headline && !self.dataset.validation.is_empty();
             if is_chosen_by {
                 accuracies.validation.push(evaluate::accuracy(
                     self.net,
-                    &theta,
+                    &weights,
                     &self.dataset.validation,
                     &mut watch,
                 )?);
@@ -92,7 +96,7 @@ impl Evaluator<'_> {
             if self.tests || !is_chosen_by {
                 accuracies.test.push(evaluate::accuracy(
                     self.net,
-                    &theta,
+                    &weights,
                     &self.dataset.test,
                     &mut watch,
                 )?);

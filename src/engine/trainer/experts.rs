@@ -5,35 +5,24 @@
 
 use super::cautions;
 use super::control::{Control, RunStage};
-use super::store::{NewEpoch, Partial, Store, TrainingLock, Trajectory};
-use crate::data::Dataset;
+use super::imported;
+use super::store::{NewEpoch, Partial, Store, StoredEpoch, TrainingLock, Trajectory};
+use super::training::Training;
 use crate::distill::expert::{self, EpochId, TrainedEpoch};
 use crate::distill::{Expert, ExpertPath, evaluate};
-use crate::network::Network;
+use crate::network::Weights;
 use astill_core::EpochRecord;
 use astill_core::profile::{ExpertSettings as Settings, NormalisedBy, Profile};
 use astill_core::run::edits::Moment;
-use astill_core::run::event::{EventKind, ExpertEpoch, ExpertFound};
+use astill_core::run::event::{EventKind, ExpertEpoch};
 use astill_core::text::number;
 use astill_core::{Error, Result};
 use serde_json::json;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
 /// How often to check whether another process has finished training.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-
-/// What the training of experts needs.
-#[derive(Debug)]
-pub struct Training<'a> {
-    pub net: &'a dyn Network,
-    pub dataset: &'a Dataset,
-    pub profile: &'a Profile,
-    /// Where the store is.
-    pub data: &'a Path,
-    pub device: Device,
-}
 
 /// The settings of one expert: those that it begins with, and those that were changed while it was
 /// trained, with the epoch from which they hold.
@@ -90,6 +79,9 @@ impl Training<'_> {
     /// All experts of the profile, from the store or trained now. Waits for another process that is
     /// training the same experts.
     pub fn experts(&self, control: &mut Control) -> Result<Vec<Trajectory>> {
+        if let Some(from) = &self.profile.expert.from {
+            return self.imported(&imported::folder(from, self.data), control);
+        }
         let mut slot: Option<ExpertSlot> = None;
         let mut experts = Vec::new();
         for index in 0..self.profile.expert.count as u64 {
@@ -127,16 +119,14 @@ impl Training<'_> {
                 }
                 (here, trained_here) = self.train(index, here, control)?;
             };
-            if !trained_here {
-                here.store
-                    .tidy(index, expert.epochs().len(), here.lock.as_ref());
-                let (store, epochs) = (here.store.key().to_string(), expert.epochs().to_vec());
-                control.record(EventKind::ExpertFound(ExpertFound {
-                    expert: index,
-                    store,
-                    epochs,
-                }))?;
-            }
+            let expert = match trained_here {
+                true => expert,
+                false => {
+                    let epochs = expert.epochs().len();
+                    here.store.tidy(index, epochs, here.lock.as_ref());
+                    self.found(index, expert, (&here.store, here.lock.as_ref()), control)?
+                }
+            };
             experts.push(expert);
             slot = Some(here);
         }
@@ -186,6 +176,7 @@ impl Training<'_> {
             if let Some(map) = settings.as_object_mut() {
                 map.remove("count");
                 map.remove("train_epochs");
+                map.remove("from");
             }
             settings
         };
@@ -233,10 +224,10 @@ impl Training<'_> {
         }
         let expert = Expert::new(self.net, self.profile.expert.seed, index);
         control.write_with_retry(|_| store.save_epoch(index, 0, &expert, None))?;
-        let points = vec![expert.theta.copy()];
         Ok(Partial {
+            points: vec![expert.weights.theta.copy()],
+            running: vec![expert.weights.running.copy()],
             expert,
-            points,
             epochs: Vec::new(),
         })
     }
@@ -251,9 +242,7 @@ impl Training<'_> {
         control: &mut Control,
     ) -> Result<(ExpertSlot, bool)> {
         let mut so_far = self.begun(index, &here.store, control)?;
-        let state = &mut so_far.expert;
-        state.theta = state.theta.to_device(self.device);
-        state.velocity = state.velocity.as_ref().map(|v| v.to_device(self.device));
+        so_far.expert = so_far.expert.to_device(self.device);
         let per_epoch = here.schedule.first.per_epoch;
         let mut path = ExpertPath::new(&so_far.points[0]);
         so_far
@@ -303,6 +292,11 @@ impl Training<'_> {
                 }
                 trained => trained?,
             };
+            let validated = record.validation_accuracy.map(|_| self.dataset);
+            let record = StoredEpoch {
+                record,
+                measured_on: validated.map(|set| set.validation_content.clone()),
+            };
             control.write_with_retry(|_| {
                 let new = NewEpoch {
                     inside: &inside,
@@ -313,13 +307,15 @@ impl Training<'_> {
             })?;
             so_far.points.extend(inside);
             // a copy: on the CPU the tensor itself would be the live parameters
-            let end = so_far.expert.theta.to_device(Device::Cpu).copy();
-            so_far.points.push(end);
+            let end = so_far.expert.weights.to_device(Device::Cpu);
+            so_far.points.push(end.theta.copy());
+            so_far.running.push(end.running.copy());
             so_far.epochs.push(record);
         }
         control.write_with_retry(|_| here.store.finish(index, &so_far))?;
         let classes = self.dataset.classes.len();
-        if let Some(caution) = cautions::of_expert(index as usize, &so_far.epochs, classes) {
+        let records: Vec<EpochRecord> = so_far.epochs.iter().map(|e| e.record).collect();
+        if let Some(caution) = cautions::of_expert(index as usize, &records, classes) {
             control.warn(caution)?;
         }
         Ok((here, true))
@@ -351,13 +347,13 @@ impl Training<'_> {
         } else {
             Some(evaluate::accuracy(
                 self.net,
-                &state.theta,
+                &state.weights,
                 validation,
                 &mut watch,
             )?)
         };
         drop(watch);
-        let smooth = path.push(&state.theta.to_device(Device::Cpu));
+        let smooth = path.push(&state.weights.theta.to_device(Device::Cpu));
         let record = EpochRecord {
             train_loss: means.loss,
             train_accuracy: means.accuracy,
@@ -405,7 +401,10 @@ fn move_to(
         let is_last = epoch == so_far.epochs.len();
         let velocity = so_far.expert.velocity.as_ref().filter(|_| is_last);
         let kept = Expert {
-            theta: so_far.points[epoch * per_epoch].shallow_clone(),
+            weights: Weights {
+                theta: so_far.points[epoch * per_epoch].shallow_clone(),
+                running: so_far.running[epoch].shallow_clone(),
+            },
             velocity: velocity.map(Tensor::shallow_clone),
         };
         let before = epoch.checked_sub(1);

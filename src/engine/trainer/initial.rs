@@ -5,14 +5,29 @@ use super::calibration;
 use super::checkpoint::{DistillationState, StateNumbers};
 use super::control::Control;
 use super::distillation::Distillation;
+use super::starting_set::StartingSet;
+use crate::data::Dataset;
 use crate::distill::rates::{RateMemory, StepMemory};
 use crate::distill::soft_labels::right_rows;
 use crate::distill::{Init, evaluate, representatives};
 use crate::random;
+use astill_core::profile::Start;
 use astill_core::run::edits::Moment;
 use astill_core::{Error, Result};
 use std::time::Duration;
 use tch::Tensor;
+
+/// Standard normal noise for images of `dataset`, f32 (classes · `images_per_class`, C, H, W).
+fn noise(dataset: &Dataset, images_per_class: usize, seed: u64) -> Tensor {
+    let shape = [
+        (dataset.classes.len() * images_per_class) as i64,
+        dataset.channels,
+        dataset.size,
+        dataset.size,
+    ];
+    let n = shape.iter().product::<i64>() as usize;
+    random::normal(&mut random::generator(seed, "noise images", &[]), n).view(shape)
+}
 
 /// The state before the first step.
 ///
@@ -67,30 +82,23 @@ pub fn initial_state(
             .collect()
     };
     let random_rows = drawn(&rows_of_class, ipc);
-    let start = match plan.profile.distill.init {
-        Init::Representative if images_per_class == ipc => {
+    let start = match &plan.profile.distill.init {
+        Start::From(path) => {
+            let set = StartingSet::read(path, &plan.profile, dataset.classes.len())?;
+            set.images(&dataset.normalisation, plan.device)
+        }
+        Start::Chosen(Init::Representative) if images_per_class == ipc => {
             dataset.train.batch(&representative_rows.concat()).0
         }
-        Init::Representative => {
+        Start::Chosen(Init::Representative) => {
             let rows = representatives(&logits, &candidates, images_per_class, seed);
             dataset.train.batch(&rows.concat()).0
         }
-        Init::Real => {
+        Start::Chosen(Init::Real) => {
             let rows = drawn(&candidates, images_per_class);
             dataset.train.batch(&rows.concat()).0
         }
-        Init::Noise => {
-            let shape = [
-                (dataset.classes.len() * images_per_class) as i64,
-                3,
-                dataset.size,
-                dataset.size,
-            ];
-            let n = shape.iter().product::<i64>() as usize;
-            random::normal(&mut random::generator(seed, "noise images", &[]), n)
-                .view(shape)
-                .to_device(plan.device)
-        }
+        Start::Chosen(Init::Noise) => noise(dataset, images_per_class, seed).to_device(plan.device),
     };
     let variables = distillation.parameterisation.fit(&start);
     let start = distillation.parameterisation.images(&variables);

@@ -4,7 +4,7 @@ use super::checkpoint::SyntheticLabels;
 use super::store::Trajectory;
 use crate::distill::Labels;
 use crate::distill::soft_labels::{expert_logits, initial_logits};
-use crate::network::Network;
+use crate::network::{Network, Weights};
 use astill_core::Result;
 use astill_core::profile::{DistillSettings, LabelKind};
 use tch::{Device, Tensor};
@@ -15,8 +15,8 @@ pub struct Labelling<'a> {
     net: &'a dyn Network,
     classes: usize,
     device: Device,
-    /// The trained experts (P) that give soft labels; none for hard ones.
-    experts: Vec<Tensor>,
+    /// The trained experts that give soft labels; none for hard ones.
+    experts: Vec<Weights>,
 }
 
 impl<'a> Labelling<'a> {

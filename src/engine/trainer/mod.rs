@@ -10,25 +10,30 @@ mod distillation;
 mod divergence;
 mod evaluation;
 mod experts;
+mod found;
+pub mod imported;
 mod initial;
 mod labelling;
 mod recorder;
 mod result;
+pub mod starting_set;
 pub mod store;
 mod thread;
+mod training;
 mod update;
 
 pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
-pub use dataset::{data_request, dataset_folder};
+pub use dataset::{check_path, data_request, dataset_folder};
+pub use evaluation::HEADLINE;
 pub use thread::{Engine, TRAINER_THREAD};
 
 use self::checkpoint::DistillationState;
 use self::control::{Control, RunStage};
 use self::distillation::Distillation;
 use self::evaluation::Evaluator;
-use self::experts::Training;
 use self::labelling::Labelling;
+use self::training::Training;
 use crate::data::Dataset;
 use crate::device;
 use crate::distill::evaluate::Course;
@@ -63,12 +68,14 @@ pub struct RunPlan {
     pub attended: bool,
 }
 
-/// The network of experts and students, for a data set with `classes` classes.
+/// The network of experts and students, for a data set with `classes` classes and images of
+/// `channels` channels.
 ///
 /// # Errors
 /// The images are too small for the network's depth.
-pub fn network(profile: &Profile, classes: usize) -> Result<Box<dyn Network>> {
-    network::distilled_with(&profile.network, task(profile, classes))
+pub fn network(profile: &Profile, classes: usize, channels: i64) -> Result<Box<dyn Network>> {
+    let settings = &profile.network;
+    network::build(settings.kind, settings, task(profile, classes, channels))
 }
 
 /// The networks that judge a distilled set, with their names in the profile.
@@ -78,19 +85,21 @@ pub fn network(profile: &Profile, classes: usize) -> Result<Box<dyn Network>> {
 pub fn evaluation_networks(
     profile: &Profile,
     classes: usize,
+    channels: i64,
 ) -> Result<Vec<(String, Box<dyn Network>)>> {
     let names = profile.evaluate.networks.iter();
     names
         .map(|name| {
-            let net = network::evaluated_with(*name, &profile.network, task(profile, classes))?;
+            let net = network::build(*name, &profile.network, task(profile, classes, channels))?;
             Ok((name.to_string(), net))
         })
         .collect()
 }
 
-fn task(profile: &Profile, classes: usize) -> Task {
+/// What networks are for, with a data set of `classes` classes and images of so many channels.
+pub fn task(profile: &Profile, classes: usize, channels: i64) -> Task {
     Task {
-        channels: 3,
+        channels,
         size: profile.dataset.size,
         classes: classes as i64,
     }
@@ -115,7 +124,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
 
     enter_phase(Phase::Data, RunStage::Data, control)?;
     let dataset = dataset::load(plan, control)?;
-    let net = network(profile, dataset.classes.len())?;
+    let net = network(profile, dataset.classes.len(), dataset.channels)?;
 
     let next = Moment::Expert {
         expert: 0,
@@ -136,7 +145,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     let experts = training.experts(control)?;
     control.record_memory()?;
 
-    let networks = evaluation_networks(profile, dataset.classes.len())?;
+    let networks = evaluation_networks(profile, dataset.classes.len(), dataset.channels)?;
     let evaluators: Vec<Evaluator<'_>> = networks
         .iter()
         .map(|(network, net)| Evaluator {

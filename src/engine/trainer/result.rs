@@ -105,6 +105,7 @@ fn distilled_set(
             profile: json!(plan.profile),
             edits: json!(control.edits().all()),
             classes: dataset.classes.clone(),
+            class_ids: dataset.ids.clone(),
             normalisation: dataset.normalisation.name().into(),
             space: Space::Own,
             data_content: dataset.fingerprint.clone(),

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! trajectories/KEY/manifest.json            the settings that the key stands for
-//!                  expert_000.safetensors   "trajectory" (e · C + 1, P) f32 after e epochs with C checkpoints each, and
-//!                                           "velocity" (P) to train on; what was measured under the metadata key "epochs"
+//!                  expert_000.safetensors   "trajectory" (e · C + 1, P) f32 after e epochs with C checkpoints each,
+//!                                           "velocity" (P) to train on, and "running" (e + 1, S) where the network has
+//!                                           batch norm; what was measured under the metadata key "epochs"
 //!                  expert_001.partial/      an expert in training: epoch_000.safetensors (the initialisation), epoch_001 …
 //!                  lock                     held by the process that trains
 //! ```
@@ -12,19 +13,24 @@
 //! there are trains it on from where it is.
 
 use crate::distill::expert::Expert;
+use crate::network::Weights;
 use crate::tensor_file::{self, TensorFile};
 use astill_core::EpochRecord;
 use astill_core::files::atomic::{remove_left_over, write_atomically};
 use astill_core::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 /// Changes when the meaning of a setting or the training itself changes, so that older trajectories
 /// are not used as if they were new ones.
 const VERSION: u32 = 3;
+
+/// The readable file that says what a store holds.
+pub const MANIFEST: &str = "manifest.json";
 
 /// The folder of all experts that were trained under the same settings.
 #[derive(Debug)]
@@ -43,11 +49,22 @@ fn unless_missing<T>(done: Result<T>) -> Result<Option<T>> {
     }
 }
 
+/// What an epoch measured, and on which images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredEpoch {
+    #[serde(flatten)]
+    pub record: EpochRecord,
+    /// [`Dataset::validation_content`](crate::data::Dataset) of the validation share; none where the
+    /// accuracy was not measured, and in files from before it was kept.
+    #[serde(default)]
+    pub measured_on: Option<String>,
+}
+
 /// A finished expert: its checkpoints from the initialisation on, memory-mapped.
 #[derive(Debug)]
 pub struct Trajectory {
     file: TensorFile,
-    epochs: Vec<EpochRecord>,
+    epochs: Vec<StoredEpoch>,
     per_epoch: usize,
 }
 
@@ -57,7 +74,9 @@ pub struct Partial {
     pub expert: Expert,
     /// The checkpoints of the finished epochs, the initialisation first.
     pub points: Vec<Tensor>,
-    pub epochs: Vec<EpochRecord>,
+    /// The running statistics (S) at the end of every epoch, those of the initialisation first.
+    pub running: Vec<Tensor>,
+    pub epochs: Vec<StoredEpoch>,
 }
 
 /// An epoch that has just been trained.
@@ -65,7 +84,7 @@ pub struct Partial {
 pub struct NewEpoch<'a> {
     /// The checkpoints (P) inside the epoch.
     pub inside: &'a [Tensor],
-    pub record: &'a EpochRecord,
+    pub record: &'a StoredEpoch,
 }
 
 /// The right of this process to train the experts of a store; released when it is dropped or the
@@ -89,7 +108,24 @@ impl Store {
         }
     }
 
-    /// The key: 16 hexadecimal digits.
+    /// The store under `root` for experts that were imported from what `settings` describe. They
+    /// have one checkpoint per epoch.
+    pub fn of_import(root: &Path, settings: &serde_json::Value) -> Self {
+        let Self { key, .. } = Self::new(root, settings, 1);
+        Self::at(&root.join("trajectories").join(format!("import-{key}")))
+    }
+
+    /// The store of imported experts in `folder`.
+    pub fn at(folder: &Path) -> Self {
+        let name = folder.file_name().unwrap_or_default();
+        Self {
+            key: name.to_string_lossy().into_owned(),
+            folder: folder.to_path_buf(),
+            per_epoch: 1,
+        }
+    }
+
+    /// The key: 16 hexadecimal digits, after "import-" where the experts were imported.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -104,14 +140,22 @@ impl Store {
     /// # Errors
     /// The folder or the manifest cannot be written.
     pub fn create(&self, settings: &serde_json::Value) -> Result<()> {
-        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
+        self.create_folder()?;
         let manifest =
             serde_json::json!({ "version": VERSION, "key": self.key, "settings": settings });
-        let path = self.folder.join("manifest.json");
+        let path = self.folder.join(MANIFEST);
         match fs::exists(&path) {
             Ok(true) => Ok(()),
             _ => write_atomically(&path, format!("{manifest:#}\n").as_bytes()),
         }
+    }
+
+    /// Creates the folder alone.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn create_folder(&self) -> Result<()> {
+        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))
     }
 
     /// The right to train here; none while another process has it.
@@ -149,7 +193,7 @@ impl Store {
             return Ok(None);
         };
         let shape = file.shape("trajectory")?;
-        let epochs: Vec<EpochRecord> = serde_json::from_str(file.metadata("epochs")?)
+        let epochs: Vec<StoredEpoch> = serde_json::from_str(file.metadata("epochs")?)
             .map_err(|e| Error::file(&path, format!("not a trajectory: {e}")))?;
         if shape.len() != 2 || shape[0] != (epochs.len() * self.per_epoch) as i64 + 1 {
             return Err(Error::file(
@@ -159,6 +203,13 @@ impl Store {
                     epochs.len(),
                     self.per_epoch
                 ),
+            ));
+        }
+        let has_all = |shape: Vec<i64>| shape.len() == 2 && shape[0] == epochs.len() as i64 + 1;
+        if file.contains("running") && !has_all(file.shape("running")?) {
+            return Err(Error::file(
+                &path,
+                "not a trajectory: the running statistics of an epoch are missing",
             ));
         }
         Ok(Some(Trajectory {
@@ -189,12 +240,13 @@ impl Store {
                 Err(problem @ Error::File { .. }) => return Ok((partial, Some(problem))),
                 Err(error) => return Err(error),
             };
-            let theta = saved.expert.theta.shallow_clone();
+            let Weights { theta, running } = saved.expert.weights.shallow_clone();
             match (&mut partial, saved.record) {
                 (None, _) => {
                     partial = Some(Partial {
                         expert: saved.expert,
                         points: vec![theta],
+                        running: vec![running],
                         epochs: Vec::new(),
                     })
                 }
@@ -202,6 +254,7 @@ impl Store {
                     partial.expert = saved.expert;
                     partial.points.extend(saved.inside);
                     partial.points.push(theta);
+                    partial.running.push(running);
                     partial.epochs.push(record);
                 }
                 (Some(_), None) => break,
@@ -235,7 +288,10 @@ impl Store {
         }
         Ok(Some(SavedEpoch {
             expert: Expert {
-                theta: file.tensor("theta")?,
+                weights: Weights {
+                    theta: file.tensor("theta")?,
+                    running: running_of(&file, None)?,
+                },
                 velocity: velocity_of(&file)?,
             },
             inside,
@@ -262,7 +318,11 @@ impl Store {
             .as_ref()
             .filter(|new| !new.inside.is_empty())
             .map(|new| Tensor::stack(new.inside, 0));
-        let mut tensors = vec![("theta", &expert.theta)];
+        let Weights { theta, running } = &expert.weights;
+        let mut tensors = vec![("theta", theta)];
+        if running.numel() > 0 {
+            tensors.push(("running", running));
+        }
         tensors.extend(expert.velocity.as_ref().map(|v| ("velocity", v)));
         tensors.extend(inside.as_ref().map(|points| ("inside", points)));
         tensor_file::write_sealed(
@@ -281,7 +341,11 @@ impl Store {
     /// The file cannot be written, or the folder of its epochs cannot be removed.
     pub fn finish(&self, index: u64, trained: &Partial) -> Result<()> {
         let trajectory = Tensor::stack(&trained.points, 0);
+        let running = Tensor::stack(&trained.running, 0);
         let mut tensors = vec![("trajectory", &trajectory)];
+        if running.numel() > 0 {
+            tensors.push(("running", &running));
+        }
         tensors.extend(trained.expert.velocity.as_ref().map(|v| ("velocity", v)));
         tensor_file::write_sealed(
             &self.file(index),
@@ -327,7 +391,7 @@ impl Store {
 struct SavedEpoch {
     expert: Expert,
     inside: Vec<Tensor>,
-    record: Option<EpochRecord>,
+    record: Option<StoredEpoch>,
 }
 
 fn velocity_of(file: &TensorFile) -> Result<Option<Tensor>> {
@@ -335,6 +399,16 @@ fn velocity_of(file: &TensorFile) -> Result<Option<Tensor>> {
         return file.tensor("velocity").map(Some);
     }
     Ok(None)
+}
+
+/// The running statistics (S) of a file: all of them, or those after `epoch` epochs. Empty where
+/// the network has none.
+fn running_of(file: &TensorFile, epoch: Option<usize>) -> Result<Tensor> {
+    match epoch {
+        _ if !file.contains("running") => Ok(Tensor::zeros([0], (Kind::Float, Device::Cpu))),
+        None => file.tensor("running"),
+        Some(epoch) => file.row("running", epoch),
+    }
 }
 
 impl Trajectory {
@@ -347,32 +421,66 @@ impl Trajectory {
         self.file.row("trajectory", epoch * self.per_epoch + part)
     }
 
-    /// The trained expert (P), as far as it was trained.
+    /// The network after `epoch` epochs, f32 on the CPU.
     ///
     /// # Errors
     /// As [`Self::checkpoint`].
-    pub fn last(&self) -> Result<Tensor> {
-        self.checkpoint(self.epochs.len(), 0)
+    pub fn network(&self, epoch: usize) -> Result<Weights> {
+        Ok(Weights {
+            theta: self.checkpoint(epoch, 0)?,
+            running: running_of(&self.file, Some(epoch))?,
+        })
+    }
+
+    /// The trained expert, as far as it was trained.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub fn last(&self) -> Result<Weights> {
+        self.network(self.epochs.len())
+    }
+
+    /// P, the length of every checkpoint.
+    pub fn parameters(&self) -> i64 {
+        let shape = self.file.shape("trajectory").unwrap_or_default();
+        shape.last().copied().unwrap_or(0)
     }
 
     /// The measurements of its training, epoch by epoch.
-    pub fn epochs(&self) -> &[EpochRecord] {
+    pub fn epochs(&self) -> &[StoredEpoch] {
         &self.epochs
     }
 
-    /// To train it on.
-    fn partial(self) -> Result<Partial> {
+    /// The same without the images that they were measured on.
+    pub fn records(&self) -> Vec<EpochRecord> {
+        self.epochs.iter().map(|epoch| epoch.record).collect()
+    }
+
+    /// Replaces the measurements, one for one.
+    pub fn measured_again(self, epochs: Vec<StoredEpoch>) -> Self {
+        Self { epochs, ..self }
+    }
+
+    /// To train it on, or to write it again.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub fn partial(&self) -> Result<Partial> {
         let rows = self.epochs.len() * self.per_epoch;
         let points = (0..=rows)
             .map(|row| self.file.row("trajectory", row))
             .collect::<Result<Vec<_>>>()?;
+        let running = (0..=self.epochs.len())
+            .map(|epoch| running_of(&self.file, Some(epoch)))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Partial {
             expert: Expert {
-                theta: self.last()?,
+                weights: self.last()?,
                 velocity: velocity_of(&self.file)?,
             },
             points,
-            epochs: self.epochs,
+            running,
+            epochs: self.epochs.clone(),
         })
     }
 }

@@ -54,6 +54,9 @@ pub fn dataset(classes: &[&str]) -> EventKind {
         test: 1000,
         size: 8,
         normalisation: "channels".into(),
+        left_out: Vec::new(),
+        notes: Vec::new(),
+        warnings: Vec::new(),
     })
 }
 

@@ -2,22 +2,30 @@
 //! everything else it needs: for `tests/engine/hostile.rs` and, with cargo-fuzz, for `fuzz/`.
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
-use astill_engine::data::{DatasetRequest, Kind, Normalisation, NormalisedBy, Unreadable};
+mod layouts;
+
+pub use layouts::*;
+
+use astill_engine::data::{DatasetRequest, Kind, Normalisation};
 use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
 use astill_engine::export::{self, DistilledSet};
+use astill_engine::network::Weights;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
+use astill_engine::torch_file::{Item, TorchFile};
 use astill_engine::trainer::checkpoint::{Average, DistillationState, SyntheticLabels};
 use astill_engine::trainer::store::{Partial, Store};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use serde_json::json;
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, Read, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use tch::{Device, Kind as Numbers, Tensor};
 use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// Whether an input is accepted.
 type Parse = Box<dyn FnMut(&[u8]) -> bool>;
@@ -45,20 +53,7 @@ pub fn ignore_progress(_: Progress<'_>) -> ControlFlow<()> {
 }
 
 pub fn request(kind: Kind, folder: &Path, size: i64) -> DatasetRequest {
-    let cache = folder.join("cache");
-    let (folder, unreadable) = (folder.to_path_buf(), Unreadable::Refuse);
-    DatasetRequest {
-        kind,
-        folder,
-        size,
-        train_limit: None,
-        validation: 0.0,
-        zca: false,
-        normalisation: NormalisedBy::Own,
-        seed: 0,
-        unreadable,
-        cache,
-    }
+    DatasetRequest::new(kind, folder, size, folder.join("cache"))
 }
 
 pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
@@ -134,7 +129,7 @@ pub const CMYK: &[u8] = include_bytes!("cmyk.jpg");
 /// 9 × 7 with a palette of three colours.
 pub const PALETTE: &[u8] = include_bytes!("palette.png");
 
-/// Small images of every colour mode, as PNG and JPEG.
+/// Small images of every colour mode and format.
 pub fn images() -> Vec<Vec<u8>> {
     let rgba = image::RgbaImage::from_fn(9, 7, |x, y| {
         image::Rgba([x as u8 * 20, y as u8 * 30, 9, x as u8 * 25])
@@ -147,6 +142,11 @@ pub fn images() -> Vec<Vec<u8>> {
         encoded(rgba, ImageFormat::Png),
         encoded(DynamicImage::ImageLuma16(deep), ImageFormat::Png),
         encoded(grey, ImageFormat::Jpeg),
+        encoded(pattern(16), ImageFormat::WebP),
+        encoded(pattern(16), ImageFormat::Bmp),
+        encoded(pattern(16), ImageFormat::Tiff),
+        encoded(pattern(16), ImageFormat::Pnm),
+        encoded(pattern(16), ImageFormat::Gif),
         CMYK.to_vec(),
         PALETTE.to_vec(),
     ]
@@ -401,7 +401,10 @@ fn store(root: &Path) -> (Store, [String; 2]) {
             1,
             0,
             &Expert {
-                theta: theta(),
+                weights: Weights {
+                    theta: theta(),
+                    running: theta(),
+                },
                 velocity: Some(theta()),
             },
             None,
@@ -412,10 +415,14 @@ fn store(root: &Path) -> (Store, [String; 2]) {
             0,
             &Partial {
                 expert: Expert {
-                    theta: theta(),
+                    weights: Weights {
+                        theta: theta(),
+                        running: theta(),
+                    },
                     velocity: Some(theta()),
                 },
                 points: vec![theta(), theta()],
+                running: vec![theta(), theta()],
                 epochs: vec![serde_json::from_value(record).expect("a record")],
             },
         )
@@ -444,6 +451,74 @@ pub fn trajectory() -> Parser {
             .finished(0, 1)
             .is_ok_and(|t| t.is_some_and(|t| t.checkpoint(0, 0).is_ok() && t.last().is_ok()))
     })
+}
+
+/// A file of torch.save: lists of tensors and numbers.
+const TORCH_FILE: &[u8] = include_bytes!("../../buffers/small.pt");
+
+/// Reads every tensor of a file of torch.save.
+fn takes_torch_file(path: &Path) -> bool {
+    fn takes(file: &TorchFile, item: &Item) -> bool {
+        match item {
+            Item::Tensor(tensor) => file.tensor(tensor).is_ok(),
+            Item::List(items) => items.iter().all(|item| takes(file, item)),
+            Item::Dict(entries) => entries.iter().all(|(_, item)| takes(file, item)),
+            Item::Number(_) | Item::Other => true,
+        }
+    }
+    TorchFile::open(path).is_ok_and(|file| takes(&file, file.content()))
+}
+
+pub fn torch_archive() -> Parser {
+    let home = home();
+    write(&home.path().join("file.pt"), TORCH_FILE);
+    of_file("files of torch.save", home, "file.pt", |home| {
+        takes_torch_file(&home.join("file.pt"))
+    })
+}
+
+/// The pickle in such a file, in an archive whose checksums fit.
+pub fn torch_pickle() -> Parser {
+    let mut archive = ZipArchive::new(Cursor::new(TORCH_FILE)).expect("an archive");
+    let mut records = Vec::new();
+    for index in 0..archive.len() {
+        let mut record = archive.by_index(index).expect("a record");
+        let name = String::from_utf8_lossy(record.name_raw()).into_owned();
+        let mut bytes = Vec::new();
+        record.read_to_end(&mut bytes).expect("is read");
+        records.push((name, bytes));
+    }
+    let pickle = records
+        .iter()
+        .position(|(name, _)| name.ends_with("data.pkl"));
+    let (name, valid) = records.remove(pickle.expect("a pickle"));
+    let home = home();
+    let path = home.path().join("file.pt");
+    Parser {
+        name: "pickles of torch.save".into(),
+        valid: vec![valid],
+        odd: [
+            &b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R."[..],
+            b"\x80\x02]q\x00h\x00a.",
+            b"\x80\x02Q.",
+        ]
+        .map(<[u8]>::to_vec)
+        .to_vec(),
+        parse: Box::new(move |input| {
+            let _ = &home;
+            let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+            let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+            let pickle = (&name, input);
+            let others = records.iter().map(|(name, bytes)| (name, bytes.as_slice()));
+            for (name, bytes) in others.chain([pickle]) {
+                archive.start_file(name.as_str(), stored).expect("begins");
+                archive.write_all(bytes).expect("is written");
+            }
+            let bytes = archive.finish().expect("is finished").into_inner();
+            fs::write(&path, bytes).expect("is written");
+            takes_torch_file(&path)
+        }),
+    }
 }
 
 pub fn expert_in_training() -> Parser {

@@ -64,7 +64,11 @@ fn matching_without_ast_has_every_part_of_it_off_and_no_fall_of_the_rate() {
         assert_eq!((e.clipping, e.gradient_penalty), (false, 0.), "{name}");
         assert_eq!((e.lr, e.lr_decay), (0.01, 1.), "{name}");
         assert_eq!((e.momentum, e.weight_decay), (0., 0.), "{name}");
-        assert_eq!((d.init, d.momentum), (Init::Real, 0.), "{name}");
+        assert_eq!(
+            (d.init.chosen(), d.momentum),
+            (Some(Init::Real), 0.),
+            "{name}"
+        );
         assert_eq!((d.balance, d.perturbation), (false, 0.), "{name}");
         assert_eq!(d.intermediate, Intermediate::Off, "{name}");
     }
@@ -112,7 +116,7 @@ fn ast_profiles_have_the_parts_that_their_script_names() {
         };
         assert_eq!(p.dataset.zca, has("zca"), "{name}");
         let d = &p.distill;
-        assert_eq!(d.init, start, "{name}");
+        assert_eq!(d.init.chosen(), Some(start), "{name}");
         assert_eq!(d.perturbation == 1., has("perturb"), "{name}");
         assert_eq!(d.balance, has("balance"), "{name}");
         assert_eq!(d.intermediate == Intermediate::Sum, has("middle"), "{name}");

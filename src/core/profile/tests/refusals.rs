@@ -41,7 +41,8 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         (
             "distill: {init: reel}",
             "a.yaml:3: distill.init: found the text \"reel\", expected one of representative, \
-             real, noise; did you mean \"real\"?",
+             real, noise, or a path with a / in it or that ends in .pt or .safetensors; did you \
+             mean \"real\"?",
         ),
         (
             "distill: {ipc: null}",
@@ -60,12 +61,14 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         (
             "evaluate: {networks: []}",
             "a.yaml:3: evaluate.networks: found an empty list, expected a list in brackets, [ ], \
-             of one or more of: convnet",
+             of one or more of: convnet, convnet-bn, resnet18, resnet18-bn, vgg11, vgg11-bn, \
+             alexnet",
         ),
         (
             "evaluate: {networks: [convnet, convnet]}",
             "a.yaml:3: evaluate.networks: found convnet twice, expected a list in brackets, [ ], \
-             of one or more of: convnet",
+             of one or more of: convnet, convnet-bn, resnet18, resnet18-bn, vgg11, vgg11-bn, \
+             alexnet",
         ),
         (
             "distill: 3",

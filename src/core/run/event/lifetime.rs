@@ -37,6 +37,41 @@ pub struct DatasetLoaded {
     pub size: i64,
     /// `channels` or `zca`.
     pub normalisation: String,
+    /// What the files hold that is not in the data set.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+    /// Which parts of the files were taken for what, where that may not be expected.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// What about the images may hurt.
+    #[serde(default)]
+    pub warnings: Vec<DataWarning>,
+}
+
+/// Files of one part and class that are not in the data set, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// "train", "validation" or "test"; "" for files outside of all parts.
+    pub part: String,
+    pub class: Option<String>,
+    pub reason: String,
+    pub count: u64,
+    /// One of them, relative to the folder of the data set.
+    pub first: String,
+    /// Whether they may be images that belong to the set: then a run begins only with
+    /// `dataset.unreadable: skip`.
+    pub is_lost: bool,
+}
+
+/// Something about the images that may hurt later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataWarning {
+    /// "equal-across-parts", "equal-across-labels", "class-without-test", "all-equal",
+    /// "dark-16-bit", "transparent" or "orientation".
+    pub kind: String,
+    /// How many images (or classes) it is about.
+    pub count: u64,
+    pub message: String,
 }
 
 /// The engine ended.

@@ -13,7 +13,7 @@ pub use answered::CommandAnswered;
 pub use calibration::{Calibration, CalibrationRound};
 pub use evaluation::{EvalSplit, Evaluation, Headline, ImageSet};
 pub use expert::{ExpertEpoch, ExpertFound};
-pub use lifetime::{DatasetLoaded, RunFinished, RunOutcome, RunStarted};
+pub use lifetime::{DataWarning, DatasetLoaded, LeftOut, RunFinished, RunOutcome, RunStarted};
 pub use step::{DistillStep, Perturbation};
 
 use serde::{Deserialize, Deserializer, Serialize};

@@ -69,7 +69,7 @@ fn test_images_of_an_unknown_class_and_classes_without_images_are_errors() {
 }
 
 #[test]
-fn tiny_imagenet_is_tested_on_val_in_the_order_of_wnids() {
+fn tiny_imagenet_is_tested_on_val_in_the_order_of_sorted_ids() {
     let home = TempDir::new().unwrap();
     let folder = home.path().join("tiny-imagenet-200");
     tiny_imagenet(&folder);
@@ -77,28 +77,64 @@ fn tiny_imagenet_is_tested_on_val_in_the_order_of_wnids() {
         let dataset = request(Kind::TinyImagenet, at, 8)
             .load(&mut ignore_progress)
             .unwrap();
-        assert_eq!(dataset.classes, ["dog", "cat"]);
+        assert_eq!(dataset.classes, ["cat", "dog"]);
+        assert_eq!(dataset.ids.unwrap(), ["n1", "n2"]);
         assert_eq!(
             (dataset.train.labels(), dataset.test.labels()),
-            (&[0, 0, 1, 1][..], &[1, 0][..])
+            (&[0, 0, 1, 1][..], &[0, 1][..])
         );
-        assert_pixels(&pixels(&dataset, &dataset.test, 1), &[20.0; 192]);
+        assert_eq!(dataset.channels, 3, "it is a set of colour images");
+        assert!(dataset.left_out.is_empty(), "{:?}", dataset.left_out);
     }
     fs::remove_file(folder.join("words.txt")).unwrap();
-    assert_eq!(
-        request(Kind::TinyImagenet, &folder, 8)
-            .inspect()
-            .unwrap()
-            .classes,
-        ["n2", "n1"]
-    );
-    write(
-        &folder.join("val/val_annotations.txt"),
-        "val_0.JPEG\tn9\t0\n",
-    );
-    let problem = request(Kind::TinyImagenet, &folder, 8)
-        .inspect()
-        .unwrap_err()
-        .to_string();
-    assert!(problem.contains("\"n9\" in line 1"), "{problem}");
+    let inventory = request(Kind::TinyImagenet, &folder, 8).inspect().unwrap();
+    assert_eq!(inventory.classes, ["n1", "n2"]);
+    let problem = || {
+        let inspected = request(Kind::TinyImagenet, &folder, 8).inspect();
+        inspected.unwrap_err().to_string()
+    };
+    for (line, want) in [
+        ("val_0.JPEG\tn9\t0\n", "\"n9\" in line 1"),
+        ("val_7.JPEG\tn1\t0\n", "\"val_7.JPEG\" in line 1"),
+        (
+            "val_0.JPEG\tn1\nval_0.JPEG\tn1\n",
+            "\"val_0.JPEG\" in line 2",
+        ),
+        (
+            "val_0.JPEG\tn1\n",
+            "val/images/val_1.JPEG (not in val_annotations.txt)",
+        ),
+    ] {
+        write(&folder.join("val/val_annotations.txt"), line);
+        assert!(problem().contains(want), "{}", problem());
+    }
+    write(&folder.join("wnids.txt"), "n1\nn2\nn1\n");
+    assert!(problem().contains("n1 twice"), "{}", problem());
+    write(&folder.join("wnids.txt"), "\u{feff}n1\r\nn2\r\nn3\r\n");
+    assert!(problem().contains("none for n3"), "{}", problem());
+}
+
+#[test]
+fn tiny_imagenet_may_be_sorted_into_folders_of_classes() {
+    for sorted in ["val/images/{}", "val/{}", "val/{}/images"] {
+        let home = TempDir::new().unwrap();
+        tiny_imagenet(home.path());
+        for (image, id) in [("val_0.JPEG", "n1"), ("val_1.JPEG", "n2")] {
+            let folder = home.path().join(sorted.replace("{}", id));
+            fs::create_dir_all(&folder).unwrap();
+            let from = home.path().join("val/images").join(image);
+            fs::rename(from, folder.join(image)).unwrap();
+        }
+        for has_annotations in [true, false] {
+            if !has_annotations {
+                fs::remove_file(home.path().join("val/val_annotations.txt")).unwrap();
+                fs::remove_file(home.path().join("wnids.txt")).unwrap();
+            }
+            let dataset = request(Kind::TinyImagenet, home.path(), 8)
+                .load(&mut ignore_progress)
+                .unwrap();
+            assert_eq!(dataset.test.labels(), [0, 1], "{sorted}");
+            assert_pixels(&pixels(&dataset, &dataset.test, 1), &[20.0; 192]);
+        }
+    }
 }

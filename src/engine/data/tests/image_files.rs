@@ -36,13 +36,14 @@ fn every_colour_mode_becomes_rgb() {
         RgbImage::from_pixel(4, 4, Rgb([1, 2, 3])),
     );
     save(&home.path().join("test/a/0.png"), RgbImage::new(4, 4));
+    save(&home.path().join("test/b/0.png"), RgbImage::new(4, 4));
     let dataset = request(Kind::ImageFolder, home.path(), 4)
         .load(&mut ignore_progress)
         .unwrap();
     let colours = [
         [80., 80., 80.],
         [9., 8., 7.],
-        [40., 20., 10.],
+        [244., 224., 214.],
         [80., 80., 80.],
         [30., 30., 30.],
         [80., 80., 80.],
@@ -97,7 +98,7 @@ fn unreadable_images_are_counted_and_named() {
         .unwrap_err()
         .to_string();
     assert!(
-        problem.contains("7 of 20 images cannot be read: train/dog/0.png (")
+        problem.contains("7 of 20 images cannot be used: train/dog/0.png (")
             && problem.contains("train/dog/4.png"),
         "{problem}"
     );

@@ -1,13 +1,16 @@
 //! Whole data sets, in temporary folders.
 
+mod arrangements;
 mod caches;
 mod cifar;
 mod folders;
+mod formats;
 pub mod golden;
 mod image_files;
 mod requests;
+mod warnings;
 
-use super::{DataSplit, Dataset, DatasetRequest, Kind, NormalisedBy, Unreadable};
+use super::{DataSplit, Dataset, DatasetRequest, Kind};
 use crate::progress::Progress;
 use image::{DynamicImage, Rgb, RgbImage};
 use std::fs;
@@ -19,19 +22,7 @@ fn ignore_progress(_: Progress<'_>) -> ControlFlow<()> {
 }
 
 fn request(kind: Kind, folder: &Path, size: i64) -> DatasetRequest {
-    let cache = folder.join(".cache");
-    DatasetRequest {
-        kind,
-        folder: folder.to_path_buf(),
-        size,
-        train_limit: None,
-        validation: 0.0,
-        zca: false,
-        normalisation: NormalisedBy::Own,
-        seed: 0,
-        unreadable: Unreadable::Refuse,
-        cache,
-    }
+    DatasetRequest::new(kind, folder, size, folder.join(".cache"))
 }
 
 fn write(path: &Path, bytes: impl AsRef<[u8]>) {

@@ -1,7 +1,7 @@
 //! What a request gives, whatever the layout.
 
 use super::*;
-use crate::data::Normalisation;
+use crate::data::{Normalisation, NormalisedBy};
 use astill_core::Error;
 use std::fs;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ fn a_missing_data_set_is_wrong_usage_that_says_what_to_do_and_creates_nothing() 
         (
             Kind::TinyImagenet,
             [
-                "wnids.txt",
+                "train, val",
                 "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
             ],
         ),

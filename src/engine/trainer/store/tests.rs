@@ -1,8 +1,8 @@
 use super::*;
 use serde_json::json;
 
-fn record(loss: f64) -> EpochRecord {
-    EpochRecord {
+fn record(loss: f64) -> StoredEpoch {
+    let record = EpochRecord {
         train_loss: loss,
         train_accuracy: 1.,
         validation_accuracy: Some(2.),
@@ -12,6 +12,10 @@ fn record(loss: f64) -> EpochRecord {
         turn: None,
         curvature: None,
         tortuosity: 1.,
+    };
+    StoredEpoch {
+        record,
+        measured_on: Some("images".into()),
     }
 }
 
@@ -21,7 +25,10 @@ fn point(value: f32) -> Tensor {
 
 fn expert(value: f32) -> Expert {
     Expert {
-        theta: point(value),
+        weights: Weights {
+            theta: point(value),
+            running: point(-value),
+        },
         velocity: Some(Tensor::from_slice(&[0f32, value])),
     }
 }
@@ -65,7 +72,7 @@ fn an_interrupted_training_resumes_where_it_stopped_and_ends_in_one_file() -> Re
     let partial = there(store.partial(0, 2)?.0)?;
     assert_eq!(values(&partial.points), [1., 1.5, 2.]);
     assert_eq!(partial.epochs, [record(2.)]);
-    assert!(partial.expert.theta.equal(&point(2.)));
+    assert!(partial.expert.weights.theta.equal(&point(2.)));
 
     let damaged = store.epoch_file(0, 1);
     let mut bytes = fs::read(&damaged).map_err(Error::io("read", &damaged))?;
@@ -99,7 +106,9 @@ fn an_interrupted_training_resumes_where_it_stopped_and_ends_in_one_file() -> Re
         .map(|p| p.map(|p| p.double_value(&[0])))
         .collect::<Result<_>>()?;
     assert_eq!(read, [1., 1.5, 2., 2.5, 3.]);
-    assert!(done.last()?.equal(&point(3.)) && done.checkpoint(2, 1).is_err());
+    assert!(done.last()?.running.equal(&point(-3.)));
+    assert!(done.network(1)?.running.equal(&point(-2.)));
+    assert!(done.last()?.theta.equal(&point(3.)) && done.checkpoint(2, 1).is_err());
     assert_eq!(done.epochs(), [record(2.), record(3.)]);
     drop(done);
     fs::write(store.file(0), b"torn").map_err(Error::io("write", store.file(0)))?;

@@ -6,7 +6,7 @@ use crate::tui::context::Context;
 use crate::tui::text::{clean, pad, wrap};
 use crate::tui::theme::Theme;
 use astill_core::ablation::AblationState;
-use astill_core::profile::{Intermediate, Profile};
+use astill_core::profile::{Intermediate, Profile, Start};
 use astill_core::text::{duration, percent};
 use ratatui::style::Style;
 use ratatui::text::Line;
@@ -196,7 +196,10 @@ impl<'a> Lines<'a> {
                 self.item(heading, &names.join(", "), text);
             }
         }
-        let start = format!("from {} images", choice(distill.init));
+        let start = match &distill.init {
+            Start::Chosen(init) => format!("from {init} images"),
+            Start::From(path) => format!("from {}", clean(&path.to_string_lossy())),
+        };
         self.item("Start", &start, text);
         let size = format!(
             "ipc {}: {} iterations of {} student steps; {} experts of {} epochs",
@@ -223,12 +226,4 @@ impl<'a> Lines<'a> {
             }
         }
     }
-}
-
-/// A setting that is a choice, as a profile writes it.
-fn choice(value: impl serde::Serialize) -> String {
-    serde_json::to_value(value)
-        .ok()
-        .and_then(|v| v.as_str().map(String::from))
-        .unwrap_or_default()
 }

@@ -1,0 +1,120 @@
+//! Others' work in, and sets judged: `import` and `evaluate`.
+
+use super::folders;
+use astill_core::cli::{EvaluateArgs, ImportExpertsArgs, data_folder, out};
+use astill_core::console::to_stderr;
+use astill_core::profile::{self, Profile};
+use astill_core::run::edits::{Edits, Moment};
+use astill_core::run::{History, RunDir};
+use astill_core::text::count;
+use astill_core::{Error, Result};
+use astill_engine::cross_evaluation::{self, Judged, Protocol};
+use astill_engine::import::{self, ImportRequest};
+use astill_engine::{device, export, trainer};
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A file that is not what a command needs is a wrong use of it.
+pub(super) fn as_usage(error: Error) -> Error {
+    match error {
+        Error::File { .. } => Error::Usage(error.to_string()),
+        other => other,
+    }
+}
+
+/// Imports experts of other programs and prints how a profile uses them.
+pub(super) fn import_experts(args: &ImportExpertsArgs, data: &Path) -> Result<ExitCode> {
+    let profile = match &args.profile {
+        Some(name) => Some(
+            profile::load(name, &args.set)
+                .map_err(Error::Profile)?
+                .profile,
+        ),
+        None => None,
+    };
+    let request = ImportRequest {
+        from: args.from.clone(),
+        profile,
+        data: data.to_path_buf(),
+    };
+    let imported = import::experts(&request, &mut |line| to_stderr(line)).map_err(as_usage)?;
+    for problem in &imported.left_out {
+        to_stderr(format!("left out: {problem}"));
+    }
+    if args.json {
+        out(json!(imported))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    to_stderr(format!(
+        "{} of {} epochs {} {}; to use them, put this into a profile:",
+        count(imported.epochs.len(), "expert"),
+        imported.epochs.iter().min().copied().unwrap_or(0),
+        if imported.was_there {
+            "are already in"
+        } else {
+            "are now in"
+        },
+        imported.folder.display()
+    ));
+    out(&imported)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Judges a distilled set by networks of several kinds and prints their accuracies.
+pub(super) fn evaluate(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
+    let (judged, threads) = judged(&args.set, data, runs).map_err(as_usage)?;
+    let own = &judged.profile.evaluate;
+    let protocol = Protocol {
+        networks: match args.networks.as_slice() {
+            [] => own.networks.clone(),
+            networks => networks.to_vec(),
+        },
+        repeats: args.repeats.unwrap_or(own.repeats as u64),
+        epochs: args.epochs.unwrap_or(own.epochs as u64),
+        lr: args.lr.or(own.lr.given()),
+        device: device::choose(&args.device)?,
+        threads,
+    };
+    let found = cross_evaluation::evaluate(&judged, &protocol, &mut |line| to_stderr(line))
+        .map_err(as_usage)?;
+    if args.json {
+        out(json!(found))?;
+    } else {
+        out(&found)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The distilled set of a run or of a file, with the threads of the run.
+fn judged(name: &str, data: Option<&Path>, runs: &Path) -> Result<(Judged, Option<i64>)> {
+    let file = Path::new(name);
+    if file.is_file() {
+        let set = export::read(file)?;
+        let profile = Profile::recorded(&set.provenance.profile)
+            .map_err(|problem| Error::file(file, problem))?;
+        let data = data_folder(data.map(Path::to_path_buf))?;
+        let folder = trainer::dataset_folder(&profile, &data);
+        let judged = Judged {
+            file: file.to_path_buf(),
+            set,
+            profile,
+            data,
+            folder,
+        };
+        return Ok((judged, None));
+    }
+    let run = RunDir::find(runs, name)?;
+    let profile = Edits::read(&run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
+    let history = History::read(&run.events())?;
+    let file = export::of_run(&run)?;
+    let (data, folder) = folders(data, (history.data, history.folder), &profile)?;
+    let judged = Judged {
+        set: export::read(&file)?,
+        file,
+        profile,
+        data,
+        folder,
+    };
+    Ok((judged, history.threads))
+}

@@ -1,0 +1,214 @@
+//! CIFAR-10 and CIFAR-100 in their Python version: pickles of dicts with the keys `data`, a numpy
+//! array of u8 (n, 3072), and `labels` or `fine_labels`.
+//!
+//! The released files were written by Python 2; those that Python 3 and newer versions of numpy have
+//! written again are read too.
+
+use crate::pickle::{self, Global, Node, Pickle, Value};
+use std::borrow::Cow;
+
+/// The images and labels of one file, or the names of one.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// n · 3,072 bytes: red, green and blue planes of 32 × 32.
+    pub pixels: Cow<'a, [u8]>,
+    pub labels: Vec<i64>,
+}
+
+/// Reads a file of images; `labels` is the key of the labels that are used, and `pixels` the bytes of
+/// one image.
+///
+/// # Errors
+/// What was expected and found.
+pub fn batch<'a>(bytes: &'a [u8], labels: &str, pixels: usize) -> Result<Batch<'a>, String> {
+    let pickle = pickle::read(bytes)?;
+    let required = |key: &str| {
+        let found = entry(&pickle, key);
+        found.ok_or_else(|| format!("expected a dict with the key {key}, found none"))
+    };
+    let labels = whole_numbers(&pickle, required(labels)?)
+        .ok_or_else(|| format!("expected a list of whole numbers as {labels}"))?;
+    let array = Array::of(&pickle, required("data")?)?;
+    let expected = [labels.len() as i64, pixels as i64];
+    if array.shape != expected || array.is_by_columns || array.kind != "u1" {
+        return Err(format!(
+            "expected data of u1 {expected:?} for {} labels, found {} {:?}",
+            labels.len(),
+            array.kind,
+            array.shape
+        ));
+    }
+    if array.values.len() != labels.len() * pixels {
+        return Err(format!(
+            "expected {} bytes of data, found {}",
+            labels.len() * pixels,
+            array.values.len()
+        ));
+    }
+    Ok(Batch {
+        pixels: array.values,
+        labels,
+    })
+}
+
+/// Reads the names of the classes: a list of text under the key `names`.
+///
+/// # Errors
+/// What was expected and found.
+pub fn names(bytes: &[u8], names: &str) -> Result<Vec<String>, String> {
+    let pickle = pickle::read(bytes)?;
+    let list = entry(&pickle, names);
+    let list = list.and_then(|list| pickle.elements(list));
+    let list = list.ok_or_else(|| format!("expected a dict with a list as {names}"))?;
+    list.iter()
+        .map(|name| match name {
+            Value::Text(text) => Ok((*text).to_owned()),
+            Value::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+            name => {
+                let bytes = encoded(&pickle, *name);
+                let bytes = bytes.ok_or("expected the names of classes as text")?;
+                Ok(String::from_utf8_lossy(&bytes).into_owned())
+            }
+        })
+        .collect()
+}
+
+/// The value of a key, which Python 3 may have written as encoded text.
+fn entry<'a>(pickle: &Pickle<'a>, key: &str) -> Option<Value<'a>> {
+    let plain = pickle.get(pickle.value, key);
+    let Some(Node::Dict(entries)) = pickle.node(pickle.value) else {
+        return None;
+    };
+    let mut entries = entries.iter();
+    plain.or_else(|| {
+        let named = |name: Value<'a>| encoded(pickle, name).is_some_and(|n| n == key.as_bytes());
+        let found = entries.find(|(name, _)| named(*name));
+        found.map(|(_, value)| *value)
+    })
+}
+
+/// A list of whole numbers, or an array of them.
+fn whole_numbers(pickle: &Pickle<'_>, value: Value<'_>) -> Option<Vec<i64>> {
+    match pickle.elements(value) {
+        Some(elements) => elements
+            .iter()
+            .map(|element| match element {
+                Value::Int(value) => Some(*value),
+                _ => None,
+            })
+            .collect(),
+        None => {
+            let array = Array::of(pickle, value).ok()?;
+            let bytes = &array.values;
+            Some(match array.kind.as_str() {
+                "u1" => bytes.iter().copied().map(i64::from).collect(),
+                "i4" => bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|value| i64::from(i32::from_le_bytes(*value)))
+                    .collect(),
+                "i8" => bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|value| i64::from_le_bytes(*value))
+                    .collect(),
+                _ => return None,
+            })
+        }
+    }
+}
+
+/// A numpy array as `ndarray.__reduce__` leaves it.
+struct Array<'a> {
+    shape: Vec<i64>,
+    /// "u1": the kind and the bytes of a value.
+    kind: String,
+    is_by_columns: bool,
+    values: Cow<'a, [u8]>,
+}
+
+impl<'a> Array<'a> {
+    fn of(pickle: &Pickle<'a>, value: Value<'a>) -> Result<Self, String> {
+        let Some(Node::Object {
+            callable, state, ..
+        }) = pickle.node(value)
+        else {
+            return Err("expected a numpy array".into());
+        };
+        let is_array = is_named(
+            *callable,
+            &["numpy.core.multiarray", "numpy._core.multiarray"],
+            "_reconstruct",
+        );
+        let state = state.filter(|_| is_array);
+        let state = state.and_then(|state| pickle.elements(state));
+        let Some([_version, shape, kind, is_by_columns, values]) = state else {
+            return Err("expected a numpy array".into());
+        };
+        let shape = pickle.elements(*shape).unwrap_or_default().iter();
+        let shape = shape.map(|length| match length {
+            Value::Int(length) => Ok(*length),
+            _ => Err("expected whole numbers as the shape of an array"),
+        });
+        let values = match *values {
+            Value::Bytes(bytes) => Cow::Borrowed(bytes),
+            other => Cow::Owned(encoded(pickle, other).ok_or("expected the bytes of an array")?),
+        };
+        Ok(Self {
+            shape: shape.collect::<Result<_, _>>()?,
+            kind: kind_of(pickle, *kind).ok_or("expected the kind of an array's values")?,
+            is_by_columns: *is_by_columns != Value::Bool(false) && *is_by_columns != Value::Int(0),
+            values,
+        })
+    }
+}
+
+/// "u1" of `numpy.dtype("u1", …)`.
+fn kind_of(pickle: &Pickle<'_>, kind: Value<'_>) -> Option<String> {
+    let Some(Node::Object {
+        callable,
+        arguments,
+        ..
+    }) = pickle.node(kind)
+    else {
+        return None;
+    };
+    if !is_named(*callable, &["numpy"], "dtype") {
+        return None;
+    }
+    match pickle.elements(*arguments)?.first()? {
+        Value::Text(kind) => Some((*kind).to_owned()),
+        Value::Bytes(kind) => Some(String::from_utf8_lossy(kind).into_owned()),
+        other => String::from_utf8(encoded(pickle, *other)?).ok(),
+    }
+}
+
+/// What Python 3 writes for bytes in protocol 2: `_codecs.encode(text, "latin1")`, or `bytes()`.
+fn encoded(pickle: &Pickle<'_>, value: Value<'_>) -> Option<Vec<u8>> {
+    let Some(Node::Object {
+        callable,
+        arguments,
+        ..
+    }) = pickle.node(value)
+    else {
+        return None;
+    };
+    let arguments = pickle.elements(*arguments)?;
+    if is_named(*callable, &["__builtin__", "builtins"], "bytes") && arguments.is_empty() {
+        return Some(Vec::new());
+    }
+    match (is_named(*callable, &["_codecs"], "encode"), arguments) {
+        (true, [Value::Text(text), Value::Text("latin1" | "latin-1")]) => text
+            .chars()
+            .map(|c| u8::try_from(u32::from(c)).ok())
+            .collect(),
+        _ => None,
+    }
+}
+
+fn is_named(value: Value<'_>, modules: &[&str], wanted: &str) -> bool {
+    matches!(value, Value::Global(Global { module, name })
+        if modules.contains(&module) && name == wanted)
+}

@@ -1,0 +1,268 @@
+//! MNIST and its kin in idx (http://yann.lecun.com/exdb/mnist): 00 00, the kind of the values (08 for
+//! u8), the number of dimensions, each length as a big-endian u32, and the values, row by row; usually
+//! compressed with gzip.
+
+use super::archive::unpacked;
+use super::layout::{BySplit, Labelling, MissingFiles};
+use super::left_out::PassedOver;
+use super::parts::{Part, is_junk, part};
+use super::plain::{Plain, PlainBytes, PlainImages, numbered_classes};
+use super::request::DatasetRequest;
+use astill_core::{Error, Result, files::untrusted};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Far more than any such set has, in every dimension.
+const LONGEST: u32 = 1 << 26;
+
+/// The classes of Fashion-MNIST, which its files do not name.
+const FASHION: [&str; 10] = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
+
+/// The part and whether it holds images, by the file's name: `train-images-idx3-ubyte.gz`,
+/// `t10k-labels.idx1-ubyte`.
+fn role(name: &str) -> Option<(Part, bool)> {
+    let name = name.to_lowercase();
+    let stem = name.strip_suffix(".gz").unwrap_or(&name);
+    if !stem.contains("idx") && !stem.ends_with("ubyte") {
+        return None;
+    }
+    let is_images = stem.contains("images");
+    if is_images == stem.contains("labels") {
+        return None;
+    }
+    let mut words = stem.split(['-', '_', '.']);
+    let part = words.find_map(|word| match word {
+        "t10k" => Some(Part::Test),
+        word => part(word),
+    });
+    Some((part?, is_images))
+}
+
+/// Finds the files in `folder` or up to three folders below it, as torchvision leaves them in
+/// MNIST/raw.
+///
+/// # Errors
+/// [`Error::Usage`] if files are missing or there are several sets, [`Error::File`] if one is
+/// malformed.
+pub fn find(request: &DatasetRequest) -> Result<Plain> {
+    let folder = &request.folder;
+    let mut found: BySplit<[Option<PathBuf>; 2]> = BySplit::default();
+    let mut open = vec![(folder.clone(), 0)];
+    while let Some((below, depth)) = open.pop() {
+        let Ok(entries) = std::fs::read_dir(&below) else {
+            continue;
+        };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort_unstable();
+        for path in paths {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if is_junk(&name) {
+                continue;
+            }
+            if path.is_dir() {
+                if depth < 3 {
+                    open.push((path, depth + 1));
+                }
+            } else if let Some((part, is_images)) = role(&name) {
+                let split = match part {
+                    Part::Train => &mut found.train,
+                    Part::Validation => &mut found.validation,
+                    Part::Test => &mut found.test,
+                };
+                take(&mut split[usize::from(is_images)], path)?;
+            }
+        }
+    }
+    let is_complete = |files: &[Option<PathBuf>; 2]| files.iter().all(Option::is_some);
+    if !is_complete(&found.train) {
+        return Err(MissingFiles {
+            name: "idx",
+            folder,
+            expected: "train-images-idx3-ubyte, train-labels-idx1-ubyte, and t10k-… or test-…, with \
+                       or without .gz",
+            found: match found.train == [None, None] {
+                true => "no such file is there",
+                false => "images or labels of the training part are missing",
+            },
+            remedy: "Put the files of MNIST or one of its kin there",
+        }
+        .into_error());
+    }
+    let is_fashion = found.train.iter().flatten().any(|path| {
+        let path = path.to_string_lossy().to_lowercase();
+        path.contains("fashion")
+    });
+    let (found, note) = found.tested_on_validation(|files| files.iter().all(Option::is_none));
+    let read = found.try_map(|files| match files {
+        [Some(labels), Some(images)] => read_part(&labels, images),
+        [None, None] => Ok((Vec::new(), Vec::new())),
+        [Some(alone), None] | [None, Some(alone)] => Err(Error::file(
+            alone,
+            "expected images and labels, found one of the two; get the other",
+        )),
+    })?;
+    let labels = read.as_ref().map(|(labels, _)| labels.clone());
+    let names: &[&str] = if is_fashion { &FASHION } else { &[] };
+    Ok(Plain {
+        labelling: Labelling {
+            classes: numbered_classes(&labels, names),
+            ids: None,
+            labels,
+        },
+        images: read.map(|(_, images)| images),
+        passed_over: PassedOver {
+            files: Vec::new(),
+            notes: note.into_iter().collect(),
+        },
+        color: request.color,
+    })
+}
+
+/// Notes a file; of one and the same file the unpacked one is taken.
+fn take(place: &mut Option<PathBuf>, path: PathBuf) -> Result<()> {
+    let unpacked = |path: &Path| path.with_extension("").as_os_str().to_owned();
+    let stem = |path: &Path| match path.extension().is_some_and(|end| end == "gz") {
+        true => unpacked(path),
+        false => path.as_os_str().to_owned(),
+    };
+    match place {
+        Some(other) if stem(other) != stem(&path) => Err(Error::Usage(format!(
+            "expected one data set, found {} and {}: set dataset.path to the folder of one",
+            other.display(),
+            path.display()
+        ))),
+        // sorted, so the unpacked one came first
+        Some(_) => Ok(()),
+        None => {
+            *place = Some(path);
+            Ok(())
+        }
+    }
+}
+
+fn read_part(labels: &Path, images: PathBuf) -> Result<(Vec<i64>, Vec<PlainImages>)> {
+    let mut reader = open(labels)?;
+    let shape = header::<1>(labels, &mut reader)?;
+    let mut values = Vec::new();
+    let count = u64::from(shape[0]);
+    reader.take(count).read_to_end(&mut values).map_err(|e| {
+        Error::file(
+            labels,
+            format!("expected {count} labels: {e}; get it again"),
+        )
+    })?;
+    if values.len() as u64 != count {
+        return Err(Error::file(
+            labels,
+            format!(
+                "expected {count} labels, found {}; get it again",
+                values.len()
+            ),
+        ));
+    }
+    let [count, rows, columns] = header::<3>(&images, &mut open(&images)?)?;
+    if count as usize != values.len() {
+        return Err(Error::file(
+            &images,
+            format!(
+                "expected as many images as labels, found {count} images and {} labels in {}",
+                values.len(),
+                labels.display()
+            ),
+        ));
+    }
+    let images = PlainImages {
+        bytes: Box::new(IdxBytes(images.clone())),
+        path: images,
+        count: count as usize,
+        rows: rows as usize,
+        columns: columns as usize,
+        channels: 1,
+        is_interleaved: false,
+    };
+    Ok((values.into_iter().map(i64::from).collect(), vec![images]))
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read>> {
+    let file = untrusted::open(path).map_err(Error::io("open", path))?;
+    unpacked(file).map_err(Error::io("read", path))
+}
+
+/// The lengths of an array of u8 with `N` dimensions.
+fn header<const N: usize>(path: &Path, reader: &mut dyn Read) -> Result<[u32; N]> {
+    let malformed = |found: String| {
+        Error::file(
+            path,
+            format!("expected idx of u8 with {N} dimensions, found {found}; get it again"),
+        )
+    };
+    let mut word = [0; 4];
+    let mut next = || match reader.read_exact(&mut word) {
+        Ok(()) => Ok(word),
+        Err(error) => Err(malformed(error.to_string())),
+    };
+    let begin = next()?;
+    if begin != [0, 0, 8, N as u8] {
+        return Err(malformed(format!("{begin:02x?} at its beginning")));
+    }
+    let mut shape = [0; N];
+    for length in &mut shape {
+        *length = u32::from_be_bytes(next()?);
+        if *length == 0 || *length > LONGEST {
+            return Err(malformed(format!("a length of {length}")));
+        }
+    }
+    if N == 3 && (shape[1] > 4096 || shape[2] > 4096) {
+        return Err(malformed(format!("images of {} × {}", shape[1], shape[2])));
+    }
+    Ok(shape)
+}
+
+/// The values of an idx file.
+#[derive(Debug)]
+struct IdxBytes(PathBuf);
+
+impl PlainBytes for IdxBytes {
+    fn open(&self) -> Result<Box<dyn Read>> {
+        let mut reader = open(&self.0)?;
+        header::<3>(&self.0, &mut reader)?;
+        Ok(reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_known_by_their_usual_names() {
+        for (name, want) in [
+            ("train-images-idx3-ubyte.gz", Some((Part::Train, true))),
+            ("t10k-labels.idx1-ubyte", Some((Part::Test, false))),
+            (
+                "emnist-letters-test-images-idx3-ubyte",
+                Some((Part::Test, true)),
+            ),
+            ("kmnist-train-labels-ubyte", Some((Part::Train, false))),
+            ("train-images.png", None),
+            ("images-idx3-ubyte", None),
+        ] {
+            assert_eq!(role(name), want, "{name}");
+        }
+    }
+}

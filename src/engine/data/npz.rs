@@ -1,0 +1,438 @@
+//! Arrays of NumPy in .npz files (a zip of .npy), as MedMNIST and Keras have them: u8 images
+//! (n, rows, columns), (n, rows, columns, 1 or 3) or (n, 1 or 3, rows, columns), and whole labels (n)
+//! or (n, 1).
+//!
+//! An .npy is `\x93NUMPY`, a version, the length of its header, the header as a Python dict, and the
+//! values.
+
+use super::layout::{BySplit, Labelling, MissingFiles};
+use super::left_out::PassedOver;
+use super::parts::{Part, is_junk, part};
+use super::plain::{Plain, PlainBytes, PlainImages, numbered_classes};
+use super::request::DatasetRequest;
+use astill_core::{Error, Result, files::untrusted};
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+const LONGEST_HEADER: u32 = 1 << 16;
+/// Far more than any such set has.
+const MOST_IMAGES: u64 = 1 << 27;
+const LARGEST_SIDE: u64 = 4096;
+const MOST_CLASSES: i64 = 1 << 16;
+
+/// What an array holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Images,
+    Labels,
+}
+
+/// The part (none if the name has none) and role of an array, by its name: "train_images",
+/// "y_test", "images".
+fn role(name: &str) -> Option<(Option<Part>, Role)> {
+    let mut role = None;
+    let mut of_part = None;
+    for word in name.to_lowercase().split(['_', '-', '.']) {
+        match word {
+            "images" | "image" | "imgs" | "x" | "data" => role = Some(Role::Images),
+            "labels" | "label" | "targets" | "target" | "y" => role = Some(Role::Labels),
+            word => of_part = of_part.or(part(word)),
+        }
+    }
+    Some((of_part, role?))
+}
+
+/// The kind of an array's values, "|u1", and its lengths.
+#[derive(Debug, PartialEq, Eq)]
+struct Header {
+    kind: String,
+    is_by_columns: bool,
+    shape: Vec<u64>,
+}
+
+/// An array in an archive.
+#[derive(Debug, Clone)]
+struct Member {
+    archive: PathBuf,
+    name: String,
+}
+
+/// The images and labels of a part.
+type Found = BTreeMap<Role, Member>;
+
+/// Finds the arrays in `folder`, which may be the file itself, and reads the labels.
+///
+/// # Errors
+/// [`Error::Usage`] if there are none, or several sets; [`Error::File`] if one is malformed.
+pub fn find(request: &DatasetRequest) -> Result<Plain> {
+    let mut found: BySplit<Found> = BySplit::default();
+    let archives = archives(&request.folder)?;
+    for archive in &archives {
+        let stem = archive.file_stem().unwrap_or_default().to_string_lossy();
+        let of_file = stem.split(['_', '-', '.']).find_map(part);
+        for name in names(archive)? {
+            let Some((of_array, role)) = role(&name) else {
+                continue;
+            };
+            let split = match of_array.or(of_file).unwrap_or(Part::Train) {
+                Part::Train => &mut found.train,
+                Part::Validation => &mut found.validation,
+                Part::Test => &mut found.test,
+            };
+            let member = Member {
+                archive: archive.clone(),
+                name,
+            };
+            if let Some(other) = split.insert(role, member) {
+                return Err(Error::Usage(format!(
+                    "expected one data set, found two arrays for the same: {} in {} and one in {}; \
+                     set dataset.path to one .npz file",
+                    other.name,
+                    other.archive.display(),
+                    archive.display()
+                )));
+            }
+        }
+    }
+    if found.train.len() < 2 {
+        return Err(missing(
+            &request.folder,
+            "no arrays of training images and labels are there",
+        ));
+    }
+    let (found, note) = found.tested_on_validation(BTreeMap::is_empty);
+    let read = found.try_map(|mut members| {
+        match (members.remove(&Role::Images), members.remove(&Role::Labels)) {
+            (Some(images), Some(labels)) => read_part(&images, &labels),
+            (None, None) => Ok((Vec::new(), Vec::new())),
+            (Some(alone), None) | (None, Some(alone)) => Err(Error::file(
+                alone.archive.join(alone.name),
+                "expected images and labels of every part, found one of the two",
+            )),
+        }
+    })?;
+    let labels = read.as_ref().map(|(labels, _)| labels.clone());
+    Ok(Plain {
+        labelling: Labelling {
+            classes: numbered_classes(&labels, &[]),
+            ids: None,
+            labels,
+        },
+        images: read.map(|(_, images)| images),
+        passed_over: PassedOver {
+            files: Vec::new(),
+            notes: note.into_iter().collect(),
+        },
+        color: request.color,
+    })
+}
+
+fn missing(folder: &Path, found: &str) -> Error {
+    MissingFiles {
+        name: "npz",
+        folder,
+        expected: "an .npz file with train_images, train_labels, test_images and test_labels, or \
+                   x_train, y_train, x_test and y_test",
+        found,
+        remedy: "Put it there",
+    }
+    .into_error()
+}
+
+/// The .npz files in a folder, or the one that it is.
+fn archives(folder: &Path) -> Result<Vec<PathBuf>> {
+    if folder.is_file() {
+        return Ok(vec![folder.to_path_buf()]);
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Err(missing(folder, "that folder does not exist"));
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            !is_junk(&name)
+                && path
+                    .extension()
+                    .is_some_and(|e| e.eq_ignore_ascii_case("npz"))
+        })
+        .collect();
+    paths.sort_unstable();
+    match paths.is_empty() {
+        true => Err(missing(folder, "no .npz file is there")),
+        false => Ok(paths),
+    }
+}
+
+fn damaged(path: &Path, error: impl std::fmt::Display) -> Error {
+    Error::file(
+        path,
+        format!("expected a zip of arrays: {error}; get it again"),
+    )
+}
+
+fn open(path: &Path) -> Result<zip::ZipArchive<BufReader<std::fs::File>>> {
+    let file = untrusted::open(path).map_err(Error::io("open", path))?;
+    zip::ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, error))
+}
+
+/// The names of the arrays in a file.
+fn names(path: &Path) -> Result<Vec<String>> {
+    let archive = open(path)?;
+    let names = archive.file_names().map(|name| {
+        let name = name.map_err(|error| damaged(path, error))?;
+        Ok(name.strip_suffix(".npy").map(str::to_owned))
+    });
+    names.filter_map(Result::transpose).collect()
+}
+
+impl Member {
+    fn path(&self) -> PathBuf {
+        self.archive.join(format!("{}.npy", self.name))
+    }
+
+    /// Its header, and a reader at its first value.
+    fn read(&self) -> Result<(Header, Box<dyn Read>)> {
+        let mut archive = open(&self.archive)?;
+        let name = format!("{}.npy", self.name);
+        let index = archive.index_for_name(&name);
+        let index = index.ok_or_else(|| damaged(&self.archive, format!("{name} is gone")))?;
+        let (start, length, packed) = {
+            let file = archive
+                .by_index_raw(index)
+                .map_err(|error| damaged(&self.archive, error))?;
+            (
+                file.data_start(),
+                file.compressed_size(),
+                file.compression(),
+            )
+        };
+        let start = start.ok_or_else(|| damaged(&self.archive, "it has no data"))?;
+        let mut file = untrusted::open(&self.archive).map_err(Error::io("open", &self.archive))?;
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(start))
+            .map_err(Error::io("read", &self.archive))?;
+        let file = BufReader::with_capacity(1 << 16, file).take(length);
+        let mut reader: Box<dyn Read> = match packed {
+            zip::CompressionMethod::Stored => Box::new(file),
+            zip::CompressionMethod::Deflated => Box::new(flate2::read::DeflateDecoder::new(file)),
+            other => return Err(damaged(&self.archive, format!("{other} is not read"))),
+        };
+        let header = header(&mut reader).map_err(|problem| Error::file(self.path(), problem))?;
+        Ok((header, reader))
+    }
+}
+
+impl PlainBytes for Member {
+    fn open(&self) -> Result<Box<dyn Read>> {
+        Ok(self.read()?.1)
+    }
+}
+
+/// Reads the header of an .npy.
+fn header(reader: &mut dyn Read) -> std::result::Result<Header, String> {
+    let cut_off = |error: std::io::Error| format!("expected an array of NumPy: {error}");
+    let mut begin = [0; 8];
+    reader.read_exact(&mut begin).map_err(cut_off)?;
+    if !begin.starts_with(MAGIC) {
+        return Err("expected an array of NumPy, found something else".into());
+    }
+    let mut length = [0; 4];
+    let width = if begin[6] == 1 { 2 } else { 4 };
+    reader.read_exact(&mut length[..width]).map_err(cut_off)?;
+    let length = u32::from_le_bytes(length);
+    if length > LONGEST_HEADER {
+        return Err(format!(
+            "expected a header of an array, found one of {length} bytes"
+        ));
+    }
+    let mut text = vec![0; length as usize];
+    reader.read_exact(&mut text).map_err(cut_off)?;
+    let text = String::from_utf8_lossy(&text);
+    parsed(&text).ok_or_else(|| format!("expected the header of an array, found {text:?}"))
+}
+
+/// Of "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 8, 8), }".
+fn parsed(text: &str) -> Option<Header> {
+    let after = |key: &str| {
+        let at = text.find(&format!("'{key}'"))?;
+        text[at + key.len() + 2..]
+            .trim_start()
+            .strip_prefix(':')
+            .map(str::trim_start)
+    };
+    let kind = after("descr")?.strip_prefix('\'')?.split_once('\'')?.0;
+    let order = after("fortran_order")?;
+    let shape = after("shape")?.strip_prefix('(')?.split_once(')')?.0;
+    let lengths = shape
+        .split(',')
+        .map(str::trim)
+        .filter(|length| !length.is_empty());
+    Some(Header {
+        kind: kind.to_owned(),
+        is_by_columns: match (order.starts_with("True"), order.starts_with("False")) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => return None,
+        },
+        shape: lengths
+            .map(|length| length.parse().ok())
+            .collect::<Option<_>>()?,
+    })
+}
+
+fn read_part(images: &Member, labels: &Member) -> Result<(Vec<i64>, Vec<PlainImages>)> {
+    let labels = read_labels(labels)?;
+    let path = images.path();
+    let (header, _) = images.read()?;
+    let refused = |what: &str| {
+        Err(Error::file(
+            &path,
+            format!(
+                "expected u8 images (n, rows, columns), (n, rows, columns, 1 or 3) or \
+                 (n, 1 or 3, rows, columns), found {} {:?}{what}; save them so",
+                header.kind, header.shape
+            ),
+        ))
+    };
+    if header.is_by_columns {
+        return refused(" in Fortran order");
+    }
+    if !matches!(header.kind.as_str(), "|u1" | "u1" | "<u1" | ">u1") {
+        return refused("");
+    }
+    let (count, rows, columns, channels, is_interleaved) = match *header.shape.as_slice() {
+        [count, rows, columns] => (count, rows, columns, 1, true),
+        [count, rows, columns, channels @ (1 | 3)] => (count, rows, columns, channels, true),
+        [count, channels @ (1 | 3), rows, columns] => (count, rows, columns, channels, false),
+        _ => return refused(""),
+    };
+    let sides = [rows, columns];
+    if count > MOST_IMAGES || sides.iter().any(|side| !(1..=LARGEST_SIDE).contains(side)) {
+        return refused("");
+    }
+    if count != labels.len() as u64 {
+        return Err(Error::file(
+            &path,
+            format!(
+                "expected as many images as labels, found {count} and {}",
+                labels.len()
+            ),
+        ));
+    }
+    let images = PlainImages {
+        path,
+        bytes: Box::new(images.clone()),
+        count: count as usize,
+        rows: rows as usize,
+        columns: columns as usize,
+        channels: channels as usize,
+        is_interleaved,
+    };
+    Ok((labels, vec![images]))
+}
+
+fn read_labels(member: &Member) -> Result<Vec<i64>> {
+    let path = member.path();
+    let (header, reader) = member.read()?;
+    let count = match *header.shape.as_slice() {
+        [count] | [count, 1] if count <= MOST_IMAGES => count,
+        _ => {
+            return Err(Error::file(
+                path,
+                format!(
+                    "expected one label of each image, (n) or (n, 1), found {:?}; sets with several \
+                     labels per image are not read",
+                    header.shape
+                ),
+            ));
+        }
+    };
+    let mut kind = header.kind.chars();
+    let is_big = kind.next() == Some('>');
+    let (sign, width) = (
+        kind.next(),
+        kind.as_str().parse::<usize>().unwrap_or_default(),
+    );
+    if !matches!(sign, Some('i' | 'u' | 'b')) || !matches!(width, 1 | 2 | 4 | 8) {
+        return Err(Error::file(
+            path,
+            format!("expected whole numbers as labels, found {}", header.kind),
+        ));
+    }
+    let mut bytes = Vec::new();
+    reader
+        .take(count * width as u64)
+        .read_to_end(&mut bytes)
+        .map_err(|error| damaged(&path, error))?;
+    if bytes.len() as u64 != count * width as u64 {
+        return Err(damaged(
+            &path,
+            format!("expected {count} labels, found fewer"),
+        ));
+    }
+    let labels = bytes.chunks_exact(width).map(|bytes| {
+        let mut bytes = bytes.to_vec();
+        if is_big {
+            bytes.reverse();
+        }
+        let is_negative = sign == Some('i') && bytes.last().is_some_and(|last| last & 0x80 != 0);
+        let mut all = [if is_negative { 0xFF } else { 0 }; 8];
+        all[..width].copy_from_slice(&bytes);
+        i64::from_le_bytes(all)
+    });
+    let labels: Vec<i64> = labels.collect();
+    match labels
+        .iter()
+        .find(|label| !(0..MOST_CLASSES).contains(*label))
+    {
+        None => Ok(labels),
+        Some(label) => Err(Error::file(
+            path,
+            format!(
+                "expected labels from 0 to {}, found {label}",
+                MOST_CLASSES - 1
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_are_known_by_their_usual_names() {
+        use Part::{Test, Train, Validation};
+        for (name, want) in [
+            ("train_images", Some((Some(Train), Role::Images))),
+            ("val_labels", Some((Some(Validation), Role::Labels))),
+            ("x_test", Some((Some(Test), Role::Images))),
+            ("y_train", Some((Some(Train), Role::Labels))),
+            ("X", Some((None, Role::Images))),
+            ("labels", Some((None, Role::Labels))),
+            ("mean", None),
+        ] {
+            assert_eq!(role(name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_are_read_whatever_their_order() {
+        let header = parsed("{'shape': (3, 8, 8), 'fortran_order': False, 'descr': '|u1', }");
+        let want = Header {
+            kind: "|u1".into(),
+            is_by_columns: false,
+            shape: vec![3, 8, 8],
+        };
+        assert_eq!(header, Some(want));
+        for broken in [
+            "",
+            "{'descr': '|u1'}",
+            "{'descr': [('a', 'u1')], 'fortran_order': False}",
+        ] {
+            assert_eq!(parsed(broken), None, "{broken}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Parquet files of Hugging Face: a struct column `bytes`, `path` of encoded images, a column of
+//! labels, and the names of the classes as JSON in the metadata of the schema.
+//!
+//! Files are named after their split (`data/train-00000-of-00001.parquet`) or lie in a folder that is
+//! (`train/0000.parquet`), below a folder per configuration if there are several. The folder may also
+//! be one of the local cache of the Hub (`datasets--OWNER--NAME/snapshots/COMMIT`).
+
+mod columns;
+mod source;
+
+use self::columns::{Features, LabelColumn, Table};
+use self::source::Rows;
+use super::image_list::ImageList;
+use super::image_source::ImageSource;
+use super::layout::{BySplit, Labelling, MissingFiles};
+use super::left_out::{LeftOutFile, PassedOver};
+use super::parts::{Part, is_junk, part};
+use super::request::DatasetRequest;
+use astill_core::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Folders below the given one that are looked into.
+const DEEPEST: usize = 5;
+
+/// Finds the files and reads the labels.
+///
+/// # Errors
+/// [`Error::Usage`] if there are none, or a configuration or column has to be chosen; [`Error::File`]
+/// if one is malformed.
+pub fn find(request: &DatasetRequest) -> Result<ImageList> {
+    let root = snapshot(&request.folder)?;
+    let files = of_configuration(&root, request)?;
+    if files.train.is_empty() {
+        return Err(missing(&root, "no file of the training split is there"));
+    }
+    let (files, note) = files.tested_on_validation(Vec::is_empty);
+    let features = Features::read(&files.train[0], request)?;
+    let mut passed_over = PassedOver {
+        files: Vec::new(),
+        notes: note.into_iter().collect(),
+    };
+    let read = files.zip(BySplit::NAMES).try_map(|(files, part)| {
+        let mut rows = Rows::default();
+        let mut labels = Vec::new();
+        for path in files {
+            let table = Table::open(&path, &features)?;
+            let of_file = table.labels(&features)?;
+            rows.add(&root, table, &of_file);
+            labels.extend(of_file);
+        }
+        Ok((rows, labels, part))
+    })?;
+    let (classes, numbers) = numbered(&features, &read.as_ref().map(|(_, labels, _)| labels))?;
+    let without = read.as_ref().zip(numbers.as_ref());
+    for ((rows, _, part), numbers) in without {
+        let rows_without = (0..).zip(numbers).filter(|(_, label)| label.is_none());
+        for (row, _) in rows_without {
+            passed_over.files.push(LeftOutFile {
+                name: rows.name_of_all(row),
+                part,
+                class: None,
+                reason: "it has no label".to_owned(),
+                is_lost: *part == Part::Train.name(),
+            });
+        }
+    }
+    let images = read.zip(numbers.as_ref()).map(|((mut rows, ..), numbers)| {
+        rows.keep(|row| numbers[row].is_some());
+        let source: Box<dyn ImageSource> = Box::new(rows);
+        source
+    });
+    let labelling = Labelling {
+        classes,
+        ids: None,
+        labels: numbers.map(|numbers| numbers.into_iter().flatten().collect()),
+    };
+    Ok(ImageList::new(root, images, labelling, passed_over).with_color(request.color))
+}
+
+fn missing(folder: &Path, found: &str) -> Error {
+    MissingFiles {
+        name: "parquet",
+        folder,
+        expected: "parquet files named after their split, such as \
+                   data/train-00000-of-00001.parquet",
+        found,
+        remedy: "Put the files of a Hugging Face data set there",
+    }
+    .into_error()
+}
+
+/// The folder of a commit, where `folder` is that of a data set in the cache of the Hub; otherwise
+/// `folder` itself.
+fn snapshot(folder: &Path) -> Result<PathBuf> {
+    if !folder.exists() {
+        return Err(missing(folder, "that folder does not exist"));
+    }
+    let snapshots = folder.join("snapshots");
+    if !snapshots.is_dir() {
+        return Ok(folder.to_path_buf());
+    }
+    let main = std::fs::read_to_string(folder.join("refs/main")).unwrap_or_default();
+    let main = snapshots.join(main.trim());
+    if main != snapshots && main.is_dir() && main.parent() == Some(&snapshots) {
+        return Ok(main);
+    }
+    let entries = std::fs::read_dir(&snapshots).map_err(Error::io("list", &snapshots))?;
+    let mut commits: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    commits.retain(|path| path.is_dir());
+    match (commits.pop(), commits.pop()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(missing(&snapshots, "no snapshot is there")),
+        (Some(_), Some(_)) => Err(missing(
+            &snapshots,
+            "several snapshots are there; set dataset.path to the folder of one",
+        )),
+    }
+}
+
+/// The files of the configuration that the profile names, or of the only one.
+fn of_configuration(root: &Path, request: &DatasetRequest) -> Result<BySplit<Vec<PathBuf>>> {
+    let mut found: BTreeMap<String, BySplit<Vec<PathBuf>>> = BTreeMap::new();
+    for path in files(root)? {
+        let relative = path.strip_prefix(root).unwrap_or(&path);
+        let Some((configuration, part)) = place(relative) else {
+            continue;
+        };
+        let of_configuration = found.entry(configuration).or_default();
+        match part {
+            Part::Train => of_configuration.train.push(path),
+            Part::Validation => of_configuration.validation.push(path),
+            Part::Test => of_configuration.test.push(path),
+        }
+    }
+    let names = || found.keys().cloned().collect::<Vec<_>>().join(", ");
+    let chosen = match (&request.configuration, found.len()) {
+        (Some(name), _) => name.clone(),
+        (None, 0) => return Err(missing(root, "no such file is there")),
+        (None, 1) => found.keys().next().cloned().unwrap_or_default(),
+        (None, _) if found.contains_key("default") => "default".to_owned(),
+        (None, _) => {
+            return Err(Error::Usage(format!(
+                "{} has several configurations: {}; set dataset.configuration to one of them",
+                root.display(),
+                names()
+            )));
+        }
+    };
+    let files = found.get(&chosen).cloned();
+    files.ok_or_else(|| {
+        Error::Usage(format!(
+            "dataset.configuration is {chosen}, but {} has {}",
+            root.display(),
+            names()
+        ))
+    })
+}
+
+/// All parquet files below a folder, sorted.
+fn files(root: &Path) -> Result<Vec<PathBuf>> {
+    if root.is_file() {
+        return Ok(vec![root.to_path_buf()]);
+    }
+    let mut found = Vec::new();
+    let mut open = vec![(root.to_path_buf(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
+            let path = entry.map_err(Error::io("list", &folder))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if is_junk(&name) {
+                continue;
+            }
+            if path.is_dir() && depth < DEEPEST {
+                open.push((path, depth + 1));
+            } else if path
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("parquet"))
+            {
+                found.push(path);
+            }
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// The configuration ("" without one) and the part of a file, by its path; none if it names no part
+/// but others do, such as "unsupervised".
+fn place(relative: &Path) -> Option<(String, Part)> {
+    let stem = relative.file_stem()?.to_string_lossy().into_owned();
+    let above = relative.parent().into_iter().flat_map(Path::iter);
+    let mut above: Vec<String> = above
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    let of_file = part(&stem).or_else(|| stem.split(['-', '_', '.']).find_map(part));
+    let of_folder = above.last().and_then(|name| part(name));
+    if of_folder.is_some() {
+        above.pop();
+    }
+    let is_numbered = stem.chars().all(|c| c.is_ascii_digit() || c == '-');
+    let part = of_file
+        .or(of_folder)
+        .or(is_numbered.then_some(Part::Train))?;
+    above.retain(|name| name != "data");
+    Some((above.join("/"), part))
+}
+
+/// The label of every row; none for a row without one.
+type Numbers = BySplit<Vec<Option<i64>>>;
+
+/// The names of the classes and the number of each label; none for rows without one.
+fn numbered(
+    features: &Features,
+    labels: &BySplit<&Vec<columns::Label>>,
+) -> Result<(Vec<String>, Numbers)> {
+    use columns::Label;
+    let all = || labels.as_ref().into_iter().copied().flatten();
+    let texts: BTreeSet<&str> = all()
+        .filter_map(|label| match label {
+            Label::Text(text) => Some(text.as_str()),
+            Label::Number(_) | Label::Missing => None,
+        })
+        .collect();
+    let most = all().filter_map(|label| match label {
+        Label::Number(number) => Some(*number),
+        Label::Text(_) | Label::Missing => None,
+    });
+    let most = most.max().unwrap_or(-1);
+    let classes: Vec<String> = match &features.label {
+        LabelColumn {
+            names: Some(names), ..
+        } => names.clone(),
+        _ if !texts.is_empty() => texts.iter().map(|text| (*text).to_owned()).collect(),
+        _ => (0..=most).map(|class| class.to_string()).collect(),
+    };
+    if most >= classes.len() as i64 {
+        return Err(Error::Usage(format!(
+            "the column {} has labels up to {most}, but {} names; the files are damaged",
+            features.label.name,
+            classes.len()
+        )));
+    }
+    let sorted: Vec<&str> = texts.into_iter().collect();
+    let number = |label: &Label| match label {
+        Label::Number(number) => Some(*number).filter(|number| *number >= 0),
+        Label::Text(text) => sorted
+            .binary_search(&text.as_str())
+            .ok()
+            .map(|at| at as i64),
+        Label::Missing => None,
+    };
+    let numbers = labels
+        .as_ref()
+        .map(|labels| labels.iter().map(number).collect());
+    Ok((classes, numbers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_placed_by_their_names_and_folders() {
+        for (path, want) in [
+            ("data/train-00000-of-00001.parquet", Some(("", Part::Train))),
+            (
+                "plain_text/test-00000-of-00001.parquet",
+                Some(("plain_text", Part::Test)),
+            ),
+            ("mnist/train/0000.parquet", Some(("mnist", Part::Train))),
+            ("validation.parquet", Some(("", Part::Validation))),
+            ("0000.parquet", Some(("", Part::Train))),
+            ("data/unsupervised-00000-of-00001.parquet", None),
+        ] {
+            let want = want.map(|(configuration, part)| (configuration.to_owned(), part));
+            assert_eq!(place(Path::new(path)), want, "{path}");
+        }
+    }
+}

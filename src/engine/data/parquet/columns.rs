@@ -1,0 +1,306 @@
+//! Which columns of a parquet file hold images and labels, and what the labels are.
+
+use crate::data::request::DatasetRequest;
+use astill_core::{Error, Result, files::untrusted};
+use parquet::basic::Type as Physical;
+use parquet::column::reader::ColumnReader;
+use parquet::data_type::ByteArray;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde_json::Value as Json;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+/// How many values are read at a time.
+const CHUNK: usize = 4096;
+/// More labels than any set of images has.
+const MOST_CLASSES: i64 = 1 << 20;
+
+/// What a label is in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Label {
+    Number(i64),
+    Text(String),
+    Missing,
+}
+
+/// The column of the labels.
+#[derive(Debug)]
+pub struct LabelColumn {
+    pub name: String,
+    /// The names of the classes, where the metadata has them.
+    pub names: Option<Vec<String>>,
+}
+
+/// The columns that are read.
+#[derive(Debug)]
+pub struct Features {
+    /// The column that holds the encoded images: "image.bytes", or "image" alone.
+    pub image: String,
+    pub label: LabelColumn,
+}
+
+impl Features {
+    /// Chooses the columns by the metadata of a file, or by their types where it has none.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a column has to be chosen; [`Error::File`] if the file is malformed.
+    pub fn read(path: &Path, request: &DatasetRequest) -> Result<Self> {
+        let reader = open(path)?;
+        let metadata = reader.metadata().file_metadata();
+        let columns: Vec<(String, Physical)> = metadata
+            .schema_descr()
+            .columns()
+            .iter()
+            .map(|column| (column.path().string(), column.physical_type()))
+            .collect();
+        let pairs = metadata.key_value_metadata().into_iter().flatten();
+        let huggingface = pairs
+            .filter(|pair| pair.key == "huggingface")
+            .find_map(|pair| serde_json::from_str::<Json>(pair.value.as_deref()?).ok());
+        let features = huggingface
+            .as_ref()
+            .and_then(|json| json.pointer("/info/features"));
+        let of_type = |wanted: &str| -> Vec<String> {
+            let features = features.and_then(Json::as_object).into_iter().flatten();
+            let features = features.filter(|(_, feature)| feature["_type"] == wanted);
+            features.map(|(name, _)| name.clone()).collect()
+        };
+        let mut images = of_type("Image");
+        if images.is_empty() {
+            let of_struct = columns.iter().filter_map(|(name, kind)| match kind {
+                Physical::BYTE_ARRAY => name.strip_suffix(".bytes"),
+                _ => None,
+            });
+            images = of_struct.map(str::to_owned).collect();
+        }
+        let mut labels = of_type("ClassLabel");
+        if labels.is_empty() {
+            const USUAL: [&str; 4] = ["label", "labels", "class", "fine_label"];
+            let names = columns.iter().map(|(name, _)| name.clone());
+            labels = names
+                .filter(|name| USUAL.contains(&name.as_str()))
+                .collect();
+        }
+        let chosen = |what, key, given: &Option<String>, found: Vec<String>| {
+            let all = columns.iter().map(|(name, _)| name.as_str());
+            choose(path, (what, key), given.as_deref(), found, all.collect())
+        };
+        let image = chosen("images", "dataset.image", &request.image, images)?;
+        let label = chosen("class labels", "dataset.label", &request.label, labels)?;
+        let names = features.and_then(|features| features.get(&label)?.get("names")?.as_array());
+        let names = names.map(|names| {
+            let name = |name: &Json| name.as_str().unwrap_or_default().to_owned();
+            names.iter().map(name).collect()
+        });
+        let bytes = format!("{image}.bytes");
+        let has_bytes = columns.iter().any(|(name, _)| *name == bytes);
+        Ok(Self {
+            image: if has_bytes { bytes } else { image },
+            label: LabelColumn { name: label, names },
+        })
+    }
+}
+
+/// The column that the profile names, or the only one.
+fn choose(
+    path: &Path,
+    (what, key): (&str, &str),
+    given: Option<&str>,
+    found: Vec<String>,
+    all: Vec<&str>,
+) -> Result<String> {
+    match (given, found.as_slice()) {
+        (Some(name), _) => {
+            let below = format!("{name}.");
+            match all
+                .iter()
+                .any(|column| *column == name || column.starts_with(&below))
+            {
+                true => Ok(name.to_owned()),
+                false => Err(Error::Usage(format!(
+                    "{key} is {name}, but {} has the columns {}",
+                    path.display(),
+                    all.join(", ")
+                ))),
+            }
+        }
+        (None, [only]) => Ok(only.clone()),
+        (None, []) => Err(Error::Usage(format!(
+            "{} has no column of {what}, but {}; set {key} to one of them",
+            path.display(),
+            all.join(", ")
+        ))),
+        (None, several) => Err(Error::Usage(format!(
+            "{} has several columns of {what}: {}; set {key} to one of them",
+            path.display(),
+            several.join(", ")
+        ))),
+    }
+}
+
+/// Opens a parquet file and reads its metadata.
+///
+/// # Errors
+/// [`Error::File`] if it is malformed.
+pub fn open(path: &Path) -> Result<SerializedFileReader<File>> {
+    let file = untrusted::open(path).map_err(Error::io("open", path))?;
+    guarded(path, || SerializedFileReader::new(file))
+}
+
+/// What `read` gives; damage that the reader does not expect is an error too.
+///
+/// # Errors
+/// [`Error::File`] that names the file.
+pub fn guarded<T>(
+    path: &Path,
+    read: impl FnOnce() -> std::result::Result<T, ParquetError>,
+) -> Result<T> {
+    let damaged = |problem: String| {
+        Error::file(
+            path,
+            format!("expected a parquet file: {problem}; get it again"),
+        )
+    };
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| damaged(error.to_string())),
+        Err(_) => Err(damaged("it is damaged".into())),
+    }
+}
+
+/// A file whose columns were found.
+#[derive(Debug)]
+pub struct Table {
+    pub path: PathBuf,
+    /// The rows of each row group.
+    pub groups: Vec<usize>,
+    /// The number of the column of images.
+    pub image: usize,
+    label: usize,
+}
+
+impl Table {
+    /// # Errors
+    /// [`Error::File`] if the file is malformed or lacks a column.
+    pub fn open(path: &Path, features: &Features) -> Result<Self> {
+        let reader = open(path)?;
+        let metadata = reader.metadata();
+        let schema = metadata.file_metadata().schema_descr();
+        let place = |wanted: &str, kinds: &[Physical]| {
+            let columns = schema.columns().iter().enumerate();
+            let found = columns.filter(|(_, column)| column.path().string() == wanted);
+            let mut found = found.filter(|(_, column)| {
+                kinds.contains(&column.physical_type()) && column.max_rep_level() == 0
+            });
+            found.next().map(|(at, _)| at).ok_or_else(|| {
+                Error::file(
+                    path,
+                    format!("expected a column {wanted} of {kinds:?}, found none; get it again"),
+                )
+            })
+        };
+        let groups = metadata.row_groups().iter();
+        let groups = groups.map(|group| {
+            usize::try_from(group.num_rows())
+                .map_err(|_| Error::file(path, "expected row groups of some rows; get it again"))
+        });
+        Ok(Self {
+            path: path.to_path_buf(),
+            groups: groups.collect::<Result<_>>()?,
+            image: place(&features.image, &[Physical::BYTE_ARRAY])?,
+            label: place(
+                &features.label.name,
+                &[
+                    Physical::INT32,
+                    Physical::INT64,
+                    Physical::BYTE_ARRAY,
+                    Physical::BOOLEAN,
+                ],
+            )?,
+        })
+    }
+
+    /// The label of every row.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file is malformed.
+    pub fn labels(&self, features: &Features) -> Result<Vec<Label>> {
+        let reader = open(&self.path)?;
+        let mut labels = Vec::new();
+        for (group, count) in self.groups.iter().enumerate() {
+            let of_group = guarded(&self.path, || {
+                let column = reader.get_row_group(group)?.get_column_reader(self.label)?;
+                labels_of(column, *count)
+            })?;
+            labels.extend(of_group);
+        }
+        let odd = labels.iter().find(|label| match label {
+            Label::Number(number) => *number >= MOST_CLASSES,
+            Label::Text(_) | Label::Missing => false,
+        });
+        match odd {
+            Some(label) => Err(Error::file(
+                &self.path,
+                format!(
+                    "expected labels below {MOST_CLASSES} in {}, found {label:?}",
+                    features.label.name
+                ),
+            )),
+            None => Ok(labels),
+        }
+    }
+}
+
+fn labels_of(column: ColumnReader, count: usize) -> Result<Vec<Label>, ParquetError> {
+    use ColumnReader::{
+        BoolColumnReader, ByteArrayColumnReader, Int32ColumnReader, Int64ColumnReader,
+    };
+    let text = |bytes: ByteArray| Label::Text(String::from_utf8_lossy(bytes.data()).into_owned());
+    macro_rules! read {
+        ($reader:expr, $label:expr) => {
+            read_all(
+                count,
+                |levels, values| $reader.read_records(CHUNK, Some(levels), None, values),
+                $label,
+            )
+        };
+    }
+    match column {
+        BoolColumnReader(mut reader) => read!(reader, |value| Label::Number(i64::from(value))),
+        Int32ColumnReader(mut reader) => read!(reader, |value| Label::Number(i64::from(value))),
+        Int64ColumnReader(mut reader) => read!(reader, Label::Number),
+        ByteArrayColumnReader(mut reader) => read!(reader, text),
+        _ => Err(ParquetError::General("labels of another type".into())),
+    }
+}
+
+/// The labels of `count` rows; a level of 0 is a missing value in an optional column.
+fn read_all<T>(
+    count: usize,
+    mut read: impl FnMut(
+        &mut Vec<i16>,
+        &mut Vec<T>,
+    ) -> std::result::Result<(usize, usize, usize), ParquetError>,
+    label: impl Fn(T) -> Label,
+) -> std::result::Result<Vec<Label>, ParquetError> {
+    let mut labels = Vec::new();
+    while labels.len() < count {
+        let (mut levels, mut values) = (Vec::new(), Vec::new());
+        let (records, present, _) = read(&mut levels, &mut values)?;
+        if records == 0 {
+            return Err(ParquetError::General("fewer labels than rows".into()));
+        }
+        if levels.is_empty() || present == records {
+            labels.extend(values.into_iter().map(&label));
+            continue;
+        }
+        let most = levels.iter().copied().max().unwrap_or_default().max(1);
+        let mut values = values.into_iter();
+        labels.extend(levels.iter().map(|level| match *level == most {
+            true => values.next().map_or(Label::Missing, &label),
+            false => Label::Missing,
+        }));
+    }
+    Ok(labels)
+}

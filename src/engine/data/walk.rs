@@ -1,0 +1,189 @@
+//! Folders of images, walked down to the last sub-folder.
+
+use super::content::{self, Content};
+use super::left_out::LeftOutFile;
+use super::parts::{is_junk, normal};
+use astill_core::{Error, Result};
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The folders of classes and what else there is in a folder.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// By their name as names are compared: usually one folder.
+    pub folders: BTreeMap<String, Vec<String>>,
+    /// Files, by name.
+    pub files: Vec<PathBuf>,
+    /// What systems and programs leave behind.
+    pub junk: Vec<String>,
+}
+
+/// What is directly in `folder`.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be listed; [`Error::File`] for a folder whose name is not UTF-8.
+pub fn list(folder: &Path) -> Result<Listing> {
+    let mut listing = Listing::default();
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let entry = entry.map_err(Error::io("list", folder))?;
+        let path = entry.path();
+        match entry.file_name().into_string() {
+            Ok(name) if is_junk(&name) => listing.junk.push(name),
+            Ok(name) if path.is_dir() => {
+                listing.folders.entry(normal(&name)).or_default().push(name);
+            }
+            Err(_) if path.is_dir() => {
+                return Err(Error::file(path, "its name is not UTF-8; rename it"));
+            }
+            Ok(_) | Err(_) => listing.files.push(entry.file_name().into()),
+        }
+    }
+    listing.files.sort_unstable();
+    listing.junk.sort_unstable();
+    Ok(listing)
+}
+
+/// What a walk has found.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// The images, relative to the root, folder by folder and by name within each: the order of
+    /// torchvision's `ImageFolder`.
+    pub images: Vec<PathBuf>,
+    pub left_out: Vec<LeftOutFile>,
+}
+
+impl Walk {
+    /// Walks `root`/`folder`, whose images are of this part and class.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn down(
+        &mut self,
+        root: &Path,
+        folder: &Path,
+        part: &'static str,
+        class: Option<&str>,
+    ) -> Result<()> {
+        let mut open = vec![folder.to_path_buf()];
+        let mut found: Vec<PathBuf> = Vec::new();
+        let mut seen = HashSet::new();
+        while let Some(folder) = open.pop() {
+            let path = root.join(&folder);
+            let about = fs::metadata(&path).map_err(Error::io("list", &path))?;
+            // a link may lead to a folder above itself
+            if !seen.insert((about.dev(), about.ino())) {
+                self.leave_out(
+                    &folder,
+                    part,
+                    class,
+                    "a link to a folder that is here too",
+                    false,
+                );
+                continue;
+            }
+            for entry in fs::read_dir(&path).map_err(Error::io("list", &path))? {
+                let entry = entry.map_err(Error::io("list", &path))?;
+                let file = folder.join(entry.file_name());
+                if is_junk(&entry.file_name().to_string_lossy()) {
+                    self.leave_out(&file, part, class, HIDDEN, false);
+                } else if entry.path().is_dir() {
+                    open.push(file);
+                } else if self.is_image(root, &file, part, class) {
+                    found.push(file);
+                }
+            }
+        }
+        let place = |file: &PathBuf| {
+            let bytes = |part: Option<&OsStr>| part.unwrap_or_default().as_encoded_bytes().to_vec();
+            (
+                bytes(file.parent().map(Path::as_os_str)),
+                bytes(file.file_name()),
+            )
+        };
+        found.sort_by_cached_key(place);
+        self.images.extend(found);
+        Ok(())
+    }
+
+    /// Whether a file is an image that can be read; what else it is, is noted.
+    fn is_image(
+        &mut self,
+        root: &Path,
+        file: &Path,
+        part: &'static str,
+        class: Option<&str>,
+    ) -> bool {
+        match content::of_file(&root.join(file)) {
+            Content::Image => return true,
+            Content::Unread(what) => self.leave_out(file, part, class, &what, true),
+            Content::Other(what) => self.leave_out(file, part, class, &what, false),
+        }
+        false
+    }
+
+    /// Notes that a file or folder is not in the data set.
+    pub fn leave_out(
+        &mut self,
+        file: &Path,
+        part: &'static str,
+        class: Option<&str>,
+        reason: &str,
+        is_lost: bool,
+    ) {
+        self.left_out.push(LeftOutFile {
+            name: file.display().to_string(),
+            part,
+            class: class.map(str::to_owned),
+            reason: reason.to_owned(),
+            is_lost,
+        });
+    }
+
+    /// Notes that all images below a folder are not in the data set; the folder, if it has none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn leave_out_below(
+        &mut self,
+        root: &Path,
+        folder: &Path,
+        (part, class): (&'static str, Option<&str>),
+        reason: &str,
+        is_lost: bool,
+    ) -> Result<()> {
+        let mut below = Self::default();
+        below.down(root, folder, part, class)?;
+        for image in &below.images {
+            self.leave_out(image, part, class, reason, is_lost);
+        }
+        if below.images.is_empty() {
+            self.leave_out(folder, part, class, reason, is_lost);
+        }
+        Ok(())
+    }
+
+    /// Notes files that stand where images should not be: images among them are lost.
+    pub fn leave_out_files(
+        &mut self,
+        root: &Path,
+        folder: &Path,
+        files: &[PathBuf],
+        part: &'static str,
+        reason: &str,
+    ) {
+        for file in files {
+            let file = folder.join(file);
+            match content::of_file(&root.join(&file)) {
+                Content::Image => self.leave_out(&file, part, None, reason, true),
+                // what stands beside the folders describes the set
+                Content::Unread(_) | Content::Other(_) => {}
+            }
+        }
+    }
+}
+
+/// Why junk is left out.
+pub const HIDDEN: &str = "hidden, or left by another program";

@@ -1,0 +1,97 @@
+//! Experts that are in the store already: their figures, measured again where the validation images
+//! have changed.
+
+use super::control::Control;
+use super::store::{Store, StoredEpoch, TrainingLock, Trajectory};
+use super::training::Training;
+use crate::distill::evaluate;
+use astill_core::Result;
+use astill_core::run::event::{EventKind, ExpertFound};
+use std::time::Duration;
+
+impl Training<'_> {
+    /// Records that expert `index` was found, with figures that hold for the validation images of
+    /// this run. New ones are written into the store unless another process, not the holder of
+    /// `lock`, is working there.
+    ///
+    /// # Errors
+    /// A command asks to stop, or a checkpoint cannot be read.
+    pub(super) fn found(
+        &self,
+        index: u64,
+        expert: Trajectory,
+        (store, lock): (&Store, Option<&TrainingLock>),
+        control: &mut Control,
+    ) -> Result<Trajectory> {
+        let expert = match self.outdated(expert.epochs()) {
+            outdated if outdated.is_empty() => expert,
+            outdated => {
+                let expert = self.measure_again(index, expert, &outdated, control)?;
+                let taken = if lock.is_none() {
+                    store.try_lock().ok().flatten()
+                } else {
+                    None
+                };
+                if lock.or(taken.as_ref()).is_some() {
+                    let whole = expert.partial()?;
+                    control.write_with_retry(|_| store.finish(index, &whole))?;
+                }
+                expert
+            }
+        };
+        control.record(EventKind::ExpertFound(ExpertFound {
+            expert: index,
+            store: store.key().to_string(),
+            epochs: expert.records(),
+        }))?;
+        Ok(expert)
+    }
+
+    /// The epochs (from 0) whose accuracy was measured on other images, and the last one if it has
+    /// never been measured.
+    fn outdated(&self, epochs: &[StoredEpoch]) -> Vec<usize> {
+        let (last, now) = (
+            epochs.len().saturating_sub(1),
+            &self.dataset.validation_content,
+        );
+        let has_images = !self.dataset.validation.is_empty();
+        let is_outdated = |(e, epoch): &(usize, &StoredEpoch)| {
+            match (epoch.record.validation_accuracy, &epoch.measured_on) {
+                (Some(_), Some(on)) => on != now || !has_images,
+                // from before that was kept: these images were part of what the key stands for
+                (Some(_), None) => !has_images,
+                (None, _) => has_images && *e == last,
+            }
+        };
+        let found = epochs.iter().enumerate().filter(is_outdated);
+        found.map(|(epoch, _)| epoch).collect()
+    }
+
+    fn measure_again(
+        &self,
+        index: u64,
+        expert: Trajectory,
+        outdated: &[usize],
+        control: &mut Control,
+    ) -> Result<Trajectory> {
+        let mut epochs = expert.epochs().to_vec();
+        for &epoch in outdated {
+            control.wait_while_paused()?;
+            let label = format!("expert {}, epoch {}, tested again: ", index + 1, epoch + 1);
+            let mut watch = control.watch(&label, Duration::ZERO);
+            let validation = &self.dataset.validation;
+            let accuracy = match validation.is_empty() {
+                true => None,
+                false => {
+                    let weights = expert.network(epoch + 1)?.to_device(self.device);
+                    Some(evaluate::accuracy(
+                        self.net, &weights, validation, &mut watch,
+                    )?)
+                }
+            };
+            epochs[epoch].record.validation_accuracy = accuracy;
+            epochs[epoch].measured_on = accuracy.map(|_| self.dataset.validation_content.clone());
+        }
+        Ok(expert.measured_again(epochs))
+    }
+}

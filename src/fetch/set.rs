@@ -1,0 +1,63 @@
+//! What a data set that can be fetched consists of.
+
+/// A data set.
+#[derive(Debug, Clone)]
+pub struct DataSet {
+    pub name: String,
+    /// One line for people.
+    pub about: String,
+    /// Below the data folder, where it goes; empty for the data folder itself.
+    pub folder: String,
+    pub files: Vec<SourceFile>,
+    /// Paths in `folder` that are there if and only if the set is complete.
+    pub proof: Vec<String>,
+    /// The repository of the Hub whose files it consists of; `files` is then still empty.
+    pub hub: Option<&'static str>,
+}
+
+/// A file to download.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// Its name; for files that stay as they are, their path in the set's folder.
+    pub name: String,
+    /// In the order in which they are tried.
+    pub urls: Vec<String>,
+    /// None where nobody has published it.
+    pub bytes: Option<u64>,
+    pub checksums: Vec<Checksum>,
+    pub packing: Packing,
+}
+
+/// What happens to a file once it is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    TarGz,
+    Zip,
+    /// It stays as it is.
+    Plain,
+}
+
+/// A published checksum, in lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checksum {
+    Md5(String),
+    Sha256(String),
+}
+
+impl Checksum {
+    pub fn md5(digits: &str) -> Self {
+        Self::Md5(digits.to_ascii_lowercase())
+    }
+
+    pub fn sha256(digits: &str) -> Self {
+        Self::Sha256(digits.to_ascii_lowercase())
+    }
+
+    /// Its kind and its digits.
+    pub fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Md5(digits) => ("MD5", digits),
+            Self::Sha256(digits) => ("SHA-256", digits),
+        }
+    }
+}

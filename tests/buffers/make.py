@@ -1,0 +1,110 @@
+"""Writes the files of this folder as the trajectory-matching family of programs writes them: experts
+as replay_buffer_N.pt, a distilled set as images_best.pt and labels_best.pt.
+
+    python make.py OUT_DIR
+
+Needs nothing but PyTorch. The network is a ConvNet of width 8 and depth 2 for images of 16x16 in ten
+classes, trained on noise.
+
+shapes/replay_buffer_N.pt   two experts and one, of three epochs each
+shapes/smoothness.json      of each expert and epoch: length of the step, cosine with the step before,
+                            length of the second difference, length of the path over the distance from its
+                            start; all computed here, in float64
+shared/…                    recorded on a CPU without a copy, so that all checkpoints are the last one
+old/…                       in the format of torch before 1.6
+parameters/…                the same expert as parameters in state dicts by name
+diverged/…                  one good expert and one that is not finite from its second epoch on
+other/…                     a network of another width
+small.pt                    nested lists of small tensors, for fuzzing
+distilled/…                 two images per class and their labels
+"""
+import json
+import os
+import sys
+
+import torch
+import torch.nn as nn
+
+CLASSES, SIZE = 10, 16
+
+
+def network(width=8):
+    layers, channels = [], 3
+    for _ in range(2):
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.GroupNorm(width, width), nn.ReLU(), nn.AvgPool2d(2)]
+        channels = width
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * (SIZE // 4) ** 2, CLASSES))
+
+
+def expert(seed, record, width=8, epochs=3):
+    torch.manual_seed(seed)
+    net = network(width)
+    images, labels = torch.randn(40, 3, SIZE, SIZE), torch.arange(40) % CLASSES
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
+    checkpoints = [record(net)]
+    for _ in range(epochs):
+        for rows in torch.randperm(40).split(10):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(net(images[rows]), labels[rows]).backward()
+            optimiser.step()
+        checkpoints.append(record(net))
+    return checkpoints
+
+
+def copied(net):
+    return [p.detach().cpu().clone() for p in net.parameters()]
+
+
+def shared(net):
+    return [p.detach().cpu() for p in net.parameters()]
+
+
+def by_name(net):
+    return {name: nn.Parameter(p.detach().clone()) for name, p in net.named_parameters()}
+
+
+def smoothness(checkpoints):
+    points = [torch.cat([t.flatten() for t in c]).double() for c in checkpoints]
+    steps = [b - a for a, b in zip(points, points[1:])]
+    rows, length = [], 0.0
+    for e, step in enumerate(steps):
+        before = steps[e - 1] if e else None
+        length += step.norm().item()
+        rows.append({
+            "step_length": step.norm().item(),
+            "turn": torch.cosine_similarity(before, step, 0).item() if e else None,
+            "curvature": (step - before).norm().item() if e else None,
+            "tortuosity": length / (points[e + 1] - points[0]).norm().item(),
+        })
+    return rows
+
+
+def main(out):
+    def path(*names):
+        os.makedirs(os.path.join(out, *names[:-1]), exist_ok=True)
+        return os.path.join(out, *names)
+
+    experts = [expert(seed, copied) for seed in range(3)]
+    torch.save(experts[:2], path("shapes", "replay_buffer_0.pt"))
+    torch.save(experts[2:], path("shapes", "replay_buffer_1.pt"))
+    with open(path("shapes", "smoothness.json"), "w") as file:
+        json.dump([smoothness(e) for e in experts], file, indent=1)
+    torch.save([expert(0, shared)], path("shared", "replay_buffer_0.pt"))
+    torch.save(experts[:1], path("old", "replay_buffer_0.pt"), _use_new_zipfile_serialization=False)
+    torch.save([expert(0, by_name)], path("parameters", "replay_buffer_0.pt"))
+    bad = expert(1, copied)
+    for checkpoint in bad[2:]:
+        checkpoint[0].fill_(float("nan"))
+    torch.save([experts[0], bad], path("diverged", "replay_buffer_0.pt"))
+    torch.save([expert(0, copied, width=4, epochs=1)], path("other", "replay_buffer_0.pt"))
+
+    torch.manual_seed(9)
+    torch.save([[torch.randn(2, 3), torch.randn(4).double()[1:]], [torch.arange(3), 1.5]], path("small.pt"))
+    labels = torch.arange(CLASSES).repeat(2)
+    images = torch.randn(len(labels), 3, SIZE, SIZE) + labels.view(-1, 1, 1, 1)
+    torch.save(images.requires_grad_(True), path("distilled", "images_best.pt"))
+    torch.save(labels, path("distilled", "labels_best.pt"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,352 @@
+//! Others' work in: `astill import experts`, `distill.init` from a file; and sets judged by several
+//! networks: `astill evaluate`. The files are those of tests/buffers/make.py, written by PyTorch.
+
+mod place;
+
+use astill_core::run::event::EventKind;
+use place::{Outcome, Place, assert_status, text};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+fn buffers(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/buffers");
+    folder.join(name).to_string_lossy().into_owned()
+}
+
+fn refused(place: &Place, arguments: &[&str], parts: &[&str]) -> Outcome {
+    let output = place.run(arguments)?;
+    let said = text(&output.stderr);
+    assert_status(&output, 2);
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn imported_experts_have_the_smoothness_that_pytorch_computes_and_are_distilled() -> Outcome {
+    let place = Place::new()?;
+    let from = buffers("shapes");
+    let import = ["import", "experts", &from, "--profile", "tiny.yaml"];
+    let output = place.run(&import)?;
+    assert_status(&output, 0);
+    let (yaml, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(said.contains("3 experts of 3 epochs are now in"), "{said}");
+    let line = |name: &str| {
+        let found = yaml.lines().find_map(|l| l.trim().strip_prefix(name));
+        found
+            .map(str::to_string)
+            .ok_or(format!("no {name} in {yaml}"))
+    };
+    let key = line("from: ")?;
+    assert_eq!(line("count: ")?, "3");
+    assert_eq!(line("normalisation: ")?, "field");
+    let again = place.run(&import)?;
+    assert!(text(&again.stderr).contains("are already in"));
+
+    let from_key = format!("expert.from={key}");
+    let with = |sets: &[&str]| {
+        let sets = sets
+            .iter()
+            .flat_map(|set| ["--set".to_string(), (*set).to_string()]);
+        ["run", "tiny.yaml", "--name", "r"]
+            .map(str::to_string)
+            .into_iter()
+            .chain(sets)
+            .collect::<Vec<_>>()
+    };
+    let run = |sets: &[&str]| {
+        let arguments = with(sets);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        place.run(&arguments)
+    };
+    let field = "dataset.normalisation=field";
+    for (sets, part) in [
+        (&[&from_key[..]][..], "dataset.normalisation"),
+        (&[&from_key, field, "network.width=4"], "network.width=8"),
+        (&[&from_key, field, "expert.count=4"], "holds 3 experts"),
+        (&[&from_key, field, "expert.epochs=4"], "has 3 epochs"),
+        (
+            &[&from_key, field, "expert.per_epoch=2"],
+            "expert.per_epoch",
+        ),
+        (&["expert.from=import-nothing"], "holds no imported experts"),
+    ] {
+        let output = run(sets)?;
+        assert_status(&output, 2);
+        let said = text(&output.stderr);
+        assert!(said.contains(part), "{part:?} is not in {said}");
+        assert!(!place.path("runs/r").exists());
+    }
+    let output = run(&[&from_key, field, "expert.count=3"])?;
+    assert_status(&output, 0);
+
+    let wanted: Value = serde_json::from_slice(&fs::read(buffers("shapes/smoothness.json"))?)?;
+    let mut experts = 0;
+    for event in place.events("r")? {
+        let EventKind::ExpertFound(found) = event.what else {
+            continue;
+        };
+        let of_expert = wanted[found.expert as usize]
+            .as_array()
+            .ok_or("no expert")?;
+        assert_eq!(found.epochs.len(), of_expert.len());
+        for (got, want) in found.epochs.iter().zip(of_expert) {
+            let close = |got: Option<f64>, want: &Value| match (got, want.as_f64()) {
+                (Some(got), Some(want)) => (got - want).abs() <= 1e-9 * want.abs(),
+                (got, want) => got == want,
+            };
+            assert!(close(Some(got.step_length), &want["step_length"]));
+            assert!(close(got.turn, &want["turn"]), "{:?} {want}", got.turn);
+            assert!(close(got.curvature, &want["curvature"]));
+            assert!(close(Some(got.tortuosity), &want["tortuosity"]));
+        }
+        assert!(found.epochs[2].validation_accuracy.is_some());
+        experts += 1;
+    }
+    assert_eq!(experts, 3);
+    Ok(())
+}
+
+#[test]
+fn buffers_that_cannot_be_used_are_refused_with_the_reason() -> Outcome {
+    let place = Place::new()?;
+    for (name, parts) in [
+        ("shared", &["share", "clone()"][..]),
+        ("old", &["torch before 1.6"]),
+        ("other", &["width", "--profile", "[4, 3, 3, 3]"]),
+        ("distilled", &["replay_buffer_N.pt", "found none"]),
+        ("", &["replay_buffer_N.pt", "give one of these", "shapes"]),
+        ("distilled/images_best.pt", &["list of experts"]),
+        ("nothing", &["nothing"]),
+    ] {
+        let from = buffers(name);
+        let parts: Vec<&str> = parts.iter().filter(|p| **p != "width").copied().collect();
+        refused(
+            &place,
+            &["import", "experts", &from, "--profile", "tiny.yaml"],
+            &parts,
+        )?;
+    }
+    refused(
+        &place,
+        &["import", "experts", &buffers("shapes")],
+        &["which data set", "--profile"],
+    )?;
+    assert!(!place.path("data/trajectories").exists());
+
+    // a good expert beside one that diverged, and parameters in dicts
+    for (name, count, said) in [
+        ("diverged", "count: 1", "expert 2: not finite after epoch 2"),
+        ("parameters", "count: 1", ""),
+    ] {
+        let from = buffers(name);
+        let output = place.run(&["import", "experts", &from, "--profile", "tiny.yaml"])?;
+        assert_status(&output, 0);
+        assert!(text(&output.stdout).contains(count));
+        assert!(text(&output.stderr).contains(said));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_folder_as_mtt_names_it_needs_no_profile() -> Outcome {
+    let place = Place::new()?;
+    let folder = place.path("buffers/CIFAR10_NO_ZCA/ConvNet");
+    fs::create_dir_all(&folder)?;
+    fs::copy(
+        buffers("shapes/replay_buffer_0.pt"),
+        folder.join("replay_buffer_0.pt"),
+    )?;
+    // of images of 16×16, which CIFAR's are not
+    refused(
+        &place,
+        &["import", "experts", "buffers/CIFAR10_NO_ZCA/ConvNet"],
+        &["no network has the shapes"],
+    )
+}
+
+#[test]
+fn several_networks_judge_a_set_and_the_runs_own_figure_comes_out_again() -> Outcome {
+    let place = Place::new()?;
+    assert_status(&place.run(&["run", "tiny.yaml", "--name", "r"])?, 0);
+    let json = |arguments: &[&str]| -> Result<Value, Box<dyn std::error::Error>> {
+        let output = place.run(arguments)?;
+        assert_status(&output, 0);
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    let own = json(&["evaluate", "r", "--json"])?;
+    let mut headline = None;
+    for event in place.events("r")? {
+        if let EventKind::RunFinished(done) = event.what {
+            headline = done.results.first().map(|h| h.values.clone());
+        }
+    }
+    let values: Vec<f64> = serde_json::from_value(own["networks"][0]["values"].clone())?;
+    assert_eq!(Some(values), headline);
+
+    let file = "runs/r/distilled/best.safetensors";
+    let several = ["--networks", "convnet-bn,alexnet,convnet", "--repeats", "1"];
+    let found = json(&[&["evaluate", file, "--json"][..], &several].concat())?;
+    let networks = found["networks"].as_array().ok_or("no networks")?;
+    let names: Vec<_> = networks.iter().map(|n| n["network"].as_str()).collect();
+    assert_eq!(
+        names,
+        [Some("convnet-bn"), Some("alexnet"), Some("convnet")]
+    );
+    assert_eq!(networks[2]["values"][0], own["networks"][0]["values"][0]);
+    let table = place.run(&[&["evaluate", "r", "--epochs", "2"][..], &several].concat())?;
+    assert!(
+        text(&table.stdout).contains("alexnet"),
+        "{}",
+        text(&table.stdout)
+    );
+
+    for (arguments, part) in [
+        (&["evaluate", "r", "--networks", "mlp"][..], "resnet18"),
+        (&["evaluate", "r", "--networks", "vgg11"], "at least 32×32"),
+        (&["evaluate", "nothing"], "nothing"),
+        (&["evaluate", "tiny.yaml"], "safetensors"),
+        (&["evaluate", "r", "--lr", "0"], "above 0"),
+    ] {
+        refused(&place, arguments, &[part])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn experts_with_batch_norm_are_trained_stopped_resumed_and_distilled() -> Outcome {
+    let place = Place::new()?;
+    let set = [
+        "--set",
+        "network.kind=convnet-bn",
+        "--set",
+        "evaluate.networks=[convnet-bn]",
+    ];
+    let run = |name| place.run(&[&["run", "tiny.yaml", "--name", name][..], &set].concat());
+    assert_status(&run("a")?, 0);
+    let result =
+        |name: &str| fs::read(place.path(&format!("runs/{name}/distilled/best.safetensors")));
+    // from the store, to the same bytes
+    assert_status(&run("b")?, 0);
+    assert_eq!(result("a")?, result("b")?);
+    Ok(())
+}
+
+#[test]
+fn distillation_starts_from_a_set_of_another_program_or_run() -> Outcome {
+    let place = Place::new()?;
+    let run = |name: &str, init: &str, more: &[&str]| {
+        let init = format!("distill.init={init}");
+        place.run(
+            &[
+                &["run", "tiny.yaml", "--name", name, "--set", &init][..],
+                more,
+            ]
+            .concat(),
+        )
+    };
+    let field = ["--set", "dataset.normalisation=field"];
+    let images = buffers("distilled/images_best.pt");
+    assert_status(&run("a", &images, &field)?, 0);
+    assert_status(&run("b", &buffers("distilled"), &field)?, 0);
+    assert_status(&run("c", "runs/a", &[])?, 0);
+    let set = |name: &str| fs::read(place.path(&format!("runs/{name}/distilled/best.safetensors")));
+    let same = |a: &str, b: &str| -> Result<bool, std::io::Error> {
+        // all but the name of the file in the metadata
+        let tail = |bytes: Vec<u8>| bytes[bytes.len() - 1000..].to_vec();
+        Ok(tail(set(a)?) == tail(set(b)?))
+    };
+    assert!(same("a", "b")?);
+    for (init, more, part) in [
+        (
+            "representatve",
+            &[][..],
+            "one of representative, real, noise",
+        ),
+        (&images[..], &[], "dataset.normalisation=field"),
+        (
+            "runs/a",
+            &["--set", "distill.ipc=3"],
+            "holds 2 images of class 0, expected 3",
+        ),
+        (
+            "runs/a",
+            &["--set", "dataset.size=32"],
+            "dataset.size is 32",
+        ),
+        ("./tiny.yaml", &field, "zip archive"),
+    ] {
+        let output = run("x", init, more)?;
+        assert_status(&output, 2);
+        let said = text(&output.stderr);
+        assert!(said.contains(part), "{part:?} is not in {said}");
+        assert!(!place.path("runs/x").exists());
+    }
+    Ok(())
+}
+
+/// Changes every stamp and every accuracy in the file of an expert, and seals it again.
+fn as_of_other_images(file: &Path) -> Outcome {
+    let mut bytes = fs::read(file)?;
+    let length = u64::from_le_bytes(bytes[..8].try_into()?) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length])?;
+    let seal = header["blake3"]["data_offsets"][0]
+        .as_u64()
+        .ok_or("no seal")? as usize;
+    for (name, characters) in [
+        (r#"measured_on\":\""#, "0123"),
+        (r#"validation_accuracy\":"#, "98"),
+    ] {
+        let places: Vec<usize> = (8..8 + length - name.len())
+            .filter(|at| bytes[*at..].starts_with(name.as_bytes()))
+            .map(|at| at + name.len())
+            .collect();
+        assert!(!places.is_empty(), "no {name}");
+        for at in places {
+            let other = characters.bytes().find(|c| *c != bytes[at]);
+            bytes[at] = other.ok_or("no other character")?;
+        }
+    }
+    let seal = 8 + length + seal..8 + length + seal + blake3::OUT_LEN;
+    bytes[seal.clone()].fill(0);
+    let hash = blake3::hash(&bytes);
+    bytes[seal].copy_from_slice(hash.as_bytes());
+    fs::write(file, bytes)?;
+    Ok(())
+}
+
+#[test]
+fn accuracies_in_the_store_that_are_of_other_images_are_measured_again() -> Outcome {
+    let place = Place::new()?;
+    let accuracies = |run: &str| -> Result<Vec<Vec<Option<f64>>>, Box<dyn std::error::Error>> {
+        let found = place
+            .events(run)?
+            .into_iter()
+            .filter_map(|event| match event.what {
+                EventKind::ExpertFound(found) => Some(found.epochs),
+                _ => None,
+            });
+        let of = |epochs: Vec<astill_core::EpochRecord>| {
+            epochs.iter().map(|e| e.validation_accuracy).collect()
+        };
+        Ok(found.map(of).collect())
+    };
+    for name in ["a", "b"] {
+        assert_status(&place.run(&["run", "tiny.yaml", "--name", name])?, 0);
+    }
+    let store = fs::read_dir(place.path("data/trajectories"))?
+        .next()
+        .ok_or("no store")??;
+    let file = store.path().join("expert_000.safetensors");
+    let before = fs::read(&file)?;
+    as_of_other_images(&file)?;
+    assert_ne!(fs::read(&file)?, before);
+    assert_status(&place.run(&["run", "tiny.yaml", "--name", "c"])?, 0);
+    assert_eq!(accuracies("c")?, accuracies("b")?);
+    assert_eq!(accuracies("c")?.len(), 2);
+    // and the store has them, too
+    assert_eq!(fs::read(&file)?, before);
+    Ok(())
+}

@@ -1,0 +1,190 @@
+"""Writes the small data sets that the tests read, with the programs that people make them with.
+
+    pip install numpy pillow datasets webdataset
+    python make.py OUT_DIR
+
+Image i of class c is drawn by `picture` or `grey`, so that the tests know each pixel: red 2 · c,
+green 10 · i, blue 100 everywhere; or grey 20 · c + i.
+
+cifar-10-python.tar.gz   as Python 3 and today's numpy pickle it
+cifar-100-python.tar.gz  as the release, by Python 2 (imitated: strings of bytes, numpy.core)
+hub/                     a data set of two configurations in the cache of the Hugging Face Hub
+parquet/                 train and test of PNGs in several row groups, compressed with snappy
+parquet-zstd/            train, validation and test of grey PNGs with two columns of labels
+mnist/                   train and t10k in idx, compressed with gzip
+medmnist.npz             three splits of 8 × 8 × 3, labels (n, 1), deflated
+grey.npz                 two splits of 8 × 8, not compressed, labels (n)
+webdataset/              train-000000.tar, train-000001.tar, test-000000.tar with .png and .cls
+"""
+import gzip
+import io
+import os
+import pickle
+import struct
+import sys
+import tarfile
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import webdataset
+from PIL import Image
+
+OUT = sys.argv[1] if len(sys.argv) > 1 else sys.exit(__doc__)
+CLASSES = ["cat", "dog", "owl"]
+
+
+def picture(c, i, side=8):
+    return np.broadcast_to(np.array([2 * c, 10 * i, 100], np.uint8), (side, side, 3)).copy()
+
+
+def grey(c, i, side=8):
+    return np.full((side, side), 20 * c + i, np.uint8)
+
+
+class Python2(pickle._Pickler):
+    """Writes bytes as Python 2 writes its str, and numpy under its old name."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save_bytes(self, value):
+        if len(value) < 256:
+            self.write(pickle.SHORT_BINSTRING + bytes([len(value)]) + value)
+        else:
+            self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
+
+    def save_str(self, value):
+        self.save_bytes(value.encode())
+
+    def save_global(self, value, name=None):
+        module = value.__module__.replace("numpy._core", "numpy.core")
+        self.write(pickle.GLOBAL + f"{module}\n{name or value.__qualname__}\n".encode())
+
+    dispatch[bytes] = save_bytes
+    dispatch[str] = save_str
+    dispatch[type] = save_global
+    dispatch[type(len)] = save_global
+    dispatch[type(picture)] = save_global
+
+
+def pickled(value, is_old):
+    if not is_old:
+        return pickle.dumps(value, protocol=2)
+    file = io.BytesIO()
+    Python2(file, protocol=2).dump(value)
+    return file.getvalue()
+
+
+def archive(path, files):
+    """A tar.gz that is the same bytes every time."""
+    with open(path, "wb") as out, gzip.GzipFile("", "wb", fileobj=out, mtime=0) as packed:
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            for name, content in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def cifar(name, folder, images, meta, labels, is_old):
+    files = {}
+    for file, pairs in images.items():
+        planes = [picture(c, i, 32).transpose(2, 0, 1).reshape(-1) for c, i in pairs]
+        batch = {
+            b"batch_label": b"a batch",
+            b"data": np.stack(planes),
+            labels.encode(): [c for c, _ in pairs],
+            b"filenames": [b"x.png" for _ in pairs],
+        }
+        if labels == "fine_labels":
+            batch[b"coarse_labels"] = [99 - c for c, _ in pairs]
+        files[f"{folder}/{file}"] = pickled(batch, is_old)
+    for file, content in meta.items():
+        files[f"{folder}/{file}"] = pickled(content, is_old)
+    archive(f"{OUT}/{name}", files)
+
+
+os.makedirs(OUT, exist_ok=True)
+cifar(
+    "cifar-10-python.tar.gz",
+    "cifar-10-batches-py",
+    {f"data_batch_{b}": [(c, b) for c in range(10)] for b in range(1, 6)}
+    | {"test_batch": [(c, 9) for c in reversed(range(10))]},
+    {"batches.meta": {b"label_names": [f"class {c}".encode() for c in range(10)], b"num_vis": 3072}},
+    "labels",
+    False,
+)
+cifar(
+    "cifar-100-python.tar.gz",
+    "cifar-100-python",
+    {"train": [(c, 1) for c in range(100)], "test": [(c, 2) for c in range(100)]},
+    {"meta": {"fine_label_names": [f"fine {c}" for c in range(100)], "coarse_label_names": ["x"] * 20}},
+    "fine_labels",
+    True,
+)
+
+
+def table(pairs, draw, **more):
+    features = {"img": datasets.Image(), "label": datasets.ClassLabel(names=CLASSES)}
+    columns = {"img": [Image.fromarray(draw(c, i)) for c, i in pairs], "label": [c for c, _ in pairs]}
+    for name, (feature, values) in more.items():
+        features[name], columns[name] = feature, values
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+
+TRAIN = [(c, i) for i in range(4) for c in range(3)]
+TEST = [(c, i) for i in range(8, 10) for c in range(3)]
+for folder in ["parquet/data", "parquet-zstd/data"]:
+    os.makedirs(f"{OUT}/{folder}", exist_ok=True)
+for split, pairs in [("train", TRAIN), ("test", TEST)]:
+    half = len(pairs) // 2
+    for part, some in enumerate([pairs[:half], pairs[half:]]):
+        file = f"{OUT}/parquet/data/{split}-{part:05}-of-00002.parquet"
+        table(some, picture).to_parquet(file, batch_size=2)
+coarse = datasets.ClassLabel(names=["mammal", "bird"])
+for split, pairs in [("train", TRAIN), ("validation", TEST[:3]), ("test", TEST[3:])]:
+    file = f"{OUT}/parquet-zstd/data/{split}-00000-of-00001.parquet"
+    more = {"coarse": (coarse, [int(c == 2) for c, _ in pairs])}
+    table(pairs, grey, **more).to_parquet(file)
+    pq.write_table(pq.read_table(file), file, compression="zstd")
+
+hub = f"{OUT}/hub/datasets--someone--pets"
+commit = "0123456789abcdef0123456789abcdef01234567"
+for configuration in ["plain", "other"]:
+    os.makedirs(f"{hub}/snapshots/{commit}/{configuration}", exist_ok=True)
+    for split, pairs in [("train", TRAIN), ("test", TEST)]:
+        file = f"{hub}/snapshots/{commit}/{configuration}/{split}-00000-of-00001.parquet"
+        table(pairs, picture).to_parquet(file)
+os.makedirs(f"{hub}/refs", exist_ok=True)
+open(f"{hub}/refs/main", "w").write(commit)
+
+
+def idx(path, array):
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    with open(path, "wb") as out, gzip.GzipFile("", "wb", fileobj=out, mtime=0) as packed:
+        packed.write(header + array.tobytes())
+
+
+os.makedirs(f"{OUT}/mnist", exist_ok=True)
+for part, pairs in [("train", TRAIN), ("t10k", TEST)]:
+    idx(f"{OUT}/mnist/{part}-images-idx3-ubyte.gz", np.stack([grey(c, i, 28) for c, i in pairs]))
+    idx(f"{OUT}/mnist/{part}-labels-idx1-ubyte.gz", np.array([c for c, _ in pairs], np.uint8))
+
+splits = [("train", TRAIN), ("val", TEST[:3]), ("test", TEST[3:])]
+arrays = {}
+for split, pairs in splits:
+    arrays[f"{split}_images"] = np.stack([picture(c, i) for c, i in pairs])
+    arrays[f"{split}_labels"] = np.array([[c] for c, _ in pairs], np.uint8)
+np.savez_compressed(f"{OUT}/medmnist.npz", **arrays)
+np.savez(
+    f"{OUT}/grey.npz",
+    x_train=np.stack([grey(c, i) for c, i in TRAIN]),
+    y_train=np.array([c for c, _ in TRAIN]),
+    x_test=np.stack([grey(c, i) for c, i in TEST]),
+    y_test=np.array([c for c, _ in TEST], np.int32),
+)
+
+os.makedirs(f"{OUT}/webdataset", exist_ok=True)
+for shard, pairs in [("train-000000", TRAIN[:6]), ("train-000001", TRAIN[6:]), ("test-000000", TEST)]:
+    with webdataset.TarWriter(f"{OUT}/webdataset/{shard}.tar", mtime=0) as tar:
+        for c, i in pairs:
+            tar.write({"__key__": f"a/{c}_{i}", "png": picture(c, i), "cls": c, "json": {"i": i}})
