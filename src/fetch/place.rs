@@ -139,7 +139,7 @@ impl Place {
     /// Moves what was unpacked into the set's folder, once all that proves it complete is there.
     ///
     /// # Errors
-    /// [`Error::Usage`] if a part of the set is missing; [`Error::Io`] if the system refuses to move
+    /// [`Error::File`] if a part of the set is missing; [`Error::Io`] if the system refuses to move
     /// it.
     pub fn finish(self, set: &DataSet) -> Result<()> {
         let unpacked = self.coming.join(UNPACKED);
