@@ -5,4 +5,5 @@ pub mod ablate;
 pub mod doctor;
 pub mod engine_process;
 pub mod fetch;
+pub mod manual;
 pub mod tui;

@@ -5,11 +5,13 @@ use astill::ablate::{ablate, tune};
 use astill::doctor;
 use astill::engine_process::{self, Local, PATIENCE};
 use astill::fetch::{self, Fetched};
+use astill::manual;
 use astill::tui;
 use astill::tui::colour::Depth;
 use astill::tui::text::{clean, fit};
 use astill_core::ablation::{self, AblationSummary};
-use astill_core::cli::{AppearanceArgs, Cli, Cmd, FetchArgs, Sent, data_folder, out};
+use astill_core::cli::{AppearanceArgs, Cli, Cmd, CompareArgs, FetchArgs, Sent, data_folder, out};
+use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
 use astill_core::run::list::{RunState, RunSummary, list, summary};
 use astill_core::run::{RunDir, socket};
@@ -96,7 +98,14 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Tune(args)) => tune(&local, args),
         Some(Cmd::Fetch(args)) => fetch_data(args, &data_folder(cli.data.clone())?),
         Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
+        Some(Cmd::Compare(args)) => compare(&cli.runs, args),
         Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
+        Some(Cmd::Completions { shell }) => print_bytes(&manual::completions(*shell)),
+        Some(Cmd::Man { to: None }) => print_bytes(&manual::page()?),
+        Some(Cmd::Man { to: Some(folder) }) => {
+            manual::write_pages(folder)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(
             Cmd::Run(_)
             | Cmd::Resume { .. }
@@ -270,6 +279,27 @@ fn shown(text: &str) -> String {
 /// "2026-01-31 12:00".
 fn minute(time: &str) -> String {
     clean(time.get(..16).unwrap_or_default()).replace('T', " ")
+}
+
+/// Prints runs side by side.
+fn compare(runs: &Path, args: &CompareArgs) -> Result<ExitCode> {
+    let found: Vec<RunDir> = args
+        .runs
+        .iter()
+        .map(|run| RunDir::find(runs, run))
+        .collect::<Result<_>>()?;
+    let comparison = Comparison::read(&found)?;
+    match (args.json, args.csv) {
+        (true, _) => out(comparison.json())?,
+        (_, true) => out(comparison::csv(&comparison).trim_end())?,
+        _ => out(comparison::table(&comparison))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_bytes(text: &[u8]) -> Result<ExitCode> {
+    out(String::from_utf8_lossy(text).trim_end())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Sends a command to the engine of a run and prints the answer.

@@ -7,11 +7,13 @@ use crate::run::command::Command;
 use crate::{Error, Result};
 use bench::{Measured, StudentOptions, Timed};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::io::Write;
 use std::path::PathBuf;
 
 mod ablate;
 pub mod bench;
+mod compare;
 mod device;
 mod evaluate;
 mod export;
@@ -23,6 +25,7 @@ mod tests;
 mod tune;
 
 pub use ablate::AblateArgs;
+pub use compare::CompareArgs;
 pub use device::{DeviceChoice, NotADevice};
 pub use evaluate::EvaluateArgs;
 pub use export::{ExportArgs, Space};
@@ -130,6 +133,8 @@ pub enum Cmd {
         #[arg(long)]
         json: bool,
     },
+    /// Compare the results and the settings of runs
+    Compare(CompareArgs),
     /// Send a command to a running engine
     Send {
         /// Name or path of the run, or the beginning of its name
@@ -182,6 +187,17 @@ pub enum Cmd {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Print the completions of the command line for a shell
+    Completions {
+        /// The shell, for example bash
+        shell: Shell,
+    },
+    /// Print the manual page, or write the pages of all commands into a folder
+    Man {
+        /// Write a page for every command into this folder
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
     },
     /// Measure the speed of this machine on random data
     #[command(args_conflicts_with_subcommands = true)]

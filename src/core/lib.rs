@@ -3,6 +3,7 @@
 
 pub mod ablation;
 pub mod cli;
+pub mod comparison;
 pub mod console;
 pub mod describe;
 mod epoch_record;
@@ -14,6 +15,7 @@ pub mod profile;
 pub mod run;
 pub mod scores;
 pub mod signals;
+pub mod tables;
 pub mod text;
 pub mod tuning;
 

@@ -4,6 +4,7 @@ use super::outcome::Outcome;
 use super::statistics::{Paired, Spread};
 use super::summary::{Summary, VariantSummary};
 use crate::run::event::ImageSet;
+use crate::tables::csv_row;
 
 /// One row per run, for spreadsheets and scripts.
 #[must_use]
@@ -147,31 +148,4 @@ fn summary_row(variant: &VariantSummary) -> Vec<String> {
 
 fn number(value: Option<f64>) -> String {
     value.map(|v| v.to_string()).unwrap_or_default()
-}
-
-/// One line, with quotes where a field needs them (RFC 4180).
-fn csv_row<S: AsRef<str>>(fields: &[S]) -> String {
-    let quoted = |field: &S| {
-        let field = field.as_ref();
-        match field.contains(['"', ',', '\n', '\r']) {
-            true => format!("\"{}\"", field.replace('"', "\"\"")),
-            false => field.to_string(),
-        }
-    };
-    let fields: Vec<String> = fields.iter().map(quoted).collect();
-    fields.join(",") + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_field_is_quoted_where_it_has_to_be() {
-        assert_eq!(csv_row(&["a b", "1.5", ""]), "a b,1.5,\n");
-        assert_eq!(
-            csv_row(&["a, b", "say \"x\"", "two\nlines"]),
-            "\"a, b\",\"say \"\"x\"\"\",\"two\nlines\"\n"
-        );
-    }
 }

@@ -69,9 +69,27 @@ impl Outcome {
         if RunDir::open(run.path()).is_none() || !run.events().exists() {
             return Ok(outcome);
         }
-        outcome.is_edited = !Edits::read(&run)?.all().is_empty();
-        outcome.read_events(&run, &planned.profile)?;
+        outcome.read_run(&run, &planned.profile)?;
         Ok(outcome)
+    }
+
+    /// Reads the events of a run that belongs to no ablation.
+    ///
+    /// # Errors
+    /// Its events or edits cannot be read.
+    pub fn of_run(run: &RunDir, profile: &Profile) -> Result<Self> {
+        let mut outcome = Self {
+            name: run.name(),
+            seed: profile.seed,
+            ..Self::default()
+        };
+        outcome.read_run(run, profile)?;
+        Ok(outcome)
+    }
+
+    fn read_run(&mut self, run: &RunDir, profile: &Profile) -> Result<()> {
+        self.is_edited = !Edits::read(run)?.all().is_empty();
+        self.read_events(run, profile)
     }
 
     fn read_events(&mut self, run: &RunDir, profile: &Profile) -> Result<()> {

@@ -148,7 +148,10 @@ fn correct(variants: &mut [VariantSummary]) {
     }
 }
 
-fn column(profile: &Profile) -> String {
+/// The column in which the accuracy of a profile stands: only those of one kind of labels and of one
+/// budget can be compared.
+#[must_use]
+pub fn column(profile: &Profile) -> String {
     let labels = match profile.distill.labels {
         LabelKind::Hard => "hard labels",
         LabelKind::Soft => "soft labels",

@@ -3,12 +3,13 @@
 use super::outcome::LATE;
 use super::statistics::{Paired, smallest_sign_flip};
 use super::summary::{Summary, VariantSummary};
+use crate::tables;
 use crate::text::{count, percent, significant};
 
 /// The table and what has to be known to read it.
 #[must_use]
 pub fn table(summary: &Summary) -> String {
-    let mut text = rows(&cells(summary));
+    let mut text = tables::markdown(&cells(summary));
     text.push('\n');
     for note in notes(summary) {
         text += &format!("- {note}\n");
@@ -107,37 +108,6 @@ fn probability(p: f64) -> String {
         p if p < 1e-4 => "< 0.0001".into(),
         p => significant(p, 2),
     }
-}
-
-/// Aligned, with a line below the heads.
-fn rows(cells: &[Vec<String>]) -> String {
-    let columns = cells.first().map_or(0, Vec::len);
-    let width = |column: usize| {
-        let lengths = cells.iter().map(|row| row[column].chars().count());
-        lengths.max().unwrap_or(0).max(3)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for (i, row) in cells.iter().enumerate() {
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            text += &match column {
-                0 => format!("| {cell:<width$} "),
-                _ => format!("| {cell:>width$} "),
-            };
-        }
-        text += "|\n";
-        if i == 0 {
-            for (column, width) in widths.iter().enumerate() {
-                let line = "-".repeat(*width);
-                text += &match column {
-                    0 => format!("|-{line}-"),
-                    _ => format!("|-{line}:"),
-                };
-            }
-            text += "|\n";
-        }
-    }
-    text
 }
 
 /// What has to be known to read the table.
