@@ -6,4 +6,5 @@ pub mod doctor;
 pub mod engine_process;
 pub mod fetch;
 pub mod manual;
+pub mod plot;
 pub mod tui;

@@ -6,6 +6,7 @@ use astill::doctor;
 use astill::engine_process::{self, Local, PATIENCE};
 use astill::fetch::{self, Fetched};
 use astill::manual;
+use astill::plot;
 use astill::tui;
 use astill::tui::colour::Depth;
 use astill::tui::text::{clean, fit};
@@ -99,6 +100,11 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Fetch(args)) => fetch_data(args, &data_folder(cli.data.clone())?),
         Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
         Some(Cmd::Compare(args)) => compare(&cli.runs, args),
+        Some(Cmd::Plot(args)) => {
+            plot::plot(&find_all(&cli.runs, &args.plotted)?, args)?;
+            out(args.to.display())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
         Some(Cmd::Completions { shell }) => print_bytes(&manual::completions(*shell)),
         Some(Cmd::Man { to: None }) => print_bytes(&manual::page()?),
@@ -281,14 +287,13 @@ fn minute(time: &str) -> String {
     clean(time.get(..16).unwrap_or_default()).replace('T', " ")
 }
 
+fn find_all(runs: &Path, named: &[String]) -> Result<Vec<RunDir>> {
+    named.iter().map(|run| RunDir::find(runs, run)).collect()
+}
+
 /// Prints runs side by side.
 fn compare(runs: &Path, args: &CompareArgs) -> Result<ExitCode> {
-    let found: Vec<RunDir> = args
-        .runs
-        .iter()
-        .map(|run| RunDir::find(runs, run))
-        .collect::<Result<_>>()?;
-    let comparison = Comparison::read(&found)?;
+    let comparison = Comparison::read(&find_all(runs, &args.compared)?)?;
     match (args.json, args.csv) {
         (true, _) => out(comparison.json())?,
         (_, true) => out(comparison::csv(&comparison).trim_end())?,

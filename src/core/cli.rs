@@ -19,6 +19,7 @@ mod evaluate;
 mod export;
 mod fetch;
 mod import;
+mod plot;
 mod scores;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use evaluate::EvaluateArgs;
 pub use export::{ExportArgs, Space};
 pub use fetch::FetchArgs;
 pub use import::{Import, ImportExpertsArgs};
+pub use plot::PlotArgs;
 pub use scores::{ScoresArgs, ScoresProtocol};
 pub use tune::TuneArgs;
 
@@ -135,6 +137,8 @@ pub enum Cmd {
     },
     /// Compare the results and the settings of runs
     Compare(CompareArgs),
+    /// Draw charts of runs into a file
+    Plot(PlotArgs),
     /// Send a command to a running engine
     Send {
         /// Name or path of the run, or the beginning of its name

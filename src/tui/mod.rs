@@ -32,7 +32,7 @@ pub mod series;
 pub mod session;
 pub mod terminal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod text;
 pub mod theme;
 pub mod widgets;

@@ -171,6 +171,11 @@ impl Series {
         self.len().checked_sub(1).map(|i| self.point(i))
     }
 
+    /// All points in order.
+    pub fn points(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        (0..self.len()).map(|i| self.point(i))
+    }
+
     /// Forgets the points at `step` and after it.
     pub fn truncate_from(&mut self, step: f64) {
         let keep = self.before(step);

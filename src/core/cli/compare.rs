@@ -7,7 +7,7 @@ use clap::Args;
 pub struct CompareArgs {
     /// Names or paths of two or more runs, or the beginnings of their names
     #[arg(required = true, num_args = 2.., value_name = "RUN")]
-    pub runs: Vec<String>,
+    pub compared: Vec<String>,
     /// Print JSON
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,

@@ -167,7 +167,11 @@ fn check_that_they_differ(runs: &[RunDir]) -> Result<()> {
     }
     let place = |run: &RunDir| run.path().canonicalize().ok();
     for (i, run) in runs.iter().enumerate() {
-        if runs.iter().take(i).any(|earlier| place(earlier) == place(run)) {
+        if runs
+            .iter()
+            .take(i)
+            .any(|earlier| place(earlier) == place(run))
+        {
             return Err(Error::Usage(format!(
                 "found the run {} twice, expected different runs",
                 run.reference()

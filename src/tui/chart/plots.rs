@@ -6,6 +6,8 @@ use astill_core::measures::{Axis, Measure, find};
 /// A chart of the screen of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plot {
+    /// On the command line.
+    pub name: &'static str,
     pub title: &'static str,
     pub axis: Axis,
     /// The names of its measures, the most important first: it is drawn over the others.
@@ -15,23 +17,33 @@ pub struct Plot {
 /// All charts in the order of the screen: those of distillation, then those of the experts.
 #[rustfmt::skip]
 pub const PLOTS: &[Plot] = &[
-    plot("Matching loss", Axis::Step, &["matching_loss", "final_ratio", "intermediate"]),
-    plot("Accuracy, %", Axis::Evaluation, &["mean"]),
-    plot("Reach and alignment", Axis::Step, &["reach", "alignment"]),
-    plot("Image gradient", Axis::Step, &["image_gradient"]),
-    plot("Perturbation, relative", Axis::Step, &["perturbation.relative", "perturbation.per_layer"]),
-    plot("Student rate", Axis::Step, &["student_lr"]),
-    plot("Best final ratio, by start", Axis::Step, &["best_ratio"]),
-    plot("Nearest student step", Axis::Step, &["nearest"]),
-    plot("Image scale", Axis::Step, &["image_scale"]),
-    plot("Experts: curvature", Axis::Epoch, &["curvature"]),
-    plot("Experts: step length", Axis::Epoch, &["step_length"]),
-    plot("Experts: turn (cosine)", Axis::Epoch, &["turn"]),
-    plot("Experts: validation accuracy, %", Axis::Epoch, &["validation_accuracy"]),
+    plot("matching-loss", "Matching loss", Axis::Step, &["matching_loss", "final_ratio", "intermediate"]),
+    plot("accuracy", "Accuracy, %", Axis::Evaluation, &["mean"]),
+    plot("reach", "Reach and alignment", Axis::Step, &["reach", "alignment"]),
+    plot("image-gradient", "Image gradient", Axis::Step, &["image_gradient"]),
+    plot("perturbation", "Perturbation, relative", Axis::Step, &["perturbation.relative", "perturbation.per_layer"]),
+    plot("student-rate", "Student rate", Axis::Step, &["student_lr"]),
+    plot("best-ratio", "Best final ratio, by start", Axis::Step, &["best_ratio"]),
+    plot("nearest-step", "Nearest student step", Axis::Step, &["nearest"]),
+    plot("image-scale", "Image scale", Axis::Step, &["image_scale"]),
+    plot("expert-curvature", "Experts: curvature", Axis::Epoch, &["curvature"]),
+    plot("expert-step-length", "Experts: step length", Axis::Epoch, &["step_length"]),
+    plot("expert-turn", "Experts: turn (cosine)", Axis::Epoch, &["turn"]),
+    plot("expert-accuracy", "Experts: validation accuracy, %", Axis::Epoch, &["validation_accuracy"]),
 ];
 
-const fn plot(title: &'static str, axis: Axis, names: &'static [&'static str]) -> Plot {
-    Plot { title, axis, names }
+const fn plot(
+    name: &'static str,
+    title: &'static str,
+    axis: Axis,
+    names: &'static [&'static str],
+) -> Plot {
+    Plot {
+        name,
+        title,
+        axis,
+        names,
+    }
 }
 
 impl Plot {

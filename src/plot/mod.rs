@@ -1,0 +1,138 @@
+//! Charts of runs as a picture for papers and pages: those of the app, each run a colour.
+
+mod draw;
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use crate::tui::chart::plots::{PLOTS, Plot};
+use crate::tui::events_file::EventsFile;
+use crate::tui::model::Model;
+use astill_core::cli::PlotArgs;
+use astill_core::files::atomic::write_atomically;
+use astill_core::run::RunDir;
+use astill_core::{Error, Result};
+use std::path::Path;
+
+/// The charts that are drawn unless others are named.
+const USUAL: [&str; 4] = ["matching-loss", "accuracy", "reach", "student-rate"];
+/// Bytes of events that are read at a time.
+const AT_A_TIME: usize = 4 << 20;
+/// More runs cannot be told apart by colour.
+const MOST_RUNS: usize = 8;
+
+/// A run and its name in legends.
+struct PlottedRun {
+    name: String,
+    model: Model,
+}
+
+/// How the charts look.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    /// Of one chart, in pixels.
+    width: u32,
+    height: u32,
+    /// Weight of the moving average, 0 for none.
+    smooth: f64,
+}
+
+/// The kind of file that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Picture {
+    Svg,
+    Png,
+}
+
+/// Draws charts of runs into a file, which appears whole or not at all.
+///
+/// # Errors
+/// The file is neither .svg nor .png or is there already, a chart that does not exist, too many runs,
+/// runs without anything to draw, or something that cannot be read or written.
+pub fn plot(runs: &[RunDir], args: &PlotArgs) -> Result<()> {
+    let picture = Picture::of(&args.to)?;
+    let charts = charts(&args.chart)?;
+    if runs.len() > MOST_RUNS {
+        return Err(Error::Usage(format!(
+            "found {} runs, expected at most {MOST_RUNS}: more cannot be told apart by colour",
+            runs.len()
+        )));
+    }
+    if args.to.symlink_metadata().is_ok() {
+        return Err(Error::Usage(format!(
+            "{} is there already and is not overwritten; choose another name",
+            args.to.display()
+        )));
+    }
+    let read: Vec<PlottedRun> = runs.iter().map(PlottedRun::read).collect::<Result<_>>()?;
+    let look = Look {
+        width: args.width,
+        height: args.height,
+        smooth: args.smooth,
+    };
+    let bytes = draw::picture(&charts, &read, look, picture)?;
+    write_atomically(&args.to, &bytes)
+}
+
+impl PlottedRun {
+    fn read(run: &RunDir) -> Result<Self> {
+        let mut model = Model::new();
+        let mut events = EventsFile::open(run.events());
+        loop {
+            let new = events
+                .poll(AT_A_TIME)
+                .map_err(Error::io("read", run.events()))?;
+            if events.restarted() {
+                model = Model::new();
+            }
+            new.iter().for_each(|event| model.apply(event));
+            if events.at_end() {
+                break;
+            }
+        }
+        Ok(Self {
+            name: run.name(),
+            model,
+        })
+    }
+}
+
+impl Picture {
+    fn of(path: &Path) -> Result<Self> {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        match extension.as_deref() {
+            Some("svg") => Ok(Self::Svg),
+            Some("png") => Ok(Self::Png),
+            _ => Err(Error::Usage(format!(
+                "--to: found \"{}\", expected the name of a file that ends in .svg or .png",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// The charts of these names, each once, in the order of the app where all are asked for.
+fn charts(names: &[String]) -> Result<Vec<&'static Plot>> {
+    if names.iter().any(|n| n == "all") {
+        return Ok(PLOTS.iter().collect());
+    }
+    let named: Vec<&str> = match names.is_empty() {
+        true => USUAL.to_vec(),
+        false => names.iter().map(String::as_str).collect(),
+    };
+    let mut found: Vec<&'static Plot> = Vec::new();
+    for name in named {
+        let plot = PLOTS.iter().find(|p| p.name == name).ok_or_else(|| {
+            let all: Vec<&str> = PLOTS.iter().map(|p| p.name).collect();
+            Error::Usage(format!(
+                "--chart: found \"{}\", expected all or one of {}",
+                name.escape_debug(),
+                all.join(", ")
+            ))
+        })?;
+        if !found.contains(&plot) {
+            found.push(plot);
+        }
+    }
+    Ok(found)
+}

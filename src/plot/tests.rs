@@ -1,0 +1,101 @@
+use super::lines::lines;
+use super::*;
+use crate::tui::tests::stage::{a_run, events};
+use std::path::PathBuf;
+
+const LOOK: Look = Look {
+    width: 400,
+    height: 300,
+    smooth: 0.9,
+};
+
+fn run(name: &str, steps: u64) -> PlottedRun {
+    let mut model = Model::new();
+    events(a_run(name, steps))
+        .iter()
+        .for_each(|e| model.apply(e));
+    PlottedRun {
+        name: name.into(),
+        model,
+    }
+}
+
+fn of(name: &str) -> Result<&'static Plot> {
+    charts(&[name.into()]).map(|found| found[0])
+}
+
+#[test]
+fn one_run_has_a_colour_per_line_and_several_have_a_colour_per_run() -> Result<()> {
+    let runs = [run("one", 20), run("two", 20)];
+    let told = |runs: &[PlottedRun]| -> Result<Vec<(Option<String>, usize, usize)>> {
+        let lines = lines(of("reach")?, runs, LOOK);
+        let named = lines.into_iter().filter(|l| l.name.is_some());
+        Ok(named.map(|l| (l.name, l.colour, l.pattern)).collect())
+    };
+    let line = |name: &str, colour, pattern| (Some(name.to_string()), colour, pattern);
+    assert_eq!(
+        told(&runs[..1])?,
+        [line("reach", 0, 0), line("alignment", 1, 0)]
+    );
+    assert_eq!(
+        told(&runs)?,
+        [
+            line("one: reach", 0, 0),
+            line("one: alignment", 0, 1),
+            line("two: reach", 1, 0),
+            line("two: alignment", 1, 1)
+        ]
+    );
+    Ok(())
+}
+
+#[test]
+fn both_kinds_of_file_are_drawn_with_a_legend() -> Result<()> {
+    let runs = [run("one", 20), run("two", 20)];
+    let all = charts(&["all".into()])?;
+    let svg = draw::picture(&all, &runs, LOOK, Picture::Svg)?;
+    let svg = String::from_utf8_lossy(&svg).into_owned();
+    for text in ["Matching loss", "two: alignment", "step of distillation"] {
+        assert!(svg.contains(text), "{text}");
+    }
+    let png = draw::picture(&all[..1], &runs, LOOK, Picture::Png)?;
+    let decoded = image::load_from_memory(&png).map(|i| (i.width(), i.height()));
+    assert_eq!(decoded.ok(), Some((400, 300)));
+    Ok(())
+}
+
+#[test]
+fn a_run_without_steps_has_no_chart_of_them() -> Result<()> {
+    let error = draw::picture(&[of("reach")?], &[run("new", 0)], LOOK, Picture::Svg).err();
+    assert_eq!(error.map(|e| e.exit_status()), Some(2));
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_drawn_is_refused_and_nothing_is_overwritten() -> Result<()> {
+    let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+    let there = folder.path().join("there.png");
+    std::fs::write(&there, "kept").map_err(Error::io("write", &there))?;
+    let args = |to: PathBuf, chart: &str| PlotArgs {
+        plotted: Vec::new(),
+        to,
+        chart: vec![chart.into()],
+        smooth: 0.,
+        width: 400,
+        height: 300,
+    };
+    for (to, chart, why) in [
+        (there.clone(), "accuracy", "is there already"),
+        (folder.path().join("x.gif"), "accuracy", ".svg or .png"),
+        (
+            folder.path().join("x.svg"),
+            "nothing",
+            "expected all or one of",
+        ),
+    ] {
+        let error = plot(&[], &args(to, chart)).err().map(|e| e.to_string());
+        assert!(error.as_ref().is_some_and(|e| e.contains(why)), "{error:?}");
+    }
+    assert_eq!(std::fs::read(&there).ok().as_deref(), Some(&b"kept"[..]));
+    Ok(())
+}
