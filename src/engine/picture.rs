@@ -5,22 +5,16 @@ use image::ImageEncoder;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-/// The most images of a class in a picture.
-const PER_CLASS: i64 = 10;
-
-/// Writes pixels in [0, 1], (classes · ipc, 3, H, W) class after class, as one picture. The first
-/// [`PER_CLASS`] of each class.
+/// Writes pixels in [0, 1], (classes · ipc, 3, H, W) class after class, as one picture.
 ///
 /// # Errors
 /// [`Error::File`] for a picture too large for the format, or where the file cannot be written.
 pub fn save(path: &Path, pixels: &Tensor, classes: i64) -> Result<()> {
     let size = pixels.size();
     let (channels, height, width) = (size[1], size[2], size[3]);
-    let ipc = size[0] / classes.max(1);
-    let columns = ipc.min(PER_CLASS);
+    let columns = size[0] / classes.max(1);
     let grid = pixels
-        .view([classes, ipc, channels, height, width])
-        .narrow(1, 0, columns)
+        .view([classes, columns, channels, height, width])
         .permute([0, 3, 1, 4, 2]) // class, row of pixels, image, column of pixels, channel
         .expand([classes, height, columns, width, 3], false);
     let bytes = (grid * 255.)

@@ -94,6 +94,20 @@ impl Depth {
         }
     }
 
+    /// The colour of this depth that looks most like `rgb`, and how it looks where that is known:
+    /// terminals change the 16 colours, so there it is a guess.
+    pub fn shown(self, rgb: [u8; 3]) -> (Color, [u8; 3]) {
+        match self.resolve(rgb.into()) {
+            Color::Indexed(number) if number >= FIRST_FIXED => {
+                (Color::Indexed(number), fixed(number))
+            }
+            colour => {
+                let guess = SIXTEEN.iter().find(|(c, _)| *c == colour);
+                (colour, guess.map_or(rgb, |(_, rgb)| *rgb))
+            }
+        }
+    }
+
     /// The colour of this depth that looks most like `rgb`.
     pub fn resolve(self, rgb: (u8, u8, u8)) -> Color {
         let (r, g, b) = rgb;
@@ -106,6 +120,22 @@ impl Depth {
             Self::TrueColor => Color::Rgb(r, g, b),
         }
     }
+}
+
+/// The linear light, in [0, 1], of a value in sRGB.
+pub(in crate::tui) fn to_linear(value: u8) -> f32 {
+    LINEAR[value as usize]
+}
+
+/// The value in sRGB that has this linear light; what is outside [0, 1] is clamped.
+pub(in crate::tui) fn from_linear(light: f32) -> u8 {
+    let light = light.clamp(0., 1.);
+    let value = if light <= 0.003_130_8 {
+        12.92 * light
+    } else {
+        1.055 * light.powf(1. / 2.4) - 0.055
+    };
+    (value * 255.).round() as u8
 }
 
 /// Linear luminance in [0, 1].

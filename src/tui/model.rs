@@ -257,12 +257,13 @@ impl Model {
         self.pace.work()
     }
 
-    /// The accuracy on the test set of real images, to compare with: of every network and image
-    /// set, the latest during the run.
+    /// The accuracy of real images, to compare with: of every network and image set, the latest during
+    /// the run; once there is a headline, its own.
     pub fn baselines(&self) -> Vec<&Evaluation> {
         let mut found: Vec<&Evaluation> = Vec::new();
         let is_baseline = |e: &&Evaluation| e.labels != ImageSet::Distilled;
-        for e in self.evaluations.iter().filter(is_baseline) {
+        let all = self.evaluations.iter().chain(&self.headline);
+        for e in all.filter(is_baseline) {
             match found
                 .iter_mut()
                 .find(|f| f.labels == e.labels && f.network == e.network)

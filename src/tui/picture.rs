@@ -1,6 +1,6 @@
 //! Pictures in text: half-block cells in colour, or a ramp of ASCII characters.
 
-use crate::tui::colour::{Depth, luminance};
+use crate::tui::colour::{Depth, from_linear, luminance, to_linear};
 use crate::tui::theme::Theme;
 use astill_core::{Error, Result};
 use image::{ImageReader, Limits};
@@ -8,11 +8,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 use ratatui::widgets::Widget;
-use std::collections::HashMap;
 use std::path::Path;
 
-/// Larger pictures are refused: the samples of a run have at most a few thousand pixels a side.
-const MAX_SIDE: u32 = 16_384;
+mod dither;
+
+/// Larger pictures are refused: the samples of a run have at most some ten thousand pixels a side.
+const MAX_SIDE: u32 = 65_535;
 const MAX_BYTES: u64 = 512 << 20;
 
 /// From dark to light.
@@ -30,7 +31,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads a PNG. One that is larger than 16384 pixels a side is refused before its pixels are
+    /// Reads a PNG. One that is larger than [`MAX_SIDE`] pixels a side is refused before its pixels are
     /// read.
     ///
     /// # Errors
@@ -84,6 +85,38 @@ impl Picture {
         })
     }
 
+    /// Every pixel as a square of `scale` × `scale`.
+    fn enlarged(&self, scale: usize) -> Picture {
+        let (width, height) = (self.width * scale, self.height * scale);
+        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x / scale, y / scale)));
+        Picture {
+            width,
+            height,
+            rgb: pixels.flat_map(|(x, y)| self.pixel(x, y)).collect(),
+        }
+    }
+
+    /// With fewer pixels, each the mean of the area that it covers, in linear light, so that no detail
+    /// is missed and none flickers between two steps.
+    fn reduced(&self, width: usize, height: usize) -> Picture {
+        let (across, down) = (shares(self.width, width), shares(self.height, height));
+        let mut rgb = Vec::with_capacity(3 * width * height);
+        for rows in &down {
+            for columns in &across {
+                let mut light = [0f32; 3];
+                for (y, tall) in rows {
+                    for (x, wide) in columns {
+                        for (sum, value) in light.iter_mut().zip(self.pixel(*x, *y)) {
+                            *sum += tall * wide * to_linear(value);
+                        }
+                    }
+                }
+                rgb.extend(light.map(from_linear));
+            }
+        }
+        Picture { width, height, rgb }
+    }
+
     fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         let at = 3 * (y * self.width + x);
         self.rgb
@@ -92,8 +125,25 @@ impl Picture {
     }
 }
 
-/// Draws a picture as large as its area allows, centred: pixels of whole cells' width where it
-/// fits, else thinned out.
+/// For each of `dots` stretches of equal length of `pixels`: the pixels in it, and which share of the
+/// stretch each takes.
+fn shares(pixels: usize, dots: usize) -> Vec<Vec<(usize, f32)>> {
+    let long = pixels as f32 / dots as f32;
+    let of_dot = |dot: usize| {
+        let (from, to) = (dot as f32 * long, (dot + 1) as f32 * long);
+        let inside = from.floor() as usize..(to.ceil() as usize).min(pixels);
+        inside
+            .map(|p| {
+                let covered = to.min(p as f32 + 1.) - from.max(p as f32);
+                (p, covered / long)
+            })
+            .collect()
+    };
+    (0..dots).map(of_dot).collect()
+}
+
+/// Draws a picture as large as its area allows, centred: pixels of whole cells' width where it fits,
+/// else reduced, each dot the mean light of the pixels that it covers.
 #[derive(Debug, Clone, Copy)]
 pub struct PictureView<'a> {
     pub picture: &'a Picture,
@@ -123,20 +173,17 @@ impl Widget for PictureView<'_> {
             return;
         };
         if self.ascii || self.theme.ascii || self.theme.depth == Depth::Never {
-            characters(self.picture, &fit, buf);
+            characters(&fit, buf);
         } else {
-            half_blocks(self.picture, &fit, self.theme.depth, buf);
+            half_blocks(&fit, self.theme.depth, buf);
         }
     }
 }
 
-/// Where a picture goes: a rectangle of cells, each one dot wide and two dots high, and the pixel
-/// that each dot shows.
+/// Where a picture goes: a rectangle of cells, each one dot wide and two dots high, and the dots.
 struct Fit {
     cells: Rect,
-    /// The pixel column of every column of dots, and the pixel row of every row of them.
-    xs: Vec<usize>,
-    ys: Vec<usize>,
+    dots: Picture,
 }
 
 impl Fit {
@@ -154,12 +201,6 @@ impl Fit {
         } else {
             ((width * room_y / height).clamp(1, room_x), room_y)
         };
-        // the middle of each dot
-        let source = |dots: usize, pixels: usize| {
-            (0..dots)
-                .map(|d| (2 * d + 1) * pixels / (2 * dots))
-                .collect()
-        };
         let (cell_columns, cell_rows) = (columns as u16, rows.div_ceil(2) as u16);
         let cells = Rect {
             x: area.x + (area.width - cell_columns) / 2,
@@ -167,46 +208,42 @@ impl Fit {
             width: cell_columns,
             height: cell_rows,
         };
-        Some(Self {
-            cells,
-            xs: source(columns, width),
-            ys: source(rows, height),
-        })
+        let dots = match scale {
+            0 => picture.reduced(columns, rows),
+            _ => picture.enlarged(scale),
+        };
+        Some(Self { cells, dots })
     }
 
-    /// Every cell with the pixels of its upper and its lower half; the last row of cells may have
-    /// no lower half.
-    fn cells(
-        &self,
-        picture: &Picture,
-    ) -> impl Iterator<Item = ((u16, u16), [u8; 3], Option<[u8; 3]>)> {
-        self.ys
-            .chunks(2)
-            .zip(self.cells.y..)
-            .flat_map(move |(ys, cell_y)| {
-                self.xs.iter().zip(self.cells.x..).map(move |(&x, cell_x)| {
-                    (
-                        (cell_x, cell_y),
-                        picture.pixel(x, ys[0]),
-                        ys.get(1).map(|&y| picture.pixel(x, y)),
-                    )
-                })
+    /// Every cell with its upper and its lower dot; the last row of cells may have no lower one.
+    fn cells(&self) -> impl Iterator<Item = ((u16, u16), [u8; 3], Option<[u8; 3]>)> {
+        let rows = (0..self.dots.height).step_by(2).zip(self.cells.y..);
+        rows.flat_map(move |(y, cell_y)| {
+            let columns = (0..self.dots.width).zip(self.cells.x..);
+            columns.map(move |(x, cell_x)| {
+                let lower = (y + 1 < self.dots.height).then(|| self.dots.pixel(x, y + 1));
+                ((cell_x, cell_y), self.dots.pixel(x, y), lower)
             })
+        })
     }
 }
 
-fn half_blocks(picture: &Picture, fit: &Fit, depth: Depth, buf: &mut Buffer) {
-    let mut known: HashMap<[u8; 3], Color> = HashMap::new();
-    let mut colour = |rgb: [u8; 3]| match depth {
-        Depth::TrueColor => Color::Rgb(rgb[0], rgb[1], rgb[2]),
-        _ => *known
-            .entry(rgb)
-            .or_insert_with(|| depth.resolve(rgb.into())),
+fn half_blocks(fit: &Fit, depth: Depth, buf: &mut Buffer) {
+    let colours = match depth {
+        Depth::TrueColor => Vec::new(),
+        _ => dither::dithered(&fit.dots, depth),
     };
-    for (position, upper, lower) in fit.cells(picture) {
+    let width = fit.dots.width;
+    let colour = |x: usize, y: usize, rgb: [u8; 3]| match depth {
+        Depth::TrueColor => Color::Rgb(rgb[0], rgb[1], rgb[2]),
+        _ => colours.get(y * width + x).copied().unwrap_or_default(),
+    };
+    for (position, upper, lower) in fit.cells() {
+        let x = usize::from(position.0 - fit.cells.x);
+        let y = 2 * usize::from(position.1 - fit.cells.y);
         let style = Style::new()
-            .fg(colour(upper))
-            .bg(lower.map_or(Color::Reset, &mut colour));
+            .fg(colour(x, y, upper))
+            .bg(lower.map_or(Color::Reset, |rgb| colour(x, y + 1, rgb)));
         if let Some(cell) = buf.cell_mut(position) {
             cell.reset();
             cell.set_char(HALF_BLOCK).set_style(style);
@@ -215,11 +252,11 @@ fn half_blocks(picture: &Picture, fit: &Fit, depth: Depth, buf: &mut Buffer) {
 }
 
 /// The ramp spans the lightness that the picture has, so that a dim one shows too.
-fn characters(picture: &Picture, fit: &Fit, buf: &mut Buffer) {
+fn characters(fit: &Fit, buf: &mut Buffer) {
     // the cube root is about lightness as people see it
     let lightness = |rgb: [u8; 3]| luminance(rgb).cbrt();
     let cells: Vec<((u16, u16), f32)> = fit
-        .cells(picture)
+        .cells()
         .map(|(at, upper, lower)| {
             (
                 at,

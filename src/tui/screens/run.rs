@@ -238,7 +238,12 @@ fn draw_pictures(
     );
     let inner = frame(buf, area, &context.appearance, &title, focused);
     match (ready, latest.map(|s| session.pictures.get(s))) {
-        (Some((_, picture)), _) => draw_overview(buf, inner, &context.appearance, picture, session),
+        (Some((sample, picture)), _) => {
+            let samples = &session.model.samples;
+            let turn = samples.iter().position(|s| s.step == sample.step);
+            let turn = turn.unwrap_or_default();
+            draw_overview(buf, inner, &context.appearance, picture, session, turn);
+        }
         (None, Some(Some(Err(problem)))) => put_paragraph(buf, inner, problem, theme.warn()),
         (None, Some(_)) => put(buf, inner, 0, "Loading image...", theme.dim()),
         (None, None) => put(buf, inner, 0, "No images yet.", theme.dim()),

@@ -7,35 +7,27 @@ use crate::tui::model::{Model, Sample};
 use crate::tui::picture::{Picture, PictureView};
 use crate::tui::screen::{Response, Screen};
 use crate::tui::session::Session;
-use crate::tui::text::clean;
+use crate::tui::text::{clean, fit};
 use crate::tui::widgets::{frame, put, put_paragraph};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::widgets::Widget;
 
 /// Widths of a tile in cells; it is half as many rows high.
-const TILES: [u16; 7] = [8, 12, 16, 24, 32, 48, 64];
+const TILES: [u16; 13] = [8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128];
+/// The narrowest that is chosen without being asked for: a smaller picture is hardly recognised.
+const RECOGNISABLE: u16 = 12;
 
 /// The gallery, or one image of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SamplesScreen {
     /// The step, where the user chose one; otherwise the latest.
     step: Option<u64>,
     /// Class and image.
     selected: (usize, usize),
     zoomed: bool,
-    tile: usize,
-}
-
-impl Default for SamplesScreen {
-    fn default() -> Self {
-        Self {
-            step: None,
-            selected: (0, 0),
-            zoomed: false,
-            tile: 2,
-        }
-    }
+    /// The width of a tile, where the user chose one; otherwise as wide as all images allow.
+    tile: Option<u16>,
 }
 
 /// How tiles are laid out on a page.
@@ -61,8 +53,7 @@ impl Screen for SamplesScreen {
             Action::Back | Action::Escape => return Response::Close,
             Action::Open | Action::FullSize => self.zoomed = !self.zoomed,
             Action::Ascii => context.appearance.ascii_pictures = !context.appearance.ascii_pictures,
-            Action::ZoomIn => self.tile = (self.tile + 1).min(TILES.len() - 1),
-            Action::ZoomOut => self.tile = self.tile.saturating_sub(1),
+            Action::ZoomIn | Action::ZoomOut => self.zoom(action, session, context.size),
             Action::Left => self.scrub(&session.model, -1),
             Action::Right => self.scrub(&session.model, 1),
             Action::First => self.step = session.model.samples.first().map(|s| s.step),
@@ -144,16 +135,10 @@ impl SamplesScreen {
     }
 
     fn select(&mut self, action: Action, session: &Session, size: (u16, u16)) {
-        let picture = self
-            .current(&session.model)
-            .and_then(|s| session.pictures.get(s))
-            .and_then(Result::ok);
-        let Some(picture) = picture else { return };
-        let grid = self.grid(
-            picture,
-            session,
-            (size.0.saturating_sub(2), size.1.saturating_sub(4)),
-        );
+        let Some(picture) = self.picture(session) else {
+            return;
+        };
+        let grid = self.grid(picture, session, room(size));
         let flat: Vec<(usize, usize)> = grid.rows.iter().flatten().copied().collect();
         let index = flat.iter().position(|p| *p == self.selected).unwrap_or(0);
         let (row, column) = grid.find(self.selected);
@@ -180,35 +165,46 @@ impl SamplesScreen {
         };
     }
 
-    /// Lays all images out, class after class.
+    /// The picture of the step, once it is loaded.
+    fn picture<'a>(&self, session: &'a Session) -> Option<&'a Picture> {
+        let sample = self.current(&session.model)?;
+        session.pictures.get(sample).and_then(Result::ok)
+    }
+
+    /// The next larger or smaller tiles than those on the screen of this size.
+    fn zoom(&mut self, action: Action, session: &Session, size: (u16, u16)) {
+        let Some(picture) = self.picture(session) else {
+            return;
+        };
+        let now = self.grid(picture, session, room(size)).tile.0;
+        let next = match action {
+            Action::ZoomIn => TILES.iter().find(|t| **t > now),
+            _ => TILES.iter().rev().find(|t| **t < now),
+        };
+        self.tile = Some(next.copied().unwrap_or(now));
+    }
+
+    /// Lays all images out, class after class: in tiles as wide as the user chose, else in the largest
+    /// with which all images are on one page.
     fn grid(&self, picture: &Picture, session: &Session, room: (u16, u16)) -> Grid {
         let side = side(picture, session);
-        let (classes, images) = (picture.rows(side), picture.columns(side));
-        // as large as the user chose, but a whole tile with its name has to fit
+        let shape = (picture.rows(side), picture.columns(side));
+        // a whole tile with its name has to fit
         let fits =
             |t: &&u16| **t < room.0.max(TILES[0] + 1) && **t / 2 < room.1.max(TILES[0] / 2 + 1);
-        let tile = TILES[..=self.tile]
-            .iter()
-            .rev()
-            .find(fits)
-            .copied()
-            .unwrap_or(TILES[0]);
-        let columns = usize::from(room.0 / (tile + 1)).max(1);
-        // a class stays together: on one row, beside others if there is room, or on as many rows as
-        // it needs
-        let of_class = |class: usize| (0..images).map(move |i| (class, i));
-        let beside = (columns / images.max(1)).max(1);
-        let all: Vec<usize> = (0..classes).collect();
-        let rows = all.chunks(beside).flat_map(|some| {
-            let row: Vec<(usize, usize)> = some.iter().flat_map(|class| of_class(*class)).collect();
-            row.chunks(columns).map(<[_]>::to_vec).collect::<Vec<_>>()
-        });
-        let rows = rows.collect();
-        Grid {
-            rows,
-            per_page: usize::from(room.1 / (tile / 2 + 1)).max(1),
-            tile: (tile, tile / 2),
+        let widest = TILES.iter().rev().find(fits).copied();
+        let widest = widest.unwrap_or(TILES[0]);
+        if let Some(chosen) = self.tile {
+            return Grid::new(shape, room, chosen.min(widest));
         }
+        let mut grid = Grid::new(shape, room, RECOGNISABLE.min(widest));
+        for tile in (RECOGNISABLE..=widest).step_by(2) {
+            let larger = Grid::new(shape, room, tile);
+            if larger.rows.len() <= larger.per_page {
+                grid = larger;
+            }
+        }
+        grid
     }
 
     fn draw_gallery(
@@ -301,6 +297,25 @@ impl SamplesScreen {
 }
 
 impl Grid {
+    /// Of so many classes and images of each.
+    fn new((classes, images): (usize, usize), room: (u16, u16), tile: u16) -> Self {
+        let columns = usize::from((room.0 + 1) / (tile + 1)).max(1);
+        // a class stays together: on one row, beside others if there is room, or on as many rows as
+        // it needs
+        let of_class = |class: usize| (0..images).map(move |i| (class, i));
+        let beside = (columns / images.max(1)).max(1);
+        let all: Vec<usize> = (0..classes).collect();
+        let rows = all.chunks(beside).flat_map(|some| {
+            let row: Vec<(usize, usize)> = some.iter().flat_map(|class| of_class(*class)).collect();
+            row.chunks(columns).map(<[_]>::to_vec).collect::<Vec<_>>()
+        });
+        Self {
+            rows: rows.collect(),
+            per_page: usize::from(room.1 / (tile / 2 + 1)).max(1),
+            tile: (tile, tile / 2),
+        }
+    }
+
     /// Row and column of an image.
     fn find(&self, image: (usize, usize)) -> (usize, usize) {
         let found = self
@@ -310,6 +325,11 @@ impl Grid {
             .find_map(|(r, row)| Some((r, row.iter().position(|i| *i == image)?)));
         found.unwrap_or((0, 0))
     }
+}
+
+/// The room for tiles on a screen of this size, in cells.
+fn room(size: (u16, u16)) -> (u16, u16) {
+    (size.0.saturating_sub(2), size.1.saturating_sub(4))
 }
 
 /// Pixels of an image's side.
@@ -350,44 +370,66 @@ fn draw_tile(
     }
 }
 
-/// As many images as can be recognised in `area`: the first of every class, then the second, each
-/// as large as possible.
+/// As many images as can be recognised in `area`, with the names of their classes: the first of every
+/// class, then the second, each as large as possible. Where not all classes have room, every step
+/// with pictures turns to the next of them; `turn` is the number of the step among those.
 pub fn draw_overview(
     buf: &mut Buffer,
     area: Rect,
     appearance: &Appearance,
     picture: &Picture,
     session: &Session,
+    turn: usize,
 ) {
-    /// An image in fewer cells, one for each pixel, cannot be recognised.
-    const NARROWEST: u16 = 6;
+    /// With so many dots a side, all classes at once are better than larger images in turn.
+    const SMALL: u16 = 10;
+    /// In fewer dots an image is only noise.
+    const FEWEST: u16 = 4;
     let side = side(picture, session);
     let (classes, images) = (picture.rows(side), picture.columns(side));
-    let wanted = classes.clamp(1, 20);
-    let holds = |tile: u16| usize::from(area.width / tile) * usize::from(area.height / (tile / 2));
-    let widest = area.width.min(area.height * 2).max(NARROWEST);
-    let tile = (NARROWEST..=widest)
-        .rev()
-        .step_by(2)
-        .find(|t| holds(*t) >= wanted)
-        .unwrap_or(NARROWEST);
-    let (columns, rows) = (
-        usize::from(area.width / tile),
-        usize::from(area.height / (tile / 2)),
-    );
+    // a column between two images keeps them apart, and a name stands above each
+    let grid = |dots: u16| {
+        let columns = usize::from((area.width + 1) / (dots + 1));
+        (columns, usize::from(area.height / (dots / 2 + 1)))
+    };
+    let holds = |dots: u16| grid(dots).0 * grid(dots).1;
+    let widest = area.width.min(area.height.saturating_sub(1) * 2) / 2 * 2;
+    let largest = |from: u16, wanted: usize| {
+        let sizes = (from..=widest).rev().filter(|d| d % 2 == 0);
+        sizes.into_iter().find(|d| holds(*d) >= wanted)
+    };
+    let dots = largest(SMALL, classes.max(1))
+        .or_else(|| (holds(RECOGNISABLE) > 0).then_some(RECOGNISABLE))
+        .or_else(|| largest(FEWEST, 1));
+    let Some(dots) = dots else { return };
+    let (columns, rows) = grid(dots);
     let order = (0..images).flat_map(|image| (0..classes).map(move |class| (class, image)));
-    for (i, tile_of) in order.take(columns * rows).enumerate() {
-        let (x, y) = (
-            (i % columns) as u16 * tile,
-            (i / columns) as u16 * (tile / 2),
-        );
-        // a column between two images keeps them apart
-        let tile_area = Rect {
-            x: area.x + x,
-            y: area.y + y,
-            width: tile - 1,
-            height: tile / 2,
+    let order: Vec<(usize, usize)> = order.collect();
+    let first = match holds(dots) {
+        shown if shown < classes => turn % classes.div_ceil(shown) * shown,
+        _ => 0,
+    };
+    let shown = order.iter().skip(first).take(columns * rows);
+    for (i, (class, image)) in shown.enumerate() {
+        let tile = Rect {
+            x: area.x + (i % columns) as u16 * (dots + 1),
+            y: area.y + (i / columns) as u16 * (dots / 2 + 1),
+            width: dots,
+            height: dots / 2 + 1,
         };
-        draw_tile(buf, tile_area, appearance, picture, side, tile_of);
+        let [name, body] =
+            Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(tile);
+        let mut text = class_name(session, *class);
+        if images > 1 {
+            text += &format!(" {}", image + 1);
+        }
+        put(
+            buf,
+            name,
+            0,
+            &fit(&text, dots.into()),
+            appearance.theme.dim(),
+        );
+        draw_tile(buf, body, appearance, picture, side, (*class, *image));
     }
 }

@@ -29,7 +29,7 @@ impl RunLayout {
         let wanted = u16::try_from(ending.len() + 2).unwrap_or(u16::MAX);
         let log_height = match area.height {
             0..16 => 0,
-            16..30 => wanted.clamp(6, 9),
+            16..30 => wanted.clamp(4, 9),
             30..50 => wanted.clamp(8, 14),
             _ => wanted.clamp(12, 20),
         };
@@ -40,9 +40,9 @@ impl RunLayout {
         ])
         .areas(area);
         let pictures_width = if area.width >= 60 {
-            (area.width * 3 / 10)
+            (area.width * 7 / 20)
                 .clamp(22, 68)
-                .min((body.height * 2 + 2).max(22))
+                .min((body.height * 3).max(22))
         } else {
             0
         };
