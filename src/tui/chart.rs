@@ -1,6 +1,7 @@
 //! Line charts over the steps of a run, of any size and with any number of points.
 
 mod dots;
+mod legend;
 pub mod plots;
 mod scale;
 mod view;
@@ -59,14 +60,16 @@ impl<'a> Curve<'a> {
 
 /// A chart without a frame; it fills its area.
 ///
-/// The first row has the title and the legend with the last values, or with those nearest to the
-/// cursor; the last row the steps. What does not fit is left out, the lines last. The first curve is
-/// drawn over the others.
+/// The first row has the title and the legend: the names, and where there is room for all of them the
+/// last values, or those nearest to the cursor. The last row has the steps. What does not fit is left
+/// out, the lines last. The first curve is drawn over the others.
 #[derive(Debug, Clone)]
 pub struct Chart<'a> {
     title: Cow<'a, str>,
     theme: &'a Theme,
     view: ChartView,
+    /// What the horizontal axis counts.
+    unit: &'static str,
     curves: Vec<Curve<'a>>,
     references: Vec<(Cow<'a, str>, f64)>,
 }
@@ -77,6 +80,7 @@ impl<'a> Chart<'a> {
             title: title.into(),
             theme,
             view: ChartView::default(),
+            unit: "step",
             curves: Vec::new(),
             references: Vec::new(),
         }
@@ -84,6 +88,10 @@ impl<'a> Chart<'a> {
 
     pub fn view(self, view: ChartView) -> Self {
         Self { view, ..self }
+    }
+
+    pub fn unit(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
     }
 
     pub fn curve(mut self, curve: Curve<'a>) -> Self {
@@ -145,50 +153,15 @@ impl<'a> Chart<'a> {
         marked.into_iter()
     }
 
-    /// Title, and the legend after it as far as it fits.
-    fn heading(&self, range: Option<(f64, f64)>, area: Rect, buf: &mut Buffer) {
-        let mut title = self.title.to_string();
-        if self.view.log_y {
-            title.push_str(" (log)");
-        }
-        if let Some(step) = self.view.cursor {
-            title.push_str(&format!(" @ {}", step_label(step, 4.)));
-        }
-        let (mut x, _) =
-            buf.set_stringn(area.x, area.y, title, area.width.into(), self.theme.title());
-        for (mark, curve) in self.bright() {
-            let point = self
-                .view
-                .cursor
-                .map_or_else(|| curve.series.last(), |step| curve.series.nearest(step));
-            let value = point.map_or_else(|| "-".into(), |p| (curve.spell)(p.1));
-            let marked = if self.grain() == Grain::Marks {
-                format!("{mark} ")
-            } else {
-                String::new()
-            };
-            // a quantity that is measured now and then says where its nearest point is
-            let tolerance = range.map_or(0., |r| (r.1 - r.0) / 100.);
-            let elsewhere = point
-                .zip(self.view.cursor)
-                .filter(|(p, cursor)| (p.0 - cursor).abs() > tolerance);
-            let at = elsewhere
-                .map(|(p, _)| format!(" at {}", step_label(p.0, 4.)))
-                .unwrap_or_default();
-            let entry = format!("{marked}{} {value}{at}", curve.name);
-            let width = entry.chars().count() + 2;
-            if usize::from(area.right().saturating_sub(x)) < width {
-                return;
-            }
-            (x, _) = buf.set_stringn(x + 2, area.y, entry, width, curve.style);
-        }
-    }
-
     /// The first and the last step, and the middle one where there is room.
     fn step_labels(&self, range: (f64, f64), area: Rect, buf: &mut Buffer) {
         let label = |step: f64| step_label(step, range.1 - range.0);
-        let (first, last) = (label(range.0), label(range.1));
+        let (mut first, last) = (label(range.0), label(range.1));
         let room = usize::from(area.width);
+        let named = format!("{} {first}", self.unit);
+        if named.len() + last.len() + 4 <= room {
+            first = named;
+        }
         let style = self.theme.dim();
         if first.len() + last.len() + 2 > room {
             buf.set_stringn(area.x, area.y, last, room, style);
@@ -199,23 +172,22 @@ impl<'a> Chart<'a> {
         if range.1 - range.0 > 1. || middle.fract() != 0. {
             buf.set_string(area.x, area.y, &first, style);
             buf.set_string(area.right() - last.len() as u16, area.y, &last, style);
+        } else {
+            let alone = format!("{} {}", self.unit, label(middle));
+            return centred(&alone, area, style, buf);
         }
         // no step and a half
         let is_step = middle.fract() == 0. || range.1 - range.0 >= 16. || range.1 - range.0 < 1.;
         let middle = label(middle);
         if is_step && first.len().max(last.len()) + middle.len() / 2 + 2 < room / 2 {
-            buf.set_string(
-                area.x + (area.width - middle.len() as u16) / 2,
-                area.y,
-                middle,
-                style,
-            );
+            centred(&middle, area, style, buf);
         }
     }
 
     /// Values beside the plot; gives what is left of it. Narrow plots have none.
     fn value_labels(&self, scale: &Scale, plot: Rect, buf: &mut Buffer) -> Rect {
-        let ticks = scale.ticks(usize::from(plot.height / 2).clamp(1, 8));
+        let least = if plot.height > 1 { 2 } else { 1 };
+        let ticks = scale.ticks(usize::from(plot.height / 2).clamp(least, 8));
         let width = ticks.iter().map(|t| t.1.len()).max().unwrap_or(0) as u16;
         if plot.width < 3 * (width + 1) {
             return plot;
@@ -258,14 +230,10 @@ impl<'a> Chart<'a> {
         }
         for (mark, curve) in self.bright().rev() {
             let smooth = self.view.smooth > 0;
-            dots.pen(
-                if smooth {
-                    self.theme.dim()
-                } else {
-                    curve.style
-                },
-                if smooth { '.' } else { mark },
-            );
+            match smooth {
+                true => dots.pen(self.theme.dim(), '.'),
+                false => dots.covering_pen(curve.style, mark),
+            }
             let buckets =
                 curve
                     .series
@@ -280,7 +248,7 @@ impl<'a> Chart<'a> {
         }
         if self.view.smooth > 0 {
             for (mark, curve) in self.bright().rev() {
-                dots.pen(curve.style, mark);
+                dots.covering_pen(curve.style, mark);
                 let smoothed = curve.series.smoothed(range, width, self.view.weight());
                 draw_line(&mut dots, smoothed.map(point_bucket), row);
             }
@@ -372,6 +340,12 @@ impl Widget for &Chart<'_> {
             );
         }
     }
+}
+
+fn centred(text: &str, area: Rect, style: Style, buf: &mut Buffer) {
+    let width = (text.len() as u16).min(area.width);
+    let x = area.x + (area.width - width) / 2;
+    buf.set_stringn(x, area.y, text, width.into(), style);
 }
 
 /// Which of `rows` rows of dots shows a value, from the lowest.

@@ -133,7 +133,12 @@ fn of_evaluations<'a>(
 
 /// The chart of a panel.
 pub fn chart<'a>(panel: Panel, model: &'a Model, view: ChartView, theme: &'a Theme) -> Chart<'a> {
-    let mut chart = Chart::new("", theme).view(view);
+    let unit = if panel.is_of_experts() {
+        "epoch"
+    } else {
+        "step"
+    };
+    let mut chart = Chart::new("", theme).view(view).unit(unit);
     for curve in curves(panel, model, theme) {
         chart = chart.curve(curve);
     }

@@ -23,6 +23,8 @@ pub struct Dots {
     grain: Grain,
     cells: Vec<Option<Cell>>,
     pen: (Style, char),
+    /// Whether the next dots take the place of another line's in the same cell.
+    covers: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -49,6 +51,7 @@ impl Dots {
             grain,
             cells: vec![None; area.area() as usize],
             pen: (Style::new(), '*'),
+            covers: false,
         }
     }
 
@@ -60,9 +63,15 @@ impl Dots {
         usize::from(self.area.height) * self.grain.of_a_cell().1
     }
 
-    /// How the next dots look.
+    /// How the next dots look; they are added to those of a cell, which all take this look.
     pub fn pen(&mut self, style: Style, mark: char) {
-        self.pen = (style, mark);
+        (self.pen, self.covers) = ((style, mark), false);
+    }
+
+    /// The same for dots that take the place of those of other lines in their cells: a cell has one
+    /// colour, which would otherwise pass for the colour of all its dots.
+    pub fn covering_pen(&mut self, style: Style, mark: char) {
+        (self.pen, self.covers) = ((style, mark), true);
     }
 
     /// One dot; nothing outside.
@@ -77,7 +86,8 @@ impl Dots {
         };
         let (style, mark) = self.pen;
         let cell = &mut self.cells[row * usize::from(self.area.width) + column];
-        let bits = cell.map_or(0, |c| c.bits) | bit;
+        let joined = cell.filter(|c| !self.covers || (c.style, c.mark) == self.pen);
+        let bits = joined.map_or(0, |c| c.bits) | bit;
         *cell = Some(Cell { bits, mark, style });
     }
 

@@ -60,7 +60,12 @@ impl Scale {
         } else {
             (self.low, self.high)
         };
-        let every = round_step((high - low) / most as f64);
+        let mut every = round_step((high - low) / most as f64);
+        // one label alone does not tell the scale
+        let wanted = most.min(2);
+        while steps(low, high, every).count() < wanted && every > (high - low) / 100. {
+            every = round_step(every / 2.5);
+        }
         steps(low, high, every)
             .map(|v| (v, label(v, every)))
             .collect()
@@ -119,6 +124,9 @@ mod tests {
     fn ticks_are_round_and_few() {
         assert_eq!(labels((0., 100.), false, 5), ["0", "50", "100"]);
         assert_eq!(labels((0.12, 0.47), false, 5), ["0.2", "0.3", "0.4"]);
+        // never one alone
+        assert_eq!(labels((0.005, 0.024), false, 2), ["0.01", "0.02"]);
+        assert_eq!(labels((0.011, 0.029), false, 2), ["0.015", "0.02", "0.025"]);
         assert_eq!(labels((-1., 1.), false, 4), ["-1", "0", "1"]);
         assert_eq!(labels((0.001, 900.), true, 4), ["0.01", "1", "100"]);
         assert_eq!(labels((2., 7.), true, 3), ["2", "4", "6"]);

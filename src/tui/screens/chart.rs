@@ -132,10 +132,11 @@ pub fn draw_chart(
     let view = session.view_of(panel).unwrap_or_default();
     // the chart itself shows the latest values and its scale
     let mut title = panel.title().to_string();
-    for (on, name) in [(view.smooth > 0, "smooth"), (view.window.is_some(), "zoom")] {
-        if on {
-            title += &format!("  [{name}]");
-        }
+    if view.smooth > 0 {
+        title += &format!("  [smooth {}]", view.weight());
+    }
+    if view.window.is_some() {
+        title += "  [zoom]";
     }
     let inner = frame(buf, area, appearance, &title, focused);
     let chart = panel::chart(panel, &session.model, view, &appearance.theme);
