@@ -67,7 +67,10 @@ impl App {
             }
             Message::Mouse(mouse) => self.mouse(mouse),
             Message::Resize(columns, rows) => self.context.size = (columns, rows),
-            Message::Now(now) => self.context.now = now,
+            Message::Now(now) => {
+                self.context.now = now;
+                self.context.expire_notice();
+            }
             message => self.receive(message),
         }
         for screen in &mut self.screens {
@@ -121,7 +124,10 @@ impl App {
         };
         let run = session.run.clone();
         match message {
-            Message::Events(of, batch) if of == run => session.receive_events(&batch),
+            Message::Events(of, batch) if of == run => {
+                session.receive_events(&batch);
+                self.context.expire_notice();
+            }
             Message::Engine(of, engine) if of == run => session.locate_engine(engine),
             Message::Profile(of, Ok(profile)) if of == run => session.profile = Some(*profile),
             Message::Profile(of, Err(problem)) if of == run => {

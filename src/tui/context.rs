@@ -1,13 +1,16 @@
 //! The state that all screens share, and what they can ask of the rest of the program.
 
 use crate::tui::backend::Command;
-use crate::tui::model::{self, Sample, Weight};
+use crate::tui::model::{ReportedState, Sample, Weight};
 use crate::tui::session::Session;
 use crate::tui::text::clean;
 use crate::tui::theme::Theme;
 use astill_core::run::RunDir;
 use astill_core::run::pace::unix_seconds;
 use jiff::tz::TimeZone;
+
+/// How long a notice stays, in seconds.
+const LASTS: f64 = 8.;
 
 /// How quiet a running engine may be before the screen mentions it, in seconds.
 const QUIET: f64 = 5.;
@@ -43,11 +46,15 @@ pub enum Effect {
     Leave,
 }
 
-/// A message to the user that stays until the next key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A message to the user. It stays until the next key, for [`LASTS`] seconds at most, and no longer than
+/// the state of the run that it is about; a failure stays until the next key.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
     pub text: String,
     pub weight: Weight,
+    /// When it was shown, in seconds since 1970.
+    since: f64,
+    state: Option<ReportedState>,
 }
 
 /// What all screens share.
@@ -79,12 +86,28 @@ impl Context {
         }
     }
 
-    /// Shows a message until the next key.
+    /// Shows a message for a while.
     pub fn notify(&mut self, weight: Weight, text: &str) {
         self.notice = Some(Notice {
             text: clean(text),
             weight,
+            since: self.now,
+            state: self.state(),
         });
+    }
+
+    /// Drops the notice once its time or the state that it is about is over.
+    pub fn expire_notice(&mut self) {
+        let (now, state) = (self.now, self.state());
+        let holds = |notice: &mut Notice| {
+            notice.weight == Weight::Failure
+                || (now - notice.since < LASTS && notice.state == state)
+        };
+        _ = self.notice.take_if(|notice| !holds(notice));
+    }
+
+    fn state(&self) -> Option<ReportedState> {
+        self.session.as_ref().map(|s| s.model.state)
     }
 
     /// Explains why an action is off.
@@ -132,7 +155,7 @@ impl Context {
         let session = self
             .session
             .as_ref()
-            .filter(|s| s.model.state == model::ReportedState::Running && s.loading.is_none())?;
+            .filter(|s| s.model.state == ReportedState::Running && s.loading.is_none())?;
         let last = unix_seconds(&session.model.last_time)?;
         let quiet = (self.now - last).floor();
         (quiet >= QUIET).then_some(quiet)

@@ -140,9 +140,12 @@ async fn handle_events<B: Backend>(
             }
             () = sleep_until(next_frame), if changed => {}
             _ = second.tick() => {
-                let before = app.context.seconds_without_events();
+                let seen = |app: &App| {
+                    (app.context.seconds_without_events(), app.context.notice.is_some())
+                };
+                let before = seen(&app);
                 to_do.extend(app.update(Message::Now(unix_now())));
-                changed |= app.context.seconds_without_events() != before;
+                changed |= seen(&app) != before;
             }
             _ = list.tick(), if app.shows_list() => to_do.push(Effect::List),
         }

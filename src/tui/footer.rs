@@ -7,7 +7,7 @@ use crate::tui::session::{RunStatus, Session};
 use crate::tui::text::wrap;
 use crate::tui::widgets::weight_style;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph, Widget};
@@ -15,10 +15,12 @@ use ratatui::widgets::{Clear, Paragraph, Widget};
 /// Rows of a notice; a reason that is longer is in the log.
 const MOST_ROWS: u16 = 4;
 
-/// Draws the keys of a screen into the last row of `area`, or the notice into as many rows as it needs.
+/// Draws the keys of a screen into the last row of `area`, and a notice into as many rows as it needs
+/// above it.
 pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, scope: Scope, is_base: bool) {
+    let [above, area] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     if let Some(notice) = &context.notice {
-        return draw_notice(buf, area, context, notice);
+        draw_notice(buf, above, context, notice);
     }
     let theme = &context.appearance.theme;
     let is_off = |b: &Binding| b.label.is_empty() || is_useless(context, b, scope);
@@ -50,7 +52,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, scope: Scope, is_ba
             shown.extend(part.iter().cloned());
         }
     }
-    Line::from(shown).render(last_rows(area, 1), buf);
+    Line::from(shown).render(area, buf);
 }
 
 fn draw_notice(buf: &mut Buffer, area: Rect, context: &Context, notice: &Notice) {

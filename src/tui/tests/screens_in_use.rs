@@ -320,3 +320,30 @@ fn the_data_of_a_profile_are_fetched_by_a_key() {
     assert!(screen.contains("cifar10 is in /data/cifar10"), "{screen}");
     assert!(!screen.contains("(no data) A small CIFAR-10"), "{screen}");
 }
+
+#[test]
+fn a_notice_leaves_the_keys_alone_and_goes_by_itself() {
+    let mut stage = AppStage::run((80, 24), "r", a_run("r", 30));
+    let now = stage.app.context.now;
+    stage.keys(&["Space"]);
+    let screen = stage.screen();
+    assert!(screen.contains("pause: accepted"), "{screen}");
+    assert!(
+        screen.contains("? help"),
+        "the keys are there too: {screen}"
+    );
+    stage.send(Message::Now(now + 5.));
+    assert!(stage.screen().contains("pause: accepted"));
+    stage.send(Message::Now(now + 9.));
+    assert!(
+        !stage.screen().contains("pause: accepted"),
+        "its time is over"
+    );
+
+    stage.keys(&["Space"]);
+    assert!(stage.screen().contains("pause: accepted"));
+    let mut life = a_run("r", 30);
+    life.push(accepted(Command::Pause));
+    stage.receive(life);
+    assert_eq!(stage.app.context.notice, None, "the header says it by now");
+}
