@@ -12,7 +12,9 @@ use crate::tui::session::Session;
 use crate::tui::text::{clean, pad, width, wrap};
 use crate::tui::widgets::{list, popup, put, put_lines, weight_style};
 use astill_core::profile::{Profile, ProfileKey, Range, schema};
+use astill_core::run::edits::STUDENT_RATE;
 use astill_core::run::event::Phase;
+use astill_core::text::number;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::Line;
@@ -109,6 +111,22 @@ impl Screen for TweakPopup {
     }
 }
 
+/// The value that the run has learned for a key by now.
+fn learned(key: &ProfileKey, session: &Session) -> Option<String> {
+    let rate = (key.path == STUDENT_RATE).then(|| session.model.steps.last("student_lr"))?;
+    rate.filter(|r| r.is_finite()).map(number)
+}
+
+/// What a key may be, and what it is unless a profile says otherwise.
+fn expectation(key: &ProfileKey) -> String {
+    let default = key.default().map(|d| format!(" Default: {}.", clean(&d)));
+    format!(
+        "Expected: {}.{}",
+        clean(&key.expected()),
+        default.unwrap_or_default()
+    )
+}
+
 impl TweakPopup {
     /// The settings of a run that can still change: those of the experts only until these are
     /// trained.
@@ -148,9 +166,12 @@ impl TweakPopup {
         if !context.reaches_engine() {
             return;
         }
-        let profile = context.session.as_ref().and_then(|s| s.profile.as_ref());
-        if let (Some(profile), Some(key)) = (profile, self.key()) {
-            self.line = Some(InputLine::new(key.value(profile)));
+        let Some(session) = &context.session else {
+            return;
+        };
+        if let (Some(profile), Some(key)) = (&session.profile, self.key()) {
+            let value = learned(key, session).unwrap_or_else(|| key.value(profile));
+            self.line = Some(InputLine::new(value));
             self.answer = None;
         }
     }
@@ -163,8 +184,9 @@ impl TweakPopup {
 
     fn send(&mut self, context: &mut Context) {
         let Some(edit) = self.edit_text() else { return };
-        // what is written stays where it cannot be sent
-        if !context.reaches_engine() {
+        // what is written stays where it cannot be sent or would be rejected
+        let profile = context.session.as_ref().and_then(|s| s.profile.as_ref());
+        if profile.is_some_and(|p| self.problem(p).is_some()) || !context.reaches_engine() {
             return;
         }
         self.line = None;
@@ -202,8 +224,14 @@ impl TweakPopup {
                 return Line::from(format!(">{name} {text}"));
             }
             let mark = if i == self.selected { ">" } else { " " };
-            let value = pad(&clean(&key.value(profile)), VALUE);
+            let learned = context.session.as_ref().and_then(|s| learned(key, s));
+            let is_learned = learned.is_some();
+            let value = learned.unwrap_or_else(|| key.value(profile));
+            let value = pad(&clean(&value), VALUE);
             let mut range = clean(&key.expected());
+            if is_learned {
+                range = format!("now, learned; {} in the profile", key.value(profile));
+            }
             if !key.unit.is_empty() && width(&range) + width(key.unit) < range_cells {
                 range += &format!(" {}", key.unit);
             }
@@ -226,7 +254,7 @@ impl TweakPopup {
         let cells = usize::from(area.width);
         let mut parts = vec![
             (clean(key.meaning), theme.text()),
-            (format!("Expected: {}", clean(&key.expected())), theme.dim()),
+            (expectation(key), theme.dim()),
         ];
         match (self.problem(profile), &self.answer) {
             (Some(problem), _) => parts.push((problem, theme.warn())),
