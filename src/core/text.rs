@@ -70,14 +70,18 @@ pub fn percent(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// Seconds in the units that people use: "4.2 s", "3 min 05 s", "2 h 10 min".
+/// Seconds in the units that people use: "4.2 s", "3 min 05 s", "2 h 10 min", "3 d 4 h".
 #[must_use]
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.).round() as u64;
     match whole {
         0..60 => format!("{seconds:.1} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+        3600..172_800 => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+        _ => {
+            let hours = (whole + 1800) / 3600;
+            format!("{} d {} h", hours / 24, hours % 24)
+        }
     }
 }
 
@@ -154,10 +158,19 @@ mod tests {
 
     #[test]
     fn durations_and_rates_read_naturally() {
-        let shown: Vec<String> = [0.25, 59.2, 60., 3599., 7800.].map(duration).to_vec();
+        let shown: Vec<String> = [0.25, 59.2, 60., 3599., 7800., 2_853_940.]
+            .map(duration)
+            .to_vec();
         assert_eq!(
             shown,
-            ["0.2 s", "59.2 s", "1 min 00 s", "59 min 59 s", "2 h 10 min"]
+            [
+                "0.2 s",
+                "59.2 s",
+                "1 min 00 s",
+                "59 min 59 s",
+                "2 h 10 min",
+                "33 d 1 h"
+            ]
         );
         assert_eq!([0.5, 2.5].map(rate), ["2.0 it/s", "2.5 s/it"]);
     }

@@ -32,6 +32,19 @@ pub fn date(event: &str, zone: &TimeZone) -> String {
         .unwrap_or_default()
 }
 
+/// "22:51" where the user is, `seconds` after `now`, seconds since 1970; with the date, "Jan 31 22:51",
+/// if that is another day. None where `now` is not known yet.
+pub fn end(now: f64, seconds: f64, zone: &TimeZone) -> Option<String> {
+    let at = |second: f64| Timestamp::from_second(second as i64).ok();
+    let (now, end) = (at(now).filter(|_| now > 0.)?, at(now + seconds)?);
+    let (now, end) = (now.to_zoned(zone.clone()), end.to_zoned(zone.clone()));
+    let format = match now.date() == end.date() {
+        true => "%H:%M",
+        false => "%b %d %H:%M",
+    };
+    Some(end.strftime(format).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +61,9 @@ mod tests {
         );
         assert_eq!(time("2025-12-31T21:30:05.123Z", &zone, 0.), "23:30:05");
         assert_eq!(time("nonsense", &zone, now), "");
+        assert_eq!(end(now, 3600., &zone).as_deref(), Some("03:00"));
+        assert_eq!(end(now, 86_400., &zone).as_deref(), Some("Jan 02 02:00"));
+        assert_eq!(end(0., 1., &zone), None);
         assert_eq!(date("2025-12-31T22:30:05.123Z", &zone), "2026-01-01 00:30");
     }
 }

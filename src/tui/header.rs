@@ -1,5 +1,6 @@
 //! The state of a run, in three lines or in one.
 
+use crate::tui::clock;
 use crate::tui::context::{Appearance, Context};
 use crate::tui::model::{Curves, ReportedState};
 use crate::tui::session::{RunStatus, Session};
@@ -7,6 +8,7 @@ use crate::tui::text::{clean, fit, number, width};
 use crate::tui::widgets::gauge;
 use astill_core::profile::Profile;
 use astill_core::run::event::Phase;
+use astill_core::run::outlook::{Ahead, in_all};
 use astill_core::text::{duration, percent, rate};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -29,17 +31,14 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
     ];
     if model.phase == Some(Phase::Distill) {
         first.extend(model.seconds_per_step().map(|s| (rate(s), theme.text())));
-        let left = model
-            .seconds_left()
-            .filter(|_| session.is_live() && model.step < model.iterations);
-        first.extend(left.map(|s| (format!("{} left", duration(s)), theme.text())));
     }
-    first.extend(
-        context
-            .seconds_without_events()
-            .filter(|_| session.is_live())
-            .map(|s| (format!("no events for {}", whole_seconds(s)), theme.warn())),
-    );
+    let quiet = context
+        .seconds_without_events()
+        .filter(|_| session.is_live());
+    first.extend(match quiet {
+        Some(s) => Some((format!("no events for {}", whole_seconds(s)), theme.warn())),
+        None => time_left(context, session).map(|left| (left, theme.text())),
+    });
     spread(buf, area, 0, first);
 
     let mut second = Vec::new();
@@ -96,6 +95,30 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
         let rows: [Rect; 3] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
         gauge(buf, rows[2], appearance, share, &text);
     }
+}
+
+/// "2 h 10 min left, done at 22:51", of the whole run where that is known, else of its phase.
+fn time_left(context: &Context, session: &Session) -> Option<String> {
+    let ahead = ahead(session);
+    if let Some(seconds) = in_all(&ahead).filter(|s| *s > 0.) {
+        let is_running = session.model.state == ReportedState::Running;
+        let end = clock::end(context.now, seconds, &context.zone).filter(|_| is_running);
+        let end = end.map(|end| format!(", done at {end}"));
+        return Some(format!(
+            "{} left{}",
+            duration(seconds),
+            end.unwrap_or_default()
+        ));
+    }
+    let now = ahead.first()?;
+    let seconds = now.seconds.filter(|s| *s > 0.)?;
+    Some(format!("{} of {} left", duration(seconds), now.phase))
+}
+
+/// The phases that are not over; none where no engine works on the run.
+fn ahead(session: &Session) -> Vec<Ahead> {
+    let profile = session.profile.as_ref().filter(|_| session.is_live());
+    profile.map_or(Vec::new(), |p| session.model.ahead(p))
 }
 
 /// Parts with two spaces between them, as many as fit.
@@ -239,7 +262,17 @@ fn progress(session: &Session) -> (f64, String) {
             }
             None => (0., "experts".into()),
         },
-        _ => (share, String::new()),
+        _ => (share, phases_left(session)),
+    }
+}
+
+/// "distill 8 min 10 s, evaluate 2 min 05 s", where there is more than one phase to come.
+fn phases_left(session: &Session) -> String {
+    let known = |a: Ahead| Some(format!("{} {}", a.phase, duration(a.seconds?)));
+    let parts: Vec<String> = ahead(session).into_iter().filter_map(known).collect();
+    match parts.len() {
+        0 | 1 => String::new(),
+        _ => parts.join(", "),
     }
 }
 

@@ -8,11 +8,13 @@ pub use curves::Curves;
 pub use log::{EventLog, LogLine, Weight};
 
 use astill_core::measures::{Axis, MeasuredEvent};
+use astill_core::profile::Profile;
 use astill_core::run::command::Command;
 use astill_core::run::event::{
     CommandAnswered, DatasetLoaded, EvalSplit, Evaluation, Event, EventKind, Headline, ImageSet,
     Phase, RunFinished, RunOutcome, RunStarted,
 };
+use astill_core::run::outlook::{Ahead, Costs};
 use astill_core::run::pace::{Pace, Work};
 use std::collections::BTreeMap;
 
@@ -52,6 +54,7 @@ pub struct Model {
     pub last_time: String,
     pub log: EventLog,
     pace: Pace,
+    costs: Costs,
 }
 
 /// The state of a run, as far as its events report it.
@@ -112,6 +115,7 @@ impl Default for Model {
             last_time: String::new(),
             log: EventLog::default(),
             pace: Pace::default(),
+            costs: Costs::default(),
         }
     }
 }
@@ -178,6 +182,7 @@ impl Model {
             }
         }
         self.pace.apply(event);
+        self.costs.apply(event);
         (self.step, self.iterations) = (self.pace.step(), self.pace.iterations());
     }
 
@@ -247,9 +252,9 @@ impl Model {
         self.pace.seconds_per_step()
     }
 
-    /// Seconds until the last step is done.
-    pub fn seconds_left(&self) -> Option<f64> {
-        self.pace.seconds_left()
+    /// The phases that are not over, and how long each will take.
+    pub fn ahead(&self, profile: &Profile) -> Vec<Ahead> {
+        self.costs.ahead(&self.pace, profile)
     }
 
     /// Long work that is under way inside a phase.

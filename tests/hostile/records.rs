@@ -43,7 +43,7 @@ fn records_of_runs() -> Outcome {
             }
             let (summary, history) = (list::summary(run.clone()), History::read(&run.events()));
             let _ = (
-                fresh.seconds_left(),
+                fresh.seconds_per_step(),
                 fresh.work().and_then(|w| w.seconds_left()),
                 fresh.baselines().len(),
             );

@@ -9,6 +9,7 @@ pub mod event;
 mod history;
 pub mod list;
 mod lock;
+pub mod outlook;
 pub mod pace;
 pub mod result;
 pub mod socket;
