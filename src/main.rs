@@ -36,6 +36,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         data: cli.data.clone(),
     };
     let find = |run: &str| RunDir::find(&cli.runs, run);
+    let find_exactly = |run: &str| RunDir::find_exactly(&cli.runs, run);
     let on_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     match &cli.command {
         None if on_terminal() => show(&local, &cli.look, false, None),
@@ -64,7 +65,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             device,
             ..
         }) if on_terminal() => {
-            let run = find(run)?;
+            let run = find_exactly(run)?;
             let RunSummary { state, host, .. } = summary(run.clone());
             match (state, device) {
                 // the app shows where it may be, and asks before it starts another
@@ -96,7 +97,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Tune(args)) => tune(&local, args),
         Some(Cmd::Fetch(args)) => fetch_data(args, &data_folder(cli.data.clone())?),
         Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
-        Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
+        Some(Cmd::Send { run, what }) => send(find_exactly(run)?, what.clone()),
         Some(
             Cmd::Run(_)
             | Cmd::Resume { .. }

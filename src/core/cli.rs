@@ -98,7 +98,7 @@ pub enum Cmd {
     Run(RunArgs),
     /// Resume a stopped run
     Resume {
-        /// Name or path of the run, or the beginning of its name
+        /// Name or path of the run
         run: String,
         /// Stay in the foreground and print progress as text
         #[arg(long, conflicts_with = "detach")]
@@ -132,7 +132,7 @@ pub enum Cmd {
     },
     /// Send a command to a running engine
     Send {
-        /// Name or path of the run, or the beginning of its name
+        /// Name or path of the run
         run: String,
         #[command(subcommand)]
         what: Sent,

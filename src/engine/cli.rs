@@ -29,6 +29,7 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// How the engine of a run is to work.
 enum Launch {
@@ -72,7 +73,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
                     is_attended: !unattended && std::io::stderr().is_terminal(),
                 },
             };
-            let run = RunDir::find(&cli.runs, run)?;
+            let run = RunDir::find_exactly(&cli.runs, run)?;
             resume(&run, device.as_ref(), cli.data.as_deref(), launch)
         }
         Cmd::Check {
@@ -135,7 +136,8 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let folder = trainer::dataset_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
     let plan = RunPlan {
-        run,
+        run: lock.run(),
+        held: Arc::new(lock),
         profile_name,
         profile: loaded.profile,
         data,
@@ -143,10 +145,11 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         device,
         threads: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),
+        warnings: Vec::new(),
     };
     process::run_engine(
+        &run,
         plan,
-        lock,
         Some(Reporter::new(std::io::stderr().is_terminal())),
     )
 }
@@ -203,7 +206,8 @@ fn resume(
         Launch::Detached | Launch::Background { .. } => (true, false),
     };
     let plan = RunPlan {
-        run: run.clone(),
+        run: lock.run(),
+        held: Arc::new(lock),
         profile_name: name,
         profile,
         data,
@@ -211,9 +215,10 @@ fn resume(
         device,
         threads: history.threads,
         attended,
+        warnings: Vec::new(),
     };
     let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
-    process::run_engine(plan, lock, reporter)
+    process::run_engine(run, plan, reporter)
 }
 
 /// Checks a profile against its data set, without creating anything.
@@ -262,7 +267,7 @@ fn folders(
 
 /// Measures the scores of a finished run and prints them.
 fn score(args: &ScoresArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
-    let run = RunDir::find(runs, &args.run)?;
+    let run = RunDir::find_exactly(runs, &args.run)?;
     let profile = Edits::read(&run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
     let history = History::read(&run.events())?;
     let (data, folder) = folders(data, (history.data, history.folder), &profile)?;

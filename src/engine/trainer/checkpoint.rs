@@ -160,6 +160,13 @@ impl DistillationState {
     /// # Errors
     /// The file cannot be written, or an old one cannot be removed.
     pub fn save(&self, run: &Path) -> Result<String> {
+        let file = self.write(run)?;
+        self.remove_others(run)?;
+        Ok(file)
+    }
+
+    /// The first part of [`Self::save`]: writes the state, and removes nothing.
+    pub(super) fn write(&self, run: &Path) -> Result<String> {
         let file = file_name(self.numbers.step);
         let mut tensors = vec![
             ("images", &self.images),
@@ -187,6 +194,11 @@ impl DistillationState {
         });
         let state = state.map_err(|e| Error::file(run.join(&file), e.to_string()))?;
         tensor_file::write_sealed(&run.join(&file), &tensors, ("state", state))?;
+        Ok(file)
+    }
+
+    /// The second part: removes the checkpoints that are not kept beside this one.
+    pub(super) fn remove_others(&self, run: &Path) -> Result<()> {
         let all = files(run)?;
         // newer ones are of steps that this state went back from
         let (newer, older): (Vec<_>, Vec<_>) = all
@@ -200,7 +212,7 @@ impl DistillationState {
         for (_, path) in newer.into_iter().chain(others) {
             fs::remove_file(path).map_err(Error::io("remove", path))?;
         }
-        Ok(file)
+        Ok(())
     }
 
     /// The newest state below `run` that is undamaged, or none if the run has not come that far;

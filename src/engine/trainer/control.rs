@@ -16,10 +16,10 @@ use super::recorder::Recorder;
 use crate::device;
 use crate::progress::{Progress, Watch};
 use astill_core::profile::Profile;
-use astill_core::run::RunDir;
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::event::{CommandAnswered, EventKind};
+use astill_core::run::{EngineLock, RunDir};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::VecDeque;
@@ -67,6 +67,7 @@ pub enum PendingAction {
 #[derive(Debug)]
 pub struct Control {
     run: RunDir,
+    held: Arc<EngineLock>,
     recorder: Recorder,
     requests: Receiver<CommandRequest>,
     device: Device,
@@ -103,6 +104,7 @@ impl Control {
         Ok(Self {
             settings: LiveSettings::read(&plan.run, &plan.profile)?,
             run: plan.run.clone(),
+            held: Arc::clone(&plan.held),
             device: plan.device,
             recorder,
             requests,
@@ -120,6 +122,15 @@ impl Control {
         })
     }
 
+    /// Checks that the run is still this engine's, before something in it is written or removed.
+    ///
+    /// # Errors
+    /// As [`EngineLock::check`]; or one of its folders is a link, or no folder.
+    pub fn check_held(&self) -> Result<()> {
+        self.held.check()?;
+        self.run.check_folders()
+    }
+
     /// Records how much memory is in use.
     pub fn record_memory(&mut self) -> Result<()> {
         self.record(EventKind::Memory {
@@ -130,9 +141,8 @@ impl Control {
 
     /// Writes a warning for the user.
     pub fn warn(&mut self, message: impl Into<String>) -> Result<()> {
-        self.record(EventKind::Warning {
-            message: message.into(),
-        })
+        let message = self.held.named_text(&message.into());
+        self.record(EventKind::Warning { message })
     }
 
     /// Training has produced numbers that are not finite; `problem` describes this, and what to do

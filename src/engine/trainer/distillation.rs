@@ -437,7 +437,13 @@ impl Distillation<'_> {
 
     /// Writes a checkpoint, and how much memory is in use.
     pub fn checkpoint(&self, state: &DistillationState, control: &mut Control) -> Result<()> {
-        let file = control.write_with_retry(|_| state.save(self.run.path()))?;
+        let file = control.write_with_retry(|control| {
+            let file = state.write(self.run.path())?;
+            // writing takes a while
+            control.check_held()?;
+            state.remove_others(self.run.path())?;
+            Ok(file)
+        })?;
         control.record(EventKind::Checkpoint {
             step: state.numbers.step,
             file,

@@ -42,9 +42,10 @@ use crate::network::{self, Network, Task};
 use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome, RunStarted};
-use astill_core::run::{RunDir, checkpoints};
+use astill_core::run::{EngineLock, RunDir, checkpoints};
 use astill_core::{Error, Result};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 use tch::Device;
 
@@ -54,7 +55,10 @@ const MOST_THREADS: i64 = 4096;
 /// A run that is to be started or resumed.
 #[derive(Debug)]
 pub struct RunPlan {
+    /// The run behind the lock.
     pub run: RunDir,
+    /// Its lock, which says before every write whether the run is still this engine's.
+    pub held: Arc<EngineLock>,
     pub profile_name: String,
     pub profile: Profile,
     /// Where caches and trajectories are.
@@ -66,6 +70,8 @@ pub struct RunPlan {
     pub threads: Option<i64>,
     /// Somebody can answer when the run pauses by itself: it is not a batch job.
     pub attended: bool,
+    /// What is to be recorded as warnings at the start.
+    pub warnings: Vec<String>,
 }
 
 /// The network of experts and students, for a data set with `classes` classes and images of
@@ -254,6 +260,9 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
     }))?;
     if saved.is_some() {
         control.resume_at(step);
+    }
+    for warning in &plan.warnings {
+        control.warn(warning.as_str())?;
     }
     for problem in damaged {
         control.warn(format!(

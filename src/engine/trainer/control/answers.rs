@@ -26,7 +26,7 @@ impl Control {
             ),
             false => self
                 .answer(&request.command)
-                .unwrap_or_else(|error| Answer::rejected(error.to_string())),
+                .unwrap_or_else(|error| Answer::rejected(self.held.named(error).to_string())),
         };
         if !repeated && !is_too_much {
             let answered = CommandAnswered::new(request.command, answer.clone());
@@ -42,6 +42,9 @@ impl Control {
     }
 
     fn answer(&mut self, command: &Command) -> Result<Answer> {
+        if !matches!(command, Command::Stop { .. }) {
+            self.check_held()?;
+        }
         let answer = self.decide(command)?;
         // accepted, but it may take a while
         let reason = self
