@@ -109,6 +109,9 @@ pub enum Cmd {
         /// auto (a GPU if there is one), cpu, cuda or cuda:N [default: the run's last device]
         #[arg(long)]
         device: Option<DeviceChoice>,
+        /// Change a live setting from here on, for example distill.iterations=8000 (repeatable)
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
         /// For the engine in the background only: the name of the run's profile
         #[arg(long, hide = true)]
         engine_of: Option<String>,

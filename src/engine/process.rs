@@ -16,9 +16,9 @@ use crossbeam_channel::Sender;
 use signal_hook::consts::{SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -41,13 +41,9 @@ pub fn survive_file_size_limit() -> Result<()> {
 }
 
 /// Starts the engine of a run in a session of its own, so that it outlives this process and its
-/// terminal, waits until it has begun to work, and prints the run's path.
-pub fn detach(
-    run: &RunDir,
-    profile: &str,
-    device: Option<&str>,
-    data: Option<&Path>,
-) -> Result<ExitCode> {
+/// terminal, waits until it has begun to work, and prints the run's path. `arguments` are those of
+/// `astill resume`.
+pub fn detach(run: &RunDir, profile: &str, arguments: &[OsString]) -> Result<ExitCode> {
     let own = std::env::current_exe().map_err(Error::io("find", "/proc/self/exe"))?;
     let log = || {
         untrusted::open_own(&run.log(), OpenOptions::new().create(true).append(true))
@@ -57,12 +53,7 @@ pub fn detach(
     let mut command = std::process::Command::new(&own);
     command.arg("resume").arg(&path);
     command.arg("--engine-of").arg(profile);
-    if let Some(device) = device {
-        command.args(["--device", device]);
-    }
-    if let Some(data) = data {
-        command.arg("--data").arg(data);
-    }
+    command.args(arguments);
     command.stdin(Stdio::null()).stdout(log()?).stderr(log()?);
     // SAFETY: between fork and exec only this one system call is made, which takes no lock and no
     // memory

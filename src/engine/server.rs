@@ -134,6 +134,8 @@ impl Drop for Server {
                 bound.path.clear();
             }
         }
+        // before the lock is given up
+        (self.beside, self.in_tmp) = (None, None);
     }
 }
 

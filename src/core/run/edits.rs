@@ -94,13 +94,19 @@ impl Edits {
 
     /// The run goes back to its checkpoint of `moment`: settings that were changed later hold from
     /// there on. Edits of the student rate since then are undone: each set a learned value once, and
-    /// the checkpoint holds the value that was learned by then.
+    /// the checkpoint holds the value that was learned by then. That is for the first
+    /// `requested_after` edits; those made once going back had been requested are meant for what comes
+    /// after it.
     ///
     /// # Errors
     /// The file cannot be written; then nothing has changed.
-    pub fn move_back_to(&mut self, moment: Moment) -> Result<()> {
+    pub fn move_back_to(&mut self, moment: Moment, requested_after: usize) -> Result<()> {
         self.replace(|edits| {
-            edits.retain(|e| e.at < moment || key_of(&e.set) != STUDENT_RATE);
+            let mut index = 0;
+            edits.retain(|e| {
+                index += 1;
+                index > requested_after || e.at < moment || key_of(&e.set) != STUDENT_RATE
+            });
             edits.iter_mut().for_each(|e| e.at = e.at.min(moment));
         })
     }
@@ -183,7 +189,7 @@ mod tests {
         edits.push(edit(Moment::Step(1), "distill.lr_student=0.1"))?;
         edits.push(edit(Moment::Step(2), "distill.lr_student=0.2"))?;
         edits.push(edit(Moment::Step(9), "distill.lr_student=0.9"))?;
-        edits.move_back_to(Moment::Step(2))?;
+        edits.move_back_to(Moment::Step(2), usize::MAX)?;
         let rate = Edits::read(&run)?
             .apply(&profile, Moment::Step(9))?
             .distill
@@ -194,6 +200,14 @@ mod tests {
             "what set the learned rate since then is undone"
         );
         assert_eq!(lr(&Edits::read(&run)?, Moment::Step(2))?, (0.5, 8.));
+        let before = edits.all().len();
+        edits.push(edit(Moment::Step(7), "distill.lr_student=0.7"))?;
+        edits.move_back_to(Moment::Step(1), before)?;
+        assert_eq!(
+            edits.at(Moment::Step(1)).last().map(|e| e.set.as_str()),
+            Some("distill.lr_student=0.7"),
+            "it was made after going back had been requested"
+        );
         Ok(())
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::distill::Labels;
 use crate::distill::rates::{RateMemory, StepMemory, root_mean_square};
+use crate::doctor;
 use crate::tensor_file::{self, TensorFile};
+use astill_core::profile::Profile;
 use astill_core::run::checkpoints::{file_name, files};
 use astill_core::run::event::{EvalSplit, Headline, ImageSet};
 use astill_core::{Error, Result};
@@ -13,7 +15,9 @@ use tch::{Device, Tensor};
 
 /// The format that is written; it changes whenever a checkpoint comes to hold something else, so
 /// that none is misunderstood.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+/// The oldest format that is read: it lacks [`MadeWith`].
+const OLDEST: u32 = 4;
 /// How many of the newest checkpoints are kept.
 const KEPT: usize = 3;
 /// How many checkpoints of the last evaluated steps are kept besides, and that of the best step.
@@ -24,6 +28,8 @@ const KEPT_EVALUATED: usize = 5;
 #[derive(Debug)]
 pub struct DistillationState {
     pub numbers: StateNumbers,
+    /// None in a state from an older version of astill.
+    pub made_with: Option<MadeWith>,
     /// The synthetic images (n, C, H, W) in the network's input space.
     pub images: Tensor,
     /// What is learned of them (n, C, a, b): the images themselves, unless the profile says otherwise;
@@ -119,6 +125,95 @@ pub struct StateNumbers {
     pub representative_rows: Vec<Vec<i64>>,
 }
 
+/// What a run was begun with, so that it is not resumed as another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MadeWith {
+    /// The profile, every key.
+    pub profile: serde_json::Value,
+    /// "astill 0.1.0", of the engine that wrote this checkpoint.
+    pub program: String,
+    /// Its version of libtorch, where that is known.
+    pub libtorch: Option<String>,
+}
+
+impl MadeWith {
+    /// A run of this profile, by this engine.
+    pub fn now(profile: &Profile) -> Self {
+        Self {
+            profile: serde_json::json!(profile),
+            program: concat!("astill ", env!("CARGO_PKG_VERSION")).into(),
+            libtorch: doctor::libtorch(),
+        }
+    }
+
+    /// What differs between the programs that wrote the checkpoint and this one.
+    pub fn warnings(&self) -> Vec<String> {
+        let now = Self::now(&Profile::default());
+        let unknown = || "an unknown version".to_string();
+        let versions = [
+            (self.program.clone(), now.program),
+            (
+                format!("libtorch {}", self.libtorch.clone().unwrap_or_else(unknown)),
+                format!("libtorch {}", now.libtorch.unwrap_or_else(unknown)),
+            ),
+        ];
+        let differing = versions.into_iter().filter(|(before, now)| before != now);
+        differing
+            .map(|(before, now)| {
+                format!(
+                    "the run was computed with {before} so far and continues with {now}: it may \
+                     differ in the last digits from a run with one of them"
+                )
+            })
+            .collect()
+    }
+}
+
+/// What a checkpoint says about its run without its tensors.
+#[derive(Debug)]
+pub struct Head {
+    pub step: u64,
+    pub made_with: Option<MadeWith>,
+}
+
+/// That of the newest checkpoint that is undamaged; none if the run has no usable one.
+///
+/// # Errors
+/// One cannot be read now, or another version wrote it.
+pub fn newest_head(run: &Path) -> Result<Option<Head>> {
+    for (_, path) in files(run)?.into_iter().rev() {
+        match opened(&path) {
+            Ok((_, saved)) => {
+                return Ok(Some(Head {
+                    step: saved.numbers.step,
+                    made_with: saved.made_with,
+                }));
+            }
+            Err(Error::File { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// A checkpoint's file, and what it holds besides tensors.
+fn opened(path: &Path) -> Result<(TensorFile, Saved<StateNumbers>)> {
+    let file = TensorFile::open_sealed(path)?;
+    let text = file.metadata("state")?;
+    let broken = |e: serde_json::Error| Error::file(path, format!("is not a checkpoint: {e}"));
+    let Version { version } = serde_json::from_str(text).map_err(broken)?;
+    if !(OLDEST..=VERSION).contains(&version) {
+        return Err(Error::Usage(format!(
+            "{}: expected format {VERSION}, found format {version}, from another version of \
+             astill: resume with that version, or move the file away to resume from an earlier \
+             checkpoint",
+            path.display()
+        )));
+    }
+    let saved = serde_json::from_str(text).map_err(broken)?;
+    Ok((file, saved))
+}
+
 /// What a checkpoint holds besides tensors.
 #[derive(Serialize, Deserialize)]
 struct Saved<N> {
@@ -126,6 +221,8 @@ struct Saved<N> {
     /// The averaged student rate, and the updates it has seen.
     average: Option<(f64, u64)>,
     numbers: N,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_with: Option<MadeWith>,
 }
 
 /// The part of it that is the same in every format.
@@ -191,6 +288,7 @@ impl DistillationState {
             version: VERSION,
             average: self.average.as_ref().map(|a| (a.student_lr, a.updates)),
             numbers: &self.numbers,
+            made_with: self.made_with.clone(),
         });
         let state = state.map_err(|e| Error::file(run.join(&file), e.to_string()))?;
         tensor_file::write_sealed(&run.join(&file), &tensors, ("state", state))?;
@@ -263,21 +361,13 @@ impl DistillationState {
     }
 
     fn read(path: &Path, device: Device) -> Result<Self> {
-        let file = TensorFile::open_sealed(path)?;
-        let text = file.metadata("state")?;
-        let broken = |e: serde_json::Error| Error::file(path, format!("is not a checkpoint: {e}"));
-        let Version { version } = serde_json::from_str(text).map_err(broken)?;
-        if version != VERSION {
-            return Err(Error::Usage(format!(
-                "{}: expected format {VERSION}, found format {version}, from another version of \
-                 astill: resume with that version, or move the file away to resume from an earlier \
-                 checkpoint",
-                path.display()
-            )));
-        }
-        let Saved::<StateNumbers> {
-            numbers, average, ..
-        } = serde_json::from_str(text).map_err(broken)?;
+        let (file, saved) = opened(path)?;
+        let Saved {
+            numbers,
+            average,
+            made_with,
+            ..
+        } = saved;
         let tensor = |name: &str| -> Result<Tensor> { Ok(file.tensor(name)?.to_device(device)) };
         let optional = |name: &str| match file.contains(name) {
             true => tensor(name).map(Some),
@@ -301,6 +391,7 @@ impl DistillationState {
         };
         Ok(Self {
             numbers,
+            made_with,
             average,
             images: tensor("images")?,
             variables: tensor("variables")?,
@@ -383,6 +474,7 @@ mod tests {
         let t = || Tensor::from_slice(&[step as f32]);
         DistillationState {
             numbers,
+            made_with: Some(MadeWith::now(&Profile::default())),
             images: t(),
             variables: t(),
             image_velocity: t(),
@@ -471,9 +563,31 @@ mod tests {
             .map(|_| ())
             .map_err(|e| (e.exit_status(), e.to_string()));
         assert!(
-            refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 5"))
+            refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 6"))
         );
         assert_eq!(files(run.path())?.len(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_run_was_begun_with_comes_back_and_an_older_format_lacks_it() -> Result<()> {
+        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
+        assert!(newest_head(run.path())?.is_none());
+        state(1).save(run.path())?;
+        let head = newest_head(run.path())?.ok_or(Error::Interrupted)?;
+        assert_eq!((head.step, &head.made_with), (1, &state(1).made_with));
+        assert!(head.made_with.is_some_and(|m| m.warnings().is_empty()));
+        let old = DistillationState {
+            made_with: None,
+            ..state(2)
+        };
+        old.save(run.path())?;
+        let head = newest_head(run.path())?.ok_or(Error::Interrupted)?;
+        assert_eq!((head.step, head.made_with), (2, None));
+        let newest = run.path().join(file_name(2));
+        fs::write(&newest, b"torn").map_err(Error::io("write", &newest))?;
+        assert!(newest_head(run.path())?.is_some_and(|head| head.step == 1));
         Ok(())
     }
 

@@ -7,9 +7,11 @@
 //! computes the same.
 
 mod answers;
+mod rule;
 mod settings;
 mod writing;
 
+pub(super) use self::rule::moment_of;
 use self::settings::LiveSettings;
 use super::RunPlan;
 use super::recorder::Recorder;
@@ -23,6 +25,7 @@ use astill_core::run::{EngineLock, RunDir};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,7 +63,21 @@ pub enum RunStage {
 pub enum PendingAction {
     Checkpoint,
     Evaluation,
-    RollBack { step: u64 },
+    /// Back to the checkpoint of `step`; requested when there were so many `edits`.
+    RollBack {
+        step: u64,
+        edits: usize,
+    },
+}
+
+impl fmt::Display for PendingAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checkpoint => Command::Checkpoint.fmt(f),
+            Self::Evaluation => Command::Evaluate.fmt(f),
+            Self::RollBack { step, .. } => Command::RollBack { step: *step }.fmt(f),
+        }
+    }
 }
 
 /// The trainer's side of the channels.
@@ -78,6 +95,8 @@ pub struct Control {
     /// The step of the checkpoint that the run has resumed from.
     resumed: Option<u64>,
     pending: VecDeque<PendingAction>,
+    /// The student rate as it is now, once it is learned.
+    student_rate: Option<f64>,
     paused: bool,
     /// Why the run waits, if it does because something cannot be written.
     waiting: Option<String>,
@@ -112,6 +131,7 @@ impl Control {
             stage: RunStage::Data,
             resumed: None,
             pending: VecDeque::new(),
+            student_rate: None,
             paused: false,
             waiting: None,
             lost: None,
@@ -169,6 +189,29 @@ impl Control {
         self.stage = stage;
     }
 
+    /// The student rate is this now.
+    pub fn set_student_rate(&mut self, rate: f64) {
+        self.student_rate = Some(rate);
+    }
+
+    /// Records what was accepted and cannot be carried out any more, because the run ends; a run that
+    /// was stopped has written a checkpoint.
+    pub fn report_dropped(&mut self, is_stopped: bool) -> Result<()> {
+        let dropped: Vec<String> = std::mem::take(&mut self.pending)
+            .into_iter()
+            .filter(|action| !is_stopped || *action != PendingAction::Checkpoint)
+            .map(|action| action.to_string())
+            .collect();
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        self.warn(format!(
+            "not carried out, although accepted, because the run ended first: {}. Send it again once \
+             the run is resumed",
+            dropped.join(", ")
+        ))
+    }
+
     /// The run has resumed from the checkpoint of `step`: the phases before distillation only read
     /// what the run has produced before.
     pub fn resume_at(&mut self, step: u64) {
@@ -178,6 +221,19 @@ impl Control {
     /// What the data holds, for the checks that need it.
     pub fn set_classes(&mut self, names: Vec<String>, train_per_class: Vec<usize>) {
         self.classes = Some((names, train_per_class));
+    }
+
+    /// Makes an edit that the run is resumed with, and records it like a command.
+    ///
+    /// # Errors
+    /// It is refused, or cannot be saved.
+    pub fn edit(&mut self, edit: &str) -> Result<()> {
+        let answer = self.write_with_retry(|control| control.set(edit))?;
+        if !answer.is_accepted() {
+            return Err(Error::Usage(format!("--set {edit}: {answer}")));
+        }
+        let command = Command::Set { edit: edit.into() };
+        self.record(EventKind::Command(CommandAnswered::new(command, answer)))
     }
 
     /// The settings from `moment` on, with the edits made so far.
@@ -196,9 +252,11 @@ impl Control {
         self.settings.edits()
     }
 
-    /// The run goes back to `step`: later edits hold from there on.
-    pub fn move_edits_back_to(&mut self, step: u64) -> Result<()> {
-        self.write_with_retry(|control| control.settings.move_back_to(Moment::Step(step)))
+    /// The run goes back to `step`, as was requested when there were so many `edits`: later edits
+    /// hold from there on.
+    pub fn move_edits_back_to(&mut self, step: u64, edits: usize) -> Result<()> {
+        let step = Moment::Step(step);
+        self.write_with_retry(|control| control.settings.move_back_to(step, edits))
     }
 
     /// Answers the commands that have arrived meanwhile.

@@ -159,7 +159,9 @@ impl Distillation<'_> {
                         self.evaluate(state, control)?;
                         self.checkpoint(state, control)?;
                     }
-                    PendingAction::RollBack { step } => self.roll_back(step, state, control)?,
+                    PendingAction::RollBack { step, edits } => {
+                        self.roll_back((step, edits), state, control)?;
+                    }
                 }
                 written = true;
                 // what the next request finds
@@ -177,7 +179,7 @@ impl Distillation<'_> {
     /// it is, with a warning. Settings stay as they are now.
     fn roll_back(
         &self,
-        step: u64,
+        (step, edits): (u64, usize),
         state: &mut DistillationState,
         control: &mut Control,
     ) -> Result<()> {
@@ -194,7 +196,7 @@ impl Distillation<'_> {
         enter_idle(state, control);
         // the newest checkpoints first: a run that is killed in between resumes from one that is still
         // there
-        control.move_edits_back_to(step)?;
+        control.move_edits_back_to(step, edits)?;
         control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))?;
         control.record(EventKind::RolledBack { from, to: step })?;
         self.samples(state, control)
@@ -482,6 +484,17 @@ fn average_by_start(
 /// Reports that the run is between two steps.
 fn enter_idle(state: &DistillationState, control: &mut Control) {
     let done = state.numbers.step;
+    let here = Moment::Step(done);
+    // one that was set here may not have reached the state yet
+    let is_set = |set: &str| key_of(set) == STUDENT_RATE;
+    let set = control.edits().at(here).any(|e| is_set(&e.set));
+    let set = control
+        .profile_at(here)
+        .distill
+        .lr_student
+        .given()
+        .filter(|_| set);
+    control.set_student_rate(set.unwrap_or(state.numbers.student_lr));
     control.enter(RunStage::Distill {
         done,
         next: Moment::Step(done),

@@ -110,6 +110,8 @@ fn run_to_end(plan: RunPlan, mut control: Control) -> Result<()> {
         Err(lost @ Error::RunLost { .. }) => lost,
         _ => plan.held.named(error),
     };
+    // a failure to record this is a failure to record the end
+    let _ = control.report_dropped(matches!(error, Error::Interrupted));
     let (status, reason) = match &error {
         Error::Interrupted => (RunOutcome::Stopped, control.stop_reason()),
         other => (RunOutcome::Failed, other.to_string()),

@@ -80,8 +80,8 @@ impl LiveSettings {
     ///
     /// # Errors
     /// The list cannot be saved; then nothing has changed.
-    pub fn move_back_to(&mut self, moment: Moment) -> Result<()> {
-        self.edits.move_back_to(moment)?;
+    pub fn move_back_to(&mut self, moment: Moment, requested_after: usize) -> Result<()> {
+        self.edits.move_back_to(moment, requested_after)?;
         self.changes = changes(self.edits.all(), &self.first)?;
         Ok(())
     }
@@ -173,7 +173,7 @@ mod tests {
         }
         assert_eq!(settings.at(Moment::Step(9)).distill.lr_images, 5.);
         for back in [Moment::Step(20), Moment::Step(6), Moment::Step(0)] {
-            settings.move_back_to(back)?;
+            settings.move_back_to(back, usize::MAX)?;
             assert_consistent(&settings)?;
             assert_consistent(&LiveSettings::read(&run, &profile)?)?;
         }
