@@ -333,7 +333,26 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_was_stopped_is_recognised() {
+    fn a_process_that_was_stopped_is_recognised() -> Result<()> {
         assert!(!is_stopped(std::process::id()) && !is_engine(std::process::id()));
+        let failed = || Error::io("use", "cat");
+        let mut waiting = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .map_err(failed())?;
+        let process = rustix::process::Pid::from_child(&waiting);
+        rustix::process::kill_process(process, rustix::process::Signal::STOP)
+            .map_err(|e| failed()(e.into()))?;
+        let begin = std::time::Instant::now();
+        while !is_stopped(waiting.id()) && begin.elapsed() < Duration::from_secs(10) {
+            std::thread::yield_now();
+        }
+        let was_stopped = is_stopped(waiting.id());
+        waiting
+            .kill()
+            .and_then(|()| waiting.wait())
+            .map_err(failed())?;
+        assert!(was_stopped);
+        Ok(())
     }
 }

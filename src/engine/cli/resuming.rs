@@ -134,16 +134,15 @@ fn is_over(run: &RunDir, plan: &mut Resumption, sets: &[String]) -> Result<bool>
         };
         return Err(Error::Usage(format!("run {}: {problem}", run.name())));
     }
-    match export::of_run(run).and_then(|file| export::read(&file)) {
-        Ok(_) => Ok(true),
-        Err(why) => {
-            plan.warnings.push(format!(
-                "the run is done, but its distilled set is missing or damaged ({why}), so it is \
-                 written again"
-            ));
-            Ok(false)
-        }
-    }
+    let flaw = match export::of_run(run).map(|file| export::read(&file)) {
+        Ok(Ok(_)) => return Ok(true),
+        Ok(Err(why)) => format!("damaged: {why}"),
+        Err(_) => "missing".into(),
+    };
+    plan.warnings.push(format!(
+        "the run is done, and is resumed only to write its distilled set again, which is {flaw}"
+    ));
+    Ok(false)
 }
 
 fn already_done(done: &EventKind, run: &RunDir) -> Result<ExitCode> {

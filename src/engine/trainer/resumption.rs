@@ -5,11 +5,12 @@ use super::checkpoint::{Head, newest_head};
 use super::control::{RunStage, moment_of};
 use astill_core::profile::{Difference, Profile};
 use astill_core::run::RunDir;
-use astill_core::run::edits::{Edits, Moment};
+use astill_core::run::edits::{Edits, Moment, key_of};
 use astill_core::{Error, Result};
 
 /// A key that says where files are, not what they hold: what they hold is compared by itself.
 const PLACE_OF_DATA: &str = "dataset.path";
+const ITERATIONS: &str = "distill.iterations";
 
 /// What a resumed run continues with.
 #[derive(Debug)]
@@ -51,9 +52,19 @@ pub fn resumption(run: &RunDir, given: &[String]) -> Result<Resumption> {
         .live
         .into_iter()
         .filter(|d| d.key.value(&before) != d.now);
-    let by_hand: Vec<String> = edited
+    let step = head.map(|head| head.step);
+    let mut by_hand: Vec<String> = edited
         .map(|d| format!("{}={}", d.key.path, d.now))
         .collect();
+    let done = step.filter(|step| (here.distill.iterations as u64) < *step);
+    let too_few = |set: &&mut String| key_of(set) == ITERATIONS;
+    if let (Some(done), Some(set)) = (done, by_hand.iter_mut().find(too_few)) {
+        warnings.push(format!(
+            "profile.yaml asks for {} steps, but {done} are done already, so the run ends with these",
+            here.distill.iterations
+        ));
+        *set = format!("{ITERATIONS}={done}");
+    }
     if !by_hand.is_empty() {
         warnings.push(format!(
             "profile.yaml was edited: {} from here on. It now stands in edits.json, and profile.yaml \
@@ -61,14 +72,15 @@ pub fn resumption(run: &RunDir, given: &[String]) -> Result<Resumption> {
             by_hand.join(", ")
         ));
     }
-    let step = head.map(|head| head.step);
-    let sets = [by_hand, given.to_vec()].concat();
+    let sets = [by_hand.clone(), given.to_vec()].concat();
     let mut after = before;
     for set in &sets {
         after = after.edited(set).map_err(Error::Profile)?;
         let stage = (RunStage::Data, step);
-        moment_of(set, (&profile, &after), stage)
-            .map_err(|why| Error::Usage(format!("--set {set}: {why}")))?;
+        moment_of(set, (&profile, &after), stage).map_err(|why| match by_hand.contains(set) {
+            true => Error::Usage(format!("{}: {set}: {why}", run.profile().display())),
+            false => Error::Usage(format!("--set {set}: {why}")),
+        })?;
     }
     Ok(Resumption {
         is_edited: here != profile,
