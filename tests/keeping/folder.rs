@@ -72,7 +72,7 @@ fn an_engine_whose_lock_was_removed_ends_and_leaves_the_run_to_the_next() -> Out
     assert_ne!(engine_of(&place, "r")?, process);
     let events = place.events("r")?;
     assert!(events.iter().map(|e| e.seq).eq(0..events.len() as u64));
-    engine.accepts(&["checkpoint"], "");
+    engine.accepts(&["pause"], "");
     Ok(())
 }
 

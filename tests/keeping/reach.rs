@@ -91,7 +91,7 @@ fn an_engine_of_another_user_is_said_to_be_one() -> Outcome {
             "not tried: others may not start the program",
         ),
     }
-    engine.accepts(&["checkpoint"], "");
+    engine.accepts(&["pause"], "");
     Ok(())
 }
 

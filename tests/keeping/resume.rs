@@ -146,13 +146,16 @@ fn draw(folder: &Path) -> Outcome {
 fn changed_images_are_refused_before_an_expert_is_trained_and_moved_ones_are_taken() -> Outcome {
     let place = Place::new()?;
     draw(&place.path("images"))?;
-    let tiny = fs::read_to_string(place.path("tiny.yaml"))?;
-    let tiny = tiny.replace("kind: shapes", "kind: image-folder, path: images");
-    fs::write(
-        place.path("tiny.yaml"),
-        tiny.replace("batch: 32", "batch: 8")
-            .replace("batch: 8, iter", "batch: 2, iter"),
-    )?;
+    let mut tiny = fs::read_to_string(place.path("tiny.yaml"))?;
+    for (from, to) in [
+        ("kind: shapes", "kind: image-folder, path: images"),
+        ("zca: true", "zca: false"),
+        ("batch: 32, lr: 0.01", "batch: 8, lr: 0.001"),
+        ("batch: 8, iter", "batch: 2, iter"),
+    ] {
+        tiny = tiny.replace(from, to);
+    }
+    fs::write(place.path("tiny.yaml"), tiny)?;
     assert_status(
         &place.run(&["run", "tiny.yaml", "--name", "r", "--headless"])?,
         0,
