@@ -38,6 +38,11 @@ pub fn key_of(set: &str) -> &str {
     set.split('=').next().unwrap_or_default().trim()
 }
 
+/// The number of "section.key=value", if its value is one.
+fn value_of(set: &str) -> Option<f64> {
+    set.split_once('=')?.1.trim().parse().ok()
+}
+
 /// All edits of a run, in the order in which they were made, kept in its `edits.json`.
 #[derive(Debug)]
 pub struct Edits {
@@ -96,16 +101,23 @@ impl Edits {
     /// there on. Edits of the student rate since then are undone: each set a learned value once, and
     /// the checkpoint holds the value that was learned by then. That is for the first
     /// `requested_after` edits; those made once going back had been requested are meant for what comes
-    /// after it.
+    /// after it. An edit at `moment` that made the `learned` rate of the checkpoint is part of it.
     ///
     /// # Errors
     /// The file cannot be written; then nothing has changed.
-    pub fn move_back_to(&mut self, moment: Moment, requested_after: usize) -> Result<()> {
+    pub fn move_back_to(
+        &mut self,
+        moment: Moment,
+        requested_after: usize,
+        learned: f64,
+    ) -> Result<()> {
         self.replace(|edits| {
             let mut index = 0;
             edits.retain(|e| {
                 index += 1;
-                index > requested_after || e.at < moment || key_of(&e.set) != STUDENT_RATE
+                let is_undone = key_of(&e.set) == STUDENT_RATE
+                    && (e.at > moment || (e.at == moment && value_of(&e.set) != Some(learned)));
+                index > requested_after || !is_undone
             });
             edits.iter_mut().for_each(|e| e.at = e.at.min(moment));
         })
@@ -189,7 +201,8 @@ mod tests {
         edits.push(edit(Moment::Step(1), "distill.lr_student=0.1"))?;
         edits.push(edit(Moment::Step(2), "distill.lr_student=0.2"))?;
         edits.push(edit(Moment::Step(9), "distill.lr_student=0.9"))?;
-        edits.move_back_to(Moment::Step(2), usize::MAX)?;
+        edits.push(edit(Moment::Step(2), "distill.lr_student=0.3"))?;
+        edits.move_back_to(Moment::Step(2), usize::MAX, 0.25)?;
         let rate = Edits::read(&run)?
             .apply(&profile, Moment::Step(9))?
             .distill
@@ -202,11 +215,17 @@ mod tests {
         assert_eq!(lr(&Edits::read(&run)?, Moment::Step(2))?, (0.5, 8.));
         let before = edits.all().len();
         edits.push(edit(Moment::Step(7), "distill.lr_student=0.7"))?;
-        edits.move_back_to(Moment::Step(1), before)?;
+        edits.move_back_to(Moment::Step(1), before, 0.1)?;
         assert_eq!(
             edits.at(Moment::Step(1)).last().map(|e| e.set.as_str()),
             Some("distill.lr_student=0.7"),
             "it was made after going back had been requested"
+        );
+        assert!(
+            edits
+                .at(Moment::Step(1))
+                .any(|e| e.set == "distill.lr_student=0.1"),
+            "the checkpoint has this rate"
         );
         Ok(())
     }

@@ -252,11 +252,11 @@ impl Control {
         self.settings.edits()
     }
 
-    /// The run goes back to `step`, as was requested when there were so many `edits`: later edits
-    /// hold from there on.
-    pub fn move_edits_back_to(&mut self, step: u64, edits: usize) -> Result<()> {
+    /// The run goes back to `step` with its `learned` rate, as was requested when there were so many
+    /// `edits`: later edits hold from there on.
+    pub fn move_edits_back_to(&mut self, step: u64, edits: usize, learned: f64) -> Result<()> {
         let step = Moment::Step(step);
-        self.write_with_retry(|control| control.settings.move_back_to(step, edits))
+        self.write_with_retry(|control| control.settings.move_back_to(step, edits, learned))
     }
 
     /// Answers the commands that have arrived meanwhile.

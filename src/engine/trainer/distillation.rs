@@ -196,7 +196,7 @@ impl Distillation<'_> {
         enter_idle(state, control);
         // the newest checkpoints first: a run that is killed in between resumes from one that is still
         // there
-        control.move_edits_back_to(step, edits)?;
+        control.move_edits_back_to(step, edits, state.numbers.student_lr)?;
         control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))?;
         control.record(EventKind::RolledBack { from, to: step })?;
         self.samples(state, control)

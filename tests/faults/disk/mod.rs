@@ -24,7 +24,7 @@ const ENDLESS: [&str; 4] = [
 ];
 
 /// This process may not write files longer than `length`; none is no limit.
-fn limit_files(process: u32, length: Option<u64>) -> Outcome {
+pub fn limit_files(process: u32, length: Option<u64>) -> Outcome {
     let limit = Rlimit {
         current: length,
         maximum: None,
