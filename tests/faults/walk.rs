@@ -266,7 +266,7 @@ impl Walk {
     }
 
     /// What holds after every act.
-    fn check(&self) -> Outcome {
+    fn check(&mut self) -> Outcome {
         let alive: Vec<u32> = self
             .engines
             .iter()
@@ -276,8 +276,10 @@ impl Walk {
         assert_eq!(alive, [self.engine()?], "engines");
         let events = self.events()?;
         assert!(events.iter().map(|e| e.seq).eq(0..events.len() as u64));
-        let second = self.place.run(&["resume", &self.name, "--detach"])?;
-        assert_status(&second, 2);
+        if self.random.random_ratio(1, 4) {
+            let second = self.place.run(&["resume", &self.name, "--detach"])?;
+            assert_status(&second, 2);
+        }
         let listed = text(&self.place.run(&["list"])?.stdout);
         assert!(
             listed.lines().count() == 1 && listed.contains("running"),
@@ -323,7 +325,7 @@ fn is_alive(process: u32) -> bool {
 
 #[test]
 fn a_random_walk_loses_nothing_and_ends_like_an_undisturbed_run() -> Outcome {
-    let (seeds, acts) = if in_full() { (6, 40) } else { (1, 6) };
+    let (seeds, acts) = if in_full() { (3, 20) } else { (1, 4) };
     let first = std::env::var("ASTILL_WALK_SEED").ok();
     let first: u64 = first.and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let mut done = 0;

@@ -1,6 +1,7 @@
 //! The phase that distils: iteration after iteration on the synthetic images and the student rate,
 //! with evaluations, pictures and checkpoints between them.
 
+use super::best_ratio::average_by_start;
 use super::checkpoint::{BestStep, DistillationState, EvaluationRecord};
 use super::control::{Control, PendingAction, RunStage};
 use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
@@ -452,33 +453,6 @@ impl Distillation<'_> {
         })?;
         control.record_memory()
     }
-}
-
-/// How many parts the window of start epochs has, at most, and how much of the average of each stays
-/// from one of its steps to the next.
-const START_BANDS: usize = 4;
-const START_MEMORY: f64 = 0.9;
-
-/// Adds a step to the averages of 1 − alignment² by start; those averages.
-fn average_by_start(
-    averages: &mut Vec<Option<f64>>,
-    settings: &Settings,
-    draw: &Draw,
-    outcome: &Outcome,
-) -> Vec<f64> {
-    let starts = settings.starts;
-    let width = starts.end.saturating_sub(starts.first).max(1);
-    let bands = width.min(START_BANDS);
-    if averages.len() != bands {
-        *averages = vec![None; bands];
-    }
-    let band = (draw.start_epoch.saturating_sub(starts.first) * bands / width).min(bands - 1);
-    let now = 1. - outcome.alignment * outcome.alignment;
-    if now.is_finite() {
-        let before = averages[band].unwrap_or(now);
-        averages[band] = Some(START_MEMORY * before + (1. - START_MEMORY) * now);
-    }
-    averages.iter().map(|a| a.unwrap_or(f64::NAN)).collect()
 }
 
 /// Reports that the run is between two steps.

@@ -1,6 +1,7 @@
 //! A run from its first phase to its last: data, experts, init, distill, evaluate.
 
 mod baselines;
+mod best_ratio;
 mod calibration;
 mod cautions;
 pub mod checkpoint;
@@ -137,9 +138,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
 
     enter_phase(Phase::Data, RunStage::Data, control)?;
     let dataset = dataset::load(plan, control)?;
-    if let Some(state) = &saved {
-        check_fit(state, plan, &dataset)?;
-    }
+    check_fit(saved.as_ref(), plan, &dataset)?;
     let net = network(profile, dataset.classes.len(), dataset.channels)?;
 
     let next = Moment::Expert {
@@ -290,11 +289,12 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
     Ok(saved)
 }
 
-/// Checks that a saved state is of the training images and the settings of this run.
+/// Checks that a saved state, if there is one, is of the training images and the settings of this run.
 ///
 /// # Errors
 /// It is of others; the message says of which.
-fn check_fit(state: &DistillationState, plan: &RunPlan, dataset: &Dataset) -> Result<()> {
+fn check_fit(saved: Option<&DistillationState>, plan: &RunPlan, dataset: &Dataset) -> Result<()> {
+    let Some(state) = saved else { return Ok(()) };
     let (then, now) = (&state.numbers.data_content, &dataset.fingerprint);
     if then != now {
         let short = |hash: &str| hash.chars().take(16).collect::<String>();
