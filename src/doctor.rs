@@ -3,6 +3,7 @@
 use crate::engine_process::{self, Local};
 use crate::tui::colour::Depth;
 use astill_core::cli::{AppearanceArgs, data_folder, out};
+use astill_core::run::socket;
 use astill_core::{Error, Result};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
@@ -17,6 +18,8 @@ struct Diagnosis {
     size: Option<(u16, u16)>,
     /// The folders that astill writes to, and whether it can.
     folders: Vec<(&'static str, PathBuf, Result<()>)>,
+    /// Where engines can be reached.
+    sockets: Result<String>,
 }
 
 /// Checks this machine and prints what it finds. False if something keeps astill from working.
@@ -35,13 +38,16 @@ pub fn report(here: &Local, look: &AppearanceArgs, as_json: bool) -> Result<bool
         folders: folders
             .map(|(name, path)| (name, path.clone(), can_write(&path)))
             .into(),
+        sockets: socket::try_out(&here.runs),
     };
     if as_json {
         out(found.to_json())?;
     } else {
         out(found.lines().join("\n"))?;
     }
-    Ok(found.engine.is_ok() && found.folders.iter().all(|(_, _, can)| can.is_ok()))
+    Ok(found.engine.is_ok()
+        && found.sockets.is_ok()
+        && found.folders.iter().all(|(_, _, can)| can.is_ok()))
 }
 
 fn env(name: &str) -> Option<String> {
@@ -69,6 +75,8 @@ impl Diagnosis {
                 "over_ssh": env("SSH_CONNECTION").is_some(),
             },
             "folders": folders,
+            "sockets": self.sockets.as_ref().ok(),
+            "no_sockets": problem(self.sockets.as_ref().err()),
         })
     }
 
@@ -91,6 +99,7 @@ impl Diagnosis {
             let found = can.as_ref().map(|()| path.display().to_string());
             lines.push(line(name, found));
         }
+        lines.push(line("sockets", self.sockets.as_ref().map(String::clone)));
         lines
     }
 

@@ -92,15 +92,21 @@ impl Local {
     }
 
     /// Starts an engine, in a session of its own, that resumes a run: on `device`, or on the device
-    /// that it had before.
+    /// that it had before; and with changes of live settings, each "section.key=value".
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn resume_engine(&self, run: &RunDir, device: Option<&DeviceChoice>) -> Result<()> {
+    pub fn resume_engine(
+        &self,
+        run: &RunDir,
+        device: Option<&DeviceChoice>,
+        sets: &[String],
+    ) -> Result<()> {
         let mut command = self.command("resume")?;
         device
             .into_iter()
             .for_each(|d| _ = command.args(["--device", &d.to_string()]));
+        command.args(sets.iter().map(|set| format!("--set={set}")));
         run_engine(command.arg(run.path()).arg("--detach")).map(|_| ())
     }
 
@@ -272,7 +278,7 @@ impl Backend for Local {
     }
 
     fn resume(&self, run: &RunDir) -> Result<()> {
-        self.resume_engine(run, None)
+        self.resume_engine(run, None, &[])
     }
 
     fn profile(&self, run: &RunDir) -> Result<Profile> {

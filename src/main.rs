@@ -39,6 +39,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         data: cli.data.clone(),
     };
     let find = |run: &str| RunDir::find(&cli.runs, run);
+    let find_exactly = |run: &str| RunDir::find_exactly(&cli.runs, run);
     let on_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     match &cli.command {
         None if on_terminal() => show(&local, &cli.look, false, None),
@@ -65,24 +66,28 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             detach: false,
             engine_of: None,
             device,
+            set,
             ..
         }) if on_terminal() => {
-            let run = find(run)?;
+            let run = find_exactly(run)?;
             let RunSummary { state, host, .. } = summary(run.clone());
             match (state, device) {
                 // the app shows where it may be, and asks before it starts another
-                (RunState::Elsewhere, None) | (RunState::Done, _) => {}
-                (RunState::Elsewhere, Some(device)) => {
+                (RunState::Elsewhere, None) if set.is_empty() => {}
+                (RunState::Done, _) if set.is_empty() && has_result(&run) => {}
+                (RunState::Elsewhere, device) => {
+                    let device = device.as_ref().map(|d| format!(" --device {d}"));
                     return Err(Error::Usage(format!(
                         "the latest engine of this run was on the machine {} and never reported \
-                         that it ended; if it is gone, start one here with `astill resume {} \
-                         --device {device} --detach`",
+                         that it ended; if it is gone, start one here with `astill resume \
+                         {}{} --detach`",
                         host.unwrap_or_default(),
-                        run.reference()
+                        run.reference(),
+                        device.unwrap_or_default()
                     )));
                 }
-                _ if state.has_engine() => {}
-                _ => local.resume_engine(&run, device.as_ref())?,
+                _ if state.has_engine() && set.is_empty() => {}
+                _ => local.resume_engine(&run, device.as_ref(), set)?,
             }
             show(&local, &cli.look, false, Some(run))
         }
@@ -105,13 +110,13 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             out(args.to.display())?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Cmd::Send { run, what }) => send(find(run)?, what.clone()),
         Some(Cmd::Completions { shell }) => print_bytes(&manual::completions(*shell)),
         Some(Cmd::Man { to: None }) => print_bytes(&manual::page()?),
         Some(Cmd::Man { to: Some(folder) }) => {
             manual::write_pages(folder)?;
             Ok(ExitCode::SUCCESS)
         }
+        Some(Cmd::Send { run, what }) => send(find_exactly(run)?, what.clone()),
         Some(
             Cmd::Run(_)
             | Cmd::Resume { .. }
@@ -125,6 +130,11 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             Err(become_engine())
         }
     }
+}
+
+/// Whether the result of a run that is done is still there.
+fn has_result(run: &RunDir) -> bool {
+    run.path().join("distilled/best.safetensors").is_file()
 }
 
 /// Shows the app, with the menu or the run `open`, and afterwards prints its last message.

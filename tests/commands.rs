@@ -102,7 +102,7 @@ fn settings(engine: &Background) {
     engine.rejects(&["set", "distill.batch=21"], "larger than the set of 20");
     engine.rejects(&["set", "distill.syn_steps=1"], "distill.expert_epochs");
     engine.rejects(&["set", "expert.lr=0.1"], "the experts are already trained");
-    engine.accepts(&["set", "distill.lr_student=0.5"], "auto → 0.5");
+    engine.accepts(&["set", "distill.lr_student=0.5"], " → 0.5");
     for live in [
         "distill.lr_lr=0",
         "distill.momentum=0.5",

@@ -14,3 +14,5 @@ mod kill;
 mod long;
 #[path = "faults/numbers.rs"]
 mod numbers;
+#[path = "faults/walk.rs"]
+mod walk;

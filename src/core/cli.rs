@@ -103,7 +103,7 @@ pub enum Cmd {
     Run(RunArgs),
     /// Resume a stopped run
     Resume {
-        /// Name or path of the run, or the beginning of its name
+        /// Name or path of the run
         run: String,
         /// Stay in the foreground and print progress as text
         #[arg(long, conflicts_with = "detach")]
@@ -114,6 +114,9 @@ pub enum Cmd {
         /// auto (a GPU if there is one), cpu, cuda or cuda:N [default: the run's last device]
         #[arg(long)]
         device: Option<DeviceChoice>,
+        /// Change a live setting from here on, for example distill.iterations=8000 (repeatable)
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
         /// For the engine in the background only: the name of the run's profile
         #[arg(long, hide = true)]
         engine_of: Option<String>,
@@ -141,7 +144,7 @@ pub enum Cmd {
     Plot(PlotArgs),
     /// Send a command to a running engine
     Send {
-        /// Name or path of the run, or the beginning of its name
+        /// Name or path of the run
         run: String,
         #[command(subcommand)]
         what: Sent,

@@ -26,6 +26,10 @@ pub enum Error {
     /// A file is damaged, or not the kind of file that was expected.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
+    /// The run under an engine is no longer its own: another may have it, or it is gone. Nothing may
+    /// be written there any more.
+    #[error("{}: {problem}", path.display())]
+    RunLost { path: PathBuf, problem: String },
     /// The network did not give what was asked for; the message says from where, and what to do.
     #[error("{0}")]
     Network(String),
@@ -63,6 +67,36 @@ impl Error {
         Self::File {
             path: path.as_ref().to_path_buf(),
             problem: problem.into(),
+        }
+    }
+
+    /// The same error about the path `to` in the place of `from`, in its text as well.
+    #[must_use]
+    pub fn renamed(self, from: &Path, to: &Path) -> Self {
+        let moved = |path: PathBuf| match path.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => to.to_path_buf(),
+            Ok(rest) => to.join(rest),
+            Err(_) => path,
+        };
+        let (old, new) = (from.display().to_string(), to.display().to_string());
+        let reworded = |text: String| text.replace(&old, &new);
+        match self {
+            Self::Io {
+                doing,
+                path,
+                source,
+            } => Self::Io {
+                doing,
+                path: moved(path),
+                source,
+            },
+            Self::File { path, problem } => Self::File {
+                path: moved(path),
+                problem: reworded(problem),
+            },
+            Self::Usage(text) => Self::Usage(reworded(text)),
+            Self::Memory(text) => Self::Memory(reworded(text)),
+            other => other,
         }
     }
 

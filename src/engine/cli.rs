@@ -1,18 +1,19 @@
 //! Arguments → one call into the library each, and its results printed.
 
 mod others;
+mod resuming;
 
 use crate::check::{self, Checking};
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, DeviceChoice, ExportArgs, Import, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
+    Cli, Cmd, ExportArgs, Import, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
 use astill_core::profile::{Loaded, Profile, Start};
 use astill_core::run::edits::{Edits, Moment};
-use astill_core::run::{EngineAt, History, RunDir};
+use astill_core::run::{History, RunDir};
 use astill_core::scores::table;
 use astill_core::text::count;
 use astill_core::{Error, Result};
@@ -29,6 +30,7 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// How the engine of a run is to work.
 enum Launch {
@@ -60,6 +62,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             headless: _,
             detach,
             device,
+            set,
             engine_of,
             unattended,
         } => {
@@ -72,8 +75,13 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
                     is_attended: !unattended && std::io::stderr().is_terminal(),
                 },
             };
-            let run = RunDir::find(&cli.runs, run)?;
-            resume(&run, device.as_ref(), cli.data.as_deref(), launch)
+            let run = RunDir::find_exactly(&cli.runs, run)?;
+            let changes = resuming::Changes {
+                device: device.as_ref(),
+                data: cli.data.as_deref(),
+                sets: set,
+            };
+            resuming::resume(&run, changes, launch)
         }
         Cmd::Check {
             profile,
@@ -130,12 +138,18 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let lock = begun.inspect_err(|_| run.discard_unstarted())?;
     if args.detach {
         drop(lock);
-        return process::detach(&run, &loaded.name, Some(&device::name(device)), Some(data));
+        let changes = resuming::Changes {
+            device: Some(&args.device),
+            data: Some(data),
+            sets: &[],
+        };
+        return process::detach(&run, &loaded.name, &changes.arguments());
     }
     let folder = trainer::dataset_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
     let plan = RunPlan {
-        run,
+        run: lock.run(),
+        held: Arc::new(lock),
         profile_name,
         profile: loaded.profile,
         data,
@@ -143,77 +157,15 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         device,
         threads: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),
+        sets: Vec::new(),
+        is_profile_edited: false,
+        warnings: Vec::new(),
     };
     process::run_engine(
+        &run,
         plan,
-        lock,
         Some(Reporter::new(std::io::stderr().is_terminal())),
     )
-}
-
-fn resume(
-    run: &RunDir,
-    device: Option<&DeviceChoice>,
-    data: Option<&Path>,
-    launch: Launch,
-) -> Result<ExitCode> {
-    let profile = run.read_profile()?;
-    if let (EngineAt::MaybeRemote(host), false) =
-        (run.engine(), matches!(launch, Launch::Background { .. }))
-    {
-        to_stderr(format!(
-            "astill: the latest engine of this run was on the machine {host} and never reported \
-             that it ended; if it is still running, stop one of the two, or together they will \
-             corrupt the run"
-        ));
-    }
-    let lock = run.lock()?;
-    let history = if run.events().exists() {
-        History::read(&run.events())?
-    } else {
-        History::default()
-    };
-    if let Some(done) = &history.done {
-        to_stderr(format!("run {} is already done", run.name()));
-        process::print_result(done, run)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let name = match &launch {
-        Launch::Background { profile } => profile.clone(),
-        _ => history.profile.unwrap_or_else(|| run.name()),
-    };
-    if matches!(launch, Launch::Detached) {
-        drop(lock);
-        let device = device.map(DeviceChoice::to_string);
-        return process::detach(run, &name, device.as_deref(), data);
-    }
-    let device = match (device, &history.device) {
-        (Some(choice), _) => device::choose(choice)?,
-        (None, Some(name)) => {
-            let choice = name.parse().map_err(|e| {
-                Error::file(run.events(), format!("found the device {name:?}, {e}"))
-            })?;
-            device::choose(&choice)?
-        }
-        (None, None) => device::choose(&DeviceChoice::Auto)?,
-    };
-    let (data, folder) = folders(data, (history.data, history.folder), &profile)?;
-    let (attended, is_reported) = match launch {
-        Launch::Foreground { is_attended } => (is_attended, true),
-        Launch::Detached | Launch::Background { .. } => (true, false),
-    };
-    let plan = RunPlan {
-        run: run.clone(),
-        profile_name: name,
-        profile,
-        data,
-        folder,
-        device,
-        threads: history.threads,
-        attended,
-    };
-    let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
-    process::run_engine(plan, lock, reporter)
 }
 
 /// Checks a profile against its data set, without creating anything.
@@ -262,7 +214,7 @@ fn folders(
 
 /// Measures the scores of a finished run and prints them.
 fn score(args: &ScoresArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
-    let run = RunDir::find(runs, &args.run)?;
+    let run = RunDir::find_exactly(runs, &args.run)?;
     let profile = Edits::read(&run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
     let history = History::read(&run.events())?;
     let (data, folder) = folders(data, (history.data, history.folder), &profile)?;

@@ -40,6 +40,11 @@ impl Findings {
     }
 }
 
+/// The version of the libtorch that this process runs on, where it is known.
+pub fn libtorch() -> Option<String> {
+    loaded_from().as_deref().and_then(version)
+}
+
 /// The folder of the libtorch that this process runs on.
 fn loaded_from() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;

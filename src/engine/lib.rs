@@ -12,6 +12,7 @@ pub mod export;
 pub mod exporting;
 pub mod guard;
 pub mod import;
+pub mod keeper;
 pub mod memory;
 pub mod network;
 pub mod pickle;

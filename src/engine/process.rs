@@ -5,19 +5,20 @@ use astill_core::console::to_stderr;
 use astill_core::files::untrusted;
 use astill_core::run::command::Command;
 use astill_core::run::event::EventKind;
-use astill_core::run::{EngineLock, RunDir};
+use astill_core::run::{RunDir, socket};
 use astill_core::signals::{ONE_REQUEST, stop_signals};
 use astill_core::{Error, Result};
+use astill_engine::keeper::{Keeper, Kept};
 use astill_engine::reporter::Reporter;
-use astill_engine::server;
+use astill_engine::server::Server;
 use astill_engine::trainer::{CommandRequest, Engine, RunPlan};
 use crossbeam_channel::Sender;
 use signal_hook::consts::{SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -40,13 +41,9 @@ pub fn survive_file_size_limit() -> Result<()> {
 }
 
 /// Starts the engine of a run in a session of its own, so that it outlives this process and its
-/// terminal, waits until it has begun to work, and prints the run's path.
-pub fn detach(
-    run: &RunDir,
-    profile: &str,
-    device: Option<&str>,
-    data: Option<&Path>,
-) -> Result<ExitCode> {
+/// terminal, waits until it has begun to work, and prints the run's path. `arguments` are those of
+/// `astill resume`.
+pub fn detach(run: &RunDir, profile: &str, arguments: &[OsString]) -> Result<ExitCode> {
     let own = std::env::current_exe().map_err(Error::io("find", "/proc/self/exe"))?;
     let log = || {
         untrusted::open_own(&run.log(), OpenOptions::new().create(true).append(true))
@@ -56,12 +53,7 @@ pub fn detach(
     let mut command = std::process::Command::new(&own);
     command.arg("resume").arg(&path);
     command.arg("--engine-of").arg(profile);
-    if let Some(device) = device {
-        command.args(["--device", device]);
-    }
-    if let Some(data) = data {
-        command.arg("--data").arg(data);
-    }
+    command.args(arguments);
     command.stdin(Stdio::null()).stdout(log()?).stderr(log()?);
     // SAFETY: between fork and exec only this one system call is made, which takes no lock and no
     // memory
@@ -70,6 +62,12 @@ pub fn detach(
     let before = written();
     let mut engine = command.spawn().map_err(Error::io("start", &own))?;
     wait_until_at_work(run, &mut engine, || written() > before)?;
+    // the sockets are there before the first event
+    if let Err(error) = socket::connect(run)
+        && run.has_engine()
+    {
+        to_stderr(format!("astill: {error}"));
+    }
     out(run.path().display())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -123,21 +121,29 @@ fn early_exit(run: &RunDir, status: ExitStatus) -> Error {
 
 /// Runs an engine in this process until it ends. A signal asks it to stop after a checkpoint; a
 /// second one ends it at once.
+///
+/// `run` is the run as the user named it.
 pub fn run_engine(
-    plan: RunPlan,
-    _lock: EngineLock,
+    run: &RunDir,
+    mut plan: RunPlan,
     mut reporter: Option<Reporter>,
 ) -> Result<ExitCode> {
-    let run = plan.run.clone();
     // before the engine starts, so that none is missed
     let signals = stop_signals()?;
-    let engine = Engine::start(plan)?;
-    let socket = server::serve(&run, engine.requests.clone());
-    if let Err(error) = &socket {
-        to_stderr(format!(
-            "astill: `astill send` and the app cannot reach this run: {error}"
-        ));
-    }
+    let (held, profile) = (Arc::clone(&plan.held), plan.profile.clone());
+    let own = plan.run.clone();
+    let (requests, request_out) = crossbeam_channel::unbounded();
+    let (server, unreachable) = Server::start(&own, &held, requests.clone());
+    plan.warnings.extend(unreachable);
+    let engine = Engine::start(plan, (requests.clone(), request_out))?;
+    let kept = Kept {
+        run: own,
+        held,
+        profile,
+        server,
+        requests,
+    };
+    let keeper = Keeper::start(kept)?;
     let caught = stop_on_signal(signals, engine.requests.clone(), reporter.is_some());
     let mut last = None;
     for event in &engine.events {
@@ -146,11 +152,11 @@ pub fn run_engine(
     }
     reporter.iter().for_each(Reporter::finish);
     let ended = engine.join();
-    drop(socket);
+    drop(keeper);
     match ended {
         Ok(()) => {
             if let Some(done) = last.as_ref().filter(|_| reporter.is_some()) {
-                print_result(done, &run)?;
+                print_result(done, run)?;
             }
             Ok(ExitCode::SUCCESS)
         }

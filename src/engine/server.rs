@@ -3,15 +3,16 @@
 
 use crate::trainer::CommandRequest;
 use astill_core::run::command::{Answer, Command, LONGEST_LINE};
-use astill_core::run::{RunDir, socket};
+use astill_core::run::{EngineLock, RunDir, socket};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Sender, bounded};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,41 +21,142 @@ const CONNECTIONS: usize = 64;
 /// A connection that is silent for this long, or does not read its answer, is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// The socket of a run, as long as this lives.
+/// The sockets of a run, as long as this lives: one in the run's folder, which is found from every
+/// container, user and name of the folder, and one in /tmp, for file systems that know no sockets.
 #[derive(Debug)]
 pub struct Server {
+    run: RunDir,
+    held: Arc<EngineLock>,
+    requests: Sender<CommandRequest>,
+    connections: Arc<Connections>,
+    beside: Option<Bound>,
+    in_tmp: Option<Bound>,
+}
+
+/// A socket that clients of this engine connect to.
+#[derive(Debug)]
+struct Bound {
     path: PathBuf,
+    /// Device and inode, to tell it from another in its place.
+    id: (u64, u64),
+    listener: Arc<UnixListener>,
+    is_closed: Arc<AtomicBool>,
+}
+
+impl Server {
+    /// Listens for commands to the run's engine and passes them on to `requests`. A socket that
+    /// exists already was left by a killed engine, because this one holds the run's lock. Also why
+    /// nobody can reach the engine, if neither socket could be made.
+    pub fn start(
+        run: &RunDir,
+        held: &Arc<EngineLock>,
+        requests: Sender<CommandRequest>,
+    ) -> (Self, Option<String>) {
+        let mut server = Self {
+            run: run.clone(),
+            held: Arc::clone(held),
+            requests,
+            connections: Arc::default(),
+            beside: None,
+            in_tmp: None,
+        };
+        let problem = server.tend().err().map(|[beside, in_tmp]| {
+            format!(
+                "nobody can send commands to this engine, because it can make no socket: {beside}; \
+                 {in_tmp}. It tries again every few seconds; signals reach it meanwhile"
+            )
+        });
+        (server, problem)
+    }
+
+    /// Makes the sockets that are not there: clean-up programs empty /tmp, and a run that was
+    /// renamed has another name there. Does nothing where the run is not this engine's any more.
+    ///
+    /// # Errors
+    /// Neither socket could be made; why, of both.
+    pub fn tend(&mut self) -> std::result::Result<(), [Error; 2]> {
+        if self.held.check().is_err() {
+            return Ok(());
+        }
+        let (beside, in_tmp) = (self.beside.take(), self.in_tmp.take());
+        let beside = self.keep(socket::beside(&self.run), beside);
+        let in_tmp = socket::path(&self.run, true).and_then(|path| self.keep(path, in_tmp));
+        match (beside, in_tmp) {
+            (Err(beside), Err(in_tmp)) => Err([self.held.named(beside), in_tmp]),
+            (beside, in_tmp) => {
+                (self.beside, self.in_tmp) = (beside.ok(), in_tmp.ok());
+                Ok(())
+            }
+        }
+    }
+
+    /// The socket at `path`: the one that is there already, or a new one.
+    fn keep(&self, path: PathBuf, bound: Option<Bound>) -> Result<Bound> {
+        match bound.filter(|bound| bound.path == path && bound.is_there()) {
+            Some(bound) => Ok(bound),
+            None => self.bind(path),
+        }
+    }
+
+    fn bind(&self, path: PathBuf) -> Result<Bound> {
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("replace", &path)(e));
+            }
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path).map_err(Error::io("listen on", &path))?;
+        let id = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+            .and_then(|()| path.symlink_metadata())
+            .map(|found| (found.dev(), found.ino()))
+            .map_err(Error::io("protect", &path))?;
+        let bound = Bound {
+            path,
+            id,
+            listener: Arc::new(listener),
+            is_closed: Arc::default(),
+        };
+        let (listener, is_closed) = (Arc::clone(&bound.listener), Arc::clone(&bound.is_closed));
+        let (connections, requests) = (Arc::clone(&self.connections), self.requests.clone());
+        let thread = std::thread::Builder::new().name("socket".into());
+        thread
+            .spawn(move || accept(&listener, &is_closed, &connections, &requests))
+            .map_err(Error::io("start a thread for", &bound.path))?;
+        Ok(bound)
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // one that stays is replaced by the next engine of the run
-        let _ = std::fs::remove_file(&self.path);
+        if self.held.check().is_err() {
+            // what is there now belongs to another engine
+            for bound in [&mut self.beside, &mut self.in_tmp].into_iter().flatten() {
+                bound.path.clear();
+            }
+        }
+        // before the lock is given up
+        (self.beside, self.in_tmp) = (None, None);
     }
 }
 
-/// Listens for commands to the run's engine and passes them on to `requests`. Only the holder of
-/// the run's lock may call this: a socket that exists already was left by a killed engine.
-///
-/// # Errors
-/// The socket cannot be made, or a path is too long for one.
-pub fn serve(run: &RunDir, requests: Sender<CommandRequest>) -> Result<Server> {
-    let path = socket::path(run, true)?;
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io("replace", &path)(e));
-        }
-        _ => {}
+impl Bound {
+    /// Whether the path still leads to this socket.
+    fn is_there(&self) -> bool {
+        let found = self.path.symlink_metadata();
+        found.is_ok_and(|found| (found.dev(), found.ino()) == self.id)
     }
-    let listener = UnixListener::bind(&path).map_err(Error::io("listen on", &path))?;
-    let server = Server { path };
-    std::fs::set_permissions(&server.path, std::fs::Permissions::from_mode(0o600))
-        .map_err(Error::io("protect", &server.path))?;
-    let thread = std::thread::Builder::new().name("socket".into());
-    thread
-        .spawn(move || accept(&listener, &requests))
-        .map_err(Error::io("start a thread for", &server.path))?;
-    Ok(server)
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        // wakes the thread that accepts connections
+        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
+        if self.is_there() {
+            // one that stays is replaced by the next engine of the run
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// A client of this engine.
@@ -136,9 +238,16 @@ impl Connection {
     }
 }
 
-fn accept(listener: &UnixListener, requests: &Sender<CommandRequest>) {
-    let connections = Arc::new(Connections::default());
+fn accept(
+    listener: &UnixListener,
+    is_closed: &AtomicBool,
+    connections: &Arc<Connections>,
+    requests: &Sender<CommandRequest>,
+) {
     for stream in listener.incoming() {
+        if is_closed.load(Ordering::SeqCst) {
+            return;
+        }
         let Ok(stream) = stream else {
             // out of file descriptors, perhaps: some are freed when other connections end
             std::thread::sleep(Duration::from_millis(100));
@@ -160,7 +269,7 @@ fn accept(listener: &UnixListener, requests: &Sender<CommandRequest>) {
             }
         };
         let (all, own, requests) = (
-            Arc::clone(&connections),
+            Arc::clone(connections),
             Arc::clone(&connection),
             requests.clone(),
         );

@@ -96,7 +96,7 @@ impl ProfileKey {
     }
 }
 
-fn written(value: &Json) -> String {
+pub(super) fn written(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
         Json::Array(items) => {

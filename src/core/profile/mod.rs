@@ -7,6 +7,7 @@ mod auto;
 mod builtin;
 mod check;
 mod choices;
+mod difference;
 mod draft;
 mod key;
 mod load;
@@ -30,6 +31,7 @@ pub use choices::{
     Activation, AugmentFamily, Background, Color, Init, Intermediate, Kind, LabelKind, MatchAt,
     NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
+pub use difference::Difference;
 pub use key::{ProfileKey, Range};
 pub use load::{Loaded, load};
 pub use memory::{MEMORY_KEYS, memory_advice};

@@ -8,19 +8,23 @@
 //!     checkpoints/     what a resumed run starts from: step_00000.safetensors …
 //!     distilled/       the result: best.safetensors
 //!     edits.json       live edits, if there were any
-//!     lock             held by the engine; holds the name of its machine while it runs, and if it
+//!     lock             held by the engine; names its machine and process while it runs, and if it
 //!                      was killed
+//!     engine.sock      its socket, while it runs
 //! ```
 
 use crate::profile::Profile;
 use crate::{Error, Result, files::untrusted};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 /// An existing run directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
+    /// Whether the path is that of an open folder, /proc/self/fd/N, which has another name outside.
+    is_held: bool,
 }
 
 /// The folders of a run.
@@ -53,7 +57,7 @@ impl RunDir {
             let path = runs.join(&candidate);
             match fs::create_dir(&path) {
                 Ok(()) => return Self::with_folders(path),
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(Error::io("create", path)(e)),
             }
         }
@@ -85,13 +89,28 @@ impl RunDir {
     }
 
     fn with_folders(path: PathBuf) -> Result<Self> {
-        let run = Self { path };
-        let made = FOLDERS
-            .map(|folder| run.path.join(folder))
-            .into_iter()
-            .try_for_each(|f| fs::create_dir(&f).map_err(Error::io("create", f)));
-        made.inspect_err(|_| run.discard_unstarted())?;
+        let run = Self::at(path);
+        run.make_folders()
+            .inspect_err(|_| run.discard_unstarted())?;
         Ok(run)
+    }
+
+    /// Makes those of the run's folders that are missing, as after a copy by a program that leaves
+    /// empty folders out.
+    ///
+    /// # Errors
+    /// The system refuses to make one.
+    pub fn make_folders(&self) -> Result<()> {
+        for folder in FOLDERS {
+            let path = self.path.join(folder);
+            match fs::create_dir(&path) {
+                Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+                    return Err(Error::io("create", path)(e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Checks that the run's folders are folders of its own.
@@ -115,9 +134,7 @@ impl RunDir {
 
     /// The run in this folder; none if it holds no run.
     pub fn open(path: &Path) -> Option<Self> {
-        path.join("profile.yaml").is_file().then(|| Self {
-            path: path.to_path_buf(),
-        })
+        path.join("profile.yaml").is_file().then(|| Self::at(path))
     }
 
     /// Finds an existing run: a path, a name below `runs`, or the beginning of exactly one name
@@ -127,10 +144,8 @@ impl RunDir {
     /// [`Error::Usage`] if no run, or more than one, has such a name; the message lists the runs
     /// there.
     pub fn find(runs: &Path, reference: &str) -> Result<Self> {
-        for path in [runs.join(reference), PathBuf::from(reference)] {
-            if let Some(run) = Self::open(&path).filter(|_| !reference.is_empty()) {
-                return Ok(run);
-            }
+        if let Some(run) = Self::find_whole(runs, reference) {
+            return Ok(run);
         }
         let mut names: Vec<String> = fs::read_dir(runs)
             .into_iter()
@@ -142,9 +157,7 @@ impl RunDir {
         names.sort();
         let matching: Vec<&String> = names.iter().filter(|n| n.starts_with(reference)).collect();
         match (matching.as_slice(), names.as_slice()) {
-            ([only], _) => Ok(Self {
-                path: runs.join(only),
-            }),
+            ([only], _) => Ok(Self::at(runs.join(only))),
             ([], []) => Err(Error::Usage(format!(
                 "no run \"{reference}\": there are no runs in {} (use --runs DIR to look elsewhere)",
                 runs.display()
@@ -161,39 +174,85 @@ impl RunDir {
         }
     }
 
-    /// The run in this folder, without checking that there is one.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+    /// Finds the run that is to be changed: as [`Self::find`], but the beginning of a name is not
+    /// enough. The run that somebody means may be gone, and another begin in the same way.
+    ///
+    /// # Errors
+    /// As [`Self::find`]; [`Error::Usage`] if only the beginning of a name is given.
+    pub fn find_exactly(runs: &Path, reference: &str) -> Result<Self> {
+        if let Some(run) = Self::find_whole(runs, reference) {
+            return Ok(run);
+        }
+        let other = Self::find(runs, reference)?.name();
+        Err(Error::Usage(format!(
+            "no run \"{reference}\" in {}: \"{other}\" only begins like that, and what changes a run \
+             takes its whole name",
+            runs.display()
+        )))
     }
 
-    /// The folder.
+    fn find_whole(runs: &Path, reference: &str) -> Option<Self> {
+        let places = [runs.join(reference), PathBuf::from(reference)];
+        let mut found = places.iter().filter_map(|path| Self::open(path));
+        found.next().filter(|_| !reference.is_empty())
+    }
+
+    /// The run in this folder, without checking that there is one.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            is_held: false,
+        }
+    }
+
+    /// The run in the open folder behind `path`, /proc/self/fd/N.
+    pub(super) fn held(path: PathBuf) -> Self {
+        Self {
+            path,
+            is_held: true,
+        }
+    }
+
+    /// The folder: the path to reach its files by. Of a run that is held, that is not the one to
+    /// show to people.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The run's name.
+    /// The folder's path as people know it: as it was given; of a run that is held, where it is now.
+    pub fn real_path(&self) -> PathBuf {
+        match self.is_held {
+            true => fs::read_link(&self.path).unwrap_or_else(|_| self.path.clone()),
+            false => self.path.clone(),
+        }
+    }
+
+    /// The run's name: that of its folder, or of the link to it that it was found by.
     pub fn name(&self) -> String {
-        self.path
-            .canonicalize()
-            .unwrap_or_else(|_| self.path.clone())
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+        let path = self.real_path();
+        let named = match path.file_name() {
+            Some(name) => Some(name.to_owned()),
+            // "." and ".."
+            None => path
+                .canonicalize()
+                .ok()
+                .and_then(|p| p.file_name().map(ToOwned::to_owned)),
+        };
+        named.unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// How to refer to this run on the command line: its name if it is in the default directory of
     /// runs, else its path.
     pub fn reference(&self) -> String {
+        let path = self.real_path();
         let folder = |path: &Path| path.canonicalize().ok();
-        let is_usual = self
-            .path
+        let is_usual = path
             .parent()
             .and_then(folder)
             .is_some_and(|parent| Some(parent) == folder(Path::new(DEFAULT_RUNS_DIR)));
-        let usual = self.path.file_name().filter(|_| is_usual);
+        let usual = path.file_name().filter(|_| is_usual);
         usual
-            .unwrap_or(self.path.as_os_str())
+            .unwrap_or(path.as_os_str())
             .to_string_lossy()
             .into_owned()
     }
@@ -354,6 +413,9 @@ mod tests {
             find(&runs.path().join("alpha-1").to_string_lossy())?,
             "alpha-1"
         );
+        let exactly = |r: &str| RunDir::find_exactly(runs.path(), r).map(|d| d.name());
+        assert_eq!(exactly("beta")?, "beta");
+        assert!(exactly("b").is_err_and(|e| e.to_string().contains("takes its whole name")));
         assert!(find("alpha").is_err_and(|e| e.to_string().contains("alpha-1, alpha-2")));
         assert!(find("gamma").is_err_and(|e| e.exit_status() == 2));
         Ok(())

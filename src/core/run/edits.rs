@@ -38,6 +38,11 @@ pub fn key_of(set: &str) -> &str {
     set.split('=').next().unwrap_or_default().trim()
 }
 
+/// The number of "section.key=value", if its value is one.
+fn value_of(set: &str) -> Option<f64> {
+    set.split_once('=')?.1.trim().parse().ok()
+}
+
 /// All edits of a run, in the order in which they were made, kept in its `edits.json`.
 #[derive(Debug)]
 pub struct Edits {
@@ -94,13 +99,26 @@ impl Edits {
 
     /// The run goes back to its checkpoint of `moment`: settings that were changed later hold from
     /// there on. Edits of the student rate since then are undone: each set a learned value once, and
-    /// the checkpoint holds the value that was learned by then.
+    /// the checkpoint holds the value that was learned by then. That is for the first
+    /// `requested_after` edits; those made once going back had been requested are meant for what comes
+    /// after it. An edit at `moment` that made the `learned` rate of the checkpoint is part of it.
     ///
     /// # Errors
     /// The file cannot be written; then nothing has changed.
-    pub fn move_back_to(&mut self, moment: Moment) -> Result<()> {
+    pub fn move_back_to(
+        &mut self,
+        moment: Moment,
+        requested_after: usize,
+        learned: f64,
+    ) -> Result<()> {
         self.replace(|edits| {
-            edits.retain(|e| e.at < moment || key_of(&e.set) != STUDENT_RATE);
+            let mut index = 0;
+            edits.retain(|e| {
+                index += 1;
+                let is_undone = key_of(&e.set) == STUDENT_RATE
+                    && (e.at > moment || (e.at == moment && value_of(&e.set) != Some(learned)));
+                index > requested_after || !is_undone
+            });
             edits.iter_mut().for_each(|e| e.at = e.at.min(moment));
         })
     }
@@ -183,7 +201,8 @@ mod tests {
         edits.push(edit(Moment::Step(1), "distill.lr_student=0.1"))?;
         edits.push(edit(Moment::Step(2), "distill.lr_student=0.2"))?;
         edits.push(edit(Moment::Step(9), "distill.lr_student=0.9"))?;
-        edits.move_back_to(Moment::Step(2))?;
+        edits.push(edit(Moment::Step(2), "distill.lr_student=0.3"))?;
+        edits.move_back_to(Moment::Step(2), usize::MAX, 0.25)?;
         let rate = Edits::read(&run)?
             .apply(&profile, Moment::Step(9))?
             .distill
@@ -194,6 +213,20 @@ mod tests {
             "what set the learned rate since then is undone"
         );
         assert_eq!(lr(&Edits::read(&run)?, Moment::Step(2))?, (0.5, 8.));
+        let before = edits.all().len();
+        edits.push(edit(Moment::Step(7), "distill.lr_student=0.7"))?;
+        edits.move_back_to(Moment::Step(1), before, 0.1)?;
+        assert_eq!(
+            edits.at(Moment::Step(1)).last().map(|e| e.set.as_str()),
+            Some("distill.lr_student=0.7"),
+            "it was made after going back had been requested"
+        );
+        assert!(
+            edits
+                .at(Moment::Step(1))
+                .any(|e| e.set == "distill.lr_student=0.1"),
+            "the checkpoint has this rate"
+        );
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ pub struct History {
     /// Its folders of caches and trajectories, and of the data set.
     pub data: Option<PathBuf>,
     pub folder: Option<PathBuf>,
+    /// The last step that was recorded.
+    pub steps: u64,
     /// The last event, if it says that the run is done.
     pub done: Option<EventKind>,
 }
@@ -39,6 +41,7 @@ impl History {
                     history.data = Some(started.data.into());
                     history.folder = Some(started.folder.into());
                 }
+                EventKind::DistillStep(step) => history.steps = step.step,
                 EventKind::RunFinished(RunFinished {
                     status: RunOutcome::Done,
                     ..

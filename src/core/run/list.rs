@@ -91,10 +91,20 @@ pub fn list(runs: &Path) -> Result<Vec<RunSummary>> {
     let mut found: Vec<RunSummary> = entries
         .flatten()
         .filter_map(|e| RunDir::open(&e.path()))
+        .filter(|run| !is_second_name(run, runs))
         .map(summary)
         .collect();
     found.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.name.cmp(&b.name)));
     Ok(found)
+}
+
+/// Whether a run is a link to another one in the same folder.
+fn is_second_name(run: &RunDir, runs: &Path) -> bool {
+    if !run.path().is_symlink() {
+        return false;
+    }
+    let (own, all) = (run.path().canonicalize(), runs.canonicalize());
+    own.is_ok_and(|own| all.is_ok_and(|all| own.parent() == Some(&all)))
 }
 
 /// The summary of a run. What cannot be read is left empty.
@@ -275,6 +285,22 @@ mod tests {
         }
         assert_eq!(summary(elsewhere).host.as_deref(), Some("another"));
         assert!(list(&runs.path().join("nowhere"))?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn linked_runs_have_the_name_of_the_link_and_are_listed_once() -> Result<()> {
+        let place = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let (runs, stored) = (place.path().join("runs"), place.path().join("elsewhere"));
+        run_with(&runs, "here", &[STARTED])?;
+        let other = run_with(&stored, "stored", &[STARTED])?;
+        for (target, name) in [(other.path(), "linked"), (Path::new("here"), "again")] {
+            std::os::unix::fs::symlink(target, runs.join(name)).map_err(Error::io("link", name))?;
+        }
+        let mut names: Vec<String> = list(&runs)?.into_iter().map(|s| s.name).collect();
+        names.sort();
+        assert_eq!(names, ["here", "linked"]);
+        assert_eq!(RunDir::find(&runs, "linked")?.name(), "linked");
         Ok(())
     }
 

@@ -1,21 +1,37 @@
 //! Which engine works on a run: it holds the lock of the run's directory.
 
 use super::RunDir;
+use super::holder::Holder;
 use crate::{Error, Result, files::untrusted};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest host name that is read, in bytes; longer than Linux allows.
-const HOST_LENGTH: u64 = 256;
+/// The file in a run's directory.
+const LOCK: &str = "lock";
+/// The longest lock that is read, in bytes: a host name takes up to 256 on Linux.
+const LONGEST: u64 = 1024;
 /// How often, and how far apart, the lock is tried.
 const LOCK_TRIES: u32 = 10;
 const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The right to be this run's engine, until it is dropped or the process dies.
+///
+/// It is a right to one folder, not to a path: [`Self::run`] stays with the folder when that is
+/// moved or renamed, and never leads to another one that has taken its place.
 #[derive(Debug)]
 pub struct EngineLock {
     file: File,
+    /// The run's directory.
+    folder: Arc<OwnedFd>,
+    /// The path that it was opened with.
+    path: PathBuf,
 }
 
 impl Drop for EngineLock {
@@ -25,10 +41,93 @@ impl Drop for EngineLock {
     }
 }
 
+/// How the lock file of a folder compares with one that is open.
+enum Found {
+    Same,
+    /// What has happened to it.
+    Lost(&'static str),
+}
+
+impl EngineLock {
+    /// The run, by its open directory.
+    #[must_use]
+    pub fn run(&self) -> RunDir {
+        let by_descriptor = link_to(&self.folder);
+        // without /proc, a folder can only be found by its path
+        if by_descriptor.join(LOCK).symlink_metadata().is_err() && self.check().is_ok() {
+            return RunDir::at(std::path::absolute(&self.path).unwrap_or(self.path.clone()));
+        }
+        RunDir::held(by_descriptor)
+    }
+
+    /// Checks that the run is still this engine's: that its folder holds the lock that this engine
+    /// holds. Whoever is about to write or remove anything in a run asks this first.
+    ///
+    /// # Errors
+    /// [`Error::RunLost`] if the lock or the whole folder was removed or replaced; then the run may
+    /// belong to another engine. [`Error::Io`] if the system cannot tell now.
+    pub fn check(&self) -> Result<()> {
+        let lost = match compare(&self.file, &self.folder) {
+            Ok(Found::Same) => return Ok(()),
+            Ok(Found::Lost(what)) => what,
+            Err(error) => return Err(Error::io("inspect", self.path.join(LOCK))(error)),
+        };
+        let it = RunDir::at(self.path.clone()).reference();
+        Err(Error::RunLost {
+            path: self.path.clone(),
+            problem: format!(
+                "{lost} while this engine was running, so the run is no longer its own. The engine \
+                 ends and writes nothing more; where the run still exists, `astill resume {it}` \
+                 continues it from its last checkpoint"
+            ),
+        })
+    }
+
+    /// A text with the path that people know in the place of the open directory's.
+    #[must_use]
+    pub fn named_text(&self, text: &str) -> String {
+        let by_descriptor = link_to(&self.folder);
+        let known = RunDir::held(by_descriptor.clone()).real_path();
+        text.replace(&*by_descriptor.to_string_lossy(), &known.to_string_lossy())
+    }
+
+    /// The error with the path that people know in the place of the open directory's.
+    #[must_use]
+    pub fn named(&self, error: Error) -> Error {
+        let by_descriptor = link_to(&self.folder);
+        let known = RunDir::held(by_descriptor.clone()).real_path();
+        error.renamed(&by_descriptor, &known)
+    }
+}
+
+fn compare(lock: &File, folder: &OwnedFd) -> io::Result<Found> {
+    let own = rustix::fs::fstat(lock)?;
+    let found = match rustix::fs::statat(folder, LOCK, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(found) if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino) => Found::Same,
+        Ok(_) => Found::Lost("its lock was replaced"),
+        Err(Errno::NOENT) if is_removed(folder) => Found::Lost("its folder was removed"),
+        Err(Errno::NOENT) => Found::Lost("its lock was removed"),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(found)
+}
+
+/// Whether a folder that is open has no name any more.
+fn is_removed(folder: &OwnedFd) -> bool {
+    let is_gone = |path: PathBuf| !path.exists();
+    rustix::fs::fstat(folder).is_ok_and(|found| found.st_nlink == 0)
+        || std::fs::read_link(link_to(folder)).is_ok_and(is_gone)
+}
+
+/// The path by which this process reaches an open folder, wherever that is now.
+fn link_to(folder: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+}
+
 /// Where the engine of a run is, as far as its lock shows. An engine holds the lock as long as it
-/// lives, and the file holds the host name of its machine; an engine that ends normally empties the
-/// file. So a name without a holder was left by an engine that was killed, or by one on another
-/// machine whose locks do not reach this one.
+/// lives, and the file names its machine; an engine that ends normally empties the file. So a name
+/// without a holder was left by an engine that was killed, or by one on another machine whose locks
+/// do not reach this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineAt {
     /// Running on this machine.
@@ -48,48 +147,66 @@ impl RunDir {
     /// # Errors
     /// [`Error::Usage`] if another process has it.
     pub fn lock(&self) -> Result<EngineLock> {
-        let path = self.path().join("lock");
-        let mut file = untrusted::open_own(&path, OpenOptions::new().write(true).create(true))
-            .map_err(Error::io("open", &path))?;
+        let path = self.path().join(LOCK);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(CWD, self.path(), flags, Mode::empty())
+            .map_err(|e| Error::io("open", self.path())(e.into()))?;
         for _ in 0..LOCK_TRIES {
+            let mut file = untrusted::open_own(&path, OpenOptions::new().write(true).create(true))
+                .map_err(Error::io("open", &path))?;
             match file.try_lock() {
+                // somebody has replaced the file, or the folder, in between
+                Ok(()) if !matches!(compare(&file, &folder), Ok(Found::Same)) => {}
                 Ok(()) => {
                     // without the name, other machines can only take it for a run whose engine was
                     // killed
                     let _ = file
                         .set_len(0)
-                        .and_then(|()| file.write_all(host().as_bytes()));
-                    return Ok(EngineLock { file });
+                        .and_then(|()| file.write_all(Holder::this().to_string().as_bytes()));
+                    return Ok(EngineLock {
+                        file,
+                        folder: Arc::new(folder),
+                        path: self.path().to_path_buf(),
+                    });
                 }
                 // perhaps only a process that checks whether there is an engine
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_AGAIN),
+                Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }
+            std::thread::sleep(LOCK_AGAIN);
         }
         let (path, it) = (self.path().display(), self.reference());
+        let process = self.holder().and_then(|(holder, _)| holder.process);
+        let process = process.map_or(String::new(), |id| format!(" (process {id})"));
         Err(Error::Usage(format!(
-            "{path} already has an engine: watch it with `astill attach {it}`, or end it first with \
-             `astill send {it} stop`"
+            "{path} already has an engine{process}: watch it with `astill attach {it}`, or end it \
+             first with `astill send {it} stop`"
         )))
     }
 
     /// Where the run's engine is. Changes nothing.
     #[must_use]
     pub fn engine(&self) -> EngineAt {
-        let Ok(file) = untrusted::open(&self.path().join("lock")) else {
+        let Ok(file) = untrusted::open(&self.path().join(LOCK)) else {
             return EngineAt::Nowhere;
         };
         let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        let mut there = String::new();
-        let named = (&file).take(HOST_LENGTH).read_to_string(&mut there).is_ok()
-            && !there.is_empty()
-            && there != host();
-        match (is_held, named) {
-            (true, false) => EngineAt::Here,
-            (true, true) => EngineAt::Host(there),
-            (false, true) => EngineAt::MaybeRemote(there),
-            (false, false) => EngineAt::Nowhere,
+        let elsewhere = holder_in(&file).filter(|holder| !holder.is_here());
+        match (is_held, elsewhere) {
+            (true, None) => EngineAt::Here,
+            (true, Some(there)) => EngineAt::Host(there.host),
+            (false, Some(there)) => EngineAt::MaybeRemote(there.host),
+            (false, None) => EngineAt::Nowhere,
         }
+    }
+
+    /// What the lock says about the engine that holds the run, or was killed while it did, and the
+    /// user that the file belongs to.
+    #[must_use]
+    pub fn holder(&self) -> Option<(Holder, u32)> {
+        let file = untrusted::open(&self.path().join(LOCK)).ok()?;
+        let user = file.metadata().ok()?.uid();
+        Some((holder_in(&file)?, user))
     }
 
     /// Whether an engine is running, as far as this machine can see.
@@ -99,12 +216,10 @@ impl RunDir {
     }
 }
 
-/// The name of this machine.
-fn host() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+fn holder_in(file: &File) -> Option<Holder> {
+    let mut text = String::new();
+    file.take(LONGEST).read_to_string(&mut text).ok()?;
+    Holder::parse(&text)
 }
 
 #[cfg(test)]
@@ -129,7 +244,7 @@ mod tests {
     fn an_engine_of_another_machine_is_told_apart() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let run = RunDir::create(runs.path(), "p", None)?;
-        let lock = run.path().join("lock");
+        let lock = run.path().join(LOCK);
         fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
         assert_eq!(run.engine(), EngineAt::MaybeRemote("elsewhere".into()));
         let held = run.lock()?;
@@ -137,12 +252,66 @@ mod tests {
         fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
         assert_eq!(run.engine(), EngineAt::Host("elsewhere".into()));
         drop(held);
-        fs::write(&lock, host()).map_err(Error::io("write", &lock))?;
+        fs::write(&lock, Holder::this().host).map_err(Error::io("write", &lock))?;
         assert_eq!(
             run.engine(),
             EngineAt::Nowhere,
             "it was killed on this machine"
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_lock_follows_its_folder_and_no_other() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::create(runs.path(), "p", Some("before"))?;
+        let held = run.lock()?;
+        let own = held.run();
+        let after = runs.path().join("after");
+        fs::rename(run.path(), &after).map_err(Error::io("rename", run.path()))?;
+        RunDir::create(runs.path(), "p", Some("before"))?;
+        held.check()?;
+        assert_eq!(own.name(), "after");
+        let inside = own.path().join("file");
+        fs::write(&inside, "").map_err(Error::io("write", &inside))?;
+        assert!(after.join("file").exists() && !run.path().join("file").exists());
+        let error = held.named(Error::file(&inside, format!("no {}", inside.display())));
+        let name = after.join("file").display().to_string();
+        assert_eq!(error.to_string(), format!("{name}: no {name}"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_or_replaced_is_lost() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let lost = |held: &EngineLock, why: &str| {
+            let error = held.check();
+            assert!(
+                matches!(&error, Err(Error::RunLost { problem, .. }) if problem.contains(why)),
+                "{error:?}"
+            );
+        };
+        for (name, why) in [
+            ("removed", "its lock was removed"),
+            ("replaced", "its lock was replaced"),
+            ("gone", "its folder was removed"),
+            ("made again", "its folder was removed"),
+        ] {
+            let run = RunDir::at(runs.path().join(name));
+            fs::create_dir(run.path()).map_err(Error::io("create", run.path()))?;
+            let (held, lock) = (run.lock()?, run.path().join(LOCK));
+            held.check()?;
+            match name {
+                "removed" | "replaced" => fs::remove_file(&lock),
+                _ => fs::remove_dir_all(run.path()),
+            }
+            .map_err(Error::io("remove", &lock))?;
+            if name == "made again" {
+                fs::create_dir(run.path()).map_err(Error::io("create", run.path()))?;
+            }
+            let _other = (name == "replaced" || name == "made again").then(|| run.lock());
+            lost(&held, why);
+        }
         Ok(())
     }
 }

@@ -1,18 +1,29 @@
-//! The Unix socket of a running engine: where it is, and how to send a command over it.
+//! The Unix sockets of a running engine: where they are, and how to send a command over it.
 
 use super::command::{Answer, Command};
 use super::{EngineAt, RunDir};
 use crate::{Error, Result};
+use rustix::fs::{Mode, OFlags};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
+/// The longest path of a socket, in bytes, without the zero at its end.
+const LONGEST_PATH: usize = 107;
 
-/// The socket of a run's engine, in /tmp/astill-UID, which only this user can enter. The run's real
+/// The socket in a run's folder. A path is short enough for a socket up to 107 bytes; that of a run
+/// that is held by its engine always is.
+#[must_use]
+pub fn beside(run: &RunDir) -> PathBuf {
+    run.path().join("engine.sock")
+}
+
+/// The socket of a run's engine in /tmp/astill-UID, which only this user can enter. The run's real
 /// path decides the name, so that any way to name a run finds it. The folder depends on no
 /// variable: $XDG_RUNTIME_DIR ends with the login session, which a run outlives, and batch systems
 /// give each job a $TMPDIR of its own.
@@ -23,7 +34,12 @@ const LONGEST_ANSWER: u64 = 1 << 20;
 /// The folder cannot be made, belongs to somebody else or is open to others; or the run does not
 /// exist.
 pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
-    let folder = folder();
+    path_of(run, user(), create)
+}
+
+/// As [`path`], for the engines of `user`.
+fn path_of(run: &RunDir, user: u32, create: bool) -> Result<PathBuf> {
+    let folder = PathBuf::from(format!("/tmp/astill-{user}"));
     if create {
         match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => {
@@ -33,7 +49,7 @@ pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
         }
     }
     if folder.symlink_metadata().is_ok() {
-        check_folder(&folder)?;
+        check_folder(&folder, user)?;
     }
     let real = run
         .path()
@@ -43,20 +59,18 @@ pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
     Ok(folder.join(format!("{}.sock", &hash[..16])))
 }
 
-fn folder() -> PathBuf {
-    PathBuf::from(format!("/tmp/astill-{}", user()))
-}
-
-/// In a folder that others can write to, somebody could have prepared ours.
-fn check_folder(folder: &Path) -> Result<()> {
+/// In a folder that others can write to, somebody could have prepared that of `user`.
+fn check_folder(folder: &Path, user: u32) -> Result<()> {
     let found = folder
         .symlink_metadata()
         .map_err(Error::io("inspect", folder))?;
-    if !found.is_dir() || found.uid() != user() || found.mode() & 0o077 != 0 {
+    if !found.is_dir() || found.uid() != user || found.mode() & 0o077 != 0 {
         return Err(Error::file(
             folder,
-            "sockets of engines belong there, so it must be a folder of this user that nobody else \
-             can enter (mode 700); remove it",
+            format!(
+                "sockets of engines belong there, so it must be a folder of the user {user} that \
+                 nobody else can enter (mode 700); remove it"
+            ),
         ));
     }
     Ok(())
@@ -68,52 +82,132 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Connects to the run's engine: over the socket in its folder, or else over that in /tmp of the
+/// user that holds its lock.
+///
+/// # Errors
+/// [`Error::Usage`] that says why no engine can be reached.
+pub fn connect(run: &RunDir) -> Result<UnixStream> {
+    let owner = run.holder().map_or(user(), |(_, owner)| owner);
+    let mut failures = Vec::new();
+    match connect_beside(run) {
+        Ok(stream) => return Ok(stream),
+        Err(error) => failures.push(Error::io("connect to", beside(run))(error)),
+    }
+    let mut users = vec![owner, user()];
+    users.dedup();
+    for user in users {
+        let connected = path_of(run, user, false)
+            .and_then(|path| UnixStream::connect(&path).map_err(Error::io("connect to", &path)));
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failures.push(error),
+        }
+    }
+    Err(Error::Usage(why_unreachable(run, &failures)))
+}
+
+fn connect_beside(run: &RunDir) -> std::io::Result<UnixStream> {
+    let path = beside(run);
+    // a run may come from anybody: behind a link could be the socket of another program
+    if !path.symlink_metadata()?.file_type().is_socket() {
+        return Err(std::io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is not a socket",
+        ));
+    }
+    if path.as_os_str().len() <= LONGEST_PATH {
+        return UnixStream::connect(path);
+    }
+    let folder = rustix::fs::open(
+        run.path(),
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let by_descriptor = RunDir::at(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    UnixStream::connect(beside(&by_descriptor))
+}
+
+/// Why no engine of a run can be reached, and what to do.
+fn why_unreachable(run: &RunDir, failures: &[Error]) -> String {
+    let (path, it) = (run.path().display(), run.reference());
+    let holder = run.holder();
+    let process = holder.as_ref().and_then(|(holder, _)| holder.process);
+    match (run.engine(), holder) {
+        (EngineAt::Host(host), _) => format!(
+            "the engine of {path} is running on the machine {host}: commands can only be sent from \
+             there"
+        ),
+        (EngineAt::MaybeRemote(host), _) => format!(
+            "no engine on this machine is running {path}; the latest one was on the machine {host} \
+             and never reported that it ended. If it is gone, start one here with `astill resume \
+             {it} --detach`"
+        ),
+        (EngineAt::Nowhere, _) => {
+            format!("no engine is running {path}: start one with `astill resume {it}`")
+        }
+        (EngineAt::Here, Some((_, owner))) if owner != user() && user() != 0 => format!(
+            "the engine of {path} belongs to the user {owner}: only that user and root can send it \
+             commands"
+        ),
+        (EngineAt::Here, _) => {
+            let (id, way_out) = match process {
+                Some(id) if is_engine(id) => (
+                    format!(" (process {id})"),
+                    format!(", and `kill {id}` ends it after a checkpoint"),
+                ),
+                Some(id) => (
+                    format!(" (process {id} in a container of its own)"),
+                    String::new(),
+                ),
+                None => (String::new(), String::new()),
+            };
+            let tried: Vec<String> = failures.iter().map(Error::to_string).collect();
+            format!(
+                "an engine is running {path}{id}, but none of its sockets can be reached: {}. It \
+                 makes them again every second where it can, so try once more{way_out}",
+                tried.join("; ")
+            )
+        }
+    }
+}
+
+/// Whether the process of this id, seen from here, is an engine.
+fn is_engine(process: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/comm"))
+        .is_ok_and(|name| name.starts_with("astill-engine"))
+}
+
+/// Whether a process was stopped, by SIGSTOP or Ctrl-Z, and does nothing until it is continued.
+fn is_stopped(process: u32) -> bool {
+    // "ID (NAME) STATE …", and a name may hold anything
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = status.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| state.starts_with(['T', 't']))
+}
+
 /// Sends a command to the run's engine and waits up to `patience` for its answer.
 ///
 /// # Errors
-/// [`Error::Usage`] if no engine of this machine has the run; [`Error::File`] if it has not
-/// answered.
+/// [`Error::Usage`] if no engine can be reached; [`Error::File`] if it has not answered.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
-    let nobody = || {
-        let (path, it) = (run.path().display(), run.reference());
-        Error::Usage(match run.engine() {
-            EngineAt::Host(host) => format!(
-                "the engine of {path} is running on the machine {host}: commands can only be sent \
-                 from there"
-            ),
-            EngineAt::MaybeRemote(host) => format!(
-                "no engine on this machine is running {path}; the latest one was on the \
-                 machine {host} and never reported that it ended. If it is gone, start one here with \
-                 `astill resume {it} --detach`"
-            ),
-            EngineAt::Here | EngineAt::Nowhere => {
-                format!("no engine is running {path}: start one with `astill resume {it}`")
-            }
-        })
-    };
-    let path = path(run, false)?;
-    let stream = UnixStream::connect(&path).map_err(|e| match e.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => nobody(),
-        _ => Error::io("connect to", &path)(e),
-    })?;
+    let stream = connect(run)?;
     let failed = |e: std::io::Error| match e.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            let text = "s: it is busy with a long step; its answer will appear in the run's events";
-            Error::file(
-                run.events(),
-                format!(
-                    "the engine has not answered within {} {text}",
-                    patience.as_secs()
-                ),
-            )
-        }
-        _ => Error::io("communicate over", &path)(e),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => silent(run, patience),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => ended(run),
+        _ => Error::io("communicate with the engine of", run.path())(e),
     };
     stream
         .set_read_timeout(Some(patience))
         .and_then(|()| stream.set_write_timeout(Some(patience)))
         .map_err(failed)?;
-    let mut line = serde_json::to_string(command).map_err(|e| Error::file(&path, e.to_string()))?;
+    let garbled = |e: serde_json::Error| {
+        Error::file(
+            run.path(),
+            format!("the engine's answer cannot be read: {e}"),
+        )
+    };
+    let mut line = serde_json::to_string(command).map_err(garbled)?;
     line.push('\n');
     match (&stream).write_all(line.as_bytes()) {
         // an engine that turns this client away answers without reading, and closes
@@ -125,8 +219,140 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
         .read_line(&mut answer)
         .map_err(failed)?;
     if answer.is_empty() {
-        return Err(nobody());
+        return Err(ended(run));
     }
-    serde_json::from_str(&answer)
-        .map_err(|e| Error::file(&path, format!("the engine's answer cannot be read: {e}")))
+    serde_json::from_str(&answer).map_err(garbled)
+}
+
+/// The engine has taken the connection and not answered in time.
+fn silent(run: &RunDir, patience: Duration) -> Error {
+    let seconds = patience.as_secs();
+    let process = run.holder().and_then(|(holder, _)| holder.process);
+    let stopped = process.filter(|id| is_engine(*id) && is_stopped(*id));
+    let why = match stopped {
+        Some(id) => format!(
+            "its process {id} is stopped (by SIGSTOP or Ctrl-Z); `kill -CONT {id}` continues it, and \
+             then it carries out the command"
+        ),
+        None => "it is busy with a long step; its answer will appear in the run's events".into(),
+    };
+    let text = format!("the engine has not answered within {seconds} s: {why}");
+    Error::file(run.events(), text)
+}
+
+/// The engine has closed the connection without an answer.
+fn ended(run: &RunDir) -> Error {
+    let (events, it) = (run.events(), run.reference());
+    Error::Usage(format!(
+        "the engine of {} ended before it answered; {} shows whether it carried out the command. \
+         Resume the run with `astill resume {it}`",
+        run.path().display(),
+        events.display()
+    ))
+}
+
+/// Whether a run in `runs`, which need not exist yet, could be reached over a socket in its folder or
+/// over one in /tmp; why not otherwise. Leaves nothing behind.
+///
+/// # Errors
+/// Neither is possible.
+pub fn try_out(runs: &Path) -> Result<String> {
+    let folder = runs
+        .ancestors()
+        .find(|folder| folder.is_dir())
+        .unwrap_or(Path::new("."));
+    let name = format!(".astill-{}.sock", std::process::id());
+    let bound = |path: PathBuf| {
+        let listener = UnixListener::bind(&path).map_err(Error::io("listen on", &path));
+        listener.map(|_| _ = std::fs::remove_file(&path))
+    };
+    let mine = PathBuf::from(format!("/tmp/astill-{}", user()));
+    let in_tmp = match check_folder(&mine, user()) {
+        Ok(()) => bound(mine.join(&name)),
+        Err(Error::Io { .. }) => bound(PathBuf::from("/tmp").join(&name)),
+        Err(error) => Err(error),
+    };
+    let open = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(folder, open, Mode::empty());
+    let beside = opened
+        .map_err(|e| Error::io("open", folder)(e.into()))
+        .and_then(|opened| {
+            let link = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+            let tried = bound(link.join(&name));
+            tried.map_err(|e| e.renamed(&link, folder))
+        });
+    match (beside, in_tmp) {
+        (Ok(()), Ok(())) => Ok("in the folder of a run, and in /tmp".into()),
+        (Ok(()), Err(why)) => Ok(format!("in the folder of a run ({why})")),
+        (Err(why), Ok(())) => Ok(format!("in /tmp alone ({why})")),
+        (Err(beside), Err(in_tmp)) => Err(Error::Usage(format!(
+            "no commands can be sent to engines: {beside}; {in_tmp}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_no_engine_is_reached_is_told_by_the_lock() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::create(runs.path(), "p", None)?;
+        let why = || connect(&run).map(drop).map_err(|e| e.to_string());
+        assert!(why().is_err_and(|e| e.starts_with("no engine is running")));
+        let held = run.lock()?;
+        let text = why().err().unwrap_or_default();
+        assert!(text.starts_with("an engine is running"), "{text}");
+        assert!(
+            text.contains("engine.sock") && text.contains("/tmp/astill-"),
+            "{text}"
+        );
+        drop(held);
+        Ok(())
+    }
+
+    #[test]
+    fn a_socket_is_reached_behind_a_path_of_any_length_and_not_behind_a_link() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let deep = runs.path().join("x".repeat(90)).join("y".repeat(90));
+        let run = RunDir::create(&deep, "p", None)?;
+        let held = run.lock()?;
+        let own = held.run();
+        let listener =
+            UnixListener::bind(beside(&own)).map_err(Error::io("listen on", beside(&own)))?;
+        assert!(connect_beside(&run).is_ok());
+        let other = RunDir::create(runs.path(), "p", None)?;
+        std::os::unix::fs::symlink(beside(&run), beside(&other))
+            .map_err(Error::io("link", beside(&other)))?;
+        assert!(connect_beside(&other).is_err());
+        drop(listener);
+        assert!(connect_beside(&run).is_err());
+        assert!(try_out(&deep).is_ok() && try_out(&runs.path().join("not/yet")).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_is_recognised() -> Result<()> {
+        assert!(!is_stopped(std::process::id()) && !is_engine(std::process::id()));
+        let failed = || Error::io("use", "cat");
+        let mut waiting = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .map_err(failed())?;
+        let process = rustix::process::Pid::from_child(&waiting);
+        rustix::process::kill_process(process, rustix::process::Signal::STOP)
+            .map_err(|e| failed()(e.into()))?;
+        let begin = std::time::Instant::now();
+        while !is_stopped(waiting.id()) && begin.elapsed() < Duration::from_secs(10) {
+            std::thread::yield_now();
+        }
+        let was_stopped = is_stopped(waiting.id());
+        waiting
+            .kill()
+            .and_then(|()| waiting.wait())
+            .map_err(failed())?;
+        assert!(was_stopped);
+        Ok(())
+    }
 }

@@ -1,5 +1,8 @@
 //! The state of a run between two distillation steps, as a file that a resumed run starts from.
 
+mod made_with;
+
+pub use self::made_with::MadeWith;
 use crate::distill::Labels;
 use crate::distill::rates::{RateMemory, StepMemory, root_mean_square};
 use crate::tensor_file::{self, TensorFile};
@@ -13,7 +16,9 @@ use tch::{Device, Tensor};
 
 /// The format that is written; it changes whenever a checkpoint comes to hold something else, so
 /// that none is misunderstood.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+/// The oldest format that is read: it lacks [`MadeWith`].
+const OLDEST: u32 = 4;
 /// How many of the newest checkpoints are kept.
 const KEPT: usize = 3;
 /// How many checkpoints of the last evaluated steps are kept besides, and that of the best step.
@@ -24,6 +29,8 @@ const KEPT_EVALUATED: usize = 5;
 #[derive(Debug)]
 pub struct DistillationState {
     pub numbers: StateNumbers,
+    /// None in a state from an older version of astill.
+    pub made_with: Option<MadeWith>,
     /// The synthetic images (n, C, H, W) in the network's input space.
     pub images: Tensor,
     /// What is learned of them (n, C, a, b): the images themselves, unless the profile says otherwise;
@@ -119,6 +126,51 @@ pub struct StateNumbers {
     pub representative_rows: Vec<Vec<i64>>,
 }
 
+/// What a checkpoint says about its run without its tensors.
+#[derive(Debug)]
+pub struct Head {
+    pub step: u64,
+    pub made_with: Option<MadeWith>,
+}
+
+/// That of the newest checkpoint that is undamaged; none if the run has no usable one.
+///
+/// # Errors
+/// One cannot be read now, or another version wrote it.
+pub fn newest_head(run: &Path) -> Result<Option<Head>> {
+    for (_, path) in files(run)?.into_iter().rev() {
+        match opened(&path) {
+            Ok((_, saved)) => {
+                return Ok(Some(Head {
+                    step: saved.numbers.step,
+                    made_with: saved.made_with,
+                }));
+            }
+            Err(Error::File { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// A checkpoint's file, and what it holds besides tensors.
+fn opened(path: &Path) -> Result<(TensorFile, Saved<StateNumbers>)> {
+    let file = TensorFile::open_sealed(path)?;
+    let text = file.metadata("state")?;
+    let broken = |e: serde_json::Error| Error::file(path, format!("is not a checkpoint: {e}"));
+    let Version { version } = serde_json::from_str(text).map_err(broken)?;
+    if !(OLDEST..=VERSION).contains(&version) {
+        return Err(Error::Usage(format!(
+            "{}: expected format {VERSION}, found format {version}, from another version of \
+             astill: resume with that version, or move the file away to resume from an earlier \
+             checkpoint",
+            path.display()
+        )));
+    }
+    let saved = serde_json::from_str(text).map_err(broken)?;
+    Ok((file, saved))
+}
+
 /// What a checkpoint holds besides tensors.
 #[derive(Serialize, Deserialize)]
 struct Saved<N> {
@@ -126,6 +178,8 @@ struct Saved<N> {
     /// The averaged student rate, and the updates it has seen.
     average: Option<(f64, u64)>,
     numbers: N,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_with: Option<MadeWith>,
 }
 
 /// The part of it that is the same in every format.
@@ -160,6 +214,13 @@ impl DistillationState {
     /// # Errors
     /// The file cannot be written, or an old one cannot be removed.
     pub fn save(&self, run: &Path) -> Result<String> {
+        let file = self.write(run)?;
+        self.remove_others(run)?;
+        Ok(file)
+    }
+
+    /// The first part of [`Self::save`]: writes the state, and removes nothing.
+    pub(super) fn write(&self, run: &Path) -> Result<String> {
         let file = file_name(self.numbers.step);
         let mut tensors = vec![
             ("images", &self.images),
@@ -184,9 +245,15 @@ impl DistillationState {
             version: VERSION,
             average: self.average.as_ref().map(|a| (a.student_lr, a.updates)),
             numbers: &self.numbers,
+            made_with: self.made_with.clone(),
         });
         let state = state.map_err(|e| Error::file(run.join(&file), e.to_string()))?;
         tensor_file::write_sealed(&run.join(&file), &tensors, ("state", state))?;
+        Ok(file)
+    }
+
+    /// The second part: removes the checkpoints that are not kept beside this one.
+    pub(super) fn remove_others(&self, run: &Path) -> Result<()> {
         let all = files(run)?;
         // newer ones are of steps that this state went back from
         let (newer, older): (Vec<_>, Vec<_>) = all
@@ -200,7 +267,7 @@ impl DistillationState {
         for (_, path) in newer.into_iter().chain(others) {
             fs::remove_file(path).map_err(Error::io("remove", path))?;
         }
-        Ok(file)
+        Ok(())
     }
 
     /// The newest state below `run` that is undamaged, or none if the run has not come that far;
@@ -251,21 +318,13 @@ impl DistillationState {
     }
 
     fn read(path: &Path, device: Device) -> Result<Self> {
-        let file = TensorFile::open_sealed(path)?;
-        let text = file.metadata("state")?;
-        let broken = |e: serde_json::Error| Error::file(path, format!("is not a checkpoint: {e}"));
-        let Version { version } = serde_json::from_str(text).map_err(broken)?;
-        if version != VERSION {
-            return Err(Error::Usage(format!(
-                "{}: expected format {VERSION}, found format {version}, from another version of \
-                 astill: resume with that version, or move the file away to resume from an earlier \
-                 checkpoint",
-                path.display()
-            )));
-        }
-        let Saved::<StateNumbers> {
-            numbers, average, ..
-        } = serde_json::from_str(text).map_err(broken)?;
+        let (file, saved) = opened(path)?;
+        let Saved {
+            numbers,
+            average,
+            made_with,
+            ..
+        } = saved;
         let tensor = |name: &str| -> Result<Tensor> { Ok(file.tensor(name)?.to_device(device)) };
         let optional = |name: &str| match file.contains(name) {
             true => tensor(name).map(Some),
@@ -289,6 +348,7 @@ impl DistillationState {
         };
         Ok(Self {
             numbers,
+            made_with,
             average,
             images: tensor("images")?,
             variables: tensor("variables")?,
@@ -346,140 +406,4 @@ impl StateNumbers {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn state(step: u64) -> DistillationState {
-        let numbers = StateNumbers {
-            data_content: "abc".into(),
-            step,
-            student_lr: 0.1 + 0.2,
-            rate: RateMemory {
-                velocity: -1e-300,
-                ..RateMemory::default()
-            },
-            image_steps: StepMemory::default(),
-            data_rms: 1.,
-            best_ratio: vec![Some(0.5), None],
-            too_large_since: None,
-            best: None,
-            evaluations: Vec::new(),
-            headlines: Vec::new(),
-            random_rows: vec![vec![1]],
-            representative_rows: vec![vec![2]],
-        };
-        let t = || Tensor::from_slice(&[step as f32]);
-        DistillationState {
-            numbers,
-            images: t(),
-            variables: t(),
-            image_velocity: t(),
-            image_scale: t(),
-            average: Some(Average {
-                images: t(),
-                logits: None,
-                student_lr: 0.5,
-                updates: step,
-            }),
-            labels: SyntheticLabels::Hard(Tensor::from_slice(&[0i64])),
-            start: t(),
-            best_images: t(),
-            best_logits: None,
-        }
-    }
-
-    #[test]
-    fn the_newest_whole_checkpoint_is_loaded_and_old_ones_are_removed() -> Result<()> {
-        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
-        assert!(
-            DistillationState::load(run.path(), Device::Cpu)?
-                .0
-                .is_none()
-        );
-        for step in [1, 2, 3, 99_999, 100_000] {
-            state(step).save(run.path())?;
-        }
-        assert_eq!(files(run.path())?.len(), KEPT);
-        let newest = run.path().join("checkpoints/step_100000.safetensors");
-        fs::write(&newest, b"torn").map_err(Error::io("write", &newest))?;
-        let (back, warnings) = DistillationState::load(run.path(), Device::Cpu)?;
-        let back = back.ok_or(Error::Interrupted)?;
-        assert!(warnings.len() == 1 && warnings[0].to_string().contains("step_100000"));
-        // set aside, so that it is not taken for one of those to keep
-        assert!(!newest.exists() && files(run.path())?.len() == KEPT - 1);
-        assert_eq!(back.numbers, state(99_999).numbers);
-        assert!(back.images.equal(&state(99_999).images));
-        Ok(())
-    }
-
-    #[test]
-    fn labels_come_back_as_they_were_hard_or_soft() -> Result<()> {
-        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
-        let logits = Tensor::from_slice(&[0.25f32, 0.75]).view([1, 2]);
-        let hard = state(1);
-        let soft = DistillationState {
-            labels: SyntheticLabels::Soft {
-                logits: &logits * 3.,
-                velocity: &logits * 2.,
-            },
-            best_logits: Some(logits.shallow_clone()),
-            ..state(2)
-        };
-        for saved in [hard, soft] {
-            saved.save(run.path())?;
-            let step = saved.numbers.step;
-            let back = DistillationState::load_step(run.path(), step, Device::Cpu)?;
-            assert!(
-                back.labels
-                    .labels()
-                    .tensor()
-                    .equal(saved.labels.labels().tensor())
-            );
-            assert_eq!(back.best_logits.is_some(), step == 2);
-            assert!(
-                back.best_labels()
-                    .tensor()
-                    .equal(saved.best_labels().tensor())
-            );
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_checkpoint_of_another_format_is_refused_and_stays() -> Result<()> {
-        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
-        state(1).save(run.path())?;
-        let newer = run.path().join(file_name(2));
-        let text = serde_json::json!({ "version": VERSION + 1, "something": "else" }).to_string();
-        tensor_file::write_sealed(&newer, &[("images", &state(2).images)], ("state", text))?;
-        let refused = DistillationState::load(run.path(), Device::Cpu)
-            .map(|_| ())
-            .map_err(|e| (e.exit_status(), e.to_string()));
-        assert!(
-            refused.is_err_and(|(status, text)| status == 2 && text.contains("found format 5"))
-        );
-        assert_eq!(files(run.path())?.len(), 2);
-        Ok(())
-    }
-
-    #[test]
-    fn a_state_that_went_back_takes_the_place_of_later_ones() -> Result<()> {
-        let run = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        fs::create_dir(run.path().join("checkpoints")).map_err(Error::io("create", run.path()))?;
-        for step in [1, 2, 3, 4, 5] {
-            state(step).save(run.path())?;
-        }
-        state(2).save(run.path())?;
-        assert_eq!(
-            files(run.path())?
-                .iter()
-                .map(|(step, _)| *step)
-                .collect::<Vec<_>>(),
-            [2]
-        );
-        Ok(())
-    }
-}
+mod tests;

@@ -7,22 +7,25 @@
 //! computes the same.
 
 mod answers;
+mod rule;
 mod settings;
 mod writing;
 
+pub(super) use self::rule::moment_of;
 use self::settings::LiveSettings;
 use super::RunPlan;
 use super::recorder::Recorder;
 use crate::device;
 use crate::progress::{Progress, Watch};
 use astill_core::profile::Profile;
-use astill_core::run::RunDir;
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::event::{CommandAnswered, EventKind};
+use astill_core::run::{EngineLock, RunDir};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,13 +63,28 @@ pub enum RunStage {
 pub enum PendingAction {
     Checkpoint,
     Evaluation,
-    RollBack { step: u64 },
+    /// Back to the checkpoint of `step`; requested when there were so many `edits`.
+    RollBack {
+        step: u64,
+        edits: usize,
+    },
+}
+
+impl fmt::Display for PendingAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checkpoint => Command::Checkpoint.fmt(f),
+            Self::Evaluation => Command::Evaluate.fmt(f),
+            Self::RollBack { step, .. } => Command::RollBack { step: *step }.fmt(f),
+        }
+    }
 }
 
 /// The trainer's side of the channels.
 #[derive(Debug)]
 pub struct Control {
     run: RunDir,
+    held: Arc<EngineLock>,
     recorder: Recorder,
     requests: Receiver<CommandRequest>,
     device: Device,
@@ -77,6 +95,8 @@ pub struct Control {
     /// The step of the checkpoint that the run has resumed from.
     resumed: Option<u64>,
     pending: VecDeque<PendingAction>,
+    /// The student rate as it is now, once it is learned.
+    student_rate: Option<f64>,
     paused: bool,
     /// Why the run waits, if it does because something cannot be written.
     waiting: Option<String>,
@@ -103,6 +123,7 @@ impl Control {
         Ok(Self {
             settings: LiveSettings::read(&plan.run, &plan.profile)?,
             run: plan.run.clone(),
+            held: Arc::clone(&plan.held),
             device: plan.device,
             recorder,
             requests,
@@ -110,6 +131,7 @@ impl Control {
             stage: RunStage::Data,
             resumed: None,
             pending: VecDeque::new(),
+            student_rate: None,
             paused: false,
             waiting: None,
             lost: None,
@@ -118,6 +140,15 @@ impl Control {
             stopping: None,
             failure: None,
         })
+    }
+
+    /// Checks that the run is still this engine's, before something in it is written or removed.
+    ///
+    /// # Errors
+    /// As [`EngineLock::check`]; or one of its folders is a link, or no folder.
+    pub fn check_held(&self) -> Result<()> {
+        self.held.check()?;
+        self.run.check_folders()
     }
 
     /// Records how much memory is in use.
@@ -130,9 +161,8 @@ impl Control {
 
     /// Writes a warning for the user.
     pub fn warn(&mut self, message: impl Into<String>) -> Result<()> {
-        self.record(EventKind::Warning {
-            message: message.into(),
-        })
+        let message = self.held.named_text(&message.into());
+        self.record(EventKind::Warning { message })
     }
 
     /// Training has produced numbers that are not finite; `problem` describes this, and what to do
@@ -159,6 +189,29 @@ impl Control {
         self.stage = stage;
     }
 
+    /// The student rate is this now.
+    pub fn set_student_rate(&mut self, rate: f64) {
+        self.student_rate = Some(rate);
+    }
+
+    /// Records what was accepted and cannot be carried out any more, because the run ends; a run that
+    /// was stopped has written a checkpoint.
+    pub fn report_dropped(&mut self, is_stopped: bool) -> Result<()> {
+        let dropped: Vec<String> = std::mem::take(&mut self.pending)
+            .into_iter()
+            .filter(|action| !is_stopped || *action != PendingAction::Checkpoint)
+            .map(|action| action.to_string())
+            .collect();
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        self.warn(format!(
+            "not carried out, although accepted, because the run ended first: {}. Send it again once \
+             the run is resumed",
+            dropped.join(", ")
+        ))
+    }
+
     /// The run has resumed from the checkpoint of `step`: the phases before distillation only read
     /// what the run has produced before.
     pub fn resume_at(&mut self, step: u64) {
@@ -168,6 +221,19 @@ impl Control {
     /// What the data holds, for the checks that need it.
     pub fn set_classes(&mut self, names: Vec<String>, train_per_class: Vec<usize>) {
         self.classes = Some((names, train_per_class));
+    }
+
+    /// Makes an edit that the run is resumed with, and records it like a command.
+    ///
+    /// # Errors
+    /// It is refused, or cannot be saved.
+    pub fn edit(&mut self, edit: &str) -> Result<()> {
+        let answer = self.write_with_retry(|control| control.set(edit))?;
+        if !answer.is_accepted() {
+            return Err(Error::Usage(format!("--set {edit}: {answer}")));
+        }
+        let command = Command::Set { edit: edit.into() };
+        self.record(EventKind::Command(CommandAnswered::new(command, answer)))
     }
 
     /// The settings from `moment` on, with the edits made so far.
@@ -186,9 +252,11 @@ impl Control {
         self.settings.edits()
     }
 
-    /// The run goes back to `step`: later edits hold from there on.
-    pub fn move_edits_back_to(&mut self, step: u64) -> Result<()> {
-        self.write_with_retry(|control| control.settings.move_back_to(Moment::Step(step)))
+    /// The run goes back to `step` with its `learned` rate, as was requested when there were so many
+    /// `edits`: later edits hold from there on.
+    pub fn move_edits_back_to(&mut self, step: u64, edits: usize, learned: f64) -> Result<()> {
+        let step = Moment::Step(step);
+        self.write_with_retry(|control| control.settings.move_back_to(step, edits, learned))
     }
 
     /// Answers the commands that have arrived meanwhile.

@@ -1,6 +1,7 @@
 //! The phase that distils: iteration after iteration on the synthetic images and the student rate,
 //! with evaluations, pictures and checkpoints between them.
 
+use super::best_ratio::average_by_start;
 use super::checkpoint::{BestStep, DistillationState, EvaluationRecord};
 use super::control::{Control, PendingAction, RunStage};
 use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
@@ -159,7 +160,9 @@ impl Distillation<'_> {
                         self.evaluate(state, control)?;
                         self.checkpoint(state, control)?;
                     }
-                    PendingAction::RollBack { step } => self.roll_back(step, state, control)?,
+                    PendingAction::RollBack { step, edits } => {
+                        self.roll_back((step, edits), state, control)?;
+                    }
                 }
                 written = true;
                 // what the next request finds
@@ -177,7 +180,7 @@ impl Distillation<'_> {
     /// it is, with a warning. Settings stay as they are now.
     fn roll_back(
         &self,
-        step: u64,
+        (step, edits): (u64, usize),
         state: &mut DistillationState,
         control: &mut Control,
     ) -> Result<()> {
@@ -194,7 +197,7 @@ impl Distillation<'_> {
         enter_idle(state, control);
         // the newest checkpoints first: a run that is killed in between resumes from one that is still
         // there
-        control.move_edits_back_to(step)?;
+        control.move_edits_back_to(step, edits, state.numbers.student_lr)?;
         control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))?;
         control.record(EventKind::RolledBack { from, to: step })?;
         self.samples(state, control)
@@ -437,7 +440,13 @@ impl Distillation<'_> {
 
     /// Writes a checkpoint, and how much memory is in use.
     pub fn checkpoint(&self, state: &DistillationState, control: &mut Control) -> Result<()> {
-        let file = control.write_with_retry(|_| state.save(self.run.path()))?;
+        let file = control.write_with_retry(|control| {
+            let file = state.write(self.run.path())?;
+            // writing takes a while
+            control.check_held()?;
+            state.remove_others(self.run.path())?;
+            Ok(file)
+        })?;
         control.record(EventKind::Checkpoint {
             step: state.numbers.step,
             file,
@@ -446,36 +455,20 @@ impl Distillation<'_> {
     }
 }
 
-/// How many parts the window of start epochs has, at most, and how much of the average of each stays
-/// from one of its steps to the next.
-const START_BANDS: usize = 4;
-const START_MEMORY: f64 = 0.9;
-
-/// Adds a step to the averages of 1 − alignment² by start; those averages.
-fn average_by_start(
-    averages: &mut Vec<Option<f64>>,
-    settings: &Settings,
-    draw: &Draw,
-    outcome: &Outcome,
-) -> Vec<f64> {
-    let starts = settings.starts;
-    let width = starts.end.saturating_sub(starts.first).max(1);
-    let bands = width.min(START_BANDS);
-    if averages.len() != bands {
-        *averages = vec![None; bands];
-    }
-    let band = (draw.start_epoch.saturating_sub(starts.first) * bands / width).min(bands - 1);
-    let now = 1. - outcome.alignment * outcome.alignment;
-    if now.is_finite() {
-        let before = averages[band].unwrap_or(now);
-        averages[band] = Some(START_MEMORY * before + (1. - START_MEMORY) * now);
-    }
-    averages.iter().map(|a| a.unwrap_or(f64::NAN)).collect()
-}
-
 /// Reports that the run is between two steps.
 fn enter_idle(state: &DistillationState, control: &mut Control) {
     let done = state.numbers.step;
+    let here = Moment::Step(done);
+    // one that was set here may not have reached the state yet
+    let is_set = |set: &str| key_of(set) == STUDENT_RATE;
+    let set = control.edits().at(here).any(|e| is_set(&e.set));
+    let set = control
+        .profile_at(here)
+        .distill
+        .lr_student
+        .given()
+        .filter(|_| set);
+    control.set_student_rate(set.unwrap_or(state.numbers.student_lr));
     control.enter(RunStage::Distill {
         done,
         next: Moment::Step(done),

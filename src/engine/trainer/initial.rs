@@ -2,7 +2,7 @@
 
 use super::RunPlan;
 use super::calibration;
-use super::checkpoint::{DistillationState, StateNumbers};
+use super::checkpoint::{DistillationState, MadeWith, StateNumbers};
 use super::control::Control;
 use super::distillation::Distillation;
 use super::starting_set::StartingSet;
@@ -121,6 +121,7 @@ pub fn initial_state(
     };
     Ok(DistillationState {
         numbers,
+        made_with: Some(MadeWith::now(&plan.profile)),
         image_velocity: variables.zeros_like(),
         image_scale: Tensor::zeros([start.size()[0], 1, 1, 1], (start.kind(), start.device())),
         average: None,

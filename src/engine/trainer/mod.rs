@@ -1,6 +1,7 @@
 //! A run from its first phase to its last: data, experts, init, distill, evaluate.
 
 mod baselines;
+mod best_ratio;
 mod calibration;
 mod cautions;
 pub mod checkpoint;
@@ -16,6 +17,7 @@ mod initial;
 mod labelling;
 mod recorder;
 mod result;
+mod resumption;
 pub mod starting_set;
 pub mod store;
 mod thread;
@@ -26,6 +28,7 @@ pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
 pub use dataset::{check_path, data_request, dataset_folder};
 pub use evaluation::HEADLINE;
+pub use resumption::{Resumption, resumption};
 pub use thread::{Engine, TRAINER_THREAD};
 
 use self::checkpoint::DistillationState;
@@ -39,12 +42,14 @@ use crate::device;
 use crate::distill::evaluate::Course;
 use crate::distill::parameters::{Budget, Parameterisation};
 use crate::network::{self, Network, Task};
+use astill_core::files::atomic::write_atomically;
 use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome, RunStarted};
-use astill_core::run::{RunDir, checkpoints};
+use astill_core::run::{EngineLock, RunDir, checkpoints};
 use astill_core::{Error, Result};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 use tch::Device;
 
@@ -54,7 +59,10 @@ const MOST_THREADS: i64 = 4096;
 /// A run that is to be started or resumed.
 #[derive(Debug)]
 pub struct RunPlan {
+    /// The run behind the lock.
     pub run: RunDir,
+    /// Its lock, which says before every write whether the run is still this engine's.
+    pub held: Arc<EngineLock>,
     pub profile_name: String,
     pub profile: Profile,
     /// Where caches and trajectories are.
@@ -66,6 +74,12 @@ pub struct RunPlan {
     pub threads: Option<i64>,
     /// Somebody can answer when the run pauses by itself: it is not a batch job.
     pub attended: bool,
+    /// Changes of live settings that hold from here on, each "section.key=value".
+    pub sets: Vec<String>,
+    /// Whether profile.yaml is to be written again.
+    pub is_profile_edited: bool,
+    /// What is to be recorded as warnings at the start.
+    pub warnings: Vec<String>,
 }
 
 /// The network of experts and students, for a data set with `classes` classes and images of
@@ -124,6 +138,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
 
     enter_phase(Phase::Data, RunStage::Data, control)?;
     let dataset = dataset::load(plan, control)?;
+    check_fit(saved.as_ref(), plan, &dataset)?;
     let net = network(profile, dataset.classes.len(), dataset.channels)?;
 
     let next = Moment::Expert {
@@ -184,7 +199,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         device: plan.device,
     };
     let mut state = match saved {
-        Some(state) => fits(state, plan, &dataset.fingerprint)?,
+        Some(state) => state,
         None => {
             enter_phase(Phase::Init, RunStage::Init, control)?;
             let mut state = initial::initial_state(plan, &distillation, control)?;
@@ -252,8 +267,19 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
             .distill
             .iterations as u64,
     }))?;
-    if saved.is_some() {
+    if let Some(state) = &saved {
         control.resume_at(step);
+        control.set_student_rate(state.numbers.student_lr);
+    }
+    for warning in &plan.warnings {
+        control.warn(warning.as_str())?;
+    }
+    for set in &plan.sets {
+        control.edit(set)?;
+    }
+    if plan.is_profile_edited {
+        let (path, text) = (plan.run.profile(), plan.profile.to_yaml());
+        control.write_with_retry(|_| write_atomically(&path, text.as_bytes()))?;
     }
     for problem in damaged {
         control.warn(format!(
@@ -263,16 +289,39 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
     Ok(saved)
 }
 
-/// The saved state, if it is of the same training images.
-fn fits(state: DistillationState, plan: &RunPlan, fingerprint: &str) -> Result<DistillationState> {
-    if state.numbers.data_content == fingerprint {
-        return Ok(state);
+/// Checks that a saved state, if there is one, is of the training images and the settings of this run.
+///
+/// # Errors
+/// It is of others; the message says of which.
+fn check_fit(saved: Option<&DistillationState>, plan: &RunPlan, dataset: &Dataset) -> Result<()> {
+    let Some(state) = saved else { return Ok(()) };
+    let (then, now) = (&state.numbers.data_content, &dataset.fingerprint);
+    if then != now {
+        let short = |hash: &str| hash.chars().take(16).collect::<String>();
+        return Err(Error::file(
+            &plan.folder,
+            format!(
+                "holds different training images (content {}) from those this run began with \
+                 (content {}); restore those, or start a new run",
+                short(now),
+                short(then)
+            ),
+        ));
     }
-    Err(Error::file(
-        &plan.folder,
-        "holds different training images from those this run began with; restore those, or start \
-         a new run",
-    ))
+    // what a checkpoint of an older version shows of its settings
+    let images = dataset.classes.len() * plan.profile.images_per_class();
+    let expected = [images as i64, dataset.channels, dataset.size, dataset.size];
+    let found = state.images.size();
+    if found != expected {
+        return Err(Error::Usage(format!(
+            "{}: the checkpoint of step {} holds images of the shape {found:?}, but the settings in \
+             profile.yaml make {expected:?}: restore distill.ipc, dataset.size and what else was \
+             changed, or start a new run",
+            plan.run.path().display(),
+            state.numbers.step
+        )));
+    }
+    Ok(())
 }
 
 /// Distils to the last step; a run that is asked to stop meanwhile writes a checkpoint first.

@@ -2,26 +2,32 @@
 //! the listener in this process.
 
 use astill_core::describe::line;
-use astill_core::run::RunDir;
 use astill_core::run::event::{Event, EventKind, LONGEST_LINE};
+use astill_core::run::{EngineLock, RunDir};
 use astill_core::{Error, Result, files::untrusted};
 use crossbeam_channel::Sender;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Progress events closer together than this are not written.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// A file that is missing is made again only after this: whoever removes a whole run removes its
+/// files one after the other.
+const BEFORE_MADE_AGAIN: Duration = Duration::from_millis(300);
 
 /// Writes events in order; owned by the trainer thread.
 #[derive(Debug)]
 pub struct Recorder {
+    held: Arc<EngineLock>,
     events: File,
     log: File,
-    events_path: std::path::PathBuf,
+    events_path: PathBuf,
+    log_path: PathBuf,
     /// Bytes of the whole lines in `events`.
     length: u64,
     /// Whether more may be in it, because writing failed.
@@ -36,15 +42,17 @@ pub struct Recorder {
 impl Recorder {
     /// Continues after the events that are there already. A torn last line, as a killed engine
     /// leaves it, is cut off.
-    pub fn open(run: &RunDir, listener: Sender<Event>) -> Result<Self> {
-        let events_path = run.events();
+    pub fn open(run: &RunDir, held: Arc<EngineLock>, listener: Sender<Event>) -> Result<Self> {
+        let (events_path, log_path) = (run.events(), run.log());
         let events = append(&events_path)?;
         let (next, length) = whole_lines(&events).map_err(Error::io("read", &events_path))?;
-        let (log, unwritten) = (append(&run.log())?, VecDeque::new());
+        let (log, unwritten) = (append(&log_path)?, VecDeque::new());
         Ok(Self {
+            held,
             events,
             log,
             events_path,
+            log_path,
             length,
             torn: true,
             unwritten,
@@ -80,7 +88,7 @@ impl Recorder {
         let is_progress = matches!(event.what, EventKind::Progress { .. });
         if let Some(text) = line(&event.what).filter(|_| !is_progress) {
             // the log is for people; losing a line of it must not end a run
-            let _ = writeln!(self.log, "{} {text}", event.time);
+            let _ = self.log_line(&format!("{} {text}", event.time));
         }
         // there need not be a listener
         let _ = self.listener.send(event);
@@ -89,15 +97,52 @@ impl Recorder {
 
     /// Writes the events that are not in the file yet. After an error they are kept for the next
     /// time, and no part of a line stays.
+    ///
+    /// # Errors
+    /// [`Error::RunLost`] if the run is no longer this engine's; then nothing is written or cut.
     pub fn flush(&mut self) -> Result<()> {
         while let Some(line) = self.unwritten.pop_front() {
-            if let Err(error) = self.append(&line) {
+            let ready = self.held.check().and_then(|()| self.find_events());
+            let written = ready.and_then(|()| {
+                let written = self.append(&line);
+                written.map_err(|error| {
+                    // if not now, then before the next line
+                    let _ = self.cut();
+                    Error::io("write", &self.events_path)(error)
+                })
+            });
+            if let Err(error) = written {
                 self.unwritten.push_front(line);
-                // if not now, then before the next line
-                let _ = self.cut();
-                return Err(Error::io("write", &self.events_path)(error));
+                return Err(error);
             }
         }
+        Ok(())
+    }
+
+    /// Writes a line to the log, if the run is this engine's.
+    fn log_line(&mut self, line: &str) -> Result<()> {
+        self.held.check()?;
+        if !is_at(&self.log, &self.log_path) {
+            self.log = append(&self.log_path)?;
+        }
+        writeln!(self.log, "{line}").map_err(Error::io("write", &self.log_path))
+    }
+
+    /// Opens the events again where the file was removed or another put in its place: what is
+    /// written to the old one is lost.
+    fn find_events(&mut self) -> Result<()> {
+        if is_at(&self.events, &self.events_path) {
+            return Ok(());
+        }
+        let found = self.events_path.symlink_metadata();
+        if found.is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+            std::thread::sleep(BEFORE_MADE_AGAIN);
+            self.held.check()?;
+        }
+        self.events = append(&self.events_path)?;
+        let length = untrusted::whole_lines(&self.events);
+        self.length = length.map_err(Error::io("read", &self.events_path))?;
+        self.torn = true;
         Ok(())
     }
 
@@ -107,14 +152,6 @@ impl Recorder {
     }
 
     fn append(&mut self, line: &[u8]) -> std::io::Result<()> {
-        if self.events.metadata().is_ok_and(|m| m.nlink() == 0) {
-            // it was removed: what is written there is lost
-            self.events = untrusted::open_own(
-                &self.events_path,
-                OpenOptions::new().create(true).append(true),
-            )?;
-            (self.length, self.torn) = (self.events.metadata()?.len(), false);
-        }
         self.cut()?;
         self.torn = true;
         self.events.write_all(line)?;
@@ -129,6 +166,15 @@ impl Recorder {
             self.torn = false;
         }
         Ok(())
+    }
+}
+
+/// Whether the open file is the one at `path`; also where that cannot be found out.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.symlink_metadata()) {
+        (Ok(open), Ok(found)) => (open.dev(), open.ino()) == (found.dev(), found.ino()),
+        (_, Err(e)) => e.kind() != ErrorKind::NotFound,
+        (Err(_), _) => true,
     }
 }
 
@@ -170,6 +216,8 @@ mod tests {
     fn numbering_continues_and_a_torn_line_is_cut_off() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let run = RunDir::create(runs.path(), "p", None)?;
+        let held = Arc::new(run.lock()?);
+        let open = |tx: &Sender<Event>| Recorder::open(&run, Arc::clone(&held), tx.clone());
         let (tx, rx) = crossbeam_channel::unbounded();
         let record = |recorder: &mut Recorder, text: &str| {
             recorder.take(EventKind::Warning {
@@ -177,20 +225,32 @@ mod tests {
             })?;
             recorder.flush()
         };
-        let mut recorder = Recorder::open(&run, tx.clone())?;
+        let mut recorder = open(&tx)?;
         record(&mut recorder, "a")?;
         record(&mut recorder, "b")?;
         append(&run.events())?
             .write_all(br#"{"seq":2,"ti"#)
             .map_err(Error::io("write", run.events()))?;
-        record(&mut Recorder::open(&run, tx.clone())?, "c")?;
+        record(&mut open(&tx)?, "c")?;
         // a file that was removed is started again, with the numbers that follow
-        let mut recorder = Recorder::open(&run, tx)?;
+        let mut recorder = open(&tx)?;
         std::fs::remove_file(run.events()).map_err(Error::io("remove", run.events()))?;
         record(&mut recorder, "d")?;
+        // so is one that was moved away, and another in its place is continued
+        let aside = runs.path().join("aside");
+        std::fs::rename(run.events(), &aside).map_err(Error::io("rename", run.events()))?;
+        std::fs::copy(&aside, run.events()).map_err(Error::io("copy", &aside))?;
+        record(&mut recorder, "e")?;
+        // and nothing is written once the run is another engine's
+        let lock = run.path().join("lock");
+        std::fs::remove_file(&lock).map_err(Error::io("remove", &lock))?;
+        assert!(matches!(
+            record(&mut recorder, "f"),
+            Err(Error::RunLost { .. })
+        ));
         assert_eq!(
             rx.try_iter().map(|e| e.seq).collect::<Vec<_>>(),
-            [0, 1, 2, 3]
+            [0, 1, 2, 3, 4, 5]
         );
         let text =
             std::fs::read_to_string(run.events()).map_err(Error::io("read", run.events()))?;
@@ -198,7 +258,7 @@ mod tests {
             text.lines()
                 .map(|l| serde_json::from_str::<Event>(l).map(|e| e.seq).ok())
                 .collect::<Vec<_>>(),
-            [Some(3)]
+            [Some(3), Some(4)]
         );
         Ok(())
     }

@@ -13,6 +13,7 @@ use astill_core::run::event::{Event, EventKind, RunFinished, RunOutcome};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -41,18 +42,21 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts or resumes the run of `plan`, whose lock the caller holds.
+    /// Starts or resumes the run of `plan`, which takes commands from the channel `requests`.
     ///
     /// # Errors
     /// The run's folders or files cannot be used; its edits do not fit the profile.
-    pub fn start(plan: RunPlan) -> Result<Self> {
+    pub fn start(
+        plan: RunPlan,
+        (requests, request_out): (Sender<CommandRequest>, Receiver<CommandRequest>),
+    ) -> Result<Self> {
         plan.run.check_folders()?;
+        plan.run.make_folders()?;
         for folder in [""].into_iter().chain(run::FOLDERS) {
             remove_left_over(&plan.run.path().join(folder), Duration::ZERO);
         }
         let (event_in, events) = crossbeam_channel::unbounded();
-        let (requests, request_out) = crossbeam_channel::unbounded();
-        let recorder = Recorder::open(&plan.run, event_in)?;
+        let recorder = Recorder::open(&plan.run, Arc::clone(&plan.held), event_in)?;
         let control = Control::new(&plan, recorder, request_out)?;
         let trainer = std::thread::Builder::new()
             .name(TRAINER_THREAD.into())
@@ -101,6 +105,13 @@ fn run_to_end(plan: RunPlan, mut control: Control) -> Result<()> {
         }
         Err(error) => error,
     };
+    // whatever ended it: what matters then is that the run is not this engine's any more
+    let error = match plan.held.check() {
+        Err(lost @ Error::RunLost { .. }) => lost,
+        _ => plan.held.named(error),
+    };
+    // a failure to record this is a failure to record the end
+    let _ = control.report_dropped(matches!(error, Error::Interrupted));
     let (status, reason) = match &error {
         Error::Interrupted => (RunOutcome::Stopped, control.stop_reason()),
         other => (RunOutcome::Failed, other.to_string()),
@@ -114,9 +125,10 @@ fn run_to_end(plan: RunPlan, mut control: Control) -> Result<()> {
         (Error::Interrupted, Err(problem)) => {
             let problem = format!(
                 "stopped, with everything saved except the latest events, which are missing from \
-                 events.jsonl: {problem}"
+                 events.jsonl: {}",
+                plan.held.named(problem)
             );
-            Error::file(plan.run.path(), problem)
+            Error::file(plan.run.real_path(), problem)
         }
         // where not even this can be written, the error itself is what matters
         (error, _) => error,

@@ -6,6 +6,7 @@ mod layouts;
 
 pub use layouts::*;
 
+use astill_core::profile::Profile;
 use astill_engine::data::{DatasetRequest, Kind, Normalisation};
 use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
@@ -14,7 +15,7 @@ use astill_engine::network::Weights;
 use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
 use astill_engine::torch_file::{Item, TorchFile};
-use astill_engine::trainer::checkpoint::{Average, DistillationState, SyntheticLabels};
+use astill_engine::trainer::checkpoint::{Average, DistillationState, MadeWith, SyntheticLabels};
 use astill_engine::trainer::store::{Partial, Store};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use serde_json::json;
@@ -366,6 +367,7 @@ pub fn checkpoint() -> Parser {
     let numbers = serde_json::from_value(numbers).expect("the numbers of a checkpoint");
     let state = DistillationState {
         numbers,
+        made_with: Some(MadeWith::now(&Profile::default())),
         images: image(),
         variables: image(),
         image_velocity: image(),

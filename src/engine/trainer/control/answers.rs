@@ -1,10 +1,10 @@
 //! What each command does, and the answer to it.
 
-use super::{CommandRequest, Control, PendingAction, RunStage};
-use astill_core::profile::{self, Auto};
+use super::{CommandRequest, Control, PendingAction, RunStage, moment_of};
+use astill_core::profile;
 use astill_core::run::checkpoints;
 use astill_core::run::command::{Answer, Command};
-use astill_core::run::edits::{Edit, Moment, key_of};
+use astill_core::run::edits::{Edit, STUDENT_RATE, key_of};
 use astill_core::run::event::{CommandAnswered, EventKind};
 use astill_core::{Error, Result};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl Control {
             ),
             false => self
                 .answer(&request.command)
-                .unwrap_or_else(|error| Answer::rejected(error.to_string())),
+                .unwrap_or_else(|error| Answer::rejected(self.held.named(error).to_string())),
         };
         if !repeated && !is_too_much {
             let answered = CommandAnswered::new(request.command, answer.clone());
@@ -42,6 +42,9 @@ impl Control {
     }
 
     fn answer(&mut self, command: &Command) -> Result<Answer> {
+        if !matches!(command, Command::Stop { .. }) {
+            self.check_held()?;
+        }
         let answer = self.decide(command)?;
         // accepted, but it may take a while
         let reason = self
@@ -91,7 +94,7 @@ impl Control {
 
     fn roll_back(&mut self, step: u64) -> Result<Answer> {
         let RunStage::Distill { done, .. } = self.stage else {
-            return Ok(self.queue(PendingAction::RollBack { step }));
+            return Ok(self.queue(PendingAction::RollBack { step, edits: 0 }));
         };
         let steps = checkpoints::steps(self.run.path())?;
         if !steps.contains(&step) {
@@ -101,61 +104,22 @@ impl Control {
                 there.join(", ")
             )));
         }
-        self.pending.push_back(PendingAction::RollBack { step });
+        let edits = self.edits().all().len();
+        self.pending
+            .push_back(PendingAction::RollBack { step, edits });
         Ok(Answer::changed(done, step))
     }
 
     /// Accepts an edit, saved at once so that it is not lost with the engine.
-    fn set(&mut self, edit: &str) -> Result<Answer> {
+    pub(super) fn set(&mut self, edit: &str) -> Result<Answer> {
         let before = Arc::clone(self.settings.latest());
         let after = before.edited(edit).map_err(Error::Profile)?;
         let path = key_of(edit);
-        let is_of_experts = profile::key(path).is_some_and(|k| k.section() == "expert");
-        let late = "the experts are already trained, so their settings can no longer change";
-        let at = match (self.stage, self.resumed) {
-            (RunStage::Evaluate, _) => {
-                return Ok(Answer::rejected(
-                    "all steps are done, so no setting can have an effect any more",
-                ));
-            }
-            (RunStage::Init | RunStage::Distill { .. }, _) | (_, Some(_)) if is_of_experts => {
-                return Ok(Answer::rejected(late));
-            }
-            (RunStage::Distill { next, .. }, _) => next,
-            (_, Some(step)) => Moment::Step(step),
-            (RunStage::Data, None) if is_of_experts => {
-                return Ok(Answer::rejected(
-                    "it is not known yet which experts already exist; try again once the phase \
-                     experts has begun",
-                ));
-            }
-            (RunStage::Data, None) => Moment::Expert {
-                expert: 0,
-                epoch: 0,
-            },
-            (RunStage::Experts { next }, None)
-                if is_of_experts && !self.is_before_an_epoch(next) =>
-            {
-                return Ok(Answer::rejected(late));
-            }
-            (RunStage::Experts { next }, None) => next,
-            (RunStage::Init, None) => Moment::Step(0),
+        let settings = (self.settings.first(), &after);
+        let at = match moment_of(edit, settings, (self.stage, self.resumed)) {
+            Ok(at) => at,
+            Err(why) => return Ok(Answer::rejected(why)),
         };
-        if let Moment::Step(step) = at
-            && (after.distill.iterations as u64) < step
-        {
-            return Ok(Answer::rejected(format!(
-                "{step} steps will already be done by then; expected at least {step}"
-            )));
-        }
-        let read = self.settings.first().epochs_read();
-        if after.epochs_read() > read && after.expert.train_epochs == Auto::Auto {
-            return Ok(Answer::rejected(format!(
-                "distillation would read {} epochs of every expert, and they are trained for {read}; \
-                 start a new run with that, or with expert.train_epochs",
-                after.epochs_read()
-            )));
-        }
         if let Some((names, train)) = &self.classes {
             after
                 .check_classes(names, train, edit)
@@ -166,20 +130,18 @@ impl Control {
                 .map(|key| key.json(profile))
                 .unwrap_or_default()
         };
-        let (from, to) = (value(&before), value(&after));
+        let (mut from, to) = (value(&before), value(&after));
+        // this one is learned, so what the settings say is what it began with
+        let rate = self.student_rate.filter(|_| path == STUDENT_RATE);
+        from = rate.map_or(from, Into::into);
         let edit = Edit {
             at,
             set: edit.to_string(),
         };
         self.settings.push(edit, after)?;
+        if rate.is_some() {
+            self.student_rate = to.as_f64().or(rate);
+        }
         Ok(Answer::changed(from, to))
-    }
-
-    /// Whether an expert has an epoch left at or after this moment.
-    fn is_before_an_epoch(&self, moment: Moment) -> bool {
-        let of_expert = &self.settings.first().expert;
-        let count = of_expert.count as u64;
-        let epochs = self.epochs_trained(count.saturating_sub(1)) as u64;
-        matches!(moment, Moment::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
     }
 }

@@ -80,8 +80,13 @@ impl LiveSettings {
     ///
     /// # Errors
     /// The list cannot be saved; then nothing has changed.
-    pub fn move_back_to(&mut self, moment: Moment) -> Result<()> {
-        self.edits.move_back_to(moment)?;
+    pub fn move_back_to(
+        &mut self,
+        moment: Moment,
+        requested_after: usize,
+        learned: f64,
+    ) -> Result<()> {
+        self.edits.move_back_to(moment, requested_after, learned)?;
         self.changes = changes(self.edits.all(), &self.first)?;
         Ok(())
     }
@@ -173,7 +178,7 @@ mod tests {
         }
         assert_eq!(settings.at(Moment::Step(9)).distill.lr_images, 5.);
         for back in [Moment::Step(20), Moment::Step(6), Moment::Step(0)] {
-            settings.move_back_to(back)?;
+            settings.move_back_to(back, usize::MAX, 0.25)?;
             assert_consistent(&settings)?;
             assert_consistent(&LiveSettings::read(&run, &profile)?)?;
         }

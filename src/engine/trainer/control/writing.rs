@@ -61,11 +61,14 @@ impl Control {
 
     fn retry_write<T>(&mut self, mut write: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         loop {
-            match write(self) {
+            let written = self.check_held().and_then(|()| write(self));
+            match written.map_err(|error| self.held.named(error)) {
                 Err(error @ Error::Io { .. })
                     if self.stopping.is_none() && !error.is_out_of_memory() =>
                 {
-                    self.wait(error.to_string())?
+                    self.wait(error.to_string())?;
+                    // one of the run's folders may be what is missing; if this fails, so does writing
+                    let _ = self.check_held().and_then(|()| self.run.make_folders());
                 }
                 Err(error) => return Err(error),
                 Ok(done) => {

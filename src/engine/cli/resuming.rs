@@ -1,0 +1,152 @@
+//! `astill resume`.
+
+use super::{Launch, folders};
+use crate::process;
+use astill_core::cli::{DeviceChoice, data_folder};
+use astill_core::console::to_stderr;
+use astill_core::run::event::EventKind;
+use astill_core::run::{EngineAt, History, RunDir};
+use astill_core::{Error, Result};
+use astill_engine::reporter::Reporter;
+use astill_engine::trainer::{self, Resumption, RunPlan, resumption};
+use astill_engine::{device, export};
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What is to be different from the last engine.
+pub(super) struct Changes<'a> {
+    pub device: Option<&'a DeviceChoice>,
+    pub data: Option<&'a Path>,
+    pub sets: &'a [String],
+}
+
+impl Changes<'_> {
+    /// These for another process.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        arguments.extend(self.device.map(|d| format!("--device={d}").into()));
+        if let Some(data) = self.data {
+            arguments.extend(["--data".into(), data.into()]);
+        }
+        arguments.extend(self.sets.iter().map(|s| format!("--set={s}").into()));
+        arguments
+    }
+}
+
+/// Resumes a run, or says that it is done.
+pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Result<ExitCode> {
+    let is_background = matches!(launch, Launch::Background { .. });
+    if let (EngineAt::MaybeRemote(host), false) = (run.engine(), is_background) {
+        to_stderr(format!(
+            "astill: the latest engine of this run was on the machine {host} and never reported \
+             that it ended; if it is still running, stop one of the two, or together they will \
+             corrupt the run"
+        ));
+    }
+    let lock = run.lock()?;
+    run.check_folders()?;
+    run.make_folders()?;
+    let history = match run.events().exists() {
+        true => History::read(&run.events())?,
+        false => History::default(),
+    };
+    let mut plan = resumption(run, changes.sets)?;
+    if let Some(done) = &history.done
+        && is_over(run, &mut plan, changes.sets)?
+    {
+        return already_done(done, run);
+    }
+    if plan.step.is_none() && history.steps > 0 {
+        plan.warnings.push(format!(
+            "the run had done {} steps, but there is no checkpoint left: it is distilled again from \
+             the beginning, with the experts already trained",
+            history.steps
+        ));
+    }
+    let name = match &launch {
+        Launch::Background { profile } => profile.clone(),
+        _ => history.profile.clone().unwrap_or_else(|| run.name()),
+    };
+    if matches!(launch, Launch::Detached) {
+        drop(lock);
+        return process::detach(run, &name, &changes.arguments());
+    }
+    let device = match (changes.device, &history.device) {
+        (Some(choice), _) => device::choose(choice)?,
+        (None, Some(name)) => {
+            let choice = name.parse().map_err(|e| {
+                Error::file(run.events(), format!("found the device {name:?}, {e}"))
+            })?;
+            device::choose(&choice)?
+        }
+        (None, None) => device::choose(&DeviceChoice::Auto)?,
+    };
+    let given = changes.data.map(Path::to_path_buf);
+    let (data, folder) = if plan.is_data_moved {
+        let data = data_folder(given.or(history.data))?;
+        let folder = trainer::dataset_folder(&plan.profile, &data);
+        (data, folder)
+    } else {
+        let known = (history.data, history.folder);
+        folders(given.as_deref(), known, &plan.profile)?
+    };
+    let (attended, is_reported) = match launch {
+        Launch::Foreground { is_attended } => (is_attended, true),
+        Launch::Detached | Launch::Background { .. } => (true, false),
+    };
+    let plan = RunPlan {
+        run: lock.run(),
+        held: Arc::new(lock),
+        profile_name: name,
+        profile: plan.profile,
+        data,
+        folder,
+        device,
+        threads: history.threads,
+        attended,
+        sets: plan.sets,
+        is_profile_edited: plan.is_edited,
+        warnings: plan.warnings,
+    };
+    let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
+    process::run_engine(run, plan, reporter)
+}
+
+/// Whether nothing is left to do in a run that is done: no more steps were asked for, and its result
+/// is there.
+///
+/// # Errors
+/// Changes were asked for that can have no effect any more.
+fn is_over(run: &RunDir, plan: &mut Resumption, sets: &[String]) -> Result<bool> {
+    if plan.step.is_some_and(|step| plan.iterations > step) {
+        return Ok(false);
+    }
+    if !sets.is_empty() {
+        let problem = match plan.step {
+            Some(step) => format!(
+                "all {step} steps are done, so no setting can have an effect any more; to continue, \
+                 raise distill.iterations above {step}"
+            ),
+            None => "it has no checkpoint left to continue from".into(),
+        };
+        return Err(Error::Usage(format!("run {}: {problem}", run.name())));
+    }
+    let flaw = match export::of_run(run).map(|file| export::read(&file)) {
+        Ok(Ok(_)) => return Ok(true),
+        Ok(Err(why)) => format!("damaged: {why}"),
+        Err(_) => "missing".into(),
+    };
+    plan.warnings.push(format!(
+        "the run is done, and is resumed only to write its distilled set again, which is {flaw}"
+    ));
+    Ok(false)
+}
+
+fn already_done(done: &EventKind, run: &RunDir) -> Result<ExitCode> {
+    to_stderr(format!("run {} is already done", run.name()));
+    process::print_result(done, run)?;
+    Ok(ExitCode::SUCCESS)
+}

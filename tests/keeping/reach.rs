@@ -1,0 +1,161 @@
+//! Sockets that vanish, other users, other names of the machine, and names that are too short.
+
+use crate::place::{Background, Outcome, Place, assert_status, row, text, wait_until};
+use crate::{ENDLESS, is_step};
+use astill_core::run::{RunDir, socket};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+#[test]
+fn sockets_that_vanish_are_made_again_and_either_is_enough() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &ENDLESS)?;
+    engine.wait_for("a step", 0, is_step)?;
+    let run = RunDir::at(place.path("runs/r"));
+    let (beside, in_tmp) = (socket::beside(&run), socket::path(&run, false)?);
+    for gone in [vec![&beside], vec![&in_tmp], vec![&beside, &in_tmp]] {
+        gone.iter().try_for_each(fs::remove_file)?;
+        if gone.len() == 1 {
+            engine.accepts(&["checkpoint"], "");
+        }
+        wait_until("the sockets", || {
+            (beside.exists() && in_tmp.exists()).then_some(())
+        })?;
+        engine.accepts(&["checkpoint"], "");
+    }
+    engine.accepts(&["stop"], "");
+    wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
+    assert!(!beside.exists() && !in_tmp.exists());
+    let (status, said) = engine.send(&["pause"])?;
+    assert!(
+        status == Some(2) && said.contains("no engine is running"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_changes_a_run_takes_its_whole_name() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &ENDLESS)?;
+    fs::create_dir(place.path("runs/exp10"))?;
+    fs::copy(
+        place.path("runs/r/profile.yaml"),
+        place.path("runs/exp10/profile.yaml"),
+    )?;
+    for change in [
+        &["send", "exp1", "stop"][..],
+        &["resume", "exp1", "--detach"],
+    ] {
+        let refused = place.run(change)?;
+        assert_status(&refused, 2);
+        let said = text(&refused.stderr);
+        assert!(
+            said.contains("exp10") && said.contains("whole name"),
+            "{said}"
+        );
+    }
+    engine.accepts(&["stop"], "");
+    Ok(())
+}
+
+#[test]
+fn an_engine_of_another_user_is_said_to_be_one() -> Outcome {
+    let fault = "engine of another user";
+    if socket::user() != 0 {
+        row(
+            fault,
+            0,
+            "none",
+            "not tried: only root can act as somebody else",
+        );
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let engine = Background::start(&place, &ENDLESS)?;
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755))?;
+    let refused = place.astill(&["send", "r", "stop"]).uid(4242).output();
+    match refused {
+        Ok(refused) => {
+            assert_status(&refused, 2);
+            let said = text(&refused.stderr);
+            assert!(said.contains("belongs to the user 0"), "{said}");
+            row(fault, 1, "none", "refused, with the user's number");
+        }
+        Err(_) => row(
+            fault,
+            0,
+            "none",
+            "not tried: others may not start the program",
+        ),
+    }
+    engine.accepts(&["pause"], "");
+    Ok(())
+}
+
+/// Runs a shell script in namespaces of its own; none where that is not possible.
+fn apart(place: &Place, namespaces: &str, script: &str) -> Option<std::process::Output> {
+    let possible = Command::new("unshare").args([namespaces, "true"]).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let mut shell = place.command("unshare");
+    shell.args([namespaces, "sh", "-ec", script]).output().ok()
+}
+
+#[test]
+fn an_engine_is_reached_from_a_machine_with_another_name_and_from_another_tmp() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &ENDLESS)?;
+    engine.wait_for("a step", 0, is_step)?;
+    let ask = "astill --data data --runs runs send r checkpoint; astill --runs runs list";
+    let hidden = format!("mount -t tmpfs none /tmp/astill-{}", socket::user());
+    for (fault, namespaces, script) in [
+        (
+            "machine with another name",
+            "-u",
+            format!("hostname elsewhere; {ask}"),
+        ),
+        (
+            "socket folder of another container",
+            "-m",
+            format!("{hidden}; {ask}"),
+        ),
+    ] {
+        let Some(output) = apart(&place, namespaces, &script) else {
+            row(fault, 0, "none", "not tried: no namespaces here");
+            continue;
+        };
+        assert_status(&output, 0);
+        let said = text(&output.stdout);
+        assert!(
+            said.starts_with("accepted") && said.contains("running, distill"),
+            "{said}"
+        );
+        row(fault, 1, "none", "answered");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_engine_that_cannot_write_to_tmp_is_reached_in_its_folder() -> Outcome {
+    let fault = "read-only folder of sockets";
+    let place = Place::new()?;
+    let folder = format!("/tmp/astill-{}", socket::user());
+    let sets = ENDLESS.map(|set| format!("--set {set}")).join(" ");
+    let script = format!(
+        "mkdir -p -m 700 {folder}; mount -t tmpfs -o ro,mode=700 none {folder}; \
+         astill --data data --runs runs run tiny.yaml --name r --detach {sets}"
+    );
+    let Some(output) = apart(&place, "-m", &script) else {
+        row(fault, 0, "none", "not tried: no namespaces here");
+        return Ok(());
+    };
+    assert_status(&output, 0);
+    assert_eq!(text(&output.stderr), "");
+    Background::of(&place, "r").accepts(&["pause"], "");
+    row(fault, 1, "none", "answered");
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! What a resumed run refuses, takes and makes again.
+
+use crate::place::{Outcome, Place, assert_status, text};
+use astill_core::run::event::{Event, EventKind, RunFinished};
+use std::fs;
+use std::path::Path;
+
+/// Whether only the first engine has recorded anything.
+fn is_untouched(place: &Place, before: &[Event]) -> Result<bool, Box<dyn std::error::Error>> {
+    Ok(place.events("r")?.len() == before.len())
+}
+
+#[test]
+fn settings_that_are_not_live_cannot_change_between_two_engines() -> Outcome {
+    let place = Place::new()?;
+    assert_status(
+        &place.run(&["run", "tiny.yaml", "--name", "r", "--headless"])?,
+        0,
+    );
+    let (profile, before) = (place.path("runs/r/profile.yaml"), place.events("r")?);
+    let text_before = fs::read_to_string(&profile)?;
+    for (from, to, key, said) in [
+        (
+            "ipc: 2",
+            "ipc: 1",
+            "distill.ipc",
+            "found 1, but the run was begun with 2",
+        ),
+        (
+            "zca: true",
+            "zca: false",
+            "dataset.zca",
+            "found false, but the run was begun with true",
+        ),
+        ("width: 8", "width: 16", "network.width", "found 16"),
+        ("depth: 2", "depth: 1", "network.depth", "found 1"),
+        (
+            "train_limit: 120",
+            "train_limit: 130",
+            "dataset.train_limit",
+            "found 130",
+        ),
+        ("\nseed: 0", "\nseed: 1", "  seed", "found 1"),
+        ("lr: 0.01", "lr: 0.02", "expert.lr", "found 0.02"),
+    ] {
+        assert!(text_before.contains(from), "{from}");
+        fs::write(&profile, text_before.replacen(from, to, 1))?;
+        for how in ["--headless", "--detach"] {
+            let refused = place.run(&["resume", "r", how, "--set", "distill.iterations=7"])?;
+            assert_status(&refused, 2);
+            let message = text(&refused.stderr);
+            assert!(message.contains(key) && message.contains(said), "{message}");
+        }
+        assert!(is_untouched(&place, &before)?, "{key}");
+    }
+    fs::write(&profile, &text_before)?;
+    for (set, said) in [
+        ("distill.ipc=1", "cannot change during a run"),
+        ("distill.iterations=3", "5 steps will already be done"),
+        ("distill.lr_images=7", "raise distill.iterations above 5"),
+        ("expert.lr=0.5", "already trained"),
+        ("nonsense", "SECTION.KEY=VALUE"),
+    ] {
+        let refused = place.run(&["resume", "r", "--headless", "--set", set])?;
+        assert_status(&refused, 2);
+        assert!(
+            text(&refused.stderr).contains(said),
+            "{}",
+            text(&refused.stderr)
+        );
+    }
+    assert!(is_untouched(&place, &before)? && !place.path("runs/r/edits.json").exists());
+    Ok(())
+}
+
+#[test]
+fn a_run_that_is_done_is_extended_and_its_lost_result_and_folders_are_made_again() -> Outcome {
+    let place = Place::new()?;
+    assert_status(
+        &place.run(&["run", "tiny.yaml", "--name", "r", "--headless"])?,
+        0,
+    );
+    let want = place.distilled("r")?;
+    for damage in ["removed", "cut"] {
+        let result = place.path("runs/r/distilled/best.safetensors");
+        match damage {
+            "removed" => {
+                fs::remove_dir_all(place.path("runs/r/distilled"))?;
+                fs::remove_dir_all(place.path("runs/r/samples"))?;
+            }
+            _ => fs::write(&result, &want[..want.len() / 2])?,
+        }
+        let resumed = place.run(&["resume", "r", "--headless"])?;
+        assert_status(&resumed, 0);
+        assert!(text(&resumed.stderr).contains("to write its distilled set again"));
+        assert!(place.distilled("r")? == want, "{damage}");
+    }
+    let done = place.run(&["resume", "r", "--headless"])?;
+    assert!(text(&done.stderr).contains("is already done"));
+
+    assert_status(
+        &place.run(&["resume", "r", "--headless", "--set", "distill.iterations=8"])?,
+        0,
+    );
+    let events = place.events("r")?;
+    let Some(EventKind::RunFinished(RunFinished { results, .. })) = events.last().map(|e| &e.what)
+    else {
+        return Err("it has not ended".into());
+    };
+    // the figures are of the images that are the result now
+    let evaluated =
+        |e: &&Event| matches!(&e.what, EventKind::Evaluation(v) if v.step > 5 || v.step == 0);
+    assert!(results.len() == 3 && events.iter().rev().filter(evaluated).count() > 3);
+    let listed = text(&place.run(&["list"])?.stdout);
+    assert!(listed.contains("done  step 8/8"), "{listed}");
+
+    // by hand, and with fewer steps than are done
+    let profile = place.path("runs/r/profile.yaml");
+    let begun = fs::read_to_string(&profile)?;
+    fs::write(&profile, begun.replace("iterations: 5", "iterations: 9"))?;
+    let resumed = place.run(&["resume", "r", "--headless"])?;
+    assert_status(&resumed, 0);
+    assert!(text(&resumed.stderr).contains("profile.yaml was edited: distill.iterations=9"));
+    assert_eq!(fs::read_to_string(&profile)?, begun);
+    assert!(text(&place.run(&["list"])?.stdout).contains("done  step 9/9"));
+    Ok(())
+}
+
+/// Two classes of a dozen images, each of one shade.
+fn draw(folder: &Path) -> Outcome {
+    for part in ["train", "test"] {
+        for class in ["a", "b"] {
+            let inside = folder.join(part).join(class);
+            fs::create_dir_all(&inside)?;
+            for number in 0..12u8 {
+                let shade = 20 * number + u8::from(class == "b");
+                let image = image::RgbImage::from_pixel(16, 16, image::Rgb([shade, number, 9]));
+                image.save(inside.join(format!("{number}.png")))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn changed_images_are_refused_before_an_expert_is_trained_and_moved_ones_are_taken() -> Outcome {
+    let place = Place::new()?;
+    draw(&place.path("images"))?;
+    let mut tiny = fs::read_to_string(place.path("tiny.yaml"))?;
+    for (from, to) in [
+        ("kind: shapes", "kind: image-folder, path: images"),
+        ("zca: true", "zca: false"),
+        ("batch: 32, lr: 0.01", "batch: 8, lr: 0.001"),
+        ("batch: 8, iter", "batch: 2, iter"),
+    ] {
+        tiny = tiny.replace(from, to);
+    }
+    fs::write(place.path("tiny.yaml"), tiny)?;
+    assert_status(
+        &place.run(&["run", "tiny.yaml", "--name", "r", "--headless"])?,
+        0,
+    );
+    let extend = ["resume", "r", "--headless", "--set", "distill.iterations=8"];
+    let swapped = place.path("images/train/a/3.png");
+    let kept = fs::read(&swapped)?;
+    fs::copy(place.path("images/train/b/7.png"), &swapped)?;
+    let trained = crate::place::epochs_trained(&place.events("r")?);
+    let refused = place.run(&extend)?;
+    assert_status(&refused, 1);
+    let said = text(&refused.stderr);
+    assert!(said.contains("holds different training images"), "{said}");
+    assert_eq!(crate::place::epochs_trained(&place.events("r")?), trained);
+
+    fs::write(&swapped, kept)?;
+    fs::rename(place.path("images"), place.path("moved"))?;
+    let profile = place.path("runs/r/profile.yaml");
+    let begun = fs::read_to_string(&profile)?;
+    fs::write(&profile, begun.replace("path: images", "path: moved"))?;
+    let resumed = place.run(&extend)?;
+    assert_status(&resumed, 0);
+    assert!(text(&resumed.stderr).contains("dataset.path was images and is moved now"));
+    Ok(())
+}
+
+#[test]
+fn a_run_without_its_checkpoints_says_that_it_begins_anew() -> Outcome {
+    let place = Place::new()?;
+    assert_status(
+        &place.run(&["run", "tiny.yaml", "--name", "r", "--headless"])?,
+        0,
+    );
+    let want = place.distilled("r")?;
+    fs::remove_dir_all(place.path("runs/r/checkpoints"))?;
+    fs::remove_dir_all(place.path("runs/r/distilled"))?;
+    let resumed = place.run(&["resume", "r", "--headless"])?;
+    assert_status(&resumed, 0);
+    let said = text(&resumed.stderr);
+    assert!(
+        said.contains("had done 5 steps, but there is no checkpoint left"),
+        "{said}"
+    );
+    assert!(place.distilled("r")? == want);
+    Ok(())
+}
