@@ -5,4 +5,6 @@ pub mod ablate;
 pub mod doctor;
 pub mod engine_process;
 pub mod fetch;
+pub mod libraries;
+pub mod logout;
 pub mod tui;

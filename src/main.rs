@@ -3,9 +3,11 @@
 
 use astill::ablate::{ablate, tune};
 use astill::doctor;
-use astill::engine_process::{self, Local, PATIENCE};
+use astill::engine_process::{self, Local, PATIENCE, Started};
 use astill::fetch::{self, Fetched};
+use astill::libraries;
 use astill::tui;
+use astill::tui::ascii;
 use astill::tui::colour::Depth;
 use astill::tui::text::{clean, fit};
 use astill_core::ablation::{self, AblationSummary};
@@ -14,7 +16,7 @@ use astill_core::console::to_stderr;
 use astill_core::run::list::{RunState, RunSummary, list, summary};
 use astill_core::run::{RunDir, socket};
 use astill_core::text::percent;
-use astill_core::{Error, Result, profile};
+use astill_core::{Error, Result, profile, program, signals};
 use clap::Parser;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -23,8 +25,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
+    let begun = signals::reset_inherited().and_then(|()| program::begin());
     let cli = Cli::parse();
-    run(&cli).unwrap_or_else(|error| {
+    begun.and_then(|()| run(&cli)).unwrap_or_else(|error| {
         to_stderr(format!("astill: {error}"));
         ExitCode::from(error.exit_status())
     })
@@ -53,8 +56,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             show(&local, &cli.look, *read_only, Some(find(run)?))
         }
         Some(Cmd::Run(args)) if !args.headless && !args.detach && on_terminal() => {
-            let run = local.start(args.to_arguments())?;
-            show(&local, &cli.look, false, Some(run))
+            check_terminal()?;
+            match local.start_unless_stopped(args.to_arguments())? {
+                Started::Running(run) => show(&local, &cli.look, false, Some(run)),
+                Started::Interrupted { output, signal } => Ok(left_running(&output, signal)),
+                Started::Stopped { message, status } => Ok(stopped(&message, status)),
+            }
         }
         Some(Cmd::Resume {
             run,
@@ -64,6 +71,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             device,
             ..
         }) if on_terminal() => {
+            check_terminal()?;
             let run = find(run)?;
             let RunSummary { state, host, .. } = summary(run.clone());
             match (state, device) {
@@ -79,7 +87,11 @@ fn run(cli: &Cli) -> Result<ExitCode> {
                     )));
                 }
                 _ if state.has_engine() => {}
-                _ => local.resume_engine(&run, device.as_ref())?,
+                _ => match local.resume_unless_stopped(&run, device.as_ref())? {
+                    Started::Running(_) => {}
+                    Started::Interrupted { signal, .. } => return Ok(left_running(&run, signal)),
+                    Started::Stopped { message, status } => return Ok(stopped(&message, status)),
+                },
             }
             show(&local, &cli.look, false, Some(run))
         }
@@ -119,10 +131,12 @@ fn show(
     read_only: bool,
     open: Option<RunDir>,
 ) -> Result<ExitCode> {
-    let depth = Depth::detect(look.color, &|name| std::env::var(name).ok());
+    check_terminal()?;
+    let env = |name: &str| std::env::var(name).ok();
+    let depth = Depth::detect(look.color, &env);
     let options = tui::Options {
         depth,
-        ascii: look.ascii,
+        ascii: look.ascii || ascii::is_needed(&env),
         mouse: look.mouse,
         read_only,
         open,
@@ -136,16 +150,49 @@ fn show(
     }))
 }
 
+/// Says that a signal came when a run had just begun, which goes on.
+fn left_running(run: &RunDir, signal: i32) -> ExitCode {
+    let it = run.reference();
+    to_stderr(format!(
+        "the run {it} is running in the background: watch it with `astill attach {it}`, or stop it \
+         with `astill send {it} stop`"
+    ));
+    ExitCode::from(128_u8.saturating_add(signal as u8))
+}
+
+/// Says what became of a run that was stopped as it started.
+fn stopped(message: &str, status: u8) -> ExitCode {
+    to_stderr(message);
+    ExitCode::from(status)
+}
+
+/// Whether the app can be shown on this terminal.
+///
+/// # Errors
+/// [`Error::Usage`] if it cannot place text, as those inside editors and of build logs.
+fn check_terminal() -> Result<()> {
+    match std::env::var("TERM").as_deref() {
+        Ok("dumb") => Err(Error::Usage(
+            "this terminal can only print lines (TERM is dumb), and the app needs one that can place \
+             text: use `astill run PROFILE --headless`, `astill list` and `astill send RUN …`, or set \
+             TERM to what the terminal is, xterm for example"
+                .into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Replaces this process by the engine, with the same arguments; returns only if that fails.
 fn become_engine() -> Error {
-    match engine_process::engine() {
-        Ok(engine) => Error::io("start", &engine)(
-            Command::new(&engine)
-                .args(std::env::args_os().skip(1))
-                .exec(),
-        ),
-        Err(error) => error,
-    }
+    let engine = match engine_process::engine().and_then(|engine| {
+        libraries::check(&engine)?;
+        Ok(engine)
+    }) {
+        Ok(engine) => engine,
+        Err(error) => return error,
+    };
+    let mut command = Command::new(&engine);
+    Error::io("start", &engine)(command.args(std::env::args_os().skip(1)).exec())
 }
 
 /// Fetches a data set, or lists those there are; prints the folder.

@@ -2,6 +2,7 @@
 //! from outside, the command line, files and errors.
 
 pub mod ablation;
+pub mod cgroup;
 pub mod cli;
 pub mod console;
 pub mod describe;
@@ -11,6 +12,7 @@ pub mod files;
 pub(crate) mod json;
 pub mod measures;
 pub mod profile;
+pub mod program;
 pub mod run;
 pub mod scores;
 pub mod signals;

@@ -14,6 +14,7 @@ use astill_core::profile::{Loaded, Profile, Start};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{EngineAt, History, RunDir};
 use astill_core::scores::table;
+use astill_core::signals::engine_signals;
 use astill_core::text::count;
 use astill_core::{Error, Result};
 use astill_engine::doctor::Findings;
@@ -122,6 +123,8 @@ fn not_for_the_engine() -> Error {
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, ..) = checked(&args.profile, data)?;
     let device = device::choose(&args.device)?;
+    // before anything is created, so that none is missed
+    let signals = engine_signals()?;
     let run = RunDir::create(runs, &loaded.name, args.name.as_deref())?;
     let begun = run.lock().and_then(|lock| {
         atomic::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
@@ -130,7 +133,13 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let lock = begun.inspect_err(|_| run.discard_unstarted())?;
     if args.detach {
         drop(lock);
-        return process::detach(&run, &loaded.name, Some(&device::name(device)), Some(data));
+        return process::detach(
+            &run,
+            &loaded.name,
+            Some(&device::name(device)),
+            Some(data),
+            signals,
+        );
     }
     let folder = trainer::dataset_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
@@ -142,12 +151,14 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         folder,
         device,
         threads: None,
+        killed: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),
     };
     process::run_engine(
         plan,
         lock,
         Some(Reporter::new(std::io::stderr().is_terminal())),
+        signals,
     )
 }
 
@@ -167,6 +178,7 @@ fn resume(
              corrupt the run"
         ));
     }
+    let signals = engine_signals()?;
     let lock = run.lock()?;
     let history = if run.events().exists() {
         History::read(&run.events())?
@@ -178,6 +190,7 @@ fn resume(
         process::print_result(done, run)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let killed = history.killed();
     let name = match &launch {
         Launch::Background { profile } => profile.clone(),
         _ => history.profile.unwrap_or_else(|| run.name()),
@@ -185,7 +198,7 @@ fn resume(
     if matches!(launch, Launch::Detached) {
         drop(lock);
         let device = device.map(DeviceChoice::to_string);
-        return process::detach(run, &name, device.as_deref(), data);
+        return process::detach(run, &name, device.as_deref(), data, signals);
     }
     let device = match (device, &history.device) {
         (Some(choice), _) => device::choose(choice)?,
@@ -210,10 +223,11 @@ fn resume(
         folder,
         device,
         threads: history.threads,
+        killed,
         attended,
     };
     let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
-    process::run_engine(plan, lock, reporter)
+    process::run_engine(plan, lock, reporter, signals)
 }
 
 /// Checks a profile against its data set, without creating anything.

@@ -9,6 +9,7 @@
 //! its keys in `keys`.
 
 pub mod app;
+pub mod ascii;
 pub mod backend;
 pub mod chart;
 mod clock;

@@ -39,6 +39,7 @@ use crate::device;
 use crate::distill::evaluate::Course;
 use crate::distill::parameters::{Budget, Parameterisation};
 use crate::network::{self, Network, Task};
+use astill_core::cgroup::OomKills;
 use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome, RunStarted};
@@ -66,6 +67,8 @@ pub struct RunPlan {
     pub threads: Option<i64>,
     /// Somebody can answer when the run pauses by itself: it is not a batch job.
     pub attended: bool,
+    /// Why the latest engine of this run was killed, as far as that is known.
+    pub killed: Option<String>,
 }
 
 /// The network of experts and students, for a data set with `classes` classes and images of
@@ -251,7 +254,11 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
             .profile_at(Moment::Step(u64::MAX))
             .distill
             .iterations as u64,
+        oom_kills: OomKills::now(),
     }))?;
+    if let Some(cause) = &plan.killed {
+        control.warn(cause)?;
+    }
     if saved.is_some() {
         control.resume_at(step);
     }
