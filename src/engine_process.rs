@@ -8,7 +8,8 @@ use astill_core::cli::{DeviceChoice, FetchArgs, data_folder};
 use astill_core::profile::{self, Kind, Profile};
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
-use astill_core::run::list::{RunSummary, list};
+use astill_core::run::known_runs::KnownRuns;
+use astill_core::run::list::RunSummary;
 use astill_core::run::{EngineAt, RunDir, checkpoints, socket};
 use astill_core::signals::stop_signals;
 use astill_core::{Error, Result, program};
@@ -18,6 +19,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{self, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The program that computes; it is in the same folder as this one.
@@ -34,6 +36,8 @@ pub struct Local {
     pub runs: PathBuf,
     /// As given by --data.
     pub data: Option<PathBuf>,
+    /// The runs as they were when they were listed last.
+    pub known: Arc<Mutex<KnownRuns>>,
 }
 
 /// The path of the engine's program.
@@ -345,7 +349,8 @@ impl Backend for Local {
     }
 
     fn runs(&self) -> Vec<RunSummary> {
-        list(&self.runs).unwrap_or_default()
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.list(&self.runs).unwrap_or_default()
     }
 
     fn ablations(&self) -> Vec<AblationSummary> {

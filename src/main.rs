@@ -8,6 +8,7 @@ use astill::fetch::{self, Fetched};
 use astill::libraries;
 use astill::tui;
 use astill::tui::ascii;
+use astill::tui::clock;
 use astill::tui::colour::Depth;
 use astill::tui::text::{clean, fit};
 use astill_core::ablation::{self, AblationSummary};
@@ -18,11 +19,13 @@ use astill_core::run::{RunDir, socket};
 use astill_core::text::percent;
 use astill_core::{Error, Result, profile, program, signals};
 use clap::Parser;
+use jiff::tz::TimeZone;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 
 fn main() -> ExitCode {
     let begun = signals::reset_inherited().and_then(|()| program::begin());
@@ -37,6 +40,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let local = Local {
         runs: cli.runs.clone(),
         data: cli.data.clone(),
+        known: Arc::default(),
     };
     let find = |run: &str| RunDir::find(&cli.runs, run);
     let on_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -259,10 +263,10 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
         .chain(found.iter().map(run_row))
         .collect();
     let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
-    let (names, profiles) = (width(0), width(1));
+    let (names, profiles, started_width) = (width(0), width(1), width(2));
     for [name, profile, started, rest] in &rows {
         out(format!(
-            "{name:names$}  {profile:profiles$}  {started:16}  {rest}"
+            "{name:names$}  {profile:profiles$}  {started:started_width$}  {rest}"
         ))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -281,6 +285,10 @@ fn run_row(run: &RunSummary) -> [String; 4] {
         .map(|p| format!(", {p}"))
         .unwrap_or_default();
     let steps = format!("step {}/{}", run.step, run.iterations);
+    let why = match run.out_of_memory {
+        true => " (probably out of memory)",
+        false => "",
+    };
     let host = run
         .host
         .as_ref()
@@ -290,7 +298,7 @@ fn run_row(run: &RunSummary) -> [String; 4] {
         shown(&run.name),
         shown(&run.profile),
         minute(&run.started),
-        format!("{}{host}{phase}  {steps}{accuracy}", run.state.name()),
+        format!("{}{why}{host}{phase}  {steps}{accuracy}", run.state.name()),
     ]
 }
 
@@ -314,9 +322,9 @@ fn shown(text: &str) -> String {
     fit(&clean(text), 60)
 }
 
-/// "2026-01-31 12:00".
+/// "2026-01-31 12:00 +01:00" in the time zone of this machine.
 fn minute(time: &str) -> String {
-    clean(time.get(..16).unwrap_or_default()).replace('T', " ")
+    clock::date(time, &TimeZone::system())
 }
 
 /// Sends a command to the engine of a run and prints the answer.

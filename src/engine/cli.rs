@@ -125,12 +125,16 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let device = device::choose(&args.device)?;
     // before anything is created, so that none is missed
     let signals = engine_signals()?;
-    let run = RunDir::create(runs, &loaded.name, args.name.as_deref())?;
+    let in_runs = |error: Error| not_allowed(error, "--runs");
+    trainer::check_text("the folder of runs (--runs)", runs)?;
+    let run = RunDir::create(runs, &loaded.name, args.name.as_deref()).map_err(in_runs)?;
     let begun = run.lock().and_then(|lock| {
         atomic::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
         Ok(lock)
     });
-    let lock = begun.inspect_err(|_| run.discard_unstarted())?;
+    let lock = begun
+        .inspect_err(|_| run.discard_unstarted())
+        .map_err(in_runs)?;
     if args.detach {
         drop(lock);
         return process::detach(
@@ -179,6 +183,7 @@ fn resume(
         ));
     }
     let signals = engine_signals()?;
+    trainer::check_text("the folder of the run", run.path())?;
     let lock = run.lock()?;
     let history = if run.events().exists() {
         History::read(&run.events())?
@@ -230,6 +235,15 @@ fn resume(
     process::run_engine(plan, lock, reporter, signals)
 }
 
+/// What the system does not allow in a folder is wrong use: nothing has been created, and `option`
+/// chooses another one.
+fn not_allowed(error: Error, option: &str) -> Error {
+    match error.is_refusal() {
+        true => Error::Usage(format!("{error}; choose another folder with {option} DIR")),
+        false => error,
+    }
+}
+
 /// Checks a profile against its data set, without creating anything.
 fn checked(
     args: &ProfileArgs,
@@ -245,6 +259,7 @@ fn checked(
         .check_classes(&inventory.classes, &inventory.train)
         .map_err(Error::Profile)?;
     trainer::imported::check(&loaded.profile, data)?;
+    trainer::check_places(&loaded.profile, data, &folder)?;
     let classes = inventory.classes.len();
     if let Start::From(path) = &loaded.profile.distill.init {
         StartingSet::read(path, &loaded.profile, classes).map_err(others::as_usage)?;

@@ -20,15 +20,22 @@ pub fn time(event: &str, zone: &TimeZone, now: f64) -> String {
     .to_string()
 }
 
-/// "2026-01-31 14:03" where the user is.
+/// "2026-01-31 14:03 +02:00": where the user is, and how far that is from UTC.
 pub fn date(event: &str, zone: &TimeZone) -> String {
     event
         .parse::<Timestamp>()
         .map(|at| {
             at.to_zoned(zone.clone())
-                .strftime("%Y-%m-%d %H:%M")
+                .strftime("%Y-%m-%d %H:%M %:z")
                 .to_string()
         })
+        .unwrap_or_default()
+}
+
+/// "+02:00": how far the time where the user is is from UTC at `now`, seconds since 1970.
+pub fn offset(zone: &TimeZone, now: f64) -> String {
+    Timestamp::from_second(now as i64)
+        .map(|now| now.to_zoned(zone.clone()).strftime("%:z").to_string())
         .unwrap_or_default()
 }
 
@@ -48,6 +55,9 @@ mod tests {
         );
         assert_eq!(time("2025-12-31T21:30:05.123Z", &zone, 0.), "23:30:05");
         assert_eq!(time("nonsense", &zone, now), "");
-        assert_eq!(date("2025-12-31T22:30:05.123Z", &zone), "2026-01-01 00:30");
+        assert_eq!(
+            date("2025-12-31T22:30:05.123Z", &zone),
+            "2026-01-01 00:30 +02:00"
+        );
     }
 }

@@ -11,8 +11,9 @@
 pub mod app;
 pub mod ascii;
 pub mod backend;
+mod burst;
 pub mod chart;
-mod clock;
+pub mod clock;
 pub mod colour;
 pub mod context;
 mod effect_runner;

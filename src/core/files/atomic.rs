@@ -1,5 +1,6 @@
 //! Files that are replaced in one step: a reader sees the old file or the new one, never a part.
 
+use super::sharing;
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{self, Write};
@@ -73,12 +74,23 @@ pub fn write_atomically_with(
         .map_err(Error::io("write", path))?;
     let unfinished = file.path().to_path_buf();
     write(file.as_file_mut(), &unfinished).map_err(Error::io("write", path))?;
-    file.as_file()
-        .sync_all()
-        .map_err(Error::io("write", path))?;
+    sync(file.as_file()).map_err(Error::io("write", path))?;
+    sharing::share(file.as_file(), folder);
     file.persist(path)
         .map_err(|e| Error::io("write", path)(e.error))?;
     Ok(())
+}
+
+/// Waits until a file is on the disk, where the file system can wait for that.
+///
+/// # Errors
+/// It was not written.
+pub fn sync(file: &File) -> io::Result<()> {
+    let cannot = [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP];
+    match file.sync_all() {
+        Err(e) if e.raw_os_error().is_some_and(|code| cannot.contains(&code)) => Ok(()),
+        done => done,
+    }
 }
 
 #[cfg(test)]

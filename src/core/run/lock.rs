@@ -1,7 +1,8 @@
 //! Which engine works on a run: it holds the lock of the run's directory.
 
 use super::RunDir;
-use crate::{Error, Result, files::untrusted};
+use crate::files::{sharing, untrusted};
+use crate::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -63,6 +64,14 @@ impl RunDir {
                 }
                 // perhaps only a process that checks whether there is an engine
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_AGAIN),
+                Err(TryLockError::Error(e)) if sharing::has_no_locks(&e) => {
+                    return Err(Error::Usage(format!(
+                        "the file system of {} has no locks ({e}), which keep two engines from one \
+                         run: have it mounted with them (flock), or choose another folder with \
+                         --runs DIR",
+                        self.path().display()
+                    )));
+                }
                 Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }
         }

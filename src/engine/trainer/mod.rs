@@ -14,6 +14,7 @@ mod found;
 pub mod imported;
 mod initial;
 mod labelling;
+mod places;
 mod recorder;
 mod result;
 pub mod starting_set;
@@ -26,6 +27,7 @@ pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
 pub use dataset::{check_path, data_request, dataset_folder};
 pub use evaluation::HEADLINE;
+pub use places::{check_places, check_text};
 pub use thread::{Engine, TRAINER_THREAD};
 
 use self::checkpoint::DistillationState;
