@@ -6,6 +6,7 @@ use crate::logout;
 use crate::tui::ascii;
 use crate::tui::colour::Depth;
 use astill_core::cli::{AppearanceArgs, data_folder, out};
+use astill_core::text::count;
 use astill_core::{Error, Result};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
@@ -166,9 +167,9 @@ fn engine_findings(found: &Value) -> impl Iterator<Item = (&'static str, String)
         Some((
             "devices",
             format!(
-                "{} with {} threads{free}",
+                "{} with {}{free}",
                 devices.join(", "),
-                found["threads"]
+                count(found["threads"].as_u64().unwrap_or(0) as usize, "thread")
             ),
         )),
         no_gpu.map(|text| ("gpu", text)),

@@ -146,16 +146,16 @@ pub fn free_host_mib() -> Option<f64> {
     let host = Some(kib("/proc/meminfo", "MemAvailable:"))
         .filter(|kib| *kib > 0)
         .map(|kib| kib as f64 / 1024.);
-    match (host, limited_mib()) {
-        (Some(host), Some(limited)) => Some(host.min(limited)),
-        (host, limited) => host.or(limited),
-    }
+    [host, limited_mib()].into_iter().flatten().reduce(f64::min)
 }
 
-/// Memory up to the limit of this process's control group, in MiB; none without a limit.
+/// What this process could use up to the limit of its control group, what it uses now included, in
+/// MiB; none without a limit.
 pub fn limited_mib() -> Option<f64> {
     let bytes = MemoryGroup::own()?.free_bytes()?;
-    Some(bytes as f64 / f64::from(1 << 20))
+    // this process has its own part already
+    let own = status_kib("RssAnon:") << 10;
+    Some(bytes.saturating_add(own) as f64 / f64::from(1 << 20))
 }
 
 fn status_kib(key: &str) -> u64 {

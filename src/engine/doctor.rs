@@ -31,6 +31,7 @@ impl Findings {
         let gpus = device::gpus();
         let folder = loaded_from();
         threads::limit();
+        let (free, limited) = (device::free_host_mib(), device::limited_mib());
         Self {
             libtorch: folder.as_deref().and_then(version),
             devices: std::iter::once(Device::Cpu)
@@ -41,8 +42,8 @@ impl Findings {
             no_gpu: gpus.err(),
             threads: tch::get_num_threads(),
             no_threads: threads::check().err().map(|e| e.to_string()),
-            free_host_mib: device::free_host_mib(),
-            is_limited: device::free_host_mib() == device::limited_mib(),
+            free_host_mib: free,
+            is_limited: limited.is_some() && free == limited,
         }
     }
 }

@@ -280,8 +280,12 @@ impl SignalListener {
             });
             self.leave_once_ended(signal);
             if self.is_reported {
+                let again = match asked {
+                    Asked::Stop => "; send it again to stop at once",
+                    _ => "",
+                };
                 to_stderr(format!(
-                    "{name}: writing a checkpoint, then stopping; send SIGTERM again to stop at once"
+                    "{name}: writing a checkpoint, then stopping{again}"
                 ));
             }
         }

@@ -32,6 +32,8 @@ const PASSED_OVER: [&str; 7] = [
 pub struct RecordEnd {
     pub first: Option<Event>,
     pub last: Vec<Event>,
+    /// Every event that says something was read.
+    is_whole: bool,
 }
 
 /// What the events read so far say.
@@ -89,13 +91,18 @@ impl RecordEnd {
                 break;
             }
         }
-        Ok(Self { first, last })
+        Ok(Self {
+            first,
+            last,
+            is_whole: end <= from,
+        })
     }
 
     /// The start of the latest engine, if that was read.
     pub fn has_start(&self) -> bool {
         let starts = |event: &Event| matches!(event.what, EventKind::RunStarted(_));
-        self.last.iter().any(starts)
+        let first = self.first.iter().filter(|_| self.is_whole);
+        first.chain(&self.last).any(starts)
     }
 }
 
