@@ -40,7 +40,7 @@ pub fn check(engine: &Path) -> Result<()> {
         .collect();
     match missing.is_empty() {
         true => Ok(()),
-        false => Err(absent(engine, &missing.join(", "))),
+        false => Err(absent(engine, &missing.join(" and "))),
     }
 }
 
@@ -61,7 +61,7 @@ fn explained(engine: &Path, printed: &str, from_elsewhere: &[String]) -> Option<
         Some((name, _)) => (name, true),
         None => (said, false),
     };
-    if from_elsewhere.is_empty() && is_absent {
+    if is_absent {
         return Some(absent(engine, name));
     }
     let cause = match from_elsewhere.is_empty() {
@@ -82,8 +82,8 @@ fn explained(engine: &Path, printed: &str, from_elsewhere: &[String]) -> Option<
 
 fn absent(engine: &Path, names: &str) -> Error {
     Error::Usage(format!(
-        "the engine {} cannot be loaded, because {names} is missing. libtorch may have been moved or \
-         removed since astill was built: {REBUILD}",
+        "the engine {} cannot be loaded, because this is missing: {names}. libtorch may have been \
+         moved or removed since astill was built: {REBUILD}",
         engine.display()
     ))
 }
@@ -103,7 +103,7 @@ mod tests {
                        shared object file: No such file or directory";
         let text = said(missing, &[]).unwrap();
         assert!(
-            text.contains("libtorch_cpu.so is missing") && text.contains("make build"),
+            text.contains("is missing: libtorch_cpu.so") && text.contains("make build"),
             "{text}"
         );
         let other = "engine: symbol lookup error: engine: undefined symbol: _ZN3c10";

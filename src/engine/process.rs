@@ -59,7 +59,7 @@ pub fn detach(
             .map_err(Error::io("open", run.log()))
     };
     let path = std::path::absolute(run.path()).map_err(Error::io("find", run.path()))?;
-    let mut command = std::process::Command::new(&own);
+    let mut command = std::process::Command::new(own);
     command.arg("resume").arg(&path);
     command.arg("--engine-of").arg(profile);
     if let Some(device) = device {

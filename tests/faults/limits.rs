@@ -26,6 +26,10 @@ const ENDLESS: [&str; 3] = [
 /// A user that owns nothing, and a group.
 const STRANGER: &str = "4242";
 const GROUP: &str = "4300";
+/// Other experts than those of the tiny profile.
+const OTHERS: &str = "expert.lr=0.02";
+/// Far more memory than the limit of a test.
+const LARGE: &str = "--set network.width=256 --set expert.batch=1024";
 
 fn arguments(name: &str) -> Vec<&str> {
     let mut arguments = vec!["run", "tiny.yaml", "--headless", "--name", name];
@@ -284,8 +288,8 @@ fn folders_that_may_not_be_written_are_refused_and_those_of_a_group_are_shared()
         "--headless",
         "--name",
         "second",
-        "--seed",
-        "1",
+        "--set",
+        OTHERS,
     ])
     .output()?;
     assert_status(&second, 2);
@@ -301,7 +305,7 @@ fn folders_that_may_not_be_written_are_refused_and_those_of_a_group_are_shared()
     std::os::unix::fs::chown(&shared, None, Some(GROUP.parse()?))?;
     fs::set_permissions(&shared, Permissions::from_mode(0o2775))?;
     for (user, name) in [(STRANGER, "a"), ("4243", "b")] {
-        let seed = if name == "a" { "0" } else { "1" };
+        let set = if name == "a" { "seed=0" } else { OTHERS };
         let output = as_user(&place, user, &["--data", "shared", "--runs", "theirs"])
             .args([
                 "run",
@@ -309,8 +313,8 @@ fn folders_that_may_not_be_written_are_refused_and_those_of_a_group_are_shared()
                 "--headless",
                 "--name",
                 name,
-                "--seed",
-                seed,
+                "--set",
+                set,
             ])
             .output()?;
         assert_status(&output, 0);
@@ -433,8 +437,8 @@ fn what_a_file_system_lacks_is_named_or_done_without() -> Outcome {
         "run",
         "tiny.yaml",
         "--headless",
-        "--seed",
-        "1",
+        "--set",
+        OTHERS,
         "--name",
         "c",
     ];
@@ -529,7 +533,7 @@ fn limits_of_a_container_count_and_its_end_for_lack_of_memory_is_told() -> Outco
         threads(&memory)?
     );
     let killed = memory
-        .run(&place, "run shapes --name r --headless")
+        .run(&place, &format!("run shapes --name r --headless {LARGE}"))
         .output()?;
     assert_eq!(killed.status.code(), None, "{}", text(&killed.stderr));
     let listed = text(&place.run(&["list"])?.stdout);

@@ -48,6 +48,7 @@ use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome, RunStar
 use astill_core::run::{RunDir, checkpoints};
 use astill_core::{Error, Result};
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Instant;
 use tch::Device;
 
@@ -260,6 +261,13 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
     }))?;
     if let Some(cause) = &plan.killed {
         control.warn(cause)?;
+    }
+    let allowed = available_parallelism().map_or(MOST_THREADS, |n| n.get() as i64);
+    if let Some(threads) = plan.threads.filter(|threads| *threads > allowed) {
+        control.warn(format!(
+            "the run began with {threads} threads and keeps them, so that its numbers stay the same; \
+             here it may use {allowed}, so it will be slow"
+        ))?;
     }
     if saved.is_some() {
         control.resume_at(step);
