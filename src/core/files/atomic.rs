@@ -96,6 +96,7 @@ pub fn sync(file: &File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn the_same_failure_reads_the_same_every_time() {
@@ -106,5 +107,19 @@ mod tests {
             Err("cannot write /nowhere/at/all/file: No such file or directory (os error 2)".into())
         );
         assert_eq!(errors[0], errors[1]);
+    }
+
+    #[test]
+    fn a_file_in_a_shared_folder_is_shared() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let group_may = |mode: u32| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(folder.path(), permissions).unwrap();
+            write_atomically(&file, b"x").unwrap();
+            std::fs::metadata(&file).unwrap().permissions().mode() & 0o060
+        };
+        assert_eq!(group_may(0o755) & 0o020, 0);
+        assert_eq!(group_may(0o2775), 0o060);
     }
 }

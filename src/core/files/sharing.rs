@@ -112,9 +112,5 @@ mod tests {
         let lock = below.join("lock");
         open_lock(&lock).unwrap();
         assert_eq!(mode(&lock) & 0o666, 0o664 & mode(&lock) | SHARED_FILE);
-        crate::files::atomic::write_atomically(&below.join("file"), b"x").unwrap();
-        assert_eq!(mode(&below.join("file")) & SHARED_FILE, SHARED_FILE);
-        crate::files::atomic::write_atomically(&own.join("file"), b"x").unwrap();
-        assert_eq!(mode(&own.join("file")) & GROUP_WRITES, 0);
     }
 }

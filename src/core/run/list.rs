@@ -198,6 +198,7 @@ fn iterations(run: &RunDir) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::event::DistillStep;
     use std::fmt::Write as _;
 
     fn run_with(runs: &Path, name: &str, lines: &[&str]) -> Result<RunDir> {
@@ -298,10 +299,13 @@ mod tests {
     fn what_happened_long_before_the_end_is_still_known() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let step = |n: u64| {
-            let padding = "0, ".repeat(100);
-            format!(
-                r#""kind":"distill_step","step":{n},"matching_loss":1.0,"final_ratio":1.0,"intermediate":[{padding}0],"student_lr":0.1,"start_epoch":0,"balance_factor":1.0,"perturbation":null,"reach":1.0,"alignment":1.0,"image_gradient":1.0,"seconds":0.1"#
-            )
+            let step = EventKind::DistillStep(DistillStep {
+                step: n,
+                intermediate: vec![0.5; 100],
+                ..DistillStep::default()
+            });
+            let json = serde_json::to_string(&step).unwrap_or_default();
+            json.trim_matches(['{', '}']).to_string()
         };
         let evaluation = |split: &str, mean: f64| {
             format!(

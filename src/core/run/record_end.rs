@@ -16,9 +16,10 @@ const BLOCK: u64 = 1 << 20;
 /// How far into a line its kind is looked for.
 const KIND_WITHIN: usize = 200;
 const KIND: &[u8] = b"\"kind\":\"";
+const STEP: &str = "distill_step";
 /// Kinds that fill a long record and say nothing about the state of a run that the end would not.
 const PASSED_OVER: [&str; 7] = [
-    "distill_step",
+    STEP,
     "expert_epoch",
     "progress",
     "memory",
@@ -80,9 +81,17 @@ impl RecordEnd {
                     rest.clear();
                 }
             }
-            let wanted = lines.filter(|line| is_tail || !is_passed_over(line));
+            let lines: Vec<&[u8]> = lines.collect();
+            // the latest step, where the events after this block hold none
+            let steps = Known::from(last.as_slice()).steps;
+            let is_step = |line: &&[u8]| kind(line) == Some(STEP);
+            let latest = lines.iter().rposition(is_step).filter(|_| steps == 0);
+            let is_wanted = |(place, line): &(usize, &[u8])| {
+                is_tail || Some(*place) == latest || !is_passed_over(line)
+            };
+            let wanted = lines.into_iter().enumerate().filter(is_wanted);
             let mut events: Vec<Event> = wanted
-                .filter_map(|l| serde_json::from_slice(l).ok())
+                .filter_map(|(_, line)| serde_json::from_slice(line).ok())
                 .collect();
             events.append(&mut last);
             last = events;
@@ -113,15 +122,17 @@ fn block(mut file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn is_passed_over(line: &[u8]) -> bool {
+/// The kind of the event on a line, as its text.
+fn kind(line: &[u8]) -> Option<&str> {
     let head = &line[..line.len().min(KIND_WITHIN)];
-    let Some(at) = head.windows(KIND.len()).position(|w| w == KIND) else {
-        return false;
-    };
-    let kind = &head[at + KIND.len()..];
-    PASSED_OVER
-        .iter()
-        .any(|name| kind.starts_with(name.as_bytes()) && kind.get(name.len()) == Some(&b'"'))
+    let at = head.windows(KIND.len()).position(|w| w == KIND)?;
+    let rest = &head[at + KIND.len()..];
+    let end = rest.iter().position(|b| *b == b'"')?;
+    str::from_utf8(&rest[..end]).ok()
+}
+
+fn is_passed_over(line: &[u8]) -> bool {
+    kind(line).is_some_and(|kind| PASSED_OVER.contains(&kind))
 }
 
 impl From<&[Event]> for Known {
