@@ -1,9 +1,13 @@
 //! `astill doctor`: checks that this machine has everything astill needs, line by line.
 
 use crate::engine_process::{self, Local};
+use crate::libraries;
+use crate::logout;
+use crate::tui::ascii;
 use crate::tui::colour::Depth;
 use astill_core::cli::{AppearanceArgs, data_folder, out};
 use astill_core::run::socket;
+use astill_core::text::count;
 use astill_core::{Error, Result};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
@@ -20,7 +24,11 @@ struct Diagnosis {
     folders: Vec<(&'static str, PathBuf, Result<()>)>,
     /// Where engines can be reached.
     sockets: Result<String>,
+    /// TERM says that the terminal can only print lines.
+    is_dumb: bool,
 }
+
+const DUMB: &str = "TERM is dumb, so the app cannot be shown here; commands work";
 
 /// Checks this machine and prints what it finds. False if something keeps astill from working.
 ///
@@ -34,6 +42,7 @@ pub fn report(here: &Local, look: &AppearanceArgs, as_json: bool) -> Result<bool
     let found = Diagnosis {
         engine: engine(),
         depth: Depth::detect(look.color, &env),
+        is_dumb: env("TERM").as_deref() == Some("dumb"),
         size: ratatui::crossterm::terminal::size().ok(),
         folders: folders
             .map(|(name, path)| (name, path.clone(), can_write(&path)))
@@ -45,7 +54,9 @@ pub fn report(here: &Local, look: &AppearanceArgs, as_json: bool) -> Result<bool
     } else {
         out(found.lines().join("\n"))?;
     }
+    let has_threads = found.no_threads().is_none();
     Ok(found.engine.is_ok()
+        && has_threads
         && found.sockets.is_ok()
         && found.folders.iter().all(|(_, _, can)| can.is_ok()))
 }
@@ -73,7 +84,9 @@ impl Diagnosis {
                 "rows": self.size.map(|s| s.1),
                 "colours": format!("{:?}", self.depth).to_lowercase(),
                 "over_ssh": env("SSH_CONNECTION").is_some(),
+                "ascii": ascii::is_needed(&env),
             },
+            "logout": logout::warning(),
             "folders": folders,
             "sockets": self.sockets.as_ref().ok(),
             "no_sockets": problem(self.sockets.as_ref().err()),
@@ -94,7 +107,14 @@ impl Diagnosis {
             }
             Err(error) => lines.push(line("engine", Err(error))),
         }
-        lines.push(line("terminal", Ok(self.terminal())));
+        if let Some(problem) = self.no_threads() {
+            lines.push(line("threads", Err(&Error::Usage(problem))));
+        }
+        lines.push(match self.is_dumb {
+            true => format!("!!  {:9} {}", "terminal", DUMB),
+            false => line("terminal", Ok(self.terminal())),
+        });
+        lines.extend(logout::warning().map(|text| format!("!!  {:9} {text}", "logout")));
         for (name, path, can) in &self.folders {
             let found = can.as_ref().map(|()| path.display().to_string());
             lines.push(line(name, found));
@@ -117,7 +137,17 @@ impl Diagnosis {
             Depth::Ansi256 => "256 colours",
             Depth::TrueColor => "true colour",
         };
-        format!("{term}, {size}, {colours}")
+        let ascii = match ascii::is_needed(&env) {
+            true => ", ASCII characters only (the locale is not UTF-8)",
+            false => "",
+        };
+        format!("{term}, {size}, {colours}{ascii}")
+    }
+
+    /// Why the engine cannot start its threads, if it cannot.
+    fn no_threads(&self) -> Option<String> {
+        let found = self.engine.as_ref().ok()?;
+        found["no_threads"].as_str().map(str::to_string)
     }
 }
 
@@ -130,9 +160,13 @@ fn engine_findings(found: &Value) -> impl Iterator<Item = (&'static str, String)
         .flatten()
         .filter_map(Value::as_str)
         .collect();
+    let limit = match found["is_limited"].as_bool() {
+        Some(true) => " up to the limit of this container or job",
+        _ => "",
+    };
     let free = found["free_host_mib"]
         .as_f64()
-        .map(|f| format!(", {f:.0} MiB of memory free"))
+        .map(|f| format!(", {f:.0} MiB of memory free{limit}"))
         .unwrap_or_default();
     let no_gpu = found["no_gpu"].as_str().map(|why| format!("none ({why})"));
     [
@@ -143,9 +177,9 @@ fn engine_findings(found: &Value) -> impl Iterator<Item = (&'static str, String)
         Some((
             "devices",
             format!(
-                "{} with {} threads{free}",
+                "{} with {}{free}",
                 devices.join(", "),
-                found["threads"]
+                count(found["threads"].as_u64().unwrap_or(0) as usize, "thread")
             ),
         )),
         no_gpu.map(|text| ("gpu", text)),
@@ -166,13 +200,12 @@ fn engine() -> Result<Value> {
         .map_err(Error::io("start", &engine))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::file(
-            &engine,
-            format!(
-                "does not start: {}. Rebuild it with `make build` or `make install`",
-                text.trim()
-            ),
-        ));
+        let rebuild = || {
+            let text = text.trim();
+            let advice = "Rebuild it with `make build` or `make install`";
+            Error::file(&engine, format!("does not start: {text}. {advice}"))
+        };
+        return Err(libraries::problem(&engine, &text).unwrap_or_else(rebuild));
     }
     serde_json::from_slice(&output.stdout)
         .map_err(|e| Error::file(&engine, format!("its report cannot be read: {e}")))

@@ -1,19 +1,25 @@
 //! The engine's program on this machine: where it is, how it is run, and what the app needs of it.
 
 use crate::fetch;
+use crate::libraries;
 use crate::tui::backend::{AblationSummary, Backend, DataState, Preview, ProfileSummary};
 use astill_core::ablation;
 use astill_core::cli::{DeviceChoice, FetchArgs, data_folder};
 use astill_core::profile::{self, Kind, Profile};
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
-use astill_core::run::list::{RunSummary, list};
+use astill_core::run::known_runs::KnownRuns;
+use astill_core::run::list::RunSummary;
 use astill_core::run::{EngineAt, RunDir, checkpoints, socket};
-use astill_core::{Error, Result};
+use astill_core::signals::stop_signals;
+use astill_core::{Error, Result, program};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{self, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The program that computes; it is in the same folder as this one.
@@ -21,6 +27,8 @@ const ENGINE: &str = "astill-engine";
 /// How long to wait for an answer: longer than a student step takes on any machine in use for
 /// this.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How often signals are looked for while an engine starts.
+const SIGNALS_EVERY: Duration = Duration::from_millis(20);
 
 /// The folders of runs and data on this machine.
 #[derive(Debug, Clone)]
@@ -28,6 +36,8 @@ pub struct Local {
     pub runs: PathBuf,
     /// As given by --data.
     pub data: Option<PathBuf>,
+    /// The runs as they were when they were listed last.
+    pub known: Arc<Mutex<KnownRuns>>,
 }
 
 /// The path of the engine's program.
@@ -35,14 +45,17 @@ pub struct Local {
 /// # Errors
 /// It is not in the folder of this one; the message says how to install it.
 pub fn engine() -> Result<PathBuf> {
-    let own = std::env::current_exe()
-        .and_then(std::fs::canonicalize)
-        .map_err(Error::io("find", "/proc/self/exe"))?;
+    let own = program::own()?;
     let engine = own.with_file_name(ENGINE);
-    if !engine.is_file() {
-        return Err(Error::Usage(not_installed(&own)));
+    match engine.is_file() {
+        true => Ok(engine),
+        false if program::is_replaced() => Err(Error::Usage(format!(
+            "astill was replaced while it was open, and {} is not there now; once the new version \
+             is installed, leave astill and start it again",
+            engine.display()
+        ))),
+        false => Err(Error::Usage(not_installed(own))),
     }
-    Ok(engine)
 }
 
 /// What to say where `astill` is installed at `own` without its engine, as `cargo install --path .`
@@ -80,15 +93,38 @@ impl Local {
     /// # Errors
     /// The engine is not installed or cannot be started, or refuses the run: then the error is its message.
     pub fn start<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<RunDir> {
+        started(&run_engine(&mut self.starting(arguments)?)?)
+    }
+
+    /// As [`Self::start`] for a command on a terminal: Ctrl-C and the like are left to the engine's
+    /// program, which then stops the run that it is starting.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_unless_stopped<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Started<RunDir>> {
+        match run_engine_unless_stopped(&mut self.starting(arguments)?)? {
+            Started::Running(output) => started(&output).map(Started::Running),
+            Started::Interrupted { output, signal } => {
+                let signal_of = |run| Started::Interrupted {
+                    output: run,
+                    signal,
+                };
+                started(&output).map(signal_of)
+            }
+            Started::Stopped { message, status } => Ok(Started::Stopped { message, status }),
+        }
+    }
+
+    fn starting<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<process::Command> {
         let mut command = self.command("run")?;
-        let output = run_engine(command.args(arguments).arg("--detach"))?;
-        let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
-        RunDir::open(&path).ok_or_else(|| {
-            Error::file(
-                &path,
-                "the engine reported that it created this run, but it does not exist",
-            )
-        })
+        command.args(arguments).arg("--detach");
+        Ok(command)
     }
 
     /// Starts an engine, in a session of its own, that resumes a run: on `device`, or on the device
@@ -102,12 +138,35 @@ impl Local {
         device: Option<&DeviceChoice>,
         sets: &[String],
     ) -> Result<()> {
+        run_engine(&mut self.resuming(run, device, sets)?).map(|_| ())
+    }
+
+    /// As [`Self::resume_engine`] for a command on a terminal, like [`Self::start_unless_stopped`].
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn resume_unless_stopped(
+        &self,
+        run: &RunDir,
+        device: Option<&DeviceChoice>,
+        sets: &[String],
+    ) -> Result<Started<Output>> {
+        run_engine_unless_stopped(&mut self.resuming(run, device, sets)?)
+    }
+
+    fn resuming(
+        &self,
+        run: &RunDir,
+        device: Option<&DeviceChoice>,
+        sets: &[String],
+    ) -> Result<process::Command> {
         let mut command = self.command("resume")?;
         device
             .into_iter()
             .for_each(|d| _ = command.args(["--device", &d.to_string()]));
         command.args(sets.iter().map(|set| format!("--set={set}")));
-        run_engine(command.arg(run.path()).arg("--detach")).map(|_| ())
+        command.arg(run.path()).arg("--detach");
+        Ok(command)
     }
 
     /// The engine's program with the folders and a command.
@@ -184,20 +243,91 @@ fn json_of(command: &mut process::Command) -> Result<Value> {
 /// # Errors
 /// It cannot be started, or fails: then the error is its message.
 fn run_engine(command: &mut process::Command) -> Result<Output> {
-    let output = command.output().map_err(Error::io(
-        "start",
-        command.get_program().to_string_lossy().as_ref(),
-    ))?;
-    if output.status.success() {
-        return Ok(output);
+    let program = command.get_program().to_os_string();
+    let output = command.output().map_err(Error::io("start", &program))?;
+    match output.status.success() {
+        true => Ok(output),
+        false => Err(refusal(&program, &output)),
     }
-    let text = String::from_utf8_lossy(&output.stderr)
+}
+
+/// Why the engine has failed: its message.
+fn refusal(program: &OsStr, output: &Output) -> Error {
+    let text = message(output);
+    match output.status.code() {
+        Some(2) => Error::Usage(text),
+        _ => libraries::problem(Path::new(program), &text)
+            .unwrap_or_else(|| Error::file(program, text)),
+    }
+}
+
+fn message(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr)
         .trim()
         .trim_start_matches("astill: ")
-        .to_string();
-    Err(match output.status.code() {
-        Some(2) => Error::Usage(text),
-        _ => Error::file(command.get_program(), text),
+        .to_string()
+}
+
+/// How the start of an engine went, when signals could come meanwhile.
+#[derive(Debug)]
+pub enum Started<T> {
+    /// It is at work.
+    Running(T),
+    /// It is at work, and a signal came as it had begun.
+    Interrupted { output: T, signal: i32 },
+    /// A signal has stopped it.
+    Stopped {
+        /// What the engine's program says about it.
+        message: String,
+        status: u8,
+    },
+}
+
+/// As [`run_engine`]; signals meanwhile are passed on to the program, which decides.
+fn run_engine_unless_stopped(command: &mut process::Command) -> Result<Started<Output>> {
+    let program = command.get_program().to_os_string();
+    let mut signals = stop_signals()?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().map_err(Error::io("start", &program))?;
+    let pid = Pid::from_child(&child);
+    let mut caught = None;
+    let (done, output) = mpsc::channel();
+    let ended = move || _ = done.send(child.wait_with_output());
+    std::thread::Builder::new()
+        .spawn(ended)
+        .map_err(Error::io("start a thread for", &program))?;
+    let output = loop {
+        for signal in signals.pending() {
+            caught.get_or_insert(signal);
+            let signal = Signal::from_named_raw(signal).unwrap_or(Signal::TERM);
+            // one that has just ended needs none
+            let _ = kill_process(pid, signal);
+        }
+        match output.recv_timeout(SIGNALS_EVERY) {
+            Ok(output) => break output.map_err(Error::io("wait for", &program))?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::Interrupted),
+        }
+    };
+    match (output.status.code(), caught) {
+        (Some(0), None) => Ok(Started::Running(output)),
+        (Some(0), Some(signal)) => Ok(Started::Interrupted { output, signal }),
+        (Some(1 | 2), _) | (_, None) => Err(refusal(&program, &output)),
+        (code, Some(signal)) => Ok(Started::Stopped {
+            message: message(&output),
+            status: code.unwrap_or(128 + signal).try_into().unwrap_or(1),
+        }),
+    }
+}
+
+/// The run that the engine's program says it has started.
+fn started(output: &Output) -> Result<RunDir> {
+    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
+    RunDir::open(&path).ok_or_else(|| {
+        Error::file(
+            &path,
+            "the engine reported that it created this run, but it does not exist",
+        )
     })
 }
 
@@ -231,7 +361,8 @@ impl Backend for Local {
     }
 
     fn runs(&self) -> Vec<RunSummary> {
-        list(&self.runs).unwrap_or_default()
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.list(&self.runs).unwrap_or_default()
     }
 
     fn ablations(&self) -> Vec<AblationSummary> {

@@ -5,6 +5,8 @@ pub mod ablate;
 pub mod doctor;
 pub mod engine_process;
 pub mod fetch;
+pub mod libraries;
+pub mod logout;
 pub mod manual;
 pub mod plot;
 pub mod tui;

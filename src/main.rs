@@ -3,11 +3,14 @@
 
 use astill::ablate::{ablate, tune};
 use astill::doctor;
-use astill::engine_process::{self, Local, PATIENCE};
+use astill::engine_process::{self, Local, PATIENCE, Started};
 use astill::fetch::{self, Fetched};
+use astill::libraries;
 use astill::manual;
 use astill::plot;
 use astill::tui;
+use astill::tui::ascii;
+use astill::tui::clock;
 use astill::tui::colour::Depth;
 use astill::tui::text::{clean, fit};
 use astill_core::ablation::{self, AblationSummary};
@@ -17,17 +20,20 @@ use astill_core::console::to_stderr;
 use astill_core::run::list::{RunState, RunSummary, list, summary};
 use astill_core::run::{RunDir, socket};
 use astill_core::text::percent;
-use astill_core::{Error, Result, profile};
+use astill_core::{Error, Result, profile, program, signals};
 use clap::Parser;
+use jiff::tz::TimeZone;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 
 fn main() -> ExitCode {
+    let begun = signals::reset_inherited().and_then(|()| program::begin());
     let cli = Cli::parse();
-    run(&cli).unwrap_or_else(|error| {
+    begun.and_then(|()| run(&cli)).unwrap_or_else(|error| {
         to_stderr(format!("astill: {error}"));
         ExitCode::from(error.exit_status())
     })
@@ -37,6 +43,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let local = Local {
         runs: cli.runs.clone(),
         data: cli.data.clone(),
+        known: Arc::default(),
     };
     let find = |run: &str| RunDir::find(&cli.runs, run);
     let find_exactly = |run: &str| RunDir::find_exactly(&cli.runs, run);
@@ -57,8 +64,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             show(&local, &cli.look, *read_only, Some(find(run)?))
         }
         Some(Cmd::Run(args)) if !args.headless && !args.detach && on_terminal() => {
-            let run = local.start(args.to_arguments())?;
-            show(&local, &cli.look, false, Some(run))
+            check_terminal()?;
+            match local.start_unless_stopped(args.to_arguments())? {
+                Started::Running(run) => show(&local, &cli.look, false, Some(run)),
+                Started::Interrupted { output, signal } => Ok(left_running(&output, signal)),
+                Started::Stopped { message, status } => Ok(stopped(&message, status)),
+            }
         }
         Some(Cmd::Resume {
             run,
@@ -69,6 +80,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             set,
             ..
         }) if on_terminal() => {
+            check_terminal()?;
             let run = find_exactly(run)?;
             let RunSummary { state, host, .. } = summary(run.clone());
             match (state, device) {
@@ -87,7 +99,11 @@ fn run(cli: &Cli) -> Result<ExitCode> {
                     )));
                 }
                 _ if state.has_engine() && set.is_empty() => {}
-                _ => local.resume_engine(&run, device.as_ref(), set)?,
+                _ => match local.resume_unless_stopped(&run, device.as_ref(), set)? {
+                    Started::Running(_) => {}
+                    Started::Interrupted { signal, .. } => return Ok(left_running(&run, signal)),
+                    Started::Stopped { message, status } => return Ok(stopped(&message, status)),
+                },
             }
             show(&local, &cli.look, false, Some(run))
         }
@@ -144,10 +160,12 @@ fn show(
     read_only: bool,
     open: Option<RunDir>,
 ) -> Result<ExitCode> {
-    let depth = Depth::detect(look.color, &|name| std::env::var(name).ok());
+    check_terminal()?;
+    let env = |name: &str| std::env::var(name).ok();
+    let depth = Depth::detect(look.color, &env);
     let options = tui::Options {
         depth,
-        ascii: look.ascii,
+        ascii: look.ascii || ascii::is_needed(&env),
         mouse: look.mouse,
         read_only,
         open,
@@ -161,16 +179,49 @@ fn show(
     }))
 }
 
+/// Says that a signal came when a run had just begun, which goes on.
+fn left_running(run: &RunDir, signal: i32) -> ExitCode {
+    let it = run.reference();
+    to_stderr(format!(
+        "the run {it} is running in the background: watch it with `astill attach {it}`, or stop it \
+         with `astill send {it} stop`"
+    ));
+    ExitCode::from(128_u8.saturating_add(signal as u8))
+}
+
+/// Says what became of a run that was stopped as it started.
+fn stopped(message: &str, status: u8) -> ExitCode {
+    to_stderr(message);
+    ExitCode::from(status)
+}
+
+/// Whether the app can be shown on this terminal.
+///
+/// # Errors
+/// [`Error::Usage`] if it cannot place text, as those inside editors and of build logs.
+fn check_terminal() -> Result<()> {
+    match std::env::var("TERM").as_deref() {
+        Ok("dumb") => Err(Error::Usage(
+            "this terminal can only print lines (TERM is dumb), and the app needs one that can place \
+             text: use `astill run PROFILE --headless`, `astill list` and `astill send RUN …`, or set \
+             TERM to what the terminal is, xterm for example"
+                .into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Replaces this process by the engine, with the same arguments; returns only if that fails.
 fn become_engine() -> Error {
-    match engine_process::engine() {
-        Ok(engine) => Error::io("start", &engine)(
-            Command::new(&engine)
-                .args(std::env::args_os().skip(1))
-                .exec(),
-        ),
-        Err(error) => error,
-    }
+    let engine = match engine_process::engine().and_then(|engine| {
+        libraries::check(&engine)?;
+        Ok(engine)
+    }) {
+        Ok(engine) => engine,
+        Err(error) => return error,
+    };
+    let mut command = Command::new(&engine);
+    Error::io("start", &engine)(command.args(std::env::args_os().skip(1)).exec())
 }
 
 /// Fetches a data set, or lists those there are; prints the folder.
@@ -237,10 +288,10 @@ fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
         .chain(found.iter().map(run_row))
         .collect();
     let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
-    let (names, profiles) = (width(0), width(1));
+    let (names, profiles, started_width) = (width(0), width(1), width(2));
     for [name, profile, started, rest] in &rows {
         out(format!(
-            "{name:names$}  {profile:profiles$}  {started:16}  {rest}"
+            "{name:names$}  {profile:profiles$}  {started:started_width$}  {rest}"
         ))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -259,6 +310,10 @@ fn run_row(run: &RunSummary) -> [String; 4] {
         .map(|p| format!(", {p}"))
         .unwrap_or_default();
     let steps = format!("step {}/{}", run.step, run.iterations);
+    let why = match run.out_of_memory {
+        true => " (probably out of memory)",
+        false => "",
+    };
     let host = run
         .host
         .as_ref()
@@ -268,7 +323,7 @@ fn run_row(run: &RunSummary) -> [String; 4] {
         shown(&run.name),
         shown(&run.profile),
         minute(&run.started),
-        format!("{}{host}{phase}  {steps}{accuracy}", run.state.name()),
+        format!("{}{why}{host}{phase}  {steps}{accuracy}", run.state.name()),
     ]
 }
 
@@ -292,9 +347,9 @@ fn shown(text: &str) -> String {
     fit(&clean(text), 60)
 }
 
-/// "2026-01-31 12:00".
+/// "2026-01-31 12:00 +01:00" in the time zone of this machine.
 fn minute(time: &str) -> String {
-    clean(time.get(..16).unwrap_or_default()).replace('T', " ")
+    clock::date(time, &TimeZone::system())
 }
 
 fn find_all(runs: &Path, named: &[String]) -> Result<Vec<RunDir>> {

@@ -10,6 +10,8 @@ mod damage;
 mod disk;
 #[path = "faults/kill.rs"]
 mod kill;
+#[path = "faults/limits.rs"]
+mod limits;
 #[path = "faults/long.rs"]
 mod long;
 #[path = "faults/numbers.rs"]

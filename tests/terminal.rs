@@ -4,6 +4,8 @@
 mod place;
 mod screen;
 
+#[path = "terminal/habits.rs"]
+mod habits;
 #[path = "terminal/modes.rs"]
 mod modes;
 #[path = "terminal/runs.rs"]

@@ -79,6 +79,7 @@ impl<'a> Engines<'a> {
             local: Local {
                 runs: folder.to_path_buf(),
                 data: local.data.clone(),
+                known: Arc::default(),
             },
             device,
             shared,

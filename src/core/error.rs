@@ -106,6 +106,25 @@ impl Error {
             || matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory)
     }
 
+    /// Whether the system has refused something for a reason that does not pass by itself, as a full
+    /// disk does: it is not allowed, or not possible there.
+    pub fn is_refusal(&self) -> bool {
+        const REFUSALS: [i32; 10] = [
+            libc::EPERM,
+            libc::EACCES,
+            libc::EROFS,
+            libc::ENOSYS,
+            libc::EOPNOTSUPP,
+            libc::EINVAL,
+            libc::ENOTDIR,
+            libc::EISDIR,
+            libc::ELOOP,
+            libc::ENAMETOOLONG,
+        ];
+        matches!(self, Self::Io { source, .. }
+            if source.raw_os_error().is_some_and(|code| REFUSALS.contains(&code)))
+    }
+
     /// The exit status of a program that ends with this error: 2 for wrong usage or profile,
     /// otherwise 1.
     pub fn exit_status(&self) -> u8 {

@@ -2,6 +2,7 @@
 //! from outside, the command line, files and errors.
 
 pub mod ablation;
+pub mod cgroup;
 pub mod cli;
 pub mod comparison;
 pub mod console;
@@ -12,6 +13,7 @@ pub mod files;
 pub(crate) mod json;
 pub mod measures;
 pub mod profile;
+pub mod program;
 pub mod run;
 pub mod scores;
 pub mod signals;

@@ -1,5 +1,6 @@
 //! Compiles the libtorch calls that tch does not offer, and puts the folder of libtorch's libraries
-//! into the binary (rpath), so that it starts from anywhere without environment variables.
+//! into the binary, so that it starts from anywhere without environment variables. As RPATH, which
+//! comes before LD_LIBRARY_PATH: another libtorch there would not fit.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ fn main() {
         .for_each(|source| println!("cargo:rerun-if-changed={source}"));
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     if let Ok(libtorch) = std::env::var("LIBTORCH") {
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch}/lib");
+        println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{libtorch}/lib");
     }
     // torch-sys says which libtorch it found
     let lib = std::env::var("DEP_TCH_LIBTORCH_LIB").unwrap_or_default();

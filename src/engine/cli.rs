@@ -15,6 +15,7 @@ use astill_core::profile::{Loaded, Profile, Start};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{History, RunDir};
 use astill_core::scores::table;
+use astill_core::signals::engine_signals;
 use astill_core::text::count;
 use astill_core::{Error, Result};
 use astill_engine::doctor::Findings;
@@ -117,6 +118,10 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         | Cmd::List { .. }
         | Cmd::Send { .. }
         | Cmd::Attach { .. }
+        | Cmd::Compare(_)
+        | Cmd::Plot(_)
+        | Cmd::Completions { .. }
+        | Cmd::Man { .. }
         | Cmd::Fetch(_)
         | Cmd::Ablate(_)
         | Cmd::Tune(_) => Err(not_for_the_engine()),
@@ -130,12 +135,18 @@ fn not_for_the_engine() -> Error {
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, ..) = checked(&args.profile, data)?;
     let device = device::choose(&args.device)?;
-    let run = RunDir::create(runs, &loaded.name, args.name.as_deref())?;
+    // before anything is created, so that none is missed
+    let signals = engine_signals()?;
+    let in_runs = |error: Error| not_allowed(error, "--runs");
+    trainer::check_text("the folder of runs (--runs)", runs)?;
+    let run = RunDir::create(runs, &loaded.name, args.name.as_deref()).map_err(in_runs)?;
     let begun = run.lock().and_then(|lock| {
         atomic::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
         Ok(lock)
     });
-    let lock = begun.inspect_err(|_| run.discard_unstarted())?;
+    let lock = begun
+        .inspect_err(|_| run.discard_unstarted())
+        .map_err(in_runs)?;
     if args.detach {
         drop(lock);
         let changes = resuming::Changes {
@@ -143,7 +154,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
             data: Some(data),
             sets: &[],
         };
-        return process::detach(&run, &loaded.name, &changes.arguments());
+        return process::detach(&run, &loaded.name, &changes.arguments(), signals);
     }
     let folder = trainer::dataset_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
@@ -156,6 +167,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         folder,
         device,
         threads: None,
+        killed: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),
         sets: Vec::new(),
         is_profile_edited: false,
@@ -165,7 +177,17 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         &run,
         plan,
         Some(Reporter::new(std::io::stderr().is_terminal())),
+        signals,
     )
+}
+
+/// What the system does not allow in a folder is wrong use: nothing has been created, and `option`
+/// chooses another one.
+fn not_allowed(error: Error, option: &str) -> Error {
+    match error.is_refusal() {
+        true => Error::Usage(format!("{error}; choose another folder with {option} DIR")),
+        false => error,
+    }
 }
 
 /// Checks a profile against its data set, without creating anything.
@@ -183,6 +205,7 @@ fn checked(
         .check_classes(&inventory.classes, &inventory.train)
         .map_err(Error::Profile)?;
     trainer::imported::check(&loaded.profile, data)?;
+    trainer::check_places(&loaded.profile, data, &folder)?;
     let classes = inventory.classes.len();
     if let Start::From(path) = &loaded.profile.distill.init {
         StartingSet::read(path, &loaded.profile, classes).map_err(others::as_usage)?;

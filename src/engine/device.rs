@@ -4,6 +4,8 @@
 //! machines with and without a GPU. Where there is a driver, the CUDA part is loaded at run time,
 //! before any other use of libtorch.
 
+use crate::threads;
+use astill_core::cgroup::MemoryGroup;
 use astill_core::cli::DeviceChoice;
 use astill_core::{Error, Result};
 use std::ffi::CStr;
@@ -15,8 +17,15 @@ use tch::{Cuda, Device};
 /// loaded.
 ///
 /// # Errors
-/// A GPU that does not exist.
+/// A GPU that does not exist; the system does not allow as many threads as computing takes.
 pub fn choose(choice: &DeviceChoice) -> Result<Device> {
+    let device = found(choice)?;
+    threads::limit();
+    threads::check()?;
+    Ok(device)
+}
+
+fn found(choice: &DeviceChoice) -> Result<Device> {
     let index = match choice {
         DeviceChoice::Cpu => return Ok(Device::Cpu),
         DeviceChoice::Auto => 0,
@@ -131,12 +140,22 @@ pub fn peak_resident_mib() -> u64 {
     status_kib("VmHWM:") / 1024
 }
 
-/// Memory that is available to new programs on this host, in MiB; none where the system does not
-/// report it.
+/// Memory that is available to new programs on this host, or up to the limit of this process's
+/// control group where that is less, in MiB; none where the system does not report it.
 pub fn free_host_mib() -> Option<f64> {
-    Some(kib("/proc/meminfo", "MemAvailable:"))
+    let host = Some(kib("/proc/meminfo", "MemAvailable:"))
         .filter(|kib| *kib > 0)
-        .map(|kib| kib as f64 / 1024.)
+        .map(|kib| kib as f64 / 1024.);
+    [host, limited_mib()].into_iter().flatten().reduce(f64::min)
+}
+
+/// What this process could use up to the limit of its control group, what it uses now included, in
+/// MiB; none without a limit.
+pub fn limited_mib() -> Option<f64> {
+    let bytes = MemoryGroup::own()?.free_bytes()?;
+    // this process has its own part already
+    let own = status_kib("RssAnon:") << 10;
+    Some(bytes.saturating_add(own) as f64 / f64::from(1 << 20))
 }
 
 fn status_kib(key: &str) -> u64 {

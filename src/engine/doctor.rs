@@ -1,6 +1,6 @@
 //! What the engine finds on this machine.
 
-use super::device;
+use super::{device, threads};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -18,7 +18,11 @@ pub struct Findings {
     pub no_gpu: Option<String>,
     /// Threads inside its operations.
     pub threads: i32,
+    /// Why they cannot be started, if the system does not allow as many.
+    pub no_threads: Option<String>,
     pub free_host_mib: Option<f64>,
+    /// Whether it is a limit of the control group, not the machine, that leaves no more.
+    pub is_limited: bool,
 }
 
 impl Findings {
@@ -26,6 +30,8 @@ impl Findings {
     pub fn collect() -> Self {
         let gpus = device::gpus();
         let folder = loaded_from();
+        threads::limit();
+        let (free, limited) = (device::free_host_mib(), device::limited_mib());
         Self {
             libtorch: folder.as_deref().and_then(version),
             devices: std::iter::once(Device::Cpu)
@@ -35,7 +41,9 @@ impl Findings {
             folder,
             no_gpu: gpus.err(),
             threads: tch::get_num_threads(),
-            free_host_mib: device::free_host_mib(),
+            no_threads: threads::check().err().map(|e| e.to_string()),
+            free_host_mib: free,
+            is_limited: limited.is_some() && free == limited,
         }
     }
 }

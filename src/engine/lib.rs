@@ -24,5 +24,6 @@ pub mod reporter;
 pub mod scores;
 pub mod server;
 pub mod tensor_file;
+pub mod threads;
 pub mod torch_file;
 pub mod trainer;

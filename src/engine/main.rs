@@ -6,11 +6,13 @@ mod process;
 
 use astill_core::cli::Cli;
 use astill_core::console::to_stderr;
+use astill_core::{program, signals};
 use astill_engine::guard;
 use astill_engine::memory;
 use astill_engine::network::PIECE_THREAD;
 use astill_engine::trainer::TRAINER_THREAD;
 use clap::Parser;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -18,6 +20,7 @@ static MEMORY: memory::Memory = memory::Memory;
 
 fn main() -> ExitCode {
     memory::keep_freed();
+    let begun = signals::reset_inherited().and_then(|()| program::begin());
     let arguments = Cli::parse();
     std::panic::set_hook(Box::new(|info| {
         // a panic of the trainer becomes an error in the run's record, and one of a guarded library
@@ -30,10 +33,11 @@ fn main() -> ExitCode {
             ));
         }
     }));
-    let ended = std::panic::catch_unwind(|| {
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        begun?;
         process::survive_file_size_limit()?;
         cli::run(&arguments)
-    });
+    }));
     match ended {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {

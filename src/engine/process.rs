@@ -3,16 +3,18 @@
 use astill_core::cli::out;
 use astill_core::console::to_stderr;
 use astill_core::files::untrusted;
+use astill_core::program;
 use astill_core::run::command::Command;
 use astill_core::run::event::EventKind;
 use astill_core::run::{RunDir, socket};
-use astill_core::signals::{ONE_REQUEST, stop_signals};
+use astill_core::signals::{Asked, ONE_REQUEST};
 use astill_core::{Error, Result};
 use astill_engine::keeper::{Keeper, Kept};
 use astill_engine::reporter::Reporter;
 use astill_engine::server::Server;
 use astill_engine::trainer::{CommandRequest, Engine, RunPlan};
 use crossbeam_channel::Sender;
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
@@ -31,6 +33,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// An engine that has not written its first event for this long cannot write it (the disk is full,
 /// for example) and keeps trying by itself.
 const SILENT: Duration = Duration::from_secs(20);
+/// How long a program that a signal has stopped tries to print its last messages.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Makes a limit on the size of files an error of the write that exceeds it, like a full disk,
 /// instead of the end of the process.
@@ -41,27 +45,48 @@ pub fn survive_file_size_limit() -> Result<()> {
 }
 
 /// Starts the engine of a run in a session of its own, so that it outlives this process and its
-/// terminal, waits until it has begun to work, and prints the run's path. `arguments` are those of
-/// `astill resume`.
-pub fn detach(run: &RunDir, profile: &str, arguments: &[OsString]) -> Result<ExitCode> {
-    let own = std::env::current_exe().map_err(Error::io("find", "/proc/self/exe"))?;
+/// terminal, waits until it has begun to work, and prints the run's path. One of the `signals`
+/// meanwhile stops it again. `arguments` are those of `astill resume`.
+pub fn detach(
+    run: &RunDir,
+    profile: &str,
+    arguments: &[OsString],
+    mut signals: Signals,
+) -> Result<ExitCode> {
+    let own = program::own()?;
     let log = || {
         untrusted::open_own(&run.log(), OpenOptions::new().create(true).append(true))
             .map_err(Error::io("open", run.log()))
     };
     let path = std::path::absolute(run.path()).map_err(Error::io("find", run.path()))?;
-    let mut command = std::process::Command::new(&own);
+    let mut command = std::process::Command::new(own);
     command.arg("resume").arg(&path);
     command.arg("--engine-of").arg(profile);
     command.args(arguments);
     command.stdin(Stdio::null()).stdout(log()?).stderr(log()?);
+    keep_descriptors_to_this_process();
     // SAFETY: between fork and exec only this one system call is made, which takes no lock and no
     // memory
     unsafe { command.pre_exec(|| Ok(rustix::process::setsid().map(|_| ())?)) };
     let written = || std::fs::metadata(run.events()).map_or(0, |m| m.len());
     let before = written();
-    let mut engine = command.spawn().map_err(Error::io("start", &own))?;
-    wait_until_at_work(run, &mut engine, || written() > before)?;
+    let mut engine = command.spawn().map_err(Error::io("start", own))?;
+    let has_written = || written() > before;
+    if let Some(signal) = wait_until_at_work(run, &mut engine, &mut signals, has_written)? {
+        let name = low_level::signal_name(signal).unwrap_or("signal");
+        if before == 0 && !run.events().exists() {
+            run.discard_unstarted();
+            to_stderr(format!(
+                "{name}: stopped before the run began; nothing is left of it"
+            ));
+        } else {
+            let it = run.reference();
+            to_stderr(format!(
+                "{name}: the run {it} has been stopped; resume it with `astill resume {it}`"
+            ));
+        }
+        return Ok(by_signal(signal));
+    }
     // the sockets are there before the first event
     if let Err(error) = socket::connect(run)
         && run.has_engine()
@@ -72,18 +97,50 @@ pub fn detach(run: &RunDir, profile: &str, arguments: &[OsString]) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until an engine has written its first event.
+/// Closes what this process has inherited, a lock or a pipe of its starter for example, in the
+/// programs that it starts: they live on when the starter waits for the end of all that hold it.
+fn keep_descriptors_to_this_process() {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let numbers = open
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    for number in numbers.filter(|n| *n > 2).collect::<Vec<_>>() {
+        // SAFETY: it sets a flag of a descriptor, and fails for the one that was just closed
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
+/// The exit status of a program that a signal has stopped.
+fn by_signal(signal: i32) -> ExitCode {
+    ExitCode::from(128u8.saturating_add(signal as u8))
+}
+
+/// Waits until an engine has written its first event. A signal meanwhile stops it: then that signal
+/// comes back once it has ended. A second signal ends it at once.
 ///
 /// # Errors
 /// The engine has exited before that.
 fn wait_until_at_work(
     run: &RunDir,
     engine: &mut Child,
+    signals: &mut Signals,
     has_written: impl Fn() -> bool,
-) -> Result<()> {
+) -> Result<Option<i32>> {
     let begin = Instant::now();
-    while !has_written() {
-        if begin.elapsed() > SILENT && run.has_engine() {
+    let mut stopped: Option<(i32, Instant)> = None;
+    while stopped.is_some() || !has_written() {
+        let asks_to_stop = |signal: &i32| Asked::by(*signal) != Asked::Checkpoint;
+        for signal in signals.pending().filter(asks_to_stop).collect::<Vec<_>>() {
+            let with = match stopped {
+                None => Signal::TERM,
+                Some((_, at)) if at.elapsed() < ONE_REQUEST => continue,
+                Some(_) => Signal::KILL,
+            };
+            // one that has just ended needs none
+            let _ = kill_process(Pid::from_child(engine), with);
+            stopped.get_or_insert((signal, Instant::now()));
+        }
+        if stopped.is_none() && begin.elapsed() > SILENT && run.has_engine() {
             to_stderr(format!(
                 "the engine is running but has written nothing yet; see {} for the reason",
                 run.log().display()
@@ -93,12 +150,13 @@ fn wait_until_at_work(
         let ended = engine
             .try_wait()
             .map_err(Error::io("wait for", "the engine"))?;
-        if let Some(status) = ended {
-            return Err(early_exit(run, status));
+        match (ended, stopped) {
+            (Some(_), Some((signal, _))) => return Ok(Some(signal)),
+            (Some(status), None) => return Err(early_exit(run, status)),
+            (None, _) => std::thread::sleep(POLL_INTERVAL),
         }
-        std::thread::sleep(POLL_INTERVAL);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Why an engine has exited before it began to work, from the end of its log.
@@ -119,17 +177,15 @@ fn early_exit(run: &RunDir, status: ExitStatus) -> Error {
     }
 }
 
-/// Runs an engine in this process until it ends. A signal asks it to stop after a checkpoint; a
-/// second one ends it at once.
+/// Runs an engine in this process until it ends. What the `signals` ask is passed on to it.
 ///
 /// `run` is the run as the user named it.
 pub fn run_engine(
     run: &RunDir,
     mut plan: RunPlan,
     mut reporter: Option<Reporter>,
+    signals: Signals,
 ) -> Result<ExitCode> {
-    // before the engine starts, so that none is missed
-    let signals = stop_signals()?;
     let (held, profile) = (Arc::clone(&plan.held), plan.profile.clone());
     let own = plan.run.clone();
     let (requests, request_out) = crossbeam_channel::unbounded();
@@ -144,7 +200,17 @@ pub fn run_engine(
         requests,
     };
     let keeper = Keeper::start(kept)?;
-    let caught = stop_on_signal(signals, engine.requests.clone(), reporter.is_some());
+    let caught = Arc::new(AtomicI32::new(0));
+    let listener = SignalListener {
+        requests: engine.requests.clone(),
+        first: caught.clone(),
+        ended: engine.ended.clone(),
+        is_reported: reporter.is_some(),
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || listener.listen(signals))
+        .map_err(Error::io("start a thread for", "signals"))?;
     let mut last = None;
     for event in &engine.events {
         reporter.iter_mut().for_each(|r| r.report(&event));
@@ -165,11 +231,10 @@ pub fn run_engine(
                 to_stderr(format!("resume with: astill resume {}", run.reference()));
             }
             // a stop requested over the socket exits as one by SIGTERM does
-            let signal = match caught.load(Ordering::SeqCst) {
+            Ok(by_signal(match caught.load(Ordering::SeqCst) {
                 0 => SIGTERM,
                 signal => signal,
-            };
-            Ok(ExitCode::from(128u8.saturating_add(signal as u8)))
+            }))
         }
         Err(error) => Err(error),
     }
@@ -183,39 +248,80 @@ pub fn print_result(done: &EventKind, run: &RunDir) -> Result<()> {
     Ok(())
 }
 
-/// Passes the first signal on to the trainer as a request to stop, and exits on the second. What
-/// comes back holds the first signal, or 0 as long as there was none.
-fn stop_on_signal(
-    mut signals: Signals,
+/// Passes signals on to the trainer.
+struct SignalListener {
     requests: Sender<CommandRequest>,
+    /// The first signal that asked to stop, or 0 as long as there was none.
+    first: Arc<AtomicI32>,
+    /// Set when the trainer has ended.
+    ended: Arc<AtomicBool>,
     is_reported: bool,
-) -> Arc<AtomicI32> {
-    let caught = Arc::new(AtomicI32::new(0));
-    let first_signal = Arc::clone(&caught);
-    std::thread::spawn(move || {
-        let mut first: Option<Instant> = None;
+}
+
+impl SignalListener {
+    fn listen(self, mut signals: Signals) {
+        let mut insisted: Option<Instant> = None;
         for signal in signals.forever() {
-            match first {
-                Some(begin) if begin.elapsed() < ONE_REQUEST => continue,
-                // at once, and without the clean-up of libraries that another thread is using
-                Some(_) => low_level::exit(128 + signal),
-                None => first = Some(Instant::now()),
-            }
-            first_signal.store(signal, Ordering::SeqCst);
+            let asked = Asked::by(signal);
             let name = low_level::signal_name(signal).unwrap_or("signal");
-            if is_reported {
+            match (asked, insisted) {
+                (Asked::Checkpoint, _) => {
+                    self.request(Command::Checkpoint);
+                    continue;
+                }
+                (Asked::Stop, Some(begin)) if begin.elapsed() < ONE_REQUEST => continue,
+                // at once, and without the clean-up of libraries that another thread is using
+                (Asked::Stop, Some(_)) => low_level::exit(128 + signal),
+                (Asked::Stop, None) => insisted = Some(Instant::now()),
+                (Asked::StopBeforeLimit, _) => {}
+            }
+            let order = Ordering::SeqCst;
+            if self
+                .first
+                .compare_exchange(0, signal, order, order)
+                .is_err()
+            {
+                continue;
+            }
+            // first, because a terminal that nobody reads holds up what is printed
+            self.request(Command::Stop {
+                reason: name.into(),
+            });
+            self.leave_once_ended(signal);
+            if self.is_reported {
+                let again = match asked {
+                    Asked::Stop => "; send it again to stop at once",
+                    _ => "",
+                };
                 to_stderr(format!(
-                    "{name}: writing a checkpoint, then stopping; send it again to stop at once"
+                    "{name}: writing a checkpoint, then stopping{again}"
                 ));
             }
-            // an engine that has ended meanwhile has nothing left to stop
-            let _ = requests.send(CommandRequest {
-                command: Command::Stop {
-                    reason: name.into(),
-                },
-                answer: None,
-            });
         }
-    });
-    caught
+    }
+
+    fn request(&self, command: Command) {
+        // an engine that has ended meanwhile has nothing left to do
+        let _ = self.requests.send(CommandRequest {
+            command,
+            answer: None,
+        });
+    }
+
+    /// Ends this process a moment after the trainer, even if the last messages cannot be printed,
+    /// because the terminal or the pipe is not being read.
+    fn leave_once_ended(&self, signal: i32) {
+        let ended = self.ended.clone();
+        let leave = move || {
+            while !ended.load(Ordering::SeqCst) {
+                std::thread::sleep(POLL_INTERVAL);
+            }
+            std::thread::sleep(LAST_WORDS);
+            low_level::exit(128 + signal);
+        };
+        // without a thread it ends as soon as somebody reads
+        let _ = std::thread::Builder::new()
+            .name("leave".into())
+            .spawn(leave);
+    }
 }

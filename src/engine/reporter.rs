@@ -129,6 +129,7 @@ mod tests {
             folder: "f".into(),
             step: 0,
             iterations: 10,
+            oom_kills: None,
         });
         let step = EventKind::DistillStep(DistillStep {
             step: 4,

@@ -5,6 +5,7 @@ use super::http::{Answer, Client};
 use super::place::Place;
 use super::progress::Progress;
 use super::set::SourceFile;
+use astill_core::files::atomic;
 use astill_core::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -262,9 +263,7 @@ impl Part {
     }
 
     fn finish(self) -> Result<PathBuf> {
-        self.file
-            .sync_all()
-            .map_err(Error::io("write", &self.path))?;
+        atomic::sync(&self.file).map_err(Error::io("write", &self.path))?;
         let _ = fs::remove_file(validator_path(&self.path));
         Ok(self.path)
     }

@@ -4,6 +4,7 @@
 use super::progress::Progress;
 use super::set::{DataSet, Packing, SourceFile};
 use super::unpack;
+use astill_core::files::sharing;
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -42,19 +43,21 @@ impl Place {
             })
             .collect();
         let coming = data.join(".fetch").join(name);
-        fs::create_dir_all(&coming).map_err(Error::io("create", &coming))?;
+        sharing::create_all(&coming).map_err(Error::io("create", &coming))?;
         let path = coming.join("lock");
-        let lock = File::create(&path).map_err(Error::io("create", &path))?;
+        let lock = sharing::open_lock(&path).map_err(Error::io("open", &path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 progress.say(&format!("another astill is fetching {}; waiting", set.name));
                 lock.lock().map_err(Error::io("lock", &path))?;
             }
+            // two that fetch the same set then get in each other's way, and say so
+            Err(TryLockError::Error(e)) if sharing::has_no_locks(&e) => {}
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
         }
         // the one that held the lock may have removed the folder when it was done
-        fs::create_dir_all(&coming).map_err(Error::io("create", &coming))?;
+        sharing::create_all(&coming).map_err(Error::io("create", &coming))?;
         Ok(Self {
             folder: data.join(&set.folder),
             coming,
@@ -109,7 +112,7 @@ impl Place {
         if file.packing == Packing::Plain {
             let to = into.join(&file.name);
             let folder = to.parent().unwrap_or(&into);
-            fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+            sharing::create_all(folder).map_err(Error::io("create", folder))?;
             return match is_own {
                 true => fs::rename(archive, &to).map_err(Error::io("move", archive)),
                 false => {
@@ -121,7 +124,7 @@ impl Place {
         }
         // what a process that was killed has left
         remove(&into)?;
-        fs::create_dir_all(&into).map_err(Error::io("create", &into))?;
+        sharing::create_all(&into).map_err(Error::io("create", &into))?;
         progress.say(&format!("unpacking {}", file.name));
         let unpacked = unpack::unpack(archive, file.packing, &into, &mut |done, total| {
             progress.bytes("unpacking", done, total);
@@ -153,7 +156,7 @@ impl Place {
             return Err(Error::file(folder, flaw));
         }
         sync_tree(&unpacked);
-        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
+        sharing::create_all(&self.folder).map_err(Error::io("create", &self.folder))?;
         let entries = fs::read_dir(&unpacked).map_err(Error::io("read", &unpacked))?;
         for entry in entries.flatten() {
             let to = self.folder.join(entry.file_name());

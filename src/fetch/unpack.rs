@@ -2,9 +2,10 @@
 //! are unpacked into, and no more of them than an honest one holds.
 
 use super::set::Packing;
+use astill_core::files::sharing;
 use astill_core::{Error, Result};
 use flate2::read::MultiGzDecoder;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -85,7 +86,7 @@ impl Target<'_> {
     }
 
     fn folder(&self, path: &Path) -> Result<()> {
-        fs::create_dir_all(path).map_err(Error::io("create", path))
+        sharing::create_all(path).map_err(Error::io("create", path))
     }
 
     fn file(&mut self, name: &Path, path: &Path, content: &mut dyn Read) -> Result<()> {

@@ -10,6 +10,7 @@ use crate::tui::screen::{Response, Screen};
 use crate::tui::screens::{ConfirmPopup, HelpPopup, HomeScreen, RunScreen};
 use crate::tui::session::Session;
 use crate::tui::widgets::put;
+use astill_core::program;
 use astill_core::run::RunDir;
 use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
@@ -57,13 +58,16 @@ impl App {
         match message {
             Message::Key(key) if key.kind != KeyEventKind::Release => self.key(&key),
             Message::Key(_) => {}
-            Message::Paste(text) => {
-                if let Some(top) = self.screens.last_mut()
-                    && let Some(line) = top.line()
-                {
-                    line.paste(&text);
-                    top.line_changed();
-                }
+            Message::Paste(text) => _ = self.paste(&text),
+            Message::Burst(text) => {
+                let notice = match self.paste(&text) {
+                    true => "This text came all at once, so it was pasted: Enter uses it.",
+                    false => {
+                        "Characters came faster than anybody types, so they were ignored as pasted \
+                         text."
+                    }
+                };
+                self.context.notify(Weight::Warning, notice);
             }
             Message::Mouse(mouse) => self.mouse(mouse),
             Message::Resize(columns, rows) => self.context.size = (columns, rows),
@@ -79,6 +83,17 @@ impl App {
         std::mem::take(&mut self.context.effects)
     }
 
+    /// Inserts text into the line that is being edited; false if there is none.
+    fn paste(&mut self, text: &str) -> bool {
+        let Some(top) = self.screens.last_mut() else {
+            return false;
+        };
+        let Some(line) = top.line() else { return false };
+        line.paste(text);
+        top.line_changed();
+        true
+    }
+
     /// Takes what the rest of the program reports.
     fn receive(&mut self, message: Message) {
         let mut is_shown = false;
@@ -86,7 +101,16 @@ impl App {
             is_shown |= screen.receive(&message, &self.context);
         }
         match message {
-            Message::Started(Ok(run)) => self.open_run(run),
+            Message::Started(Ok(run)) => {
+                self.open_run(run);
+                if program::is_replaced() {
+                    self.context.notify(
+                        Weight::Warning,
+                        "astill was replaced while it was open, and this run uses the new version: \
+                         leave and start astill again.",
+                    );
+                }
+            }
             Message::Started(Err(problem)) => {
                 self.show_problem("Could not start the run", &problem)
             }

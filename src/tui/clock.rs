@@ -20,13 +20,13 @@ pub fn time(event: &str, zone: &TimeZone, now: f64) -> String {
     .to_string()
 }
 
-/// "2026-01-31 14:03" where the user is.
+/// "2026-01-31 14:03 +02:00": where the user is, and how far that is from UTC.
 pub fn date(event: &str, zone: &TimeZone) -> String {
     event
         .parse::<Timestamp>()
         .map(|at| {
             at.to_zoned(zone.clone())
-                .strftime("%Y-%m-%d %H:%M")
+                .strftime("%Y-%m-%d %H:%M %:z")
                 .to_string()
         })
         .unwrap_or_default()
@@ -43,6 +43,13 @@ pub fn end(now: f64, seconds: f64, zone: &TimeZone) -> Option<String> {
         false => "%b %d %H:%M",
     };
     Some(end.strftime(format).to_string())
+}
+
+/// "+02:00": how far the time where the user is is from UTC at `now`, seconds since 1970.
+pub fn offset(zone: &TimeZone, now: f64) -> String {
+    Timestamp::from_second(now as i64)
+        .map(|now| now.to_zoned(zone.clone()).strftime("%:z").to_string())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -64,6 +71,9 @@ mod tests {
         assert_eq!(end(now, 3600., &zone).as_deref(), Some("03:00"));
         assert_eq!(end(now, 86_400., &zone).as_deref(), Some("Jan 02 02:00"));
         assert_eq!(end(0., 1., &zone), None);
-        assert_eq!(date("2025-12-31T22:30:05.123Z", &zone), "2026-01-01 00:30");
+        assert_eq!(
+            date("2025-12-31T22:30:05.123Z", &zone),
+            "2026-01-01 00:30 +02:00"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! followed. The results are messages.
 
 use crate::tui::backend::{Backend, Command};
+use crate::tui::burst::pasted;
 use crate::tui::context::Effect;
 use crate::tui::events_file::EventsFile;
 use crate::tui::message::{EventBatch, Message};
@@ -36,6 +37,9 @@ const KEY_PATIENCE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
+
+/// Keys that are taken together, at most.
+const MOST_AT_ONCE: usize = 1 << 14;
 
 /// Carries effects out.
 #[derive(Debug)]
@@ -250,22 +254,37 @@ pub fn read_keys(messages: UnboundedSender<Message>) -> Result<oneshot::Receiver
             if poll(&mut ready, Some(&KEY_PATIENCE)).is_err() && is_hung_up(&terminal) {
                 break;
             }
-            while !is_hung_up(&terminal) && event::poll(READING).unwrap_or(false) {
-                let message = match event::read() {
-                    Ok(Input::Key(key)) => Message::Key(key),
-                    Ok(Input::Paste(text)) => Message::Paste(text),
-                    Ok(Input::Resize(columns, rows)) => Message::Resize(columns, rows),
-                    Ok(Input::Mouse(mouse)) => Message::Mouse(mouse),
-                    _ => continue,
-                };
-                if messages.send(message).is_err() {
-                    return;
-                }
+            let mut inputs = Vec::new();
+            while !is_hung_up(&terminal)
+                && inputs.len() < MOST_AT_ONCE
+                && event::poll(READING).unwrap_or(false)
+            {
+                inputs.extend(event::read());
+            }
+            let sent = match pasted(&inputs) {
+                Some(text) => messages.send(Message::Burst(text)).is_ok(),
+                None => inputs
+                    .into_iter()
+                    .filter_map(message_of)
+                    .all(|m| messages.send(m).is_ok()),
+            };
+            if !sent {
+                return;
             }
         }
         let _ = gone.send(());
     })?;
     Ok(hung_up)
+}
+
+fn message_of(input: Input) -> Option<Message> {
+    Some(match input {
+        Input::Key(key) => Message::Key(key),
+        Input::Paste(text) => Message::Paste(text),
+        Input::Resize(columns, rows) => Message::Resize(columns, rows),
+        Input::Mouse(mouse) => Message::Mouse(mouse),
+        _ => return None,
+    })
 }
 
 /// What crossterm reads keys from.

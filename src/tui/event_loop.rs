@@ -6,7 +6,7 @@ use crate::tui::backend::Backend;
 use crate::tui::context::{Appearance, Effect};
 use crate::tui::effect_runner::{EffectRunner, read_keys};
 use crate::tui::message::Message;
-use crate::tui::terminal::TerminalGuard;
+use crate::tui::terminal::{TerminalGuard, restore};
 use astill_core::run::RunDir;
 use astill_core::{Error, Result};
 use jiff::tz::TimeZone;
@@ -52,10 +52,18 @@ pub fn run(
         open,
         Arc::new(backend),
     ));
+    let is_read = restore();
     drop(guard);
     // a command may still wait for its answer, which nobody would see
     runtime.shutdown_background();
-    ending
+    ending.map(|ending| match is_read {
+        true => ending,
+        // printing would wait for somebody to read
+        false => Ending {
+            message: None,
+            ..ending
+        },
+    })
 }
 
 async fn handle_events<B: Backend>(
@@ -109,7 +117,9 @@ async fn handle_events<B: Backend>(
                 other => runner.carry_out(other),
             }
         }
-        if changed && Instant::now() >= next_frame {
+        if guard.is_busy() {
+            next_frame = next_frame.max(Instant::now() + frame);
+        } else if changed && Instant::now() >= next_frame {
             to_do.extend(app.update(Message::Now(unix_now())));
             guard.draw(|f| app.view(f)).map_err(terminal("draw on"))?;
             (changed, next_frame) = (false, Instant::now() + frame);

@@ -14,6 +14,8 @@ use crossterm::event::{KeyEvent, MouseEvent};
 pub enum Message {
     Key(KeyEvent),
     Paste(String),
+    /// Text that came as keys, faster than anybody types.
+    Burst(String),
     Mouse(MouseEvent),
     /// Columns and rows.
     Resize(u16, u16),

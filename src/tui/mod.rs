@@ -9,9 +9,11 @@
 //! its keys in `keys`.
 
 pub mod app;
+pub mod ascii;
 pub mod backend;
+mod burst;
 pub mod chart;
-mod clock;
+pub mod clock;
 pub mod colour;
 pub mod context;
 mod effect_runner;

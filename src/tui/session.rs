@@ -10,7 +10,7 @@ use crate::tui::picture::Picture;
 use crate::tui::text::clean;
 use astill_core::profile::Profile;
 use astill_core::run::event::{CommandStatus, EventKind, Phase, RunFinished};
-use astill_core::run::{EngineAt, RunDir, result};
+use astill_core::run::{EngineAt, RunDir, result, was_out_of_memory};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Decoded pictures are kept up to this many bytes, but at least a few.
@@ -28,6 +28,8 @@ pub struct Session {
     pub loading: Option<(u64, u64)>,
     /// Where the engine is, once that is known.
     pub engine: Option<EngineAt>,
+    /// It was killed, probably because memory ran out.
+    pub out_of_memory: bool,
     /// Events arrive although no engine is running on this machine.
     elsewhere: bool,
     /// The panel that the user chose; by default the one that fits the phase.
@@ -72,6 +74,7 @@ impl Session {
             profile: None,
             loading: Some((0, 0)),
             engine: None,
+            out_of_memory: false,
             elsewhere: false,
             chosen: None,
             views,
@@ -105,6 +108,8 @@ impl Session {
     /// Takes where the engine was found.
     pub fn locate_engine(&mut self, engine: EngineAt) {
         self.elsewhere &= engine != EngineAt::Here;
+        let latest = self.model.header.as_ref();
+        self.out_of_memory = engine == EngineAt::Nowhere && latest.is_some_and(was_out_of_memory);
         self.engine = Some(engine);
     }
 

@@ -1,6 +1,7 @@
 //! The terminal while the app has it: its modes are set, and given back whatever happens.
 
 mod screen;
+mod writer;
 
 use crossterm::Command;
 use crossterm::event::{
@@ -17,12 +18,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+use writer::TerminalWriter;
+
+/// How long the terminal may take to be given back.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What has to be given back. It is global because a panic hook and a signal must reach it.
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
 
 struct Held {
-    terminal: BlockingTerminal,
+    writer: TerminalWriter,
+    terminal: File,
     /// The modes of the line as they were.
     before: Termios,
 }
@@ -34,7 +41,8 @@ fn held() -> MutexGuard<'static, Option<Held>> {
 /// Has the terminal in raw mode on its alternate screen. Gives it back when it is dropped, and in a
 /// panic before the message is printed.
 pub struct TerminalGuard {
-    painter: Painter<BlockingTerminal>,
+    painter: Painter<TerminalWriter>,
+    writer: TerminalWriter,
     terminal: File,
     mouse: bool,
 }
@@ -57,15 +65,14 @@ impl TerminalGuard {
 
     fn on(terminal: File, mouse: bool) -> io::Result<Self> {
         restore_before_panic_message();
-        take(&terminal, mouse)?;
+        let writer = TerminalWriter::new(terminal.try_clone()?)?;
+        take(&terminal, &writer, mouse)?;
         // from here on an error drops what is held
-        let painter = Painter::new(
-            BlockingTerminal(terminal.try_clone()?),
-            Some(terminal.try_clone()?),
-        )
-        .inspect_err(|_| restore())?;
+        let painter = Painter::new(writer.clone(), Some(terminal.try_clone()?))
+            .inspect_err(|_| _ = restore())?;
         Ok(Self {
             painter,
+            writer,
             terminal,
             mouse,
         })
@@ -77,6 +84,11 @@ impl TerminalGuard {
     /// The terminal cannot be written to.
     pub fn draw(&mut self, view: impl FnOnce(&mut Frame)) -> io::Result<()> {
         self.painter.draw(view)
+    }
+
+    /// Whether the terminal has not taken the last frame yet: then there is no use in another.
+    pub fn is_busy(&self) -> bool {
+        self.writer.is_busy()
     }
 
     /// Makes the next `draw` send every cell.
@@ -103,7 +115,7 @@ impl TerminalGuard {
     /// The terminal's modes cannot be set.
     pub fn retake(&mut self) -> io::Result<()> {
         restore();
-        take(&self.terminal, self.mouse)?;
+        take(&self.terminal, &self.writer, self.mouse)?;
         self.repaint();
         Ok(())
     }
@@ -133,15 +145,17 @@ impl Drop for TerminalGuard {
     }
 }
 
-/// Gives the terminal back if a [`TerminalGuard`] has it; does nothing the second time. For the
-/// thread that handles SIGTERM and SIGHUP (not for a signal handler itself).
-pub fn restore() {
+/// Gives the terminal back if a [`TerminalGuard`] has it; does nothing the second time. False if the
+/// terminal is not being read, so that nothing more can be shown on it. For the thread that handles
+/// SIGTERM and SIGHUP (not for a signal handler itself).
+pub fn restore() -> bool {
     let Some(Held {
-        mut terminal,
+        writer,
+        terminal,
         before,
     }) = held().take()
     else {
-        return;
+        return true;
     };
     let mut bytes = END_UPDATE.to_string();
     escape(&mut bytes, DisableMouseCapture);
@@ -150,8 +164,9 @@ pub fn restore() {
     escape(&mut bytes, crossterm::cursor::Show);
     escape(&mut bytes, LeaveAlternateScreen);
     // for a terminal that is gone nothing can be done
-    let _ = terminal.write_all(bytes.as_bytes());
-    let _ = tcsetattr(&terminal.0, OptionalActions::Now, &before);
+    let is_read = writer.write_within(bytes.as_bytes(), LAST_PATIENCE);
+    let _ = tcsetattr(&terminal, OptionalActions::Now, &before);
+    is_read.unwrap_or(false)
 }
 
 /// Whether the other end of a terminal (or a pipe) is gone.
@@ -175,6 +190,7 @@ pub fn is_hung_up(fd: impl AsFd) -> bool {
 
 /// A terminal that blocks until it takes what is written, even if an earlier program left it in
 /// non-blocking mode.
+#[derive(Debug)]
 struct BlockingTerminal(File);
 
 impl Write for BlockingTerminal {
@@ -201,7 +217,7 @@ impl Write for BlockingTerminal {
     }
 }
 
-fn take(terminal: &File, mouse: bool) -> io::Result<()> {
+fn take(terminal: &File, writer: &TerminalWriter, mouse: bool) -> io::Result<()> {
     let mut held = held();
     if held.is_some() {
         return Err(io::Error::new(
@@ -213,7 +229,8 @@ fn take(terminal: &File, mouse: bool) -> io::Result<()> {
     let mut raw = before.clone();
     raw.make_raw();
     *held = Some(Held {
-        terminal: BlockingTerminal(terminal.try_clone()?),
+        writer: writer.clone(),
+        terminal: terminal.try_clone()?,
         before,
     });
     drop(held);
@@ -225,9 +242,12 @@ fn take(terminal: &File, mouse: bool) -> io::Result<()> {
         escape(&mut bytes, EnableMouseCapture);
     }
     let set = tcsetattr(terminal, OptionalActions::Now, &raw).map_err(io::Error::from);
-    let set =
-        set.and_then(|()| BlockingTerminal(terminal.try_clone()?).write_all(bytes.as_bytes()));
-    set.inspect_err(|_| restore())
+    let set = set.and_then(|()| {
+        writer
+            .write_within(bytes.as_bytes(), LAST_PATIENCE)
+            .map(|_| ())
+    });
+    set.inspect_err(|_| _ = restore())
 }
 
 fn escape(text: &mut String, command: impl Command) {

@@ -229,6 +229,11 @@ impl Terminal {
         Ok(status)
     }
 
+    /// Waits until the program has ended, without listening.
+    pub fn ended_unread(&mut self) -> Result<ExitStatus, Box<dyn Error>> {
+        crate::place::wait_until("the program ends", || self.child.try_wait().ok().flatten())
+    }
+
     /// Closes the terminal under the program, which should end by that.
     pub fn hang_up(mut self) -> Result<ExitStatus, Box<dyn Error>> {
         self.master = File::open("/dev/null")?;

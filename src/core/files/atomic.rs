@@ -1,5 +1,6 @@
 //! Files that are replaced in one step: a reader sees the old file or the new one, never a part.
 
+use super::sharing;
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{self, Write};
@@ -73,17 +74,29 @@ pub fn write_atomically_with(
         .map_err(Error::io("write", path))?;
     let unfinished = file.path().to_path_buf();
     write(file.as_file_mut(), &unfinished).map_err(Error::io("write", path))?;
-    file.as_file()
-        .sync_all()
-        .map_err(Error::io("write", path))?;
+    sync(file.as_file()).map_err(Error::io("write", path))?;
+    sharing::share(file.as_file(), folder);
     file.persist(path)
         .map_err(|e| Error::io("write", path)(e.error))?;
     Ok(())
 }
 
+/// Waits until a file is on the disk, where the file system can wait for that.
+///
+/// # Errors
+/// It was not written.
+pub fn sync(file: &File) -> io::Result<()> {
+    let cannot = [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP];
+    match file.sync_all() {
+        Err(e) if e.raw_os_error().is_some_and(|code| cannot.contains(&code)) => Ok(()),
+        done => done,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn the_same_failure_reads_the_same_every_time() {
@@ -94,5 +107,19 @@ mod tests {
             Err("cannot write /nowhere/at/all/file: No such file or directory (os error 2)".into())
         );
         assert_eq!(errors[0], errors[1]);
+    }
+
+    #[test]
+    fn a_file_in_a_shared_folder_is_shared() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let group_may = |mode: u32| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(folder.path(), permissions).unwrap();
+            write_atomically(&file, b"x").unwrap();
+            std::fs::metadata(&file).unwrap().permissions().mode() & 0o060
+        };
+        assert_eq!(group_may(0o755) & 0o020, 0);
+        assert_eq!(group_may(0o2775), 0o060);
     }
 }

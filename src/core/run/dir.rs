@@ -82,6 +82,9 @@ impl RunDir {
     pub fn discard_unstarted(&self) {
         let _ = fs::remove_file(self.profile());
         let _ = fs::remove_file(self.path.join("lock"));
+        if fs::metadata(self.log()).is_ok_and(|log| log.len() == 0) {
+            let _ = fs::remove_file(self.log());
+        }
         FOLDERS
             .iter()
             .for_each(|folder| _ = fs::remove_dir(self.path.join(folder)));

@@ -1,6 +1,8 @@
 //! What a resumed run needs to know from its events.
 
-use super::event::{Event, EventKind, LONGEST_LINE, RunFinished, RunOutcome};
+use super::event::{Event, EventKind, LONGEST_LINE, RunFinished, RunOutcome, RunStarted};
+use crate::cgroup::OomKills;
+use crate::profile::memory_advice;
 use crate::{Error, Result, files::untrusted};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,8 @@ pub struct History {
     pub steps: u64,
     /// The last event, if it says that the run is done.
     pub done: Option<EventKind>,
+    /// The latest engine, until it reports its end.
+    unended: Option<RunStarted>,
 }
 
 impl History {
@@ -33,6 +37,11 @@ impl History {
                 return;
             };
             history.done = None;
+            match &event.what {
+                EventKind::RunStarted(started) => history.unended = Some(started.clone()),
+                EventKind::RunFinished(_) => history.unended = None,
+                _ => {}
+            }
             match event.what {
                 EventKind::RunStarted(started) if history.device.is_none() => {
                     history.device = Some(started.device);
@@ -52,4 +61,23 @@ impl History {
         untrusted::for_each_line(&file, LONGEST_LINE, take).map_err(Error::io("read", events))?;
         Ok(history)
     }
+
+    /// Why the latest engine was killed, as far as that is known.
+    #[must_use]
+    pub fn killed(&self) -> Option<String> {
+        was_out_of_memory(self.unended.as_ref()?).then(|| {
+            format!(
+                "the previous engine of this run was killed, probably because memory ran out: the \
+                 system has ended programs for that reason since it was started. {}",
+                memory_advice()
+            )
+        })
+    }
+}
+
+/// Whether an engine that never reported its end was probably killed for lack of memory.
+#[must_use]
+pub fn was_out_of_memory(started: &RunStarted) -> bool {
+    let kills = started.oom_kills.as_ref();
+    kills.and_then(OomKills::has_grown).unwrap_or(false)
 }

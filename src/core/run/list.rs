@@ -1,20 +1,16 @@
-//! The runs in a folder and the state of each, read from the beginning and the end of its events,
-//! so that long runs take no longer than short ones.
+//! The runs in a folder and the state of each.
 
 use super::command::Command;
-use super::event::{EvalSplit, Event, EventKind, ImageSet, Phase, RunOutcome};
+use super::edits::{Edits, Moment};
+use super::event::{EvalSplit, EventKind, ImageSet, Phase, RunOutcome};
+use super::history::was_out_of_memory;
 use super::pace::Pace;
+use super::record_end::RecordEnd;
 use super::{EngineAt, RunDir};
-use crate::{Error, Result, files::untrusted};
+use crate::{Error, Result};
 use serde::Serialize;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
-
-/// The bytes at the end of the events that are read; an event takes some hundreds.
-const TAIL: u64 = 1 << 16;
-/// The longest first line that is read.
-const HEAD: u64 = 1 << 16;
 
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -53,6 +49,8 @@ pub struct RunSummary {
     /// Of the distilled images, in per cent: the result on the test set, before that the last
     /// evaluation.
     pub accuracy: Option<f64>,
+    /// Its engine was killed, probably because memory ran out.
+    pub out_of_memory: bool,
 }
 
 impl RunState {
@@ -94,7 +92,7 @@ pub fn list(runs: &Path) -> Result<Vec<RunSummary>> {
         .filter(|run| !is_second_name(run, runs))
         .map(summary)
         .collect();
-    found.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.name.cmp(&b.name)));
+    sort(&mut found);
     Ok(found)
 }
 
@@ -105,6 +103,11 @@ fn is_second_name(run: &RunDir, runs: &Path) -> bool {
     }
     let (own, all) = (run.path().canonicalize(), runs.canonicalize());
     own.is_ok_and(|own| all.is_ok_and(|all| own.parent() == Some(&all)))
+}
+
+/// The latest first.
+pub(super) fn sort(runs: &mut [RunSummary]) {
+    runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.name.cmp(&b.name)));
 }
 
 /// The summary of a run. What cannot be read is left empty.
@@ -119,22 +122,26 @@ pub fn summary(run: RunDir) -> RunSummary {
         iterations: 0,
         started: String::new(),
         accuracy: None,
+        out_of_memory: false,
         run,
     };
     // the lock first: an engine that ends in between has recorded its end by the time the events
     // are read
     let engine = summary.run.engine();
-    let (first, last) = ends_of(&summary.run.events()).unwrap_or_default();
-    let (mut paused, mut waiting, mut ended) = (false, false, None);
+    let is_running = matches!(engine, EngineAt::Here | EngineAt::Host(_));
+    let record = RecordEnd::read(&summary.run.events(), is_running).unwrap_or_default();
+    let is_whole = record.has_start();
+    let (mut paused, mut waiting, mut ended, mut started_by) = (false, false, None, None);
     let mut pace = Pace::default();
-    for event in first.into_iter().chain(last) {
+    for event in record.first.into_iter().chain(record.last) {
         pace.apply(&event);
         if summary.started.is_empty() {
             summary.started.clone_from(&event.time);
         }
         match event.what {
             EventKind::RunStarted(started) => {
-                summary.profile = started.profile;
+                summary.profile.clone_from(&started.profile);
+                started_by = Some(started);
                 (paused, waiting, ended) = (false, false, None);
             }
             EventKind::Phase { name } => summary.phase = Some(name),
@@ -165,6 +172,10 @@ pub fn summary(run: RunDir) -> RunSummary {
         }
     }
     (summary.step, summary.iterations) = (pace.step(), pace.iterations());
+    if !is_whole {
+        // an edit, or a later engine, may have changed it in the part that was not read
+        summary.iterations = iterations(&summary.run).unwrap_or(summary.iterations);
+    }
     summary.state = match (ended, &engine) {
         (Some(RunOutcome::Done), _) => RunState::Done,
         (_, EngineAt::Here | EngineAt::Host(_)) if waiting => RunState::Waiting,
@@ -175,6 +186,8 @@ pub fn summary(run: RunDir) -> RunSummary {
         (None, EngineAt::MaybeRemote(_)) => RunState::Elsewhere,
         (None, EngineAt::Nowhere) => RunState::Dead,
     };
+    let is_killed = summary.state == RunState::Dead && is_whole;
+    summary.out_of_memory = is_killed && started_by.as_ref().is_some_and(was_out_of_memory);
     if let (
         RunState::Running | RunState::Paused | RunState::Waiting | RunState::Elsewhere,
         EngineAt::Host(host) | EngineAt::MaybeRemote(host),
@@ -185,29 +198,17 @@ pub fn summary(run: RunDir) -> RunSummary {
     summary
 }
 
-/// The first event, and those in the last [`TAIL`] bytes that come after it.
-fn ends_of(path: &Path) -> std::io::Result<(Vec<Event>, Vec<Event>)> {
-    let mut file = untrusted::open(path)?;
-    let mut first = Vec::new();
-    let from = BufReader::new((&file).take(HEAD)).read_until(b'\n', &mut first)? as u64;
-    let start = file.metadata()?.len().saturating_sub(TAIL).max(from);
-    file.seek(SeekFrom::Start(start))?;
-    let mut rest = Vec::new();
-    file.take(TAIL).read_to_end(&mut rest)?;
-    // the tail may begin in the middle of a line, and the last line may be torn: neither is an
-    // event
-    let events = |bytes: &[u8]| {
-        bytes
-            .split(|b| *b == b'\n')
-            .filter_map(|l| serde_json::from_slice(l).ok())
-            .collect()
-    };
-    Ok((events(&first), events(&rest)))
+/// Distillation steps in all, by the profile of a run and its edits.
+fn iterations(run: &RunDir) -> Option<u64> {
+    let edits = Edits::read(run).ok()?;
+    let latest = edits.apply(&run.read_profile().ok()?, Moment::Step(u64::MAX));
+    latest.ok().map(|profile| profile.distill.iterations as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::event::DistillStep;
     use std::fmt::Write as _;
 
     fn run_with(runs: &Path, name: &str, lines: &[&str]) -> Result<RunDir> {
@@ -317,6 +318,49 @@ mod tests {
             (summary.profile.as_str(), summary.iterations, summary.phase),
             ("shapes", 9, Some(Phase::Evaluate))
         );
+        Ok(())
+    }
+
+    #[test]
+    fn what_happened_long_before_the_end_is_still_known() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let step = |n: u64| {
+            let step = EventKind::DistillStep(DistillStep {
+                step: n,
+                intermediate: vec![0.5; 100],
+                ..DistillStep::default()
+            });
+            let json = serde_json::to_string(&step).unwrap_or_default();
+            json.trim_matches(['{', '}']).to_string()
+        };
+        let evaluation = |split: &str, mean: f64| {
+            format!(
+                r#""kind":"evaluation","step":1,"network":"convnet","labels":"distilled","split":"{split}","mean":{mean},"std":1.0,"values":[{mean}]"#
+            )
+        };
+        let set = r#""kind":"command","command":"set","edit":"distill.iterations=5000","status":"accepted","reason":null,"from":9,"to":5000"#;
+        let pause = r#""kind":"command","command":"pause","status":"accepted","reason":null,"from":null,"to":null"#;
+        let warning = r#""kind":"warning","message":"x""#;
+        let mut lines = vec![STARTED.to_string(), set.into(), step(1)];
+        lines.extend([evaluation("validation", 40.), evaluation("test", 42.5)]);
+        lines.extend((2..1500).map(step));
+        let as_lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let run = run_with(runs.path(), "long", &as_lines)?;
+        let _engine = run.lock()?;
+        let of = |run: &RunDir| {
+            let found = summary(run.clone());
+            (found.state, found.step, found.accuracy)
+        };
+        assert_eq!(of(&run), (RunState::Running, 1499, Some(42.5)));
+
+        // paused, and so many commands since that the end shows nothing else
+        lines.push(pause.into());
+        lines.extend(std::iter::repeat_n(warning.to_string(), 3000));
+        let as_lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let paused = run_with(runs.path(), "paused", &as_lines)?;
+        let _engine = paused.lock()?;
+        assert_eq!(of(&paused), (RunState::Paused, 1499, Some(42.5)));
+        assert_eq!(summary(paused).iterations, 5000);
         Ok(())
     }
 }

@@ -2,7 +2,8 @@
 
 use super::RunDir;
 use super::holder::Holder;
-use crate::{Error, Result, files::untrusted};
+use crate::files::{sharing, untrusted};
+use crate::{Error, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -171,6 +172,14 @@ impl RunDir {
                 }
                 // perhaps only a process that checks whether there is an engine
                 Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(e)) if sharing::has_no_locks(&e) => {
+                    return Err(Error::Usage(format!(
+                        "the file system of {} has no locks ({e}), which keep two engines from one \
+                         run: have it mounted with them (flock), or choose another folder with \
+                         --runs DIR",
+                        self.path().display()
+                    )));
+                }
                 Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }
             std::thread::sleep(LOCK_AGAIN);

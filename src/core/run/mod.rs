@@ -8,15 +8,17 @@ pub mod edits;
 pub mod event;
 mod history;
 mod holder;
+pub mod known_runs;
 pub mod list;
 mod lock;
 pub mod outlook;
 pub mod pace;
+mod record_end;
 pub mod result;
 pub mod socket;
 
 pub use dir::{DEFAULT_RUNS_DIR, FOLDERS, RunDir};
 pub(crate) use dir::{check_name, name_stem};
-pub use history::History;
+pub use history::{History, was_out_of_memory};
 pub use holder::Holder;
 pub use lock::{EngineAt, EngineLock};

@@ -206,6 +206,7 @@ mod tests {
             folder: String::new(),
             step: 0,
             iterations: 40,
+            oom_kills: None,
         });
         let mut life = vec![
             (0, started),

@@ -1,6 +1,6 @@
 //! `astill resume`.
 
-use super::{Launch, folders};
+use super::{Launch, engine_signals, folders};
 use crate::process;
 use astill_core::cli::{DeviceChoice, data_folder};
 use astill_core::console::to_stderr;
@@ -46,6 +46,8 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
              corrupt the run"
         ));
     }
+    let signals = engine_signals()?;
+    trainer::check_text("the folder of the run", run.path())?;
     let lock = run.lock()?;
     run.check_folders()?;
     run.make_folders()?;
@@ -66,13 +68,14 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
             history.steps
         ));
     }
+    let killed = history.killed();
     let name = match &launch {
         Launch::Background { profile } => profile.clone(),
         _ => history.profile.clone().unwrap_or_else(|| run.name()),
     };
     if matches!(launch, Launch::Detached) {
         drop(lock);
-        return process::detach(run, &name, &changes.arguments());
+        return process::detach(run, &name, &changes.arguments(), signals);
     }
     let device = match (changes.device, &history.device) {
         (Some(choice), _) => device::choose(choice)?,
@@ -106,13 +109,14 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         folder,
         device,
         threads: history.threads,
+        killed,
         attended,
         sets: plan.sets,
         is_profile_edited: plan.is_edited,
         warnings: plan.warnings,
     };
     let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
-    process::run_engine(run, plan, reporter)
+    process::run_engine(run, plan, reporter, signals)
 }
 
 /// Whether nothing is left to do in a run that is done: no more steps were asked for, and its result

@@ -8,11 +8,10 @@ use super::facts::ImageFacts;
 use super::layout::{BySplit, ReadImages, UnreadableImage};
 use super::pixels::Pixels;
 use super::zca::Zca;
-use astill_core::{files::atomic, files::untrusted};
+use astill_core::files::{atomic, sharing, untrusted};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -255,7 +254,7 @@ fn write(path: &Path, entries: &[(TensorHeader<'_>, &[u8])], metadata: &[(&str, 
         return false;
     };
     if let Some(folder) = path.parent() {
-        let _ = fs::create_dir_all(folder);
+        let _ = sharing::create_all(folder);
     }
     // straight to the file: a large set would not fit into memory twice
     atomic::write_atomically_with(path, |_, unfinished| {
@@ -276,6 +275,7 @@ fn checksum_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
 mod tests {
     use super::*;
     use astill_core::profile::{Background, Color};
+    use std::fs;
 
     /// All different, of 3 × 4 × 4; the second training image could not be read.
     fn images(train: usize, test: usize) -> ReadImages {

@@ -24,9 +24,10 @@ use astill_core::run::event::{CommandAnswered, EventKind};
 use astill_core::run::{EngineLock, RunDir};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tch::Device;
@@ -102,6 +103,8 @@ pub struct Control {
     waiting: Option<String>,
     /// Why something was not written when the run was asked to stop.
     lost: Option<String>,
+    /// Folders outside of the run in which something has been kept.
+    known_places: HashSet<PathBuf>,
     /// Somebody can answer when the run pauses by itself.
     attended: bool,
     /// A command is being carried out, so a pause waits until that is done.
@@ -135,6 +138,7 @@ impl Control {
             paused: false,
             waiting: None,
             lost: None,
+            known_places: HashSet::new(),
             attended: plan.attended,
             serving: false,
             stopping: None,

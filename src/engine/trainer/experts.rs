@@ -160,7 +160,10 @@ impl Training<'_> {
 
     /// Makes the folder of a slot.
     fn create(&self, slot: &ExpertSlot, control: &mut Control) -> Result<()> {
-        control.write_with_retry(|_| slot.store.create(&self.settings(&slot.schedule)))
+        let store = &slot.store;
+        control.write_at(store.folder(), || {
+            store.create(&self.settings(&slot.schedule))
+        })
     }
 
     /// Every setting that affects an expert, and nothing else: how many experts there are, and how
@@ -223,7 +226,8 @@ impl Training<'_> {
             return Ok(partial);
         }
         let expert = Expert::new(self.net, self.profile.expert.seed, index);
-        control.write_with_retry(|_| store.save_epoch(index, 0, &expert, None))?;
+        control.write_at(store.folder(), || store.save_epoch(index, 0, &expert, None))?;
+        control.has_kept_in(store.folder());
         Ok(Partial {
             points: vec![expert.weights.theta.copy()],
             running: vec![expert.weights.running.copy()],
@@ -297,7 +301,7 @@ impl Training<'_> {
                 record,
                 measured_on: validated.map(|set| set.validation_content.clone()),
             };
-            control.write_with_retry(|_| {
+            control.write_at(here.store.folder(), || {
                 let new = NewEpoch {
                     inside: &inside,
                     record: &record,
@@ -305,6 +309,7 @@ impl Training<'_> {
                 here.store
                     .save_epoch(index, epoch + 1, &so_far.expert, Some(new))
             })?;
+            control.has_kept_in(here.store.folder());
             so_far.points.extend(inside);
             // a copy: on the CPU the tensor itself would be the live parameters
             let end = so_far.expert.weights.to_device(Device::Cpu);
@@ -429,7 +434,14 @@ fn lock_or_wait(
     let mut is_reported = false;
     loop {
         control.wait_while_paused()?;
-        if let Some(lock) = control.write_with_retry(|_| store.try_lock())? {
+        if let Some(lock) = control.write_at(store.folder(), || store.try_lock())? {
+            if !lock.is_exclusive {
+                control.warn(format!(
+                    "the file system of {} has no locks, so another run may train the same experts \
+                     at the same time, to the same result",
+                    store.folder().display()
+                ))?;
+            }
             return Ok(Some(lock));
         }
         if store.finished(index, epochs).is_ok_and(|e| e.is_some()) {

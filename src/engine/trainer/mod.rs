@@ -15,6 +15,7 @@ mod found;
 pub mod imported;
 mod initial;
 mod labelling;
+mod places;
 mod recorder;
 mod result;
 mod resumption;
@@ -28,6 +29,7 @@ pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
 pub use dataset::{check_path, data_request, dataset_folder};
 pub use evaluation::HEADLINE;
+pub use places::{check_places, check_text};
 pub use resumption::{Resumption, resumption};
 pub use thread::{Engine, TRAINER_THREAD};
 
@@ -42,6 +44,7 @@ use crate::device;
 use crate::distill::evaluate::Course;
 use crate::distill::parameters::{Budget, Parameterisation};
 use crate::network::{self, Network, Task};
+use astill_core::cgroup::OomKills;
 use astill_core::files::atomic::write_atomically;
 use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
@@ -50,6 +53,7 @@ use astill_core::run::{EngineLock, RunDir, checkpoints};
 use astill_core::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Instant;
 use tch::Device;
 
@@ -80,6 +84,8 @@ pub struct RunPlan {
     pub is_profile_edited: bool,
     /// What is to be recorded as warnings at the start.
     pub warnings: Vec<String>,
+    /// Why the latest engine of this run was killed, as far as that is known.
+    pub killed: Option<String>,
 }
 
 /// The network of experts and students, for a data set with `classes` classes and images of
@@ -266,7 +272,18 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
             .profile_at(Moment::Step(u64::MAX))
             .distill
             .iterations as u64,
+        oom_kills: OomKills::now(),
     }))?;
+    if let Some(cause) = &plan.killed {
+        control.warn(cause)?;
+    }
+    let allowed = available_parallelism().map_or(MOST_THREADS, |n| n.get() as i64);
+    if let Some(threads) = plan.threads.filter(|threads| *threads > allowed) {
+        control.warn(format!(
+            "the run began with {threads} threads and keeps them, so that its numbers stay the same; \
+             here it may use {allowed}, so it will be slow"
+        ))?;
+    }
     if let Some(state) = &saved {
         control.resume_at(step);
         control.set_student_rate(state.numbers.student_lr);

@@ -17,6 +17,7 @@ use crate::network::Weights;
 use crate::tensor_file::{self, TensorFile};
 use astill_core::EpochRecord;
 use astill_core::files::atomic::{remove_left_over, write_atomically};
+use astill_core::files::sharing;
 use astill_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
@@ -92,6 +93,9 @@ pub struct NewEpoch<'a> {
 #[derive(Debug)]
 pub struct TrainingLock {
     _file: File,
+    /// Whether it keeps other processes out: not where the file system has no locks. They would
+    /// train the same experts to the same bytes.
+    pub is_exclusive: bool,
 }
 
 impl Store {
@@ -155,7 +159,7 @@ impl Store {
     /// # Errors
     /// It cannot be created.
     pub fn create_folder(&self) -> Result<()> {
-        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))
+        sharing::create_all(&self.folder).map_err(Error::io("create", &self.folder))
     }
 
     /// The right to train here; none while another process has it.
@@ -164,15 +168,20 @@ impl Store {
     /// The lock file cannot be created or locked.
     pub fn try_lock(&self) -> Result<Option<TrainingLock>> {
         let path = self.folder.join("lock");
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
-        match file.try_lock() {
-            Ok(()) => {
-                remove_left_over(&self.folder, Duration::ZERO);
-                Ok(Some(TrainingLock { _file: file }))
-            }
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(Error::io("lock", &path)(e)),
+        let file = sharing::open_lock(&path).map_err(Error::io("open", &path))?;
+        let is_exclusive = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(e)) if sharing::has_no_locks(&e) => false,
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
+        };
+        if is_exclusive {
+            remove_left_over(&self.folder, Duration::ZERO);
         }
+        Ok(Some(TrainingLock {
+            _file: file,
+            is_exclusive,
+        }))
     }
 
     /// An expert that has been trained for `epochs` epochs or more; none if that has yet to be
@@ -313,7 +322,7 @@ impl Store {
     ) -> Result<()> {
         let path = self.epoch_file(index, epoch);
         let folder = self.partial_folder(index);
-        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        sharing::create_all(&folder).map_err(Error::io("create", &folder))?;
         let inside = trained
             .as_ref()
             .filter(|new| !new.inside.is_empty())

@@ -14,6 +14,7 @@ use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub struct Engine {
     /// not time.
     pub events: Receiver<Event>,
     pub requests: Sender<CommandRequest>,
+    /// Set when the trainer has ended, its last event written.
+    pub ended: Arc<AtomicBool>,
     trainer: JoinHandle<Result<()>>,
 }
 
@@ -58,13 +61,20 @@ impl Engine {
         let (event_in, events) = crossbeam_channel::unbounded();
         let recorder = Recorder::open(&plan.run, Arc::clone(&plan.held), event_in)?;
         let control = Control::new(&plan, recorder, request_out)?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let has_ended = ended.clone();
         let trainer = std::thread::Builder::new()
             .name(TRAINER_THREAD.into())
-            .spawn(move || run_to_end(plan, control))
+            .spawn(move || {
+                let result = run_to_end(plan, control);
+                has_ended.store(true, Ordering::SeqCst);
+                result
+            })
             .map_err(Error::io("start a thread for", "the trainer"))?;
         Ok(Self {
             events,
             requests,
+            ended,
             trainer,
         })
     }

@@ -69,7 +69,11 @@ impl Screen for LogScreen {
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
         let session = context.session.as_ref()?;
         let theme = &context.appearance.theme;
-        let title = format!("Log of {}", clean(&session.run.name()));
+        let name = clean(&session.run.name());
+        let title = match clock::offset(&context.zone, context.now) {
+            offset if offset.is_empty() => format!("Log of {name}"),
+            offset => format!("Log of {name}, times at UTC{offset}"),
+        };
         let inner = frame(buf, area, &context.appearance, &title, true);
         let [lines, foot] = Layout::vertical([
             Constraint::Fill(1),

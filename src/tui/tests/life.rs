@@ -42,6 +42,7 @@ pub fn started(name: &str, step: u64, iterations: u64) -> EventKind {
         folder: "/data/shapes".into(),
         step,
         iterations,
+        oom_kills: None,
     })
 }
 

@@ -53,6 +53,7 @@ pub fn summary(run: &RunDir, state: RunState, step: u64) -> RunSummary {
         started: "2026-01-01T00:00:00.000Z".into(),
         accuracy: (state == RunState::Done).then_some(64.5),
         host: None,
+        out_of_memory: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The beginning and the end of a run.
 
 use super::Headline;
+use crate::cgroup::OomKills;
 use serde::{Deserialize, Serialize};
 
 /// An engine started or resumed this run.
@@ -22,6 +23,10 @@ pub struct RunStarted {
     pub step: u64,
     /// Distillation steps in all.
     pub iterations: u64,
+    /// How often the system had ended programs for lack of memory before; none where it does not
+    /// count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oom_kills: Option<OomKills>,
 }
 
 /// The data set is ready.

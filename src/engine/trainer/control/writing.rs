@@ -7,6 +7,7 @@ use super::Control;
 use astill_core::run::event::EventKind;
 use astill_core::{Error, Result};
 use crossbeam_channel::RecvTimeoutError;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long to wait before trying again what could not be written.
@@ -47,6 +48,28 @@ impl Control {
             self.lost = self.waiting.clone();
         }
         written
+    }
+
+    /// As [`Self::write_with_retry`], for the folder `place` outside of the run. Until something has
+    /// been kept there, what the system does not allow there ends the run: waiting would not help.
+    ///
+    /// # Errors
+    /// Also [`Error::Usage`] with the way out.
+    pub fn write_at<T>(&mut self, place: &Path, mut write: impl FnMut() -> Result<T>) -> Result<T> {
+        let is_known = self.known_places.contains(place);
+        self.write_with_retry(|_| {
+            write().map_err(|error| match !is_known && error.is_refusal() {
+                true => not_allowed(place, &error),
+                false => error,
+            })
+        })
+    }
+
+    /// Something has been kept in the folder `place`, so that it will be possible again.
+    pub fn has_kept_in(&mut self, place: &Path) {
+        if !self.known_places.contains(place) {
+            self.known_places.insert(place.to_path_buf());
+        }
     }
 
     /// No work is lost after all: a later write, a checkpoint for example, contains it.
@@ -100,4 +123,14 @@ impl Control {
         }
         Ok(())
     }
+}
+
+/// What to say where the system does not allow what a run has to do in a folder.
+fn not_allowed(place: &Path, error: &Error) -> Error {
+    Error::Usage(format!(
+        "{error}. Experts are kept in {}, where this user must be able to write: have that folder \
+         opened for you (for a group: `chmod -R g+rwX` and `chmod g+s` on its folders), or choose \
+         another folder with --data DIR",
+        place.display()
+    ))
 }

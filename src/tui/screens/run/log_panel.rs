@@ -68,10 +68,11 @@ pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Sessi
             } else {
                 "Press Space to resume from where the run was last saved.".into()
             };
-            Some((
-                format!("The engine exited unexpectedly. {remedy}"),
-                theme.bad(),
-            ))
+            let cause = match session.out_of_memory {
+                true => "The engine was killed, probably because memory ran out.",
+                false => "The engine exited unexpectedly.",
+            };
+            Some((format!("{cause} {remedy}"), theme.bad()))
         }
         RunStatus::Elsewhere | RunStatus::MaybeRemote => {
             Some((clean(&session.why_no_engine()), theme.warn()))

@@ -1,0 +1,76 @@
+//! How many threads compute, and whether the system allows them.
+
+use astill_core::{Error, Result};
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle, available_parallelism};
+
+/// Threads besides those that compute: the trainer, the socket, signals, connections.
+const OTHERS: usize = 8;
+/// Computing threads start up to this often: for libtorch's operations, for its thread pool, and
+/// for the pieces of a batch.
+const POOLS: usize = 3;
+/// How a user chooses the number.
+const CHOSEN_BY: [&str; 2] = ["OMP_NUM_THREADS", "MKL_NUM_THREADS"];
+
+/// Makes libtorch use no more threads than this process may run at a time: it knows the processors
+/// of the machine and those that this process is bound to, but not the quota of a container or a
+/// batch job. What the user has chosen holds.
+pub fn limit() {
+    let is_chosen = CHOSEN_BY
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    let allowed =
+        available_parallelism().map_or(i32::MAX, |n| n.get().try_into().unwrap_or(i32::MAX));
+    if !is_chosen && allowed < tch::get_num_threads() {
+        tch::set_num_threads(allowed);
+    }
+}
+
+/// Starts as many threads as a run needs, and ends them again. libtorch hangs or ends the process
+/// where it cannot start its own.
+///
+/// # Errors
+/// [`Error::Usage`] if the system refuses one.
+pub fn check() -> Result<()> {
+    start(POOLS * tch::get_num_threads().max(1) as usize + OTHERS)
+}
+
+fn start(count: usize) -> Result<()> {
+    let (mut started, mut refused) = (Vec::<JoinHandle<()>>::new(), None);
+    // all of them live until it is free
+    let hold = Arc::new(Mutex::new(()));
+    let held = hold.lock();
+    for _ in 0..count {
+        let hold = hold.clone();
+        let wait = move || drop(hold.lock());
+        match Builder::new().stack_size(64 << 10).spawn(wait) {
+            Ok(thread) => started.push(thread),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    drop(held);
+    let running = started.len();
+    for thread in started {
+        let _ = thread.join();
+    }
+    refused.map_or(Ok(()), |error| {
+        Err(Error::Usage(format!(
+            "computing takes up to {count} threads, and the system refused all after {running} \
+             ({error}): this user, or the container or batch job, may have no more processes. Raise \
+             that limit (`ulimit -u`, pids.max), or use fewer threads: OMP_NUM_THREADS=1"
+        )))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_the_system_allows_are_started_and_ended() {
+        assert!(check().is_ok());
+    }
+}
