@@ -160,7 +160,7 @@ fn whitened_and_soft_sets_are_exported_too() -> Outcome {
         );
     }
     let found = files(&place.path("o/pt"));
-    assert!(found.contains(&"zca_transform.pt".into()), "{found:?}");
+    assert!(found.contains(&"zca_directions.pt".into()), "{found:?}");
     // the field whitens with all training images, so this needs the data
     let field = [
         "export",
