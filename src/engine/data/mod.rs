@@ -29,6 +29,7 @@ mod parquet;
 mod parts;
 mod pixels;
 mod plain;
+mod png;
 mod register;
 mod release;
 mod request;
@@ -44,6 +45,7 @@ mod zca;
 
 pub use astill_core::profile::{Kind, NormalisedBy, Unreadable};
 pub use augment::Augmentation;
+pub use classes::subset_ids;
 pub use left_out::{LeftOutFile, count as count_left_out, list as list_left_out};
 pub use load::{Dataset, Inventory};
 pub use normalisation::Normalisation;
