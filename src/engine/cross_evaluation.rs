@@ -208,7 +208,10 @@ fn fitting(judged: &Judged, dataset: &Dataset) -> Result<(Tensor, Labels)> {
             ),
         ));
     }
-    Ok((images.shallow_clone(), set.labels_of(dataset.classes.len())?))
+    Ok((
+        images.shallow_clone(),
+        set.labels_of(dataset.classes.len())?,
+    ))
 }
 
 struct Work<'a> {

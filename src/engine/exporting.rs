@@ -318,7 +318,9 @@ impl Unfinished {
         let lock = File::open(&path).map_err(Error::io("open", &path))?;
         let is_taken = matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
         // it may have become the wanted folder meanwhile
-        let is_here = lock.metadata().is_ok_and(|opened| opened.ino() == found.ino());
+        let is_here = lock
+            .metadata()
+            .is_ok_and(|opened| opened.ino() == found.ino());
         if is_taken || !is_here {
             return Err(Error::Usage(format!(
                 "another export is writing to {}; wait for it, or name another folder",

@@ -63,7 +63,9 @@ pub fn write_sealed_rows(
     rows: impl Iterator<Item = Result<Tensor>>,
     metadata: (&str, String),
 ) -> Result<()> {
-    let size = shape[0].checked_mul(shape[1]).and_then(|n| n.checked_mul(4));
+    let size = shape[0]
+        .checked_mul(shape[1])
+        .and_then(|n| n.checked_mul(4));
     let size = size.ok_or_else(|| Error::file(path, "would be larger than any file"))?;
     let header = json!({
         "__metadata__": { metadata.0: metadata.1 },

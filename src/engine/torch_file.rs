@@ -20,7 +20,7 @@ const BEFORE_1_6: [u8; 13] = [
 /// Lists within lists; what is read here has three.
 const DEEPEST: usize = 16;
 /// More than any file that is read here holds.
-const MOST_ITEMS: usize = 4 << 20;
+const MOST_ITEMS: usize = 1 << 20;
 const MOST_DIMENSIONS: usize = 16;
 
 /// What a file holds.

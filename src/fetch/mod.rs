@@ -15,6 +15,7 @@ pub use catalogue::CATALOGUE;
 pub use http::Client;
 pub use place::is_there;
 pub use progress::{Lines, Progress, Terminal};
+pub use hub::Repository;
 pub use set::{Checksum, DataSet, Packing, SourceFile};
 pub use unpack::unpack;
 

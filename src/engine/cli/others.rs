@@ -88,11 +88,7 @@ pub(super) fn evaluate(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) ->
 }
 
 /// The distilled set of a run, or of a file or folder, with the threads of the run.
-fn judged(
-    args: &EvaluateArgs,
-    data: Option<&Path>,
-    runs: &Path,
-) -> Result<(Judged, Option<i64>)> {
+fn judged(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<(Judged, Option<i64>)> {
     let named = match &args.profile {
         Some(name) => Some(
             profile::load(name, &args.changes)

@@ -51,7 +51,11 @@ pub fn mended(file: &[u8]) -> Cow<'_, [u8]> {
 /// What comes before the end, with this last part of the data and an end after it.
 fn ended(before: &[u8], data: Option<&[u8]>) -> Vec<u8> {
     let mut file = before.to_vec();
-    for (kind, content) in data.map(|data| (DATA, data)).into_iter().chain([(END, &[][..])]) {
+    for (kind, content) in data
+        .map(|data| (DATA, data))
+        .into_iter()
+        .chain([(END, &[][..])])
+    {
         file.extend((content.len() as u32).to_be_bytes());
         file.extend(kind);
         file.extend(content);

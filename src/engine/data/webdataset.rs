@@ -36,31 +36,40 @@ struct Member {
 /// The images of one split.
 #[derive(Debug, Default)]
 struct Shards {
-    shards: Vec<(PathBuf, Option<Arc<File>>)>,
+    shards: Vec<PathBuf>,
     members: Vec<Member>,
 }
 
 impl ImageSource for Shards {
     fn name(&self, row: usize) -> String {
         let Member { shard, name, .. } = &self.members[row];
-        self.shards[*shard].0.join(name).display().to_string()
+        self.shards[*shard].join(name).display().to_string()
     }
 
     fn fetch(&self, rows: &[usize]) -> Result<Vec<std::result::Result<Encoded, String>>> {
+        // a set may have more files than a process may open at a time
+        let mut open: Option<(usize, Arc<File>)> = None;
         let encoded = rows.iter().map(|row| {
             let member = &self.members[*row];
-            let file = self.shards[member.shard].1.clone();
-            Ok(Encoded::Part {
-                file: file.ok_or("its file is closed")?,
+            let file = match &open {
+                Some((shard, file)) if *shard == member.shard => file.clone(),
+                _ => {
+                    let path = &self.shards[member.shard];
+                    let file = untrusted::open(path).map_err(Error::io("open", path))?;
+                    open.insert((member.shard, Arc::new(file))).1.clone()
+                }
+            };
+            Ok(Ok(Encoded::Part {
+                file,
                 offset: member.offset,
                 length: member.length,
-            })
+            }))
         });
-        Ok(encoded.collect())
+        encoded.collect()
     }
 
     fn stamp(&self, rows: &[usize], take: &mut dyn FnMut(&[u8])) -> Result<()> {
-        for (path, _) in &self.shards {
+        for path in &self.shards {
             take(path.as_os_str().as_encoded_bytes());
             stamp_file(path, take)?;
         }
@@ -236,6 +245,11 @@ impl Samples {
                 let mut label = String::new();
                 let mut text = entry.by_ref().take(LONGEST_LABEL);
                 text.read_to_string(&mut label).map_err(damaged)?;
+                if label.len() as u64 == LONGEST_LABEL {
+                    return Err(damaged(std::io::Error::other(format!(
+                        "{name} is longer than any label"
+                    ))));
+                }
                 sample.label = Some(label.trim().to_owned());
             } else if is_image_name(Path::new(field).extension().unwrap_or(field.as_ref())) {
                 match sample.image {
@@ -245,7 +259,7 @@ impl Samples {
             }
         }
         self.take(&path, sample);
-        self.images.shards.push((path, Some(Arc::new(file))));
+        self.images.shards.push(path);
         Ok(())
     }
 
@@ -258,6 +272,7 @@ impl Samples {
             others,
         } = sample;
         let reason = match (&image, &label, others) {
+            (Some(_), Some(label), 0) if label.is_empty() => Some("its .cls is empty"),
             (Some(_), Some(_), 0) => None,
             (Some(_), Some(_), _) => Some("several images of one sample"),
             (Some(_), None, _) => Some("no .cls beside it"),

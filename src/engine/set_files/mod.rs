@@ -93,10 +93,7 @@ fn flaw(set: &FoundSet) -> Option<String> {
     if !all_finite(&set.images) {
         return Some("holds images that are not finite".into());
     }
-    if set
-        .student_lr
-        .is_some_and(|lr| !lr.is_finite() || lr <= 0.)
-    {
+    if set.student_lr.is_some_and(|lr| !lr.is_finite() || lr <= 0.) {
         return Some("has a learned rate that is not a number above 0".into());
     }
     let classes = set.provenance.as_ref().map(|p| p.classes.len() as i64);
@@ -171,7 +168,10 @@ fn metadata_beside(file: &Path) -> Result<Option<Value>> {
 /// channels.
 fn of_metadata(metadata: &Value, of: &Path) -> Result<(Provenance, Option<Normalisation>)> {
     let wrong = |problem: String| {
-        Error::file(of, format!("expected what `astill export` writes: {problem}"))
+        Error::file(
+            of,
+            format!("expected what `astill export` writes: {problem}"),
+        )
     };
     let provenance: Provenance =
         serde_json::from_value(metadata.clone()).map_err(|e| wrong(e.to_string()))?;
@@ -194,7 +194,12 @@ fn normalisation(
     shape: &[i64],
     of: &Path,
 ) -> Result<Option<Normalisation>> {
-    let unfit = || Error::file(of, "has a normalisation beside it that does not fit its images");
+    let unfit = || {
+        Error::file(
+            of,
+            "has a normalisation beside it that does not fit its images",
+        )
+    };
     let pixels: i64 = shape.iter().skip(1).product();
     if let Some(mean) = named("zca_mean")? {
         let parts = ["zca_directions", "zca_variances", "zca_eps"].map(|name| named(name));

@@ -89,9 +89,12 @@ impl Archive<'_> {
             Some(("<f" | "<i" | "<u" | "|u" | "|i" | "|b", bytes)) => width(bytes, 1),
             _ => None,
         };
-        let bytes = header.shape.iter().try_fold(width.unwrap_or(u64::MAX), |all, length| {
-            all.checked_mul(*length)
-        });
+        let bytes = header
+            .shape
+            .iter()
+            .try_fold(width.unwrap_or(u64::MAX), |all, length| {
+                all.checked_mul(*length)
+            });
         let refused = || {
             Error::file(
                 member.path(),
@@ -143,7 +146,9 @@ impl Archive<'_> {
             return Ok(None);
         };
         let (letters, _) = bytes.as_chunks::<4>();
-        let letters = letters.iter().map(|b| char::from_u32(u32::from_le_bytes(*b)));
+        let letters = letters
+            .iter()
+            .map(|b| char::from_u32(u32::from_le_bytes(*b)));
         let text: Option<String> = letters.collect();
         let is_text = kind.starts_with("<U") && shape.is_empty();
         let text = text.filter(|text| is_text && text.len() as u64 <= LARGEST_METADATA);

@@ -45,7 +45,7 @@ pub fn read(file: &Path) -> Result<FoundSet> {
         file: file.to_path_buf(),
         images: images.to_kind(Kind::Float),
         labels,
-        student_lr: rate.or(stated_rate),
+        student_lr: stated_rate.or(rate),
         normalisation: stated.or(of_channels.flatten()),
         provenance,
     })
@@ -88,7 +88,10 @@ fn parts(images: &Path, what: &str) -> Result<Option<Tensor>> {
         return tensor(&first).map(Some);
     }
     let stem = first.file_stem().unwrap_or_default().to_string_lossy();
-    let stem = stem.rsplit_once('_').map_or("", |(stem, _)| stem).to_string();
+    let stem = stem
+        .rsplit_once('_')
+        .map_or("", |(stem, _)| stem)
+        .to_string();
     let files = (0..MOST).map(|part| first.with_file_name(format!("{stem}_{part}.pt")));
     let tensors = files
         .take_while(|file| file.is_file())
@@ -98,9 +101,12 @@ fn parts(images: &Path, what: &str) -> Result<Option<Tensor>> {
         return Ok(None);
     }
     let whole = Tensor::f_cat(&tensors, 0);
-    whole
-        .map(Some)
-        .map_err(|_| Error::file(&first, "and the files that continue it have different shapes"))
+    whole.map(Some).map_err(|_| {
+        Error::file(
+            &first,
+            "and the files that continue it have different shapes",
+        )
+    })
 }
 
 /// The file beside `images` that has `what` instead of "images" in its name; none if it has no such

@@ -24,11 +24,7 @@ impl StartingSet {
     ///
     /// # Errors
     /// There is no such set, it is damaged, its images have another size, or a class has too few.
-    pub fn read(
-        path: &Path,
-        profile: &Profile,
-        (classes, channels): (usize, i64),
-    ) -> Result<Self> {
+    pub fn read(path: &Path, profile: &Profile, (classes, channels): (usize, i64)) -> Result<Self> {
         let run = || export::of_run(&RunDir::at(path));
         let file = match set_files::find(path) {
             Some(file) => file,
