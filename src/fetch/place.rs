@@ -6,6 +6,7 @@ use super::set::{DataSet, Packing, SourceFile};
 use super::unpack;
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Whether all of a set is in `data`.
@@ -42,19 +43,25 @@ impl Place {
             })
             .collect();
         let coming = data.join(".fetch").join(name);
-        fs::create_dir_all(&coming).map_err(Error::io("create", &coming))?;
         let path = coming.join("lock");
-        let lock = File::create(&path).map_err(Error::io("create", &path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                progress.say(&format!("another astill is fetching {}; waiting", set.name));
-                lock.lock().map_err(Error::io("lock", &path))?;
+        let lock = loop {
+            fs::create_dir_all(&coming).map_err(Error::io("create", &coming))?;
+            let lock = File::create(&path).map_err(Error::io("create", &path))?;
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    progress.say(&format!("another astill is fetching {}; waiting", set.name));
+                    lock.lock().map_err(Error::io("lock", &path))?;
+                }
+                Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }
-            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
-        }
-        // the one that held the lock may have removed the folder when it was done
-        fs::create_dir_all(&coming).map_err(Error::io("create", &coming))?;
+            // the one that held the lock removes the folder when it is done, and a third process may
+            // have made another one
+            let held = lock.metadata().map_err(Error::io("lock", &path))?;
+            if fs::metadata(&path).is_ok_and(|there| there.ino() == held.ino()) {
+                break lock;
+            }
+        };
         Ok(Self {
             folder: data.join(&set.folder),
             coming,

@@ -9,6 +9,7 @@ use super::layout::{BySplit, Labelling, MissingFiles};
 use super::left_out::{LeftOutFile, PassedOver};
 use super::parts::{Part, is_junk, part};
 use super::request::DatasetRequest;
+use super::tar_names::Names;
 use astill_core::{Error, Result, files::untrusted};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -209,16 +210,16 @@ impl Samples {
         let shard = self.images.shards.len();
         let mut tar = tar::Archive::new(&file);
         let mut sample = Sample::default();
-        for entry in tar.entries_with_seek().map_err(damaged)? {
+        let mut names = Names::default();
+        for entry in tar.entries_with_seek().map_err(damaged)?.raw(true) {
             let mut entry = entry.map_err(damaged)?;
+            let Some(path) = names.path(&mut entry).map_err(damaged)? else {
+                continue;
+            };
             if !entry.header().entry_type().is_file() {
                 continue;
             }
-            let name = entry
-                .path()
-                .map_err(damaged)?
-                .to_string_lossy()
-                .into_owned();
+            let name = path.to_string_lossy().into_owned();
             let (key, field) = split(&name);
             if is_junk(name.rsplit('/').next().unwrap_or(&name)) {
                 continue;

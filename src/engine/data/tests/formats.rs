@@ -214,9 +214,9 @@ fn idx_of_mnist() {
     };
     three_classes(&unpacked.load(&mut ignore_progress).unwrap(), true, false);
     // one file alone is named, with the others that belong to it
-    let alone = home.path().join("alone");
+    let alone = TempDir::new().unwrap();
     write(
-        &alone.join("train-images-idx3-ubyte"),
+        &alone.path().join("train-images-idx3-ubyte"),
         [
             &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28][..],
             &[0; 1568],
@@ -224,7 +224,7 @@ fn idx_of_mnist() {
         .concat(),
     );
     let request_alone = DatasetRequest {
-        folder: alone,
+        folder: alone.path().to_path_buf(),
         ..request.clone()
     };
     let problem = request_alone.inspect().unwrap_err().to_string();
@@ -267,6 +267,23 @@ fn webdataset_of_several_shards() {
         ..request
     };
     assert_eq!(named.inspect().unwrap().classes, ["cat", "dog", "owl"]);
+    // a long name is read, as Python's tarfile writes it; one of a megabyte is refused
+    for (length, kind) in [(200, None), (1 << 20, Some("longer than any file's"))] {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, content) in [("png", &b"not looked at"[..]), ("cls", b"1")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            let path = format!("{}.{name}", "k".repeat(length));
+            tar.append_data(&mut header, path, content).unwrap();
+        }
+        fs::write(names.join("train-000002.tar"), tar.into_inner().unwrap()).unwrap();
+        let found = named.inspect();
+        match kind {
+            None => assert_eq!(found.unwrap().train, [4, 5, 4]),
+            Some(part) => assert!(found.unwrap_err().to_string().contains(part)),
+        }
+    }
+    fs::remove_file(names.join("train-000002.tar")).unwrap();
     // a label that is empty is not a class of its own
     let shard = names.join("train-000001.tar");
     let whole = fs::read(&shard).unwrap();
