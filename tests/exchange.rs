@@ -312,7 +312,7 @@ fn json(number: u64) -> Value {
 }
 
 #[test]
-fn experts_with_batch_norm_are_trained_stopped_resumed_and_distilled() -> Outcome {
+fn experts_with_batch_norm_are_trained_distilled_and_found_again() -> Outcome {
     let place = Place::new()?;
     let set = [
         "--set",

@@ -105,6 +105,7 @@ pub fn evaluate(
         Some(classes) => classes,
         None => data.inspect()?.classes.len(),
     };
+    set.labels_of(classes)?;
     let size = set.images.size();
     let task = trainer::task(profile, classes, size[1]);
     let nets: Vec<(NetworkKind, Box<dyn Network>)> = protocol

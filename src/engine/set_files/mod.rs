@@ -96,6 +96,16 @@ fn flaw(set: &FoundSet) -> Option<String> {
     if set.student_lr.is_some_and(|lr| !lr.is_finite() || lr <= 0.) {
         return Some("has a learned rate that is not a number above 0".into());
     }
+    if let Some(Normalisation::Channels { mean, std }) = &set.normalisation
+        && [mean, std].iter().any(|part| part.size() != shape[1..2])
+    {
+        return Some(format!(
+            "holds images of {} channels, but mean and deviation of {:?} and {:?}",
+            shape[1],
+            mean.size(),
+            std.size()
+        ));
+    }
     let classes = set.provenance.as_ref().map(|p| p.classes.len() as i64);
     let labels = set.labels.as_ref()?;
     let (size, kind) = (labels.tensor().size(), labels.tensor().kind());

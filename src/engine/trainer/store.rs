@@ -356,26 +356,6 @@ impl Store {
         unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
     }
 
-    /// Writes the final file of an expert that was trained elsewhere, of which only one checkpoint
-    /// is in memory at a time: `points` (P), the initialisation first and then one for every epoch.
-    ///
-    /// # Errors
-    /// A checkpoint cannot be read or has another length, or the file cannot be written.
-    pub fn put(
-        &self,
-        index: u64,
-        parameters: usize,
-        points: impl Iterator<Item = Result<Tensor>>,
-        epochs: &[StoredEpoch],
-    ) -> Result<()> {
-        tensor_file::write_sealed_rows(
-            &self.file(index),
-            ("trajectory", [epochs.len() + 1, parameters]),
-            points,
-            ("epochs", serde_json::json!(epochs).to_string()),
-        )
-    }
-
     /// Removes the files that a process left behind when it was killed while it finished expert
     /// `index`, which has `epochs` epochs, unless a process other than the caller, who may hold
     /// `lock`, is training here. Those of an interrupted training beyond these epochs stay.
@@ -393,7 +373,7 @@ impl Store {
         }
     }
 
-    fn file(&self, index: u64) -> PathBuf {
+    pub(super) fn file(&self, index: u64) -> PathBuf {
         self.folder.join(format!("expert_{index:03}.safetensors"))
     }
 
