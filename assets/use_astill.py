@@ -6,9 +6,9 @@ t = {file.stem: torch.load(file) for file in folder.glob("*.pt")}
 p = json.loads((folder / "astill.json").read_text(encoding="utf-8"))["protocol"]
 images, labels = t["images_best"], t["labels_best"]  # labels: a class, or a probability of each
 def normalised(pixels):  # bytes (n, C, H, W) to what the networks see
-    whitened = lambda x: ((x.flatten(1) - t["zca_mean"]) @ t["zca_transform"]).view(x.shape)
-    by_channel = lambda x: (x - t["mean"].view(1, -1, 1, 1)) / t["std"].view(1, -1, 1, 1)
-    return (whitened if "zca_mean" in t else by_channel)(pixels / 255)
+    if "mean" in t: return (pixels / 255 - t["mean"].view(1, -1, 1, 1)) / t["std"].view(1, -1, 1, 1)
+    x, u, eps = (pixels / 255).flatten(1) - t["zca_mean"], t["zca_directions"], t["zca_eps"].float()
+    return (x * eps ** -0.5 + x @ u * ((t["zca_variances"].clamp(0) + eps) ** -0.5 - eps ** -0.5) @ u.T).view(pixels.shape)
 
 def convnet():
     n, layers, shape = p["network"], [], images.shape[1:]

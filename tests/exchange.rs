@@ -207,7 +207,7 @@ fn several_networks_judge_a_set_and_the_runs_own_figure_comes_out_again() -> Out
         (&["evaluate", "r", "--networks", "mlp"][..], "resnet18"),
         (&["evaluate", "r", "--networks", "vgg11"], "at least 32×32"),
         (&["evaluate", "nothing"], "nothing"),
-        (&["evaluate", "tiny.yaml"], "safetensors"),
+        (&["evaluate", "tiny.yaml"], "zip archive"),
         (&["evaluate", "r", "--lr", "0"], "above 0"),
     ] {
         refused(&place, arguments, &[part])?;
@@ -215,8 +215,104 @@ fn several_networks_judge_a_set_and_the_runs_own_figure_comes_out_again() -> Out
     Ok(())
 }
 
+/// The JSON of `astill evaluate`, called so.
+fn evaluated(place: &Place, arguments: &[&str]) -> Result<Value, Box<dyn std::error::Error>> {
+    let output = place.run(&[&["evaluate", "--json"][..], arguments].concat())?;
+    assert_status(&output, 0);
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 #[test]
-fn experts_with_batch_norm_are_trained_stopped_resumed_and_distilled() -> Outcome {
+fn whatever_export_writes_is_judged_like_the_run() -> Outcome {
+    for set in [
+        &["--set", "dataset.zca=false"][..],
+        &["--set", "dataset.zca=true", "--set", "distill.labels=soft"],
+    ] {
+        let place = Place::new()?;
+        assert_status(
+            &place.run(&[&["run", "tiny.yaml", "--name", "r"][..], set].concat())?,
+            0,
+        );
+        let values = |arguments: &[&str]| -> Result<Value, Box<dyn std::error::Error>> {
+            Ok(evaluated(&place, arguments)?["networks"][0]["values"].clone())
+        };
+        let own = values(&["r"])?;
+        for format in ["pt", "npz", "hf", "safetensors"] {
+            assert_status(
+                &place.run(&["export", "r", "--to", format, "--format", format])?,
+                0,
+            );
+            assert_eq!(values(&[format])?, own, "{format}");
+        }
+        assert_eq!(values(&["pt/images_best.pt"])?, own);
+        assert_eq!(values(&["npz/distilled.npz"])?, own);
+        refused(
+            &place,
+            &["evaluate", "pt", "--profile", "tiny.yaml"],
+            &["holds the profile of its run"],
+        )?;
+        // pixels go back into the space of the run, and are not judged as if they were in it
+        let to_pixels = ["--format", "npz", "--space", "pixels"];
+        assert_status(
+            &place.run(&[&["export", "r", "--to", "pixels"][..], &to_pixels].concat())?,
+            0,
+        );
+        let mean = |values: &Value| -> f64 {
+            let values = values.as_array().into_iter().flatten();
+            let values: Vec<f64> = values.filter_map(Value::as_f64).collect();
+            values.iter().sum::<f64>() / values.len() as f64
+        };
+        let (own, of_pixels) = (mean(&own), mean(&values(&["pixels"])?));
+        assert!((own - of_pixels).abs() < 5., "{own} and {of_pixels}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_set_of_another_program_is_judged_by_the_profile_that_is_named() -> Outcome {
+    let place = Place::new()?;
+    let (hard, soft, parts) = (buffers("distilled"), buffers("soft"), buffers("parts"));
+    let tiny = ["--profile", "tiny.yaml", "--repeats", "2"];
+    let found = |set: &str, more: &[&str]| evaluated(&place, &[&[set][..], &tiny, more].concat());
+    let of_hard = found(&hard, &["--lr", "0.01"])?;
+    assert_eq!(
+        (&of_hard["images"], &of_hard["classes"]),
+        (&json(20), &json(10))
+    );
+    let of_parts = found(&parts, &["--lr", "0.01"])?;
+    assert_eq!(of_parts["networks"], of_hard["networks"]);
+    let of_soft = found(&soft, &[])?;
+    assert!((of_soft["lr"].as_f64().ok_or("no rate")? - 0.02).abs() < 1e-6);
+    assert_ne!(of_soft["networks"], of_hard["networks"]);
+    for (arguments, part) in [
+        (&[&hard[..]][..], "--profile"),
+        (&[&hard, "--profile", "tiny.yaml"], "--lr"),
+        (
+            &[
+                &hard,
+                "--profile",
+                "tiny.yaml",
+                "--lr",
+                "0.01",
+                "--set",
+                "dataset.size=32",
+            ],
+            "holds images of [3, 16, 16]",
+        ),
+        (&[&buffers("small.pt")], "expected images"),
+        (&[&hard, "--set", "dataset.size=16"], "--profile"),
+    ] {
+        refused(&place, &[&["evaluate"], arguments].concat(), &[part])?;
+    }
+    Ok(())
+}
+
+fn json(number: u64) -> Value {
+    Value::from(number)
+}
+
+#[test]
+fn experts_with_batch_norm_are_trained_distilled_and_found_again() -> Outcome {
     let place = Place::new()?;
     let set = [
         "--set",

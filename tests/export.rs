@@ -160,7 +160,7 @@ fn whitened_and_soft_sets_are_exported_too() -> Outcome {
         );
     }
     let found = files(&place.path("o/pt"));
-    assert!(found.contains(&"zca_transform.pt".into()), "{found:?}");
+    assert!(found.contains(&"zca_directions.pt".into()), "{found:?}");
     // the field whitens with all training images, so this needs the data
     let field = [
         "export",
@@ -224,6 +224,40 @@ fn wrong_uses_say_what_to_do_and_leave_nothing() -> Outcome {
         assert!(!place.path("x").exists(), "{arguments:?}");
     }
     assert_eq!(files(&place.path("full")), ["mine"]);
+    Ok(())
+}
+
+#[test]
+fn what_a_killed_export_leaves_is_used_by_the_next_one() -> Outcome {
+    let place = finished(&CHANNELS)?;
+    let export = ["export", "r", "--to", "o/x", "--format", "npz"];
+    let left = place.path("o/.part-x");
+    fs::create_dir_all(left.join("data/deep"))?;
+    fs::write(left.join("data/deep/file"), "half")?;
+    fs::write(left.join("distilled.npz"), "half")?;
+    assert_status(&place.run(&export)?, 0);
+    assert_eq!(files(&place.path("o")), ["x/distilled.npz"]);
+    assert!(!left.exists());
+    fs::remove_dir_all(place.path("o/x"))?;
+
+    // one that is still at work is left alone
+    fs::create_dir(&left)?;
+    let lock = fs::File::open(&left)?;
+    lock.lock()?;
+    let output = place.run(&export)?;
+    assert_status(&output, 2);
+    assert!(text(&output.stderr).contains("another export is writing to"));
+    drop(lock);
+    // and so is what no export wrote
+    fs::remove_dir(&left)?;
+    fs::create_dir(place.path("mine"))?;
+    fs::write(place.path("mine/file"), "mine")?;
+    std::os::unix::fs::symlink(place.path("mine"), &left)?;
+    let output = place.run(&export)?;
+    assert_status(&output, 2);
+    assert!(text(&output.stderr).contains("is in the way"));
+    assert_eq!(fs::read(place.path("mine/file"))?, b"mine");
+    assert!(!place.path("o/x").exists());
     Ok(())
 }
 

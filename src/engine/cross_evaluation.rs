@@ -3,15 +3,16 @@
 //! Each is trained and tested as for the result of a run, with the same random numbers, so the
 //! figures of a run's own networks come out again.
 
-use crate::data::Dataset;
+use crate::data::{Dataset, DatasetRequest};
 use crate::device;
 use crate::distill::evaluate::{self, Course};
-use crate::distill::{TrainingSet, all_finite};
-use crate::export::DistilledSet;
+use crate::distill::{Labels, TrainingSet, all_finite};
 use crate::network::Network;
 use crate::progress::Progress;
+use crate::set_files::FoundSet;
 use crate::trainer::{self, HEADLINE};
-use astill_core::profile::{NetworkKind, Profile};
+use astill_core::cli::Space;
+use astill_core::profile::{NetworkKind, NormalisedBy, Profile, channel_constants};
 use astill_core::text::{count, duration, number, percent};
 use astill_core::{Error, Result};
 use serde::Serialize;
@@ -19,15 +20,13 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
-use tch::Device;
+use tch::{Device, Tensor};
 
 /// A distilled set that is to be judged.
 #[derive(Debug)]
 pub struct Judged {
-    /// What it is, for messages: its file.
-    pub file: PathBuf,
-    pub set: DistilledSet,
-    /// That of the run which distilled it.
+    pub set: FoundSet,
+    /// That of the run which distilled it; for a set of another program, the one that the user names.
     pub profile: Profile,
     /// Where caches are.
     pub data: PathBuf,
@@ -41,7 +40,7 @@ pub struct Protocol {
     pub networks: Vec<NetworkKind>,
     pub repeats: u64,
     pub epochs: u64,
-    /// None means that of the set.
+    /// None means the one that was learned with the set.
     pub lr: Option<f64>,
     pub device: Device,
     /// Intra-op threads; libtorch's own choice if none.
@@ -95,9 +94,20 @@ pub fn evaluate(
     );
     let Judged { set, profile, .. } = judged;
     device::allow_tf32(profile.network.tf32);
-    let classes = set.provenance.classes.len();
-    let channels = set.images.size().get(1).copied().unwrap_or_default();
-    let task = trainer::task(profile, classes, channels);
+    let lr = protocol.lr.or(set.student_lr).ok_or_else(|| {
+        Error::Usage(format!(
+            "no file beside {} has a learned rate; name the one that networks train with (--lr)",
+            set.file.display()
+        ))
+    })?;
+    let data = request(judged);
+    let classes = match set.classes() {
+        Some(classes) => classes,
+        None => data.inspect()?.classes.len(),
+    };
+    set.labels_of(classes)?;
+    let size = set.images.size();
+    let task = trainer::task(profile, classes, size[1]);
     let nets: Vec<(NetworkKind, Box<dyn Network>)> = protocol
         .networks
         .iter()
@@ -106,31 +116,26 @@ pub fn evaluate(
             Ok((*kind, net))
         })
         .collect::<Result<_>>()?;
-    let (size, expected) = (set.images.size(), [task.channels, task.size, task.size]);
+    let expected = [task.channels, task.size, task.size];
     if size[1..] != expected {
         return Err(Error::file(
-            &judged.file,
+            &set.file,
             format!(
                 "holds images of {:?} (channels, rows, columns), expected {expected:?}",
                 &size[1..]
             ),
         ));
     }
-    let data = trainer::data_request(profile, &judged.folder, &judged.data);
     let mut dataset = data.load(&mut |_: Progress<'_>| ControlFlow::Continue(()))?;
-    if dataset.fingerprint != set.provenance.data_content {
-        return Err(Error::file(
-            &judged.folder,
-            "holds different training images from those that this set was distilled from, so its \
-             test images may not be normalised as the set is; restore those to evaluate it",
-        ));
-    }
+    let (images, labels) = fitting(judged, &dataset)?;
     dataset.test.to_device(protocol.device);
     let mut work = Work {
         judged,
         protocol,
         dataset: &dataset,
-        images: set.images.to_device(protocol.device),
+        images: images.to_device(protocol.device),
+        labels: labels.to_device(protocol.device),
+        lr,
         tell,
         done: 0,
         begin: Instant::now(),
@@ -140,16 +145,74 @@ pub fn evaluate(
         .map(|(kind, net)| work.network(*kind, net.as_ref()))
         .collect::<Result<_>>()?;
     Ok(CrossEvaluation {
-        file: judged.file.clone(),
+        file: set.file.clone(),
         images: size[0] as usize,
         classes,
         tested: dataset.test.len(),
         epochs: protocol.epochs,
-        lr: work.lr(),
+        lr,
         device: device::name(protocol.device),
         version: env!("CARGO_PKG_VERSION"),
         networks,
     })
+}
+
+/// The data set whose test images are normalised like the set.
+fn request(judged: &Judged) -> DatasetRequest {
+    let Judged { set, profile, .. } = judged;
+    let mut request = trainer::data_request(profile, &judged.folder, &judged.data);
+    if set.space() == Space::Field {
+        request.normalisation = NormalisedBy::Field;
+    }
+    if let (Some(provenance), Space::Own | Space::Field) = (&set.provenance, set.space()) {
+        // benchmarks that do not whiten get channels of a set that was whitened
+        request.zca = provenance.normalisation == "zca";
+    }
+    if set.provenance.is_none() && !request.zca && channel_constants(request.kind).is_none() {
+        request.normalisation = NormalisedBy::Own;
+    }
+    request
+}
+
+/// The images of the set as this data set is normalised, and their labels.
+///
+/// # Errors
+/// The data set is not the one that the set was made of.
+fn fitting(judged: &Judged, dataset: &Dataset) -> Result<(Tensor, Labels)> {
+    let set = &judged.set;
+    let images = &set.images;
+    if let Some(provenance) = &set.provenance {
+        if dataset.fingerprint != provenance.data_content {
+            return Err(Error::file(
+                &judged.folder,
+                "holds different training images from those that this set was distilled from, so \
+                 its test images may not be normalised as the set is; restore those to evaluate it",
+            ));
+        }
+        let images = match (set.space(), &set.normalisation) {
+            (Space::Pixels, Some(of_pixels)) => {
+                let pixels = of_pixels.invert_unclamped(images);
+                dataset.normalisation.apply(&pixels)
+            }
+            (Space::Pixels, None) => dataset.normalisation.apply(images),
+            (Space::Own | Space::Field, _) => images.shallow_clone(),
+        };
+        return Ok((images, set.labels_of(dataset.classes.len())?));
+    }
+    if dataset.channels != images.size()[1] {
+        return Err(Error::file(
+            &set.file,
+            format!(
+                "holds images of {} channels, and the data set has {}; set dataset.color",
+                images.size()[1],
+                dataset.channels
+            ),
+        ));
+    }
+    Ok((
+        images.shallow_clone(),
+        set.labels_of(dataset.classes.len())?,
+    ))
 }
 
 struct Work<'a> {
@@ -157,7 +220,9 @@ struct Work<'a> {
     protocol: &'a Protocol,
     dataset: &'a Dataset,
     /// Those of the set, on the device.
-    images: tch::Tensor,
+    images: Tensor,
+    labels: Labels,
+    lr: f64,
     tell: &'a mut dyn FnMut(String),
     /// Networks that have been tested since `begin`.
     done: usize,
@@ -165,17 +230,12 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn lr(&self) -> f64 {
-        self.protocol.lr.unwrap_or(self.judged.set.student_lr)
-    }
-
     fn network(&mut self, kind: NetworkKind, net: &dyn Network) -> Result<NetworkAccuracy> {
-        let images = self.images.shallow_clone();
-        let labels = self.judged.set.labels.to_device(self.protocol.device);
+        let (images, labels) = (self.images.shallow_clone(), self.labels.shallow_clone());
         let set = TrainingSet {
             images: &images,
             labels: &labels,
-            lr: self.lr(),
+            lr: self.lr,
         };
         let profile = &self.judged.profile;
         let course = Course {

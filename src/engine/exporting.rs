@@ -7,7 +7,10 @@ use crate::trainer;
 use astill_core::cli::{ExportArgs, Space};
 use astill_core::run::{History, RunDir};
 use astill_core::{Error, Result};
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
@@ -270,16 +273,10 @@ fn write(format: &dyn Export, content: &Content<'_>, folder: &Path) -> Result<Ve
     let missing: Vec<&Path> = parent.ancestors().take_while(|p| !p.exists()).collect();
     let written = fs::create_dir_all(parent)
         .map_err(Error::io("create", parent))
-        .and_then(|()| {
-            let unfinished = tempfile::Builder::new()
-                .prefix(".part-")
-                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
-                .tempdir_in(parent)
-                .map_err(Error::io("create a folder in", parent))?;
-            let notes = format.write(content, unfinished.path())?;
-            // an empty folder of that name is replaced
-            fs::rename(unfinished.path(), &folder).map_err(Error::io("create", &folder))?;
-            let _ = unfinished.keep();
+        .and_then(|()| Unfinished::begin(&folder))
+        .and_then(|unfinished| {
+            let notes = format.write(content, &unfinished.path)?;
+            unfinished.complete(&folder)?;
             Ok(notes)
         });
     if written.is_err() {
@@ -287,4 +284,82 @@ fn write(format: &dyn Export, content: &Content<'_>, folder: &Path) -> Result<Ve
         missing.iter().for_each(|made| _ = fs::remove_dir(made));
     }
     written
+}
+
+/// The folder that an export is written into until it is complete: `.part-NAME` beside NAME. It is
+/// removed with this value; one that a killed export has left is emptied and used again.
+struct Unfinished {
+    path: PathBuf,
+    /// Locked while an export works on it.
+    _lock: File,
+    is_complete: bool,
+}
+
+impl Unfinished {
+    /// # Errors
+    /// [`Error::Usage`] if another export is writing to the same place, or something else is there;
+    /// [`Error::Io`] where the system refuses to create it.
+    fn begin(folder: &Path) -> Result<Self> {
+        let mut name = OsString::from(".part-");
+        name.push(folder.file_name().unwrap_or_default());
+        let path = folder.with_file_name(name);
+        let is_left_over = match fs::create_dir(&path) {
+            Ok(()) => false,
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => true,
+            Err(e) => return Err(Error::io("create", &path)(e)),
+        };
+        let found = fs::symlink_metadata(&path).map_err(Error::io("read", &path))?;
+        if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
+            return Err(Error::Usage(format!(
+                "{} is in the way: it is where an export is written before it is complete; remove it",
+                path.display()
+            )));
+        }
+        let lock = File::open(&path).map_err(Error::io("open", &path))?;
+        let is_taken = matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+        // it may have become the wanted folder meanwhile
+        let is_here = lock
+            .metadata()
+            .is_ok_and(|opened| opened.ino() == found.ino());
+        if is_taken || !is_here {
+            return Err(Error::Usage(format!(
+                "another export is writing to {}; wait for it, or name another folder",
+                folder.display()
+            )));
+        }
+        let unfinished = Self {
+            path,
+            _lock: lock,
+            is_complete: false,
+        };
+        if is_left_over {
+            let path = &unfinished.path;
+            for entry in fs::read_dir(path).map_err(Error::io("read", path))? {
+                let entry = entry.map_err(Error::io("read", path))?;
+                let (left, kind) = (entry.path(), entry.file_type());
+                match kind.is_ok_and(|kind| kind.is_dir()) {
+                    true => fs::remove_dir_all(&left),
+                    false => fs::remove_file(&left),
+                }
+                .map_err(Error::io("remove", &left))?;
+            }
+        }
+        Ok(unfinished)
+    }
+
+    /// Makes it the folder that was wanted; an empty one of that name is replaced.
+    fn complete(mut self, folder: &Path) -> Result<()> {
+        fs::rename(&self.path, folder).map_err(Error::io("create", folder))?;
+        self.is_complete = true;
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            // what stays is removed by the next export to this place
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
 }

@@ -177,11 +177,6 @@ impl Rates {
                 NetworkRates::measure(other.as_ref(), &images, &labels)?
             });
         }
-        let square = Tensor::zeros([SIDE, SIDE], (Kind::Float, on));
-        let product = timed(on, || {
-            let _ = square.matmul(&square);
-            Ok(())
-        })?;
         Ok(Self {
             gradient,
             adjoint: (kept - gradient).max(0.),
@@ -192,7 +187,7 @@ impl Rates {
             expert: expert / m as f64,
             forward: forward / most as f64,
             evaluated,
-            product: product / (SIDE as f64).powi(3),
+            product: seconds_of_multiplication(on)?,
         })
     }
 }
@@ -219,6 +214,16 @@ fn expert_step(
         expert_gradient(net, theta, batch, &settings, 0);
         Ok(())
     })
+}
+
+/// Of one multiplication and addition of a matrix product.
+fn seconds_of_multiplication(on: Device) -> Result<f64> {
+    let square = Tensor::zeros([SIDE, SIDE], (Kind::Float, on));
+    let product = timed(on, || {
+        let _ = square.matmul(&square);
+        Ok(())
+    })?;
+    Ok(product / (SIDE as f64).powi(3))
 }
 
 /// The median wall time of `work`, in seconds.

@@ -4,12 +4,14 @@
 //! the file is opened: damage is found while the content can still be computed again, and not in
 //! the middle of distillation.
 
-use astill_core::files::atomic::write_atomically;
+use astill_core::files::atomic::{write_atomically, write_atomically_with};
 use astill_core::{Error, Result, files::untrusted};
 use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde_json::json;
 use std::collections::HashMap;
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
@@ -48,6 +50,69 @@ pub fn write_sealed(
     let sealed = seal(bytes(path, &tensors, Some(metadata))?)
         .ok_or_else(|| Error::file(path, "has no room for a checksum"))?;
     write_atomically(path, &sealed)
+}
+
+/// As [`write_sealed`], for one tensor f32 (n, P) of `shape` whose rows come one after the other, so
+/// that only one of them is in memory.
+///
+/// # Errors
+/// As [`write`]; a row cannot be made, or has another length.
+pub fn write_sealed_rows(
+    path: &Path,
+    (name, shape): (&str, [usize; 2]),
+    rows: impl Iterator<Item = Result<Tensor>>,
+    metadata: (&str, String),
+) -> Result<()> {
+    let size = shape[0]
+        .checked_mul(shape[1])
+        .and_then(|n| n.checked_mul(4));
+    let size = size.ok_or_else(|| Error::file(path, "would be larger than any file"))?;
+    let header = json!({
+        "__metadata__": { metadata.0: metadata.1 },
+        name: { "dtype": "F32", "shape": shape, "data_offsets": [0, size] },
+        SEAL: { "dtype": "U8", "shape": [blake3::OUT_LEN], "data_offsets": [size, size + blake3::OUT_LEN] },
+    });
+    let mut header = header.to_string();
+    let padding = header.len().next_multiple_of(8) - header.len();
+    header.extend(std::iter::repeat_n(' ', padding));
+    let mut problem = None;
+    let written = write_atomically_with(path, |file, _| {
+        let mut hash = blake3::Hasher::new();
+        let mut file = BufWriter::new(file);
+        let mut put = |bytes: &[u8]| {
+            hash.update(bytes);
+            file.write_all(bytes)
+        };
+        put(&(header.len() as u64).to_le_bytes())?;
+        put(header.as_bytes())?;
+        let mut bytes = vec![0; 4 * shape[1]];
+        let mut count = 0;
+        for row in rows {
+            let unfit = || Error::file(path, "has no room for a checkpoint of another network");
+            let row = row.and_then(|row| match row.size() == [shape[1] as i64] {
+                true => Ok(row.to_kind(Kind::Float).to_device(Device::Cpu)),
+                false => Err(unfit()),
+            });
+            let row = row.map_err(|error| {
+                problem = Some(error);
+                io::Error::from(io::ErrorKind::InvalidData)
+            })?;
+            row.contiguous().copy_data_u8(&mut bytes, shape[1]);
+            put(&bytes)?;
+            count += 1;
+        }
+        if count != shape[0] {
+            return Err(io::Error::other("a checkpoint is missing"));
+        }
+        // with zeros in the place of the seal
+        hash.update(&[0; blake3::OUT_LEN]);
+        file.write_all(hash.finalize().as_bytes())?;
+        file.flush()
+    });
+    match problem {
+        Some(problem) => Err(problem),
+        None => written,
+    }
 }
 
 /// A safetensors file with its checksum filled in; `None` if the file has no place for one.

@@ -9,6 +9,7 @@ use std::io::Read;
 /// The list of a repository's files, at most.
 const LARGEST_LIST: u64 = 64 << 20;
 const MOST_PAGES: usize = 1000;
+const MOST_FILES: usize = 1 << 20;
 
 /// A repository of the Hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,19 +104,39 @@ impl Repository {
             let Some(url) = next.take() else { break };
             let (text, link) = self.ask(client, &url)?;
             listed.extend(parsed::<Vec<Listed>>(&text)?);
-            next = link
-                .as_deref()
-                .and_then(next_page)
-                .filter(|url| url.starts_with(&client.hub));
+            next = link.as_deref().and_then(next_page);
+            let is_elsewhere = |url: &String| !url.starts_with(&format!("{}/", client.hub));
+            if next.as_ref().is_some_and(is_elsewhere) || listed.len() > MOST_FILES {
+                break;
+            }
         }
-        let files = self.chosen(&listed)?;
+        if next.is_some() {
+            return Err(Error::Network(format!(
+                "the Hub's list of the files of {} has more than {MOST_FILES} entries or goes on at \
+                 another address, so it cannot be read whole",
+                self.folder()
+            )));
+        }
+        self.of_listed(&client.hub, &sha, &listed)
+    }
+
+    /// The parquet files in a list of the Hub at the address `hub`, as JSON, of the commit `sha`.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if it is not such a list, [`Error::Usage`] if it has no parquet files.
+    pub fn listed(&self, hub: &str, sha: &str, list: &str) -> Result<DataSet> {
+        self.of_listed(hub, sha, &parsed::<Vec<Listed>>(list)?)
+    }
+
+    fn of_listed(&self, hub: &str, sha: &str, listed: &[Listed]) -> Result<DataSet> {
+        let files = self.chosen(listed)?;
         let source = |file: &&Listed| {
             let path = encoded_path(&file.path);
             SourceFile {
                 name: file.path.clone(),
                 urls: vec![format!(
-                    "{}/datasets/{}/{}/resolve/{sha}/{path}",
-                    client.hub, self.owner, self.name
+                    "{hub}/datasets/{}/{}/resolve/{sha}/{path}",
+                    self.owner, self.name
                 )],
                 bytes: Some(file.lfs.as_ref().map_or(file.size, |l| l.size)),
                 checksums: file

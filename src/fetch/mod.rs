@@ -13,6 +13,7 @@ mod unpack;
 
 pub use catalogue::CATALOGUE;
 pub use http::Client;
+pub use hub::Repository;
 pub use place::is_there;
 pub use progress::{Lines, Progress, Terminal};
 pub use set::{Checksum, DataSet, Packing, SourceFile};

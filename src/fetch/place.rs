@@ -7,6 +7,7 @@ use super::unpack;
 use astill_core::files::sharing;
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Whether all of a set is in `data`.
@@ -43,21 +44,27 @@ impl Place {
             })
             .collect();
         let coming = data.join(".fetch").join(name);
-        sharing::create_all(&coming).map_err(Error::io("create", &coming))?;
         let path = coming.join("lock");
-        let lock = sharing::open_lock(&path).map_err(Error::io("open", &path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                progress.say(&format!("another astill is fetching {}; waiting", set.name));
-                lock.lock().map_err(Error::io("lock", &path))?;
+        let lock = loop {
+            sharing::create_all(&coming).map_err(Error::io("create", &coming))?;
+            let lock = sharing::open_lock(&path).map_err(Error::io("open", &path))?;
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    progress.say(&format!("another astill is fetching {}; waiting", set.name));
+                    lock.lock().map_err(Error::io("lock", &path))?;
+                }
+                // two that fetch the same set then get in each other's way, and say so
+                Err(TryLockError::Error(e)) if sharing::has_no_locks(&e) => {}
+                Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }
-            // two that fetch the same set then get in each other's way, and say so
-            Err(TryLockError::Error(e)) if sharing::has_no_locks(&e) => {}
-            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
-        }
-        // the one that held the lock may have removed the folder when it was done
-        sharing::create_all(&coming).map_err(Error::io("create", &coming))?;
+            // the one that held the lock removes the folder when it is done, and a third process may
+            // have made another one
+            let held = lock.metadata().map_err(Error::io("lock", &path))?;
+            if fs::metadata(&path).is_ok_and(|there| there.ino() == held.ino()) {
+                break lock;
+            }
+        };
         Ok(Self {
             folder: data.join(&set.folder),
             coming,

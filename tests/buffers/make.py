@@ -17,6 +17,8 @@ diverged/…                  one good expert and one that is not finite from it
 other/…                     a network of another width
 small.pt                    nested lists of small tensors, for fuzzing
 distilled/…                 two images per class and their labels
+soft/…                      the same with learned soft labels as logits, and a learned rate
+parts/…                     the same in two files
 """
 import json
 import os
@@ -104,6 +106,12 @@ def main(out):
     images = torch.randn(len(labels), 3, SIZE, SIZE) + labels.view(-1, 1, 1, 1)
     torch.save(images.requires_grad_(True), path("distilled", "images_best.pt"))
     torch.save(labels, path("distilled", "labels_best.pt"))
+    torch.save(images.detach().clone(), path("soft", "images_best.pt"))
+    torch.save(4 * nn.functional.one_hot(labels, CLASSES) - torch.rand(len(labels), CLASSES), path("soft", "labels_best.pt"))
+    torch.save(torch.tensor(0.02), path("soft", "lr_best.pt"))
+    for part, (some, their) in enumerate(zip(images.detach().split(10), labels.split(10))):
+        torch.save(some.clone(), path("parts", f"images_best_{part}.pt"))
+        torch.save(their.clone(), path("parts", f"labels_best_{part}.pt"))
 
 
 if __name__ == "__main__":

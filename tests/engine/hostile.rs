@@ -100,6 +100,7 @@ fn texts_of_tiny_imagenet() -> Outcome {
 fn data_sets_of_other_programs() {
     for parser in [
         parsers::cifar_python_archive(),
+        parsers::cifar_python_file(),
         parsers::pickle(),
         parsers::parquet_file(),
         parsers::parquet_of_zstd(),
@@ -107,6 +108,7 @@ fn data_sets_of_other_programs() {
         parsers::idx_images(),
         parsers::idx_labels(),
         parsers::npz(),
+        parsers::npz_array(),
     ] {
         try_out(parser);
     }
@@ -257,6 +259,10 @@ fn tensors() {
 #[test]
 fn distilled_sets() {
     try_out(parsers::distilled_set());
+    try_out(parsers::set_metadata());
+    try_out(parsers::set_tensor());
+    try_out(parsers::set_npz_images());
+    try_out(parsers::set_npz_metadata());
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
     pip install numpy pillow datasets webdataset
     python make.py OUT_DIR
+    python check.py OUT_DIR    reads all of it with the programs that people read it with
 
 Image i of class c is drawn by `picture` or `grey`, so that the tests know each pixel: red 2 · c,
 green 10 · i, blue 100 everywhere; or grey 20 · c + i.
 
 cifar-10-python.tar.gz   as Python 3 and today's numpy pickle it
+cifar-10-bytes/…         the same as who reads the release with encoding="bytes" pickles it again
 cifar-100-python.tar.gz  as the release, by Python 2 (imitated: strings of bytes, numpy.core)
 hub/                     a data set of two configurations in the cache of the Hugging Face Hub
 parquet/                 train and test of PNGs in several row groups, compressed with snappy
@@ -15,6 +17,8 @@ mnist/                   train and t10k in idx, compressed with gzip
 medmnist.npz             three splits of 8 × 8 × 3, labels (n, 1), deflated
 grey.npz                 two splits of 8 × 8, not compressed, labels (n)
 webdataset/              train-000000.tar, train-000001.tar, test-000000.tar with .png and .cls
+folders/                 an image folder in every format that Pillow writes and astill reads, and
+                         PNGs that are not quite right
 """
 import gzip
 import io
@@ -23,6 +27,7 @@ import pickle
 import struct
 import sys
 import tarfile
+import zlib
 
 import datasets
 import numpy as np
@@ -85,18 +90,18 @@ def archive(path, files):
                 tar.addfile(member, io.BytesIO(content))
 
 
-def cifar(name, folder, images, meta, labels, is_old):
+def cifar(name, folder, images, meta, labels, is_old, key=str):
     files = {}
     for file, pairs in images.items():
         planes = [picture(c, i, 32).transpose(2, 0, 1).reshape(-1) for c, i in pairs]
         batch = {
-            b"batch_label": b"a batch",
-            b"data": np.stack(planes),
-            labels.encode(): [c for c, _ in pairs],
-            b"filenames": [b"x.png" for _ in pairs],
+            key("batch_label"): key("a batch"),
+            key("data"): np.stack(planes),
+            key(labels): [c for c, _ in pairs],
+            key("filenames"): [key("x.png") for _ in pairs],
         }
         if labels == "fine_labels":
-            batch[b"coarse_labels"] = [99 - c for c, _ in pairs]
+            batch[key("coarse_labels")] = [99 - c for c, _ in pairs]
         files[f"{folder}/{file}"] = pickled(batch, is_old)
     for file, content in meta.items():
         files[f"{folder}/{file}"] = pickled(content, is_old)
@@ -104,15 +109,18 @@ def cifar(name, folder, images, meta, labels, is_old):
 
 
 os.makedirs(OUT, exist_ok=True)
-cifar(
-    "cifar-10-python.tar.gz",
-    "cifar-10-batches-py",
-    {f"data_batch_{b}": [(c, b) for c in range(10)] for b in range(1, 6)}
-    | {"test_batch": [(c, 9) for c in reversed(range(10))]},
-    {"batches.meta": {b"label_names": [f"class {c}".encode() for c in range(10)], b"num_vis": 3072}},
-    "labels",
-    False,
-)
+os.makedirs(f"{OUT}/cifar-10-bytes", exist_ok=True)
+for name, key in [("", str), ("cifar-10-bytes/", str.encode)]:
+    cifar(
+        f"{name}cifar-10-python.tar.gz",
+        "cifar-10-batches-py",
+        {f"data_batch_{b}": [(c, b) for c in range(10)] for b in range(1, 6)}
+        | {"test_batch": [(c, 9) for c in reversed(range(10))]},
+        {"batches.meta": {key("label_names"): [key(f"class {c}") for c in range(10)], key("num_vis"): 3072}},
+        "labels",
+        False,
+        key,
+    )
 cifar(
     "cifar-100-python.tar.gz",
     "cifar-100-python",
@@ -188,3 +196,51 @@ for shard, pairs in [("train-000000", TRAIN[:6]), ("train-000001", TRAIN[6:]), (
     with webdataset.TarWriter(f"{OUT}/webdataset/{shard}.tar", mtime=0) as tar:
         for c, i in pairs:
             tar.write({"__key__": f"a/{c}_{i}", "png": picture(c, i), "cls": c, "json": {"i": i}})
+
+
+def saved(name, image, **options):
+    path = f"{OUT}/folders/{name}"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    image.save(path, **options)
+    return path
+
+
+def damaged(path, change):
+    """Changes the PNG at `path`: `change` gets its bytes, and where its data and its end begin."""
+    png = open(path, "rb").read()
+    data, end = png.index(b"IDAT") - 4, png.index(b"IEND") - 4
+    open(path, "wb").write(change(png, data, end))
+
+
+def with_text(png, data, end):
+    chunk = b"tEXt" + b"Comment\0later"
+    return png[:end] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk) ^ 1)
+
+
+for c, name in enumerate(CLASSES):
+    for i in range(3):
+        saved(f"test/{name}/{i}.png", Image.fromarray(picture(c, i)))
+    drawn = [Image.fromarray(picture(c, i)) for i in range(20)]
+    with_alpha = drawn[4].convert("RGBA")
+    for i, (extension, image, options) in enumerate([
+        ("png", drawn[0], {}),
+        ("webp", drawn[1], {"lossless": True}),
+        ("bmp", drawn[2], {}),
+        ("tif", drawn[3], {"compression": "tiff_lzw"}),
+        ("png", with_alpha, {}),
+        ("ppm", drawn[5], {}),
+        ("gif", drawn[6], {}),
+        ("jpg", drawn[7], {"quality": 100, "subsampling": 0}),
+        ("jpg", drawn[8], {"quality": 100, "subsampling": 0, "progressive": True}),
+        ("png", drawn[9].quantize(4), {}),
+        ("tiff", drawn[10], {}),
+        ("jpg", drawn[11].convert("CMYK"), {"quality": 100, "subsampling": 0}),
+    ]):
+        saved(f"train/{name}/{i:02}.{extension}", image, **options)
+    for i, change in [
+        (12, lambda png, data, end: png[:end]),
+        (13, lambda png, data, end: png[: end - 1] + bytes([png[end - 1] ^ 1]) + png[end:]),
+        (14, lambda png, data, end: png[: end - 2]),
+        (15, with_text),
+    ]:
+        damaged(saved(f"train/{name}/{i}.png", drawn[i]), change)

@@ -3,7 +3,7 @@
 use super::inputs::{folder, try_many};
 use super::place::{Outcome, row};
 use super::run_in;
-use astill::fetch::{Packing, unpack};
+use astill::fetch::{Packing, Repository, unpack};
 use astill::tui::picture::Picture;
 use astill_core::profile::{self, Kind, Profile};
 use astill_core::run::command::{Answer, Command};
@@ -73,6 +73,32 @@ fn archives() -> Outcome {
             taken
         });
     }
+    Ok(())
+}
+
+#[test]
+fn lists_of_files_of_the_hub() -> Outcome {
+    let list = br#"[{"type":"directory","path":"data"},
+        {"type":"file","path":"data/train-00000-of-00001.parquet","size":9,"lfs":{"oid":"aa","size":900}},
+        {"type":"file","path":"data/test-00000-of-00001.parquet","size":90}]"#;
+    let other =
+        br#"[{"type":"file","path":"../../x.parquet"},{"type":"file","path":"a/b.parquet"}]"#;
+    let repository = Repository::named("hf:someone/pets").ok_or("no repository")??;
+    let valid = vec![list.to_vec(), other.to_vec()];
+    try_many("lists of the Hub", valid, Vec::new(), |input| {
+        let text = String::from_utf8_lossy(input);
+        let Ok(set) = repository.listed("https://hub", "0123", &text) else {
+            return false;
+        };
+        for file in &set.files {
+            let leads_out = file
+                .name
+                .split('/')
+                .any(|part| matches!(part, "" | "." | ".."));
+            assert!(!leads_out, "{:?}", file.name);
+        }
+        true
+    });
     Ok(())
 }
 

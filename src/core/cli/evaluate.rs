@@ -7,9 +7,16 @@ use clap::Args;
 /// Which distilled set, and how networks learn from it.
 #[derive(Debug, Clone, Args)]
 pub struct EvaluateArgs {
-    /// Name or path of a finished run, or a distilled set as a safetensors file
+    /// Name or path of a finished run, or a distilled set: a file or folder of `astill export`, or
+    /// images_best.pt of another program
     #[arg(value_name = "RUN|FILE")]
     pub set: String,
+    /// Name or path of the profile with data set and networks, for a set of another program
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
+    /// Override a key of that profile, for example dataset.zca=false (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "profile")]
+    pub changes: Vec<String>,
     /// Networks to train on the set [default: those of the profile]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = network)]
     pub networks: Vec<NetworkKind>,

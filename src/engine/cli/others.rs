@@ -10,6 +10,7 @@ use astill_core::text::count;
 use astill_core::{Error, Result};
 use astill_engine::cross_evaluation::{self, Judged, Protocol};
 use astill_engine::import::{self, ImportRequest};
+use astill_engine::set_files::{self, FoundSet};
 use astill_engine::{device, export, trainer};
 use serde_json::json;
 use std::path::Path;
@@ -63,7 +64,7 @@ pub(super) fn import_experts(args: &ImportExpertsArgs, data: &Path) -> Result<Ex
 
 /// Judges a distilled set by networks of several kinds and prints their accuracies.
 pub(super) fn evaluate(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
-    let (judged, threads) = judged(&args.set, data, runs).map_err(as_usage)?;
+    let (judged, threads) = judged(args, data, runs).map_err(as_usage)?;
     let own = &judged.profile.evaluate;
     let protocol = Protocol {
         networks: match args.networks.as_slice() {
@@ -86,17 +87,22 @@ pub(super) fn evaluate(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) ->
     Ok(ExitCode::SUCCESS)
 }
 
-/// The distilled set of a run or of a file, with the threads of the run.
-fn judged(name: &str, data: Option<&Path>, runs: &Path) -> Result<(Judged, Option<i64>)> {
-    let file = Path::new(name);
-    if file.is_file() {
-        let set = export::read(file)?;
-        let profile = Profile::recorded(&set.provenance.profile)
-            .map_err(|problem| Error::file(file, problem))?;
+/// The distilled set of a run, or of a file or folder, with the threads of the run.
+fn judged(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<(Judged, Option<i64>)> {
+    let named = match &args.profile {
+        Some(name) => Some(
+            profile::load(name, &args.changes)
+                .map_err(Error::Profile)?
+                .profile,
+        ),
+        None => None,
+    };
+    if let Some(file) = set_files::find(Path::new(&args.set)) {
+        let set = set_files::read(&file)?;
+        let profile = profile_of(&set, named)?;
         let data = data_folder(data.map(Path::to_path_buf))?;
         let folder = trainer::dataset_folder(&profile, &data);
         let judged = Judged {
-            file: file.to_path_buf(),
             set,
             profile,
             data,
@@ -104,17 +110,47 @@ fn judged(name: &str, data: Option<&Path>, runs: &Path) -> Result<(Judged, Optio
         };
         return Ok((judged, None));
     }
-    let run = RunDir::find(runs, name)?;
+    let run = RunDir::find(runs, &args.set)?;
     let profile = Edits::read(&run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
     let history = History::read(&run.events())?;
-    let file = export::of_run(&run)?;
+    let set = set_files::read(&export::of_run(&run)?)?;
+    if named.is_some() {
+        return Err(holds_its_profile(&set));
+    }
     let (data, folder) = folders(data, (history.data, history.folder), &profile)?;
     let judged = Judged {
-        set: export::read(&file)?,
-        file,
+        set,
         profile,
         data,
         folder,
     };
     Ok((judged, history.threads))
+}
+
+/// The profile that a set is judged by: its own, or the one that is named for a set without one.
+fn profile_of(set: &FoundSet, named: Option<Profile>) -> Result<Profile> {
+    match (&set.provenance, named) {
+        (Some(provenance), None) => Profile::recorded(&provenance.profile)
+            .map_err(|problem| Error::file(&set.file, problem)),
+        (Some(_), Some(_)) => Err(holds_its_profile(set)),
+        (None, Some(profile)) => {
+            to_stderr(
+                "the images are taken as published programs normalise them (--space field of \
+                 `astill export`)",
+            );
+            Ok(profile)
+        }
+        (None, None) => Err(Error::Usage(format!(
+            "{} does not say what it was distilled from; name a profile that has its data set and \
+             networks, for example --profile cifar10-ipc10 --set dataset.zca=false",
+            set.file.display()
+        ))),
+    }
+}
+
+fn holds_its_profile(set: &FoundSet) -> Error {
+    Error::Usage(format!(
+        "{} holds the profile of its run; --profile is for the sets of other programs",
+        set.file.display()
+    ))
 }

@@ -1,5 +1,6 @@
 //! Files in tar archives, compressed with gzip or not.
 
+use super::tar_names::Names;
 use astill_core::{Error, Result, files::untrusted};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -26,12 +27,15 @@ pub fn for_each_file(archive: &Path, largest: u64, take: &mut TakeFile<'_>) -> R
     };
     let file = untrusted::open(archive).map_err(Error::io("open", archive))?;
     let mut tar = tar::Archive::new(unpacked(file).map_err(damaged)?.take(MOST_UNPACKED));
-    for entry in tar.entries().map_err(damaged)? {
+    let mut names = Names::default();
+    for entry in tar.entries().map_err(damaged)?.raw(true) {
         let mut entry = entry.map_err(damaged)?;
+        let Some(path) = names.path(&mut entry).map_err(damaged)? else {
+            continue;
+        };
         if !entry.header().entry_type().is_file() {
             continue;
         }
-        let path = entry.path().map_err(damaged)?.into_owned();
         let length = entry.size();
         let mut read = || {
             if length > largest {

@@ -109,6 +109,12 @@ const SUBSETS: [Subset; 6] = [
     },
 ];
 
+/// The WordNet ids of a subset of ImageNet, in the order of its labels; none if it is not known.
+pub fn subset_ids(name: &str) -> Option<impl Iterator<Item = &'static str> + use<>> {
+    let subset = SUBSETS.iter().find(|subset| subset.name == name)?;
+    Some(subset.classes.iter().map(|(id, _)| *id))
+}
+
 /// The classes `wanted` of a data set, which may be given by their names, their ids or as the name of
 /// a subset; and the rows of their images.
 ///

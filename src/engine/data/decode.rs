@@ -3,6 +3,7 @@
 use super::content::{self, FORMATS};
 use super::facts::ImageFacts;
 use super::pixels::Pixels;
+use super::png;
 use crate::progress::{Watch, report};
 use astill_core::profile::{Background, Color};
 use astill_core::{Result, files::untrusted};
@@ -114,7 +115,8 @@ impl Decoder {
         // held until nothing of the image is left but its square
         let mut alone = (encoded.len() > LARGE).then(|| self.large.lock());
         let file = encoded.into_bytes().map_err(|error| error.to_string())?;
-        let mut decoder = decoder(&file)?;
+        let mended = png::mended(&file);
+        let mut decoder = decoder(&mended)?;
         if alone.is_none() && decoder.total_bytes() > LARGE {
             alone = Some(self.large.lock());
         }
@@ -132,6 +134,7 @@ impl Decoder {
             );
         }
         let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+        drop(mended);
         drop(file);
         if matches!(image.color(), ColorType::Rgb32F | ColorType::Rgba32F) {
             return Err("its values are floating-point numbers; convert it to 8 or 16 bits".into());

@@ -1,21 +1,17 @@
 //! Arrays of NumPy in .npz files (a zip of .npy), as MedMNIST and Keras have them: u8 images
 //! (n, rows, columns), (n, rows, columns, 1 or 3) or (n, 1 or 3, rows, columns), and whole labels (n)
 //! or (n, 1).
-//!
-//! An .npy is `\x93NUMPY`, a version, the length of its header, the header as a Python dict, and the
-//! values.
 
 use super::layout::{BySplit, MissingFiles};
 use super::parts::{Part, is_junk, part};
 use super::plain::{Plain, PlainBytes, PlainImages};
 use super::request::DatasetRequest;
-use astill_core::{Error, Result, files::untrusted};
+use crate::npy::{Member, damaged, names};
+use astill_core::{Error, Result};
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8] = b"\x93NUMPY";
-const LONGEST_HEADER: u32 = 1 << 16;
 /// Far more than any such set has.
 const MOST_IMAGES: u64 = 1 << 27;
 const LARGEST_SIDE: u64 = 4096;
@@ -41,21 +37,6 @@ fn role(name: &str) -> Option<(Option<Part>, Role)> {
         }
     }
     Some((of_part, role?))
-}
-
-/// The kind of an array's values, "|u1", and its lengths.
-#[derive(Debug, PartialEq, Eq)]
-struct Header {
-    kind: String,
-    is_by_columns: bool,
-    shape: Vec<u64>,
-}
-
-/// An array in an archive.
-#[derive(Debug, Clone)]
-struct Member {
-    archive: PathBuf,
-    name: String,
 }
 
 /// The images and labels of a part.
@@ -152,120 +133,10 @@ fn archives(folder: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-fn damaged(path: &Path, error: impl std::fmt::Display) -> Error {
-    Error::file(
-        path,
-        format!("expected a zip of arrays: {error}; get it again"),
-    )
-}
-
-fn open(path: &Path) -> Result<zip::ZipArchive<BufReader<std::fs::File>>> {
-    let file = untrusted::open(path).map_err(Error::io("open", path))?;
-    zip::ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, error))
-}
-
-/// The names of the arrays in a file.
-fn names(path: &Path) -> Result<Vec<String>> {
-    let archive = open(path)?;
-    let names = archive.file_names().map(|name| {
-        let name = name.map_err(|error| damaged(path, error))?;
-        Ok(name.strip_suffix(".npy").map(str::to_owned))
-    });
-    names.filter_map(Result::transpose).collect()
-}
-
-impl Member {
-    fn path(&self) -> PathBuf {
-        self.archive.join(format!("{}.npy", self.name))
-    }
-
-    /// Its header, and a reader at its first value.
-    fn read(&self) -> Result<(Header, Box<dyn Read>)> {
-        let mut archive = open(&self.archive)?;
-        let name = format!("{}.npy", self.name);
-        let index = archive.index_for_name(&name);
-        let index = index.ok_or_else(|| damaged(&self.archive, format!("{name} is gone")))?;
-        let (start, length, packed) = {
-            let file = archive
-                .by_index_raw(index)
-                .map_err(|error| damaged(&self.archive, error))?;
-            (
-                file.data_start(),
-                file.compressed_size(),
-                file.compression(),
-            )
-        };
-        let start = start.ok_or_else(|| damaged(&self.archive, "it has no data"))?;
-        let mut file = untrusted::open(&self.archive).map_err(Error::io("open", &self.archive))?;
-        std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(start))
-            .map_err(Error::io("read", &self.archive))?;
-        let file = BufReader::with_capacity(1 << 16, file).take(length);
-        let mut reader: Box<dyn Read> = match packed {
-            zip::CompressionMethod::Stored => Box::new(file),
-            zip::CompressionMethod::Deflated => Box::new(flate2::read::DeflateDecoder::new(file)),
-            other => return Err(damaged(&self.archive, format!("{other} is not read"))),
-        };
-        let header = header(&mut reader).map_err(|problem| Error::file(self.path(), problem))?;
-        Ok((header, reader))
-    }
-}
-
 impl PlainBytes for Member {
     fn open(&self) -> Result<Box<dyn Read>> {
         Ok(self.read()?.1)
     }
-}
-
-/// Reads the header of an .npy.
-fn header(reader: &mut dyn Read) -> std::result::Result<Header, String> {
-    let cut_off = |error: std::io::Error| format!("expected an array of NumPy: {error}");
-    let mut begin = [0; 8];
-    reader.read_exact(&mut begin).map_err(cut_off)?;
-    if !begin.starts_with(MAGIC) {
-        return Err("expected an array of NumPy, found something else".into());
-    }
-    let mut length = [0; 4];
-    let width = if begin[6] == 1 { 2 } else { 4 };
-    reader.read_exact(&mut length[..width]).map_err(cut_off)?;
-    let length = u32::from_le_bytes(length);
-    if length > LONGEST_HEADER {
-        return Err(format!(
-            "expected a header of an array, found one of {length} bytes"
-        ));
-    }
-    let mut text = vec![0; length as usize];
-    reader.read_exact(&mut text).map_err(cut_off)?;
-    let text = String::from_utf8_lossy(&text);
-    parsed(&text).ok_or_else(|| format!("expected the header of an array, found {text:?}"))
-}
-
-/// Of "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 8, 8), }".
-fn parsed(text: &str) -> Option<Header> {
-    let after = |key: &str| {
-        let at = text.find(&format!("'{key}'"))?;
-        text[at + key.len() + 2..]
-            .trim_start()
-            .strip_prefix(':')
-            .map(str::trim_start)
-    };
-    let kind = after("descr")?.strip_prefix('\'')?.split_once('\'')?.0;
-    let order = after("fortran_order")?;
-    let shape = after("shape")?.strip_prefix('(')?.split_once(')')?.0;
-    let lengths = shape
-        .split(',')
-        .map(str::trim)
-        .filter(|length| !length.is_empty());
-    Some(Header {
-        kind: kind.to_owned(),
-        is_by_columns: match (order.starts_with("True"), order.starts_with("False")) {
-            (true, false) => true,
-            (false, true) => false,
-            _ => return None,
-        },
-        shape: lengths
-            .map(|length| length.parse().ok())
-            .collect::<Option<_>>()?,
-    })
 }
 
 fn read_part(images: &Member, labels: &Member) -> Result<(Vec<i64>, Vec<PlainImages>)> {
@@ -401,24 +272,6 @@ mod tests {
             ("mean", None),
         ] {
             assert_eq!(role(name), want, "{name}");
-        }
-    }
-
-    #[test]
-    fn headers_are_read_whatever_their_order() {
-        let header = parsed("{'shape': (3, 8, 8), 'fortran_order': False, 'descr': '|u1', }");
-        let want = Header {
-            kind: "|u1".into(),
-            is_by_columns: false,
-            shape: vec![3, 8, 8],
-        };
-        assert_eq!(header, Some(want));
-        for broken in [
-            "",
-            "{'descr': '|u1'}",
-            "{'descr': [('a', 'u1')], 'fortran_order': False}",
-        ] {
-            assert_eq!(parsed(broken), None, "{broken}");
         }
     }
 }

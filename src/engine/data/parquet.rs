@@ -16,12 +16,14 @@ use super::layout::{BySplit, Labelling, MissingFiles};
 use super::left_out::{LeftOutFile, PassedOver};
 use super::parts::{Part, is_junk, part};
 use super::request::DatasetRequest;
-use astill_core::{Error, Result};
+use astill_core::{Error, Result, files::untrusted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Folders below the given one that are looked into.
 const DEEPEST: usize = 5;
+/// The name of a commit.
+const LONGEST_REFERENCE: u64 = 4096;
 
 /// Finds the files and reads the labels.
 ///
@@ -100,7 +102,8 @@ fn snapshot(folder: &Path) -> Result<PathBuf> {
     if !snapshots.is_dir() {
         return Ok(folder.to_path_buf());
     }
-    let main = std::fs::read_to_string(folder.join("refs/main")).unwrap_or_default();
+    let main = untrusted::read_text(&folder.join("refs/main"), LONGEST_REFERENCE);
+    let main = main.unwrap_or_default();
     let main = snapshots.join(main.trim());
     if main != snapshots && main.is_dir() && main.parent() == Some(&snapshots) {
         return Ok(main);

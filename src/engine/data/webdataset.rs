@@ -9,6 +9,7 @@ use super::layout::{BySplit, Labelling, MissingFiles};
 use super::left_out::{LeftOutFile, PassedOver};
 use super::parts::{Part, is_junk, part};
 use super::request::DatasetRequest;
+use super::tar_names::Names;
 use astill_core::{Error, Result, files::untrusted};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -36,31 +37,40 @@ struct Member {
 /// The images of one split.
 #[derive(Debug, Default)]
 struct Shards {
-    shards: Vec<(PathBuf, Option<Arc<File>>)>,
+    shards: Vec<PathBuf>,
     members: Vec<Member>,
 }
 
 impl ImageSource for Shards {
     fn name(&self, row: usize) -> String {
         let Member { shard, name, .. } = &self.members[row];
-        self.shards[*shard].0.join(name).display().to_string()
+        self.shards[*shard].join(name).display().to_string()
     }
 
     fn fetch(&self, rows: &[usize]) -> Result<Vec<std::result::Result<Encoded, String>>> {
+        // a set may have more files than a process may open at a time
+        let mut open: Option<(usize, Arc<File>)> = None;
         let encoded = rows.iter().map(|row| {
             let member = &self.members[*row];
-            let file = self.shards[member.shard].1.clone();
-            Ok(Encoded::Part {
-                file: file.ok_or("its file is closed")?,
+            let file = match &open {
+                Some((shard, file)) if *shard == member.shard => file.clone(),
+                _ => {
+                    let path = &self.shards[member.shard];
+                    let file = untrusted::open(path).map_err(Error::io("open", path))?;
+                    open.insert((member.shard, Arc::new(file))).1.clone()
+                }
+            };
+            Ok(Ok(Encoded::Part {
+                file,
                 offset: member.offset,
                 length: member.length,
-            })
+            }))
         });
-        Ok(encoded.collect())
+        encoded.collect()
     }
 
     fn stamp(&self, rows: &[usize], take: &mut dyn FnMut(&[u8])) -> Result<()> {
-        for (path, _) in &self.shards {
+        for path in &self.shards {
             take(path.as_os_str().as_encoded_bytes());
             stamp_file(path, take)?;
         }
@@ -200,16 +210,16 @@ impl Samples {
         let shard = self.images.shards.len();
         let mut tar = tar::Archive::new(&file);
         let mut sample = Sample::default();
-        for entry in tar.entries_with_seek().map_err(damaged)? {
+        let mut names = Names::default();
+        for entry in tar.entries_with_seek().map_err(damaged)?.raw(true) {
             let mut entry = entry.map_err(damaged)?;
+            let Some(path) = names.path(&mut entry).map_err(damaged)? else {
+                continue;
+            };
             if !entry.header().entry_type().is_file() {
                 continue;
             }
-            let name = entry
-                .path()
-                .map_err(damaged)?
-                .to_string_lossy()
-                .into_owned();
+            let name = path.to_string_lossy().into_owned();
             let (key, field) = split(&name);
             if is_junk(name.rsplit('/').next().unwrap_or(&name)) {
                 continue;
@@ -236,6 +246,11 @@ impl Samples {
                 let mut label = String::new();
                 let mut text = entry.by_ref().take(LONGEST_LABEL);
                 text.read_to_string(&mut label).map_err(damaged)?;
+                if label.len() as u64 == LONGEST_LABEL {
+                    return Err(damaged(std::io::Error::other(format!(
+                        "{name} is longer than any label"
+                    ))));
+                }
                 sample.label = Some(label.trim().to_owned());
             } else if is_image_name(Path::new(field).extension().unwrap_or(field.as_ref())) {
                 match sample.image {
@@ -245,7 +260,7 @@ impl Samples {
             }
         }
         self.take(&path, sample);
-        self.images.shards.push((path, Some(Arc::new(file))));
+        self.images.shards.push(path);
         Ok(())
     }
 
@@ -258,6 +273,7 @@ impl Samples {
             others,
         } = sample;
         let reason = match (&image, &label, others) {
+            (Some(_), Some(label), 0) if label.is_empty() => Some("its .cls is empty"),
             (Some(_), Some(_), 0) => None,
             (Some(_), Some(_), _) => Some("several images of one sample"),
             (Some(_), None, _) => Some("no .cls beside it"),

@@ -2,7 +2,7 @@
 
 use super::pytorch::{labels, rate, save};
 use super::{Content, DistilledSet, Export, card};
-use crate::data::Normalisation;
+use crate::data::{Normalisation, subset_ids};
 use crate::distill::Labels;
 use astill_core::cli::Space;
 use astill_core::files::atomic::write_atomically;
@@ -24,20 +24,6 @@ pub struct DdRanking;
 #[derive(Debug)]
 pub struct DcBench;
 
-/// The ImageNet classes of ImageNette, in label order.
-const IMAGENETTE: [&str; 10] = [
-    "n01440764",
-    "n02102040",
-    "n02979186",
-    "n03000684",
-    "n03028079",
-    "n03394916",
-    "n03417042",
-    "n03425413",
-    "n03445777",
-    "n03888257",
-];
-
 /// What a benchmark calls the data set of `set`.
 fn benchmark_name<'a>(
     set: &DistilledSet,
@@ -47,8 +33,9 @@ fn benchmark_name<'a>(
     let kind = set.profile()?.dataset.kind;
     let [.., height, _] = set.shape()?;
     let is_imagenette = || {
-        let classes = &set.provenance.classes;
-        classes.len() == IMAGENETTE.len() && classes.iter().zip(IMAGENETTE).all(|(a, b)| a == b)
+        let ids = set.provenance.class_ids.as_ref();
+        let ids = ids.unwrap_or(&set.provenance.classes);
+        subset_ids("nette").is_some_and(|nette| ids.iter().eq(nette))
     };
     let of_kind = |name: &&(Kind, i64, &'a str)| {
         name.0 == kind && (kind != Kind::ImageFolder || is_imagenette())

@@ -70,7 +70,9 @@ pub fn normalisation(normalisation: &Normalisation) -> Vec<(&'static str, Tensor
         }
         Normalisation::Zca(zca) => vec![
             ("zca_mean", zca.mean.shallow_clone()),
-            ("zca_transform", zca.transform()),
+            ("zca_directions", zca.directions.shallow_clone()),
+            ("zca_variances", zca.variances.shallow_clone()),
+            ("zca_eps", Tensor::from_slice(&[zca.eps])),
         ],
     }
 }

@@ -7,11 +7,11 @@
 mod buffer;
 mod recognise;
 
-use crate::distill::{Expert, ExpertPath};
-use crate::network::{self, Network, Task, Weights};
+use crate::distill::ExpertPath;
+use crate::network::{self, Network, Task};
 use crate::torch_file::TorchFile;
 use crate::trainer::imported::{ImportSettings, Manifest, stated};
-use crate::trainer::store::{MANIFEST, Partial, Store, StoredEpoch};
+use crate::trainer::store::{MANIFEST, Store, StoredEpoch};
 use astill_core::files::{atomic, untrusted};
 use astill_core::profile::{NormalisedBy, Profile, channel_constants, key};
 use astill_core::text::{count, harmless};
@@ -168,10 +168,12 @@ fn write(
     for buffer in buffers {
         let name = harmless(&buffer.name());
         for (number, points) in buffer.experts.iter().enumerate() {
-            match expert(&buffer.file, points, net)? {
-                Ok(expert) => {
-                    store.finish(epochs.len() as u64, &expert)?;
-                    epochs.push(expert.epochs.len());
+            match measured(&buffer.file, points)? {
+                Ok(of_expert) => {
+                    let points = points.iter().map(|point| flat(&buffer.file, point));
+                    let (index, parameters) = (epochs.len() as u64, net.parameters() as usize);
+                    store.put(index, parameters, points, &of_expert)?;
+                    epochs.push(of_expert.len());
                 }
                 Err(epoch) => left_out.push(format!(
                     "{name}, expert {}: not finite after epoch {epoch}, so its training diverged",
@@ -203,26 +205,33 @@ fn write(
     Ok(manifest)
 }
 
-/// One expert with the smoothness of its path; or the epoch after which it is not finite.
-fn expert(
+/// A checkpoint as one vector (P), f32.
+fn flat(file: &TorchFile, point: &Point) -> Result<Tensor> {
+    let parts = point
+        .iter()
+        .map(|t| Ok(file.tensor(t)?.to_kind(Kind::Float).reshape([-1])))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&parts, 0))
+}
+
+/// The smoothness of an expert's path, epoch after epoch; or the epoch after which it is not finite.
+/// Only a few of its checkpoints are in memory at a time.
+fn measured(
     file: &TorchFile,
     points: &[Point],
-    net: &dyn Network,
-) -> Result<std::result::Result<Partial, usize>> {
-    let flat = |point: &Point| -> Result<Tensor> {
-        let parts = point
-            .iter()
-            .map(|t| Ok(file.tensor(t)?.to_kind(Kind::Float).reshape([-1])))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::cat(&parts, 0))
-    };
-    let points = points.iter().map(flat).collect::<Result<Vec<_>>>()?;
-    if let Some(epoch) = points.iter().position(|p| !crate::distill::all_finite(p)) {
-        return Ok(Err(epoch));
-    }
-    let mut path = ExpertPath::new(&points[0]);
-    let measure = |point: &Tensor| {
-        let smooth = path.push(point);
+) -> Result<std::result::Result<Vec<StoredEpoch>, usize>> {
+    let mut path: Option<ExpertPath> = None;
+    let mut epochs = Vec::new();
+    for (epoch, point) in points.iter().enumerate() {
+        let point = flat(file, point)?;
+        if !crate::distill::all_finite(&point) {
+            return Ok(Err(epoch));
+        }
+        let Some(path) = &mut path else {
+            path = Some(ExpertPath::new(&point));
+            continue;
+        };
+        let smooth = path.push(&point);
         let record = EpochRecord {
             train_loss: f64::NAN,
             train_accuracy: f64::NAN,
@@ -234,25 +243,12 @@ fn expert(
             curvature: smooth.curvature,
             tortuosity: smooth.tortuosity,
         };
-        StoredEpoch {
+        epochs.push(StoredEpoch {
             record,
             measured_on: None,
-        }
-    };
-    let epochs: Vec<StoredEpoch> = points[1..].iter().map(measure).collect();
-    let last = &points[points.len() - 1];
-    Ok(Ok(Partial {
-        expert: Expert {
-            weights: Weights {
-                theta: last.shallow_clone(),
-                running: net.init_running(),
-            },
-            velocity: None,
-        },
-        running: points.iter().map(|_| net.init_running()).collect(),
-        epochs,
-        points,
-    }))
+        });
+    }
+    Ok(Ok(epochs))
 }
 
 /// What to write into a profile, as YAML.

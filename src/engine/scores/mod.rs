@@ -61,12 +61,6 @@ pub fn scores(request: &ScoresRequest, tell: &mut dyn FnMut(String)) -> Result<S
     let set = export::read(&file)?;
     let classes = set.provenance.classes.len();
     let channels = set.images.size()[1];
-    if channels != 3 {
-        return Err(Error::Usage(format!(
-            "the scores are defined for images with 3 channels, found {channels}: distil the set with \
-             dataset.color: rgb to score it"
-        )));
-    }
     let networks = trainer::evaluation_networks(&request.profile, classes, channels)?;
     let (network, net) = networks
         .first()

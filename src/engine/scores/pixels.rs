@@ -1,5 +1,6 @@
 //! Operations on pixels that augmentations of classifiers are made of. They take and give whole
-//! numbers from 0 to 255 as floats, (N, 3, H, W), and treat all images of a batch alike.
+//! numbers from 0 to 255 as floats, (N, C, H, W) with 1 or 3 channels, and treat all images of a
+//! batch alike.
 //!
 //! They are those of torchvision 0.13 for tensors of bytes, the version that DC-BENCH's program was
 //! written for, rounding included.
@@ -63,6 +64,8 @@ impl Operation {
                 moved(x, |x, y, _, _| (cos * x - sin * y, sin * x + cos * y))
             }
             Self::Brightness(factor) => blend(x, &x.zeros_like(), factor),
+            // grey images have no colours to change
+            Self::Color(_) | Self::Hue(_) if x.size()[1] == 1 => x.shallow_clone(),
             Self::Color(factor) => blend(x, &grey(x), factor),
             Self::Contrast(factor) => {
                 let mean = grey(x).mean_dim([1i64, 2, 3].as_slice(), true, None::<Kind>);
@@ -120,7 +123,7 @@ fn moved(x: &Tensor, source: impl Fn(f64, f64, f64, f64) -> (f64, f64)) -> Tenso
     let inside = Tensor::from_slice(&inside)
         .to_kind(x.kind())
         .to_device(x.device());
-    let flat = x.flatten(2, 3).index_select(2, &places) * inside; // (N, 3, H·W)
+    let flat = x.flatten(2, 3).index_select(2, &places) * inside; // (N, C, H·W)
     flat.view_as(x)
 }
 
@@ -131,6 +134,9 @@ fn blend(a: &Tensor, b: &Tensor, factor: f64) -> Tensor {
 
 /// (N, 1, H, W).
 fn grey(x: &Tensor) -> Tensor {
+    if x.size()[1] == 1 {
+        return x.shallow_clone();
+    }
     let shares = Tensor::from_slice(&GREY)
         .to_kind(x.kind())
         .to_device(x.device())
@@ -146,10 +152,11 @@ fn blurred(x: &Tensor) -> Tensor {
     if size[2] <= 2 || size[3] <= 2 {
         return x.shallow_clone();
     }
-    let kernel = Tensor::ones([3, 1, 3, 3], (x.kind(), x.device()));
+    let channels = size[1];
+    let kernel = Tensor::ones([channels, 1, 3, 3], (x.kind(), x.device()));
     let _ = kernel.narrow(2, 1, 1).narrow(3, 1, 1).fill_(5.);
     let inner = x
-        .conv2d(&(kernel / 13.), None::<Tensor>, 1, 0, 1, 3)
+        .conv2d(&(kernel / 13.), None::<Tensor>, 1, 0, 1, channels)
         .round();
     let result = x.copy();
     result
@@ -199,7 +206,7 @@ fn stretched(x: &Tensor) -> Tensor {
 
 fn equalized(x: &Tensor) -> Tensor {
     let size = x.size();
-    let values = x.to_kind(Kind::Int64).view([size[0] * size[1], -1]); // (N·3, H·W)
+    let values = x.to_kind(Kind::Int64).view([size[0] * size[1], -1]); // (N·C, H·W)
     let counts = values.ones_like();
     let histogram = Tensor::zeros([size[0] * size[1], 256], (Kind::Int64, x.device()))
         .scatter_add(1, &values, &counts);
@@ -224,6 +231,51 @@ fn equalized(x: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_on_one_channel_are_torchvisions() {
+        let image = |values: [i64; 16]| {
+            let x = Tensor::from_slice(&values).view([1, 1, 4, 4]);
+            x.to_kind(Kind::Float)
+        };
+        let pixels = [
+            0, 40, 80, 120, 200, 255, 13, 90, 77, 5, 250, 31, 128, 64, 190, 99,
+        ];
+        // torchvision.transforms.functional of bytes (1, 1, 4, 4)
+        for (operation, wanted) in [
+            (Operation::Color(1.7), pixels),
+            (Operation::Hue(0.13), pixels),
+            (
+                Operation::Contrast(1.5),
+                [
+                    0, 8, 68, 128, 248, 255, 0, 83, 64, 0, 255, 0, 140, 44, 233, 97,
+                ],
+            ),
+            (
+                Operation::Sharpness(1.8),
+                [
+                    0, 40, 80, 120, 200, 255, 0, 90, 76, 0, 255, 30, 127, 63, 190, 98,
+                ],
+            ),
+            (
+                Operation::Brightness(1.3),
+                [
+                    0, 52, 104, 156, 255, 255, 16, 116, 100, 6, 255, 40, 166, 83, 246, 128,
+                ],
+            ),
+            (
+                Operation::Posterize(5),
+                [
+                    0, 40, 80, 120, 200, 248, 8, 88, 72, 0, 248, 24, 128, 64, 184, 96,
+                ],
+            ),
+            (Operation::AutoContrast, pixels),
+        ] {
+            let found = operation.apply(&image(pixels));
+            let difference = (&found - image(wanted)).abs().max().double_value(&[]);
+            assert!(difference <= 1., "{operation:?}: {found}");
+        }
+    }
 
     // the other operations have golden numbers (tests/golden/make_pixels.py)
     #[test]

@@ -308,11 +308,18 @@ mod tests {
 
     #[test]
     fn every_augmentation_keeps_shape_and_range_and_is_repeated_by_its_generator() {
-        let pixels = random::uniform(&mut generator(0, "x", &[]), 2 * 3 * 256).view([2, 3, 16, 16]);
+        for channels in [3, 1] {
+            check_every_augmentation(channels);
+        }
+    }
+
+    fn check_every_augmentation(channels: i64) {
+        let pixels = random::uniform(&mut generator(0, "x", &[]), (2 * channels * 256) as usize);
+        let pixels = pixels.view([2, channels, 16, 16]);
         let bytes = (&pixels * 255.).round().to_kind(Kind::Uint8);
         let normalisation = Normalisation::Channels {
-            mean: Tensor::from_slice(&[0.5f32, 0.4, 0.3]),
-            std: Tensor::from_slice(&[0.2f32, 0.25, 0.3]),
+            mean: Tensor::from_slice(&[0.5f32, 0.4, 0.3]).narrow(0, 0, channels),
+            std: Tensor::from_slice(&[0.2f32, 0.25, 0.3]).narrow(0, 0, channels),
         };
         let images = normalisation.apply(&(bytes.to_kind(Kind::Float) / 255.));
         for augmentation in BenchAugmentation::ALL {

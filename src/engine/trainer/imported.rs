@@ -1,8 +1,9 @@
 //! Experts that were imported: whether a profile can use them, and how it does.
 
 use super::control::{Control, RunStage};
-use super::store::{MANIFEST, Store, Trajectory};
+use super::store::{MANIFEST, Store, StoredEpoch, Trajectory};
 use super::training::Training;
+use crate::tensor_file;
 use astill_core::files::untrusted;
 use astill_core::profile::{NetworkKind, Profile, key};
 use astill_core::run::edits::Moment;
@@ -10,6 +11,7 @@ use astill_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use tch::Tensor;
 
 /// More than the manifest of any import.
 const LARGEST: u64 = 16 << 20;
@@ -135,6 +137,28 @@ pub fn check(profile: &Profile, data: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+impl Store {
+    /// Writes the final file of an expert that was trained elsewhere, of which only one checkpoint
+    /// is in memory at a time: `points` (P), the initialisation first and then one for every epoch.
+    ///
+    /// # Errors
+    /// A checkpoint cannot be read or has another length, or the file cannot be written.
+    pub fn put(
+        &self,
+        index: u64,
+        parameters: usize,
+        points: impl Iterator<Item = Result<Tensor>>,
+        epochs: &[StoredEpoch],
+    ) -> Result<()> {
+        tensor_file::write_sealed_rows(
+            &self.file(index),
+            ("trajectory", [epochs.len() + 1, parameters]),
+            points,
+            ("epochs", serde_json::json!(epochs).to_string()),
+        )
+    }
 }
 
 impl Training<'_> {

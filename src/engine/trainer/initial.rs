@@ -29,6 +29,17 @@ fn noise(dataset: &Dataset, images_per_class: usize, seed: u64) -> Tensor {
     random::normal(&mut random::generator(seed, "noise images", &[]), n).view(shape)
 }
 
+/// `count` random rows of each class.
+fn drawn(rows_of_class: &[Vec<i64>], count: usize, seed: u64) -> Vec<Vec<i64>> {
+    let of_class = |(class, rows): (usize, &Vec<i64>)| {
+        let mut rng = random::generator(seed, "random real images", &[class as u64]);
+        let order = random::permutation(&mut rng, rows.len());
+        let chosen = order.iter().take(count);
+        chosen.map(|i| rows[*i as usize]).collect()
+    };
+    rows_of_class.iter().enumerate().map(of_class).collect()
+}
+
 /// The state before the first step.
 ///
 /// # Errors
@@ -69,22 +80,11 @@ pub fn initial_state(
         rows_of_class.clone()
     };
     let representative_rows = representatives(&logits, &candidates, ipc, seed);
-    let drawn = |rows_of_class: &[Vec<i64>], ipc: usize| -> Vec<Vec<i64>> {
-        let classes = rows_of_class.iter().enumerate();
-        classes
-            .map(|(class, rows)| {
-                let order = random::permutation(
-                    &mut random::generator(seed, "random real images", &[class as u64]),
-                    rows.len(),
-                );
-                order.iter().take(ipc).map(|i| rows[*i as usize]).collect()
-            })
-            .collect()
-    };
-    let random_rows = drawn(&rows_of_class, ipc);
+    let random_rows = drawn(&rows_of_class, ipc, seed);
     let start = match &plan.profile.distill.init {
         Start::From(path) => {
-            let set = StartingSet::read(path, &plan.profile, dataset.classes.len())?;
+            let shape = (dataset.classes.len(), dataset.channels);
+            let set = StartingSet::read(path, &plan.profile, shape)?;
             set.images(&dataset.normalisation, plan.device)
         }
         Start::Chosen(Init::Representative) if images_per_class == ipc => {
@@ -95,7 +95,7 @@ pub fn initial_state(
             dataset.train.batch(&rows.concat()).0
         }
         Start::Chosen(Init::Real) => {
-            let rows = drawn(&candidates, images_per_class);
+            let rows = drawn(&candidates, images_per_class, seed);
             dataset.train.batch(&rows.concat()).0
         }
         Start::Chosen(Init::Noise) => noise(dataset, images_per_class, seed).to_device(plan.device),

@@ -382,7 +382,7 @@ impl Store {
         }
     }
 
-    fn file(&self, index: u64) -> PathBuf {
+    pub(super) fn file(&self, index: u64) -> PathBuf {
         self.folder.join(format!("expert_{index:03}.safetensors"))
     }
 

@@ -1,6 +1,6 @@
 //! The parsers of data sets that other programs write, on the files of `tests/formats`.
 
-use super::{Parser, home, ignore_progress, of_file};
+use super::{Parser, home, ignore_progress, of_file, of_member, write};
 use astill_engine::data::{DatasetRequest, Kind, Unreadable};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,6 +110,64 @@ pub fn npz() -> Parser {
     let grey = formats().join("grey.npz");
     parser.valid.push(fs::read(grey).expect("a valid file"));
     parser
+}
+
+/// An array in an .npz whose checksums fit.
+pub fn npz_array() -> Parser {
+    let archive = fs::read(formats().join("grey.npz")).expect("a valid file");
+    let home = home();
+    let cache = home.path().join("cache");
+    of_member(
+        "npz, images",
+        home,
+        &archive,
+        ("x_train.npy", "set.npz"),
+        move |home| {
+            let request = DatasetRequest::new(Kind::Npz, home, 8, &cache);
+            let is_read = request.load(&mut ignore_progress).is_ok();
+            let _ = fs::remove_dir_all(&cache);
+            is_read
+        },
+    )
+}
+
+/// A file of CIFAR-10's Python version, as Python 2 writes it.
+fn python_batch(labels: &[u8]) -> Vec<u8> {
+    let (n, pixels) = (labels.len() as u8, 3072 * labels.len() as u32);
+    let mut pickle = b"\x80\x02}q\x00(U\x06labelsq\x01]q\x02(".to_vec();
+    labels
+        .iter()
+        .for_each(|label| pickle.extend([b'K', *label]));
+    pickle.extend(b"eU\x04dataq\x03cnumpy.core.multiarray\n_reconstruct\nq\x04cnumpy\nndarray\nq\x05K\x00\x85q\x06U\x01b\x87q\x07Rq\x08(K\x01");
+    pickle.extend([b'K', n, b'M', 0x00, 0x0C, 0x86]);
+    pickle.extend(b"cnumpy\ndtype\nq\nU\x02u1K\x00K\x01\x87q\x0bRq\x0c(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T");
+    pickle.extend(pixels.to_le_bytes());
+    pickle.extend((0..pixels).map(|at| (at % 251) as u8));
+    pickle.extend(b"tbu.");
+    pickle
+}
+
+/// A file of CIFAR-10's Python version that is unpacked.
+pub fn cifar_python_file() -> Parser {
+    let home = home();
+    let folder = home.path().join("cifar-10-batches-py");
+    for file in 0..5u8 {
+        let batch = python_batch(&[2 * file, 2 * file + 1]);
+        write(&folder.join(format!("data_batch_{}", file + 1)), batch);
+    }
+    let all: Vec<u8> = (0..10).collect();
+    write(&folder.join("test_batch"), python_batch(&all));
+    let names: Vec<u8> = (b'a'..=b'j').flat_map(|name| [b'U', 1, name]).collect();
+    let meta = [&b"\x80\x02}U\x0blabel_names]("[..], &names, b"es."].concat();
+    write(&folder.join("batches.meta"), meta);
+    let file = "cifar-10-batches-py/data_batch_2";
+    let cache = home.path().join("cache");
+    of_file("CIFAR-10, Python version", home, file, move |home| {
+        let request = DatasetRequest::new(Kind::Cifar10, home, 32, &cache);
+        let is_read = request.load(&mut ignore_progress).is_ok();
+        let _ = fs::remove_dir_all(&cache);
+        is_read
+    })
 }
 
 /// A pickle of CIFAR alone, without an archive around it.

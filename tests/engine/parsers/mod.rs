@@ -3,8 +3,10 @@
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 mod layouts;
+mod sets;
 
 pub use layouts::*;
+pub use sets::*;
 
 use astill_core::profile::Profile;
 use astill_engine::data::{DatasetRequest, Kind, Normalisation};
@@ -322,16 +324,15 @@ pub fn tensors() -> Parser {
     parser
 }
 
-/// A result, as `astill export` gets it from anybody.
-pub fn distilled_set() -> Parser {
-    let home = home();
+/// A set of two images.
+fn small_set() -> DistilledSet {
     let provenance = serde_json::json!({
         "program": "astill", "profile": {}, "edits": [], "classes": ["a", "b"],
         "normalisation": "channels", "data_content": "", "step": 1, "validation_accuracy": null,
         "results": [], "paper_style_max": null,
     });
     let numbers = |shape: &[i64]| Tensor::ones(shape, (tch::Kind::Float, tch::Device::Cpu));
-    let set = DistilledSet {
+    DistilledSet {
         images: numbers(&[2, 3, 2, 2]),
         labels: Labels::Hard(Tensor::from_slice(&[0i64, 1])),
         student_lr: 0.1,
@@ -340,8 +341,13 @@ pub fn distilled_set() -> Parser {
             std: numbers(&[3]),
         },
         provenance: serde_json::from_value(provenance).expect("a provenance"),
-    };
-    export::write(&set, &home.path().join(export::FILE)).expect("is written");
+    }
+}
+
+/// A result, as `astill export` gets it from anybody.
+pub fn distilled_set() -> Parser {
+    let home = home();
+    export::write(&small_set(), &home.path().join(export::FILE)).expect("is written");
     of_file("distilled sets", home, export::FILE, |home| {
         let Ok(set) = export::read(&home.join(export::FILE)) else {
             return false;
@@ -481,7 +487,35 @@ pub fn torch_archive() -> Parser {
 
 /// The pickle in such a file, in an archive whose checksums fit.
 pub fn torch_pickle() -> Parser {
-    let mut archive = ZipArchive::new(Cursor::new(TORCH_FILE)).expect("an archive");
+    let takes = |home: &Path| takes_torch_file(&home.join("file.pt"));
+    let member = "data.pkl";
+    let mut parser = of_member(
+        "pickles of torch.save",
+        home(),
+        TORCH_FILE,
+        (member, "file.pt"),
+        takes,
+    );
+    parser.odd = [
+        &b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R."[..],
+        b"\x80\x02]q\x00h\x00a.",
+        b"\x80\x02Q.",
+    ]
+    .map(<[u8]>::to_vec)
+    .to_vec();
+    parser
+}
+
+/// The parser of what a zip archive holds under a name that ends so, in an archive whose checksums
+/// fit.
+fn of_member(
+    name: &str,
+    home: TempDir,
+    archive: &[u8],
+    (member, file): (&str, &str),
+    takes: impl Fn(&Path) -> bool + 'static,
+) -> Parser {
+    let mut archive = ZipArchive::new(Cursor::new(archive)).expect("an archive");
     let mut records = Vec::new();
     for index in 0..archive.len() {
         let mut record = archive.by_index(index).expect("a record");
@@ -490,35 +524,25 @@ pub fn torch_pickle() -> Parser {
         record.read_to_end(&mut bytes).expect("is read");
         records.push((name, bytes));
     }
-    let pickle = records
-        .iter()
-        .position(|(name, _)| name.ends_with("data.pkl"));
-    let (name, valid) = records.remove(pickle.expect("a pickle"));
-    let home = home();
-    let path = home.path().join("file.pt");
+    let place = records.iter().position(|(name, _)| name.ends_with(member));
+    let (of_member, valid) = records.remove(place.expect("the member"));
+    let path = home.path().join(file);
     Parser {
-        name: "pickles of torch.save".into(),
+        name: name.into(),
         valid: vec![valid],
-        odd: [
-            &b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R."[..],
-            b"\x80\x02]q\x00h\x00a.",
-            b"\x80\x02Q.",
-        ]
-        .map(<[u8]>::to_vec)
-        .to_vec(),
+        odd: Vec::new(),
         parse: Box::new(move |input| {
-            let _ = &home;
             let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
             let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-            let pickle = (&name, input);
+            let changed = (&of_member, input);
             let others = records.iter().map(|(name, bytes)| (name, bytes.as_slice()));
-            for (name, bytes) in others.chain([pickle]) {
+            for (name, bytes) in others.chain([changed]) {
                 archive.start_file(name.as_str(), stored).expect("begins");
                 archive.write_all(bytes).expect("is written");
             }
             let bytes = archive.finish().expect("is finished").into_inner();
             fs::write(&path, bytes).expect("is written");
-            takes_torch_file(&path)
+            takes(home.path())
         }),
     }
 }

@@ -9,6 +9,7 @@ use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value as Json;
+use std::cell::Cell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,10 @@ use std::path::{Path, PathBuf};
 const CHUNK: usize = 4096;
 /// More labels than any set of images has.
 const MOST_CLASSES: i64 = 1 << 20;
+/// More images than any file has, and more text in their labels: a few bytes can stand for many equal
+/// values.
+const MOST_ROWS: usize = 1 << 24;
+const MOST_TEXT: usize = 256 << 20;
 
 /// What a label is in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,9 +206,17 @@ impl Table {
             })
         };
         let groups = metadata.row_groups().iter();
+        let mut left = MOST_ROWS;
         let groups = groups.map(|group| {
-            usize::try_from(group.num_rows())
-                .map_err(|_| Error::file(path, "expected row groups of some rows; get it again"))
+            let rows = usize::try_from(group.num_rows()).ok();
+            let rows = rows.filter(|rows| *rows <= left).ok_or_else(|| {
+                Error::file(
+                    path,
+                    format!("expected row groups of at most {MOST_ROWS} rows in all; get it again"),
+                )
+            })?;
+            left -= rows;
+            Ok(rows)
         });
         Ok(Self {
             path: path.to_path_buf(),
@@ -227,11 +240,11 @@ impl Table {
     /// [`Error::File`] if the file is malformed.
     pub fn labels(&self, features: &Features) -> Result<Vec<Label>> {
         let reader = open(&self.path)?;
-        let mut labels = Vec::new();
+        let (mut labels, text) = (Vec::new(), Cell::new(0));
         for (group, count) in self.groups.iter().enumerate() {
             let of_group = guarded(&self.path, || {
                 let column = reader.get_row_group(group)?.get_column_reader(self.label)?;
-                labels_of(column, *count)
+                labels_of(column, *count, &text)
             })?;
             labels.extend(of_group);
         }
@@ -252,11 +265,27 @@ impl Table {
     }
 }
 
-fn labels_of(column: ColumnReader, count: usize) -> Result<Vec<Label>, ParquetError> {
+/// The labels of a row group of `count` rows; `length` is that of all text so far.
+fn labels_of(
+    column: ColumnReader,
+    count: usize,
+    length: &Cell<usize>,
+) -> Result<Vec<Label>, ParquetError> {
     use ColumnReader::{
         BoolColumnReader, ByteArrayColumnReader, Int32ColumnReader, Int64ColumnReader,
     };
-    let text = |bytes: ByteArray| Label::Text(String::from_utf8_lossy(bytes.data()).into_owned());
+    let text = |bytes: ByteArray| {
+        length.set(length.get() + bytes.len());
+        match length.get() > MOST_TEXT {
+            true => Err(ParquetError::General(format!(
+                "more than {MOST_TEXT} bytes of labels"
+            ))),
+            false => Ok(Label::Text(
+                String::from_utf8_lossy(bytes.data()).into_owned(),
+            )),
+        }
+    };
+    let whole = |number: i64| Ok(Label::Number(number));
     macro_rules! read {
         ($reader:expr, $label:expr) => {
             read_all(
@@ -267,9 +296,9 @@ fn labels_of(column: ColumnReader, count: usize) -> Result<Vec<Label>, ParquetEr
         };
     }
     match column {
-        BoolColumnReader(mut reader) => read!(reader, |value| Label::Number(i64::from(value))),
-        Int32ColumnReader(mut reader) => read!(reader, |value| Label::Number(i64::from(value))),
-        Int64ColumnReader(mut reader) => read!(reader, Label::Number),
+        BoolColumnReader(mut reader) => read!(reader, |value| whole(i64::from(value))),
+        Int32ColumnReader(mut reader) => read!(reader, |value| whole(i64::from(value))),
+        Int64ColumnReader(mut reader) => read!(reader, whole),
         ByteArrayColumnReader(mut reader) => read!(reader, text),
         _ => Err(ParquetError::General("labels of another type".into())),
     }
@@ -282,7 +311,7 @@ fn read_all<T>(
         &mut Vec<i16>,
         &mut Vec<T>,
     ) -> std::result::Result<(usize, usize, usize), ParquetError>,
-    label: impl Fn(T) -> Label,
+    label: impl Fn(T) -> std::result::Result<Label, ParquetError>,
 ) -> std::result::Result<Vec<Label>, ParquetError> {
     let mut labels = Vec::new();
     while labels.len() < count {
@@ -292,15 +321,17 @@ fn read_all<T>(
             return Err(ParquetError::General("fewer labels than rows".into()));
         }
         if levels.is_empty() || present == records {
-            labels.extend(values.into_iter().map(&label));
+            for value in values {
+                labels.push(label(value)?);
+            }
             continue;
         }
         let most = levels.iter().copied().max().unwrap_or_default().max(1);
         let mut values = values.into_iter();
-        labels.extend(levels.iter().map(|level| match *level == most {
-            true => values.next().map_or(Label::Missing, &label),
-            false => Label::Missing,
-        }));
+        for level in levels {
+            let value = if level == most { values.next() } else { None };
+            labels.push(value.map_or(Ok(Label::Missing), &label)?);
+        }
     }
     Ok(labels)
 }

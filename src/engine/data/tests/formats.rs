@@ -68,6 +68,7 @@ fn three_classes(dataset: &Dataset, is_grey: bool, has_validation: bool) {
 fn the_python_version_of_cifar_is_read_from_its_archive_and_unpacked() {
     for (kind, archive, classes) in [
         (Kind::Cifar10, "cifar-10-python.tar.gz", 10),
+        (Kind::Cifar10, "cifar-10-bytes/cifar-10-python.tar.gz", 10),
         (Kind::Cifar100, "cifar-100-python.tar.gz", 100),
     ] {
         let (home, request) = of(kind, archive);
@@ -76,7 +77,8 @@ fn the_python_version_of_cifar_is_read_from_its_archive_and_unpacked() {
         tar::Archive::new(packed).unpack(&unpacked).unwrap();
         let beside = home.path().join("beside");
         fs::create_dir(&beside).unwrap();
-        fs::copy(file(archive), beside.join(archive)).unwrap();
+        let name = file(archive).file_name().unwrap().to_owned();
+        fs::copy(file(archive), beside.join(name)).unwrap();
         for folder in [file(archive), unpacked, beside] {
             let request = DatasetRequest {
                 folder,
@@ -101,6 +103,28 @@ fn the_python_version_of_cifar_is_read_from_its_archive_and_unpacked() {
                     assert_eq!(colour(&dataset, &dataset.test, 7), drawn(7, 2));
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn folders_of_every_format_that_pillow_writes_and_of_pngs_that_are_not_quite_right() {
+    let (_home, request) = of(Kind::ImageFolder, "folders");
+    let dataset = request.load(&mut ignore_progress).unwrap();
+    assert_eq!(dataset.classes, ["cat", "dog", "owl"]);
+    assert_eq!(dataset.channels, 3);
+    assert!(dataset.left_out.is_empty(), "{:?}", dataset.left_out);
+    for (split, per_class) in [(&dataset.train, 16), (&dataset.test, 3)] {
+        assert_eq!(split.len(), 3 * per_class as usize);
+        for row in 0..3 * per_class {
+            let (class, index) = (row / per_class, row % per_class);
+            let found = colour(&dataset, split, row);
+            let wanted = drawn(class, index);
+            // JPEG rounds, and once more where it is for print
+            let is_close = found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() <= 3);
+            assert!(is_close, "{found:?} is not {wanted:?}");
+            let is_jpeg = split.len() > 9 && matches!(index, 7 | 8 | 11);
+            assert!(is_jpeg || found == wanted, "{found:?} is not {wanted:?}");
         }
     }
 }
@@ -189,6 +213,25 @@ fn idx_of_mnist() {
         ..request.clone()
     };
     three_classes(&unpacked.load(&mut ignore_progress).unwrap(), true, false);
+    // one file alone is named, with the others that belong to it
+    let alone = TempDir::new().unwrap();
+    write(
+        &alone.path().join("train-images-idx3-ubyte"),
+        [
+            &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28][..],
+            &[0; 1568],
+        ]
+        .concat(),
+    );
+    let request_alone = DatasetRequest {
+        folder: alone.path().to_path_buf(),
+        ..request.clone()
+    };
+    let problem = request_alone.inspect().unwrap_err().to_string();
+    assert!(
+        problem.contains("images or labels of the training part are missing"),
+        "{problem}"
+    );
     write(
         &raw.join("t10k-labels-idx1-ubyte"),
         [0, 0, 8, 1, 0, 0, 0, 9],
@@ -224,8 +267,36 @@ fn webdataset_of_several_shards() {
         ..request
     };
     assert_eq!(named.inspect().unwrap().classes, ["cat", "dog", "owl"]);
+    // a long name is read, as Python's tarfile writes it; one of a megabyte is refused
+    for (length, kind) in [(200, None), (1 << 20, Some("longer than any file's"))] {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, content) in [("png", &b"not looked at"[..]), ("cls", b"1")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            let path = format!("{}.{name}", "k".repeat(length));
+            tar.append_data(&mut header, path, content).unwrap();
+        }
+        fs::write(names.join("train-000002.tar"), tar.into_inner().unwrap()).unwrap();
+        let found = named.inspect();
+        match kind {
+            None => assert_eq!(found.unwrap().train, [4, 5, 4]),
+            Some(part) => assert!(found.unwrap_err().to_string().contains(part)),
+        }
+    }
+    fs::remove_file(names.join("train-000002.tar")).unwrap();
+    // a label that is empty is not a class of its own
     let shard = names.join("train-000001.tar");
     let whole = fs::read(&shard).unwrap();
+    let mut unlabelled = whole.clone();
+    let header = unlabelled
+        .windows(7)
+        .position(|w| w == b"_2.cls\0")
+        .unwrap();
+    let header = header - header % 512;
+    unlabelled[header + 512] = b' ';
+    fs::write(&shard, &unlabelled).unwrap();
+    let problem = named.inspect().unwrap_err().to_string();
+    assert!(problem.contains("its .cls is empty"), "{problem}");
     fs::write(&shard, &whole[..700]).unwrap();
     let problem = named.inspect().unwrap_err().to_string();
     assert!(problem.contains("train-000001.tar"), "{problem}");

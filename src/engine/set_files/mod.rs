@@ -1,0 +1,310 @@
+//! Distilled sets in files: those of `astill export`, and the `images_best.pt` of other programs.
+//!
+//! A set is a file, or a folder that holds one. A safetensors file says everything about itself. The
+//! others may have `astill.json` beside them (in an .npz it is the array "metadata"); without it, a
+//! profile has to say what the images are.
+
+mod npz;
+mod torch;
+
+use crate::data::Normalisation;
+use crate::distill::{Labels, all_finite};
+use crate::export::{self, Provenance};
+use astill_core::cli::Space;
+use astill_core::files::untrusted;
+use astill_core::{Error, Result};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tch::{Kind, Tensor};
+
+/// What astill writes beside the tensors of a set.
+const METADATA: &str = "astill.json";
+/// More than the metadata of any set.
+const LARGEST_METADATA: u64 = 64 << 20;
+
+/// A set as its files hold it.
+#[derive(Debug)]
+pub struct FoundSet {
+    /// The file of the images, for messages.
+    pub file: PathBuf,
+    /// f32 (n, C, H, W), finite.
+    pub images: Tensor,
+    /// Of the images; none where no file has them.
+    pub labels: Option<Labels>,
+    /// The learned rate; none where no file has it.
+    pub student_lr: Option<f64>,
+    /// How the images were made from pixels; none where only a data set tells.
+    pub normalisation: Option<Normalisation>,
+    /// What astill says about the set; none for those of other programs.
+    pub provenance: Option<Provenance>,
+}
+
+/// The file of a set: `path` itself, or what a folder holds of the names that sets have.
+pub fn find(path: &Path) -> Option<PathBuf> {
+    const NAMES: [&str; 5] = [
+        export::FILE,
+        "images_best.pt",
+        "images_best_0.pt",
+        "images.pt",
+        "distilled.npz",
+    ];
+    if path.is_file() {
+        return Some(path.to_path_buf());
+    }
+    let files = NAMES.iter().map(|name| path.join(name));
+    files.into_iter().find(|file| file.is_file())
+}
+
+/// Reads the set in `file`.
+///
+/// # Errors
+/// It is not a distilled set, or damaged; its images, labels and metadata do not fit together.
+pub fn read(file: &Path) -> Result<FoundSet> {
+    let is_called = |extension: &str| file.extension().is_some_and(|e| e == extension);
+    let set = if is_called("safetensors") {
+        let set = export::read(file)?;
+        return Ok(FoundSet {
+            file: file.to_path_buf(),
+            images: set.images,
+            labels: Some(set.labels),
+            student_lr: Some(set.student_lr),
+            normalisation: Some(set.normalisation),
+            provenance: Some(set.provenance),
+        });
+    } else if is_called("npz") {
+        npz::read(file)?
+    } else {
+        torch::read(file)?
+    };
+    match flaw(&set) {
+        Some(flaw) => Err(Error::file(file, flaw)),
+        None => Ok(set),
+    }
+}
+
+/// What keeps the parts of a set from being used together.
+fn flaw(set: &FoundSet) -> Option<String> {
+    let shape = set.images.size();
+    if shape.len() != 4 || set.images.numel() == 0 {
+        return Some(format!(
+            "holds images of the shape {shape:?}, expected (images, channels, rows, columns)"
+        ));
+    }
+    if !all_finite(&set.images) {
+        return Some("holds images that are not finite".into());
+    }
+    if set.student_lr.is_some_and(|lr| !lr.is_finite() || lr <= 0.) {
+        return Some("has a learned rate that is not a number above 0".into());
+    }
+    if let Some(Normalisation::Channels { mean, std }) = &set.normalisation
+        && [mean, std].iter().any(|part| part.size() != shape[1..2])
+    {
+        return Some(format!(
+            "holds images of {} channels, but mean and deviation of {:?} and {:?}",
+            shape[1],
+            mean.size(),
+            std.size()
+        ));
+    }
+    let classes = set.provenance.as_ref().map(|p| p.classes.len() as i64);
+    let labels = set.labels.as_ref()?;
+    let (size, kind) = (labels.tensor().size(), labels.tensor().kind());
+    if size.first() != shape.first() {
+        return Some(format!(
+            "holds {} images, but there are {} labels",
+            shape[0],
+            size.first().copied().unwrap_or(0)
+        ));
+    }
+    match labels {
+        Labels::Soft(probabilities) => {
+            let is_unfit = classes.is_some_and(|classes| classes != size[1]);
+            (is_unfit || !all_finite(probabilities)).then(|| {
+                format!(
+                    "expected a probability of each of {} classes, found soft labels {size:?}",
+                    classes.unwrap_or(size[1])
+                )
+            })
+        }
+        Labels::Hard(labels) => {
+            let (least, most) = (labels.min().int64_value(&[]), labels.max().int64_value(&[]));
+            let is_unfit = least < 0 || classes.is_some_and(|classes| most >= classes);
+            is_unfit.then(|| format!("found labels {least} to {most} of type {kind:?}, expected 0, 1, … up to the number of classes"))
+        }
+    }
+}
+
+/// Labels as programs store them: classes (n) or (n, 1); or (n, K), probabilities, or logits of which
+/// they are made by a softmax, as DATM does it.
+///
+/// # Errors
+/// They have another shape.
+fn labels(tensor: &Tensor, of: &Path) -> Result<Labels> {
+    let size = tensor.size();
+    let is_whole = !tensor.is_floating_point();
+    match *size.as_slice() {
+        [_] => Ok(Labels::Hard(tensor.to_kind(Kind::Int64))),
+        [_, 1] if is_whole => Ok(Labels::Hard(tensor.to_kind(Kind::Int64).reshape([-1]))),
+        [n, k] if n > 0 && k > 1 => {
+            let values = tensor.to_kind(Kind::Float);
+            let sums = values.sum_dim_intlist(1i64, false, Kind::Double);
+            let off = (sums - 1.).abs().max().double_value(&[]);
+            let least = values.min().double_value(&[]);
+            Ok(match least >= 0. && off < 1e-3 {
+                true => Labels::Soft(values),
+                false => Labels::of_logits(&values),
+            })
+        }
+        _ => Err(Error::file(
+            of,
+            format!("expected labels (images) or (images, classes), found the shape {size:?}"),
+        )),
+    }
+}
+
+/// What astill wrote about the set in `file` beside it; none if nothing is there.
+fn metadata_beside(file: &Path) -> Result<Option<Value>> {
+    let path = file.with_file_name(METADATA);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = untrusted::read_text(&path, LARGEST_METADATA).map_err(Error::io("read", &path))?;
+    let value = serde_json::from_str(&text)
+        .map_err(|e| Error::file(&path, format!("expected what `astill export` writes: {e}")))?;
+    Ok(Some(value))
+}
+
+/// The provenance in what astill wrote about a set, and the normalisation where that is one of
+/// channels.
+fn of_metadata(metadata: &Value, of: &Path) -> Result<(Provenance, Option<Normalisation>)> {
+    let wrong = |problem: String| {
+        Error::file(
+            of,
+            format!("expected what `astill export` writes: {problem}"),
+        )
+    };
+    let provenance: Provenance =
+        serde_json::from_value(metadata.clone()).map_err(|e| wrong(e.to_string()))?;
+    let channels = |key: &str| -> Option<Tensor> {
+        let values = metadata[key].as_array()?.iter();
+        let values: Option<Vec<f32>> = values.map(|v| Some(v.as_f64()? as f32)).collect();
+        Some(Tensor::from_slice(&values?))
+    };
+    let of_channels = channels("mean").zip(channels("std"));
+    let normalisation = of_channels.map(|(mean, std)| Normalisation::Channels { mean, std });
+    Ok((provenance, normalisation))
+}
+
+/// The normalisation whose tensors `named` gives: "mean" and "std", or the factors of a whitening.
+///
+/// # Errors
+/// Some of them do not fit together, or to images of this shape.
+fn normalisation(
+    named: &mut dyn FnMut(&str) -> Result<Option<Tensor>>,
+    shape: &[i64],
+    of: &Path,
+) -> Result<Option<Normalisation>> {
+    let unfit = || {
+        Error::file(
+            of,
+            "has a normalisation beside it that does not fit its images",
+        )
+    };
+    let pixels: i64 = shape.iter().skip(1).product();
+    if let Some(mean) = named("zca_mean")? {
+        let parts = ["zca_directions", "zca_variances", "zca_eps"].map(|name| named(name));
+        let [Some(directions), Some(variances), Some(eps)] = all(parts)? else {
+            return Err(unfit());
+        };
+        let float = |tensor: Tensor| tensor.to_kind(Kind::Float);
+        let eps = match eps.numel() {
+            1 => eps.reshape([1]).double_value(&[0]),
+            _ => return Err(unfit()),
+        };
+        let fits = mean.size() == [1, pixels]
+            && directions.size() == [pixels, variances.numel() as i64]
+            && variances.dim() == 1
+            && eps > 0.
+            && eps.is_finite();
+        return match fits {
+            true => Ok(Some(Normalisation::Zca(crate::data::Zca::new(
+                float(mean),
+                float(directions),
+                float(variances),
+                eps,
+            )))),
+            false => Err(unfit()),
+        };
+    }
+    match (named("mean")?, named("std")?) {
+        (Some(mean), Some(std)) => {
+            let channels = [shape.get(1).copied().unwrap_or(0)];
+            match mean.size() == channels && std.size() == channels {
+                true => Ok(Some(Normalisation::Channels {
+                    mean: mean.to_kind(Kind::Float),
+                    std: std.to_kind(Kind::Float),
+                })),
+                false => Err(unfit()),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+fn all<const N: usize>(parts: [Result<Option<Tensor>>; N]) -> Result<[Option<Tensor>; N]> {
+    let mut found = [const { None }; N];
+    for (place, part) in found.iter_mut().zip(parts) {
+        *place = part?;
+    }
+    Ok(found)
+}
+
+impl FoundSet {
+    /// The space that its numbers are in; that of published programs where nothing tells.
+    pub fn space(&self) -> Space {
+        self.provenance.as_ref().map_or(Space::Field, |p| p.space)
+    }
+
+    /// How many classes its labels are of; none where only a data set tells.
+    pub fn classes(&self) -> Option<usize> {
+        match (&self.provenance, &self.labels) {
+            (Some(provenance), _) => Some(provenance.classes.len()),
+            (None, Some(Labels::Soft(probabilities))) => {
+                probabilities.size().get(1).map(|k| *k as usize)
+            }
+            (None, _) => None,
+        }
+    }
+
+    /// Its labels, or where no file has them, those of as many images for each of `classes` classes,
+    /// one class after the other.
+    ///
+    /// # Errors
+    /// The images are not as many for each class, or a label is none of the classes.
+    pub fn labels_of(&self, classes: usize) -> Result<Labels> {
+        let count = self.images.size()[0] as usize;
+        let problem = match &self.labels {
+            Some(Labels::Hard(labels)) if labels.max().int64_value(&[]) >= classes as i64 => {
+                format!(
+                    "found the label {}, expected {classes} classes",
+                    labels.max().int64_value(&[])
+                )
+            }
+            Some(Labels::Soft(labels)) if labels.size()[1] != classes as i64 => {
+                format!(
+                    "found soft labels of {} classes, expected {classes}",
+                    labels.size()[1]
+                )
+            }
+            Some(labels) => return Ok(labels.shallow_clone()),
+            None if classes > 0 && count.is_multiple_of(classes) => {
+                return Ok(Labels::in_class_order(classes, count / classes));
+            }
+            None => format!(
+                "holds {count} images without labels, which are not equally many for each of \
+                 {classes} classes; save the labels as labels_best.pt beside it"
+            ),
+        };
+        Err(Error::file(&self.file, problem))
+    }
+}

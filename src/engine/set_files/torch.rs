@@ -1,0 +1,152 @@
+//! Sets in files of `torch.save`: `images_best.pt` with `labels_best.pt`, `lr_best.pt` and others beside
+//! it, the five files that DC-BENCH reads, or images and labels in one file.
+
+use super::{FoundSet, labels, metadata_beside, normalisation, of_metadata};
+use crate::torch_file::{Item, StoredTensor, TorchFile};
+use astill_core::{Error, Result};
+use std::path::{Path, PathBuf};
+use tch::{Kind, Tensor};
+
+/// Reads the set whose images are in `file`.
+///
+/// # Errors
+/// As [`super::read`].
+pub fn read(file: &Path) -> Result<FoundSet> {
+    let (images, inside) = images_of(file)?;
+    let beside = |what: &str| beside(file, what);
+    let stored = match inside {
+        Some(labels) => Some(labels),
+        None => parts(file, "labels")?,
+    };
+    let rate = match beside("lr") {
+        Some(path) if path.is_file() => {
+            let rate = tensor(&path)?;
+            (rate.numel() == 1).then(|| rate.to_kind(Kind::Double).reshape([1]).double_value(&[0]))
+        }
+        _ => None,
+    };
+    let metadata = metadata_beside(file)?;
+    let stated_rate = metadata.as_ref().and_then(|m| m["student_lr"].as_f64());
+    let of = metadata
+        .map(|metadata| of_metadata(&metadata, file))
+        .transpose()?;
+    let (provenance, of_channels) = of.unzip();
+    let mut named = |name: &str| {
+        let path = file.with_file_name(format!("{name}.pt"));
+        path.is_file().then(|| tensor(&path)).transpose()
+    };
+    let stated = match provenance.is_some() {
+        true => normalisation(&mut named, &images.size(), file)?,
+        // whatever lies beside a set of another program is not known to be of it
+        false => None,
+    };
+    let labels = stored.map(|tensor| labels(&tensor, file)).transpose()?;
+    Ok(FoundSet {
+        file: file.to_path_buf(),
+        images: images.to_kind(Kind::Float),
+        labels,
+        student_lr: stated_rate.or(rate),
+        normalisation: stated.or(of_channels.flatten()),
+        provenance,
+    })
+}
+
+/// The images of a file and of those that continue it, and the labels where they are in it too.
+fn images_of(path: &Path) -> Result<(Tensor, Option<Tensor>)> {
+    if number(path).is_some() {
+        let images = parts(path, "images")?;
+        let images = images.ok_or_else(|| Error::file(path, "expected images_best_0.pt, …"))?;
+        return Ok((images, None));
+    }
+    let file = TorchFile::open(path)?;
+    let wrong = || {
+        Error::file(
+            path,
+            "expected images (n, C, H, W), or a list or dict of images and labels",
+        )
+    };
+    let (images, labels) = of_item(file.content()).ok_or_else(wrong)?;
+    let labels = labels.map(|labels| file.tensor(labels)).transpose()?;
+    Ok((file.tensor(images)?, labels))
+}
+
+/// The number at the end of the name of a file that others continue: 0 of images_best_0.pt.
+fn number(path: &Path) -> Option<u32> {
+    let stem = path.file_stem()?.to_str()?;
+    stem.rsplit_once('_')?.1.parse().ok()
+}
+
+/// The tensor `what` ("labels") of a set, put together where it is in several files; none where no
+/// file has it.
+fn parts(images: &Path, what: &str) -> Result<Option<Tensor>> {
+    /// More than there are.
+    const MOST: u32 = 1000;
+    let Some(first) = beside(images, what).filter(|path| path.is_file()) else {
+        return Ok(None);
+    };
+    if number(images).is_none() {
+        return tensor(&first).map(Some);
+    }
+    let stem = first.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = stem
+        .rsplit_once('_')
+        .map_or("", |(stem, _)| stem)
+        .to_string();
+    let files = (0..MOST).map(|part| first.with_file_name(format!("{stem}_{part}.pt")));
+    let tensors = files
+        .take_while(|file| file.is_file())
+        .map(|file| tensor(&file))
+        .collect::<Result<Vec<_>>>()?;
+    if tensors.is_empty() {
+        return Ok(None);
+    }
+    let whole = Tensor::f_cat(&tensors, 0);
+    whole.map(Some).map_err(|_| {
+        Error::file(
+            &first,
+            "and the files that continue it have different shapes",
+        )
+    })
+}
+
+/// The file beside `images` that has `what` instead of "images" in its name; none if it has no such
+/// name.
+fn beside(images: &Path, what: &str) -> Option<PathBuf> {
+    let name = images.file_name()?.to_str()?;
+    let other = name.contains("images");
+    other.then(|| images.with_file_name(name.replacen("images", what, 1)))
+}
+
+/// The one tensor of a file.
+fn tensor(path: &Path) -> Result<Tensor> {
+    let file = TorchFile::open(path)?;
+    match file.content() {
+        Item::Tensor(stored) => file.tensor(stored),
+        _ => Err(Error::file(path, "expected one tensor")),
+    }
+}
+
+/// The images and the labels in what a file holds.
+fn of_item(item: &Item) -> Option<(&StoredTensor, Option<&StoredTensor>)> {
+    match item {
+        Item::Tensor(images) => Some((images, None)),
+        Item::List(items) => match items.as_slice() {
+            [Item::Tensor(images), Item::Tensor(labels), ..] => Some((images, Some(labels))),
+            [Item::Tensor(images)] => Some((images, None)),
+            _ => None,
+        },
+        Item::Dict(entries) => {
+            let named = |names: [&str; 2]| {
+                let found = entries
+                    .iter()
+                    .find(|(name, _)| names.contains(&name.as_str()));
+                match found {
+                    Some((_, Item::Tensor(tensor))) => Some(tensor),
+                    _ => None,
+                }
+            };
+            Some((named(["images", "image"])?, named(["labels", "label"])))
+        }
+        _ => None,
+    }
+}
