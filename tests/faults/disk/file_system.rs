@@ -87,7 +87,7 @@ fn full(want: &[u8]) -> Outcome {
             let room = if why.contains("distilled/") {
                 u64::MAX
             } else {
-                300 << 10
+                400 << 10
             };
             let shorter = fs::metadata(&ballast)?.len().saturating_sub(room);
             Ok(fs::OpenOptions::new()
