@@ -220,14 +220,13 @@ fn is_colour(parameters: &str) -> bool {
 #[test]
 fn the_selection_is_seen_with_any_number_of_colours() -> Outcome {
     let place = Place::new()?;
-    let cases: [(&[(&str, &str)], &str); 5] = [
+    let cases: [(&[(&str, &str)], &str); 4] = [
         (
             &[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")],
             "38;2;",
         ),
         (&[("TERM", "xterm-256color")], "38;5;"),
         (&[("TERM", "xterm")], ""),
-        (&[("TERM", "dumb")], "none"),
         (
             &[
                 ("TERM", "xterm-256color"),
