@@ -212,7 +212,7 @@ fn normalisation(
     };
     let pixels: i64 = shape.iter().skip(1).product();
     if let Some(mean) = named("zca_mean")? {
-        let parts = ["zca_directions", "zca_variances", "zca_eps"].map(|name| named(name));
+        let parts = ["zca_directions", "zca_variances", "zca_eps"].map(&mut *named);
         let [Some(directions), Some(variances), Some(eps)] = all(parts)? else {
             return Err(unfit());
         };

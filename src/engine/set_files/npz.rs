@@ -72,9 +72,17 @@ struct Archive<'a> {
     most: u64,
 }
 
+/// An array as the file holds it.
+struct Values {
+    /// "<f4".
+    kind: String,
+    shape: Vec<i64>,
+    bytes: Vec<u8>,
+}
+
 impl Archive<'_> {
-    /// The kind, lengths and bytes of an array; none if there is none of that name.
-    fn array(&self, name: &str) -> Result<Option<(String, Vec<i64>, Vec<u8>)>> {
+    /// An array; none if there is none of that name.
+    fn array(&self, name: &str) -> Result<Option<Values>> {
         if !self.names.iter().any(|found| found == name) {
             return Ok(None);
         }
@@ -115,11 +123,15 @@ impl Archive<'_> {
             return Err(refused());
         }
         let shape = header.shape.iter().map(|n| *n as i64).collect();
-        Ok(Some((header.kind, shape, content)))
+        Ok(Some(Values {
+            kind: header.kind,
+            shape,
+            bytes: content,
+        }))
     }
 
     fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
-        let Some((kind, shape, bytes)) = self.array(name)? else {
+        let Some(Values { kind, shape, bytes }) = self.array(name)? else {
             return Ok(None);
         };
         let of = match kind.as_str() {
@@ -142,7 +154,7 @@ impl Archive<'_> {
 
     /// One text, which NumPy keeps in UCS-4.
     fn text(&self, name: &str) -> Result<Option<String>> {
-        let Some((kind, shape, bytes)) = self.array(name)? else {
+        let Some(Values { kind, shape, bytes }) = self.array(name)? else {
             return Ok(None);
         };
         let (letters, _) = bytes.as_chunks::<4>();

@@ -333,5 +333,8 @@ fn read_all<T>(
             labels.push(value.map_or(Ok(Label::Missing), &label)?);
         }
     }
-    Ok(labels)
+    match labels.len() > count {
+        true => Err(ParquetError::General("more labels than rows".into())),
+        false => Ok(labels),
+    }
 }
