@@ -14,7 +14,9 @@ use astill::tui::clock;
 use astill::tui::colour::Depth;
 use astill::tui::text::{clean, fit};
 use astill_core::ablation::{self, AblationSummary};
-use astill_core::cli::{AppearanceArgs, Cli, Cmd, CompareArgs, FetchArgs, Sent, data_folder, out};
+use astill_core::cli::{
+    AppearanceArgs, Cli, Cmd, CompareArgs, DeviceChoice, FetchArgs, Sent, data_folder, out,
+};
 use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
 use astill_core::run::list::{RunState, RunSummary, list, summary};
@@ -81,31 +83,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             ..
         }) if on_terminal() => {
             check_terminal()?;
-            let run = find_exactly(run)?;
-            let RunSummary { state, host, .. } = summary(run.clone());
-            match (state, device) {
-                // the app shows where it may be, and asks before it starts another
-                (RunState::Elsewhere, None) if set.is_empty() => {}
-                (RunState::Done, _) if set.is_empty() && has_result(&run) => {}
-                (RunState::Elsewhere, device) => {
-                    let device = device.as_ref().map(|d| format!(" --device {d}"));
-                    return Err(Error::Usage(format!(
-                        "the latest engine of this run was on the machine {} and never reported \
-                         that it ended; if it is gone, start one here with `astill resume \
-                         {}{} --detach`",
-                        host.unwrap_or_default(),
-                        run.reference(),
-                        device.unwrap_or_default()
-                    )));
-                }
-                _ if state.has_engine() && set.is_empty() => {}
-                _ => match local.resume_unless_stopped(&run, device.as_ref(), set)? {
-                    Started::Running(_) => {}
-                    Started::Interrupted { signal, .. } => return Ok(left_running(&run, signal)),
-                    Started::Stopped { message, status } => return Ok(stopped(&message, status)),
-                },
-            }
-            show(&local, &cli.look, false, Some(run))
+            resume_in_the_app(&local, &cli.look, find_exactly(run)?, device.as_ref(), set)
         }
         Some(Cmd::Doctor { json }) => {
             let is_well = doctor::report(&local, &cli.look, *json)?;
@@ -151,6 +129,40 @@ fn run(cli: &Cli) -> Result<ExitCode> {
 /// Whether the result of a run that is done is still there.
 fn has_result(run: &RunDir) -> bool {
     run.path().join("distilled/best.safetensors").is_file()
+}
+
+/// Resumes a run, where that is needed, and shows it in the app.
+fn resume_in_the_app(
+    local: &Local,
+    look: &AppearanceArgs,
+    run: RunDir,
+    device: Option<&DeviceChoice>,
+    set: &[String],
+) -> Result<ExitCode> {
+    let RunSummary { state, host, .. } = summary(run.clone());
+    match (state, device) {
+        // the app shows where it may be, and asks before it starts another
+        (RunState::Elsewhere, None) if set.is_empty() => {}
+        (RunState::Done, _) if set.is_empty() && has_result(&run) => {}
+        (RunState::Elsewhere, device) => {
+            let device = device.map(|d| format!(" --device {d}"));
+            return Err(Error::Usage(format!(
+                "the latest engine of this run was on the machine {} and never reported \
+                 that it ended; if it is gone, start one here with `astill resume \
+                 {}{} --detach`",
+                host.unwrap_or_default(),
+                run.reference(),
+                device.unwrap_or_default()
+            )));
+        }
+        _ if state.has_engine() && set.is_empty() => {}
+        _ => match local.resume_unless_stopped(&run, device, set)? {
+            Started::Running(_) => {}
+            Started::Interrupted { signal, .. } => return Ok(left_running(&run, signal)),
+            Started::Stopped { message, status } => return Ok(stopped(&message, status)),
+        },
+    }
+    show(local, look, false, Some(run))
 }
 
 /// Shows the app, with the menu or the run `open`, and afterwards prints its last message.

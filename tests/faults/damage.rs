@@ -55,7 +55,8 @@ fn copy(from: &Path, to: &Path) -> Outcome {
         }
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &to.join(entry.file_name()))?;
-        } else {
+        } else if entry.file_type()?.is_file() {
+            // not the socket that a killed engine leaves
             fs::copy(entry.path(), to.join(entry.file_name()))?;
         }
     }
