@@ -84,6 +84,12 @@ impl RateMemory {
         student_lr * (-step.clamp(-MOST_IN_A_STEP, MOST_IN_A_STEP)).exp()
     }
 
+    /// Forgets slope and curvature: the rate has been changed by other means, and both belong to the
+    /// path that the student took before.
+    pub fn forget_path(&mut self) {
+        (self.slope, self.curvature) = (0., 0.);
+    }
+
     /// Takes the final ratio of a step. True if most of the latest 20 were above 1: the student ends
     /// farther from the expert than it starts. They count no more after that.
     pub fn ends_too_far(&mut self, final_ratio: f64) -> bool {
