@@ -233,7 +233,8 @@ fn checked(
     trainer::imported::check(&loaded.profile, data)?;
     let classes = inventory.classes.len();
     if let Start::From(path) = &loaded.profile.distill.init {
-        StartingSet::read(path, &loaded.profile, classes).map_err(others::as_usage)?;
+        StartingSet::read(path, &loaded.profile, classes, inventory.channels as i64)
+            .map_err(others::as_usage)?;
         // a run may be resumed from another folder
         let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         loaded.profile.distill.init = Start::From(whole);

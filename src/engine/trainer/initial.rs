@@ -84,7 +84,8 @@ pub fn initial_state(
     let random_rows = drawn(&rows_of_class, ipc);
     let start = match &plan.profile.distill.init {
         Start::From(path) => {
-            let set = StartingSet::read(path, &plan.profile, dataset.classes.len())?;
+            let set =
+                StartingSet::read(path, &plan.profile, dataset.classes.len(), dataset.channels)?;
             set.images(&dataset.normalisation, plan.device)
         }
         Start::Chosen(Init::Representative) if images_per_class == ipc => {

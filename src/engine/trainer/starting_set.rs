@@ -29,11 +29,11 @@ struct Set {
 
 impl StartingSet {
     /// Reads a file or the folder of a run. Of each of the `classes` classes, the first images are
-    /// taken, as many as the profile learns.
+    /// taken, as many as the profile learns. They have as many `channels` as the data set.
     ///
     /// # Errors
     /// There is no such set, it is damaged, its images have another size, or a class has too few.
-    pub fn read(path: &Path, profile: &Profile, classes: usize) -> Result<Self> {
+    pub fn read(path: &Path, profile: &Profile, classes: usize, channels: i64) -> Result<Self> {
         let set = if path.is_dir() {
             let file = match path.join("images_best.pt") {
                 images if images.is_file() => images,
@@ -51,13 +51,14 @@ impl StartingSet {
             )));
         };
         let size = set.images.size();
-        let expected = [3, profile.dataset.size, profile.dataset.size];
+        let expected = [channels, profile.dataset.size, profile.dataset.size];
         if size.len() != 4 || size[1..] != expected || size[0] as usize != set.classes.len() {
             return Err(Error::file(
                 path,
                 format!(
                     "holds images of the shape {size:?} with {} labels, expected (images, channels, \
-                     rows, columns) with {expected:?}, as dataset.size is {}",
+                     rows, columns) with {expected:?}, as images of the data set have channels: \
+                     {channels}, and dataset.size is {}",
                     set.classes.len(),
                     profile.dataset.size
                 ),
