@@ -42,8 +42,8 @@ fn save(store: &Store, epoch: usize, inside: f32, end: f32) -> Result<()> {
     store.save_epoch(0, epoch, &expert(end), Some(new))
 }
 
-fn there(partial: Option<Partial>) -> Result<Partial> {
-    partial.ok_or(Error::Interrupted)
+fn there<T>(found: Option<T>) -> Result<T> {
+    found.ok_or(Error::Interrupted)
 }
 
 fn values(points: &[Tensor]) -> Vec<f64> {
