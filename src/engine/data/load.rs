@@ -65,6 +65,8 @@ pub struct Dataset {
     pub fingerprint: String,
     /// BLAKE3 (hexadecimal) of labels and decoded pixels of the validation share.
     pub validation_content: String,
+    /// The same of the test set.
+    pub test_content: String,
     /// What the files hold that is not in the data set.
     pub left_out: Vec<LeftOutFile>,
     /// The warning about images among these that may belong to the set.
@@ -198,7 +200,9 @@ impl DatasetRequest {
         let train_labels = labels_of(&labels.train, &plan.train).collect();
         let train = DataSplit::new(train, train_labels, &normalisation);
         let validation = DataSplit::new(validation, validation_labels, &normalisation);
-        let test = DataSplit::new(pixels.test.into_tensor(), labels.test, &normalisation);
+        let test = pixels.test.into_tensor();
+        let test_content = content_of(&test, &labels.test);
+        let test = DataSplit::new(test, labels.test, &normalisation);
         memory::return_freed();
         let damaged = read.damaged_cache.into_iter().chain(damaged_whitening);
         Ok(Dataset {
@@ -212,6 +216,7 @@ impl DatasetRequest {
             normalisation,
             fingerprint,
             validation_content,
+            test_content,
             lost: left_out::warn_lost(&self.folder, &left_out, all),
             left_out,
             notes: passed_over.notes,

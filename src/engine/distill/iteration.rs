@@ -4,8 +4,8 @@
 use super::perturb::{self, PerturbationStatistics};
 use super::rates::Fit;
 use super::{
-    Gradient, Matching, MatchingOptions, Observer, Operation, Student, StudentStep, TrainingSet,
-    balance_factor, matching_loss, to_vec,
+    Gradient, MatchAt, Matching, MatchingOptions, Observer, Operation, Student, StudentStep,
+    TrainingSet, balance_factor, matching_loss, to_vec,
 };
 use crate::data::Augmentation;
 use crate::network::Network;
@@ -203,13 +203,14 @@ impl Iteration<'_> {
             }
             _ => Ok(()),
         })?;
-        // the way back is shorter where the nearest point is matched
+        // the backward pass is shorter where the nearest point is matched
         report(watch, "student steps", total, total)?;
         Ok(outcome)
     }
 
-    /// Trains the student alone, without going back, and adds to `fit` how far and in which
-    /// direction it went at every epoch that is matched.
+    /// Trains the student alone, without a backward pass, and adds to `fit` how far and in which
+    /// direction it went at every epoch that is matched. Its end counts, even where the nearest point
+    /// is matched: that point is as good with any rate that is too large.
     ///
     /// # Errors
     /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
@@ -227,7 +228,10 @@ impl Iteration<'_> {
         let matching = matching_loss(
             &rollout.points,
             &self.checkpoints[1..],
-            self.settings.matching,
+            MatchingOptions {
+                at: MatchAt::End,
+                ..self.settings.matching
+            },
         );
         let Matching {
             reach,

@@ -37,6 +37,12 @@ pub struct Fit {
 }
 
 impl Fit {
+    /// Whether this factor is the largest or the smallest that a round may have.
+    #[must_use]
+    pub fn is_bound(factor: f64) -> bool {
+        factor.ln().abs() > MOST_IN_A_ROUND - 1e-9
+    }
+
     /// Adds one rollout's Σ a ρ and Σ ρ² over the matched epochs.
     pub fn add(&mut self, along: f64, square: f64) {
         self.along += along;
@@ -82,6 +88,12 @@ impl RateMemory {
         average(&mut self.curvature, curvature);
         let step = GAIN * self.slope / self.curvature.max(f64::MIN_POSITIVE);
         student_lr * (-step.clamp(-MOST_IN_A_STEP, MOST_IN_A_STEP)).exp()
+    }
+
+    /// Forgets slope and curvature: the rate has been changed by other means, and both belong to the
+    /// path that the student took before.
+    pub fn forget_path(&mut self) {
+        (self.slope, self.curvature) = (0., 0.);
     }
 
     /// Takes the final ratio of a step. True if most of the latest 20 were above 1: the student ends
@@ -189,6 +201,7 @@ mod tests {
         fit = Fit::default();
         fit.add(0.02, 4.);
         assert_eq!(fit.factor(), (-MOST_IN_A_ROUND).exp());
+        assert!(Fit::is_bound(fit.factor()) && !Fit::is_bound(0.5) && !Fit::is_bound(2.));
         fit.add(f64::NAN, f64::INFINITY);
         assert_eq!(fit.factor(), (-MOST_IN_A_ROUND).exp());
         fit = Fit::default();

@@ -23,6 +23,9 @@ use tch::Device;
 
 /// The learning rate at the beginning.
 const LR: f64 = 0.01;
+/// Changes when the training itself changes, so that older networks are not used as if they were new
+/// ones.
+const VERSION: u32 = 2;
 /// The metadata key of [`State`].
 const STATE: &str = "full";
 
@@ -154,7 +157,10 @@ impl FullData<'_> {
     fn file(&self) -> PathBuf {
         let dataset = &self.profile.dataset;
         let key = json!([
+            VERSION,
             self.dataset.fingerprint,
+            self.dataset.test_content,
+            dataset.normalisation,
             dataset.train_limit,
             dataset.validation,
             dataset.zca,

@@ -10,6 +10,7 @@ use crate::random;
 use astill_core::Result;
 use astill_core::profile::{Auto, DistillSettings};
 use astill_core::run::event::{Calibration, CalibrationRound, EventKind};
+use astill_core::text::number;
 use rand::Rng;
 use std::time::Duration;
 
@@ -43,10 +44,37 @@ pub fn calibrate(
         state.numbers.student_lr = now.next;
         rounds.push(now.round);
     }
+    let doubt = doubt(&rounds, state.numbers.student_lr);
     control.record(EventKind::Calibration(Calibration {
         student_lr: state.numbers.student_lr,
         rounds,
-    }))
+    }))?;
+    doubt.map_or(Ok(()), |doubt| control.warn(doubt))
+}
+
+/// What is wrong with the rate that a calibration found; none if nothing is.
+fn doubt(rounds: &[CalibrationRound], found: f64) -> Option<String> {
+    let ratio = rounds.last()?.final_ratio;
+    let after = rounds.iter().skip(1).map(|round| round.student_lr);
+    let mut factors = rounds
+        .iter()
+        .zip(after.chain([found]))
+        .map(|(round, next)| next / round.student_lr);
+    let problem = if factors.all(Fit::is_bound) {
+        "the best rate is beyond what calibration reaches".into()
+    } else if ratio.is_finite() && ratio <= 1. {
+        return None;
+    } else {
+        format!(
+            "students end farther from the expert than they start (final ratio {})",
+            number(ratio)
+        )
+    };
+    Some(format!(
+        "calibration set the student rate to {}, but {problem}; if the final ratio stays above 1, \
+         set distill.lr_student to a number, or change distill.syn_steps or distill.expert_epochs",
+        number(found)
+    ))
 }
 
 struct Rehearsed {
@@ -110,4 +138,32 @@ fn rehearse(
         },
         curvature,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(of: &[(f64, f64)]) -> Vec<CalibrationRound> {
+        let round = |(student_lr, final_ratio): &(f64, f64)| CalibrationRound {
+            student_lr: *student_lr,
+            reach: 1.,
+            alignment: 0.5,
+            final_ratio: *final_ratio,
+        };
+        of.iter().map(round).collect()
+    }
+
+    #[test]
+    fn a_calibration_that_ends_too_far_or_at_its_bound_is_doubted() {
+        let good = rounds(&[(0.001, 3.), (0.0005, 0.9)]);
+        assert_eq!(doubt(&good, 0.0004), None);
+        for ratio in [1.1, f64::NAN, f64::INFINITY] {
+            let far = rounds(&[(0.001, 0.9), (0.0005, ratio)]);
+            assert!(doubt(&far, 0.0004).is_some_and(|d| d.contains("farther")));
+        }
+        let least = (-1.6_f64).exp();
+        let bound = rounds(&[(1., 0.9), (least, 0.9)]);
+        assert!(doubt(&bound, least * least).is_some_and(|d| d.contains("beyond")));
+    }
 }

@@ -2,10 +2,11 @@
 
 use super::checkpoint::{DistillationState, StateNumbers};
 use super::control::Control;
+use super::divergence::LATEST;
 use super::store::Trajectory;
 use crate::data::Dataset;
-use astill_core::profile::Profile;
-use astill_core::run::event::{Headline, ImageSet};
+use astill_core::profile::{Auto, DistillSettings, Profile};
+use astill_core::run::event::ImageSet;
 use astill_core::text::{number, percent};
 use astill_core::{EpochRecord, Result};
 
@@ -55,6 +56,34 @@ fn of_experts(experts: &[Trajectory], classes: usize) -> Vec<String> {
         .collect()
 }
 
+/// The key of the rate that the images are updated with.
+pub fn rate_of_images(distill: &DistillSettings) -> &'static str {
+    match distill.step {
+        Some(_) => "distill.step",
+        None => "distill.lr_images",
+    }
+}
+
+/// The keys of the rates that can be lowered where students go too far.
+pub fn rates(distill: &DistillSettings) -> String {
+    let images = rate_of_images(distill);
+    match distill.lr_lr {
+        Auto::Auto => images.into(),
+        Auto::Value(_) => format!("distill.lr_student or {images}"),
+    }
+}
+
+/// That most of the latest updates were left out, the last at `step`.
+pub fn most_left_out(step: u64, distill: &DistillSettings) -> String {
+    let most = distill.max_ratio.map_or_else(String::new, number);
+    format!(
+        "step {step}: most of the last {LATEST} updates were left out because their final ratio was \
+         above distill.max_ratio {most}, so the images hardly change. Raise distill.max_ratio, or \
+         lower {}",
+        rates(distill)
+    )
+}
+
 /// Warns once when the images have become far larger than real ones. `scale` is the root mean square
 /// of their pixels over that of real ones.
 pub fn watch_scale(state: &mut DistillationState, scale: f64, control: &mut Control) -> Result<()> {
@@ -96,6 +125,16 @@ fn of_result(numbers: &StateNumbers, best_scale: f64) -> Vec<String> {
             number(best_scale)
         ));
     }
+    if numbers.left_out > 0 {
+        let share = 100. * numbers.left_out as f64 / numbers.step.max(1) as f64;
+        cautions.push(format!(
+            "{} of {} updates ({} %) were left out because their final ratio was above \
+             distill.max_ratio",
+            numbers.left_out,
+            numbers.step,
+            percent(share)
+        ));
+    }
     let best = numbers.best.as_ref();
     if numbers.step > 0 && best.is_some_and(|best| best.step == 0) {
         cautions.push(
@@ -111,10 +150,14 @@ fn of_result(numbers: &StateNumbers, best_scale: f64) -> Vec<String> {
             continue;
         }
         seen.push(network);
-        let of = |labels| move |h: &&Headline| h.network == *network && h.labels == labels;
-        let find = |labels| numbers.headlines.iter().find(of(labels));
-        let Some(distilled) = find(ImageSet::Distilled) else {
+        let of_network = || numbers.headlines.iter().filter(|h| h.network == *network);
+        let Some(distilled) = of_network().find(|h| h.labels == ImageSet::Distilled) else {
             continue;
+        };
+        // only those with the same kind of labels compare
+        let find = |labels| {
+            let mut alike = of_network().filter(|h| h.label_kind == distilled.label_kind);
+            alike.find(|h| h.labels == labels)
         };
         let better = [ImageSet::Random, ImageSet::Representative]
             .into_iter()

@@ -115,6 +115,9 @@ pub struct StateNumbers {
     pub data_rms: f64,
     /// 1 − alignment² by start, moving averages; none for starts that have not come yet.
     pub best_ratio: Vec<Option<f64>>,
+    /// Updates that were left out because of `distill.max_ratio`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
     /// The step after which the images first were far larger than real ones.
     pub too_large_since: Option<u64>,
     pub best: Option<BestStep>,
@@ -169,6 +172,10 @@ fn opened(path: &Path) -> Result<(TensorFile, Saved<StateNumbers>)> {
     }
     let saved = serde_json::from_str(text).map_err(broken)?;
     Ok((file, saved))
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a checkpoint holds besides tensors.

@@ -119,20 +119,24 @@ impl Distillation<'_> {
                 done: step,
                 next: Moment::Step(step + 1),
             });
+            let left_out = state.numbers.left_out;
             let loss = self.step(&profile.distill, state, control)?;
             let step = state.numbers.step;
+            if divergence.leaves_out_most(state.numbers.left_out > left_out) {
+                control.warn(cautions::most_left_out(step, &profile.distill))?;
+            }
             match divergence.take(loss) {
                 Verdict::NotFinite => {
                     self.checkpoint(state, control)?;
                     last_checkpoint = Instant::now();
-                    control.diverged(self.way_out(step)?)?;
+                    control.diverged(self.way_out(step, &profile.distill)?)?;
                 }
                 Verdict::TooLarge => control.warn(format!(
                     "step {step}: the matching loss was above {FAR_TOO_LARGE} in most of the last {LATEST} \
                      steps: the student ends much farther from the expert than it starts. If it \
-                     does not come down, lower distill.lr_student or \
-                     distill.lr_images{}",
-                    self.earlier(step)?
+                     does not come down, lower {}{}",
+                    cautions::rates(&profile.distill),
+                    self.earlier(step, &profile.distill)?
                 ))?,
                 Verdict::None => (),
             }
@@ -221,22 +225,24 @@ impl Distillation<'_> {
     }
 
     /// What to do after [`NOT_FINITE_IN_A_ROW`] updates were left out, the last at `step`.
-    fn way_out(&self, step: u64) -> Result<String> {
+    fn way_out(&self, step: u64, distill: &DistillSettings) -> Result<String> {
         let (first, run) = (step + 1 - NOT_FINITE_IN_A_ROW, self.run.reference());
         Ok(format!(
             "{NOT_FINITE_IN_A_ROW} updates in a row were not finite and were skipped, so the images \
              are those of step {}: the student diverges. There is a checkpoint of step {step}. While \
-             an engine is running (start one with `astill resume {run} --detach`), lower \
-             distill.lr_student or distill.lr_images{}, then `astill send {run} resume`",
+             an engine is running (start one with `astill resume {run} --detach`), lower {}{}, \
+             then `astill send {run} resume`",
             first - 1,
-            self.earlier(first - 1)?
+            cautions::rates(distill),
+            self.earlier(first - 1, distill)?
         ))
     }
 
     /// Which commands help, with the checkpoint to go back to from before `step`, if there is one.
-    fn earlier(&self, step: u64) -> Result<String> {
+    fn earlier(&self, step: u64, distill: &DistillSettings) -> Result<String> {
         let steps = checkpoints::steps(self.run.path()).unwrap_or_default();
-        let commands = format!("(`astill send {} set distill.lr_images=…`", self.run.name());
+        let (run, rate) = (self.run.name(), cautions::rate_of_images(distill));
+        let commands = format!("(`astill send {run} set {rate}=…`");
         Ok(match steps.iter().rev().find(|s| **s <= step) {
             Some(good) => format!(" {commands}), or roll back first (`roll-back {good}`)"),
             None => format!(" {commands})"),
@@ -319,11 +325,13 @@ impl Distillation<'_> {
         .iter()
         .all(|v| v.is_finite());
         if !finite {
-            update::shrink_rate(distill, state);
+            let mut rate = number(lr);
+            if update::shrink_rate(distill, state) {
+                rate = format!("{rate}, now halved to {}", number(state.numbers.student_lr));
+            }
             control.warn(format!(
-                "step {step}: the gradient is not finite, so this update is skipped (student rate {}, \
-                 matching loss {})",
-                number(lr),
+                "step {step}: the gradient is not finite, so this update is skipped (student rate \
+                 {rate}, matching loss {})",
                 number(outcome.matching_loss)
             ))?;
         } else if distill
@@ -331,6 +339,8 @@ impl Distillation<'_> {
             .is_none_or(|most| outcome.final_ratio <= most)
         {
             update::update(distill, self.parameterisation, state, outcome, control)?;
+        } else {
+            update::leave_out(distill, state, outcome, control)?;
         }
         Ok(finite)
     }

@@ -26,7 +26,10 @@ pub struct Divergence {
     not_finite: u64,
     losses: VecDeque<f64>,
     /// Whether it has been reported that losses are too large.
-    is_said: bool,
+    is_reported: bool,
+    /// Which of the latest updates were left out for their final ratio.
+    left_out: VecDeque<bool>,
+    are_left_out_reported: bool,
 }
 
 impl Divergence {
@@ -46,17 +49,32 @@ impl Divergence {
             self.losses.pop_front();
         }
         let above = self.losses.iter().filter(|l| **l > FAR_TOO_LARGE).count();
-        if self.is_said || self.losses.len() < LATEST || above <= LATEST / 2 {
+        if self.is_reported || self.losses.len() < LATEST || above <= LATEST / 2 {
             return Verdict::None;
         }
-        self.is_said = true;
+        self.is_reported = true;
         Verdict::TooLarge
+    }
+
+    /// Takes whether the next update was left out because its final ratio is too large. True once,
+    /// when most of the latest updates were.
+    pub fn leaves_out_most(&mut self, is_left_out: bool) -> bool {
+        self.left_out.push_back(is_left_out);
+        if self.left_out.len() > LATEST {
+            self.left_out.pop_front();
+        }
+        let count = self.left_out.iter().filter(|is| **is).count();
+        let report = self.left_out.len() == LATEST && count > LATEST / 2;
+        let is_new = report && !self.are_left_out_reported;
+        self.are_left_out_reported |= report;
+        is_new
     }
 
     /// The run has been rolled back: the latest steps no longer count.
     pub fn go_back(&mut self) {
         self.not_finite = 0;
         self.losses.clear();
+        self.left_out.clear();
     }
 }
 
@@ -93,6 +111,19 @@ mod tests {
                 .all(|s| *s == Verdict::None),
             "too few to say"
         );
+    }
+
+    #[test]
+    fn most_updates_being_left_out_is_reported_once() {
+        let mut divergence = Divergence::default();
+        let every_other = (0..LATEST * 2).map(|i| i % 2 == 0);
+        assert!(
+            !every_other
+                .into_iter()
+                .any(|is| divergence.leaves_out_most(is))
+        );
+        let reported = (0..LATEST * 2).filter(|_| divergence.leaves_out_most(true));
+        assert_eq!(reported.count(), 1);
     }
 
     #[test]

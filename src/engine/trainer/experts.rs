@@ -12,7 +12,7 @@ use crate::distill::expert::{self, EpochId, TrainedEpoch};
 use crate::distill::{Expert, ExpertPath, evaluate};
 use crate::network::Weights;
 use astill_core::EpochRecord;
-use astill_core::profile::{ExpertSettings as Settings, NormalisedBy, Profile};
+use astill_core::profile::{ExpertSettings as Settings, Kind, NormalisedBy, Profile};
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, ExpertEpoch};
 use astill_core::text::number;
@@ -201,6 +201,10 @@ impl Training<'_> {
         // left out where it is the default, so that experts of earlier versions are found
         if set.normalisation == NormalisedBy::Field {
             settings["dataset"]["normalisation"] = json!(set.normalisation);
+            // earlier versions had other constants for it
+            if set.kind == Kind::Cifar100 {
+                settings["dataset"]["constants"] = json!("trajectory matching");
+            }
         }
         if !schedule.changes.is_empty() {
             let changes: Vec<_> = schedule

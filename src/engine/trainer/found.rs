@@ -23,7 +23,7 @@ impl Training<'_> {
         (store, lock): (&Store, Option<&TrainingLock>),
         control: &mut Control,
     ) -> Result<Trajectory> {
-        let expert = match self.outdated(expert.epochs()) {
+        let expert = match self.outdated(expert.epochs(), expert.asked()) {
             outdated if outdated.is_empty() => expert,
             outdated => {
                 let expert = self.measure_again(index, expert, &outdated, control)?;
@@ -47,13 +47,10 @@ impl Training<'_> {
         Ok(expert)
     }
 
-    /// The epochs (from 0) whose accuracy was measured on other images, and the last one if it has
-    /// never been measured.
-    fn outdated(&self, epochs: &[StoredEpoch]) -> Vec<usize> {
-        let (last, now) = (
-            epochs.len().saturating_sub(1),
-            &self.dataset.validation_content,
-        );
+    /// The epochs (from 0) whose accuracy was measured on other images, and the last of the `asked`
+    /// ones if it has never been measured.
+    fn outdated(&self, epochs: &[StoredEpoch], asked: usize) -> Vec<usize> {
+        let (last, now) = (asked.saturating_sub(1), &self.dataset.validation_content);
         let has_images = !self.dataset.validation.is_empty();
         let is_outdated = |(e, epoch): &(usize, &StoredEpoch)| {
             match (epoch.record.validation_accuracy, &epoch.measured_on) {

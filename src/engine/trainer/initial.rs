@@ -112,6 +112,7 @@ pub fn initial_state(
         image_steps: StepMemory::default(),
         data_rms: dataset.train.root_mean_square(),
         best_ratio: Vec::new(),
+        left_out: 0,
         too_large_since: None,
         best: None,
         evaluations: Vec::new(),

@@ -67,6 +67,8 @@ pub struct Trajectory {
     file: TensorFile,
     epochs: Vec<StoredEpoch>,
     per_epoch: usize,
+    /// How many of its epochs the run asks for. The store may hold more, trained for another run.
+    asked: usize,
 }
 
 /// An expert in training, with what its finished epochs measured.
@@ -192,7 +194,8 @@ impl Store {
     /// [`Error::File`] for a file that is damaged or not a trajectory.
     pub fn finished(&self, index: u64, epochs: usize) -> Result<Option<Trajectory>> {
         let expert = self.trained(index)?;
-        Ok(expert.filter(|expert| expert.epochs.len() >= epochs))
+        let enough = expert.filter(|expert| expert.epochs.len() >= epochs);
+        Ok(enough.map(|expert| expert.up_to(epochs)))
     }
 
     /// An expert that was trained, for however many epochs.
@@ -205,14 +208,10 @@ impl Store {
         let epochs: Vec<StoredEpoch> = serde_json::from_str(file.metadata("epochs")?)
             .map_err(|e| Error::file(&path, format!("not a trajectory: {e}")))?;
         if shape.len() != 2 || shape[0] != (epochs.len() * self.per_epoch) as i64 + 1 {
-            return Err(Error::file(
-                &path,
-                format!(
-                    "not a trajectory of {} epochs with {} checkpoints each",
-                    epochs.len(),
-                    self.per_epoch
-                ),
-            ));
+            let (count, each) = (epochs.len(), self.per_epoch);
+            let problem =
+                format!("not a trajectory of {count} epochs with {each} checkpoints each");
+            return Err(Error::file(&path, problem));
         }
         let has_all = |shape: Vec<i64>| shape.len() == 2 && shape[0] == epochs.len() as i64 + 1;
         if file.contains("running") && !has_all(file.shape("running")?) {
@@ -223,6 +222,7 @@ impl Store {
         }
         Ok(Some(Trajectory {
             file,
+            asked: epochs.len(),
             epochs,
             per_epoch: self.per_epoch,
         }))
@@ -441,12 +441,13 @@ impl Trajectory {
         })
     }
 
-    /// The trained expert, as far as it was trained.
+    /// The trained expert after the epochs that the run asks for, however many more the store holds:
+    /// what other runs have trained changes no result.
     ///
     /// # Errors
     /// As [`Self::checkpoint`].
     pub fn last(&self) -> Result<Weights> {
-        self.network(self.epochs.len())
+        self.network(self.asked)
     }
 
     /// P, the length of every checkpoint.
@@ -455,14 +456,24 @@ impl Trajectory {
         shape.last().copied().unwrap_or(0)
     }
 
-    /// The measurements of its training, epoch by epoch.
+    /// The measurements of its training, epoch by epoch, of all epochs in the store.
     pub fn epochs(&self) -> &[StoredEpoch] {
         &self.epochs
     }
 
-    /// The same without the images that they were measured on.
+    fn up_to(self, asked: usize) -> Self {
+        Self { asked, ..self }
+    }
+
+    /// How many epochs the run asks for.
+    pub fn asked(&self) -> usize {
+        self.asked
+    }
+
+    /// The measurements of the epochs that the run asks for, without the images that they were made
+    /// on.
     pub fn records(&self) -> Vec<EpochRecord> {
-        self.epochs.iter().map(|epoch| epoch.record).collect()
+        self.epochs[..self.asked].iter().map(|e| e.record).collect()
     }
 
     /// Replaces the measurements, one for one.
@@ -484,7 +495,7 @@ impl Trajectory {
             .collect::<Result<Vec<_>>>()?;
         Ok(Partial {
             expert: Expert {
-                weights: self.last()?,
+                weights: self.network(self.epochs.len())?,
                 velocity: velocity_of(&self.file)?,
             },
             points,

@@ -73,6 +73,22 @@ fn update_labels(distill: &DistillSettings, state: &mut DistillationState, outco
     }
 }
 
+/// Updates `state` by an iteration whose update is left out because its final ratio is above
+/// `distill.max_ratio`: a student rate that finds itself goes on finding itself, or students would
+/// end too far for ever.
+pub fn leave_out(
+    distill: &DistillSettings,
+    state: &mut DistillationState,
+    outcome: &Outcome,
+    control: &mut Control,
+) -> Result<()> {
+    state.numbers.left_out += 1;
+    match distill.lr_lr {
+        Auto::Auto => update_rate(distill, state, outcome, control),
+        Auto::Value(_) => Ok(()),
+    }
+}
+
 fn update_rate(
     distill: &DistillSettings,
     state: &mut DistillationState,
@@ -88,6 +104,7 @@ fn update_rate(
         numbers.student_lr = after;
         if numbers.rate.ends_too_far(outcome.final_ratio) {
             numbers.student_lr = after * REMEDY;
+            numbers.rate.forget_path();
             let rate = number(numbers.student_lr);
             control.warn(format!(
                 "step {step}: the final ratio was above 1 in most of the last steps, so the student \
@@ -114,11 +131,14 @@ fn update_rate(
 }
 
 /// An update was left out because it was not finite: with a rate that finds itself, the next student
-/// takes smaller steps.
-pub fn shrink_rate(distill: &DistillSettings, state: &mut DistillationState) {
-    if distill.lr_lr == Auto::Auto {
+/// takes smaller steps. True if the rate was changed.
+pub fn shrink_rate(distill: &DistillSettings, state: &mut DistillationState) -> bool {
+    let finds_itself = distill.lr_lr == Auto::Auto;
+    if finds_itself {
         state.numbers.student_lr *= REMEDY;
+        state.numbers.rate.forget_path();
     }
+    finds_itself
 }
 
 /// The student rate after an update from `before` to `wanted`: at most twice and at least half of

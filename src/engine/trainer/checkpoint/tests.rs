@@ -13,6 +13,7 @@ fn state(step: u64) -> DistillationState {
         image_steps: StepMemory::default(),
         data_rms: 1.,
         best_ratio: vec![Some(0.5), None],
+        left_out: 3,
         too_large_since: None,
         best: None,
         evaluations: Vec::new(),

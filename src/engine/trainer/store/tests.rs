@@ -42,8 +42,8 @@ fn save(store: &Store, epoch: usize, inside: f32, end: f32) -> Result<()> {
     store.save_epoch(0, epoch, &expert(end), Some(new))
 }
 
-fn there(partial: Option<Partial>) -> Result<Partial> {
-    partial.ok_or(Error::Interrupted)
+fn there<T>(found: Option<T>) -> Result<T> {
+    found.ok_or(Error::Interrupted)
 }
 
 fn values(points: &[Tensor]) -> Vec<f64> {
@@ -142,6 +142,13 @@ fn an_expert_is_trained_on_from_where_another_run_left_it() -> Result<()> {
     assert_eq!(there(store.partial(0, 1)?.0)?.epochs.len(), 1);
     store.finish(0, &longer)?;
     assert!(store.finished(0, 1)?.is_some_and(|e| e.epochs().len() == 2));
+    // and uses the expert as it was when the other had not begun
+    let asked = there(store.finished(0, 1)?)?;
+    assert!(asked.last()?.theta.equal(&point(2.)));
+    assert!(asked.last()?.running.equal(&point(-2.)));
+    assert_eq!(asked.records(), [record(2.).record]);
+    let whole = asked.partial()?;
+    assert!(whole.epochs.len() == 2 && whole.expert.weights.theta.equal(&point(3.)));
     Ok(())
 }
 
