@@ -162,7 +162,8 @@ impl<'a> Engines<'a> {
             (0, _) => RunEnd::Done,
             (2, _) => {
                 return Err(Error::Usage(
-                    "the engine refused this run, for the reason above; nothing else was started"
+                    "the engine refused this run, for the reason above; the runs before it are kept, and the \
+                     same command goes on with them once that is mended"
                         .into(),
                 ));
             }

@@ -58,10 +58,13 @@ impl Tuning {
         }
         let mut steps = steps.to_vec();
         steps.sort_by(f64::total_cmp);
-        if let Some(twice) = steps.windows(2).find(|pair| pair[0] == pair[1]) {
+        if let Some(twice) = steps
+            .windows(2)
+            .find(|pair| number(pair[0]) == number(pair[1]))
+        {
             return Err(Error::Usage(format!(
-                "--steps: found {} twice; give different values",
-                twice[0]
+                "--steps: found {} twice, to four digits; give different values",
+                number(twice[0])
             )));
         }
         let loaded = load(reference, sets).map_err(Error::Profile)?;
@@ -357,6 +360,7 @@ mod tests {
             "dataset.validation",
         );
         refused(tuning(&[], &[0.1, 0.1]), "0.1 twice");
+        refused(tuning(&[], &[0.06, 0.060001]), "0.06 twice");
         assert!(tuning(&[], &[0.1, -1.]).unwrap().trials().is_err());
     }
 

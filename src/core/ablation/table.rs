@@ -241,7 +241,7 @@ fn baselines(summary: &Summary) -> Vec<String> {
         .collect();
     if !real.is_empty() {
         notes.push(format!(
-            "As many real images instead of the base's: {}.",
+            "Real images in the place of the base's distilled ones, as many of them: {}.",
             real.join(", ")
         ));
     }

@@ -304,7 +304,7 @@ section! {
     /// images_best.pt of another program, with its labels_best.pt beside it.
     init: Start = Start::Chosen(Init::Representative), one_of_or_path(Init::NAMES).source(AST);
 
-    /// Take the initial images only from those that the expert which chooses them labels right.
+    /// Take the initial images only from those that the expert which chooses them classifies correctly.
     correct_only: bool = false, switch().source(DATM);
 
     /// What of the synthetic images is learned. Frequencies and tiles fit several images into the
@@ -330,7 +330,7 @@ section! {
     /// Expert epochs that the student's N steps should reproduce (M).
     expert_epochs: usize = 2, whole(1, 1000).unit("epochs").source(AST_CIFAR10);
 
-    /// Each iteration starts from a random epoch of an expert, at least 0 and below this (T⁺).
+    /// Each iteration starts from a random epoch of an expert, at least min_start_epoch and below this (T⁺).
     max_start_epoch: usize = 20, whole(1, 10_000).unit("epochs").source(AST_CIFAR10).live();
 
     /// The first epoch that an iteration may start from.
@@ -377,7 +377,7 @@ section! {
     lr_labels: f64 = 0., number(0., 1e6).source(DATM).live();
 
     /// An update is left out if its final ratio is above this.
-    max_ratio: Option<f64> = None, above(0., 1e6).null("none is").source(DATM).live();
+    max_ratio: Option<f64> = None, above(0., 1e6).null("no limit").source(DATM).live();
 
     /// Decay β of the moving average of the images, which is then what is evaluated and saved; 0
     /// switches it off.

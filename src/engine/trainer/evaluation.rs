@@ -3,11 +3,12 @@
 use super::control::Control;
 use crate::data::Dataset;
 use crate::distill::evaluate::Course;
-use crate::distill::{Labels, TrainingSet, evaluate};
+use crate::distill::{Labels, TrainingSet, all_finite, evaluate};
 use crate::network::Network;
 use astill_core::Result;
 use astill_core::profile::LabelKind;
 use astill_core::run::event::{EvalSplit, Evaluation, EventKind, ImageSet};
+use astill_core::text::{count, number};
 use std::time::Duration;
 
 /// The networks of the headline are numbered [HEADLINE, 0, repeat].
@@ -70,6 +71,7 @@ impl Evaluator<'_> {
             validation: Vec::new(),
             test: Vec::new(),
         };
+        let mut diverged = 0;
         for repeat in 0..self.repeats {
             let label = format!(
                 "{labels} images, network {} of {}: ",
@@ -83,6 +85,7 @@ impl Evaluator<'_> {
             };
             let weights =
                 evaluate::train(self.net, set, self.course, self.seed, &index, &mut watch)?;
+            diverged += u64::from(!all_finite(&weights.theta));
             let is_chosen_by =
                 occasion != Occasion::Headline && !self.dataset.validation.is_empty();
             if is_chosen_by {
@@ -101,6 +104,14 @@ impl Evaluator<'_> {
                     &mut watch,
                 )?);
             }
+        }
+        if diverged > 0 {
+            control.warn(format!(
+                "{diverged} of {} that learned from {labels} images diverged at the rate {} and \
+                 counts as an accuracy by chance: a lower evaluate.lr suits these images",
+                count(self.repeats as usize, "network"),
+                number(set.lr)
+            ))?;
         }
         for (split, values) in [
             (EvalSplit::Validation, &accuracies.validation),
