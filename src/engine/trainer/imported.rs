@@ -177,7 +177,7 @@ impl Training<'_> {
             };
             control.enter(RunStage::Experts { next });
             control.wait_while_paused()?;
-            let found = store.finished(index, control.epochs_trained(index))?;
+            let found = store.whole(index, control.epochs_trained(index))?;
             let expert = found.filter(|expert| expert.parameters() == self.net.parameters());
             let expert = expert.ok_or_else(|| {
                 Error::file(

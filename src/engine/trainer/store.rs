@@ -187,9 +187,18 @@ impl Store {
     /// # Errors
     /// [`Error::File`] for a file that is damaged or not a trajectory.
     pub fn finished(&self, index: u64, epochs: usize) -> Result<Option<Trajectory>> {
+        let whole = self.whole(index, epochs)?;
+        Ok(whole.map(|expert| expert.up_to(epochs)))
+    }
+
+    /// As [`Self::finished`], with all epochs that there are: of an imported expert, whose store is
+    /// never trained further.
+    ///
+    /// # Errors
+    /// As [`Self::finished`].
+    pub fn whole(&self, index: u64, at_least: usize) -> Result<Option<Trajectory>> {
         let expert = self.trained(index)?;
-        let enough = expert.filter(|expert| expert.epochs.len() >= epochs);
-        Ok(enough.map(|expert| expert.up_to(epochs)))
+        Ok(expert.filter(|expert| expert.epochs.len() >= at_least))
     }
 
     /// An expert that was trained, for however many epochs.
