@@ -114,6 +114,8 @@ fn changes_a_setting(place: &Place, terminal: &mut Terminal) -> Outcome {
     change(terminal, "distill.lr_images", "-1")?;
     terminal.shows(&["found -1, expected a"])?;
     terminal.press(ESC)?;
+    // keys that follow at once would be read as one with it
+    terminal.wait_for("the end of the line", |s| !s.contains("found -1"))?;
     change(terminal, "distill.lr_images", "30")?;
     terminal.shows(&["set distill.lr_images=30: accepted", "10"])?;
     let edit = place
