@@ -25,6 +25,7 @@ pub use csv::{runs_csv, summary_csv};
 pub use folder::{AblationFolder, AblationState, AblationSummary, Record, RecordedVariant, list};
 pub use outcome::{Late, Outcome};
 pub use statistics::{Paired, Spread};
+pub(crate) use statistics::{mean, sd};
 pub use summary::{Summary, VariantSummary, column};
 pub use table::table;
 

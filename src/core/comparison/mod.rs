@@ -1,6 +1,6 @@
 //! Runs side by side: what each has come to, and in which settings they differ.
 
-use crate::ablation::{Outcome, column};
+use crate::ablation::{Outcome, column, mean, sd};
 use crate::profile::{Profile, schema};
 use crate::run::RunDir;
 use crate::run::edits::{Edits, Moment};
@@ -113,10 +113,7 @@ impl ComparedRun {
     #[must_use]
     pub fn last_validation(&self) -> Option<(u64, f64, f64)> {
         let (step, values) = self.outcome.validation.last_key_value()?;
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.).max(1.);
-        Some((*step, mean, variance.sqrt()))
+        Some((*step, mean(values)?, sd(values).unwrap_or(0.)))
     }
 
     fn json(&self) -> Json {
