@@ -17,6 +17,7 @@ pub mod program;
 pub mod run;
 pub mod scores;
 pub mod signals;
+pub mod statistics;
 pub mod tables;
 pub mod text;
 pub mod tuning;

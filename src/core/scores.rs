@@ -8,6 +8,7 @@
 
 use crate::cli::ScoresProtocol;
 use crate::profile::LabelKind;
+use crate::statistics::{mean, sd};
 use crate::text::{count, percent, significant};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::E;
@@ -150,15 +151,10 @@ impl Score {
     /// Of the values of each network.
     #[must_use]
     pub fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n.max(1.);
-        let square: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-        let std = if n > 1. {
-            (square / (n - 1.)).sqrt()
-        } else {
-            0.
-        };
-        Self { mean, std }
+        Self {
+            mean: mean(values).unwrap_or(0.),
+            std: sd(values).unwrap_or(0.),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::ablation::{Ablation, Late, Outcome};
 use crate::profile::{Profile, Variant, Variants, load};
 use crate::run::name_stem;
+use crate::statistics::{mean, sd};
 use crate::text::{count, number, percent, significant};
 use crate::{Error, Result};
 use std::fmt::Write as _;
@@ -279,14 +280,13 @@ impl Trial {
     }
 
     fn mean(&self) -> f64 {
-        self.validation.iter().sum::<f64>() / self.validation.len() as f64
+        mean(&self.validation).unwrap_or(f64::NAN)
     }
 
     /// The standard error of the mean over the networks.
     fn error(&self) -> f64 {
-        let (n, mean) = (self.validation.len() as f64, self.mean());
-        let squares: f64 = self.validation.iter().map(|v| (v - mean).powi(2)).sum();
-        (squares / (n - 1.).max(1.) / n).sqrt()
+        let n = self.validation.len() as f64;
+        sd(&self.validation).unwrap_or(0.) / n.sqrt()
     }
 }
 

@@ -63,10 +63,11 @@ pub fn export(
         (target, _) => target,
     };
     let Source { set, name, .. } = source;
-    let set = match target {
+    let mut set = match target {
         Some(target) => set.converted(&target, space),
         None => set,
     };
+    set.provenance.remove_folders();
     let content = Content {
         set: &set,
         space,

@@ -130,6 +130,7 @@ mod tests {
             step: 0,
             iterations: 10,
             oom_kills: None,
+            settings: None,
         });
         let step = EventKind::DistillStep(DistillStep {
             step: 4,

@@ -32,7 +32,7 @@ const POLLS_TO_CONFIRM: u32 = 10;
 const BUDGET: usize = 2 << 20;
 /// How long crossterm waits for input that is already there; without any time it reads nothing.
 const READING: Duration = Duration::from_millis(1);
-/// How long the keys are waited for before the size of the terminal is checked again.
+/// How long the keys are waited for before it is checked again whether the terminal is there.
 const KEY_PATIENCE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
@@ -251,8 +251,11 @@ pub fn read_keys(messages: UnboundedSender<Message>) -> Result<oneshot::Receiver
         // or with more than 1024 others, until the next key
         while !is_hung_up(&terminal) {
             let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
-            if poll(&mut ready, Some(&KEY_PATIENCE)).is_err() && is_hung_up(&terminal) {
-                break;
+            match poll(&mut ready, Some(&KEY_PATIENCE)) {
+                // crossterm would spin for as long as it may wait
+                Ok(0) => continue,
+                Err(_) if is_hung_up(&terminal) => break,
+                _ => {}
             }
             let mut inputs = Vec::new();
             while !is_hung_up(&terminal)

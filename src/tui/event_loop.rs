@@ -83,6 +83,7 @@ async fn handle_events<B: Backend>(
     let mut interrupted = listen(SignalKind::interrupt())?;
     let mut hung_up = listen(SignalKind::hangup())?;
     let mut continued = listen(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
+    let mut resized = listen(SignalKind::window_change())?;
     let mut keys_ended = read_keys(messages.clone())?;
 
     let size = guard.size().map_err(terminal("measure"))?;
@@ -133,6 +134,13 @@ async fn handle_events<B: Backend>(
             _ = &mut keys_ended => return Ok(Ending::by(SignalKind::hangup(), None)),
             // a stop from outside may have left the terminal to the shell
             _ = continued.recv() => to_do.push(Effect::Retake),
+            _ = resized.recv() => {
+                // one that has gone away has no size, and ends the app below
+                if let Ok(size) = guard.size() {
+                    to_do.extend(app.update(Message::Resize(size.width, size.height)));
+                    changed = true;
+                }
+            }
             message = received.recv() => match message {
                 Some(message) => {
                     to_do.extend(app.update(message));

@@ -27,6 +27,7 @@ const ENDLESS: [&str; 3] = [
 /// A user that owns nothing, and a group.
 const STRANGER: &str = "4242";
 const GROUP: &str = "4300";
+const NO_GROUP: &str = "not tried: no control group of version 1 can be made here";
 /// Other experts than those of the tiny profile.
 const OTHERS: &str = "expert.lr=0.02";
 
@@ -518,12 +519,7 @@ fn limits_of_a_container_count() -> Outcome {
     );
     let memory = Group::new("memory", &[("memory.limit_in_bytes", "600M")]);
     let (Some(quota), Some(memory)) = (quota, memory) else {
-        row(
-            "limits of a container",
-            0,
-            "",
-            "not tried: no control group can be made here",
-        );
+        row("limits of a container", 0, "", NO_GROUP);
         return Ok(());
     };
     let doctor = |group: &Group| -> Result<String, Box<dyn Error>> {
@@ -536,6 +532,49 @@ fn limits_of_a_container_count() -> Outcome {
     assert!(limited.contains("with 1 thread,"), "{limited}");
     assert!(small.contains("limit of this container"), "{small}");
     row("limits of a container", 2, "nothing", "respected and named");
+    Ok(())
+}
+
+/// The kernel itself ends an engine, in a container whose memory is too small for it.
+#[test]
+fn an_engine_that_the_kernel_kills_for_lack_of_memory_is_told_afterwards() -> Outcome {
+    if !in_full() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let Some(memory) = Group::new("memory", &[("memory.limit_in_bytes", "2G")]) else {
+        row("killed by the kernel for lack of memory", 0, "", NO_GROUP);
+        return Ok(());
+    };
+    let mut child = silent(&mut memory.run(&place, &arguments("r").join(" ")))?;
+    has_steps(&place, "r", 1)?;
+    // what is in use cannot be pressed below the limit, so an allocation that follows ends the engine
+    let limit = memory.0.join("memory.limit_in_bytes");
+    wait_until("the kernel has ended the engine", || {
+        let usage = fs::read_to_string(memory.0.join("memory.usage_in_bytes")).ok()?;
+        let usage: u64 = usage.trim().parse().ok()?;
+        let _ = fs::write(&limit, format!("{}", usage / 4096 * 4096));
+        child.try_wait().ok().flatten()
+    })?;
+    let listed = text(&place.run(&["list"])?.stdout);
+    assert!(
+        listed.contains("interrupted (probably out of memory)"),
+        "{listed}"
+    );
+    fs::write(&limit, "2G")?;
+    let mut child = silent(&mut memory.run(&place, "resume r --headless"))?;
+    let is_told = |e: &Event| matches!(&e.what, EventKind::Warning { message } if message.contains("memory ran out"));
+    wait_until("it is told", || {
+        place.events("r").ok()?.iter().any(is_told).then_some(())
+    })?;
+    kill_process(Pid::from_child(&child), Signal::TERM)?;
+    ended(&mut child)?;
+    row(
+        "killed by the kernel for lack of memory",
+        1,
+        "since the last checkpoint",
+        "told; resumed",
+    );
     Ok(())
 }
 

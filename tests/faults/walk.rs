@@ -323,11 +323,17 @@ fn is_alive(process: u32) -> bool {
     text.contains("(astill-engine)") && state.is_some_and(|state| !state.starts_with('Z'))
 }
 
+/// A number that a longer walk is asked for by.
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
 #[test]
 fn a_random_walk_loses_nothing_and_ends_like_an_undisturbed_run() -> Outcome {
     let (seeds, acts) = if in_full() { (3, 20) } else { (1, 4) };
-    let first = std::env::var("ASTILL_WALK_SEED").ok();
-    let first: u64 = first.and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let first = number("ASTILL_WALK_SEED").unwrap_or(1);
+    let seeds = number("ASTILL_WALK_SEEDS").unwrap_or(seeds);
+    let acts = number("ASTILL_WALK_ACTS").unwrap_or(acts);
     let mut done = 0;
     for seed in first..first + seeds {
         println!("ASTILL_WALK_SEED={seed}");

@@ -192,6 +192,17 @@ fn a_run_without_its_checkpoints_says_that_it_begins_anew() -> Outcome {
     let want = place.distilled("r")?;
     fs::remove_dir_all(place.path("runs/r/checkpoints"))?;
     fs::remove_dir_all(place.path("runs/r/distilled"))?;
+    // without a checkpoint, the record tells what the run was begun with
+    let (profile, before) = (place.path("runs/r/profile.yaml"), place.events("r")?);
+    let text_before = fs::read_to_string(&profile)?;
+    fs::write(&profile, text_before.replacen("ipc: 2", "ipc: 1", 1))?;
+    let refused = place.run(&["resume", "r", "--headless"])?;
+    assert_status(&refused, 2);
+    let message = text(&refused.stderr);
+    let expected = "distill.ipc: found 1, but the run was begun with 2";
+    assert!(message.contains(expected), "{message}");
+    assert!(is_untouched(&place, &before)?);
+    fs::write(&profile, &text_before)?;
     let resumed = place.run(&["resume", "r", "--headless"])?;
     assert_status(&resumed, 0);
     let said = text(&resumed.stderr);

@@ -25,7 +25,6 @@ pub use csv::{runs_csv, summary_csv};
 pub use folder::{AblationFolder, AblationState, AblationSummary, Record, RecordedVariant, list};
 pub use outcome::{Late, Outcome};
 pub use statistics::{Paired, Spread};
-pub(crate) use statistics::{mean, sd};
 pub use summary::{Summary, VariantSummary, column};
 pub use table::table;
 
@@ -60,7 +59,8 @@ impl Ablation {
     /// Checks the profile and all variants; creates nothing.
     ///
     /// # Errors
-    /// [`Error::Profile`] with everything that is wrong with them.
+    /// [`Error::Profile`] with everything that is wrong with them; [`Error::Usage`] if they set a seed
+    /// that the ablation counts itself.
     pub fn load(
         reference: &str,
         sets: &[String],
@@ -68,8 +68,28 @@ impl Ablation {
         seeds: u64,
         same_experts: bool,
     ) -> Result<Self> {
+        let loaded = load_variants(reference, sets, variants).map_err(Error::Profile)?;
+        let counted: &[&str] = match same_experts {
+            true => &["seed"],
+            false => &["seed", "expert.seed", "dataset.seed"],
+        };
+        let set = sets.iter().map(|set| (set, format!("--set {set}")));
+        let changes = loaded.variants.iter().flat_map(|variant| {
+            let named = |change| (change, format!("variant {}: {change}", variant.name));
+            variant.changes.iter().map(named)
+        });
+        for (change, place) in set.chain(changes) {
+            let key = change.split(['=', ':']).next().unwrap_or_default().trim();
+            if counted.contains(&key) {
+                return Err(Error::Usage(format!(
+                    "{place}: an ablation runs with the seeds 0 to {} by itself; remove this, and \
+                     choose how many with --seeds",
+                    seeds.saturating_sub(1)
+                )));
+            }
+        }
         Ok(Self {
-            variants: load_variants(reference, sets, variants).map_err(Error::Profile)?,
+            variants: loaded,
             seeds,
             same_experts,
         })
@@ -185,6 +205,24 @@ no-clipping-real: {expert.clipping: false, distill.init: real}
         );
         assert_eq!(ablation(TEXT, 2, false).pools(), 4);
         assert_eq!(ablation(TEXT, 2, true).pools(), 2);
+    }
+
+    #[test]
+    fn seeds_that_the_ablation_counts_are_refused() {
+        let load = |set: &str, same_experts| {
+            Ablation::load("shapes", &[set.into()], None, 2, same_experts)
+                .err()
+                .map(|e| e.to_string())
+        };
+        for set in ["seed=3", "expert.seed=1", "dataset.seed = 1"] {
+            let problem = load(set, false).unwrap_or_default();
+            assert!(
+                problem.contains("seeds 0 to 1 by itself"),
+                "{set}: {problem}"
+            );
+        }
+        assert_eq!(load("expert.seed=1", true), None);
+        assert!(load("seed=1", true).is_some());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::run::event::{
     RunStarted,
 };
 use crate::run::pace::unix_seconds;
+use crate::statistics::mean;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::io::Seek;
@@ -220,16 +221,16 @@ impl Gathered {
     }
 
     fn late(&self) -> Late {
-        let mean = |number: usize| {
+        let late_mean = |number: usize| {
             let late = self.steps.values().rev().take(LATE);
             let finite: Vec<f64> = late.map(|n| n[number]).filter(|n| n.is_finite()).collect();
-            super::statistics::mean(&finite)
+            mean(&finite)
         };
         Late {
-            alignment: mean(0),
-            reach: mean(1),
-            final_ratio: mean(2),
-            image_scale: mean(3),
+            alignment: late_mean(0),
+            reach: late_mean(1),
+            final_ratio: late_mean(2),
+            image_scale: late_mean(3),
         }
     }
 
@@ -239,6 +240,6 @@ impl Gathered {
             read.next_back().map(|(_, accuracy)| *accuracy)
         };
         let each: Vec<f64> = self.experts.values().filter_map(at_end).collect();
-        super::statistics::mean(&each)
+        mean(&each)
     }
 }

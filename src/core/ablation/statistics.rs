@@ -4,6 +4,7 @@
 //! approximation: the t distribution has a closed form for whole degrees of freedom (Abramowitz and
 //! Stegun, 26.7.3 and 26.7.4), and the sign-flip test tries every pattern of signs.
 
+use crate::statistics::{mean, sd};
 use std::f64::consts::{FRAC_PI_2, PI};
 
 /// The coverage of intervals.
@@ -69,21 +70,6 @@ impl Spread {
             resolves: (quantile + t_quantile(POWER, df)) * error,
         }
     }
-}
-
-/// The mean; none of no values.
-#[must_use]
-pub fn mean(values: &[f64]) -> Option<f64> {
-    let n = values.len() as f64;
-    (n > 0.).then(|| values.iter().sum::<f64>() / n)
-}
-
-/// The sample standard deviation (n − 1); none of fewer than two values.
-#[must_use]
-pub fn sd(values: &[f64]) -> Option<f64> {
-    let mean = mean(values)?;
-    let square: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-    (values.len() > 1).then(|| (square / (values.len() - 1) as f64).sqrt())
 }
 
 /// The probability that a t-distributed number with `df` degrees of freedom, at least one, lies

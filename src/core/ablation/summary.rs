@@ -1,10 +1,12 @@
 //! What the runs of an ablation say together.
 
 use super::outcome::Outcome;
-use super::statistics::{Paired, holm, mean};
+use super::statistics::{Paired, holm};
 use super::{Ablation, PlannedRun};
 use crate::profile::{Auto, LabelKind, Parameters, Profile};
 use crate::run::event::{ImageSet, RunStarted};
+use crate::statistics::mean;
+use std::collections::BTreeSet;
 
 /// The comparison of all variants.
 #[derive(Debug, Clone)]
@@ -186,5 +188,32 @@ fn remarks(outcomes: &[Outcome]) -> Vec<String> {
         |o| o.done().is_some_and(|d| !d.cautions.is_empty()),
         "These runs ended with cautions, which runs.csv holds",
     );
-    failures.chain(edited).chain(doubtful).collect()
+    failures
+        .chain(edited)
+        .chain(doubtful)
+        .chain(machines(outcomes))
+        .collect()
+}
+
+/// That the runs were not all computed alike, which changes last digits and times.
+fn machines(outcomes: &[Outcome]) -> Vec<String> {
+    let differing = |what: &str, of: fn(&RunStarted) -> String| {
+        let started = outcomes.iter().filter_map(|o| o.started.as_ref());
+        let found: BTreeSet<String> = started.map(of).collect();
+        (found.len() > 1).then(|| {
+            let found: Vec<String> = found.into_iter().collect();
+            format!(
+                "The runs were computed with different {what}: {}.",
+                found.join(", ")
+            )
+        })
+    };
+    [
+        differing("versions of astill", |s| s.version.clone()),
+        differing("devices", |s| s.device.clone()),
+        differing("numbers of threads", |s| s.threads.to_string()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -1,11 +1,12 @@
 //! Runs side by side: what each has come to, and in which settings they differ.
 
-use crate::ablation::{Outcome, column, mean, sd};
+use crate::ablation::{Outcome, column};
 use crate::profile::{Profile, schema};
 use crate::run::RunDir;
 use crate::run::edits::{Edits, Moment};
 use crate::run::event::{Headline, ImageSet};
 use crate::run::list::{RunState, RunSummary, summary};
+use crate::statistics::{mean, sd};
 use crate::{Error, Result};
 use serde_json::{Value as Json, json};
 use std::path::Path;

@@ -16,6 +16,8 @@ pub struct History {
     /// Its folders of caches and trajectories, and of the data set.
     pub data: Option<PathBuf>,
     pub folder: Option<PathBuf>,
+    /// The profile that it was begun with, every key, and the version of the engine that recorded it.
+    pub settings: Option<(serde_json::Value, String)>,
     /// The last step that was recorded.
     pub steps: u64,
     /// The last event, if it says that the run is done.
@@ -38,7 +40,13 @@ impl History {
             };
             history.done = None;
             match &event.what {
-                EventKind::RunStarted(started) => history.unended = Some(started.clone()),
+                EventKind::RunStarted(started) => {
+                    history.unended = Some(started.clone());
+                    let settings = started.settings.clone();
+                    if let Some(settings) = settings {
+                        history.settings = Some((settings, started.version.clone()));
+                    }
+                }
                 EventKind::RunFinished(_) => history.unended = None,
                 _ => {}
             }

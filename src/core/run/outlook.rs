@@ -207,6 +207,7 @@ mod tests {
             step: 0,
             iterations: 40,
             oom_kills: None,
+            settings: None,
         });
         let mut life = vec![
             (0, started),

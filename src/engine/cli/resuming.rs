@@ -55,7 +55,7 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         true => History::read(&run.events())?,
         false => History::default(),
     };
-    let mut plan = resumption(run, changes.sets)?;
+    let mut plan = resumption(run, &history, changes.sets)?;
     if let Some(done) = &history.done
         && is_over(run, &mut plan, changes.sets)?
     {

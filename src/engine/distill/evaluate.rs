@@ -8,6 +8,7 @@ use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
 use astill_core::profile::AugmentFamily;
+use astill_core::statistics;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
@@ -202,15 +203,6 @@ fn in_batches(
 
 /// Mean and sample standard deviation (n − 1; 0 for a single value) of accuracies in per cent.
 pub fn mean_std(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n.max(1.);
-    let square: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-    (
-        mean,
-        if n > 1. {
-            (square / (n - 1.)).sqrt()
-        } else {
-            0.
-        },
-    )
+    let (mean, sd) = (statistics::mean(values), statistics::sd(values));
+    (mean.unwrap_or(0.), sd.unwrap_or(0.))
 }

@@ -43,6 +43,26 @@ pub struct Provenance {
     pub protocol: Value,
 }
 
+impl Provenance {
+    /// Removes what only this machine knows, for files that go elsewhere: the folders that the profile
+    /// names.
+    pub fn remove_folders(&mut self) {
+        remove_folders(&mut self.profile);
+    }
+}
+
+/// Without the folder of the data set, and with the name alone of a set that distillation started from.
+fn remove_folders(profile: &mut Value) {
+    if let Some(path) = profile.pointer_mut("/dataset/path") {
+        *path = Value::Null;
+    }
+    if let Some(Value::String(init)) = profile.pointer_mut("/distill/init")
+        && let Some((_, name)) = init.rsplit_once('/')
+    {
+        *init = name.to_string();
+    }
+}
+
 fn own() -> Space {
     Space::Own
 }
@@ -88,4 +108,24 @@ pub fn protocol(profile: &Profile, classes: usize, channels: i64, student_lr: f6
         "test": "after the last epoch, on all test images, without augmentation",
         "repeats": evaluate.repeats,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_this_machine_stay_here() {
+        let mut profile = json!({
+            "dataset": { "path": "/home/alice/images" },
+            "distill": { "init": "/home/alice/best.safetensors" },
+        });
+        remove_folders(&mut profile);
+        let expected =
+            json!({ "dataset": { "path": null }, "distill": { "init": "best.safetensors" } });
+        assert_eq!(profile, expected);
+        let mut profile = json!({ "distill": { "init": "representative" } });
+        remove_folders(&mut profile);
+        assert_eq!(profile, json!({ "distill": { "init": "representative" } }));
+    }
 }

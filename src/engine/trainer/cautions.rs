@@ -6,7 +6,7 @@ use super::divergence::LATEST;
 use super::store::Trajectory;
 use crate::data::Dataset;
 use astill_core::profile::{Auto, DistillSettings, Profile};
-use astill_core::run::event::ImageSet;
+use astill_core::run::event::{Headline, ImageSet};
 use astill_core::text::{number, percent};
 use astill_core::{EpochRecord, Result};
 
@@ -115,6 +115,22 @@ fn of_budget(profile: &Profile) -> Vec<String> {
     )]
 }
 
+/// "43.0 ± 0.8 %".
+fn with_spread(result: &Headline) -> String {
+    match result.values.len() {
+        0 | 1 => format!("{} %", percent(result.mean)),
+        _ => format!("{} ± {} %", percent(result.mean), percent(result.std)),
+    }
+}
+
+/// Whether one mean accuracy lies above another by more than twice the standard error of their
+/// difference.
+fn is_clearly_above(higher: &Headline, lower: &Headline) -> bool {
+    let variance = |h: &Headline| h.std * h.std / h.values.len().max(1) as f64;
+    let is_known = higher.values.len() > 1 && lower.values.len() > 1;
+    is_known && higher.mean - lower.mean > 2. * (variance(higher) + variance(lower)).sqrt()
+}
+
 /// What is wrong with the result.
 fn of_result(numbers: &StateNumbers, best_scale: f64) -> Vec<String> {
     let mut cautions = Vec::new();
@@ -162,14 +178,17 @@ fn of_result(numbers: &StateNumbers, best_scale: f64) -> Vec<String> {
         let better = [ImageSet::Random, ImageSet::Representative]
             .into_iter()
             .filter_map(find)
-            .filter(|baseline| baseline.mean > distilled.mean);
+            .filter(|baseline| baseline.mean >= distilled.mean);
         cautions.extend(better.map(|baseline| {
+            let what = match is_clearly_above(baseline, distilled) {
+                true => "learn less from the distilled images",
+                false => "learn no more from the distilled images",
+            };
             format!(
-                "{network} networks learn more from {} real images ({} %) than from the distilled \
-                 ones ({} %)",
+                "{network} networks {what} ({}) than from {} real ones ({})",
+                with_spread(distilled),
                 baseline.labels,
-                percent(baseline.mean),
-                percent(distilled.mean)
+                with_spread(baseline)
             )
         }));
     }

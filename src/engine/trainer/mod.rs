@@ -273,6 +273,7 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
             .distill
             .iterations as u64,
         oom_kills: OomKills::now(),
+        settings: Some(serde_json::json!(plan.profile)),
     }))?;
     if let Some(cause) = &plan.killed {
         control.warn(cause)?;

@@ -1,9 +1,10 @@
 //! What a resumed run continues with: the settings that it was begun with, which its checkpoint
-//! holds, and changes of live settings. Everything else is refused before anything is computed.
+//! holds, or before the first one its record, and changes of live settings. Everything else is refused before anything is computed.
 
-use super::checkpoint::{Head, newest_head};
+use super::checkpoint::{MadeWith, newest_head};
 use super::control::{RunStage, moment_of};
 use astill_core::profile::{Difference, Profile};
+use astill_core::run::History;
 use astill_core::run::RunDir;
 use astill_core::run::edits::{Edits, Moment, key_of};
 use astill_core::{Error, Result};
@@ -37,13 +38,19 @@ pub struct Resumption {
 /// # Errors
 /// [`Error::Usage`] that names every key that is not live and has another value than the run was
 /// begun with; [`Error::Profile`] for a profile or change that would be refused in any run.
-pub fn resumption(run: &RunDir, given: &[String]) -> Result<Resumption> {
+pub fn resumption(run: &RunDir, history: &History, given: &[String]) -> Result<Resumption> {
     let here = run.read_profile()?;
     let head = newest_head(run.path())?;
     let edits = Edits::read(run)?;
-    let begun = match &head {
-        Some(head) => begun_with(run, &here, head)?,
-        None => Begun::as_is(&here),
+    let begun = match (&head, &history.settings) {
+        (Some(head), _) => match &head.made_with {
+            Some(made_with) => begun_with(run, &here, &Source::checkpoint(head.step, made_with))?,
+            None => Begun::unknown(&here, head.step),
+        },
+        (None, Some((settings, version))) => {
+            begun_with(run, &here, &Source::record(settings, version))?
+        }
+        (None, None) => Begun::as_is(&here),
     };
     let (profile, mut warnings) = (begun.profile, begun.warnings);
     let before = edits.apply(&profile, Moment::Step(u64::MAX))?;
@@ -103,6 +110,16 @@ struct Begun {
 }
 
 impl Begun {
+    /// With what stands in its profile.yaml, because the checkpoint of this step does not tell.
+    fn unknown(here: &Profile, step: u64) -> Self {
+        let mut begun = Self::as_is(here);
+        begun.warnings.push(format!(
+            "the checkpoint of step {step} is from an older version of astill and does not hold the \
+             settings that the run was begun with, so profile.yaml is taken as it is"
+        ));
+        begun
+    }
+
     /// With what stands in its profile.yaml, as far as anybody can tell.
     fn as_is(here: &Profile) -> Self {
         Self {
@@ -114,34 +131,62 @@ impl Begun {
     }
 }
 
-/// What the run was begun with, according to a checkpoint, unless its profile.yaml holds something
-/// else that is not live.
-fn begun_with(run: &RunDir, here: &Profile, head: &Head) -> Result<Begun> {
-    let Some(made_with) = &head.made_with else {
-        let warning = format!(
-            "the checkpoint of step {} is from an older version of astill and does not hold the \
-             settings that the run was begun with, so profile.yaml is taken as it is",
-            head.step
-        );
-        let mut begun = Begun::as_is(here);
-        begun.warnings.push(warning);
-        return Ok(begun);
-    };
+/// Where it stands what the run was begun with.
+struct Source<'a> {
+    profile: &'a serde_json::Value,
+    /// "the checkpoint of step 5".
+    place: String,
+    /// Of the engine that wrote it.
+    program: String,
+    /// Why other settings are refused.
+    reason: String,
+    warnings: Vec<String>,
+}
+
+impl<'a> Source<'a> {
+    fn checkpoint(step: u64, made_with: &'a MadeWith) -> Self {
+        Self {
+            profile: &made_with.profile,
+            place: format!("the checkpoint of step {step}"),
+            program: made_with.program.clone(),
+            reason: format!(
+                "because step {step} was computed with others; restore them, or start a new run"
+            ),
+            warnings: made_with.warnings(),
+        }
+    }
+
+    /// The record of a run that has no checkpoint yet.
+    fn record(profile: &'a serde_json::Value, version: &str) -> Self {
+        Self {
+            profile,
+            place: "the record of its latest engine".into(),
+            program: format!("astill {version}"),
+            reason:
+                "because the run was begun with others; restore them, or start a new run, which \
+                     uses the experts already trained if their settings are the same"
+                    .into(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// What the run was begun with, unless its profile.yaml holds something else that is not live.
+fn begun_with(run: &RunDir, here: &Profile, source: &Source<'_>) -> Result<Begun> {
     let unreadable = |why| {
         let text = format!(
-            "the checkpoint of step {} was made by {}, and its settings cannot be compared: {why}. \
-             Resume with that version",
-            head.step, made_with.program
+            "{} was made by {}, and its settings cannot be compared: {why}. Resume with that version",
+            source.place, source.program
         );
         Error::Usage(format!("{}: {text}", run.path().display()))
     };
-    let differing = here.differences(&made_with.profile).map_err(unreadable)?;
-    let mut profile = Profile::recorded(&made_with.profile).map_err(unreadable)?;
+    let differing = here.differences(source.profile).map_err(unreadable)?;
+    let mut profile = Profile::recorded(source.profile).map_err(unreadable)?;
     profile.dataset.path.clone_from(&here.dataset.path);
     let (moved, differing): (Vec<_>, Vec<_>) = differing
         .into_iter()
         .partition(|d| d.key.path == PLACE_OF_DATA);
-    let mut warnings = made_with.warnings();
+    let mut warnings = source.warnings.clone();
     warnings.extend(moved.iter().map(|d| {
         format!(
             "dataset.path was {} and is {} now; the run continues if that holds the same images",
@@ -169,10 +214,9 @@ fn begun_with(run: &RunDir, here: &Profile, head: &Head) -> Result<Begun> {
         })
         .collect();
     Err(Error::Usage(format!(
-        "{}: these settings cannot change any more, because step {} was computed with others; \
-         restore them, or start a new run{}",
+        "{}: these settings cannot change any more, {}{}",
         run.profile().display(),
-        head.step,
+        source.reason,
         lines.concat()
     )))
 }

@@ -436,10 +436,11 @@ impl HomeScreen {
             return put(buf, area, 0, text, theme.dim());
         }
         let cells = usize::from(area.width).saturating_sub(2);
-        let widest = |group: &str| {
-            let of_group = entries.iter().filter(|e| e.heading() == group);
-            of_group.map(|e| width(&e.label())).max().unwrap_or(0)
-        };
+        let mut widest: HashMap<&str, usize> = HashMap::new();
+        for entry in &entries {
+            let of_group = widest.entry(entry.heading()).or_default();
+            *of_group = (*of_group).max(width(&entry.label()));
+        }
         let selected = self.index(&entries);
         let (mut rows, mut selected_row) = (Vec::new(), 0);
         for (i, entry) in entries.iter().enumerate() {
@@ -451,7 +452,8 @@ impl HomeScreen {
             if i == selected {
                 selected_row = rows.len();
             }
-            let names = widest(entry.heading()).min(cells * 3 / 4);
+            let widest = widest.get(entry.heading()).copied().unwrap_or(0);
+            let names = widest.min(cells * 3 / 4);
             let name = pad(&entry.label(), names);
             let remark_cells = cells.saturating_sub(names);
             let remark = pad(&entry.remark(remark_cells), remark_cells);

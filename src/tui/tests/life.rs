@@ -43,6 +43,7 @@ pub fn started(name: &str, step: u64, iterations: u64) -> EventKind {
         step,
         iterations,
         oom_kills: None,
+        settings: None,
     })
 }
 

@@ -27,6 +27,9 @@ pub struct RunStarted {
     /// count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oom_kills: Option<OomKills>,
+    /// The profile that the run was begun with, every key; none in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<serde_json::Value>,
 }
 
 /// The data set is ready.
