@@ -35,7 +35,8 @@ use std::sync::Arc;
 fn main() -> ExitCode {
     let begun = signals::reset_inherited().and_then(|()| program::begin());
     let cli = Cli::parse();
-    begun.and_then(|()| run(&cli)).unwrap_or_else(|error| {
+    let cli = begun.and_then(|()| cli.or_resumed());
+    cli.and_then(|cli| run(&cli)).unwrap_or_else(|error| {
         to_stderr(format!("astill: {error}"));
         ExitCode::from(error.exit_status())
     })

@@ -16,5 +16,7 @@ mod limits;
 mod long;
 #[path = "faults/numbers.rs"]
 mod numbers;
+#[path = "faults/several.rs"]
+mod several;
 #[path = "faults/walk.rs"]
 mod walk;

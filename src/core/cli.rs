@@ -245,6 +245,9 @@ pub struct RunArgs {
     /// Start the engine in the background, print the run's path, and return
     #[arg(long)]
     pub detach: bool,
+    /// Resume the run of that name if it is there already: a job that is queued again just continues
+    #[arg(long, requires = "name")]
+    pub or_resume: bool,
     /// For ablations only: end with an error where the run would pause for an answer
     #[arg(long, hide = true)]
     pub unattended: bool,
@@ -264,6 +267,7 @@ impl RunArgs {
             device,
             headless: _,
             detach: _,
+            or_resume: _,
             unattended: _,
         } = self;
         let mut arguments = vec![profile.clone(), format!("--device={device}")];

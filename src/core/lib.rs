@@ -14,6 +14,7 @@ pub(crate) mod json;
 pub mod measures;
 pub mod profile;
 pub mod program;
+pub mod requeue;
 pub mod run;
 pub mod scores;
 pub mod signals;

@@ -1,9 +1,10 @@
 //! What a resumed run refuses, takes and makes again.
 
-use crate::place::{Outcome, Place, assert_status, text};
+use crate::place::{Outcome, Place, assert_status, last_step, text, wait_until};
 use astill_core::run::event::{Event, EventKind, RunFinished};
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 /// Whether only the first engine has recorded anything.
 fn is_untouched(place: &Place, before: &[Event]) -> Result<bool, Box<dyn std::error::Error>> {
@@ -211,5 +212,54 @@ fn a_run_without_its_checkpoints_says_that_it_begins_anew() -> Outcome {
         "{said}"
     );
     assert!(place.distilled("r")? == want);
+    Ok(())
+}
+
+#[test]
+fn a_job_that_is_queued_again_continues_with_its_run() -> Outcome {
+    let place = Place::new()?;
+    let job = |name, more: &[&str]| {
+        let job = [
+            "run",
+            "tiny.yaml",
+            "--headless",
+            "--or-resume",
+            "--name",
+            name,
+        ];
+        place.run(&[&job[..], more].concat())
+    };
+    assert_status(&job("whole", &[])?, 0);
+    let mut child = place
+        .astill(&[
+            "run",
+            "tiny.yaml",
+            "--headless",
+            "--or-resume",
+            "--name",
+            "r",
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    wait_until("a step", || (last_step(&place, "r") >= 1).then_some(()))?;
+    child.kill()?;
+    child.wait()?;
+    assert_status(&job("r", &[])?, 0);
+    assert!(place.distilled("r")? == place.distilled("whole")?);
+    let before = place.events("r")?;
+    let again = job("r", &[])?;
+    assert_status(&again, 0);
+    assert!(text(&again.stderr).contains("already done"));
+    let refused = job("r", &["--set", "distill.ipc=1"])?;
+    assert_status(&refused, 2);
+    let message = text(&refused.stderr);
+    assert!(
+        message.contains("distill.ipc: found 1, but the run has 2"),
+        "{message}"
+    );
+    assert!(is_untouched(&place, &before)?);
+    let nameless = place.run(&["run", "tiny.yaml", "--headless", "--or-resume"])?;
+    assert_status(&nameless, 2);
     Ok(())
 }

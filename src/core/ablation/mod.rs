@@ -25,7 +25,7 @@ pub use csv::{runs_csv, summary_csv};
 pub use folder::{AblationFolder, AblationState, AblationSummary, Record, RecordedVariant, list};
 pub use outcome::{Late, Outcome};
 pub use statistics::{Paired, Spread};
-pub use summary::{Summary, VariantSummary, column};
+pub use summary::{Summary, VariantSummary, columns};
 pub use table::table;
 
 use crate::profile::{Profile, Variants, load_variants};

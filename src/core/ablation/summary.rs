@@ -39,8 +39,7 @@ pub struct VariantSummary {
     pub name: String,
     /// What it changes.
     pub changes: Vec<String>,
-    /// The column in which its accuracy stands: only those of one kind of labels and of one budget
-    /// can be compared.
+    /// The column in which its accuracy stands: see [`columns`].
     pub column: String,
     /// Runs that are done, and those that failed.
     pub seeds_done: usize,
@@ -65,16 +64,18 @@ impl Summary {
     pub fn new(ablation: &Ablation, planned: &[PlannedRun], outcomes: &[Outcome]) -> Self {
         let all = &ablation.variants.variants;
         let of = |variant: usize| outcomes.iter().filter(move |o| o.variant == variant);
+        let columns = columns(&all.iter().map(|v| &v.profile).collect::<Vec<_>>());
         let mut variants: Vec<VariantSummary> = all
             .iter()
+            .zip(columns)
             .enumerate()
-            .map(|(index, variant)| {
+            .map(|(index, (variant, column))| {
                 let own: Vec<&Outcome> = of(index).collect();
                 let base: Vec<&Outcome> = of(0).collect();
                 VariantSummary {
                     name: variant.name.clone(),
                     changes: variant.changes.clone(),
-                    column: column(&variant.profile),
+                    column,
                     difference: (index > 0).then(|| difference(&own, &base)).flatten(),
                     ..VariantSummary::of(&own)
                 }
@@ -150,18 +151,45 @@ fn correct(variants: &mut [VariantSummary]) {
     }
 }
 
-/// The column in which the accuracy of a profile stands: only those of one kind of labels and of one
-/// budget can be compared.
+/// The column in which the accuracy of each of these profiles stands: only those of one kind of
+/// labels, one budget, one data set and one network can be compared. What all have in common is left
+/// out, except the kind of labels.
 #[must_use]
-pub fn column(profile: &Profile) -> String {
-    let labels = match profile.distill.labels {
-        LabelKind::Hard => "hard labels",
-        LabelKind::Soft => "soft labels",
+pub fn columns(profiles: &[&Profile]) -> Vec<String> {
+    let parts: [fn(&Profile) -> String; 4] = [
+        |p| match p.distill.parameters {
+            Parameters::Pixels => String::new(),
+            other => other.to_string(),
+        },
+        |p| format!("ipc {}", p.distill.ipc),
+        |p| p.dataset.kind.to_string(),
+        |p| {
+            p.evaluate
+                .networks
+                .first()
+                .map_or_else(String::new, ToString::to_string)
+        },
+    ];
+    let differing = parts.iter().enumerate().filter(|(index, part)| {
+        let mut values = profiles.iter().map(|p| part(p));
+        let first = values.next();
+        // frequencies and tiles are always named
+        *index == 0 || values.any(|value| Some(value) != first)
+    });
+    let differing: Vec<_> = differing.map(|(_, part)| part).collect();
+    let of = |profile: &&Profile| {
+        let labels = match profile.distill.labels {
+            LabelKind::Hard => "hard labels",
+            LabelKind::Soft => "soft labels",
+        };
+        let parts = differing.iter().map(|part| part(profile));
+        let named = parts.filter(|part| !part.is_empty());
+        std::iter::once(labels.to_string())
+            .chain(named)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    match profile.distill.parameters {
-        Parameters::Pixels => labels.into(),
-        other => format!("{labels}, {other}"),
-    }
+    profiles.iter().map(of).collect()
 }
 
 fn finds_its_rates(profile: &Profile) -> bool {

@@ -1,6 +1,6 @@
 //! Runs side by side: what each has come to, and in which settings they differ.
 
-use crate::ablation::{Outcome, column};
+use crate::ablation::{Outcome, columns};
 use crate::profile::{Profile, schema};
 use crate::run::RunDir;
 use crate::run::edits::{Edits, Moment};
@@ -36,8 +36,7 @@ pub struct ComparedRun {
     /// Distillation steps done, and in all.
     pub step: u64,
     pub iterations: u64,
-    /// The column in which its accuracy stands: only those of one kind of labels and of one budget can
-    /// be compared.
+    /// The column in which its accuracy stands: see [`columns`].
     pub column: String,
     pub outcome: Outcome,
 }
@@ -77,10 +76,14 @@ impl Comparison {
                 state,
                 step,
                 iterations,
-                column: column(&now),
+                column: String::new(),
                 outcome,
             });
             settings.push(now);
+        }
+        let columns = columns(&settings.iter().collect::<Vec<_>>());
+        for (run, column) in compared.iter_mut().zip(columns) {
+            run.column = column;
         }
         tell_apart(&mut compared, runs);
         Ok(Self {

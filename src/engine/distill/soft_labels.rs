@@ -44,20 +44,24 @@ pub fn logit_gradient(logits: &Tensor, derivative: &Tensor) -> Tensor {
     p * (derivative - mean)
 }
 
-/// Those of `rows` whose image is labelled right by `logits` (N, K) as `class`; all of them where
-/// fewer than `fewest` are. Source: DATM.
-pub fn right_rows(logits: &Tensor, rows: &[i64], class: i64, fewest: usize) -> Vec<i64> {
+/// How many of the images of these true `classes`, i64 (n), no expert labels right; `logits` are those
+/// of each expert (n, K). There must be an expert.
+pub fn unrecognised(logits: &[Tensor], classes: &Tensor) -> usize {
+    let right = Tensor::stack(logits, 0).argmax(2, false).eq_tensor(classes);
+    let by_none = right.any_dim(0, false).logical_not();
+    by_none.sum(Kind::Int64).int64_value(&[]) as usize
+}
+
+/// Those of `rows` whose image is labelled right by `logits` (N, K) as `class`; none where fewer than
+/// `fewest` are. Source: DATM.
+pub fn right_rows(logits: &Tensor, rows: &[i64], class: i64, fewest: usize) -> Option<Vec<i64>> {
     let said = super::to_vec(&logits.argmax(1, false));
     let right: Vec<i64> = rows
         .iter()
         .copied()
         .filter(|row| said[*row as usize] == class as f64)
         .collect();
-    if right.len() < fewest {
-        rows.to_vec()
-    } else {
-        right
-    }
+    (right.len() >= fewest).then_some(right)
 }
 
 #[cfg(test)]
@@ -78,6 +82,7 @@ mod tests {
         let found = initial_logits(&experts, &classes);
         // both find the first class, one the second, none the third
         assert!(found.equal(&rows([[4., 0.5, 1.], [0., 1., 2.], [4.5, 0., 1.]])));
+        assert_eq!(unrecognised(&experts, &classes), 1);
     }
 
     #[test]
@@ -93,7 +98,7 @@ mod tests {
     #[test]
     fn rows_that_are_labelled_right_are_kept_unless_they_are_too_few() {
         let logits = rows([[3., 1., 0.], [0., 1., 2.], [5., 0., 0.]]);
-        assert_eq!(right_rows(&logits, &[0, 1, 2], 0, 2), [0, 2]);
-        assert_eq!(right_rows(&logits, &[0, 1, 2], 0, 3), [0, 1, 2]);
+        assert_eq!(right_rows(&logits, &[0, 1, 2], 0, 2), Some(vec![0, 2]));
+        assert_eq!(right_rows(&logits, &[0, 1, 2], 0, 3), None);
     }
 }

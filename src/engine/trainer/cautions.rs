@@ -5,7 +5,7 @@ use super::control::Control;
 use super::divergence::LATEST;
 use super::store::Trajectory;
 use crate::data::Dataset;
-use astill_core::profile::{Auto, DistillSettings, Profile};
+use astill_core::profile::{Auto, DistillSettings, LabelKind, Profile};
 use astill_core::run::event::{Headline, ImageSet};
 use astill_core::text::{number, percent};
 use astill_core::{EpochRecord, Result};
@@ -54,6 +54,61 @@ fn of_experts(experts: &[Trajectory], classes: usize) -> Vec<String> {
     let each = experts.iter().enumerate();
     each.filter_map(|(index, expert)| of_expert(index, &expert.records(), classes))
         .collect()
+}
+
+/// That the images of these classes are chosen from all of theirs, although only those that are
+/// labelled right were asked for.
+pub fn too_few_are_right(classes: &[String], wanted: usize) -> String {
+    const NAMED: usize = 5;
+    let named = classes.iter().take(NAMED).map(String::as_str);
+    let more = match classes.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "the expert that chooses the initial images labels fewer than {wanted} images right in {}: \
+         {}{more}. Theirs are chosen from all images of the class, although distill.correct_only is \
+         true",
+        count_of(classes.len(), "class", "classes"),
+        named.collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn count_of(number: usize, one: &str, several: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        number => format!("{number} {several}"),
+    }
+}
+
+/// What is doubtful in soft labels that the experts give to `images` images, of which they label
+/// `unrecognised` as something else; none if nothing is.
+pub fn of_soft_labels(
+    profile: &Profile,
+    experts: &[Trajectory],
+    unrecognised: usize,
+    images: i64,
+) -> Option<String> {
+    if profile.distill.labels != LabelKind::Soft {
+        return None;
+    }
+    let labelling = experts.iter().take(profile.distill.label_experts);
+    let epochs = labelling.map(|expert| expert.records().len()).min()?;
+    let mut doubts = Vec::new();
+    if epochs < profile.expert.epochs {
+        doubts.push(format!(
+            "come from an expert of {epochs} epochs, although expert.epochs is {}; a longer \
+             expert.train_epochs gives better ones",
+            profile.expert.epochs
+        ));
+    }
+    if unrecognised > 0 {
+        doubts.push(format!(
+            "say something else than the class for {unrecognised} of {images} images, because no expert \
+             labels them right"
+        ));
+    }
+    (!doubts.is_empty()).then(|| format!("the soft labels {}", doubts.join(", and ")))
 }
 
 /// The key of the rate that the images are updated with.

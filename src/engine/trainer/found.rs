@@ -34,7 +34,7 @@ impl Training<'_> {
                 };
                 if lock.or(taken.as_ref()).is_some() {
                     let whole = expert.partial()?;
-                    control.write_with_retry(|_| store.finish(index, &whole))?;
+                    control.write_with_retry(|_| store.write(index, &whole))?;
                 }
                 expert
             }

@@ -2,6 +2,7 @@
 
 use super::RunPlan;
 use super::calibration;
+use super::cautions;
 use super::checkpoint::{DistillationState, MadeWith, StateNumbers};
 use super::control::Control;
 use super::distillation::Distillation;
@@ -71,14 +72,19 @@ pub fn initial_state(
         &dataset.train,
         &mut control.watch("logits of ", Duration::ZERO),
     )?;
-    let candidates: Vec<Vec<i64>> = if plan.profile.distill.correct_only {
-        let classes = rows_of_class.iter().enumerate();
-        classes
-            .map(|(class, rows)| right_rows(&logits, rows, class as i64, images_per_class))
-            .collect()
-    } else {
-        rows_of_class.clone()
-    };
+    let mut candidates = rows_of_class.clone();
+    if plan.profile.distill.correct_only {
+        let mut too_few = Vec::new();
+        for (class, rows) in candidates.iter_mut().enumerate() {
+            match right_rows(&logits, rows, class as i64, images_per_class) {
+                Some(right) => *rows = right,
+                None => too_few.push(dataset.classes[class].clone()),
+            }
+        }
+        if !too_few.is_empty() {
+            control.warn(cautions::too_few_are_right(&too_few, images_per_class))?;
+        }
+    }
     let representative_rows = representatives(&logits, &candidates, ipc, seed);
     let random_rows = drawn(&rows_of_class, ipc, seed);
     let start = match &plan.profile.distill.init {
@@ -103,6 +109,12 @@ pub fn initial_state(
     let variables = distillation.parameterisation.fit(&start);
     let start = distillation.parameterisation.images(&variables);
     let labels = distillation.labelling.begin(&start);
+    let unrecognised = distillation.labelling.unrecognised(&start);
+    if let Some(doubt) =
+        cautions::of_soft_labels(&plan.profile, experts, unrecognised, start.size()[0])
+    {
+        control.warn(doubt)?;
+    }
     let lr_student = control.profile_at(Moment::Step(0)).distill.lr_student;
     let numbers = StateNumbers {
         data_content: dataset.fingerprint.clone(),

@@ -3,7 +3,7 @@
 use super::checkpoint::SyntheticLabels;
 use super::store::Trajectory;
 use crate::distill::Labels;
-use crate::distill::soft_labels::{expert_logits, initial_logits};
+use crate::distill::soft_labels::{expert_logits, initial_logits, unrecognised};
 use crate::network::{Network, Weights};
 use astill_core::Result;
 use astill_core::profile::{DistillSettings, LabelKind};
@@ -61,6 +61,18 @@ impl<'a> Labelling<'a> {
         let of_class = images.size()[0] as usize / self.classes.max(1);
         let in_order = Labels::in_class_order(self.classes, of_class);
         in_order.to_device(self.device).classes()
+    }
+
+    /// How many of these images (n, C, H, W), class after class, none of the experts labels right: their
+    /// soft labels say that they are something else.
+    pub fn unrecognised(&self, images: &Tensor) -> usize {
+        match self.experts.is_empty() {
+            true => 0,
+            false => {
+                let logits = expert_logits(self.net, &self.experts, images);
+                unrecognised(&logits, &self.classes_of(images))
+            }
+        }
     }
 
     /// The labels that these images (n, C, H, W), class after class, begin with.

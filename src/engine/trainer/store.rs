@@ -352,6 +352,16 @@ impl Store {
     /// # Errors
     /// The file cannot be written, or the folder of its epochs cannot be removed.
     pub fn finish(&self, index: u64, trained: &Partial) -> Result<()> {
+        self.write(index, trained)?;
+        let folder = self.partial_folder(index);
+        unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
+    }
+
+    /// Writes the file of an expert; epochs in training beyond it stay.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, index: u64, trained: &Partial) -> Result<()> {
         let trajectory = Tensor::stack(&trained.points, 0);
         let running = Tensor::stack(&trained.running, 0);
         let mut tensors = vec![("trajectory", &trajectory)];
@@ -363,9 +373,7 @@ impl Store {
             &self.file(index),
             &tensors,
             ("epochs", serde_json::json!(trained.epochs).to_string()),
-        )?;
-        let folder = self.partial_folder(index);
-        unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
+        )
     }
 
     /// Removes the files that a process left behind when it was killed while it finished expert

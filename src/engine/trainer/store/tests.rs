@@ -135,6 +135,8 @@ fn an_expert_is_trained_on_from_where_another_run_left_it() -> Result<()> {
     save(&store, 2, 2.5, 3.)?;
     // a run that needs no more than there is leaves the work of the other
     store.tidy(0, 1, None);
+    // also if it measures again what there is
+    store.write(0, &there(store.partial(0, 1)?.0)?)?;
     let longer = there(store.partial(0, 3)?.0)?;
     assert_eq!(values(&longer.points), [1., 1.5, 2., 2.5, 3.]);
     assert_eq!(longer.epochs, [record(2.), record(3.)]);
