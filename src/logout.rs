@@ -4,6 +4,7 @@
 use rustix::process::getuid;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The folders of logind's settings, those that count most last.
 const FOLDERS: [&str; 4] = [
@@ -20,7 +21,8 @@ const LINGERING: &str = "var/lib/systemd/linger";
 /// What to know before logging out while a run is at work; none where runs survive it.
 #[must_use]
 pub fn warning() -> Option<String> {
-    let user = user_name(&fs::read_to_string("/etc/passwd").ok()?, getuid().as_raw())?;
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = user_name(&passwd, getuid().as_raw()).or_else(name_of_directory)?;
     warning_in(Path::new("/"), &user)
 }
 
@@ -80,6 +82,13 @@ fn files(root: &Path) -> Vec<PathBuf> {
     parts.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
     files.extend(parts);
     files
+}
+
+/// The name of this user where a directory service has it, and not /etc/passwd.
+fn name_of_directory() -> Option<String> {
+    let output = Command::new("id").arg("-un").output().ok()?;
+    let name = String::from_utf8(output.stdout).ok()?;
+    Some(name.trim().to_string()).filter(|name| output.status.success() && !name.is_empty())
 }
 
 /// The name of a user in the text of /etc/passwd.

@@ -45,6 +45,9 @@ impl KnownRuns {
             let Some(run) = RunDir::open(&entry.path()) else {
                 continue;
             };
+            if list::is_second_name(&run, runs) {
+                continue;
+            }
             let path = entry.path();
             let known = before.remove(&path).filter(|known| known.is_current(&run));
             let known = known.unwrap_or_else(|| {
@@ -120,6 +123,9 @@ mod tests {
         assert_eq!(state(&mut known)?, RunState::Running);
         drop(lock);
         assert_eq!(state(&mut known)?, RunState::Dead);
+        let link = folder.path().join("second name");
+        std::os::unix::fs::symlink(runs[2].path(), &link).map_err(Error::io("link", &link))?;
+        assert_eq!(known.list(folder.path())?.len(), 3);
         fs::remove_dir_all(runs[0].path()).map_err(Error::io("remove", runs[0].path()))?;
         assert_eq!(known.list(folder.path())?.len(), 2);
         assert!(known.list(&folder.path().join("nowhere"))?.is_empty());

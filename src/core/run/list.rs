@@ -97,7 +97,7 @@ pub fn list(runs: &Path) -> Result<Vec<RunSummary>> {
 }
 
 /// Whether a run is a link to another one in the same folder.
-fn is_second_name(run: &RunDir, runs: &Path) -> bool {
+pub(super) fn is_second_name(run: &RunDir, runs: &Path) -> bool {
     if !run.path().is_symlink() {
         return false;
     }

@@ -19,9 +19,14 @@ use std::io::Cursor;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-/// How many images are worked on between two reports.
+/// How many images are worked on between two reports, at most.
 pub const CHUNK: usize = 1024;
+/// And how many at first, when it is not known how long one takes.
+pub const FIRST_CHUNK: usize = 4;
+/// How long to work between two reports.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
 
 /// Larger images are refused: a small file can hold an image that fills the memory.
 const LARGEST_SIDE: u32 = 32_768;
@@ -150,6 +155,12 @@ impl Decoder {
         drop(alone);
         Ok(facts)
     }
+}
+
+/// How many images to work on until the next report, after so many took so long.
+pub fn next_chunk(images: usize, took: Duration) -> usize {
+    let fitting = images as f64 * REPORT_EVERY.as_secs_f64() / took.as_secs_f64().max(1e-6);
+    (fitting as usize).clamp(1, CHUNK)
 }
 
 /// Whether an image is stored without colours; none if its header cannot be read.
@@ -342,6 +353,15 @@ fn write_planar<P: Pixel<Subpixel = u8>>(image: &ImageBuffer<P, Vec<u8>>, planar
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stop_waits_for_few_images_where_each_takes_long() {
+        let after = |images, milliseconds| next_chunk(images, Duration::from_millis(milliseconds));
+        assert_eq!(after(4, 1000), 1);
+        assert_eq!(after(4, 100_000), 1);
+        assert_eq!(after(4, 10), 100);
+        assert_eq!(after(CHUNK, 0), CHUNK);
+    }
 
     #[test]
     fn a_jpeg_is_cut_off_before_its_end_and_not_by_what_follows_it() -> image::ImageResult<()> {

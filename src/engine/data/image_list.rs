@@ -158,10 +158,13 @@ impl ImageList {
         let mut done = 0;
         let splits = self.images.as_ref().zip(rows.as_ref());
         for (split, (images, rows)) in splits.into_iter().enumerate() {
-            for (chunk, rows) in rows.chunks(decode::CHUNK).enumerate() {
+            let (mut from, mut chunk) = (0, decode::FIRST_CHUNK);
+            while from < rows.len() {
                 report(watch, "images read", done, total)?;
+                let begin = Instant::now();
+                let rows = &rows[from..rows.len().min(from + chunk)];
                 let encoded = images.fetch(rows)?;
-                let pixels = sink.place(split, chunk * decode::CHUNK, rows.len());
+                let pixels = sink.place(split, from, rows.len());
                 let outcomes: Vec<_> = encoded
                     .into_par_iter()
                     .zip(pixels.par_chunks_exact_mut(form.bytes_per_image()))
@@ -175,6 +178,8 @@ impl ImageList {
                     })
                 });
                 done += rows.len() as u64;
+                from += rows.len();
+                chunk = decode::next_chunk(rows.len(), begin.elapsed());
                 if !sink.take(split, outcomes.collect()) {
                     return Ok(());
                 }

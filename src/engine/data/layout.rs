@@ -13,7 +13,7 @@ use std::time::Duration;
 ///
 /// A layout is opened by the register from a [`DatasetRequest`], which also gives it the seed and
 /// the cache. It may be made of any number of files.
-pub trait Layout {
+pub trait Layout: Send {
     fn labelling(&self) -> &Labelling;
 
     /// What is there but not in the data set, as far as it is known before an image is decoded.

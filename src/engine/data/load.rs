@@ -137,7 +137,8 @@ impl DatasetRequest {
     /// As [`DatasetRequest::inspect`]; [`Error::File`] for images that cannot be read;
     /// [`Error::Interrupted`] if `watch` asks to stop.
     pub fn load(&self, watch: &mut Watch<'_>) -> Result<Dataset> {
-        let opened = self.open()?;
+        let request = self.clone();
+        let opened = unless_stopped(watch, "data sets opened", 1, move || request.open())??;
         cache::remove_left_over(&self.cache);
         let channels = opened.layout.channels();
         let read = opened.layout.read(&opened.rows, self, watch)?;
@@ -198,11 +199,11 @@ impl DatasetRequest {
         };
         let validation_content = content_of(&validation, &validation_labels);
         let train_labels = labels_of(&labels.train, &plan.train).collect();
-        let train = DataSplit::new(train, train_labels, &normalisation);
-        let validation = DataSplit::new(validation, validation_labels, &normalisation);
+        let train = DataSplit::new(train, train_labels, &normalisation, watch)?;
+        let validation = DataSplit::new(validation, validation_labels, &normalisation, watch)?;
         let test = pixels.test.into_tensor();
         let test_content = content_of(&test, &labels.test);
-        let test = DataSplit::new(test, labels.test, &normalisation);
+        let test = DataSplit::new(test, labels.test, &normalisation, watch)?;
         memory::return_freed();
         let damaged = read.damaged_cache.into_iter().chain(damaged_whitening);
         Ok(Dataset {

@@ -1,6 +1,8 @@
 //! A part of a data set, ready for batches.
 
 use super::normalisation::Normalisation;
+use crate::progress::{Watch, report};
+use astill_core::Result;
 use tch::{Device, Kind, Tensor};
 
 /// How many images are whitened at a time.
@@ -21,7 +23,15 @@ pub struct DataSplit {
 impl DataSplit {
     /// Of u8 pixels (n, 3, size, size) and a label each. Whitening is done here, once; normalising
     /// channels by every batch, which keeps the images at a quarter of the memory.
-    pub(super) fn new(pixels: Tensor, labels: Vec<i64>, normalisation: &Normalisation) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
+    pub(super) fn new(
+        pixels: Tensor,
+        labels: Vec<i64>,
+        normalisation: &Normalisation,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
         let device_labels = Tensor::from_slice(&labels).to_device(pixels.device());
         let (images, channels) = match normalisation {
             Normalisation::Channels { .. } => {
@@ -32,6 +42,7 @@ impl DataSplit {
                 let whitened = Tensor::empty(pixels.size(), (Kind::Float, pixels.device()));
                 let n = pixels.size()[0];
                 for first in (0..n).step_by(WHITENED_AT_ONCE as usize) {
+                    report(watch, "images transformed", first as u64, n as u64)?;
                     let length = WHITENED_AT_ONCE.min(n - first);
                     whitened
                         .narrow(0, first, length)
@@ -40,12 +51,12 @@ impl DataSplit {
                 (whitened, None)
             }
         };
-        Self {
+        Ok(Self {
             images,
             labels,
             device_labels,
             channels,
-        }
+        })
     }
 
     /// Of images that are normalised already, f32 (n, 3, size, size), and a label each.

@@ -11,6 +11,7 @@ use crate::data::Dataset;
 use crate::distill::rates::{RateMemory, StepMemory};
 use crate::distill::soft_labels::right_rows;
 use crate::distill::{Init, evaluate, representatives};
+use crate::progress::unless_stopped;
 use crate::random;
 use astill_core::profile::Start;
 use astill_core::run::edits::Moment;
@@ -85,7 +86,17 @@ pub fn initial_state(
             control.warn(cautions::too_few_are_right(&too_few, images_per_class))?;
         }
     }
-    let representative_rows = representatives(&logits, &candidates, ipc, seed);
+    let chosen = |count: usize, control: &mut Control| {
+        let (logits, candidates) = (logits.shallow_clone(), candidates.clone());
+        let mut watch = control.watch("", Duration::ZERO);
+        unless_stopped(
+            &mut watch,
+            "classes clustered",
+            candidates.len() as u64,
+            move || representatives(&logits, &candidates, count, seed),
+        )
+    };
+    let representative_rows = chosen(ipc, control)?;
     let random_rows = drawn(&rows_of_class, ipc, seed);
     let start = match &plan.profile.distill.init {
         Start::From(path) => {
@@ -97,7 +108,7 @@ pub fn initial_state(
             dataset.train.batch(&representative_rows.concat()).0
         }
         Start::Chosen(Init::Representative) => {
-            let rows = representatives(&logits, &candidates, images_per_class, seed);
+            let rows = chosen(images_per_class, control)?;
             dataset.train.batch(&rows.concat()).0
         }
         Start::Chosen(Init::Real) => {

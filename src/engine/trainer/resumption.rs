@@ -50,7 +50,7 @@ pub fn resumption(run: &RunDir, history: &History, given: &[String]) -> Result<R
         (None, Some((settings, version))) => {
             begun_with(run, &here, &Source::record(settings, version))?
         }
-        (None, None) => Begun::as_is(&here),
+        (None, None) => Begun::untold(&here, run),
     };
     let (profile, mut warnings) = (begun.profile, begun.warnings);
     let before = edits.apply(&profile, Moment::Step(u64::MAX))?;
@@ -117,6 +117,20 @@ impl Begun {
             "the checkpoint of step {step} is from an older version of astill and does not hold the \
              settings that the run was begun with, so profile.yaml is taken as it is"
         ));
+        begun
+    }
+
+    /// The same where neither a checkpoint nor the record tells. A run that has just been made has no
+    /// record yet.
+    fn untold(here: &Profile, run: &RunDir) -> Self {
+        let mut begun = Self::as_is(here);
+        if run.events().exists() {
+            begun.warnings.push(
+                "neither a checkpoint nor the record holds the settings that the run was begun with, \
+                 so profile.yaml is taken as it is"
+                    .into(),
+            );
+        }
         begun
     }
 

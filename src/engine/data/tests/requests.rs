@@ -114,6 +114,17 @@ fn reading_stops_when_asked_to() {
         let stopped = request(kind, home.path(), 4).load(&mut |_| ControlFlow::Break(()));
         assert!(matches!(stopped, Err(Error::Interrupted)), "{kind:?}");
     }
+    // when the images are read and the whitening is fitted, too
+    let request = DatasetRequest {
+        zca: true,
+        ..request(Kind::Cifar10, home.path(), 4)
+    };
+    let whitened = |progress: Progress<'_>| match progress.what {
+        "images transformed" => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let stopped = request.load(&mut { whitened });
+    assert!(matches!(stopped, Err(Error::Interrupted)));
 }
 
 #[test]
