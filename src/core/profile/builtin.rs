@@ -85,6 +85,10 @@ static BUILTIN: &[Builtin] = profiles! {
     "datm-cifar100-ipc10" true
     "datm-cifar100-ipc50" true
     "datm-tiny-imagenet-ipc1" true
+    "datm-tiny-imagenet-ipc10" true
+    "datm-tiny-imagenet-ipc50" true
+    "datm-imagenette-ipc1" true
+    "datm-imagenette-ipc10" true
     "cifar10" false
     "cifar100" false
     "tiny-imagenet" false

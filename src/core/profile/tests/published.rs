@@ -177,6 +177,16 @@ const PUBLISHED: &[(&str, Numbers)] = &[
         "datm-tiny-imagenet-ipc1",
         (40, 2, 20, None, 1e4, 1e-4, 0.01),
     ),
+    (
+        "datm-tiny-imagenet-ipc10",
+        (40, 2, 50, Some(500), 100., 1e-4, 0.01),
+    ),
+    (
+        "datm-tiny-imagenet-ipc50",
+        (20, 2, 60, Some(1000), 100., 1e-4, 0.01),
+    ),
+    ("datm-imagenette-ipc1", (20, 2, 10, None, 1e4, 1e-6, 0.001)),
+    ("datm-imagenette-ipc10", (40, 2, 10, None, 1e5, 1e-6, 0.01)),
 ];
 
 #[test]
@@ -202,7 +212,11 @@ fn published_numbers_are_those_of_the_scripts_and_tables() {
         );
         assert_eq!(found, *numbers, "{name}");
         assert!(name.ends_with(&format!("-ipc{}", d.ipc)), "{name}");
-        assert!(name.contains(&format!("-{}-", p.dataset.kind)), "{name}");
+        let data = match p.dataset.kind {
+            Kind::ImageFolder => "imagenette".to_string(),
+            kind => kind.to_string(),
+        };
+        assert!(name.contains(&format!("-{data}-")), "{name}");
         assert_eq!(p.expert.count, 100, "{name}");
     }
 }
@@ -241,6 +255,10 @@ fn averages_iterations_and_windows_are_the_published_ones() {
         ("datm-cifar100-ipc10", 0, Some((30, 2000)), 10., 1.),
         ("datm-cifar100-ipc50", 20, None, 10., 1.),
         ("datm-tiny-imagenet-ipc1", 0, Some((15, 2000)), 10., 1.),
+        ("datm-tiny-imagenet-ipc10", 10, None, 10., 1.),
+        ("datm-tiny-imagenet-ipc50", 40, None, 10., 1.),
+        ("datm-imagenette-ipc1", 0, None, 1000., 1.),
+        ("datm-imagenette-ipc10", 0, None, 5., 2.),
     ] {
         let p = profile(name);
         let d = &p.distill;
@@ -255,6 +273,6 @@ fn averages_iterations_and_windows_are_the_published_ones() {
             "{name}"
         );
         assert_eq!((p.expert.gsam_alpha, d.iterations), (0.3, 10_000), "{name}");
-        assert!(p.dataset.zca, "{name}");
+        assert_eq!(p.dataset.zca, !name.contains("imagenette"), "{name}");
     }
 }
