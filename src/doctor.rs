@@ -104,6 +104,7 @@ impl Diagnosis {
             Ok(engine) => {
                 let findings = engine_findings(engine);
                 lines.extend(findings.map(|(name, text)| line(name, Ok(text))));
+                lines.extend(no_gpu(engine));
             }
             Err(error) => lines.push(line("engine", Err(error))),
         }
@@ -168,24 +169,31 @@ fn engine_findings(found: &Value) -> impl Iterator<Item = (&'static str, String)
         .as_f64()
         .map(|f| format!(", {f:.0} MiB of memory free{limit}"))
         .unwrap_or_default();
-    let no_gpu = found["no_gpu"].as_str().map(|why| format!("none ({why})"));
     [
-        Some((
+        (
             "libtorch",
             format!("{} in {}", text("libtorch"), text("folder")),
-        )),
-        Some((
+        ),
+        (
             "devices",
             format!(
                 "{} with {}{free}",
                 devices.join(", "),
                 count(found["threads"].as_u64().unwrap_or(0) as usize, "thread")
             ),
-        )),
-        no_gpu.map(|text| ("gpu", text)),
+        ),
     ]
     .into_iter()
-    .flatten()
+}
+
+/// Why there is no GPU, if there is none.
+fn no_gpu(found: &Value) -> Option<String> {
+    let why = found["no_gpu"].as_str()?;
+    let mark = match found["is_gpu_overlooked"].as_bool() {
+        Some(true) => "!!",
+        _ => "ok",
+    };
+    Some(format!("{mark}  {:9} none ({why})", "gpu"))
 }
 
 /// What the engine reports about itself.

@@ -7,7 +7,7 @@ use crate::check::{self, Checking};
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, ExportArgs, Import, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
+    Cli, Cmd, DeviceChoice, ExportArgs, Import, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
 use astill_core::files::atomic;
@@ -32,6 +32,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tch::Device;
 
 /// How the engine of a run is to work.
 enum Launch {
@@ -97,7 +98,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
                 loaded: &loaded,
                 request: &request,
                 inventory: &inventory,
-                device: device::choose(device)?,
+                device: choose(device)?,
                 is_timed: !no_estimate,
                 is_surveyed: !no_images,
             };
@@ -135,6 +136,7 @@ fn not_for_the_engine() -> Error {
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, ..) = checked(&args.profile, data)?;
     let device = device::choose(&args.device)?;
+    let overlooked = device::overlooked_gpu(&args.device, device);
     // before anything is created, so that none is missed
     let signals = engine_signals()?;
     let in_runs = |error: Error| not_allowed(error, "--runs");
@@ -149,6 +151,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         .map_err(in_runs)?;
     if args.detach {
         drop(lock);
+        overlooked.iter().for_each(warn);
         let changes = resuming::Changes {
             device: Some(&args.device),
             data: Some(data),
@@ -171,7 +174,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         attended: !args.unattended && std::io::stderr().is_terminal(),
         sets: Vec::new(),
         is_profile_edited: false,
-        warnings: Vec::new(),
+        warnings: overlooked.into_iter().collect(),
     };
     process::run_engine(
         &run,
@@ -179,6 +182,17 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         Some(Reporter::new(std::io::stderr().is_terminal())),
         signals,
     )
+}
+
+/// Chooses a device, and says on stderr why a GPU that seems to be there is not used.
+fn choose(choice: &DeviceChoice) -> Result<Device> {
+    let device = device::choose(choice)?;
+    device::overlooked_gpu(choice, device).iter().for_each(warn);
+    Ok(device)
+}
+
+fn warn(text: &String) {
+    to_stderr(format!("astill: warning: {text}"));
 }
 
 /// What the system does not allow in a folder is wrong use: nothing has been created, and `option`
@@ -247,7 +261,7 @@ fn score(args: &ScoresArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode
         profile,
         data,
         folder,
-        device: device::choose(&args.device)?,
+        device: choose(&args.device)?,
         threads: history.threads,
         protocol: args.protocol.clone(),
     };

@@ -4,11 +4,10 @@
 //! machines with and without a GPU. Where there is a driver, the CUDA part is loaded at run time,
 //! before any other use of libtorch.
 
-use crate::threads;
+use crate::{gpus, threads};
 use astill_core::cgroup::MemoryGroup;
 use astill_core::cli::DeviceChoice;
 use astill_core::{Error, Result};
-use std::ffi::CStr;
 use tch::{Cuda, Device};
 
 /// The device of a choice; a GPU computes exactly until [`allow_tf32`].
@@ -31,14 +30,17 @@ fn found(choice: &DeviceChoice) -> Result<Device> {
         DeviceChoice::Auto => 0,
         DeviceChoice::Cuda(index) => *index,
     };
-    match gpus() {
+    match gpus::count() {
         Ok(count) if index < count => {
             allow_tf32(false);
             Ok(Device::Cuda(index))
         }
         _ if *choice == DeviceChoice::Auto => Ok(Device::Cpu),
         found => {
-            let why = found.map_or_else(|why| why, |count| format!("libtorch sees {count}"));
+            let why = match found {
+                Ok(count) => format!("libtorch sees {count}"),
+                Err(none) => none.reason,
+            };
             Err(Error::Usage(format!(
                 "--device {choice}: no such GPU ({why}); use --device cpu"
             )))
@@ -46,39 +48,17 @@ fn found(choice: &DeviceChoice) -> Result<Device> {
     }
 }
 
-/// How many GPUs there are, at least one; or why there is none.
-///
-/// # Errors
-/// Why there is none: no driver, a libtorch without CUDA, or no GPU that libtorch sees.
-pub fn gpus() -> std::result::Result<usize, String> {
-    load_cuda()?;
-    match Cuda::device_count() {
-        ..=0 => Err("libtorch sees none".into()),
-        count => Ok(count as usize),
+/// Why the CPU was chosen on a machine that seems to have a GPU; none where there is nothing to say.
+pub fn overlooked_gpu(choice: &DeviceChoice, chosen: Device) -> Option<String> {
+    if *choice != DeviceChoice::Auto || chosen != Device::Cpu {
+        return None;
     }
-}
-
-/// Loads libtorch's CUDA part, which the linker leaves out because nothing refers to it by name.
-fn load_cuda() -> std::result::Result<(), String> {
-    const DRIVER: &CStr = c"libcuda.so.1";
-    const LIBTORCH: &CStr = c"libtorch_cuda.so";
-    for library in [DRIVER, LIBTORCH] {
-        // SAFETY: the name is a C string; both libraries are made to be loaded at any time
-        let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-        if handle.is_null() {
-            // SAFETY: the text is valid until the next call of these functions, and is copied here
-            let reason = unsafe {
-                let text = libc::dlerror();
-                if text.is_null() {
-                    "unknown reason".into()
-                } else {
-                    CStr::from_ptr(text).to_string_lossy().into_owned()
-                }
-            };
-            return Err(reason);
-        }
-    }
-    Ok(())
+    let no_gpu = gpus::count().err().filter(|none| none.is_overlooked)?;
+    Some(format!(
+        "computing on the CPU although this machine seems to have a GPU: {} (--device cpu if that is \
+         what you want)",
+        no_gpu.reason
+    ))
 }
 
 /// The name of a device, as `--device` takes it.
@@ -181,7 +161,7 @@ mod tests {
 
     #[test]
     fn memory_on_a_gpu_is_measured_where_there_is_one() -> Result<()> {
-        if gpus().is_err() {
+        if gpus::count().is_err() {
             // asking all the same is harmless
             assert_eq!(allocated_mib(Device::Cuda(0)), None);
             return Ok(());

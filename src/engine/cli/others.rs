@@ -11,7 +11,7 @@ use astill_core::{Error, Result};
 use astill_engine::cross_evaluation::{self, Judged, Protocol};
 use astill_engine::import::{self, ImportRequest};
 use astill_engine::set_files::{self, FoundSet};
-use astill_engine::{device, export, trainer};
+use astill_engine::{export, trainer};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -74,7 +74,7 @@ pub(super) fn evaluate(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) ->
         repeats: args.repeats.unwrap_or(own.repeats as u64),
         epochs: args.epochs.unwrap_or(own.epochs as u64),
         lr: args.lr.or(own.lr.given()),
-        device: device::choose(&args.device)?,
+        device: super::choose(&args.device)?,
         threads,
     };
     let found = cross_evaluation::evaluate(&judged, &protocol, &mut |line| to_stderr(line))

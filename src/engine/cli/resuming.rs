@@ -77,16 +77,16 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         drop(lock);
         return process::detach(run, &name, &changes.arguments(), signals);
     }
-    let device = match (changes.device, &history.device) {
-        (Some(choice), _) => device::choose(choice)?,
-        (None, Some(name)) => {
-            let choice = name.parse().map_err(|e| {
-                Error::file(run.events(), format!("found the device {name:?}, {e}"))
-            })?;
-            device::choose(&choice)?
-        }
-        (None, None) => device::choose(&DeviceChoice::Auto)?,
+    let choice = match (changes.device, &history.device) {
+        (Some(choice), _) => choice.clone(),
+        (None, Some(name)) => name
+            .parse()
+            .map_err(|e| Error::file(run.events(), format!("found the device {name:?}, {e}")))?,
+        (None, None) => DeviceChoice::Auto,
     };
+    let device = device::choose(&choice)?;
+    plan.warnings
+        .extend(device::overlooked_gpu(&choice, device));
     let given = changes.data.map(Path::to_path_buf);
     let (data, folder) = if plan.is_data_moved {
         let data = data_folder(given.or(history.data))?;

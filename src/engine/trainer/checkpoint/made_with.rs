@@ -1,6 +1,6 @@
 //! What a checkpoint was made with: settings and versions.
 
-use crate::doctor;
+use crate::libtorch;
 use astill_core::profile::Profile;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ impl MadeWith {
         Self {
             profile: serde_json::json!(profile),
             program: concat!("astill ", env!("CARGO_PKG_VERSION")).into(),
-            libtorch: doctor::libtorch(),
+            libtorch: libtorch::version(),
         }
     }
 
