@@ -11,6 +11,7 @@ pub mod estimate;
 pub mod export;
 pub mod exporting;
 pub mod guard;
+pub mod idle;
 pub mod import;
 pub mod keeper;
 pub mod memory;

@@ -82,20 +82,26 @@ fn last_rows(area: Rect, rows: u16) -> Rect {
 fn is_useless(context: &Context, binding: &Binding, scope: Scope) -> bool {
     let is_elsewhere = scope == Scope::Chart
         && (binding.steers || matches!(binding.action, Action::Samples | Action::Log));
-    is_elsewhere || (binding.steers && !can_steer(context, binding))
+    is_elsewhere || (binding.steers && !can_steer(context, binding, scope))
 }
 
-fn can_steer(context: &Context, binding: &Binding) -> bool {
-    let Some(session) = &context.session else {
-        return true;
+fn can_steer(context: &Context, binding: &Binding, scope: Scope) -> bool {
+    // the run that was opened last is not what the menu is about
+    let is_menu = matches!(scope, Scope::Home | Scope::Start);
+    let session = context.session.as_ref().filter(|_| !is_menu);
+    let Some(session) = session else {
+        return !context.appearance.read_only;
     };
-    let starts_engine = matches!(
-        session.status(),
-        RunStatus::Gone
-            | RunStatus::MaybeRemote
-            | RunStatus::Reported(ReportedState::Stopped | ReportedState::Failed)
-    );
-    let can = session.is_live() || (starts_engine && binding.action == Action::Pause);
+    let is_done = session.status() == RunStatus::Reported(ReportedState::Done);
+    let can = match binding.action {
+        Action::Extend => is_done,
+        Action::Clone => is_done || session.has_ended(),
+        Action::Pause => {
+            session.is_live() || session.has_ended() || session.status() == RunStatus::MaybeRemote
+        }
+        Action::Tweak | Action::RollBack => session.is_live() || session.has_ended(),
+        _ => session.is_live(),
+    };
     can && !context.appearance.read_only
 }
 

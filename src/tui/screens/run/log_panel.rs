@@ -1,5 +1,6 @@
 //! The panel below the charts: how the run ended or why it is not running, then its log.
 
+use crate::tui::advice::in_keys;
 use crate::tui::context::Context;
 use crate::tui::model::{ReportedState, Weight};
 use crate::tui::screens::log::draw_log_lines;
@@ -28,7 +29,7 @@ pub fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
     } else {
         Weight::Warning
     };
-    wrap(&clean(reason.as_deref().unwrap_or_default()), cells)
+    wrap(&clean(&in_keys(reason.as_deref().unwrap_or_default())), cells)
         .into_iter()
         .map(|l| (l, weight))
         .collect()
