@@ -340,8 +340,8 @@ impl App {
             frame.buffer_mut(),
             area,
             &self.context,
-            self.scope(),
-            is_base,
+            (self.scope(), is_base),
+            &|action| self.screens.last().is_none_or(|top| top.offers(action)),
         );
         if let Some(cursor) = cursor {
             frame.set_cursor_position(cursor);

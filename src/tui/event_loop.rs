@@ -89,6 +89,7 @@ async fn handle_events<B: Backend>(
     let size = guard.size().map_err(terminal("measure"))?;
     let (mut app, effects) = App::new(appearance, (size.width, size.height), open);
     app.context.zone = TimeZone::system();
+    app.context.on_finish = on_finish;
     let mut runner = EffectRunner::new(backend, messages, batches)?;
     let mut second = interval(Duration::from_secs(1));
     let mut list = interval(LIST_EVERY);

@@ -15,15 +15,23 @@ use ratatui::widgets::{Clear, Paragraph, Widget};
 /// Rows of a notice; a reason that is longer is in the log.
 const MOST_ROWS: u16 = 4;
 
-/// Draws the keys of a screen into the last row of `area`, and a notice into as many rows as it needs
-/// above it.
-pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, scope: Scope, is_base: bool) {
+/// Draws the keys of a screen, of those that it `offers`, into the last row of `area`, and a notice into
+/// as many rows as it needs above it.
+pub fn draw(
+    buf: &mut Buffer,
+    area: Rect,
+    context: &Context,
+    (scope, is_base): (Scope, bool),
+    offers: &dyn Fn(Action) -> bool,
+) {
     let [above, area] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     if let Some(notice) = &context.notice {
         draw_notice(buf, above, context, notice);
     }
     let theme = &context.appearance.theme;
-    let is_off = |b: &Binding| b.label.is_empty() || is_useless(context, b, scope);
+    let is_off = |b: &Binding| {
+        b.label.is_empty() || !offers(b.action) || is_useless(context, b, scope)
+    };
     let parts: Vec<[Span; 2]> = keys::at(scope)
         .filter(|b| !is_off(b))
         .map(|b| {
@@ -133,7 +141,7 @@ mod tests {
         for columns in 24..120 {
             let area = Rect::new(0, 0, columns, 2);
             let mut buf = Buffer::empty(area);
-            draw(&mut buf, area, &context, Scope::Run, true);
+            draw(&mut buf, area, &context, (Scope::Run, true), &|_| true);
             let row: String = (0..columns).map(|x| buf[(x, 1)].symbol()).collect();
             assert!(row.contains("? help") && row.contains("q quit"), "{row}");
         }

@@ -21,7 +21,7 @@ pub static TABLE: &[Binding] = &[
         &[ENTER],
         Action::Open,
         &[Home],
-        "start or open",
+        "open",
         "Open the selected run, or the form that starts a run of the selected profile.",
     ),
     binding(

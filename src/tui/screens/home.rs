@@ -6,7 +6,7 @@ mod entry;
 mod glance;
 mod preview;
 
-use crate::tui::backend::{AblationSummary, Glance, ProfileSummary, RunRequest, RunSummary};
+use crate::tui::backend::{AblationSummary, DataState, Glance, ProfileSummary, RunRequest, RunSummary};
 use crate::tui::context::{Context, Effect};
 use crate::tui::input_line::InputLine;
 use crate::tui::keys::{Action, Scope};
@@ -142,6 +142,22 @@ impl Screen for HomeScreen {
                 }
             }
             Some(Selection::Ablation(_)) | None => self.requested = None,
+        }
+    }
+
+    fn offers(&self, action: Action) -> bool {
+        let is_at_work = |run: &RunSummary| run.state.has_engine();
+        match (self.selected_entry(), action) {
+            (Some(ListEntry::Profile(profile)), Action::Fetch) => {
+                profile.data != DataState::Ready
+            }
+            (_, Action::Fetch) => false,
+            (Some(ListEntry::Run(run)), Action::Delete | Action::Rename) => !is_at_work(run),
+            (_, Action::Delete | Action::Rename) => false,
+            (entry, Action::Clone | Action::Note) => {
+                matches!(entry, Some(ListEntry::Run(_) | ListEntry::PartOf(..)))
+            }
+            _ => true,
         }
     }
 

@@ -27,7 +27,7 @@ const COLUMNS: u16 = 74;
 /// Cells of the names before the values, with the mark of the selection.
 const NAME: usize = 10;
 /// Rows of the estimate, and of what is said about the line that is being edited.
-const ESTIMATE: u16 = 5;
+const ESTIMATE: u16 = 4;
 const FOOT: u16 = 3;
 /// Keys that are offered while one is being written.
 const OFFERED: usize = 2;
@@ -146,8 +146,10 @@ impl StartForm {
                     sets.remove(edited);
                 }
                 sets.push(text.into());
-                let changed = self.profile.as_ref()?.changed(&sets);
-                changed.err().map(|problems| problems.to_string())
+                let problems = self.profile.as_ref()?.changed(&sets).err()?.to_string();
+                // what was written stands above
+                let problem = problems.strip_prefix(&format!("--set {text}: "));
+                Some(problem.unwrap_or(&problems).to_string())
             }
             Row::Device | Row::Start => None,
         };
@@ -300,6 +302,10 @@ impl Screen for StartForm {
 
     fn request_missing(&mut self, context: &mut Context) {
         context.previews.want(self.request());
+    }
+
+    fn offers(&self, action: Action) -> bool {
+        action != Action::Fetch || self.data != DataState::Ready
     }
 
     fn in_a_line(&self, _context: &Context) -> String {

@@ -184,7 +184,7 @@ fn runs_are_deleted_only_after_a_question_and_never_at_work() {
     let mut stage = menu_with(RunState::Failed);
     stage.keys(&["d"]);
     assert!(
-        stage.screen().contains("Delete old-1?") && stage.screen().contains("cannot be undone"),
+        stage.screen().contains("Delete old-1?") && stage.screen().contains("This cannot be"),
         "{}",
         stage.screen()
     );

@@ -11,9 +11,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::widgets::Widget;
 
 /// Rows that the text keeps.
-const TEXT: u16 = 10;
+const TEXT: u16 = 8;
 /// Rows of a curve, and of the images: twelve dots, which show what a small image is about.
-const CURVE: u16 = 7;
+const CURVE: u16 = 6;
 const IMAGES: u16 = 6;
 /// Cells of an image, and between two of them.
 const IMAGE: u16 = 12;
@@ -41,7 +41,7 @@ pub fn draw(
     .areas(area);
     if let Some(series) = loss.filter(|_| has_curve) {
         let curve_of = Curve::new("matching loss", series, theme.series(0));
-        Chart::new("Matching loss", theme)
+        Chart::new("", theme)
             .curve(curve_of)
             .render(curve, buf);
     }
