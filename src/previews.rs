@@ -2,7 +2,7 @@
 //! given up once the answer is not wanted any more, and remembered until the files change.
 
 use astill_core::{Error, Result};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Signal, nice, set_parent_process_death_signal};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How often a process is looked at.
 const EVERY: Duration = Duration::from_millis(20);
+/// How much less of the processor than others it wants.
+const POLITE: i32 = 10;
 /// Entries of a folder that are looked at.
 const MOST_ENTRIES: usize = 1000;
 
@@ -75,9 +77,13 @@ pub fn run_unless_outdated(
 ) -> Result<Option<Output>> {
     let program = command.get_program().to_os_string();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    // SAFETY: between fork and exec only this one system call is made, which takes no lock and no
-    // memory
-    unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) };
+    let prepare = || -> std::io::Result<()> {
+        // what nobody has asked for waits for everything else
+        let _ = nice(POLITE);
+        Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+    };
+    // SAFETY: between fork and exec only these system calls are made, which take no lock and no memory
+    unsafe { command.pre_exec(prepare) };
     let mut child = command.spawn().map_err(Error::io("start", &program))?;
     // read all the time, so that the program never waits for a reader
     let output = child.stdout.take().map(read);

@@ -127,7 +127,7 @@ impl App {
             Message::Template(_, Err(problem)) => {
                 self.show_problem("Could not read the settings of the run", &problem)
             }
-            Message::Moved(run, Ok(done)) => self.forget(&run, &done),
+            Message::Moved(run, Ok(to)) => self.forget(&run, to.as_ref()),
             Message::Moved(_, Err(problem)) => {
                 self.show_problem("Could not change the run", &problem)
             }
@@ -214,13 +214,17 @@ impl App {
     }
 
     /// A run is not where it was any more.
-    fn forget(&mut self, run: &RunDir, done: &str) {
+    fn forget(&mut self, run: &RunDir, to: Option<&RunDir>) {
         if self.context.session.as_ref().is_some_and(|s| s.run == *run) {
             self.context.session = None;
             self.context.effects.push(Effect::Unfollow);
         }
         self.context.effects.push(Effect::List);
-        self.context.notify(Weight::Result, done);
+        let done = match to {
+            Some(to) => format!("{} is now {}.", run.name(), to.name()),
+            None => format!("{} is deleted.", run.name()),
+        };
+        self.context.notify(Weight::Result, &done);
     }
 
     /// Shows a run, over the menu where there is one.

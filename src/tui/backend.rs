@@ -52,6 +52,15 @@ pub struct RunRequest {
     pub device: DeviceChoice,
 }
 
+/// What is previewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A run that could be started.
+    Start(RunRequest),
+    /// One that there is, once it has come so far: in twentieths of its steps.
+    Run(RunDir, u64),
+}
+
 /// A run that is to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRun {

@@ -1,7 +1,7 @@
 //! The state that all screens share, and what they can ask of the rest of the program.
 
 use crate::tui::advice::in_keys;
-use crate::tui::backend::{Command, NewRun, Preview, RunRequest};
+use crate::tui::backend::{Command, NewRun, Preview, RunRequest, Subject};
 use crate::tui::model::{ReportedState, Sample, Weight};
 use crate::tui::session::Session;
 use crate::tui::text::clean;
@@ -29,14 +29,14 @@ pub struct Appearance {
     pub notifies: bool,
 }
 
-/// The previews that are known, and the one that is wanted.
+/// The previews of runs that could be started, as far as they are known, and what is to be previewed.
 #[derive(Debug, Default)]
 pub struct Previews {
     known: HashMap<RunRequest, Preview>,
     /// Of the uppermost screen that wants one.
-    wanted: Option<RunRequest>,
+    wanted: Option<Subject>,
     /// The one that was asked for last.
-    asked: Option<RunRequest>,
+    asked: Option<Subject>,
 }
 
 impl Previews {
@@ -46,8 +46,8 @@ impl Previews {
     }
 
     /// Says what is to be previewed, instead of what a screen below wants.
-    pub fn want(&mut self, request: RunRequest) {
-        self.wanted = Some(request);
+    pub fn want(&mut self, subject: Subject) {
+        self.wanted = Some(subject);
     }
 
     /// Takes an answer.
@@ -61,7 +61,7 @@ impl Previews {
     }
 
     /// What is to be asked for now, if that is something else than before.
-    pub fn to_ask(&mut self) -> Option<Option<RunRequest>> {
+    pub fn to_ask(&mut self) -> Option<Option<Subject>> {
         let wanted = self.wanted.take();
         (wanted != self.asked).then(|| {
             self.asked.clone_from(&wanted);
@@ -75,7 +75,7 @@ impl Previews {
 pub enum Effect {
     List,
     /// Of this one alone; of none where nothing is to be previewed.
-    Preview(Option<RunRequest>),
+    Preview(Option<Subject>),
     Start(NewRun),
     /// A data set, by the name that `astill fetch` takes.
     Fetch(String),
@@ -87,8 +87,6 @@ pub enum Effect {
     Unfollow,
     /// As the beginning of another run.
     Template(RunDir),
-    /// Its curve and its picture.
-    Glance(RunDir),
     Delete(RunDir),
     Rename(RunDir, String),
     Note(RunDir, String),

@@ -129,19 +129,13 @@ impl<B: Backend> EffectRunner<B> {
                 let template = backend.template(&run).map_err(|e| e.to_string());
                 Message::Template(run, template.map(Box::new))
             }),
-            Effect::Glance(run) => self.in_background(move || {
-                let glance = backend.glance(&run);
-                Message::Glanced(run, Box::new(glance))
-            }),
             Effect::Delete(run) => self.in_background(move || {
                 let deleted = backend.delete(&run).map_err(|e| e.to_string());
-                let done = deleted.map(|()| format!("{} is deleted.", run.name()));
-                Message::Moved(run, done)
+                Message::Moved(run, deleted.map(|()| None))
             }),
             Effect::Rename(run, name) => self.in_background(move || {
                 let renamed = backend.rename(&run, &name).map_err(|e| e.to_string());
-                let done = renamed.map(|new| format!("{} is now {}.", run.name(), new.name()));
-                Message::Moved(run, done)
+                Message::Moved(run, renamed.map(Some))
             }),
             Effect::Note(run, note) => self.in_background(move || {
                 let written = backend.write_note(&run, &note).map_err(|e| e.to_string());

@@ -35,8 +35,8 @@ pub enum Message {
     /// A run as the beginning of another.
     Template(RunDir, Result<Box<RunTemplate>, String>),
     Glanced(RunDir, Box<Glance>),
-    /// The run is not there any more: deleted, or renamed; in words.
-    Moved(RunDir, Result<String, String>),
+    /// The run is not there any more, but here; nowhere if it was deleted.
+    Moved(RunDir, Result<Option<RunDir>, String>),
     /// The note of a run was written.
     Noted(RunDir, Result<(), String>),
     /// Something that the user should know has happened.

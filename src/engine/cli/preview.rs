@@ -4,7 +4,7 @@
 use super::checked;
 use astill_core::cli::{DeviceChoice, ProfileArgs, out};
 use astill_core::{Error, Result};
-use astill_engine::data::{Inventory, known_inventory};
+use astill_engine::data::{DatasetRequest, Inventory, known_inventory};
 use astill_engine::estimate::Estimate;
 use astill_engine::{device, idle};
 use serde_json::json;
@@ -17,8 +17,7 @@ struct Found {
     inventory: Option<Inventory>,
     /// Why the files cannot be used.
     missing: Option<String>,
-    /// Until all images are decoded.
-    decoding: f64,
+    request: Option<DatasetRequest>,
 }
 
 /// Prints the profile, the counts of its data set or why there are none, and what a run costs on the
@@ -36,13 +35,13 @@ pub(super) fn preview(
         Ok((_, request, inventory)) => Found {
             inventory: Some(inventory),
             missing: None,
-            decoding: request.seconds_to_decode().unwrap_or(0.),
+            request: Some(request),
         },
         Err(error @ Error::Profile(_)) => return Err(error),
         Err(error) => Found {
             inventory: known_inventory(&loaded.profile),
             missing: Some(error.to_string()),
-            decoding: 0.,
+            request: None,
         },
     };
     let on = device::choose(choice)?;
@@ -54,7 +53,9 @@ pub(super) fn preview(
     let mut estimate = None;
     if let (Some(inventory), None) = (&found.inventory, &obstacle) {
         let mut measured = Estimate::measure(&loaded.profile, inventory, on)?;
-        measured.add_data_seconds(found.decoding);
+        if let Some(request) = &found.request {
+            measured.add_data_seconds(request.seconds_to_decode()?);
+        }
         estimate = Some(measured);
     }
     let count = |split: &[usize]| split.iter().sum::<usize>();

@@ -1,7 +1,7 @@
 //! Previews in a thread of their own: one at a time, only once the cursor has rested, and always for
 //! what was asked for last. So holding a key over a long list starts nothing but the last one.
 
-use crate::tui::backend::{Backend, RunRequest};
+use crate::tui::backend::{Backend, Subject};
 use crate::tui::message::Message;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 pub const REST: Duration = Duration::from_millis(150);
 
 /// What is asked for: none if no preview is wanted any more.
-pub type Asked = Option<RunRequest>;
+pub type Asked = Option<Subject>;
 
 /// Works out what is asked for through the returned channel, in the calling closure's thread.
 pub fn channel_and_worker<B: Backend>(
@@ -26,7 +26,7 @@ pub fn channel_and_worker<B: Backend>(
         let mut next = asked.recv().ok();
         while let Some(ask) = next.take() {
             next = match settled(ask, &asked, rest) {
-                Some(Some(request)) => match work_out(&*backend, request, &asked, &messages) {
+                Some(Some(subject)) => match work_out(&*backend, subject, &asked, &messages) {
                     Some(newer) => Some(newer),
                     None => asked.recv().ok(),
                 },
@@ -52,7 +52,7 @@ fn settled(mut ask: Asked, asked: &Receiver<Asked>, rest: Duration) -> Option<As
 /// Works out a preview, and reports it unless something newer is asked for meanwhile: then that.
 fn work_out<B: Backend>(
     backend: &B,
-    request: RunRequest,
+    subject: Subject,
     asked: &Receiver<Asked>,
     messages: &UnboundedSender<Message>,
 ) -> Option<Asked> {
@@ -65,14 +65,26 @@ fn work_out<B: Backend>(
         Err(TryRecvError::Empty) => newer.borrow().is_some(),
         Err(TryRecvError::Disconnected) => true,
     };
-    let work = || backend.preview(&request, &is_outdated);
-    let answer = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(preview) => preview.map(|found| Message::Previewed(request, Box::new(found))),
-        Err(_) => Some(Message::Panicked("a background task".into())),
+    let work = || match subject {
+        Subject::Start(request) => {
+            let preview = backend.preview(&request, &is_outdated);
+            let message = |found| Message::Previewed(request, Box::new(found));
+            preview.map(message).into_iter().collect()
+        }
+        Subject::Run(run, _) => {
+            let profile = backend.profile(&run).map_err(|e| e.to_string());
+            let glance = backend.glance(&run);
+            vec![
+                Message::Profile(run.clone(), profile.map(Box::new)),
+                Message::Glanced(run, Box::new(glance)),
+            ]
+        }
     };
-    // the receiver is gone once the app has ended
-    if let Some(answer) = answer {
-        let _ = messages.send(answer);
+    let panicked = |_| vec![Message::Panicked("a background task".into())];
+    let found: Vec<Message> = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked);
+    for message in found {
+        // the receiver is gone once the app has ended
+        let _ = messages.send(message);
     }
     newer.into_inner()
 }
@@ -80,15 +92,16 @@ fn work_out<B: Backend>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::backend::RunRequest;
     use crate::tui::tests::stage::Fake;
     use std::sync::atomic::Ordering;
     use tokio::sync::mpsc::unbounded_channel;
 
-    fn request(n: usize) -> RunRequest {
-        RunRequest {
+    fn request(n: usize) -> Subject {
+        Subject::Start(RunRequest {
             reference: format!("profile-{n}"),
             ..RunRequest::default()
-        }
+        })
     }
 
     /// The references of the previews that were reported.

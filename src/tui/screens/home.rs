@@ -6,8 +6,8 @@ mod entry;
 mod glance;
 mod preview;
 
-use crate::tui::backend::{AblationSummary, DataState, Glance, ProfileSummary, RunRequest, RunSummary};
-use crate::tui::context::{Context, Effect};
+use crate::tui::backend::{AblationSummary, DataState, Glance, ProfileSummary, RunRequest, RunSummary, Subject};
+use crate::tui::context::Context;
 use crate::tui::input_line::InputLine;
 use crate::tui::keys::{Action, Scope};
 use crate::tui::message::Message;
@@ -48,8 +48,6 @@ pub struct HomeScreen {
     /// Of runs, by folder.
     settings: HashMap<PathBuf, Result<Profile, String>>,
     glances: HashMap<PathBuf, Glance>,
-    /// The run whose settings and glance were requested last, and how far it was.
-    requested: Option<(PathBuf, u64)>,
     /// First line of the preview.
     scroll: usize,
     /// The data set that is being fetched.
@@ -110,6 +108,10 @@ impl Screen for HomeScreen {
                 self.keep_selection();
             }
             Message::Fetched(..) => self.fetching = None,
+            // the list that follows has it
+            Message::Moved(_, Ok(Some(to))) => {
+                self.selected = Some(Selection::Run(to.path().to_path_buf()));
+            }
             Message::Glanced(run, glance) => {
                 self.glances.insert(run.path().to_path_buf(), *glance.clone());
             }
@@ -122,27 +124,18 @@ impl Screen for HomeScreen {
         false
     }
 
-    /// The preview of the selected profile; settings and pictures of the selected run, again once it
-    /// has gone on.
+    /// What is known of the selected row; of a run again once it has gone on.
     fn request_missing(&mut self, context: &mut Context) {
-        match &self.selected {
-            Some(Selection::Profile(reference)) => {
-                self.requested = None;
-                context.previews.want(request(reference));
-            }
+        let subject = match &self.selected {
+            Some(Selection::Profile(reference)) => Subject::Start(request(reference)),
             Some(Selection::Run(path)) => {
-                let Some((run, step)) = self.run_at(path).map(|r| (r.run.clone(), r.step)) else {
-                    return;
-                };
-                let wanted = Some((path.clone(), step));
-                if self.requested != wanted {
-                    let effects = [Effect::Profile(run.clone()), Effect::Glance(run)];
-                    context.effects.extend(effects);
-                    self.requested = wanted;
-                }
+                let Some(run) = self.run_at(path) else { return };
+                let twentieths = 20 * run.step / run.iterations.max(1);
+                Subject::Run(run.run.clone(), twentieths)
             }
-            Some(Selection::Ablation(_)) | None => self.requested = None,
-        }
+            Some(Selection::Ablation(_)) | None => return,
+        };
+        context.previews.want(subject);
     }
 
     fn offers(&self, action: Action) -> bool {

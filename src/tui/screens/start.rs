@@ -4,7 +4,7 @@
 mod rows;
 
 use crate::tui::backend::{
-    DataState, DeviceChoice, NewRun, ProfileSummary, RunRequest, RunTemplate,
+    DataState, DeviceChoice, NewRun, ProfileSummary, RunRequest, RunTemplate, Subject,
 };
 use crate::tui::context::{Context, Effect};
 use crate::tui::input_line::InputLine;
@@ -301,7 +301,7 @@ impl Screen for StartForm {
     }
 
     fn request_missing(&mut self, context: &mut Context) {
-        context.previews.want(self.request());
+        context.previews.want(Subject::Start(self.request()));
     }
 
     fn offers(&self, action: Action) -> bool {

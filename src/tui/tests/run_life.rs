@@ -209,8 +209,9 @@ fn a_run_gets_another_name_and_a_note() {
     stage.keys(&["Ctrl-U", "better", "Enter", "w", "for the paper", "Enter"]);
     assert_eq!(
         *stage.fake.changed.lock().unwrap(),
-        ["rename old-1 better", "note old-1 for the paper"]
+        ["rename old-1 better", "note better for the paper"]
     );
+    assert!(stage.screen().contains(">better"), "{}", stage.screen());
 }
 
 #[test]

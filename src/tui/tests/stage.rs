@@ -3,7 +3,7 @@
 use crate::tui::app::App;
 use crate::tui::backend::{
     AblationSummary, Answer, Backend, Command, DataState, Glance, NewRun, Preview, ProfileSummary,
-    RunRequest, RunState, RunSummary, RunTemplate,
+    RunRequest, RunState, RunSummary, RunTemplate, Subject,
 };
 use crate::tui::colour::Depth;
 use crate::tui::context::{Appearance, Effect};
@@ -186,6 +186,10 @@ impl Backend for Fake {
     fn rename(&self, run: &RunDir, name: &str) -> Result<RunDir> {
         let text = format!("rename {} {name}", run.name());
         self.changed.lock().unwrap().push(text);
+        let mut runs = self.runs.lock().unwrap();
+        for renamed in runs.iter_mut().filter(|s| s.run == *run) {
+            (renamed.run, renamed.name) = (run_dir(name), name.into());
+        }
         Ok(run_dir(name))
     }
 
@@ -329,7 +333,13 @@ impl AppStage {
                     self.fake.ablations(),
                 ),
                 Effect::Preview(None) | Effect::Unfollow => continue,
-                Effect::Preview(Some(request)) => {
+                Effect::Preview(Some(Subject::Run(run, _))) => {
+                    let profile = self.fake.profile(&run).map(Box::new).map_err(text);
+                    self.send(Message::Profile(run.clone(), profile));
+                    let glance = self.fake.glance(&run);
+                    Message::Glanced(run, Box::new(glance))
+                }
+                Effect::Preview(Some(Subject::Start(request))) => {
                     let preview = self.fake.preview(&request, &|| false);
                     let preview = preview.expect("nothing newer is asked for");
                     Message::Previewed(request, Box::new(preview))
@@ -339,19 +349,13 @@ impl AppStage {
                     let template = self.fake.template(&run).map_err(text);
                     Message::Template(run, template.map(Box::new))
                 }
-                Effect::Glance(run) => {
-                    let glance = self.fake.glance(&run);
-                    Message::Glanced(run, Box::new(glance))
-                }
                 Effect::Delete(run) => {
                     let deleted = self.fake.delete(&run).map_err(text);
-                    let done = deleted.map(|()| format!("{} is deleted.", run.name()));
-                    Message::Moved(run, done)
+                    Message::Moved(run, deleted.map(|()| None))
                 }
                 Effect::Rename(run, name) => {
                     let renamed = self.fake.rename(&run, &name).map_err(text);
-                    let done = renamed.map(|new| format!("{} is now {}.", run.name(), new.name()));
-                    Message::Moved(run, done)
+                    Message::Moved(run, renamed.map(Some))
                 }
                 Effect::Note(run, note) => {
                     let written = self.fake.write_note(&run, &note).map_err(text);
