@@ -5,7 +5,7 @@
 use super::checkpoint::DistillationState;
 use super::control::{RunStage, moment_of};
 use super::recorder::Recorder;
-use super::resumption::{Resumption, resumption};
+use super::resumption::resumption;
 use astill_core::profile;
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edit, Edits, Moment, STUDENT_RATE, key_of};
@@ -52,10 +52,13 @@ struct Changing<'a> {
 
 impl Changing<'_> {
     fn set(&self, edit: &str) -> Result<Answer> {
-        let resumed = match self.begun() {
-            Ok(resumed) => resumed,
-            Err(answer) => return answer,
-        };
+        let resumed = resumption(self.run, &[])?;
+        if !resumed.sets.is_empty() {
+            return Ok(Answer::rejected(format!(
+                "profile.yaml was edited by hand ({}): resume the run, so that it takes that first",
+                resumed.sets.join(", ")
+            )));
+        }
         let mut edits = Edits::read(self.run)?;
         let before = edits.apply(&resumed.profile, Moment::Step(u64::MAX))?;
         let after = match before.edited(edit) {
@@ -114,18 +117,6 @@ impl Changing<'_> {
             EventKind::RolledBack { from, to },
         ])?;
         Ok(answer)
-    }
-
-    /// What the run would be resumed with; or the answer that nothing can be changed now.
-    fn begun(&self) -> std::result::Result<Resumption, Result<Answer>> {
-        let resumed = resumption(self.run, &[]).map_err(Err)?;
-        match resumed.sets.is_empty() {
-            true => Ok(resumed),
-            false => Err(Ok(Answer::rejected(format!(
-                "profile.yaml was edited by hand ({}): resume the run, so that it takes that first",
-                resumed.sets.join(", ")
-            )))),
-        }
     }
 
     /// The student rate that was learned by the checkpoint of `step`.
