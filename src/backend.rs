@@ -256,7 +256,9 @@ impl Backend for Local {
     fn template(&self, run: &RunDir) -> Result<RunTemplate> {
         let profile = run.read_profile()?;
         let now = Edits::read(run)?.apply(&profile, Moment::Step(u64::MAX))?;
-        let changed = schema().iter().filter(|k| k.value(&now) != k.value(&profile));
+        let changed = schema()
+            .iter()
+            .filter(|k| k.value(&now) != k.value(&profile));
         let sets = changed.map(|key| format!("{}={}", key.path, key.value(&now)));
         let is_free = |name: &String| self.runs.join(name).symlink_metadata().is_err();
         let mut names = (2u64..).map(|n| format!("{}-{n}", run.name()));

@@ -157,9 +157,7 @@ mod tests {
             of("a", Some(f64::NAN)),
             of("d", Some(43.)),
         ];
-        let names = |runs: &[RunSummary]| {
-            runs.iter().map(|r| r.name.clone()).collect::<Vec<_>>()
-        };
+        let names = |runs: &[RunSummary]| runs.iter().map(|r| r.name.clone()).collect::<Vec<_>>();
         sort(&mut runs, SortedBy::Date);
         assert_eq!(names(&runs), ["c", "b", "a", "d"]);
         runs.retain(|r| r.name != "a");

@@ -61,7 +61,10 @@ pub fn folder_stamp(folder: &Path) -> FolderStamp {
     let inside = entries
         .take(MOST_ENTRIES)
         .filter_map(|entry| of(&entry.path(), entry.file_name()));
-    let mut stamp: FolderStamp = of(folder, OsString::new()).into_iter().chain(inside).collect();
+    let mut stamp: FolderStamp = of(folder, OsString::new())
+        .into_iter()
+        .chain(inside)
+        .collect();
     stamp.sort();
     stamp
 }

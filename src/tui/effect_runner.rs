@@ -141,12 +141,12 @@ impl<B: Backend> EffectRunner<B> {
                 let written = backend.write_note(&run, &note).map_err(|e| e.to_string());
                 Message::Noted(run, written)
             }),
-            Effect::RunCommand(command, run) => self.in_background(move || {
-                match backend.run_command(&command, &run) {
+            Effect::RunCommand(command, run) => {
+                self.in_background(move || match backend.run_command(&command, &run) {
                     Ok(()) => Message::Noticed(format!("{command}: done")),
                     Err(problem) => Message::Trouble(problem.to_string()),
-                }
-            }),
+                })
+            }
             Effect::Follow(run) => self.follow(run),
             Effect::Unfollow => self.follower.store(true, Ordering::Relaxed),
             Effect::Profile(run) => self.in_background(move || {

@@ -29,9 +29,8 @@ pub fn draw(
         draw_notice(buf, above, context, notice);
     }
     let theme = &context.appearance.theme;
-    let is_off = |b: &Binding| {
-        b.label.is_empty() || !offers(b.action) || is_useless(context, b, scope)
-    };
+    let is_off =
+        |b: &Binding| b.label.is_empty() || !offers(b.action) || is_useless(context, b, scope);
     let parts: Vec<[Span; 2]> = keys::at(scope)
         .filter(|b| !is_off(b))
         .map(|b| {

@@ -62,9 +62,7 @@ fn a_stopped_run_is_changed_and_rolled_back_without_an_engine() -> Outcome {
         again.seq,
         |w| matches!(w, EventKind::DistillStep(s) if s.step == 1),
     )?;
-    let accepted = |e: &&astill_core::run::event::Event| {
-        matches!(&e.what, EventKind::Command(c) if c.answer.status == CommandStatus::Accepted)
-    };
+    let accepted = |e: &&astill_core::run::event::Event| matches!(&e.what, EventKind::Command(c) if c.answer.status == CommandStatus::Accepted);
     // stop, two settings, one step back
     assert_eq!(place.events("r")?.iter().filter(accepted).count(), 4);
     terminal.press("q")?;
@@ -118,10 +116,20 @@ fn a_finished_run_is_repeated_with_a_change_and_extended() -> Outcome {
 fn the_end_of_a_run_is_told_by_a_command_and_by_the_terminal() -> Outcome {
     let place = Place::new()?;
     let command = "printf %s \"$ASTILL_STATUS $ASTILL_RUN\" > told";
-    let arguments = ["run", "tiny.yaml", "--name", "r", "--headless", "--on-finish"];
+    let arguments = [
+        "run",
+        "tiny.yaml",
+        "--name",
+        "r",
+        "--headless",
+        "--on-finish",
+    ];
     assert_status(&place.run(&[&arguments[..], &[command]].concat())?, 0);
     let told = std::fs::read_to_string(place.path("told"))?;
-    assert!(told.starts_with("done ") && told.ends_with("runs/r"), "{told}");
+    assert!(
+        told.starts_with("done ") && told.ends_with("runs/r"),
+        "{told}"
+    );
 
     let _engine = Background::of(&place, "s");
     let mut command = vec!["run", "tiny.yaml", "--name", "s", "--notify"];
@@ -129,11 +137,21 @@ fn the_end_of_a_run_is_told_by_a_command_and_by_the_terminal() -> Outcome {
     let mut terminal = app(&place, &command)?;
     terminal.wait_for("the end", |s| s.contains("Result") && s.contains("done"))?;
     let sent = text(terminal.sent());
-    assert!(sent.contains("\x1b]9;astill: s done"), "no message was sent");
+    assert!(
+        sent.contains("\x1b]9;astill: s done"),
+        "no message was sent"
+    );
     assert!(sent.contains("\x1b]777;notify;astill;s done"));
 
-    let sorted = text(&place.run(&["list", "--sort", "name", "--state", "done"])?.stdout);
-    let names: Vec<&str> = sorted.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    let sorted = text(
+        &place
+            .run(&["list", "--sort", "name", "--state", "done"])?
+            .stdout,
+    );
+    let names: Vec<&str> = sorted
+        .lines()
+        .filter_map(|l| l.split_whitespace().next())
+        .collect();
     assert_eq!(names, ["r", "s"]);
     let none = place.run(&["list", "--state", "failed"])?;
     assert_eq!(text(&none.stdout), "");

@@ -25,11 +25,7 @@ struct Found {
 ///
 /// # Errors
 /// The profile is refused, or the device does not exist.
-pub(super) fn preview(
-    args: &ProfileArgs,
-    data: &Path,
-    choice: &DeviceChoice,
-) -> Result<ExitCode> {
+pub(super) fn preview(args: &ProfileArgs, data: &Path, choice: &DeviceChoice) -> Result<ExitCode> {
     let loaded = args.load()?;
     let found = match checked(args, data) {
         Ok((_, request, inventory)) => Found {

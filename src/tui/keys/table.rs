@@ -393,7 +393,9 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[KeyPress::char('?')],
         Action::Help,
-        &[Home, Start, Run, Chart, Samples, Tweak, Log, RollBack, Confirm],
+        &[
+            Home, Start, Run, Chart, Samples, Tweak, Log, RollBack, Confirm,
+        ],
         "help",
         "Show these keys.",
     ),

@@ -40,7 +40,11 @@ pub fn cost(preview: Option<&Preview>, theme: &Theme) -> Vec<Named> {
             true => theme.accent(),
             false => theme.warn(),
         };
-        lines.push(("Time", format!("about {} on {device}", duration(seconds)), style));
+        lines.push((
+            "Time",
+            format!("about {} on {device}", duration(seconds)),
+            style,
+        ));
     } else if let Some(why) = &preview.not_measured {
         lines.push(("Time", format!("not measured: {}", clean(why)), theme.dim()));
     } else {

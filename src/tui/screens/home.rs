@@ -6,7 +6,9 @@ mod entry;
 mod glance;
 mod preview;
 
-use crate::tui::backend::{AblationSummary, DataState, Glance, ProfileSummary, RunRequest, RunSummary, Subject};
+use crate::tui::backend::{
+    AblationSummary, DataState, Glance, ProfileSummary, RunRequest, RunSummary, Subject,
+};
 use crate::tui::context::Context;
 use crate::tui::input_line::InputLine;
 use crate::tui::keys::{Action, Scope};
@@ -113,7 +115,8 @@ impl Screen for HomeScreen {
                 self.selected = Some(Selection::Run(to.path().to_path_buf()));
             }
             Message::Glanced(run, glance) => {
-                self.glances.insert(run.path().to_path_buf(), *glance.clone());
+                self.glances
+                    .insert(run.path().to_path_buf(), *glance.clone());
             }
             Message::Profile(run, profile) => {
                 let profile = profile.as_deref().cloned().map_err(String::clone);
@@ -141,9 +144,7 @@ impl Screen for HomeScreen {
     fn offers(&self, action: Action) -> bool {
         let is_at_work = |run: &RunSummary| run.state.has_engine();
         match (self.selected_entry(), action) {
-            (Some(ListEntry::Profile(profile)), Action::Fetch) => {
-                profile.data != DataState::Ready
-            }
+            (Some(ListEntry::Profile(profile)), Action::Fetch) => profile.data != DataState::Ready,
             (_, Action::Fetch) => false,
             (Some(ListEntry::Run(run)), Action::Delete | Action::Rename) => !is_at_work(run),
             (_, Action::Delete | Action::Rename) => false,

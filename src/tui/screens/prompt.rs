@@ -59,10 +59,12 @@ impl PromptPopup {
     fn meaning(&self) -> Result<String, String> {
         let text = self.line.text().trim();
         match &self.then {
-            Then::Extend { done, .. } => match text.parse::<u64>().map(|n| (n, done.checked_add(n))) {
-                Ok((1.., Some(all))) => Ok(format!("{all} iterations in all")),
-                _ => Err("expected a whole number of at least 1".into()),
-            },
+            Then::Extend { done, .. } => {
+                match text.parse::<u64>().map(|n| (n, done.checked_add(n))) {
+                    Ok((1.., Some(all))) => Ok(format!("{all} iterations in all")),
+                    _ => Err("expected a whole number of at least 1".into()),
+                }
+            }
             Then::Rename(_) => match name_problem(text) {
                 Some(problem) => Err(clean(&problem)),
                 None => Ok(String::new()),
@@ -78,7 +80,9 @@ impl PromptPopup {
         let text = self.line.text().trim().to_string();
         match &self.then {
             Then::Extend { run, done } => {
-                let all = text.parse::<u64>().map_or(*done, |n| done.saturating_add(n));
+                let all = text
+                    .parse::<u64>()
+                    .map_or(*done, |n| done.saturating_add(n));
                 let sets = vec![format!("distill.iterations={all}")];
                 context.resume_with(run.clone(), sets);
             }
@@ -128,7 +132,12 @@ impl Screen for PromptPopup {
             Constraint::Fill(1),
         ])
         .areas(inner);
-        put_lines(buf, top, question.into_iter().map(Line::from).collect::<Vec<_>>(), 0);
+        put_lines(
+            buf,
+            top,
+            question.into_iter().map(Line::from).collect::<Vec<_>>(),
+            0,
+        );
         let (text, at) = self.line.shown(usize::from(line.width).saturating_sub(1));
         put(buf, line, 0, &format!(">{text}"), theme.accent());
         let (text, style) = match self.meaning() {

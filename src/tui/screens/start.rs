@@ -204,7 +204,9 @@ impl StartForm {
         self.is_starting = true;
         let name = (!self.name.is_empty()).then(|| self.name.clone());
         let request = self.request();
-        context.effects.push(Effect::Start(NewRun { request, name }));
+        context
+            .effects
+            .push(Effect::Start(NewRun { request, name }));
         context.notify(Weight::Normal, "Starting the run...");
     }
 
@@ -219,7 +221,10 @@ impl StartForm {
         let exact = schema().iter().filter(|k| k.path == written);
         match text.contains('=') {
             true => exact.collect(),
-            false => schema().iter().filter(|k| k.path.contains(written)).collect(),
+            false => schema()
+                .iter()
+                .filter(|k| k.path.contains(written))
+                .collect(),
         }
     }
 
@@ -370,7 +375,10 @@ impl StartForm {
         match row {
             Row::Name if self.name.is_empty() => {
                 let name = clean(&self.reference);
-                (format!("{name}-001, or the next number that is free"), false)
+                (
+                    format!("{name}-001, or the next number that is free"),
+                    false,
+                )
             }
             Row::Name => (clean(&self.name), true),
             Row::Seed if self.seed.is_empty() => {
@@ -436,7 +444,9 @@ impl StartForm {
 /// "name   value", a value over as many rows as it needs.
 fn as_lines(named: Vec<Named>, cells: usize) -> Vec<Line<'static>> {
     let of = |(name, text, style): Named| {
-        let rows = wrap(&text, cells.saturating_sub(NAME)).into_iter().enumerate();
+        let rows = wrap(&text, cells.saturating_sub(NAME))
+            .into_iter()
+            .enumerate();
         rows.map(move |(i, row)| {
             let name = pad(if i == 0 { name } else { "" }, NAME - 1);
             Line::styled(format!(" {name}{row}"), style)

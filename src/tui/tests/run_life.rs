@@ -39,16 +39,26 @@ fn stopped() -> AppStage {
 fn a_run_is_described_in_a_form_before_it_starts() {
     let mut stage = menu(Vec::new());
     stage.keys(&["Enter"]);
-    for part in ["about 1 min 55 s on cpu", "640 MiB, 9.0 GiB free", "1800 training"] {
+    for part in [
+        "about 1 min 55 s on cpu",
+        "640 MiB, 9.0 GiB free",
+        "1800 training",
+    ] {
         assert!(stage.screen().contains(part), "{part}: {}", stage.screen());
     }
     // from the button up to the first line: name, seed, device
     stage.keys(&["Home", "Enter", "../x"]);
-    assert!(stage.screen().contains("found \"../x\""), "{}", stage.screen());
+    assert!(
+        stage.screen().contains("found \"../x\""),
+        "{}",
+        stage.screen()
+    );
     // what is wrong is not taken
     stage.keys(&["Enter"]);
     assert_eq!(stage.app.scope(), Scope::Line);
-    stage.keys(&["Ctrl-U", "mine", "Enter", "Down", "Enter", "7", "Enter", "Down", "Right"]);
+    stage.keys(&[
+        "Ctrl-U", "mine", "Enter", "Down", "Enter", "7", "Enter", "Down", "Right",
+    ]);
     stage.keys(&["End", "Up", "Enter", "distill.ipc=0"]);
     assert!(
         stage.screen().contains("distill.ipc: found 0, expected"),
@@ -122,7 +132,11 @@ fn a_stopped_run_is_changed_and_rolled_back_without_an_engine() {
         stage.keys(&["Down"]);
     }
     stage.keys(&["Enter", "Ctrl-U", "30", "Enter"]);
-    assert!(stage.screen().contains("accepted: 500 -> 30"), "{}", stage.screen());
+    assert!(
+        stage.screen().contains("accepted: 500 -> 30"),
+        "{}",
+        stage.screen()
+    );
     stage.keys(&["Esc", "r", "Enter", "y"]);
     let set = Command::Set {
         edit: "distill.lr_images=30".into(),
@@ -140,7 +154,11 @@ fn a_stopped_run_is_changed_and_rolled_back_without_an_engine() {
 fn a_finished_run_is_extended() {
     let done = [a_run("r", 100), vec![finished()]].concat();
     let mut stage = AppStage::run((80, 24), "r", done);
-    assert!(stage.screen().contains("i more iterations"), "{}", stage.screen());
+    assert!(
+        stage.screen().contains("i more iterations"),
+        "{}",
+        stage.screen()
+    );
     stage.keys(&["i"]);
     assert!(
         stage.screen().contains("100 iterations are done")
@@ -149,7 +167,11 @@ fn a_finished_run_is_extended() {
         stage.screen()
     );
     stage.keys(&["Ctrl-U", "0", "Enter"]);
-    assert!(stage.screen().contains("of at least 1"), "{}", stage.screen());
+    assert!(
+        stage.screen().contains("of at least 1"),
+        "{}",
+        stage.screen()
+    );
     assert!(stage.fake.resumed.lock().unwrap().is_empty());
     stage.keys(&["Ctrl-U", "300", "Enter"]);
     assert_eq!(*stage.fake.resumed.lock().unwrap(), [run_dir("r")]);
@@ -170,7 +192,12 @@ fn a_run_is_repeated_with_other_settings() {
     stage.keys(&["n"]);
     assert_eq!(stage.app.scope(), Scope::Start);
     let screen = stage.screen();
-    for part in ["New run like old-1", "old-1-2", "distill.lr_images=30", ">[ Start ]"] {
+    for part in [
+        "New run like old-1",
+        "old-1-2",
+        "distill.lr_images=30",
+        ">[ Start ]",
+    ] {
         assert!(screen.contains(part), "{part}: {screen}");
     }
     stage.keys(&["Enter"]);
@@ -197,7 +224,11 @@ fn runs_are_deleted_only_after_a_question_and_never_at_work() {
     let mut stage = menu_with(RunState::Running);
     stage.keys(&["d", "r"]);
     assert_eq!(stage.app.scope(), Scope::Home);
-    assert!(stage.screen().contains("stop it first"), "{}", stage.screen());
+    assert!(
+        stage.screen().contains("stop it first"),
+        "{}",
+        stage.screen()
+    );
     assert!(stage.fake.changed.lock().unwrap().is_empty());
 }
 
@@ -205,7 +236,11 @@ fn runs_are_deleted_only_after_a_question_and_never_at_work() {
 fn a_run_gets_another_name_and_a_note() {
     let mut stage = menu_with(RunState::Stopped);
     stage.keys(&["r", "Ctrl-U", "a b", "Enter"]);
-    assert!(stage.screen().contains("found \"a b\""), "{}", stage.screen());
+    assert!(
+        stage.screen().contains("found \"a b\""),
+        "{}",
+        stage.screen()
+    );
     stage.keys(&["Ctrl-U", "better", "Enter", "w", "for the paper", "Enter"]);
     assert_eq!(
         *stage.fake.changed.lock().unwrap(),

@@ -106,7 +106,8 @@ fn screens_at_120_40() {
             "tweak",
             "done",
         ]
-        .contains(&name) {
+        .contains(&name)
+        {
             insta::assert_snapshot!(format!("{name}_120"), stage.screen());
         }
     }

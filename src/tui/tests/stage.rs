@@ -179,7 +179,10 @@ impl Backend for Fake {
 
     fn delete(&self, run: &RunDir) -> Result<()> {
         self.runs.lock().unwrap().retain(|s| s.run != *run);
-        self.changed.lock().unwrap().push(format!("delete {}", run.name()));
+        self.changed
+            .lock()
+            .unwrap()
+            .push(format!("delete {}", run.name()));
         Ok(())
     }
 

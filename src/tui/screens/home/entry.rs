@@ -77,7 +77,8 @@ impl ListEntry<'_> {
             ],
         };
         let wanted = text.trim().to_lowercase();
-        said.iter().any(|said| said.to_lowercase().contains(&wanted))
+        said.iter()
+            .any(|said| said.to_lowercase().contains(&wanted))
     }
 
     /// What follows the name, in `cells` cells.

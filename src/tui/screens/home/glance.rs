@@ -41,9 +41,7 @@ pub fn draw(
     .areas(area);
     if let Some(series) = loss.filter(|_| has_curve) {
         let curve_of = Curve::new("matching loss", series, theme.series(0));
-        Chart::new("", theme)
-            .curve(curve_of)
-            .render(curve, buf);
+        Chart::new("", theme).curve(curve_of).render(curve, buf);
     }
     if has_images {
         let mut x = images.x;

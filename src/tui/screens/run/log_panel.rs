@@ -29,10 +29,13 @@ pub fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
     } else {
         Weight::Warning
     };
-    wrap(&clean(&in_keys(reason.as_deref().unwrap_or_default())), cells)
-        .into_iter()
-        .map(|l| (l, weight))
-        .collect()
+    wrap(
+        &clean(&in_keys(reason.as_deref().unwrap_or_default())),
+        cells,
+    )
+    .into_iter()
+    .map(|l| (l, weight))
+    .collect()
 }
 
 /// Draws it; the latest lines of the log take what room the ending leaves.
