@@ -56,6 +56,13 @@ pub fn of_run(
     };
     let state = format!("{}{}", run.state.name(), host.unwrap_or_default());
     lines.item("State", &state, style);
+    if let Some(reason) = &run.reason {
+        let style = match run.state {
+            RunState::Failed => theme.bad(),
+            _ => theme.text(),
+        };
+        lines.item("Reason", &clean(&in_keys(reason)), style);
+    }
     lines.item("Profile", &clean(&run.profile), theme.text());
     if let Some(phase) = run.phase {
         lines.item("Phase", &phase.to_string(), theme.text());
@@ -65,13 +72,6 @@ pub fn of_run(
     if let Some(accuracy) = run.accuracy {
         let accuracy = format!("{} % on the test set", percent(accuracy));
         lines.item("Accuracy", &accuracy, theme.good());
-    }
-    if let Some(reason) = &run.reason {
-        let style = match run.state {
-            RunState::Failed => theme.bad(),
-            _ => theme.text(),
-        };
-        lines.item("Reason", &clean(&in_keys(reason)), style);
     }
     if let Some(note) = &run.note {
         lines.item("Note", &clean(note), theme.accent());
