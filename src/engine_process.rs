@@ -1,25 +1,20 @@
 //! The engine's program on this machine: where it is, how it is run, and what the app needs of it.
 
-use crate::fetch;
 use crate::libraries;
-use crate::tui::backend::{AblationSummary, Backend, DataState, Preview, ProfileSummary};
-use astill_core::ablation;
-use astill_core::cli::{DeviceChoice, FetchArgs, data_folder};
-use astill_core::profile::{self, Kind, Profile};
-use astill_core::run::command::{Answer, Command};
-use astill_core::run::edits::{Edits, Moment};
+use crate::previews::KnownAnswers;
+use astill_core::cli::DeviceChoice;
+use astill_core::run::RunDir;
 use astill_core::run::known_runs::KnownRuns;
-use astill_core::run::list::RunSummary;
-use astill_core::run::{EngineAt, RunDir, checkpoints, socket};
 use astill_core::signals::stop_signals;
 use astill_core::{Error, Result, program};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{self, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The program that computes; it is in the same folder as this one.
@@ -38,6 +33,8 @@ pub struct Local {
     pub data: Option<PathBuf>,
     /// The runs as they were when they were listed last.
     pub known: Arc<Mutex<KnownRuns>>,
+    /// What the engine has said about runs that could be started.
+    pub answers: Arc<KnownAnswers>,
 }
 
 /// The path of the engine's program.
@@ -138,10 +135,11 @@ impl Local {
         device: Option<&DeviceChoice>,
         sets: &[String],
     ) -> Result<()> {
-        run_engine(&mut self.resuming(run, device, sets)?).map(|_| ())
+        run_engine(&mut self.resuming(run, device, sets, None)?).map(|_| ())
     }
 
-    /// As [`Self::resume_engine`] for a command on a terminal, like [`Self::start_unless_stopped`].
+    /// As [`Self::resume_engine`] for a command on a terminal, like [`Self::start_unless_stopped`]; with
+    /// a command for the end of the run.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -150,8 +148,9 @@ impl Local {
         run: &RunDir,
         device: Option<&DeviceChoice>,
         sets: &[String],
+        on_finish: Option<&String>,
     ) -> Result<Started<Output>> {
-        run_engine_unless_stopped(&mut self.resuming(run, device, sets)?)
+        run_engine_unless_stopped(&mut self.resuming(run, device, sets, on_finish)?)
     }
 
     fn resuming(
@@ -159,8 +158,10 @@ impl Local {
         run: &RunDir,
         device: Option<&DeviceChoice>,
         sets: &[String],
+        on_finish: Option<&String>,
     ) -> Result<process::Command> {
         let mut command = self.command("resume")?;
+        command.args(on_finish.map(|c| format!("--on-finish={c}")));
         device
             .into_iter()
             .for_each(|d| _ = command.args(["--device", &d.to_string()]));
@@ -197,43 +198,18 @@ impl Local {
         }
         json_of(&mut command)
     }
-
-    /// Whether the data set of a profile is here, as far as its folder shows that.
-    fn data_state(&self, reference: &str) -> DataState {
-        let (Ok(loaded), Ok(data)) = (
-            profile::load(reference, &[]),
-            data_folder(self.data.clone()),
-        ) else {
-            return DataState::Missing;
-        };
-        let set = &loaded.profile.dataset;
-        let folder = match &set.path {
-            Some(path) if path.is_relative() && !path.exists() => data.join(path),
-            Some(path) => path.clone(),
-            None => data.join(set.kind.to_string()),
-        };
-        if set.kind == Kind::Shapes || folder.is_dir() {
-            return DataState::Ready;
-        }
-        let wanted = folder.strip_prefix(&data).unwrap_or(&folder);
-        let found = fetch::CATALOGUE.iter().find(|entry| {
-            let roots = entry.proof.iter().map(|p| Path::new(&entry.folder).join(p));
-            roots.into_iter().any(|root| root.starts_with(wanted))
-        });
-        found.map_or(DataState::Missing, |entry| {
-            DataState::Fetchable(entry.name.clone())
-        })
-    }
-
-    /// What `astill check` reports about a profile.
-    fn checked(&self, reference: &str) -> Result<Value> {
-        json_of(self.command("check")?.arg(reference))
-    }
 }
 
 /// Runs the engine to its end and reads the JSON that it prints.
 fn json_of(command: &mut process::Command) -> Result<Value> {
-    let output = run_engine(command.arg("--json"))?;
+    answer_of(&run_engine(command.arg("--json"))?)
+}
+
+/// The JSON that the engine has printed.
+///
+/// # Errors
+/// It is not what was expected of it.
+pub(crate) fn answer_of<T: DeserializeOwned>(output: &Output) -> Result<T> {
     serde_json::from_slice(&output.stdout)
         .map_err(|e| Error::Usage(format!("the engine's answer cannot be read: {e}")))
 }
@@ -242,7 +218,7 @@ fn json_of(command: &mut process::Command) -> Result<Value> {
 ///
 /// # Errors
 /// It cannot be started, or fails: then the error is its message.
-fn run_engine(command: &mut process::Command) -> Result<Output> {
+pub(crate) fn run_engine(command: &mut process::Command) -> Result<Output> {
     let program = command.get_program().to_os_string();
     let output = command.output().map_err(Error::io("start", &program))?;
     match output.status.success() {
@@ -252,7 +228,7 @@ fn run_engine(command: &mut process::Command) -> Result<Output> {
 }
 
 /// Why the engine has failed: its message.
-fn refusal(program: &OsStr, output: &Output) -> Error {
+pub(crate) fn refusal(program: &OsStr, output: &Output) -> Error {
     let text = message(output);
     match output.status.code() {
         Some(2) => Error::Usage(text),
@@ -329,104 +305,6 @@ fn started(output: &Output) -> Result<RunDir> {
             "the engine reported that it created this run, but it does not exist",
         )
     })
-}
-
-impl Backend for Local {
-    fn profiles(&self) -> Vec<ProfileSummary> {
-        let listed = profile::builtin().iter().filter(|b| b.listed);
-        listed
-            .map(|b| ProfileSummary {
-                published: b.is_published(),
-                reference: b.name.into(),
-                description: b.description().into(),
-                text: b.text.into(),
-                data: self.data_state(b.name),
-            })
-            .collect()
-    }
-
-    fn fetch(&self, set: &str, report: &dyn Fn(String)) -> Result<String> {
-        let args = FetchArgs {
-            set: Some(set.into()),
-            from: Vec::new(),
-            mirror: Vec::new(),
-            revision: None,
-            list: false,
-        };
-        let data = data_folder(self.data.clone())?;
-        let mut lines = fetch::Lines::new(report);
-        let (fetch::Fetched::AlreadyThere(folder) | fetch::Fetched::Done(folder)) =
-            fetch::run(&args, &data, &mut lines)?;
-        Ok(folder.display().to_string())
-    }
-
-    fn runs(&self) -> Vec<RunSummary> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.list(&self.runs).unwrap_or_default()
-    }
-
-    fn ablations(&self) -> Vec<AblationSummary> {
-        ablation::list(&self.runs).unwrap_or_default()
-    }
-
-    fn preview(&self, reference: &str) -> Preview {
-        let profile = profile::load(reference, &[])
-            .map(|l| l.profile)
-            .map_err(|e| e.to_string());
-        let checked = self.checked(reference).map_err(|e| e.to_string());
-        let number = |name: &str| {
-            checked
-                .as_ref()
-                .ok()
-                .and_then(|c| c["estimate"][name].as_f64())
-        };
-        let data = checked.as_ref().map_err(String::clone).map(|c| {
-            let count = |name: &str| c["data"][name].as_u64().unwrap_or(0);
-            let classes = c["data"]["classes"].as_array().map_or(0, Vec::len);
-            let (train, validation, test) = (count("train"), count("validation"), count("test"));
-            format!(
-                "{classes} classes, {train} training, {validation} validation and {test} test \
-                 images"
-            )
-        });
-        let device = checked
-            .as_ref()
-            .ok()
-            .and_then(|c| c["estimate"]["device"].as_str())
-            .unwrap_or_default()
-            .to_string();
-        Preview {
-            profile,
-            data,
-            memory_mib: number("memory_mib"),
-            seconds: number("seconds"),
-            device,
-        }
-    }
-
-    fn start(&self, reference: &str) -> Result<RunDir> {
-        Local::start(self, [reference])
-    }
-
-    fn resume(&self, run: &RunDir) -> Result<()> {
-        self.resume_engine(run, None, &[])
-    }
-
-    fn profile(&self, run: &RunDir) -> Result<Profile> {
-        Edits::read(run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))
-    }
-
-    fn checkpoints(&self, run: &RunDir) -> Vec<u64> {
-        checkpoints::steps(run.path()).unwrap_or_default()
-    }
-
-    fn engine(&self, run: &RunDir) -> EngineAt {
-        run.engine()
-    }
-
-    fn send(&self, run: &RunDir, command: &Command) -> Result<Answer> {
-        socket::send(run, command, PATIENCE)
-    }
 }
 
 #[cfg(test)]

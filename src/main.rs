@@ -3,28 +3,24 @@
 
 use astill::ablate::{ablate, tune};
 use astill::doctor;
-use astill::engine_process::{self, Local, PATIENCE, Started};
+use astill::engine_process::{self, Local, Started};
 use astill::fetch::{self, Fetched};
 use astill::libraries;
+use astill::listing::list_runs;
 use astill::manual;
 use astill::plot;
 use astill::tui;
 use astill::tui::ascii;
-use astill::tui::clock;
 use astill::tui::colour::Depth;
-use astill::tui::text::{clean, fit};
-use astill_core::ablation::{self, AblationSummary};
 use astill_core::cli::{
     AppearanceArgs, Cli, Cmd, CompareArgs, DeviceChoice, FetchArgs, Sent, data_folder, out,
 };
 use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
-use astill_core::run::list::{RunState, RunSummary, list, summary};
-use astill_core::run::{RunDir, socket};
-use astill_core::text::percent;
+use astill_core::run::RunDir;
+use astill_core::run::list::{RunState, RunSummary, summary};
 use astill_core::{Error, Result, profile, program, signals};
 use clap::Parser;
-use jiff::tz::TimeZone;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
@@ -47,12 +43,13 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         runs: cli.runs.clone(),
         data: cli.data.clone(),
         known: Arc::default(),
+        answers: Arc::default(),
     };
     let find = |run: &str| RunDir::find(&cli.runs, run);
     let find_exactly = |run: &str| RunDir::find_exactly(&cli.runs, run);
     let on_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     match &cli.command {
-        None if on_terminal() => show(&local, &cli.look, false, None),
+        None if on_terminal() => show(&local, &cli.look, (false, None), None),
         None => Err(Error::Usage(
             "the menu needs a terminal; without one, use `astill run PROFILE` (see `astill --help`)".into(),
         )),
@@ -63,13 +60,20 @@ fn run(cli: &Cli) -> Result<ExitCode> {
                 log.display()
             )))
         }
-        Some(Cmd::Attach { run, read_only }) => {
-            show(&local, &cli.look, *read_only, Some(find(run)?))
-        }
+        Some(Cmd::Attach {
+            run,
+            read_only,
+            on_finish,
+        }) => show(
+            &local,
+            &cli.look,
+            (*read_only, on_finish.as_ref()),
+            Some(find(run)?),
+        ),
         Some(Cmd::Run(args)) if !args.headless && !args.detach && on_terminal() => {
             check_terminal()?;
             match local.start_unless_stopped(args.to_arguments())? {
-                Started::Running(run) => show(&local, &cli.look, false, Some(run)),
+                Started::Running(run) => show(&local, &cli.look, (false, None), Some(run)),
                 Started::Interrupted { output, signal } => Ok(left_running(&output, signal)),
                 Started::Stopped { message, status } => Ok(stopped(&message, status)),
             }
@@ -81,10 +85,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             engine_of: None,
             device,
             set,
+            on_finish,
             ..
         }) if on_terminal() => {
             check_terminal()?;
-            resume_in_the_app(&local, &cli.look, find_exactly(run)?, device.as_ref(), set)
+            let changes = (device.as_ref(), set.as_slice(), on_finish.as_ref());
+            resume_in_the_app(&local, &cli.look, find_exactly(run)?, changes)
         }
         Some(Cmd::Doctor { json }) => {
             let is_well = doctor::report(&local, &cli.look, *json)?;
@@ -98,7 +104,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Ablate(args)) => ablate(&local, args),
         Some(Cmd::Tune(args)) => tune(&local, args),
         Some(Cmd::Fetch(args)) => fetch_data(args, &data_folder(cli.data.clone())?),
-        Some(Cmd::List { json }) => list_runs(&cli.runs, *json),
+        Some(Cmd::List(args)) => {
+            list_runs(&cli.runs, args)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Cmd::Compare(args)) => compare(&cli.runs, args),
         Some(Cmd::Plot(args)) => {
             plot::plot(&find_all(&cli.runs, &args.plotted)?, args)?;
@@ -111,7 +120,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             manual::write_pages(folder)?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Cmd::Send { run, what }) => send(find_exactly(run)?, what.clone()),
+        Some(Cmd::Send { run, what }) => send(&local, &find_exactly(run)?, what.clone()),
         Some(
             Cmd::Run(_)
             | Cmd::Resume { .. }
@@ -137,8 +146,7 @@ fn resume_in_the_app(
     local: &Local,
     look: &AppearanceArgs,
     run: RunDir,
-    device: Option<&DeviceChoice>,
-    set: &[String],
+    (device, set, on_finish): (Option<&DeviceChoice>, &[String], Option<&String>),
 ) -> Result<ExitCode> {
     let RunSummary { state, host, .. } = summary(run.clone());
     match (state, device) {
@@ -157,20 +165,21 @@ fn resume_in_the_app(
             )));
         }
         _ if state.has_engine() && set.is_empty() => {}
-        _ => match local.resume_unless_stopped(&run, device, set)? {
-            Started::Running(_) => {}
+        _ => match local.resume_unless_stopped(&run, device, set, on_finish)? {
+            // its engine runs the command
+            Started::Running(_) => return show(local, look, (false, None), Some(run)),
             Started::Interrupted { signal, .. } => return Ok(left_running(&run, signal)),
             Started::Stopped { message, status } => return Ok(stopped(&message, status)),
         },
     }
-    show(local, look, false, Some(run))
+    show(local, look, (false, on_finish), Some(run))
 }
 
 /// Shows the app, with the menu or the run `open`, and afterwards prints its last message.
 fn show(
     local: &Local,
     look: &AppearanceArgs,
-    read_only: bool,
+    (read_only, on_finish): (bool, Option<&String>),
     open: Option<RunDir>,
 ) -> Result<ExitCode> {
     check_terminal()?;
@@ -182,6 +191,8 @@ fn show(
         mouse: look.mouse,
         read_only,
         open,
+        notifies: look.notify,
+        on_finish: on_finish.cloned(),
     };
     let ending = tui::run(options, local.clone())?;
     if let Some(message) = ending.message {
@@ -281,90 +292,6 @@ fn profiles(as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list_runs(runs: &Path, as_json: bool) -> Result<ExitCode> {
-    let (found, ablations) = (list(runs)?, ablation::list(runs)?);
-    if as_json {
-        let ablations = ablations.iter().map(|a| json!({ "ablation": a }));
-        let all: Vec<_> = found.iter().map(|r| json!(r)).chain(ablations).collect();
-        out(json!(all))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if found.is_empty() && ablations.is_empty() {
-        to_stderr(format!(
-            "no runs in {} (use --runs DIR to look elsewhere)",
-            runs.display()
-        ));
-    }
-    let rows: Vec<[String; 4]> = ablations
-        .iter()
-        .map(ablation_row)
-        .chain(found.iter().map(run_row))
-        .collect();
-    let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
-    let (names, profiles, started_width) = (width(0), width(1), width(2));
-    for [name, profile, started, rest] in &rows {
-        out(format!(
-            "{name:names$}  {profile:profiles$}  {started:started_width$}  {rest}"
-        ))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Name, profile, start, and all that has no column of its own. A run may come from an untrusted
-/// source.
-fn run_row(run: &RunSummary) -> [String; 4] {
-    let accuracy = run
-        .accuracy
-        .map(|a| format!("  {} %", percent(a)))
-        .unwrap_or_default();
-    let phase = run
-        .phase
-        .filter(|_| run.state.has_engine())
-        .map(|p| format!(", {p}"))
-        .unwrap_or_default();
-    let steps = format!("step {}/{}", run.step, run.iterations);
-    let why = match run.out_of_memory {
-        true => " (probably out of memory)",
-        false => "",
-    };
-    let host = run
-        .host
-        .as_ref()
-        .map(|h| format!(" on {}", clean(h)))
-        .unwrap_or_default();
-    [
-        shown(&run.name),
-        shown(&run.profile),
-        minute(&run.started),
-        format!("{}{why}{host}{phase}  {steps}{accuracy}", run.state.name()),
-    ]
-}
-
-/// The same of an ablation.
-fn ablation_row(ablation: &AblationSummary) -> [String; 4] {
-    let now = ablation.current.as_ref().map(|r| format!(", {}", shown(r)));
-    [
-        shown(&ablation.name),
-        shown(&ablation.profile),
-        minute(&ablation.started),
-        format!(
-            "{}{}  {}",
-            ablation.state.name(),
-            now.unwrap_or_default(),
-            ablation.progress()
-        ),
-    ]
-}
-
-fn shown(text: &str) -> String {
-    fit(&clean(text), 60)
-}
-
-/// "2026-01-31 12:00 +01:00" in the time zone of this machine.
-fn minute(time: &str) -> String {
-    clock::date(time, &TimeZone::system())
-}
-
 fn find_all(runs: &Path, named: &[String]) -> Result<Vec<RunDir>> {
     named.iter().map(|run| RunDir::find(runs, run)).collect()
 }
@@ -385,9 +312,10 @@ fn print_bytes(text: &[u8]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends a command to the engine of a run and prints the answer.
-fn send(run: RunDir, what: Sent) -> Result<ExitCode> {
-    let answer = match socket::send(&run, &what.into(), PATIENCE) {
+/// Sends a command to the engine of a run, or changes the run where none works on it, and prints the
+/// answer.
+fn send(local: &Local, run: &RunDir, what: Sent) -> Result<ExitCode> {
+    let answer = match local.carry_out(run, &what.into()) {
         Err(_) if summary(run.clone()).state == RunState::Done => {
             return Err(Error::Usage(format!("run {} is already done", run.name())));
         }

@@ -6,6 +6,8 @@ mod screen;
 
 #[path = "terminal/habits.rs"]
 mod habits;
+#[path = "terminal/life.rs"]
+mod life;
 #[path = "terminal/modes.rs"]
 mod modes;
 #[path = "terminal/runs.rs"]

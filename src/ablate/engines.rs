@@ -77,6 +77,7 @@ impl<'a> Engines<'a> {
         });
         Ok(Self {
             local: Local {
+                answers: Default::default(),
                 runs: folder.to_path_buf(),
                 data: local.data.clone(),
                 known: Arc::default(),

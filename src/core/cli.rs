@@ -19,6 +19,7 @@ mod evaluate;
 mod export;
 mod fetch;
 mod import;
+mod list;
 mod plot;
 mod scores;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use evaluate::EvaluateArgs;
 pub use export::{ExportArgs, Space};
 pub use fetch::FetchArgs;
 pub use import::{Import, ImportExpertsArgs};
+pub use list::{ListArgs, ListedState, SortedBy};
 pub use plot::PlotArgs;
 pub use scores::{ScoresArgs, ScoresProtocol};
 pub use tune::TuneArgs;
@@ -79,6 +81,10 @@ pub struct AppearanceArgs {
     /// Enable mouse support
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub mouse: bool,
+    /// Ring the bell and have the terminal show a message (OSC 9 and 777) when the run in the app
+    /// ends, fails or diverges
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub notify: bool,
 }
 
 /// How many colours the app may use; with `Auto`, as many as the environment says that the terminal
@@ -117,6 +123,10 @@ pub enum Cmd {
         /// Change a live setting from here on, for example distill.iterations=8000 (repeatable)
         #[arg(long, value_name = "KEY=VALUE")]
         set: Vec<String>,
+        /// Run this shell command when the run ends: $ASTILL_RUN, $ASTILL_STATUS, $ASTILL_REASON and
+        /// $ASTILL_ACCURACY say how
+        #[arg(long, value_name = "COMMAND")]
+        on_finish: Option<String>,
         /// For the engine in the background only: the name of the run's profile
         #[arg(long, hide = true)]
         engine_of: Option<String>,
@@ -131,13 +141,12 @@ pub enum Cmd {
         /// Only watch: start no engine and send no commands
         #[arg(long)]
         read_only: bool,
+        /// Run this shell command if the run ends while it is watched; see `astill run --help`
+        #[arg(long, value_name = "COMMAND")]
+        on_finish: Option<String>,
     },
     /// List the runs
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(ListArgs),
     /// Compare the results and the settings of runs
     Compare(CompareArgs),
     /// Draw charts of runs into a file
@@ -168,6 +177,10 @@ pub enum Cmd {
         /// Read the labels alone: do not look for equal, transparent or unreadable images
         #[arg(long)]
         no_images: bool,
+        /// For the app only: JSON also where the data set is not there, and measured only where no
+        /// run is at work on the device
+        #[arg(long, hide = true)]
+        preview: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -248,6 +261,10 @@ pub struct RunArgs {
     /// Resume the run of that name if it is there already: a job that is queued again just continues
     #[arg(long, requires = "name")]
     pub or_resume: bool,
+    /// Run this shell command when the run ends: $ASTILL_RUN, $ASTILL_STATUS, $ASTILL_REASON and
+    /// $ASTILL_ACCURACY say how
+    #[arg(long, value_name = "COMMAND")]
+    pub on_finish: Option<String>,
     /// For ablations only: end with an error where the run would pause for an answer
     #[arg(long, hide = true)]
     pub unattended: bool,
@@ -268,12 +285,14 @@ impl RunArgs {
             headless: _,
             detach: _,
             or_resume: _,
+            on_finish,
             unattended: _,
         } = self;
         let mut arguments = vec![profile.clone(), format!("--device={device}")];
         arguments.extend(set.iter().map(|s| format!("--set={s}")));
         arguments.extend(seed.iter().map(|s| format!("--seed={s}")));
         arguments.extend(name.iter().map(|n| format!("--name={n}")));
+        arguments.extend(on_finish.iter().map(|c| format!("--on-finish={c}")));
         arguments
     }
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod files;
 pub(crate) mod json;
 pub mod measures;
+pub mod on_finish;
 pub mod profile;
 pub mod program;
 pub mod requeue;

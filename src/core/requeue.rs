@@ -27,6 +27,7 @@ impl Cli {
                 detach: args.detach,
                 device: Some(args.device.clone()).filter(|d| *d != DeviceChoice::Auto),
                 set: Vec::new(),
+                on_finish: args.on_finish.clone(),
                 engine_of: None,
                 unattended: args.unattended,
             });

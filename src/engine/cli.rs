@@ -1,6 +1,7 @@
 //! Arguments → one call into the library each, and its results printed.
 
 mod others;
+mod preview;
 mod resuming;
 
 use crate::check::{self, Checking};
@@ -24,7 +25,7 @@ use astill_engine::progress::Progress;
 use astill_engine::reporter::Reporter;
 use astill_engine::scores::{self, ScoresRequest};
 use astill_engine::trainer::starting_set::StartingSet;
-use astill_engine::trainer::{self, RunPlan};
+use astill_engine::trainer::{self, RunPlan, without_engine};
 use astill_engine::{bench, data, device};
 use serde_json::json;
 use std::io::IsTerminal;
@@ -65,6 +66,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             detach,
             device,
             set,
+            on_finish,
             engine_of,
             unattended,
         } => {
@@ -82,12 +84,20 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
                 device: device.as_ref(),
                 data: cli.data.as_deref(),
                 sets: set,
+                on_finish: on_finish.as_deref(),
             };
             resuming::resume(&run, changes, launch)
         }
         Cmd::Check {
             profile,
             device,
+            preview: true,
+            ..
+        } => preview::preview(profile, &data()?, device),
+        Cmd::Check {
+            profile,
+            device,
+            preview: false,
             no_estimate,
             no_images,
             json,
@@ -115,9 +125,13 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Cmd::Bench { what, student } => measure(what.as_ref(), student, &data()?),
+        Cmd::Send { run, what } => {
+            let run = RunDir::find_exactly(&cli.runs, run)?;
+            out(json!(without_engine::change(&run, &what.clone().into())?))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Cmd::Profiles { .. }
-        | Cmd::List { .. }
-        | Cmd::Send { .. }
+        | Cmd::List(_)
         | Cmd::Attach { .. }
         | Cmd::Compare(_)
         | Cmd::Plot(_)
@@ -156,6 +170,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
             device: Some(&args.device),
             data: Some(data),
             sets: &[],
+            on_finish: args.on_finish.as_deref(),
         };
         return process::detach(&run, &loaded.name, &changes.arguments(), signals);
     }
@@ -180,7 +195,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         &run,
         plan,
         Some(Reporter::new(std::io::stderr().is_terminal())),
-        signals,
+        (signals, args.on_finish.as_deref()),
     )
 }
 

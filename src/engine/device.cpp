@@ -43,3 +43,13 @@ extern "C" int64_t astill_peak_allocated_bytes(int64_t device) noexcept {
     return -1;
   }
 }
+
+// The bytes that are free on CUDA device number `device`, whoever uses the others; -1 where it is not known.
+extern "C" int64_t astill_free_bytes(int64_t device) noexcept {
+  try {
+    const auto allocator = c10::getDeviceAllocator(c10::DeviceType::CUDA);
+    return static_cast<int64_t>(allocator->getMemoryInfo(static_cast<c10::DeviceIndex>(device)).first);
+  } catch (const std::exception &) {
+    return -1;
+  }
+}

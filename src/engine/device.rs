@@ -80,6 +80,7 @@ unsafe extern "C" {
     fn astill_allow_tf32(allowed: bool);
     fn astill_allocated_bytes(device: i64) -> i64;
     fn astill_peak_allocated_bytes(device: i64) -> i64;
+    fn astill_free_bytes(device: i64) -> i64;
 }
 
 /// Whether a GPU may round the factors of its products from 23 to 10 bits of mantissa (TF32), which
@@ -100,6 +101,16 @@ pub fn allocated_mib(device: Device) -> Option<u64> {
 pub fn peak_device_mib(device: Device) -> Option<u64> {
     // SAFETY: as above
     on_gpu(device, |n| unsafe { astill_peak_allocated_bytes(n) })
+}
+
+/// The memory of a device that is free now, in MiB: of a GPU, or of the host for the CPU; none where
+/// it is not known.
+pub fn free_mib(device: Device) -> Option<f64> {
+    match device {
+        Device::Cpu => free_host_mib(),
+        // SAFETY: as above
+        _ => on_gpu(device, |n| unsafe { astill_free_bytes(n) }).map(|mib| mib as f64),
+    }
 }
 
 /// What `bytes` counts on a GPU, in MiB; none for the CPU, or where it is not known.
@@ -164,6 +175,7 @@ mod tests {
         if gpus::count().is_err() {
             // asking all the same is harmless
             assert_eq!(allocated_mib(Device::Cuda(0)), None);
+            assert_eq!(free_mib(Device::Cuda(0)), None);
             return Ok(());
         }
         let gpu = choose(&DeviceChoice::Cuda(0))?;
@@ -171,6 +183,8 @@ mod tests {
         let large = tch::Tensor::zeros([64 << 20], (tch::Kind::Float, gpu));
         let during = allocated_mib(gpu).unwrap_or(0);
         assert!(during >= before + 256, "{before} MiB, then {during} MiB");
+        let free = free_mib(gpu);
+        assert!(free.is_none_or(|free| free > 0.), "{free:?}");
         drop(large);
         assert!(peak_device_mib(gpu) >= Some(during));
         Ok(())

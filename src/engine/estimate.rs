@@ -285,7 +285,7 @@ impl Estimate {
             _ => (
                 own + sizes.images().1 / MIB,
                 Some(sizes.device_bytes(on) / MIB),
-                None,
+                device::free_mib(on),
             ),
         };
         Ok(Self {
@@ -309,8 +309,7 @@ impl Estimate {
         self.seconds += seconds;
     }
 
-    /// A warning where less memory is free than the run needs. There is none for a GPU, whose free
-    /// memory is not known.
+    /// A warning where less memory is free than the run needs, as far as that is known.
     pub fn warning(&self) -> Option<String> {
         let free = self.free_mib.filter(|free| *free < self.memory_mib)?;
         Some(format!(

@@ -12,6 +12,7 @@ pub mod export;
 pub mod exporting;
 pub mod gpus;
 pub mod guard;
+pub mod idle;
 pub mod import;
 pub mod keeper;
 pub mod libtorch;

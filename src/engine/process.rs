@@ -3,6 +3,7 @@
 use astill_core::cli::out;
 use astill_core::console::to_stderr;
 use astill_core::files::untrusted;
+use astill_core::on_finish;
 use astill_core::program;
 use astill_core::run::command::Command;
 use astill_core::run::event::EventKind;
@@ -179,15 +180,16 @@ fn early_exit(run: &RunDir, status: ExitStatus) -> Error {
 
 /// Runs an engine in this process until it ends. What the `signals` ask is passed on to it.
 ///
-/// `run` is the run as the user named it.
+/// `run` is the run as the user named it, and `on_finish` a command for its end.
 pub fn run_engine(
     run: &RunDir,
     mut plan: RunPlan,
     mut reporter: Option<Reporter>,
-    signals: Signals,
+    (signals, on_finish): (Signals, Option<&str>),
 ) -> Result<ExitCode> {
     let (held, profile) = (Arc::clone(&plan.held), plan.profile.clone());
     let own = plan.run.clone();
+    let place = own.clone();
     let (requests, request_out) = crossbeam_channel::unbounded();
     let (server, unreachable) = Server::start(&own, &held, requests.clone());
     plan.warnings.extend(unreachable);
@@ -218,7 +220,16 @@ pub fn run_engine(
     }
     reporter.iter().for_each(Reporter::finish);
     let ended = engine.join();
+    // while the folder is held, wherever it is by now
+    let place = RunDir::at(place.real_path());
     drop(keeper);
+    if let (Some(command), Some(EventKind::RunFinished(finished))) = (on_finish, &last) {
+        match on_finish::run(command, &place, finished) {
+            Ok(status) if status.success() => {}
+            Ok(status) => to_stderr(format!("--on-finish {command}: {status}")),
+            Err(error) => to_stderr(format!("--on-finish {command}: {error}")),
+        }
+    }
     match ended {
         Ok(()) => {
             if let Some(done) = last.as_ref().filter(|_| reporter.is_some()) {

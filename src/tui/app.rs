@@ -1,14 +1,16 @@
 //! The app as a state machine: a message comes in, effects go out, and `view` draws the state.
 //! Nothing here blocks.
 
+use crate::tui::advice::in_keys;
 use crate::tui::context::{Appearance, Context, Effect};
 use crate::tui::footer;
 use crate::tui::keys::{self, Action, Scope};
 use crate::tui::message::{Message, describe_answer};
 use crate::tui::model::Weight;
 use crate::tui::screen::{Response, Screen};
-use crate::tui::screens::{ConfirmPopup, HelpPopup, HomeScreen, RunScreen};
-use crate::tui::session::Session;
+use crate::tui::screens::{ConfirmPopup, HelpPopup, HomeScreen, RunScreen, StartForm};
+use crate::tui::session::{News, Session};
+use crate::tui::text::clean;
 use crate::tui::widgets::put;
 use astill_core::program;
 use astill_core::run::RunDir;
@@ -80,6 +82,9 @@ impl App {
         for screen in &mut self.screens {
             screen.request_missing(&mut self.context);
         }
+        if let Some(asked) = self.context.previews.to_ask() {
+            self.context.effects.push(Effect::Preview(asked));
+        }
         std::mem::take(&mut self.context.effects)
     }
 
@@ -114,9 +119,27 @@ impl App {
             Message::Started(Err(problem)) => {
                 self.show_problem("Could not start the run", &problem)
             }
+            Message::Previewed(request, preview) => self.context.previews.put(request, *preview),
+            Message::Template(_, Ok(template)) => {
+                let form = StartForm::of_run(*template);
+                self.screens.push(Box::new(form));
+            }
+            Message::Template(_, Err(problem)) => {
+                self.show_problem("Could not read the settings of the run", &problem)
+            }
+            Message::Moved(run, Ok(to)) => self.forget(&run, to.as_ref()),
+            Message::Moved(_, Err(problem)) => {
+                self.show_problem("Could not change the run", &problem)
+            }
+            Message::Noted(_, Ok(())) => self.context.effects.push(Effect::List),
+            Message::Noted(_, Err(problem)) => {
+                self.show_problem("Could not write the note", &problem)
+            }
+            Message::Noticed(text) => self.context.notify(Weight::Result, &text),
             Message::Fetching(line) => self.context.notify(Weight::Normal, &line),
             Message::Fetched(set, Ok(folder)) => {
                 self.context.effects.push(Effect::List);
+                self.context.previews.expire();
                 let text = format!("The data set {set} is in {folder}.");
                 self.context.notify(Weight::Result, &text);
             }
@@ -149,8 +172,9 @@ impl App {
         let run = session.run.clone();
         match message {
             Message::Events(of, batch) if of == run => {
-                session.receive_events(&batch);
+                let news = session.receive_events(&batch);
                 self.context.expire_notice();
+                self.tell(&run, news);
             }
             Message::Engine(of, engine) if of == run => session.locate_engine(engine),
             Message::Profile(of, Ok(profile)) if of == run => session.profile = Some(*profile),
@@ -175,6 +199,34 @@ impl App {
         }
     }
 
+    /// Tells the user about the end of the run, or that it diverges, outside of the screen too.
+    fn tell(&mut self, run: &RunDir, news: Option<News>) {
+        let Some(news) = news else { return };
+        let context = &mut self.context;
+        if context.appearance.notifies {
+            let text = clean(&format!("{} {news}", run.name()));
+            context.effects.push(Effect::Notify(text));
+        }
+        if let (News::Ended(_), Some(command)) = (&news, &context.on_finish) {
+            let effect = Effect::RunCommand(command.clone(), run.clone());
+            context.effects.push(effect);
+        }
+    }
+
+    /// A run is not where it was any more.
+    fn forget(&mut self, run: &RunDir, to: Option<&RunDir>) {
+        if self.context.session.as_ref().is_some_and(|s| s.run == *run) {
+            self.context.session = None;
+            self.context.effects.push(Effect::Unfollow);
+        }
+        self.context.effects.push(Effect::List);
+        let done = match to {
+            Some(to) => format!("{} is now {}.", run.name(), to.name()),
+            None => format!("{} is deleted.", run.name()),
+        };
+        self.context.notify(Weight::Result, &done);
+    }
+
     /// Shows a run, over the menu where there is one.
     fn open_run(&mut self, run: RunDir) {
         self.context.notice = None;
@@ -192,7 +244,7 @@ impl App {
     fn show_problem(&mut self, title: &str, problem: &str) {
         self.context.notice = None;
         self.screens
-            .push(Box::new(ConfirmPopup::message(title, problem)));
+            .push(Box::new(ConfirmPopup::message(title, &in_keys(problem))));
     }
 
     fn key(&mut self, key: &KeyEvent) {
@@ -292,8 +344,8 @@ impl App {
             frame.buffer_mut(),
             area,
             &self.context,
-            self.scope(),
-            is_base,
+            (self.scope(), is_base),
+            &|action| self.screens.last().is_none_or(|top| top.offers(action)),
         );
         if let Some(cursor) = cursor {
             frame.set_cursor_position(cursor);

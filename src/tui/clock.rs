@@ -32,6 +32,22 @@ pub fn date(event: &str, zone: &TimeZone) -> String {
         .unwrap_or_default()
 }
 
+/// "14:03" where the user is, if that is the day of `now` (seconds since 1970; 0 if not known yet), else
+/// "Jan 31", and with the year where that is another one.
+pub fn day(event: &str, zone: &TimeZone, now: f64) -> String {
+    let Ok(at) = event.parse::<Timestamp>() else {
+        return String::new();
+    };
+    let at = at.to_zoned(zone.clone());
+    let now = Timestamp::from_second(now as i64).map(|n| n.to_zoned(zone.clone()));
+    let format = match now {
+        Ok(now) if now.date() == at.date() => "%H:%M",
+        Ok(now) if now.year() != at.year() && now.year() > 1970 => "%b %d %Y",
+        _ => "%b %d",
+    };
+    at.strftime(format).to_string()
+}
+
 /// "22:51" where the user is, `seconds` after `now`, seconds since 1970; with the date, "Jan 31 22:51",
 /// if that is another day. None where `now` is not known yet.
 pub fn end(now: f64, seconds: f64, zone: &TimeZone) -> Option<String> {

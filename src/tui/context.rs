@@ -1,6 +1,7 @@
 //! The state that all screens share, and what they can ask of the rest of the program.
 
-use crate::tui::backend::Command;
+use crate::tui::advice::in_keys;
+use crate::tui::backend::{Command, NewRun, Preview, RunRequest, Subject};
 use crate::tui::model::{ReportedState, Sample, Weight};
 use crate::tui::session::Session;
 use crate::tui::text::clean;
@@ -8,6 +9,7 @@ use crate::tui::theme::Theme;
 use astill_core::run::RunDir;
 use astill_core::run::pace::unix_seconds;
 use jiff::tz::TimeZone;
+use std::collections::HashMap;
 
 /// How long a notice stays, in seconds.
 const LASTS: f64 = 8.;
@@ -23,19 +25,75 @@ pub struct Appearance {
     pub ascii_pictures: bool,
     /// Nothing is started and no command is sent.
     pub read_only: bool,
+    /// The terminal rings and shows a message when the run ends or diverges.
+    pub notifies: bool,
+}
+
+/// The previews of runs that could be started, as far as they are known, and what is to be previewed.
+#[derive(Debug, Default)]
+pub struct Previews {
+    known: HashMap<RunRequest, Preview>,
+    /// Of the uppermost screen that wants one.
+    wanted: Option<Subject>,
+    /// The one that was asked for last.
+    asked: Option<Subject>,
+}
+
+impl Previews {
+    /// The latest answer; it may be asked for again meanwhile.
+    pub fn get(&self, request: &RunRequest) -> Option<&Preview> {
+        self.known.get(request)
+    }
+
+    /// Says what is to be previewed, instead of what a screen below wants.
+    pub fn want(&mut self, subject: Subject) {
+        self.wanted = Some(subject);
+    }
+
+    /// Takes an answer.
+    pub fn put(&mut self, request: RunRequest, preview: Preview) {
+        self.known.insert(request, preview);
+    }
+
+    /// What was found may have changed: it is asked for again.
+    pub fn expire(&mut self) {
+        self.asked = None;
+    }
+
+    /// What is to be asked for now, if that is something else than before.
+    pub fn to_ask(&mut self) -> Option<Option<Subject>> {
+        let wanted = self.wanted.take();
+        (wanted != self.asked).then(|| {
+            self.asked.clone_from(&wanted);
+            wanted
+        })
+    }
 }
 
 /// What the app wants done. The results come back as messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     List,
-    Preview(String),
-    Start(String),
+    /// Of this one alone; of none where nothing is to be previewed.
+    Preview(Option<Subject>),
+    Start(NewRun),
     /// A data set, by the name that `astill fetch` takes.
     Fetch(String),
-    Resume(RunDir),
+    /// With changes of live settings.
+    Resume(RunDir, Vec<String>),
     /// Read the events of this run and of no other.
     Follow(RunDir),
+    /// Read no events.
+    Unfollow,
+    /// As the beginning of another run.
+    Template(RunDir),
+    Delete(RunDir),
+    Rename(RunDir, String),
+    Note(RunDir, String),
+    /// The user's command for the end of a run.
+    RunCommand(String, RunDir),
+    /// Ring the bell, and have the terminal show this text.
+    Notify(String),
     Profile(RunDir),
     Checkpoints(RunDir),
     Send(RunDir, Command),
@@ -70,6 +128,9 @@ pub struct Context {
     /// The run that is being watched.
     pub session: Option<Session>,
     pub notice: Option<Notice>,
+    /// The user's command for the end of the run that is being watched.
+    pub on_finish: Option<String>,
+    pub previews: Previews,
     pub effects: Vec<Effect>,
 }
 
@@ -82,6 +143,8 @@ impl Context {
             zone: TimeZone::UTC,
             session: None,
             notice: None,
+            on_finish: None,
+            previews: Previews::default(),
             effects: Vec::new(),
         }
     }
@@ -89,7 +152,7 @@ impl Context {
     /// Shows a message for a while.
     pub fn notify(&mut self, weight: Weight, text: &str) {
         self.notice = Some(Notice {
-            text: clean(text),
+            text: clean(&in_keys(text)),
             weight,
             since: self.now,
             state: self.state(),
@@ -128,15 +191,30 @@ impl Context {
         false
     }
 
-    /// Sends a command to the engine of the run.
+    /// Whether the run can be changed: by its engine, or without one where it has ended; explains it
+    /// to the user if not.
+    pub fn can_change_run(&mut self) -> bool {
+        let has_ended = self.session.as_ref().is_some_and(Session::has_ended);
+        has_ended || self.reaches_engine()
+    }
+
+    /// Sends a command to the engine of the run, or changes the run itself where it has ended.
     pub fn send(&mut self, command: Command) {
-        if !self.reaches_engine() {
+        let changes_run = matches!(command, Command::Set { .. } | Command::RollBack { .. });
+        let is_possible = match changes_run {
+            true => self.can_change_run(),
+            false => self.reaches_engine(),
+        };
+        if !is_possible {
             return;
         }
         if let Some(session) = &mut self.session {
             session.pending.push(command.clone());
             let run = session.run.clone();
-            let text = format!("{command}: sent, waiting for the engine's reply");
+            let text = match session.has_ended() {
+                true => format!("{command}: changing the run, which no engine works on"),
+                false => format!("{command}: sent, waiting for the engine's reply"),
+            };
             self.effects.push(Effect::Send(run, command));
             self.notify(Weight::Normal, &text);
         }
@@ -145,7 +223,13 @@ impl Context {
     /// Starts an engine that resumes the run.
     pub fn resume_run(&mut self) {
         let Some(session) = &self.session else { return };
-        self.effects.push(Effect::Resume(session.run.clone()));
+        let run = session.run.clone();
+        self.resume_with(run, Vec::new());
+    }
+
+    /// Starts an engine that resumes the run with changes of live settings.
+    pub fn resume_with(&mut self, run: RunDir, sets: Vec<String>) {
+        self.effects.push(Effect::Resume(run, sets));
         self.notify(Weight::Normal, "Starting a new engine for this run...");
     }
 

@@ -1,6 +1,8 @@
 //! What happens in the background: effects are carried out, keys read, the events of a run
 //! followed. The results are messages.
 
+mod previews;
+
 use crate::tui::backend::{Backend, Command};
 use crate::tui::burst::pasted;
 use crate::tui::context::Effect;
@@ -11,6 +13,7 @@ use crate::tui::terminal::is_hung_up;
 use astill_core::run::{EngineAt, RunDir};
 use astill_core::{Error, Result};
 use crossterm::event::{self, Event as Input};
+use previews::{Asked, REST};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::IsTerminal;
@@ -49,6 +52,8 @@ pub struct EffectRunner<B> {
     batches: Sender<(RunDir, EventBatch)>,
     /// To a thread of their own, so that they reach the engine in the order in which they were given.
     commands: std::sync::mpsc::Sender<(RunDir, Command)>,
+    /// To another, which works out one preview at a time.
+    previews: std::sync::mpsc::Sender<Asked>,
     /// Set to stop following the previous run.
     follower: Arc<AtomicBool>,
     /// The list of runs is being read.
@@ -74,11 +79,15 @@ impl<B: Backend> EffectRunner<B> {
                 }
             }
         })?;
+        let (previews, work) =
+            previews::channel_and_worker(backend.clone(), messages.clone(), REST);
+        thread("previews", messages.clone(), work)?;
         Ok(Self {
             backend,
             messages,
             batches,
             commands,
+            previews,
             follower: Arc::default(),
             listing: Arc::default(),
         })
@@ -99,12 +108,10 @@ impl<B: Backend> EffectRunner<B> {
                     listed
                 });
             }
-            Effect::Preview(reference) => self.in_background(move || {
-                let preview = backend.preview(&reference);
-                Message::Previewed(reference, Box::new(preview))
-            }),
-            Effect::Start(reference) => self.in_background(move || {
-                Message::Started(backend.start(&reference).map_err(|e| e.to_string()))
+            // the thread lives as long as the app, unless it has panicked, which was reported
+            Effect::Preview(asked) => _ = self.previews.send(asked),
+            Effect::Start(new) => self.in_background(move || {
+                Message::Started(backend.start(&new).map_err(|e| e.to_string()))
             }),
             Effect::Fetch(set) => {
                 let messages = self.messages.clone();
@@ -114,11 +121,34 @@ impl<B: Backend> EffectRunner<B> {
                     Message::Fetched(set, fetched)
                 });
             }
-            Effect::Resume(run) => self.in_background(move || {
-                let resumed = backend.resume(&run).map_err(|e| e.to_string());
+            Effect::Resume(run, sets) => self.in_background(move || {
+                let resumed = backend.resume(&run, &sets).map_err(|e| e.to_string());
                 Message::Resumed(run, resumed)
             }),
+            Effect::Template(run) => self.in_background(move || {
+                let template = backend.template(&run).map_err(|e| e.to_string());
+                Message::Template(run, template.map(Box::new))
+            }),
+            Effect::Delete(run) => self.in_background(move || {
+                let deleted = backend.delete(&run).map_err(|e| e.to_string());
+                Message::Moved(run, deleted.map(|()| None))
+            }),
+            Effect::Rename(run, name) => self.in_background(move || {
+                let renamed = backend.rename(&run, &name).map_err(|e| e.to_string());
+                Message::Moved(run, renamed.map(Some))
+            }),
+            Effect::Note(run, note) => self.in_background(move || {
+                let written = backend.write_note(&run, &note).map_err(|e| e.to_string());
+                Message::Noted(run, written)
+            }),
+            Effect::RunCommand(command, run) => {
+                self.in_background(move || match backend.run_command(&command, &run) {
+                    Ok(()) => Message::Noticed(format!("{command}: done")),
+                    Err(problem) => Message::Trouble(problem.to_string()),
+                })
+            }
             Effect::Follow(run) => self.follow(run),
+            Effect::Unfollow => self.follower.store(true, Ordering::Relaxed),
             Effect::Profile(run) => self.in_background(move || {
                 let profile = backend
                     .profile(&run)
@@ -148,7 +178,7 @@ impl<B: Backend> EffectRunner<B> {
                 Message::Picture(run, sample, picture)
             }),
             // about the terminal itself, which the loop has
-            Effect::Suspend | Effect::Retake | Effect::Leave => {}
+            Effect::Suspend | Effect::Retake | Effect::Notify(_) | Effect::Leave => {}
         }
     }
 

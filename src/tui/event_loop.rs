@@ -34,11 +34,12 @@ pub struct Ending {
     pub signal: Option<i32>,
 }
 
-/// Runs the app on the terminal until the user leaves, a signal comes or the terminal goes away.
+/// Runs the app on the terminal until the user leaves, a signal comes or the terminal goes away. Opens
+/// a run if there is one, with the command for its end.
 pub fn run(
     appearance: Appearance,
     mouse: bool,
-    open: Option<RunDir>,
+    opened: (Option<RunDir>, Option<String>),
     backend: impl Backend,
 ) -> Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -49,7 +50,7 @@ pub fn run(
     let ending = runtime.block_on(handle_events(
         &mut guard,
         appearance,
-        open,
+        opened,
         Arc::new(backend),
     ));
     let is_read = restore();
@@ -69,7 +70,7 @@ pub fn run(
 async fn handle_events<B: Backend>(
     guard: &mut TerminalGuard,
     appearance: Appearance,
-    open: Option<RunDir>,
+    (open, on_finish): (Option<RunDir>, Option<String>),
     backend: Arc<B>,
 ) -> Result<Ending> {
     let terminal = |doing| Error::io(doing, "the terminal");
@@ -89,6 +90,7 @@ async fn handle_events<B: Backend>(
     let size = guard.size().map_err(terminal("measure"))?;
     let (mut app, effects) = App::new(appearance, (size.width, size.height), open);
     app.context.zone = TimeZone::system();
+    app.context.on_finish = on_finish;
     let mut runner = EffectRunner::new(backend, messages, batches)?;
     let mut second = interval(Duration::from_secs(1));
     let mut list = interval(LIST_EVERY);
@@ -115,6 +117,7 @@ async fn handle_events<B: Backend>(
                     guard.retake().map_err(terminal("take"))?;
                     changed = true;
                 }
+                Effect::Notify(text) => guard.notify(&text).map_err(terminal("write to"))?,
                 other => runner.carry_out(other),
             }
         }

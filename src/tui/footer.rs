@@ -15,15 +15,22 @@ use ratatui::widgets::{Clear, Paragraph, Widget};
 /// Rows of a notice; a reason that is longer is in the log.
 const MOST_ROWS: u16 = 4;
 
-/// Draws the keys of a screen into the last row of `area`, and a notice into as many rows as it needs
-/// above it.
-pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, scope: Scope, is_base: bool) {
+/// Draws the keys of a screen, of those that it `offers`, into the last row of `area`, and a notice into
+/// as many rows as it needs above it.
+pub fn draw(
+    buf: &mut Buffer,
+    area: Rect,
+    context: &Context,
+    (scope, is_base): (Scope, bool),
+    offers: &dyn Fn(Action) -> bool,
+) {
     let [above, area] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     if let Some(notice) = &context.notice {
         draw_notice(buf, above, context, notice);
     }
     let theme = &context.appearance.theme;
-    let is_off = |b: &Binding| b.label.is_empty() || is_useless(context, b, scope);
+    let is_off =
+        |b: &Binding| b.label.is_empty() || !offers(b.action) || is_useless(context, b, scope);
     let parts: Vec<[Span; 2]> = keys::at(scope)
         .filter(|b| !is_off(b))
         .map(|b| {
@@ -82,20 +89,26 @@ fn last_rows(area: Rect, rows: u16) -> Rect {
 fn is_useless(context: &Context, binding: &Binding, scope: Scope) -> bool {
     let is_elsewhere = scope == Scope::Chart
         && (binding.steers || matches!(binding.action, Action::Samples | Action::Log));
-    is_elsewhere || (binding.steers && !can_steer(context, binding))
+    is_elsewhere || (binding.steers && !can_steer(context, binding, scope))
 }
 
-fn can_steer(context: &Context, binding: &Binding) -> bool {
-    let Some(session) = &context.session else {
-        return true;
+fn can_steer(context: &Context, binding: &Binding, scope: Scope) -> bool {
+    // the run that was opened last is not what the menu is about
+    let is_menu = matches!(scope, Scope::Home | Scope::Start);
+    let session = context.session.as_ref().filter(|_| !is_menu);
+    let Some(session) = session else {
+        return !context.appearance.read_only;
     };
-    let starts_engine = matches!(
-        session.status(),
-        RunStatus::Gone
-            | RunStatus::MaybeRemote
-            | RunStatus::Reported(ReportedState::Stopped | ReportedState::Failed)
-    );
-    let can = session.is_live() || (starts_engine && binding.action == Action::Pause);
+    let is_done = session.status() == RunStatus::Reported(ReportedState::Done);
+    let can = match binding.action {
+        Action::Extend => is_done,
+        Action::Clone => is_done || session.has_ended(),
+        Action::Pause => {
+            session.is_live() || session.has_ended() || session.status() == RunStatus::MaybeRemote
+        }
+        Action::Tweak | Action::RollBack => session.is_live() || session.has_ended(),
+        _ => session.is_live(),
+    };
     can && !context.appearance.read_only
 }
 
@@ -127,7 +140,7 @@ mod tests {
         for columns in 24..120 {
             let area = Rect::new(0, 0, columns, 2);
             let mut buf = Buffer::empty(area);
-            draw(&mut buf, area, &context, Scope::Run, true);
+            draw(&mut buf, area, &context, (Scope::Run, true), &|_| true);
             let row: String = (0..columns).map(|x| buf[(x, 1)].symbol()).collect();
             assert!(row.contains("? help") && row.contains("q quit"), "{row}");
         }

@@ -2,6 +2,7 @@
 //! docs/keys.md read it.
 
 mod binding;
+mod entry;
 mod table;
 
 pub use binding::{Action, Binding, KeyPress, Scope};

@@ -1,6 +1,9 @@
 //! What reaches the app: keys, events of the run, and the results of its effects.
 
-use crate::tui::backend::{AblationSummary, Answer, Command, Preview, ProfileSummary, RunSummary};
+use crate::tui::backend::{
+    AblationSummary, Answer, Command, Glance, Preview, ProfileSummary, RunRequest, RunSummary,
+    RunTemplate,
+};
 use crate::tui::model::{Sample, Weight};
 use crate::tui::picture::Picture;
 use crate::tui::text::clean;
@@ -22,13 +25,22 @@ pub enum Message {
     /// Seconds since 1970.
     Now(f64),
     Listed(Vec<ProfileSummary>, Vec<RunSummary>, Vec<AblationSummary>),
-    Previewed(String, Box<Preview>),
+    Previewed(RunRequest, Box<Preview>),
     Started(Result<RunDir, String>),
     /// How far the fetch of a data set is, in a line.
     Fetching(String),
     /// A data set is in this folder, or why it is not.
     Fetched(String, Result<String, String>),
     Resumed(RunDir, Result<(), String>),
+    /// A run as the beginning of another.
+    Template(RunDir, Result<Box<RunTemplate>, String>),
+    Glanced(RunDir, Box<Glance>),
+    /// The run is not there any more, but here; nowhere if it was deleted.
+    Moved(RunDir, Result<Option<RunDir>, String>),
+    /// The note of a run was written.
+    Noted(RunDir, Result<(), String>),
+    /// Something that the user should know has happened.
+    Noticed(String),
     Events(RunDir, EventBatch),
     Engine(RunDir, EngineAt),
     Profile(RunDir, Result<Box<Profile>, String>),

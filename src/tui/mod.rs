@@ -8,6 +8,7 @@
 //! [`context::Context`] and know nothing of each other's insides. A new screen is a file there and
 //! its keys in `keys`.
 
+pub mod advice;
 pub mod app;
 pub mod ascii;
 pub mod backend;
@@ -59,6 +60,10 @@ pub struct Options {
     pub read_only: bool,
     /// The run to show; by default the menu.
     pub open: Option<RunDir>,
+    /// The terminal rings and shows a message when the run ends or diverges.
+    pub notifies: bool,
+    /// Run when the run that is shown ends.
+    pub on_finish: Option<String>,
 }
 
 /// Runs the app on the terminal until the user leaves, a signal comes or the terminal goes away.
@@ -72,11 +77,14 @@ pub fn run(options: Options, backend: impl Backend) -> Result<Ending> {
         mouse,
         read_only,
         open,
+        notifies,
+        on_finish,
     } = options;
     let appearance = Appearance {
         theme: Theme::new(depth, ascii),
         ascii_pictures: false,
         read_only,
+        notifies,
     };
-    event_loop::run(appearance, mouse, open, backend)
+    event_loop::run(appearance, mouse, (open, on_finish), backend)
 }

@@ -67,6 +67,11 @@ pub trait Screen: Debug {
     /// Requests what it shows and does not have yet.
     fn request_missing(&mut self, _context: &mut Context) {}
 
+    /// Whether the footer names the key of this action: it has a meaning for what is selected.
+    fn offers(&self, _action: Action) -> bool {
+        true
+    }
+
     /// Whether the mouse wheel moves up and down in it.
     fn scrolls(&self) -> bool {
         true

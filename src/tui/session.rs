@@ -9,9 +9,12 @@ use crate::tui::panel::Panel;
 use crate::tui::picture::Picture;
 use crate::tui::text::clean;
 use astill_core::profile::Profile;
-use astill_core::run::event::{CommandStatus, EventKind, Phase, RunFinished};
+use astill_core::run::command::PAUSED_BY_ITSELF;
+use astill_core::run::event::{CommandStatus, EventKind, ImageSet, Phase, RunFinished};
 use astill_core::run::{EngineAt, RunDir, result, was_out_of_memory};
+use astill_core::text::percent;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
 
 /// Decoded pictures are kept up to this many bytes, but at least a few.
 const PICTURE_BYTES: usize = 64 << 20;
@@ -50,6 +53,47 @@ pub struct Pictures {
     pending: HashSet<(String, u64)>,
 }
 
+/// What the user should know even where nobody watches the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// How.
+    Ended(String),
+    /// It has paused by itself, because its numbers are not finite.
+    Diverged,
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(how) => f.write_str(how),
+            Self::Diverged => f.write_str("diverges and has paused"),
+        }
+    }
+}
+
+/// What an event reports that is such news.
+fn news_of(event: &EventKind) -> Option<News> {
+    match event {
+        EventKind::RunFinished(finished) => {
+            let result = finished
+                .results
+                .iter()
+                .find(|r| r.labels == ImageSet::Distilled);
+            let result = result.map(|r| format!(": {} %", percent(r.mean)));
+            let reason = finished.reason.as_ref().map(|why| format!(": {why}"));
+            let more = result.or(reason).unwrap_or_default();
+            Some(News::Ended(format!("{}{more}", finished.status)))
+        }
+        EventKind::Command(answered)
+            if answered.command == Command::Pause
+                && answered.answer.reason.as_deref() == Some(PAUSED_BY_ITSELF) =>
+        {
+            Some(News::Diverged)
+        }
+        _ => None,
+    }
+}
+
 /// The state of a run: what its events report, and whether an engine is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunStatus {
@@ -83,8 +127,10 @@ impl Session {
         }
     }
 
-    /// Takes the next events of the run.
-    pub fn receive_events(&mut self, batch: &EventBatch) {
+    /// Takes the next events of the run; the latest news among them, unless they are being read for
+    /// the first time.
+    pub fn receive_events(&mut self, batch: &EventBatch) -> Option<News> {
+        let is_first = self.loading.is_some() || batch.restarted;
         if batch.restarted {
             self.model = Model::new();
         }
@@ -103,6 +149,8 @@ impl Session {
             self.elsewhere = true;
         }
         self.loading = (self.loading.is_some() && !batch.at_end).then_some(batch.read);
+        let mut latest_first = events.iter().rev().filter(|_| !is_first);
+        latest_first.find_map(|event| news_of(&event.what))
     }
 
     /// Takes where the engine was found.
@@ -153,6 +201,15 @@ impl Session {
         matches!(self.status(), RunStatus::Reported(_)) && self.model.is_live()
     }
 
+    /// Whether the run has ended without a result, and no engine is there: its settings can be changed
+    /// all the same.
+    pub fn has_ended(&self) -> bool {
+        matches!(
+            self.status(),
+            RunStatus::Gone | RunStatus::Reported(ReportedState::Stopped | ReportedState::Failed)
+        )
+    }
+
     /// Why no command can be sent.
     pub fn why_no_engine(&self) -> String {
         let host = self.host();
@@ -164,7 +221,10 @@ impl Session {
                 "The last engine ran on {host} and did not report that it ended. If it is gone, \
                  press Space to start one here."
             ),
-            RunStatus::Reported(ReportedState::Done) => "The run is finished.".into(),
+            RunStatus::Reported(ReportedState::Done) => {
+                "The run is finished: i adds iterations, n starts a new run with its settings."
+                    .into()
+            }
             _ => "No engine is running. Press Space on the run's screen to start one.".into(),
         }
     }

@@ -120,6 +120,15 @@ impl TerminalGuard {
         Ok(())
     }
 
+    /// Rings the bell, and has the terminal show a message: with OSC 9 and with OSC 777, of which most
+    /// terminals know one and ignore the other.
+    ///
+    /// # Errors
+    /// The terminal cannot be written to.
+    pub fn notify(&mut self, text: &str) -> io::Result<()> {
+        self.writer.write_all(notification(text).as_bytes())
+    }
+
     /// Columns and rows.
     ///
     /// # Errors
@@ -143,6 +152,16 @@ impl Drop for TerminalGuard {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// What has a terminal ring and show a message, which must not hold what ends or divides it.
+fn notification(text: &str) -> String {
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() || c == ';' { ' ' } else { c })
+        .collect();
+    // without a number in front, which would mean something else
+    format!("\x07\x1b]9;astill: {text}\x07\x1b]777;notify;astill;{text}\x07")
 }
 
 /// Gives the terminal back if a [`TerminalGuard`] has it; does nothing the second time. False if the

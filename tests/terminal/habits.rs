@@ -151,10 +151,14 @@ fn a_program_that_was_replaced_while_it_was_open_starts_the_new_engine_and_says_
     fs::remove_dir_all(&own)?;
     fs::create_dir(&own)?;
     terminal.press(ENTER)?;
+    terminal.shows(&[">[ Start ]"])?;
+    terminal.press(ENTER)?;
     terminal.shows(&["was replaced while it was open"])?;
     terminal.press(ESC)?;
     install()?;
-    terminal.shows(&[">shapes"])?;
+    terminal.wait_for("the form again", |s| {
+        s.contains(">[ Start ]") && !s.contains("was replaced")
+    })?;
     terminal.press(ENTER)?;
     terminal.wait_for("the run, and what was replaced", |s| {
         s.contains("uses the new version")

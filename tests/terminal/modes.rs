@@ -3,7 +3,10 @@
 use crate::place::{Outcome, Place};
 use crate::screen::{CTRL_Z, DOWN, Terminal, UP};
 use crate::{app, shell};
-use astill::tui::backend::{AblationSummary, Backend, DataState, Preview, ProfileSummary};
+use astill::tui::backend::{
+    AblationSummary, Backend, DataState, Glance, NewRun, Preview, ProfileSummary, RunRequest,
+    RunTemplate,
+};
 use astill::tui::colour::Depth;
 use astill::tui::terminal::TerminalGuard;
 use astill::tui::{self, Options};
@@ -87,6 +90,7 @@ impl Backend for Faulty {
             description: "the only one".into(),
             text: String::new(),
             data: DataState::Ready,
+            profile: None,
         }]
     }
 
@@ -97,14 +101,32 @@ impl Backend for Faulty {
     fn runs(&self) -> Vec<RunSummary> {
         Vec::new()
     }
-    fn preview(&self, _: &str) -> Preview {
+    fn preview(&self, _: &RunRequest, _: &dyn Fn() -> bool) -> Option<Preview> {
         panic!("a fault in the background")
     }
-    fn start(&self, _: &str) -> AstillResult<RunDir> {
+    fn start(&self, _: &NewRun) -> AstillResult<RunDir> {
         panic!("a fault at the start")
     }
-    fn resume(&self, _: &RunDir) -> AstillResult<()> {
+    fn resume(&self, _: &RunDir, _: &[String]) -> AstillResult<()> {
         Ok(())
+    }
+    fn template(&self, _: &RunDir) -> AstillResult<RunTemplate> {
+        panic!("a fault")
+    }
+    fn glance(&self, _: &RunDir) -> Glance {
+        panic!("a fault")
+    }
+    fn delete(&self, _: &RunDir) -> AstillResult<()> {
+        panic!("a fault")
+    }
+    fn rename(&self, _: &RunDir, _: &str) -> AstillResult<RunDir> {
+        panic!("a fault")
+    }
+    fn write_note(&self, _: &RunDir, _: &str) -> AstillResult<()> {
+        panic!("a fault")
+    }
+    fn run_command(&self, _: &str, _: &RunDir) -> AstillResult<()> {
+        panic!("a fault")
     }
     fn profile(&self, _: &RunDir) -> AstillResult<Profile> {
         panic!("a fault")
@@ -129,6 +151,8 @@ fn the_app_continues_after_a_panic_in_the_background() -> Outcome {
             mouse: false,
             read_only: false,
             open: None,
+            notifies: false,
+            on_finish: None,
         };
         tui::run(options, Faulty)?;
         return Ok(());

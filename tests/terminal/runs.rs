@@ -21,6 +21,8 @@ fn a_profile_is_started_from_the_menu_and_stopped() -> Outcome {
         "iterations of 10",
     ])?;
     terminal.press(ENTER)?;
+    terminal.shows(&["Start shapes", "1800 training", ">[ Start ]"])?;
+    terminal.press(ENTER)?;
     terminal.shows(&["shapes-001", "running", "experts 0/2"])?;
     terminal.wait_until("the bar of the work moves", |t| {
         t.rows(2, 3).contains('█').then_some(())

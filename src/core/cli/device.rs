@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The device that a user requests. Only the engine knows whether it exists.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum DeviceChoice {
     /// The first GPU if there is one, else the CPU.
     #[default]
@@ -13,6 +13,21 @@ pub enum DeviceChoice {
     Cpu,
     /// The GPU with this number, from 0.
     Cuda(usize),
+}
+
+impl DeviceChoice {
+    /// What can be chosen on this machine, as far as the system shows its GPUs.
+    #[must_use]
+    pub fn here() -> Vec<Self> {
+        let names = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+        let number = |name: std::ffi::OsString| {
+            let digits = name.to_str()?.strip_prefix("nvidia")?.to_string();
+            digits.parse::<usize>().ok()
+        };
+        let gpus = names.filter_map(|entry| number(entry.file_name())).count();
+        let gpus = (0..gpus).map(Self::Cuda);
+        [Self::Auto, Self::Cpu].into_iter().chain(gpus).collect()
+    }
 }
 
 /// Not the name of a device.

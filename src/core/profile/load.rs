@@ -120,6 +120,18 @@ impl Profile {
         )
     }
 
+    /// This profile with other values of some keys, each "section.key=value", for a new run.
+    ///
+    /// # Errors
+    /// Every problem there is.
+    pub fn changed(&self, sets: &[String]) -> Result<Self> {
+        let mut draft = Draft::new(self.clone());
+        for set in sets {
+            draft.set(Origin::Set(set.clone()), set);
+        }
+        Ok(draft.finish()?.0)
+    }
+
     /// This profile with one key changed by "section.key=value", for a run that is running.
     ///
     /// # Errors

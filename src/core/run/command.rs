@@ -8,6 +8,9 @@ use std::fmt;
 /// The longest line that an engine reads from a socket, in bytes.
 pub const LONGEST_LINE: usize = 4096;
 
+/// The reason of a pause that nobody has asked for: the numbers of the run are not finite.
+pub const PAUSED_BY_ITSELF: &str = "the run paused by itself";
+
 /// A command to a running engine. It takes effect between two steps (of distillation, of an
 /// expert's epoch, of an evaluation).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

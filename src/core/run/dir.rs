@@ -8,6 +8,7 @@
 //!     checkpoints/     what a resumed run starts from: step_00000.safetensors …
 //!     distilled/       the result: best.safetensors
 //!     edits.json       live edits, if there were any
+//!     note.txt         what the user has written about the run, in a line
 //!     lock             held by the engine; names its machine and process while it runs, and if it
 //!                      was killed
 //!     engine.sock      its socket, while it runs
@@ -316,6 +317,11 @@ impl RunDir {
         self.path.join("edits.json")
     }
 
+    /// What the user has written about the run.
+    pub fn note(&self) -> PathBuf {
+        self.path.join("note.txt")
+    }
+
     pub fn log(&self) -> PathBuf {
         self.path.join("run.log")
     }
@@ -326,6 +332,15 @@ impl RunDir {
 /// # Errors
 /// [`Error::Usage`] for a bad one.
 pub(crate) fn check_name(name: &str) -> Result<()> {
+    match name_problem(name) {
+        Some(problem) => Err(Error::Usage(format!("--name: {problem}"))),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the name of a run.
+#[must_use]
+pub fn name_problem(name: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if name.is_empty()
         || name.len() > NAME_LENGTH
@@ -333,12 +348,12 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         || !name.chars().all(allowed)
     {
         let shown: String = name.escape_debug().take(NAME_LENGTH).collect();
-        return Err(Error::Usage(format!(
-            "--name: found \"{shown}\", expected 1 to {NAME_LENGTH} letters, digits, \".\", \"-\" \
-             or \"_\", not beginning with \".\" or \"-\""
-        )));
+        return Some(format!(
+            "found \"{shown}\", expected 1 to {NAME_LENGTH} letters, digits, \".\", \"-\" or \"_\", \
+             not beginning with \".\" or \"-\""
+        ));
     }
-    Ok(())
+    None
 }
 
 /// The part of the name of a profile, or of another file, that its runs are named after.

@@ -1,5 +1,6 @@
 //! What a resumed run needs to know from its events.
 
+use super::RunDir;
 use super::event::{Event, EventKind, LONGEST_LINE, RunFinished, RunOutcome, RunStarted};
 use crate::cgroup::OomKills;
 use crate::profile::memory_advice;
@@ -27,6 +28,17 @@ pub struct History {
 }
 
 impl History {
+    /// That of a run; empty where nothing is recorded yet.
+    ///
+    /// # Errors
+    /// As [`History::read`].
+    pub fn of(run: &RunDir) -> Result<Self> {
+        match run.events().exists() {
+            true => Self::read(&run.events()),
+            false => Ok(Self::default()),
+        }
+    }
+
     /// Reads `events.jsonl`; lines that are not events are skipped.
     ///
     /// # Errors

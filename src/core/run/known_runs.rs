@@ -14,8 +14,8 @@ type Stamp = Option<(u64, u64, i64, i64)>;
 /// A run as it was read last.
 #[derive(Debug)]
 struct KnownRun {
-    /// Of the record, the lock and the edits.
-    stamps: [Stamp; 3],
+    /// Of the record, the lock, the edits and the note.
+    stamps: [Stamp; 4],
     engine: EngineAt,
     summary: RunSummary,
 }
@@ -80,8 +80,9 @@ impl KnownRun {
     }
 }
 
-fn stamps(run: &RunDir) -> [Stamp; 3] {
-    [run.events(), run.path().join("lock"), run.edits()].map(|path| {
+fn stamps(run: &RunDir) -> [Stamp; 4] {
+    let lock = run.path().join("lock");
+    [run.events(), lock, run.edits(), run.note()].map(|path| {
         let found = fs::symlink_metadata(path).ok()?;
         Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
     })

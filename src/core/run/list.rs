@@ -4,6 +4,7 @@ use super::command::Command;
 use super::edits::{Edits, Moment};
 use super::event::{EvalSplit, EventKind, ImageSet, Phase, RunOutcome};
 use super::history::was_out_of_memory;
+use super::life;
 use super::pace::Pace;
 use super::record_end::RecordEnd;
 use super::{EngineAt, RunDir};
@@ -51,6 +52,10 @@ pub struct RunSummary {
     pub accuracy: Option<f64>,
     /// Its engine was killed, probably because memory ran out.
     pub out_of_memory: bool,
+    /// Why it failed or was stopped.
+    pub reason: Option<String>,
+    /// What the user has written about it.
+    pub note: Option<String>,
 }
 
 impl RunState {
@@ -123,6 +128,8 @@ pub fn summary(run: RunDir) -> RunSummary {
         started: String::new(),
         accuracy: None,
         out_of_memory: false,
+        reason: None,
+        note: life::note(&run),
         run,
     };
     // the lock first: an engine that ends in between has recorded its end by the time the events
@@ -143,6 +150,7 @@ pub fn summary(run: RunDir) -> RunSummary {
                 summary.profile.clone_from(&started.profile);
                 started_by = Some(started);
                 (paused, waiting, ended) = (false, false, None);
+                summary.reason = None;
             }
             EventKind::Phase { name } => summary.phase = Some(name),
             EventKind::ExpertEpoch(_) => summary.phase = Some(Phase::Experts),
@@ -161,6 +169,7 @@ pub fn summary(run: RunDir) -> RunSummary {
             EventKind::Waiting { reason } => waiting = reason.is_some(),
             EventKind::RunFinished(finished) => {
                 ended = Some(finished.status);
+                summary.reason.clone_from(&finished.reason);
                 summary.accuracy = finished
                     .results
                     .iter()

@@ -9,6 +9,7 @@ pub mod event;
 mod history;
 mod holder;
 pub mod known_runs;
+mod life;
 pub mod list;
 mod lock;
 pub mod outlook;
@@ -17,7 +18,7 @@ mod record_end;
 pub mod result;
 pub mod socket;
 
-pub use dir::{DEFAULT_RUNS_DIR, FOLDERS, RunDir};
+pub use dir::{DEFAULT_RUNS_DIR, FOLDERS, RunDir, name_problem};
 pub(crate) use dir::{check_name, name_stem};
 pub use history::{History, was_out_of_memory};
 pub use holder::Holder;

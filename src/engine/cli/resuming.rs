@@ -21,6 +21,8 @@ pub(super) struct Changes<'a> {
     pub device: Option<&'a DeviceChoice>,
     pub data: Option<&'a Path>,
     pub sets: &'a [String],
+    /// The command for the end of the run.
+    pub on_finish: Option<&'a str>,
 }
 
 impl Changes<'_> {
@@ -32,6 +34,7 @@ impl Changes<'_> {
             arguments.extend(["--data".into(), data.into()]);
         }
         arguments.extend(self.sets.iter().map(|s| format!("--set={s}").into()));
+        arguments.extend(self.on_finish.map(|c| format!("--on-finish={c}").into()));
         arguments
     }
 }
@@ -51,10 +54,7 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
     let lock = run.lock()?;
     run.check_folders()?;
     run.make_folders()?;
-    let history = match run.events().exists() {
-        true => History::read(&run.events())?,
-        false => History::default(),
-    };
+    let history = History::of(run)?;
     let mut plan = resumption(run, &history, changes.sets)?;
     if let Some(done) = &history.done
         && is_over(run, &mut plan, changes.sets)?
@@ -116,7 +116,7 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         warnings: plan.warnings,
     };
     let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
-    process::run_engine(run, plan, reporter, signals)
+    process::run_engine(run, plan, reporter, (signals, changes.on_finish))
 }
 
 /// Whether nothing is left to do in a run that is done: no more steps were asked for, and its result

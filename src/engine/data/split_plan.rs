@@ -89,6 +89,22 @@ fn quotas(counts: &[usize], limit: usize) -> Vec<usize> {
     quotas
 }
 
+/// How many images of each class are used and held out, as [`SplitPlan::new`] would choose them of so
+/// many `stored` ones; none if the limit leaves a class without an image.
+pub(super) fn counts(
+    stored: &[usize],
+    limit: Option<usize>,
+    validation: f64,
+) -> Option<(Vec<usize>, Vec<usize>)> {
+    let kept = match limit {
+        Some(limit) if limit < stored.len() => return None,
+        Some(limit) => quotas(stored, limit),
+        None => stored.to_vec(),
+    };
+    let of_class = |n: usize| (n - held_out(n, validation), held_out(n, validation));
+    Some(kept.into_iter().map(of_class).unzip())
+}
+
 /// How many of `n` images of a class are held out.
 fn held_out(n: usize, share: f64) -> usize {
     if share <= 0.0 || n < 2 {

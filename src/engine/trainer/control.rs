@@ -18,7 +18,7 @@ use super::recorder::Recorder;
 use crate::device;
 use crate::progress::{Progress, Watch};
 use astill_core::profile::Profile;
-use astill_core::run::command::{Answer, Command};
+use astill_core::run::command::{Answer, Command, PAUSED_BY_ITSELF};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::event::{CommandAnswered, EventKind};
 use astill_core::run::{EngineLock, RunDir};
@@ -181,7 +181,7 @@ impl Control {
         self.warn(problem)?;
         self.paused = true;
         let answer = Answer {
-            reason: Some("the run paused by itself".into()),
+            reason: Some(PAUSED_BY_ITSELF.into()),
             ..Answer::accepted()
         };
         let paused = CommandAnswered::new(Command::Pause, answer);

@@ -24,6 +24,7 @@ pub mod store;
 mod thread;
 mod training;
 mod update;
+pub mod without_engine;
 
 pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;

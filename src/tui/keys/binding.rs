@@ -11,6 +11,11 @@ pub enum Action {
     Suspend,
     Open,
     Fetch,
+    Clone,
+    Delete,
+    Rename,
+    Note,
+    Extend,
     Search,
     Pause,
     Tweak,
@@ -63,6 +68,8 @@ macro_rules! scopes {
 // a line per screen: its scope, and its title in the help and the docs; the line of text stays last
 scopes! {
     Home "Home"
+    /// What a run is to be, before it is started.
+    Start "Start a run"
     Run "Run"
     /// One chart at full size.
     Chart "Chart at full size"

@@ -1,57 +1,13 @@
 //! The table of keys, in the order of the footer and the docs.
 
 use crate::tui::keys::binding::Scope::{
-    self, Chart, Confirm, Help, Home, Line, Log, RollBack, Run, Samples, Tweak,
+    self, Chart, Confirm, Help, Home, Line, Log, RollBack, Run, Samples, Start, Tweak,
 };
 use crate::tui::keys::binding::{Action, Binding, KeyPress};
-use crossterm::event::KeyCode;
-
-const fn binding(
-    keys: &'static [KeyPress],
-    action: Action,
-    scopes: &'static [Scope],
-    label: &'static str,
-    help: &'static str,
-) -> Binding {
-    Binding {
-        keys,
-        action,
-        scopes,
-        label,
-        help,
-        steers: false,
-    }
-}
-
-const fn steering(
-    keys: &'static [KeyPress],
-    action: Action,
-    scopes: &'static [Scope],
-    label: &'static str,
-    help: &'static str,
-) -> Binding {
-    Binding {
-        keys,
-        action,
-        scopes,
-        label,
-        help,
-        steers: true,
-    }
-}
-
-const ENTER: KeyPress = KeyPress::code(KeyCode::Enter);
-const ESC: KeyPress = KeyPress::code(KeyCode::Esc);
-const TAB: KeyPress = KeyPress::code(KeyCode::Tab);
-const BACK_TAB: KeyPress = KeyPress::code(KeyCode::BackTab);
-const UP: KeyPress = KeyPress::code(KeyCode::Up);
-const DOWN: KeyPress = KeyPress::code(KeyCode::Down);
-const LEFT: KeyPress = KeyPress::code(KeyCode::Left);
-const RIGHT: KeyPress = KeyPress::code(KeyCode::Right);
-const PAGE_UP: KeyPress = KeyPress::code(KeyCode::PageUp);
-const PAGE_DOWN: KeyPress = KeyPress::code(KeyCode::PageDown);
-const HOME: KeyPress = KeyPress::code(KeyCode::Home);
-const END: KeyPress = KeyPress::code(KeyCode::End);
+use crate::tui::keys::entry::{
+    BACK_TAB, DOWN, END, ENTER, ESC, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, TAB, UP, binding,
+    steering,
+};
 
 /// All but the line of text.
 const SCREENS: &[Scope] = match &Scope::ALL {
@@ -65,8 +21,15 @@ pub static TABLE: &[Binding] = &[
         &[ENTER],
         Action::Open,
         &[Home],
-        "start or open",
-        "Start the selected profile or open the selected run.",
+        "open",
+        "Open the selected run, or the form that starts a run of the selected profile.",
+    ),
+    binding(
+        &[ENTER],
+        Action::Open,
+        &[Start],
+        "start or edit",
+        "Start the run if the button is selected; else edit the line, or take the next device.",
     ),
     binding(
         &[ENTER],
@@ -101,9 +64,37 @@ pub static TABLE: &[Binding] = &[
     steering(
         &[KeyPress::char('f')],
         Action::Fetch,
-        &[Home],
+        &[Home, Start],
         "fetch data",
         "Fetch the data set of the selected profile, where it is not on this machine yet.",
+    ),
+    steering(
+        &[KeyPress::char('n')],
+        Action::Clone,
+        &[Home],
+        "new like this",
+        "Start a new run with the settings of the selected one, which can be changed first.",
+    ),
+    steering(
+        &[KeyPress::char('d')],
+        Action::Delete,
+        &[Home],
+        "delete",
+        "Delete the selected run, after confirmation.",
+    ),
+    steering(
+        &[KeyPress::char('r')],
+        Action::Rename,
+        &[Home],
+        "rename",
+        "Give the selected run another name.",
+    ),
+    steering(
+        &[KeyPress::char('w')],
+        Action::Note,
+        &[Home],
+        "note",
+        "Write a note about the selected run.",
     ),
     binding(
         &[KeyPress::char('/')],
@@ -124,7 +115,7 @@ pub static TABLE: &[Binding] = &[
         Action::Tweak,
         WATCHING,
         "tweak",
-        "Change settings while the run continues.",
+        "Change settings while the run continues, or after it has stopped or failed.",
     ),
     binding(
         &[KeyPress::char('s')],
@@ -167,6 +158,20 @@ pub static TABLE: &[Binding] = &[
         WATCHING,
         "evaluate",
         "Evaluate the synthetic images now.",
+    ),
+    steering(
+        &[KeyPress::char('n')],
+        Action::Clone,
+        &[Run],
+        "new like this",
+        "Start a new run with the settings of this one, which can be changed first.",
+    ),
+    steering(
+        &[KeyPress::char('i')],
+        Action::Extend,
+        &[Run],
+        "more iterations",
+        "Continue a finished run with more iterations.",
     ),
     binding(
         &[KeyPress::char('f')],
@@ -220,14 +225,14 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[UP, KeyPress::char('k')],
         Action::Up,
-        &[Home, Run, Samples, Tweak, Log, RollBack, Help],
+        &[Home, Start, Run, Samples, Tweak, Log, RollBack, Help],
         "",
         "Move up: to the previous row or class, or the panel above.",
     ),
     binding(
         &[DOWN, KeyPress::char('j')],
         Action::Down,
-        &[Home, Run, Samples, Tweak, Log, RollBack, Help],
+        &[Home, Start, Run, Samples, Tweak, Log, RollBack, Help],
         "",
         "Move down: to the next row or class, or the panel below.",
     ),
@@ -244,6 +249,20 @@ pub static TABLE: &[Binding] = &[
         &[Chart],
         "",
         "Move the cursor to the next point.",
+    ),
+    binding(
+        &[LEFT, KeyPress::char('h')],
+        Action::Left,
+        &[Start],
+        "",
+        "Take the previous device.",
+    ),
+    binding(
+        &[RIGHT, KeyPress::char('l')],
+        Action::Right,
+        &[Start],
+        "",
+        "Take the next device.",
     ),
     binding(
         &[LEFT, KeyPress::char('h')],
@@ -311,14 +330,14 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[HOME, KeyPress::char('g')],
         Action::First,
-        &[Home, Chart, Samples, Tweak, Log, RollBack, Help],
+        &[Home, Start, Chart, Samples, Tweak, Log, RollBack, Help],
         "",
         "Go to the beginning.",
     ),
     binding(
         &[END, KeyPress::char('G')],
         Action::Last,
-        &[Home, Chart, Samples, Tweak, Log, RollBack, Help],
+        &[Home, Start, Chart, Samples, Tweak, Log, RollBack, Help],
         "",
         "Go to the end; charts, samples and the log then follow the run.",
     ),
@@ -374,7 +393,9 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[KeyPress::char('?')],
         Action::Help,
-        &[Home, Run, Chart, Samples, Tweak, Log, RollBack, Confirm],
+        &[
+            Home, Start, Run, Chart, Samples, Tweak, Log, RollBack, Confirm,
+        ],
         "help",
         "Show these keys.",
     ),

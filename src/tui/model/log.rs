@@ -1,5 +1,6 @@
 //! The log of a run: its events as sentences, as far back as they are worth keeping.
 
+use crate::tui::advice::in_keys;
 use crate::tui::text::clean;
 use astill_core::describe::line;
 use astill_core::run::event::{DistillStep, Event, EventKind, RunFinished, RunOutcome};
@@ -80,7 +81,7 @@ impl EventLog {
             seq,
             time,
             weight,
-            text: clean(&text),
+            text: clean(&in_keys(&text)),
         });
     }
 

@@ -1,11 +1,12 @@
 //! A question before something that cannot be undone; also a text that is too long for a line.
 
 use crate::tui::backend::Command;
-use crate::tui::context::Context;
+use crate::tui::context::{Context, Effect};
 use crate::tui::keys::{Action, Scope};
 use crate::tui::screen::{Response, Screen};
 use crate::tui::text::{clean, wrap};
 use crate::tui::widgets::{popup, put_lines};
+use astill_core::run::RunDir;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::{Line, Span};
@@ -31,6 +32,7 @@ pub enum OnYes {
     Send(Command),
     /// A new engine is started.
     ResumeRun,
+    Delete(RunDir),
 }
 
 impl ConfirmPopup {
@@ -81,6 +83,7 @@ impl Screen for ConfirmPopup {
         match self.on_yes.take().filter(|_| self.yes) {
             Some(OnYes::Send(command)) => context.send(command),
             Some(OnYes::ResumeRun) => context.resume_run(),
+            Some(OnYes::Delete(run)) => context.effects.push(Effect::Delete(run)),
             None => {}
         }
         Response::Close

@@ -1,21 +1,24 @@
 //! The first screen: one list of running runs, profiles, earlier runs and published settings, and a
 //! preview of the selected one.
 
+mod actions;
+mod entry;
+mod glance;
 mod preview;
 
-use crate::tui::backend::{AblationSummary, DataState, Preview, ProfileSummary, RunSummary};
-use crate::tui::context::{Context, Effect};
+use crate::tui::backend::{
+    AblationSummary, DataState, Glance, ProfileSummary, RunRequest, RunSummary, Subject,
+};
+use crate::tui::context::Context;
 use crate::tui::input_line::InputLine;
 use crate::tui::keys::{Action, Scope};
 use crate::tui::message::Message;
-use crate::tui::model::Weight;
 use crate::tui::screen::{Response, Screen};
 use crate::tui::text::{clean, pad, width};
 use crate::tui::widgets::{frame, list, put, put_lines};
 use astill_core::ablation::AblationState;
 use astill_core::profile::Profile;
-use astill_core::run::list::RunState;
-use astill_core::text::percent;
+use entry::{ListEntry, Selection};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::buffer::Buffer;
@@ -44,112 +47,13 @@ pub struct HomeScreen {
     search: Option<InputLine>,
     query: String,
     selected: Option<Selection>,
-    previews: HashMap<String, Preview>,
     /// Of runs, by folder.
     settings: HashMap<PathBuf, Result<Profile, String>>,
-    /// Whose preview was requested last; an older preview of it is shown until the new one comes.
-    requested: Option<Selection>,
+    glances: HashMap<PathBuf, Glance>,
     /// First line of the preview.
     scroll: usize,
-    /// The profile that is being started.
-    starting: Option<String>,
     /// The data set that is being fetched.
     fetching: Option<String>,
-}
-
-/// What the cursor is on, by name: the list may change under it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Selection {
-    Run(PathBuf),
-    Ablation(PathBuf),
-    Profile(String),
-}
-
-/// A row of the list.
-#[derive(Debug, Clone, Copy)]
-enum ListEntry<'a> {
-    Run(&'a RunSummary),
-    Ablation(&'a AblationSummary),
-    /// One of its runs, below it.
-    PartOf(&'a AblationSummary, &'a RunSummary),
-    Profile(&'a ProfileSummary),
-}
-
-impl ListEntry<'_> {
-    fn id(&self) -> Selection {
-        match self {
-            Self::Run(run) | Self::PartOf(_, run) => Selection::Run(run.run.path().to_path_buf()),
-            Self::Ablation(ablation) => Selection::Ablation(ablation.folder.path().to_path_buf()),
-            Self::Profile(profile) => Selection::Profile(profile.reference.clone()),
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Run(run) | Self::PartOf(_, run) => &run.name,
-            Self::Ablation(ablation) => &ablation.name,
-            Self::Profile(profile) => &profile.reference,
-        }
-    }
-
-    fn heading(&self) -> &'static str {
-        match self {
-            Self::Run(run) if run.state.has_engine() => "Running",
-            Self::Ablation(ablation) | Self::PartOf(ablation, _)
-                if ablation.state == AblationState::Running =>
-            {
-                "Running"
-            }
-            Self::Profile(profile) if profile.published => "Published settings",
-            Self::Profile(_) => "Profiles",
-            Self::Run(_) | Self::Ablation(_) | Self::PartOf(..) => "Earlier runs",
-        }
-    }
-
-    /// The name as it is listed: runs of an ablation stand below it.
-    fn label(&self) -> String {
-        match self {
-            Self::PartOf(_, run) => format!("  {}", clean(&run.name)),
-            other => clean(other.name()),
-        }
-    }
-
-    /// What follows the name, in `cells` cells.
-    fn remark(&self, cells: usize) -> String {
-        /// A shorter description is not useful, and the preview has all of it.
-        const DESCRIPTION: usize = 24;
-        match self {
-            Self::Profile(profile) => {
-                let mark = match profile.data {
-                    DataState::Ready => "",
-                    DataState::Fetchable(_) | DataState::Missing => "(no data) ",
-                };
-                match cells < DESCRIPTION {
-                    true => mark.trim_end().into(),
-                    false => format!("{mark}{}", clean(&profile.description)),
-                }
-            }
-            Self::Ablation(ablation) => {
-                format!("{}, {}", ablation.state.name(), ablation.progress())
-            }
-            Self::Run(run) | Self::PartOf(_, run) => {
-                let state = run.state.name();
-                let accuracy = run
-                    .accuracy
-                    .map(|a| format!(", {} %", percent(a)))
-                    .unwrap_or_default();
-                if run.iterations == 0 || run.state == RunState::Done {
-                    return format!("{state}{accuracy}");
-                }
-                let step = format!("{state} {}/{}", run.step, run.iterations);
-                if width(&step) + width(&accuracy) <= cells {
-                    step + &accuracy
-                } else {
-                    step
-                }
-            }
-        }
-    }
 }
 
 impl Screen for HomeScreen {
@@ -178,6 +82,10 @@ impl Screen for HomeScreen {
             Action::Back => return Response::Close,
             Action::Open => return self.open(context),
             Action::Fetch => self.fetch(context),
+            Action::Clone => self.clone_run(context),
+            Action::Delete => return self.delete(context),
+            Action::Rename => return self.rename(context),
+            Action::Note => return self.note(context),
             _ => return Response::Ignored,
         }
         Response::Handled
@@ -201,13 +109,14 @@ impl Screen for HomeScreen {
                 self.ablations.clone_from(ablations);
                 self.keep_selection();
             }
-            Message::Previewed(reference, preview) => {
-                self.previews.insert(reference.clone(), *preview.clone());
+            Message::Fetched(..) => self.fetching = None,
+            // the list that follows has it
+            Message::Moved(_, Ok(Some(to))) => {
+                self.selected = Some(Selection::Run(to.path().to_path_buf()));
             }
-            Message::Started(_) => self.starting = None,
-            Message::Fetched(..) => {
-                // the preview says what data there are
-                (self.fetching, self.requested) = (None, None);
+            Message::Glanced(run, glance) => {
+                self.glances
+                    .insert(run.path().to_path_buf(), *glance.clone());
             }
             Message::Profile(run, profile) => {
                 let profile = profile.as_deref().cloned().map_err(String::clone);
@@ -218,21 +127,35 @@ impl Screen for HomeScreen {
         false
     }
 
-    /// The preview, whenever the selection changes: the data may have been fetched meanwhile.
+    /// What is known of the selected row; of a run again once it has gone on.
     fn request_missing(&mut self, context: &mut Context) {
-        if self.requested == self.selected {
-            return;
-        }
-        self.requested.clone_from(&self.selected);
-        let effect = match &self.selected {
-            Some(Selection::Profile(reference)) => Some(Effect::Preview(reference.clone())),
-            Some(Selection::Run(path)) => self.run_at(path).map(|r| Effect::Profile(r.run.clone())),
-            Some(Selection::Ablation(_)) | None => None,
+        let subject = match &self.selected {
+            Some(Selection::Profile(reference)) => Subject::Start(request(reference)),
+            Some(Selection::Run(path)) => {
+                let Some(run) = self.run_at(path) else { return };
+                let twentieths = 20 * run.step / run.iterations.max(1);
+                Subject::Run(run.run.clone(), twentieths)
+            }
+            Some(Selection::Ablation(_)) | None => return,
         };
-        context.effects.extend(effect);
+        context.previews.want(subject);
     }
 
-    fn in_a_line(&self, _context: &Context) -> String {
+    fn offers(&self, action: Action) -> bool {
+        let is_at_work = |run: &RunSummary| run.state.has_engine();
+        match (self.selected_entry(), action) {
+            (Some(ListEntry::Profile(profile)), Action::Fetch) => profile.data != DataState::Ready,
+            (_, Action::Fetch) => false,
+            (Some(ListEntry::Run(run)), Action::Delete | Action::Rename) => !is_at_work(run),
+            (_, Action::Delete | Action::Rename) => false,
+            (entry, Action::Clone | Action::Note) => {
+                matches!(entry, Some(ListEntry::Run(_) | ListEntry::PartOf(..)))
+            }
+            _ => true,
+        }
+    }
+
+    fn in_a_line(&self, context: &Context) -> String {
         let search = if self.query.is_empty() {
             String::new()
         } else {
@@ -240,7 +163,7 @@ impl Screen for HomeScreen {
         };
         match self.selected_entry() {
             Some(entry) => {
-                let remark = entry.remark(usize::MAX);
+                let remark = entry.remark(usize::MAX, context);
                 format!("{search}>{} {remark}", clean(entry.name()))
             }
             None => format!("astill {search}"),
@@ -309,10 +232,10 @@ impl HomeScreen {
         let mut buffer = Vec::new();
         let mut found: Vec<(u32, ListEntry<'_>)> = all
             .filter_map(|e| {
-                Some((
-                    pattern.score(Utf32Str::new(e.name(), &mut buffer), &mut matcher)?,
-                    e,
-                ))
+                let by_name = pattern.score(Utf32Str::new(e.name(), &mut buffer), &mut matcher);
+                // what is said about it has too many letters for parts of words
+                let by_text = || e.is_about(&self.query).then_some(0);
+                Some((by_name.or_else(by_text)?, e))
             })
             .collect();
         found.sort_by_key(|(score, _)| Reverse(*score));
@@ -368,61 +291,6 @@ impl HomeScreen {
         all.find(|r| r.run.path() == path)
     }
 
-    /// Fetches the data set of the selected profile.
-    fn fetch(&mut self, context: &mut Context) {
-        let Some(ListEntry::Profile(profile)) = self.selected_entry() else {
-            return context.notify(Weight::Normal, "Select a profile to fetch its data set.");
-        };
-        let set = match (&profile.data, &self.fetching) {
-            _ if context.appearance.read_only => return context.notify_read_only(),
-            (DataState::Ready, _) => {
-                return context.notify(Weight::Normal, "The data set of this profile is there.");
-            }
-            (DataState::Missing, _) => {
-                let text = "Nobody knows where this data set can be fetched; the preview says where \
-                            it belongs.";
-                return context.notify(Weight::Warning, text);
-            }
-            (DataState::Fetchable(_), Some(other)) => {
-                let text = format!("{other} is being fetched; wait until it is there.");
-                return context.notify(Weight::Warning, &text);
-            }
-            (DataState::Fetchable(set), None) => set.clone(),
-        };
-        context.notify(Weight::Normal, &format!("Fetching {set}..."));
-        context.effects.push(Effect::Fetch(set.clone()));
-        self.fetching = Some(set);
-    }
-
-    /// Starts the selected profile, shows the selected run, or lists the runs of the selected
-    /// ablation below it.
-    fn open(&mut self, context: &mut Context) -> Response {
-        self.search = None;
-        match &self.selected {
-            Some(Selection::Profile(_)) if context.appearance.read_only => {
-                context.notify_read_only()
-            }
-            Some(Selection::Profile(reference)) => {
-                // a second Enter must not start a second run
-                if self.starting.is_none() {
-                    context.effects.push(Effect::Start(reference.clone()));
-                    self.starting = Some(reference.clone());
-                }
-                context.notify(Weight::Normal, &format!("Starting {reference}..."));
-            }
-            Some(Selection::Run(path)) => {
-                if let Some(run) = self.run_at(path) {
-                    return Response::OpenRun(run.run.clone());
-                }
-            }
-            Some(Selection::Ablation(path)) if !self.unfolded.remove(path) => {
-                self.unfolded.insert(path.clone());
-            }
-            Some(Selection::Ablation(_)) | None => {}
-        }
-        Response::Handled
-    }
-
     /// The entries, with headings between the groups as long as nothing is searched for.
     fn draw_list(&self, buf: &mut Buffer, area: Rect, context: &Context) {
         let theme = &context.appearance.theme;
@@ -452,11 +320,16 @@ impl HomeScreen {
             if i == selected {
                 selected_row = rows.len();
             }
+            // a name of a hundred characters must not take the room of what is said about all others
+            let most = match entry {
+                ListEntry::Profile(_) => cells * 3 / 4,
+                _ => cells * 11 / 20,
+            };
             let widest = widest.get(entry.heading()).copied().unwrap_or(0);
-            let names = widest.min(cells * 3 / 4);
+            let names = widest.min(most);
             let name = pad(&entry.label(), names);
             let remark_cells = cells.saturating_sub(names);
-            let remark = pad(&entry.remark(remark_cells), remark_cells);
+            let remark = pad(&entry.remark(remark_cells, context), remark_cells);
             rows.push(Line::from(format!("{mark}{name} {remark}")));
         }
         list(buf, area, rows, selected_row, theme.selected());
@@ -470,16 +343,30 @@ impl HomeScreen {
         };
         let inner = frame(buf, area, appearance, &clean(entry.name()), false);
         let cells = usize::from(inner.width);
+        let mut text_area = inner;
         let lines = match entry {
             ListEntry::Profile(profile) => {
-                let preview = self.previews.get(&profile.reference);
+                let preview = context.previews.get(&request(&profile.reference));
                 preview::of_profile(profile, preview, &appearance.theme, cells)
             }
             ListEntry::Ablation(ablation) => preview::of_ablation(ablation, context, cells),
             ListEntry::Run(run) | ListEntry::PartOf(_, run) => {
-                preview::of_run(run, self.settings.get(run.run.path()), context, cells)
+                let settings = self.settings.get(run.run.path());
+                if let Some(glance) = self.glances.get(run.run.path()) {
+                    let profile = settings.and_then(|s| s.as_ref().ok());
+                    text_area = glance::draw(buf, inner, context, (glance, profile));
+                }
+                preview::of_run(run, settings, context, cells)
             }
         };
-        put_lines(buf, inner, lines, self.scroll);
+        put_lines(buf, text_area, lines, self.scroll);
+    }
+}
+
+/// What the menu previews of a profile: a run of it as it is.
+fn request(reference: &str) -> RunRequest {
+    RunRequest {
+        reference: reference.into(),
+        ..RunRequest::default()
     }
 }

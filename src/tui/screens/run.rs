@@ -14,6 +14,7 @@ use crate::tui::screen::{Response, Screen};
 use crate::tui::screens::chart::{ChartScreen, draw_chart};
 use crate::tui::screens::confirm::{ConfirmPopup, OnYes};
 use crate::tui::screens::log::LogScreen;
+use crate::tui::screens::prompt::PromptPopup;
 use crate::tui::screens::roll_back::RollBackPopup;
 use crate::tui::screens::samples::{SamplesScreen, draw_overview};
 use crate::tui::screens::tweak::TweakPopup;
@@ -56,6 +57,11 @@ impl Screen for RunScreen {
             Action::Log => return Response::Open(Box::new(LogScreen::default())),
             Action::Tweak => return open_tweak(context),
             Action::RollBack => return open_roll_back(context),
+            Action::Extend => return extend(context),
+            Action::Clone => {
+                let run = session.run.clone();
+                context.effects.push(Effect::Template(run));
+            }
             Action::Stop => return confirm_stop(context),
             Action::Pause => return pause(context),
             Action::Checkpoint => context.send(Command::Checkpoint),
@@ -168,8 +174,22 @@ fn open_tweak(context: &mut Context) -> Response {
     Response::Open(Box::new(tweak))
 }
 
+/// How many more iterations a finished run is to have.
+fn extend(context: &mut Context) -> Response {
+    let Some(session) = &context.session else {
+        return Response::Handled;
+    };
+    if session.status() != RunStatus::Reported(ReportedState::Done) {
+        let text = "The run is not finished: t changes distill.iterations.";
+        context.notify(Weight::Normal, text);
+        return Response::Handled;
+    }
+    let (run, done) = (session.run.clone(), session.model.step);
+    Response::Open(Box::new(PromptPopup::extend(run, done)))
+}
+
 fn open_roll_back(context: &mut Context) -> Response {
-    if !context.reaches_engine() {
+    if !context.can_change_run() {
         return Response::Handled;
     }
     let runs = context.session.iter().map(|s| s.run.clone());

@@ -94,7 +94,10 @@ impl Screen for TweakPopup {
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
         let theme = &context.appearance.theme;
         let session = context.session.as_ref()?;
-        let title = "Tweak: settings that can change during the run";
+        let title = match session.has_ended() {
+            true => "Tweak: settings that change when the run is resumed",
+            false => "Tweak: settings that can change during the run",
+        };
         let rows = u16::try_from(self.keys.len()).unwrap_or(u16::MAX);
         let size = (COLUMNS, rows.saturating_add(FOOT));
         let inner = popup(buf, area, &context.appearance, title, size);
@@ -129,11 +132,12 @@ fn expectation(key: &ProfileKey) -> String {
 
 impl TweakPopup {
     /// The settings of a run that can still change: those of the experts only until these are
-    /// trained.
+    /// trained, and only by the engine, which knows how far that is.
     pub fn new(session: &Session) -> Self {
         let phase = session.model.phase;
-        let trains =
-            session.model.step == 0 && matches!(phase, None | Some(Phase::Data | Phase::Experts));
+        let trains = session.model.step == 0
+            && matches!(phase, None | Some(Phase::Data | Phase::Experts))
+            && !session.has_ended();
         let is_open = |k: &&ProfileKey| k.live && (trains || k.section() != "expert");
         Self {
             keys: schema().iter().filter(is_open).collect(),
@@ -163,7 +167,7 @@ impl TweakPopup {
     }
 
     fn edit(&mut self, context: &mut Context) {
-        if !context.reaches_engine() {
+        if !context.can_change_run() {
             return;
         }
         let Some(session) = &context.session else {
@@ -186,11 +190,15 @@ impl TweakPopup {
         let Some(edit) = self.edit_text() else { return };
         // what is written stays where it cannot be sent or would be rejected
         let profile = context.session.as_ref().and_then(|s| s.profile.as_ref());
-        if profile.is_some_and(|p| self.problem(p).is_some()) || !context.reaches_engine() {
+        if profile.is_some_and(|p| self.problem(p).is_some()) || !context.can_change_run() {
             return;
         }
         self.line = None;
-        let text = format!("set {edit}: sent, waiting for the engine's reply");
+        let is_stopped = context.session.as_ref().is_some_and(Session::has_ended);
+        let text = match is_stopped {
+            true => format!("set {edit}: changing the run, which no engine works on"),
+            false => format!("set {edit}: sent, waiting for the engine's reply"),
+        };
         self.answer = Some((Weight::Normal, text));
         context.send(Command::Set { edit });
     }

@@ -3,6 +3,7 @@
 mod hostile;
 mod life;
 mod model;
+mod run_life;
 mod screens;
 mod screens_in_use;
 pub mod stage;

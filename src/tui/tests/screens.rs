@@ -34,12 +34,24 @@ fn all(size: (u16, u16)) -> Vec<(&'static str, AppStage)> {
     preview.keys(&["Down"]);
     let mut searching = menu(size);
     searching.keys(&["/", "cif1"]);
+    let mut earlier = menu(size);
+    earlier.keys(&["Down"; 6]);
+    let mut form = menu(size);
+    form.keys(&["Down", "Enter"]);
+    let mut setting = menu(size);
+    setting.keys(&["Down", "Enter", "Up", "Enter", "ipc"]);
     let mut done = a_run("shapes-001", 100);
     done.push(finished());
+    let mut extended = AppStage::run(size, "shapes-001", done.clone());
+    extended.keys(&["i"]);
     vec![
         ("home_run", menu(size)),
         ("home_profile", preview),
         ("home_search", searching),
+        ("home_earlier", earlier),
+        ("start", form),
+        ("start_setting", setting),
+        ("extend", extended),
         ("run", run(57, &[])),
         ("chart", run(57, &["f", "Left", "Left"])),
         ("samples", run(57, &["s"])),
@@ -85,7 +97,17 @@ fn screens_at_80_24() {
 #[test]
 fn screens_at_120_40() {
     for (name, stage) in all((120, 40)) {
-        if ["home_profile", "run", "samples", "tweak", "done"].contains(&name) {
+        if [
+            "home_profile",
+            "home_earlier",
+            "start",
+            "run",
+            "samples",
+            "tweak",
+            "done",
+        ]
+        .contains(&name)
+        {
             insta::assert_snapshot!(format!("{name}_120"), stage.screen());
         }
     }
@@ -94,10 +116,21 @@ fn screens_at_120_40() {
 #[test]
 fn screens_at_200_60() {
     for (name, stage) in all((200, 60)) {
-        if ["run", "samples"].contains(&name) {
+        if ["run", "samples", "home_earlier", "start"].contains(&name) {
             insta::assert_snapshot!(format!("{name}_200"), stage.screen());
         }
     }
+}
+
+#[test]
+fn the_form_without_colour() {
+    let appearance = Appearance {
+        theme: Theme::new(Depth::Never, true),
+        ..LOOK
+    };
+    let mut stage = AppStage::with(appearance, (80, 24), None, Fake::default());
+    stage.keys(&["Enter", "Up", "Enter", "distill.ipc=0"]);
+    insta::assert_snapshot!("start_plain_80", stage.screen());
 }
 
 #[test]

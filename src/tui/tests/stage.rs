@@ -2,12 +2,13 @@
 
 use crate::tui::app::App;
 use crate::tui::backend::{
-    AblationSummary, Answer, Backend, Command, DataState, Preview, ProfileSummary, RunState,
-    RunSummary,
+    AblationSummary, Answer, Backend, Command, DataState, Glance, NewRun, Preview, ProfileSummary,
+    RunRequest, RunState, RunSummary, RunTemplate, Subject,
 };
 use crate::tui::colour::Depth;
 use crate::tui::context::{Appearance, Effect};
 use crate::tui::message::{EventBatch, Message};
+use crate::tui::series::Series;
 pub use crate::tui::tests::life::*;
 use crate::tui::theme::Theme;
 use astill_core::profile::{self, Profile};
@@ -19,11 +20,13 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub const LOOK: Appearance = Appearance {
     theme: Theme::new(Depth::TrueColor, false),
     ascii_pictures: false,
     read_only: false,
+    notifies: false,
 };
 /// 2026-01-01T00:00:00Z
 pub const MIDNIGHT: f64 = 1_767_225_600.;
@@ -34,11 +37,21 @@ pub struct Fake {
     pub runs: Mutex<Vec<RunSummary>>,
     pub ablations: Mutex<Vec<AblationSummary>>,
     pub commands: Mutex<Vec<Command>>,
-    pub started: Mutex<Vec<String>>,
+    pub started: Mutex<Vec<NewRun>>,
     pub resumed: Mutex<Vec<RunDir>>,
+    /// The changes that these were resumed with.
+    pub resumed_with: Mutex<Vec<String>>,
+    /// What became of runs, in words.
+    pub changed: Mutex<Vec<String>>,
+    /// Where set, every check lasts until it is outdated, except that of this profile.
+    pub lasting: Option<String>,
+    /// Checks begun, at work, and the most that were at work at once.
+    pub checks: AtomicUsize,
+    pub checking: AtomicUsize,
+    pub most_checks: AtomicUsize,
     pub fetched: Mutex<Vec<String>>,
     /// With the edits that were accepted.
-    profile: Mutex<Option<Profile>>,
+    pub profile: Mutex<Option<Profile>>,
 }
 
 pub fn summary(run: &RunDir, state: RunState, step: u64) -> RunSummary {
@@ -54,6 +67,8 @@ pub fn summary(run: &RunDir, state: RunState, step: u64) -> RunSummary {
         accuracy: (state == RunState::Done).then_some(64.5),
         host: None,
         out_of_memory: false,
+        reason: None,
+        note: None,
     }
 }
 
@@ -68,10 +83,14 @@ impl Backend for Fake {
             data: match b.name {
                 "imagenette-ipc1" => DataState::Missing,
                 _ if self.fetched.lock().unwrap().is_empty() && b.name.starts_with("cifar") => {
-                    DataState::Fetchable("cifar10".into())
+                    DataState::Fetchable {
+                        set: "cifar10".into(),
+                        bytes: Some(170_052_171),
+                    }
                 }
                 _ => DataState::Ready,
             },
+            profile: profile::load(b.name, &[]).ok().map(|l| Box::new(l.profile)),
         };
         all.map(summary).collect()
     }
@@ -90,12 +109,20 @@ impl Backend for Fake {
         self.ablations.lock().unwrap().clone()
     }
 
-    fn preview(&self, reference: &str) -> Preview {
-        Preview {
-            profile: profile::load(reference, &[])
+    fn preview(&self, request: &RunRequest, is_outdated: &dyn Fn() -> bool) -> Option<Preview> {
+        let order = Ordering::SeqCst;
+        self.checks.fetch_add(1, order);
+        let at_work = self.checking.fetch_add(1, order) + 1;
+        self.most_checks.fetch_max(at_work, order);
+        let lasts = |last: &String| *last != request.reference;
+        let is_given_up = self.lasting.as_ref().is_some_and(lasts)
+            && std::iter::repeat_with(std::thread::yield_now).any(|()| is_outdated());
+        self.checking.fetch_sub(1, order);
+        let preview = Preview {
+            profile: profile::load(&request.reference, &request.sets)
                 .map(|l| l.profile)
                 .map_err(|e| e.to_string()),
-            data: match reference {
+            data: match request.reference.as_str() {
                 "shapes" => {
                     Ok("10 classes, 1800 training, 200 validation and 1000 test images".into())
                 }
@@ -104,20 +131,24 @@ impl Backend for Fake {
             device: "cpu".into(),
             memory_mib: Some(640.),
             seconds: Some(115.),
-        }
+            free_mib: Some(9216.),
+            not_measured: None,
+        };
+        (!is_given_up).then_some(preview)
     }
 
-    fn start(&self, reference: &str) -> Result<RunDir> {
-        if reference != "shapes" {
+    fn start(&self, new: &NewRun) -> Result<RunDir> {
+        if new.request.reference.starts_with("cifar") {
             return Err(Error::Usage(
                 "the data set is not there\nastill fetch cifar10 brings it".into(),
             ));
         }
-        self.started.lock().unwrap().push(reference.into());
+        self.started.lock().unwrap().push(new.clone());
         Ok(run_dir("shapes-001"))
     }
 
-    fn resume(&self, run: &RunDir) -> Result<()> {
+    fn resume(&self, run: &RunDir, sets: &[String]) -> Result<()> {
+        self.resumed_with.lock().unwrap().extend_from_slice(sets);
         self.resumed.lock().unwrap().push(run.clone());
         Ok(())
     }
@@ -126,6 +157,55 @@ impl Backend for Fake {
         let edited = self.profile.lock().unwrap().clone();
         let shapes = || profile::load("shapes", &[]).map(|l| l.profile);
         edited.map_or_else(|| shapes().map_err(Error::Profile), Ok)
+    }
+
+    fn template(&self, run: &RunDir) -> Result<RunTemplate> {
+        Ok(RunTemplate {
+            reference: run.profile().display().to_string(),
+            profile: self.profile(run)?,
+            sets: vec!["distill.lr_images=30".into()],
+            name: format!("{}-2", run.name()),
+        })
+    }
+
+    fn glance(&self, _: &RunDir) -> Glance {
+        let mut loss = Series::new();
+        (1..=60).for_each(|n| loss.push(f64::from(n), 1. / f64::from(n)));
+        Glance {
+            loss: Some(loss),
+            picture: Some(picture(40, 8)),
+        }
+    }
+
+    fn delete(&self, run: &RunDir) -> Result<()> {
+        self.runs.lock().unwrap().retain(|s| s.run != *run);
+        self.changed
+            .lock()
+            .unwrap()
+            .push(format!("delete {}", run.name()));
+        Ok(())
+    }
+
+    fn rename(&self, run: &RunDir, name: &str) -> Result<RunDir> {
+        let text = format!("rename {} {name}", run.name());
+        self.changed.lock().unwrap().push(text);
+        let mut runs = self.runs.lock().unwrap();
+        for renamed in runs.iter_mut().filter(|s| s.run == *run) {
+            (renamed.run, renamed.name) = (run_dir(name), name.into());
+        }
+        Ok(run_dir(name))
+    }
+
+    fn write_note(&self, run: &RunDir, note: &str) -> Result<()> {
+        let text = format!("note {} {note}", run.name());
+        self.changed.lock().unwrap().push(text);
+        Ok(())
+    }
+
+    fn run_command(&self, command: &str, run: &RunDir) -> Result<()> {
+        let text = format!("{command} {}", run.name());
+        self.changed.lock().unwrap().push(text);
+        Ok(())
     }
 
     fn checkpoints(&self, _: &RunDir) -> Vec<u64> {
@@ -176,6 +256,8 @@ pub struct AppStage {
     pub fake: Fake,
     pub left: bool,
     pub suspended: bool,
+    /// What the terminal was to show as messages.
+    pub notified: Vec<String>,
 }
 
 impl AppStage {
@@ -203,6 +285,7 @@ impl AppStage {
             fake,
             left: false,
             suspended: false,
+            notified: Vec::new(),
         };
         stage.carry_out(effects);
         stage
@@ -252,18 +335,49 @@ impl AppStage {
                     self.fake.runs(),
                     self.fake.ablations(),
                 ),
-                Effect::Preview(reference) => {
-                    Message::Previewed(reference.clone(), Box::new(self.fake.preview(&reference)))
+                Effect::Preview(None) | Effect::Unfollow => continue,
+                Effect::Preview(Some(Subject::Run(run, _))) => {
+                    let profile = self.fake.profile(&run).map(Box::new).map_err(text);
+                    self.send(Message::Profile(run.clone(), profile));
+                    let glance = self.fake.glance(&run);
+                    Message::Glanced(run, Box::new(glance))
                 }
-                Effect::Start(reference) => {
-                    Message::Started(self.fake.start(&reference).map_err(text))
+                Effect::Preview(Some(Subject::Start(request))) => {
+                    let preview = self.fake.preview(&request, &|| false);
+                    let preview = preview.expect("nothing newer is asked for");
+                    Message::Previewed(request, Box::new(preview))
+                }
+                Effect::Start(new) => Message::Started(self.fake.start(&new).map_err(text)),
+                Effect::Template(run) => {
+                    let template = self.fake.template(&run).map_err(text);
+                    Message::Template(run, template.map(Box::new))
+                }
+                Effect::Delete(run) => {
+                    let deleted = self.fake.delete(&run).map_err(text);
+                    Message::Moved(run, deleted.map(|()| None))
+                }
+                Effect::Rename(run, name) => {
+                    let renamed = self.fake.rename(&run, &name).map_err(text);
+                    Message::Moved(run, renamed.map(Some))
+                }
+                Effect::Note(run, note) => {
+                    let written = self.fake.write_note(&run, &note).map_err(text);
+                    Message::Noted(run, written)
+                }
+                Effect::RunCommand(command, run) => {
+                    _ = self.fake.run_command(&command, &run);
+                    continue;
+                }
+                Effect::Notify(text) => {
+                    self.notified.push(text);
+                    continue;
                 }
                 Effect::Fetch(set) => {
                     let fetched = self.fake.fetch(&set, &|_| ()).map_err(text);
                     Message::Fetched(set, fetched)
                 }
-                Effect::Resume(run) => {
-                    Message::Resumed(run.clone(), self.fake.resume(&run).map_err(text))
+                Effect::Resume(run, sets) => {
+                    Message::Resumed(run.clone(), self.fake.resume(&run, &sets).map_err(text))
                 }
                 Effect::Profile(run) => Message::Profile(
                     run.clone(),

@@ -13,7 +13,12 @@ fn from_the_menu_to_the_result() {
     let mut stage = AppStage::menu((80, 24), Fake::default());
     assert!(stage.screen().contains(">shapes"), "{}", stage.screen());
     stage.keys(&["Enter"]);
-    assert_eq!(*stage.fake.started.lock().unwrap(), ["shapes"]);
+    assert!(stage.fake.started.lock().unwrap().is_empty());
+    assert!(stage.screen().contains(">[ Start ]"), "{}", stage.screen());
+    stage.keys(&["Enter"]);
+    let started = stage.fake.started.lock().unwrap().clone();
+    assert_eq!(started[0].request.reference, "shapes");
+    assert_eq!((started.len(), &started[0].name), (1, &None));
     assert_eq!(stage.app.scope(), Scope::Run);
 
     // it runs, is paused and resumed
@@ -180,7 +185,7 @@ fn read_only_mode_sends_nothing() {
     assert_eq!(stage.app.scope(), Scope::Run);
     assert!(stage.fake.commands.lock().unwrap().is_empty());
     let mut stage = AppStage::with(appearance, (80, 24), None, Fake::default());
-    stage.keys(&["Enter"]);
+    stage.keys(&["Enter", "Enter"]);
     assert!(stage.fake.started.lock().unwrap().is_empty());
 }
 
@@ -326,16 +331,19 @@ fn the_footer_shows_what_a_key_does_at_the_moment() {
 #[test]
 fn a_start_that_fails_says_why() {
     let mut stage = AppStage::menu((80, 24), Fake::default());
-    stage.keys(&["Down", "Enter"]);
+    stage.keys(&["Down", "Enter", "Enter"]);
     let screen = stage.screen();
     assert!(
         screen.contains("Could not start the run")
             && screen.contains("astill fetch cifar10 brings it"),
         "{screen}"
     );
+    // the form is still there, with what was written in it
     stage.keys(&["Enter"]);
+    assert_eq!(stage.app.scope(), Scope::Start);
+    stage.keys(&["Esc"]);
     assert_eq!(stage.app.scope(), Scope::Home);
     // the next one can be started
-    stage.keys(&["Up", "Enter"]);
+    stage.keys(&["Up", "Enter", "Enter"]);
     assert_eq!(stage.app.scope(), Scope::Run);
 }

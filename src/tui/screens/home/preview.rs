@@ -1,13 +1,15 @@
 //! What the menu shows of the selected profile or run.
 
-use crate::tui::backend::{AblationSummary, Preview, ProfileSummary, RunSummary};
+use crate::tui::advice::in_keys;
+use crate::tui::backend::{AblationSummary, Preview, ProfileSummary, RunState, RunSummary};
 use crate::tui::clock;
 use crate::tui::context::Context;
+use crate::tui::screens::estimate;
 use crate::tui::text::{clean, pad, wrap};
 use crate::tui::theme::Theme;
 use astill_core::ablation::AblationState;
 use astill_core::profile::{Intermediate, Profile, Start};
-use astill_core::text::{duration, percent};
+use astill_core::text::percent;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
@@ -31,10 +33,7 @@ pub fn of_profile(
     let mut lines = Lines::new(theme, cells);
     lines.paragraph(&clean(&summary.description), theme.text());
     lines.blank();
-    match preview {
-        None => lines.paragraph("Checking data and device...", theme.dim()),
-        Some(preview) => lines.estimated(preview),
-    }
+    lines.estimated(summary, preview);
     lines.blank();
     lines.yaml(&summary.text);
     lines.lines
@@ -57,6 +56,13 @@ pub fn of_run(
     };
     let state = format!("{}{}", run.state.name(), host.unwrap_or_default());
     lines.item("State", &state, style);
+    if let Some(reason) = &run.reason {
+        let style = match run.state {
+            RunState::Failed => theme.bad(),
+            _ => theme.text(),
+        };
+        lines.item("Reason", &clean(&in_keys(reason)), style);
+    }
     lines.item("Profile", &clean(&run.profile), theme.text());
     if let Some(phase) = run.phase {
         lines.item("Phase", &phase.to_string(), theme.text());
@@ -66,6 +72,9 @@ pub fn of_run(
     if let Some(accuracy) = run.accuracy {
         let accuracy = format!("{} % on the test set", percent(accuracy));
         lines.item("Accuracy", &accuracy, theme.good());
+    }
+    if let Some(note) = &run.note {
+        lines.item("Note", &clean(note), theme.accent());
     }
     let started = clock::date(&run.started, &context.zone);
     lines.item("Started", &started, theme.text());
@@ -145,33 +154,20 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// What the engine found out about a profile.
-    fn estimated(&mut self, preview: &Preview) {
+    /// What is known of a run of a profile.
+    fn estimated(&mut self, summary: &ProfileSummary, preview: Option<&Preview>) {
         let theme = self.theme;
-        match &preview.data {
-            Ok(found) => self.item("Data", &clean(found), theme.good()),
-            Err(missing) => self.item("Data", &clean(missing), theme.warn()),
-        }
-        match &preview.profile {
-            Ok(profile) => self.settings(profile),
-            Err(problem) => problem
+        let (name, text, style) = estimate::data(&summary.data, preview, theme);
+        self.item(name, &text, style);
+        match preview.map(|p| &p.profile) {
+            Some(Err(problem)) => problem
                 .lines()
                 .for_each(|l| self.item("Error", &clean(l), theme.bad())),
+            Some(Ok(profile)) => self.settings(profile),
+            None => summary.profile.iter().for_each(|p| self.settings(p)),
         }
-        let memory = preview.memory_mib.map(|m| {
-            if m < 1024. {
-                format!("about {m:.0} MiB")
-            } else {
-                format!("about {:.1} GiB", m / 1024.)
-            }
-        });
-        let time = preview.seconds.map(|s| format!("about {}", duration(s)));
-        let both: Vec<String> = memory.into_iter().chain(time).collect();
-        if both.is_empty() {
-            self.item("Estimate", "not available", theme.dim());
-        } else {
-            let text = format!("{} on {}", both.join(", "), clean(&preview.device));
-            self.item("Estimate", &text, theme.accent());
+        for (name, text, style) in estimate::cost(preview, theme) {
+            self.item(name, &text, style);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The panel below the charts: how the run ended or why it is not running, then its log.
 
+use crate::tui::advice::in_keys;
 use crate::tui::context::Context;
 use crate::tui::model::{ReportedState, Weight};
 use crate::tui::screens::log::draw_log_lines;
@@ -28,10 +29,13 @@ pub fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
     } else {
         Weight::Warning
     };
-    wrap(&clean(reason.as_deref().unwrap_or_default()), cells)
-        .into_iter()
-        .map(|l| (l, weight))
-        .collect()
+    wrap(
+        &clean(&in_keys(reason.as_deref().unwrap_or_default())),
+        cells,
+    )
+    .into_iter()
+    .map(|l| (l, weight))
+    .collect()
 }
 
 /// Draws it; the latest lines of the log take what room the ending leaves.

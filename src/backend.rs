@@ -1,0 +1,323 @@
+//! What the app needs of the rest of the program, on this machine.
+
+use crate::engine_process::{Local, PATIENCE, answer_of, refusal, run_engine};
+use crate::fetch;
+use crate::previews::{folder_stamp, run_unless_outdated};
+use crate::tui::backend::{
+    AblationSummary, Backend, DataState, Glance, NewRun, Preview, ProfileSummary, RunRequest,
+    RunTemplate,
+};
+use crate::tui::events_file::EventsFile;
+use crate::tui::model::Model;
+use crate::tui::picture::Picture;
+use astill_core::ablation;
+use astill_core::cli::{FetchArgs, data_folder};
+use astill_core::on_finish;
+use astill_core::profile::{self, Kind, Profile, schema};
+use astill_core::run::command::{Answer, Command};
+use astill_core::run::edits::{Edits, Moment};
+use astill_core::run::event::EventKind;
+use astill_core::run::list::RunSummary;
+use astill_core::run::{EngineAt, RunDir, checkpoints, socket};
+use astill_core::{Error, Result};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+/// A record that is longer than this, in bytes, is not read for a glance.
+const GLANCED_AT: u64 = 8 << 20;
+
+impl Local {
+    /// The folder of a profile's data set; none where the environment names no folder of data.
+    fn data_set_folder(&self, profile: &Profile) -> Option<PathBuf> {
+        let data = data_folder(self.data.clone()).ok()?;
+        let set = &profile.dataset;
+        Some(match &set.path {
+            Some(path) if path.is_relative() && !path.exists() => data.join(path),
+            Some(path) => path.clone(),
+            None => data.join(set.kind.to_string()),
+        })
+    }
+
+    /// Whether the data set of a profile is here, as far as its folder shows that.
+    fn data_state(&self, profile: &Profile) -> DataState {
+        let (Some(folder), Ok(data)) = (
+            self.data_set_folder(profile),
+            data_folder(self.data.clone()),
+        ) else {
+            return DataState::Missing;
+        };
+        if profile.dataset.kind == Kind::Shapes || folder.is_dir() {
+            return DataState::Ready;
+        }
+        let wanted = folder.strip_prefix(&data).unwrap_or(&folder);
+        let found = fetch::CATALOGUE.iter().find(|entry| {
+            let roots = entry.proof.iter().map(|p| Path::new(&entry.folder).join(p));
+            roots.into_iter().any(|root| root.starts_with(wanted))
+        });
+        found.map_or(DataState::Missing, |entry| DataState::Fetchable {
+            set: entry.name.clone(),
+            bytes: entry.files.iter().map(|file| file.bytes).sum(),
+        })
+    }
+
+    /// What the engine says about a run that could be started; none if that is not wanted any more.
+    fn asked(
+        &self,
+        request: &RunRequest,
+        profile: &Profile,
+        is_outdated: &dyn Fn() -> bool,
+    ) -> Result<Option<Value>> {
+        let folder = self.data_set_folder(profile).unwrap_or_default();
+        let question = (profile.to_yaml(), request.device.to_string());
+        let stamp = folder_stamp(&folder);
+        if let Some(known) = self.answers.get(&question, &stamp) {
+            return Ok(Some(known));
+        }
+        let mut command = self.command("check")?;
+        command.arg(&request.reference).arg("--preview");
+        command.args(["--device", &request.device.to_string()]);
+        command.args(request.sets.iter().map(|set| format!("--set={set}")));
+        let Some(output) = run_unless_outdated(&mut command, is_outdated)? else {
+            return Ok(None);
+        };
+        if !output.status.success() {
+            return Err(refusal(command.get_program(), &output));
+        }
+        let answer: Value = answer_of(&output)?;
+        // what keeps it from being measured may be over soon
+        if answer["estimate"].is_object() {
+            self.answers.put(question, stamp, answer.clone());
+        }
+        Ok(Some(answer))
+    }
+
+    /// Has the engine's program change a run that no engine works on.
+    fn change_without_engine(&self, run: &RunDir, arguments: &[&str]) -> Result<Answer> {
+        let mut command = self.command("send")?;
+        answer_of(&run_engine(command.arg(run.path()).args(arguments))?)
+    }
+
+    /// Sends a command to the engine of a run, or changes the run itself where none works on it.
+    ///
+    /// # Errors
+    /// No engine can be reached, and the command needs one; or the run cannot be changed.
+    pub fn carry_out(&self, run: &RunDir, command: &Command) -> Result<Answer> {
+        match (run.engine(), command) {
+            (EngineAt::Nowhere, Command::Set { edit }) => {
+                self.change_without_engine(run, &["set", "--", edit])
+            }
+            (EngineAt::Nowhere, Command::RollBack { step }) => {
+                self.change_without_engine(run, &["roll-back", &step.to_string()])
+            }
+            _ => socket::send(run, command, PATIENCE),
+        }
+    }
+}
+
+/// The preview in an answer of the engine.
+fn preview_of(profile: Profile, answer: &Value) -> Preview {
+    let counts = &answer["data"];
+    let data = match answer["missing"].as_str() {
+        Some(missing) => Err(missing.to_string()),
+        None => {
+            let count = |name: &str| counts[name].as_u64().unwrap_or(0);
+            Ok(format!(
+                "{} classes, {} training, {} validation and {} test images",
+                count("classes"),
+                count("train"),
+                count("validation"),
+                count("test")
+            ))
+        }
+    };
+    let estimate = |name: &str| answer["estimate"][name].as_f64();
+    Preview {
+        profile: Ok(profile),
+        data,
+        device: answer["device"].as_str().unwrap_or_default().into(),
+        memory_mib: estimate("memory_mib"),
+        seconds: estimate("seconds"),
+        free_mib: answer["free_mib"].as_f64(),
+        not_measured: answer["not_measured"].as_str().map(String::from),
+    }
+}
+
+/// A preview that says only what is wrong.
+fn refused(profile: std::result::Result<Profile, String>, problem: String) -> Preview {
+    Preview {
+        profile,
+        data: Err(problem),
+        device: String::new(),
+        memory_mib: None,
+        seconds: None,
+        free_mib: None,
+        not_measured: None,
+    }
+}
+
+/// The curve and the latest picture of a run; a long record is not read.
+fn glance(run: &RunDir) -> Glance {
+    let mut model = Model::new();
+    let length = std::fs::metadata(run.events()).map_or(u64::MAX, |m| m.len());
+    if length > GLANCED_AT {
+        return Glance::default();
+    }
+    let mut file = EventsFile::open(run.events());
+    let events = file.poll(GLANCED_AT as usize).unwrap_or_default();
+    events.iter().for_each(|event| model.apply(event));
+    let latest = model.samples.last();
+    let picture = latest.and_then(|sample| {
+        let path = run.own_file(&sample.file).ok()?;
+        Picture::open(&path).ok()
+    });
+    Glance {
+        loss: model.steps.of("matching_loss").first().cloned(),
+        picture,
+    }
+}
+
+impl Backend for Local {
+    fn profiles(&self) -> Vec<ProfileSummary> {
+        let listed = profile::builtin().iter().filter(|b| b.listed);
+        listed
+            .map(|b| {
+                let profile = profile::load(b.name, &[]).ok().map(|l| Box::new(l.profile));
+                let data = profile.as_ref().map(|p| self.data_state(p));
+                ProfileSummary {
+                    published: b.is_published(),
+                    reference: b.name.into(),
+                    description: b.description().into(),
+                    text: b.text.into(),
+                    data: data.unwrap_or(DataState::Missing),
+                    profile,
+                }
+            })
+            .collect()
+    }
+
+    fn fetch(&self, set: &str, report: &dyn Fn(String)) -> Result<String> {
+        let args = FetchArgs {
+            set: Some(set.into()),
+            from: Vec::new(),
+            mirror: Vec::new(),
+            revision: None,
+            list: false,
+        };
+        let data = data_folder(self.data.clone())?;
+        let mut lines = fetch::Lines::new(report);
+        let (fetch::Fetched::AlreadyThere(folder) | fetch::Fetched::Done(folder)) =
+            fetch::run(&args, &data, &mut lines)?;
+        Ok(folder.display().to_string())
+    }
+
+    fn runs(&self) -> Vec<RunSummary> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.list(&self.runs).unwrap_or_default()
+    }
+
+    fn ablations(&self) -> Vec<AblationSummary> {
+        ablation::list(&self.runs).unwrap_or_default()
+    }
+
+    fn preview(&self, request: &RunRequest, is_outdated: &dyn Fn() -> bool) -> Option<Preview> {
+        let profile = match profile::load(&request.reference, &request.sets) {
+            Ok(loaded) => loaded.profile,
+            Err(problems) => {
+                let text = problems.to_string();
+                return Some(refused(Err(text.clone()), text));
+            }
+        };
+        match self.asked(request, &profile, is_outdated) {
+            Ok(answer) => answer.map(|answer| preview_of(profile, &answer)),
+            Err(error) => Some(refused(Ok(profile), error.to_string())),
+        }
+    }
+
+    fn start(&self, new: &NewRun) -> Result<RunDir> {
+        let NewRun { request, name } = new;
+        let mut arguments = vec![
+            request.reference.clone(),
+            format!("--device={}", request.device),
+        ];
+        arguments.extend(request.sets.iter().map(|set| format!("--set={set}")));
+        arguments.extend(name.iter().map(|name| format!("--name={name}")));
+        Local::start(self, arguments)
+    }
+
+    fn resume(&self, run: &RunDir, sets: &[String]) -> Result<()> {
+        self.resume_engine(run, None, sets)
+    }
+
+    fn profile(&self, run: &RunDir) -> Result<Profile> {
+        Edits::read(run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))
+    }
+
+    fn template(&self, run: &RunDir) -> Result<RunTemplate> {
+        let profile = run.read_profile()?;
+        let now = Edits::read(run)?.apply(&profile, Moment::Step(u64::MAX))?;
+        let changed = schema()
+            .iter()
+            .filter(|k| k.value(&now) != k.value(&profile));
+        let sets = changed.map(|key| format!("{}={}", key.path, key.value(&now)));
+        let is_free = |name: &String| self.runs.join(name).symlink_metadata().is_err();
+        let mut names = (2u64..).map(|n| format!("{}-{n}", run.name()));
+        Ok(RunTemplate {
+            reference: run.profile().display().to_string(),
+            sets: sets.collect(),
+            profile,
+            name: names.find(is_free).unwrap_or_default(),
+        })
+    }
+
+    fn glance(&self, run: &RunDir) -> Glance {
+        glance(run)
+    }
+
+    fn delete(&self, run: &RunDir) -> Result<()> {
+        run.delete()
+    }
+
+    fn rename(&self, run: &RunDir, name: &str) -> Result<RunDir> {
+        run.rename(name)
+    }
+
+    fn write_note(&self, run: &RunDir, note: &str) -> Result<()> {
+        run.write_note(note)
+    }
+
+    fn checkpoints(&self, run: &RunDir) -> Vec<u64> {
+        checkpoints::steps(run.path()).unwrap_or_default()
+    }
+
+    fn engine(&self, run: &RunDir) -> EngineAt {
+        run.engine()
+    }
+
+    fn send(&self, run: &RunDir, command: &Command) -> Result<Answer> {
+        self.carry_out(run, command)
+    }
+
+    fn run_command(&self, command: &str, run: &RunDir) -> Result<()> {
+        let mut file = EventsFile::open(run.events());
+        let mut finished = None;
+        while !file.at_end() {
+            let events = file
+                .poll(GLANCED_AT as usize)
+                .map_err(Error::io("read", run.events()))?;
+            let ends = events.into_iter().filter_map(|event| match event.what {
+                EventKind::RunFinished(finished) => Some(finished),
+                _ => None,
+            });
+            finished = ends.last().or(finished);
+        }
+        let Some(finished) = finished else {
+            return Ok(());
+        };
+        let status = on_finish::run_quietly(command, run, &finished)?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(Error::Usage(format!("--on-finish {command}: {status}"))),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `astill check --preview`: what the menu of the app says about a profile before it is started. It is
+//! asked for again and again beside runs at work, so it disturbs none.
+
+use super::checked;
+use astill_core::cli::{DeviceChoice, ProfileArgs, out};
+use astill_core::{Error, Result};
+use astill_engine::data::{DatasetRequest, Inventory, known_inventory};
+use astill_engine::estimate::Estimate;
+use astill_engine::{device, idle};
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What was found of the data set.
+struct Found {
+    /// As the files have it; without them, as the data set is known to be.
+    inventory: Option<Inventory>,
+    /// Why the files cannot be used.
+    missing: Option<String>,
+    request: Option<DatasetRequest>,
+}
+
+/// Prints the profile, the counts of its data set or why there are none, and what a run costs on the
+/// device; or why that was not measured.
+///
+/// # Errors
+/// The profile is refused, or the device does not exist.
+pub(super) fn preview(args: &ProfileArgs, data: &Path, choice: &DeviceChoice) -> Result<ExitCode> {
+    let loaded = args.load()?;
+    let found = match checked(args, data) {
+        Ok((_, request, inventory)) => Found {
+            inventory: Some(inventory),
+            missing: None,
+            request: Some(request),
+        },
+        Err(error @ Error::Profile(_)) => return Err(error),
+        Err(error) => Found {
+            inventory: known_inventory(&loaded.profile),
+            missing: Some(error.to_string()),
+            request: None,
+        },
+    };
+    let on = device::choose(choice)?;
+    let free_mib = device::free_mib(on);
+    let obstacle = match &found.inventory {
+        None => Some("the size of the data set is not known without its files".to_string()),
+        Some(_) => idle::why_not_measured(on, free_mib),
+    };
+    let mut estimate = None;
+    if let (Some(inventory), None) = (&found.inventory, &obstacle) {
+        let mut measured = Estimate::measure(&loaded.profile, inventory, on)?;
+        if let Some(request) = &found.request {
+            measured.add_data_seconds(request.seconds_to_decode()?);
+        }
+        estimate = Some(measured);
+    }
+    let count = |split: &[usize]| split.iter().sum::<usize>();
+    let counts = found.inventory.as_ref().map(|inventory| {
+        json!({
+            "classes": inventory.classes.len(), "train": count(&inventory.train),
+            "validation": count(&inventory.validation), "test": count(&inventory.test),
+        })
+    });
+    out(json!({
+        "name": loaded.name, "profile": loaded.profile, "data": counts, "missing": found.missing,
+        "device": device::name(on), "free_mib": free_mib, "estimate": estimate,
+        "not_measured": obstacle,
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,166 @@
+//! What the engine says about a run before it is started, for the menu: asked one question at a time,
+//! given up once the answer is not wanted any more, and remembered until the files change.
+
+use astill_core::{Error, Result};
+use rustix::process::{Signal, nice, set_parent_process_death_signal};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often a process is looked at.
+const EVERY: Duration = Duration::from_millis(20);
+/// How much less of the processor than others it wants.
+const POLITE: i32 = 10;
+/// Entries of a folder that are looked at.
+const MOST_ENTRIES: usize = 1000;
+
+/// Every key of a profile, written out, and the device.
+type Question = (String, String);
+
+/// What tells whether a folder has changed: its own state and that of what is in it.
+pub type FolderStamp = Vec<(OsString, u64, i64, i64)>;
+
+/// The answers that hold as long as the files stay as they were.
+#[derive(Debug, Default)]
+pub struct KnownAnswers {
+    answers: Mutex<HashMap<Question, (FolderStamp, Value)>>,
+}
+
+impl KnownAnswers {
+    /// The answer to a question, if the data are still as they were then.
+    pub fn get(&self, question: &Question, data: &FolderStamp) -> Option<Value> {
+        let answers = self.answers.lock();
+        let answers = answers.unwrap_or_else(PoisonError::into_inner);
+        let (stamp, answer) = answers.get(question)?;
+        (stamp == data).then(|| answer.clone())
+    }
+
+    /// Remembers an answer.
+    pub fn put(&self, question: Question, data: FolderStamp, answer: Value) {
+        let answers = self.answers.lock();
+        let mut answers = answers.unwrap_or_else(PoisonError::into_inner);
+        answers.insert(question, (data, answer));
+    }
+}
+
+/// The state of a folder and of what is directly in it; empty if there is none.
+pub fn folder_stamp(folder: &Path) -> FolderStamp {
+    let of = |path: &Path, name: OsString| {
+        let found = path.metadata().ok()?;
+        Some((name, found.len(), found.mtime(), found.mtime_nsec()))
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let inside = entries
+        .take(MOST_ENTRIES)
+        .filter_map(|entry| of(&entry.path(), entry.file_name()));
+    let mut stamp: FolderStamp = of(folder, OsString::new())
+        .into_iter()
+        .chain(inside)
+        .collect();
+    stamp.sort();
+    stamp
+}
+
+/// Runs a program to its end; none if `is_outdated` has become true meanwhile: then it is killed. It
+/// also ends with this process.
+///
+/// # Errors
+/// It cannot be started or waited for.
+pub fn run_unless_outdated(
+    command: &mut Command,
+    is_outdated: &dyn Fn() -> bool,
+) -> Result<Option<Output>> {
+    let program = command.get_program().to_os_string();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let prepare = || -> std::io::Result<()> {
+        // what nobody has asked for waits for everything else
+        let _ = nice(POLITE);
+        Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+    };
+    // SAFETY: between fork and exec only these system calls are made, which take no lock and no memory
+    unsafe { command.pre_exec(prepare) };
+    let mut child = command.spawn().map_err(Error::io("start", &program))?;
+    // read all the time, so that the program never waits for a reader
+    let output = child.stdout.take().map(read);
+    let errors = child.stderr.take().map(read);
+    let ended = loop {
+        match child.try_wait().map_err(Error::io("wait for", &program))? {
+            Some(status) => break Some(status),
+            None if is_outdated() => {
+                end(&mut child);
+                break None;
+            }
+            None => std::thread::sleep(EVERY),
+        }
+    };
+    let text = |reader: Option<JoinHandle<Vec<u8>>>| {
+        reader
+            .and_then(|reader| reader.join().ok())
+            .unwrap_or_default()
+    };
+    let (stdout, stderr) = (text(output), text(errors));
+    Ok(ended.map(|status| Output {
+        status,
+        stdout,
+        stderr,
+    }))
+}
+
+fn read(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // what was read until then is all there is
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+/// Kills a program and waits until it is gone.
+fn end(child: &mut Child) {
+    // one that has just ended needs no signal
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_program_whose_answer_is_not_wanted_any_more_is_ended() -> Result<()> {
+        let asked = Cell::new(0);
+        let is_outdated = || asked.replace(asked.get() + 1) > 0;
+        let mut endless = Command::new("tail");
+        endless.args(["-f", "/dev/null"]);
+        assert!(run_unless_outdated(&mut endless, &is_outdated)?.is_none());
+        assert!(asked.get() > 1, "it was still running");
+        let mut short = Command::new("echo");
+        let output = run_unless_outdated(short.arg("here"), &|| false)?;
+        assert_eq!(output.map(|o| o.stdout), Some(b"here\n".to_vec()));
+        Ok(())
+    }
+
+    #[test]
+    fn an_answer_holds_until_the_data_change() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let known = KnownAnswers::default();
+        let question = ("dataset: {}".to_string(), "cpu".to_string());
+        let before = folder_stamp(folder.path());
+        known.put(question.clone(), before.clone(), Value::Bool(true));
+        assert_eq!(known.get(&question, &before), Some(Value::Bool(true)));
+        let file = folder.path().join("data_batch_1.bin");
+        std::fs::write(&file, "x").map_err(Error::io("write", &file))?;
+        assert_eq!(known.get(&question, &folder_stamp(folder.path())), None);
+        assert_eq!(folder_stamp(&folder.path().join("none")), Vec::new());
+        Ok(())
+    }
+}
