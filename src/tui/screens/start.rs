@@ -426,8 +426,17 @@ impl StartForm {
         if let Some(problem) = self.problem().filter(|_| !is_setting || is_key_written) {
             parts.insert(0, (problem, theme.warn()));
         } else if is_setting && !is_key_written {
-            let text = "KEY=VALUE; Down writes the first key below that holds what is written";
-            parts.insert(0, (text.into(), theme.dim()));
+            let (text, style) = match parts.is_empty() {
+                true => (
+                    "expected KEY=VALUE: no key has this in its name",
+                    theme.warn(),
+                ),
+                false => (
+                    "KEY=VALUE; Down writes the first key below that holds what is written",
+                    theme.dim(),
+                ),
+            };
+            parts.insert(0, (text.into(), style));
         }
         let lines: Vec<Line> = parts
             .into_iter()

@@ -91,9 +91,11 @@ impl ListEntry<'_> {
                     DataState::Ready => "",
                     DataState::Fetchable { .. } | DataState::Missing => "(no data) ",
                 };
-                match cells < DESCRIPTION {
-                    true => mark.trim_end().into(),
-                    false => format!("{mark}{}", clean(&profile.description)),
+                match cells {
+                    // beside a long name
+                    ..9 => mark.trim_matches(['(', ')', ' ']).into(),
+                    9..DESCRIPTION => mark.trim_end().into(),
+                    _ => format!("{mark}{}", clean(&profile.description)),
                 }
             }
             Self::Ablation(ablation) => {
