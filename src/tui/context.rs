@@ -1,7 +1,9 @@
 //! The state that all screens share, and what they can ask of the rest of the program.
 
 use crate::tui::backend::Command;
+use crate::tui::colour::Depth;
 use crate::tui::model::{ReportedState, Sample, Weight};
+use crate::tui::picture::PictureStyle;
 use crate::tui::session::Session;
 use crate::tui::text::clean;
 use crate::tui::theme::Theme;
@@ -19,8 +21,7 @@ const QUIET: f64 = 5.;
 #[derive(Debug, Clone, Copy)]
 pub struct Appearance {
     pub theme: Theme,
-    /// Pictures as characters.
-    pub ascii_pictures: bool,
+    pub pictures: PictureStyle,
     /// Nothing is started and no command is sent.
     pub read_only: bool,
 }
@@ -36,6 +37,10 @@ pub enum Effect {
     Resume(RunDir),
     /// Read the events of this run and of no other.
     Follow(RunDir),
+    /// Read the events of these runs, to compare them, and of no others; none ends that.
+    FollowCompared(Vec<RunDir>),
+    /// Read the results and the settings of these runs.
+    Compare(Vec<RunDir>),
     Profile(RunDir),
     Checkpoints(RunDir),
     Send(RunDir, Command),
@@ -94,6 +99,21 @@ impl Context {
             since: self.now,
             state: self.state(),
         });
+    }
+
+    /// Draws pictures in characters or in blocks again, or in other blocks, and says in which.
+    pub fn change_pictures(&mut self, to_ascii: bool) {
+        let now = self.appearance.pictures;
+        let style = match to_ascii {
+            true => now.toggle_ascii(),
+            false => now.next_blocks(),
+        };
+        self.appearance.pictures = style;
+        let text = match self.appearance.theme.depth {
+            Depth::Never => "Without colour, images are drawn in ASCII characters.".into(),
+            _ => format!("Images are drawn in {}.", style.name()),
+        };
+        self.notify(Weight::Normal, &text);
     }
 
     /// Drops the notice once its time or the state that it is about is over.

@@ -12,6 +12,10 @@ pub enum Action {
     Open,
     Fetch,
     Search,
+    Mark,
+    Compare,
+    Pin,
+    Table,
     Pause,
     Tweak,
     Samples,
@@ -33,9 +37,17 @@ pub enum Action {
     FullSize,
     ZoomIn,
     ZoomOut,
+    ValuesIn,
+    ValuesOut,
+    NextMark,
+    PreviousMark,
+    NextLine,
+    HideLine,
     LogScale,
     Smoothing,
+    Outliers,
     Ascii,
+    Blocks,
     Yes,
 }
 
@@ -66,6 +78,8 @@ scopes! {
     Run "Run"
     /// One chart at full size.
     Chart "Chart at full size"
+    /// Several runs on shared axes.
+    Compare "Compare"
     Samples "Samples"
     Tweak "Tweak"
     Log "Log"

@@ -1,6 +1,7 @@
 //! The first screen: one list of running runs, profiles, earlier runs and published settings, and a
 //! preview of the selected one.
 
+mod marked;
 mod preview;
 
 use crate::tui::backend::{AblationSummary, DataState, Preview, ProfileSummary, RunSummary};
@@ -10,10 +11,12 @@ use crate::tui::keys::{Action, Scope};
 use crate::tui::message::Message;
 use crate::tui::model::Weight;
 use crate::tui::screen::{Response, Screen};
+use crate::tui::screens::compare::compare;
 use crate::tui::text::{clean, pad, width};
 use crate::tui::widgets::{frame, list, put, put_lines};
 use astill_core::ablation::AblationState;
 use astill_core::profile::Profile;
+use astill_core::run::RunDir;
 use astill_core::run::list::RunState;
 use astill_core::text::percent;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
@@ -51,6 +54,8 @@ pub struct HomeScreen {
     requested: Option<Selection>,
     /// First line of the preview.
     scroll: usize,
+    /// The runs that are marked for a comparison, in the order in which they were.
+    marked: Vec<RunDir>,
     /// The profile that is being started.
     starting: Option<String>,
     /// The data set that is being fetched.
@@ -178,6 +183,8 @@ impl Screen for HomeScreen {
             Action::Back => return Response::Close,
             Action::Open => return self.open(context),
             Action::Fetch => self.fetch(context),
+            Action::Mark => self.mark(context),
+            Action::Compare => return compare(&self.marked, context),
             _ => return Response::Ignored,
         }
         Response::Handled
@@ -438,7 +445,10 @@ impl HomeScreen {
         let cells = usize::from(area.width).saturating_sub(2);
         let widest = |group: &str| {
             let of_group = entries.iter().filter(|e| e.heading() == group);
-            of_group.map(|e| width(&e.label())).max().unwrap_or(0)
+            of_group
+                .map(|e| width(&self.marked_label(e)))
+                .max()
+                .unwrap_or(0)
         };
         let selected = self.index(&entries);
         let (mut rows, mut selected_row) = (Vec::new(), 0);
@@ -452,7 +462,7 @@ impl HomeScreen {
                 selected_row = rows.len();
             }
             let names = widest(entry.heading()).min(cells * 3 / 4);
-            let name = pad(&entry.label(), names);
+            let name = pad(&self.marked_label(entry), names);
             let remark_cells = cells.saturating_sub(names);
             let remark = pad(&entry.remark(remark_cells), remark_cells);
             rows.push(Line::from(format!("{mark}{name} {remark}")));
