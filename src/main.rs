@@ -110,8 +110,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Some(Cmd::Compare(args)) => compare(&cli.runs, args),
         Some(Cmd::Plot(args)) => {
-            plot::plot(&find_all(&cli.runs, &args.plotted)?, args)?;
-            out(args.to.display())?;
+            for written in plot::plot(&find_all(&cli.runs, &args.plotted)?, args)? {
+                out(written.display())?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Some(Cmd::Completions { shell }) => print_bytes(&manual::completions(*shell)),

@@ -4,6 +4,8 @@
 mod place;
 mod screen;
 
+#[path = "terminal/comparing.rs"]
+mod comparing;
 #[path = "terminal/habits.rs"]
 mod habits;
 #[path = "terminal/life.rs"]

@@ -1,7 +1,9 @@
-//! Charts of runs as a picture for papers and pages: those of the app, each run a colour.
+//! Charts of runs as a picture for papers and pages: those of the app, each run a colour; and the same
+//! numbers for TensorBoard.
 
 mod draw;
 mod lines;
+mod tensorboard;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +14,7 @@ use astill_core::cli::PlotArgs;
 use astill_core::files::atomic::write_atomically;
 use astill_core::run::RunDir;
 use astill_core::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The charts that are drawn unless others are named.
 const USUAL: [&str; 4] = ["matching-loss", "accuracy", "reach", "student-rate"];
@@ -44,13 +46,24 @@ enum Picture {
     Png,
 }
 
-/// Draws charts of runs into a file, which appears whole or not at all.
+/// Draws charts of runs into a file, or writes their numbers for TensorBoard; gives what was written.
+/// Each file or folder appears whole or not at all.
 ///
 /// # Errors
 /// The file is neither .svg nor .png or is there already, a chart that does not exist, too many runs,
 /// runs without anything to draw, or something that cannot be read or written.
-pub fn plot(runs: &[RunDir], args: &PlotArgs) -> Result<()> {
-    let picture = Picture::of(&args.to)?;
+pub fn plot(runs: &[RunDir], args: &PlotArgs) -> Result<Vec<PathBuf>> {
+    if let Some(to) = &args.to {
+        draw(runs, args, to)?;
+    }
+    if let Some(to) = &args.tensorboard {
+        tensorboard::write(runs, to)?;
+    }
+    Ok(args.to.iter().chain(&args.tensorboard).cloned().collect())
+}
+
+fn draw(runs: &[RunDir], args: &PlotArgs, to: &Path) -> Result<()> {
+    let picture = Picture::of(to)?;
     let charts = charts(&args.chart)?;
     if runs.len() > MOST_RUNS {
         return Err(Error::Usage(format!(
@@ -58,10 +71,10 @@ pub fn plot(runs: &[RunDir], args: &PlotArgs) -> Result<()> {
             runs.len()
         )));
     }
-    if args.to.symlink_metadata().is_ok() {
+    if to.symlink_metadata().is_ok() {
         return Err(Error::Usage(format!(
             "{} is there already and is not overwritten; choose another name",
-            args.to.display()
+            to.display()
         )));
     }
     let read: Vec<PlottedRun> = runs.iter().map(PlottedRun::read).collect::<Result<_>>()?;
@@ -71,7 +84,7 @@ pub fn plot(runs: &[RunDir], args: &PlotArgs) -> Result<()> {
         smooth: args.smooth,
     };
     let bytes = draw::picture(&charts, &read, look, picture)?;
-    write_atomically(&args.to, &bytes)
+    write_atomically(to, &bytes)
 }
 
 impl PlottedRun {

@@ -78,7 +78,8 @@ fn what_cannot_be_drawn_is_refused_and_nothing_is_overwritten() -> Result<()> {
     std::fs::write(&there, "kept").map_err(Error::io("write", &there))?;
     let args = |to: PathBuf, chart: &str| PlotArgs {
         plotted: Vec::new(),
-        to,
+        to: Some(to),
+        tensorboard: None,
         chart: vec![chart.into()],
         smooth: 0.,
         width: 400,

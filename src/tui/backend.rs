@@ -8,6 +8,7 @@ pub use astill_core::run::list::{RunState, RunSummary};
 use crate::tui::picture::Picture;
 use crate::tui::series::Series;
 use astill_core::Result;
+use astill_core::comparison::Comparison;
 use astill_core::profile::Profile;
 use astill_core::run::{EngineAt, RunDir};
 
@@ -164,6 +165,13 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// It cannot be written.
     fn write_note(&self, run: &RunDir, note: &str) -> Result<()>;
+    /// Results of several runs, and the settings in which they differ.
+    ///
+    /// # Errors
+    /// The profile, the edits or the events of a run cannot be read.
+    fn compare(&self, runs: &[RunDir]) -> Result<Comparison> {
+        Comparison::read(runs)
+    }
     /// The steps whose checkpoints a run can go back to.
     fn checkpoints(&self, run: &RunDir) -> Vec<u64>;
     /// Where the engine of this run is.

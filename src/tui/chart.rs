@@ -2,6 +2,8 @@
 
 mod dots;
 mod legend;
+mod line;
+mod marks;
 pub mod plots;
 mod scale;
 mod view;
@@ -11,8 +13,11 @@ pub use view::{ChartView, Scroll, Zoom};
 use super::colour::Depth;
 use super::series::{Bucket, Series};
 use super::theme::Theme;
+use astill_core::measures::Measure;
 use astill_core::text::number;
 use dots::{Dots, Grain};
+use line::{draw_line, point_bucket};
+pub use marks::ChartMark;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -25,6 +30,17 @@ const MARKS: [char; 6] = ['*', '+', 'o', '#', '%', '='];
 
 /// Marks on the lowest row where a value is NaN or infinite.
 const NOT_A_NUMBER: &str = "!";
+/// Marks on the highest row where a line goes on above it.
+const ABOVE: &str = "^";
+
+/// Rows that leave room for one of marks.
+const WITH_MARKS: u16 = 7;
+
+/// What "ignore outliers" leaves out at each end, before a margin is added again: a line that has none
+/// keeps all its values.
+const OUTLIERS: f64 = 0.05;
+/// The margin, as a share of what is between the quantiles.
+const MARGIN: f64 = 0.25;
 
 /// A named line of a chart.
 #[derive(Debug, Clone)]
@@ -36,6 +52,12 @@ pub struct Curve<'a> {
     pub spell: fn(f64) -> String,
     /// Drawn behind the others and left out of the legend: an older line of the same kind.
     pub dim: bool,
+    /// The number by which a view chooses it and hides it.
+    pub number: usize,
+    /// The character that draws it where there is no colour; by default it follows from its place.
+    pub mark: Option<char>,
+    /// What it measures.
+    pub measure: Option<&'static Measure>,
 }
 
 impl<'a> Curve<'a> {
@@ -46,6 +68,29 @@ impl<'a> Curve<'a> {
             style,
             spell: number,
             dim: false,
+            number: 0,
+            mark: None,
+            measure: None,
+        }
+    }
+
+    pub fn number(self, number: usize) -> Self {
+        Self { number, ..self }
+    }
+
+    /// Drawn in this character, which also stands before its name.
+    pub fn mark(self, mark: char) -> Self {
+        Self {
+            mark: Some(mark),
+            ..self
+        }
+    }
+
+    pub fn measure(self, measure: &'static Measure) -> Self {
+        Self {
+            measure: Some(measure),
+            spell: measure.spell,
+            ..self
         }
     }
 
@@ -72,6 +117,7 @@ pub struct Chart<'a> {
     unit: &'static str,
     curves: Vec<Curve<'a>>,
     references: Vec<(Cow<'a, str>, f64)>,
+    marks: Vec<ChartMark>,
 }
 
 impl<'a> Chart<'a> {
@@ -83,7 +129,14 @@ impl<'a> Chart<'a> {
             unit: "step",
             curves: Vec::new(),
             references: Vec::new(),
+            marks: Vec::new(),
         }
+    }
+
+    /// What happened at which step, under the lines; the earlier in the list, the more it matters where
+    /// two share a place.
+    pub fn marks(self, marks: Vec<ChartMark>) -> Self {
+        Self { marks, ..self }
     }
 
     pub fn view(self, view: ChartView) -> Self {
@@ -113,14 +166,26 @@ impl<'a> Chart<'a> {
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
-    /// The smallest and greatest value in `range`; with a logarithmic axis, of those above zero.
+    /// The values that the vertical axis shows, and those that it would show without zoom; none where
+    /// there is no finite value.
+    pub fn values(&self) -> Option<((f64, f64), (f64, f64))> {
+        let whole = self.bounds(self.view.shown(self.extent()?))?;
+        Some((self.view.values.unwrap_or(whole), whole))
+    }
+
+    /// The smallest and greatest value in `range` that the view wants to see; with a logarithmic axis,
+    /// of those above zero.
     fn bounds(&self, range: (f64, f64)) -> Option<(f64, f64)> {
         let of_curve = |c: &Curve| {
-            if self.view.log_y {
-                c.series.positive_bounds(range)
+            let all = if self.view.log_y {
+                c.series.positive_bounds(range)?
             } else {
-                c.series.bounds(range)
-            }
+                c.series.bounds(range)?
+            };
+            Some(match self.view.is_robust {
+                true => self.without_outliers(c.series, range, all),
+                false => all,
+            })
         };
         let shown = |v: &f64| v.is_finite() && (!self.view.log_y || *v > 0.);
         let references = self
@@ -136,10 +201,27 @@ impl<'a> Chart<'a> {
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
-    /// Lines are told apart by characters where there is no colour to do it.
+    /// The bounds of a line with single far values left out: between its quantiles, and some more.
+    fn without_outliers(&self, series: &Series, range: (f64, f64), all: (f64, f64)) -> (f64, f64) {
+        let Some((low, high)) = series.quantiles(range, OUTLIERS, self.view.log_y) else {
+            return all;
+        };
+        let (wide_low, wide_high) = if self.view.log_y {
+            let room = (high / low).powf(MARGIN);
+            (low / room, high * room)
+        } else {
+            let room = (high - low) * MARGIN;
+            (low - room, high + room)
+        };
+        (wide_low.max(all.0), wide_high.min(all.1))
+    }
+
+    /// Lines are told apart by characters where there is no colour to do it, and so are measured and
+    /// smoothed values.
     fn grain(&self) -> Grain {
         let bright = self.curves.iter().filter(|c| !c.dim).count();
-        if self.theme.ascii || (self.theme.depth == Depth::Never && bright > 1) {
+        let kinds = bright + usize::from(self.view.smooth > 0);
+        if self.theme.ascii || (self.theme.depth == Depth::Never && kinds > 1) {
             Grain::Marks
         } else {
             Grain::Braille
@@ -149,7 +231,10 @@ impl<'a> Chart<'a> {
     fn bright(&self) -> impl DoubleEndedIterator<Item = (char, &Curve<'a>)> {
         let marks = MARKS.iter().copied().cycle();
         let bright = self.curves.iter().filter(|c| !c.dim);
-        let marked: Vec<_> = marks.zip(bright).collect();
+        let marked: Vec<_> = marks
+            .zip(bright)
+            .map(|(mark, curve)| (curve.mark.unwrap_or(mark), curve))
+            .collect();
         marked.into_iter()
     }
 
@@ -208,7 +293,8 @@ impl<'a> Chart<'a> {
     fn cell_row(&self, scale: &Scale, value: f64, plot: Rect) -> u16 {
         let (_, per_cell) = self.grain().of_a_cell();
         let rows = usize::from(plot.height) * per_cell;
-        plot.bottom() - 1 - (row(scale, value, rows) / per_cell) as u16
+        let row = row(scale, value, rows).clamp(0, rows.saturating_sub(1) as isize);
+        plot.bottom() - 1 - (row as usize / per_cell) as u16
     }
 
     fn plot(&self, range: (f64, f64), scale: &Scale, plot: Rect, buf: &mut Buffer) {
@@ -216,14 +302,16 @@ impl<'a> Chart<'a> {
         let (width, rows) = (dots.width(), dots.height());
         let row = |value: f64| row(scale, value, rows);
         dots.pen(self.theme.dim(), '-');
-        for (_, value) in self.shown_references() {
+        for (_, value) in self.shown_references(scale) {
             (0..width).step_by(2).for_each(|x| dots.dot(x, row(value)));
         }
         if let Some(x) = self.view.cursor.and_then(|step| column(step, range, width)) {
             dots.pen(self.theme.dim(), '|');
-            dots.column(x, 0, rows.saturating_sub(1));
+            dots.column(x, 0, rows.saturating_sub(1) as isize);
         }
         let mut gaps = vec![false; width];
+        let mut above = vec![false; width];
+        let is_cut = self.view.is_robust || self.view.values.is_some();
         for curve in self.curves.iter().filter(|c| c.dim) {
             dots.pen(self.theme.dim(), '.');
             draw_line(&mut dots, curve.series.decimate(range, width), row);
@@ -234,15 +322,15 @@ impl<'a> Chart<'a> {
                 true => dots.pen(self.theme.dim(), '.'),
                 false => dots.covering_pen(curve.style, mark),
             }
-            let buckets =
-                curve
-                    .series
-                    .decimate(range, width)
-                    .zip(&mut gaps)
-                    .map(|(bucket, gap)| {
-                        *gap |= bucket.any_nan;
-                        bucket
-                    });
+            let buckets = curve
+                .series
+                .decimate(range, width)
+                .zip(gaps.iter_mut().zip(&mut above))
+                .map(|(bucket, (gap, above))| {
+                    *gap |= bucket.any_nan;
+                    *above |= is_cut && row(bucket.max.into()) >= rows as isize;
+                    bucket
+                });
             let buckets: Vec<Bucket> = buckets.collect();
             draw_line(&mut dots, buckets.into_iter(), row);
         }
@@ -254,16 +342,24 @@ impl<'a> Chart<'a> {
             }
         }
         dots.render(buf);
+        self.draw_letters(range, scale, plot, buf);
         self.reference_labels(scale, plot, buf);
-        for (x, cell) in (plot.x..plot.right()).zip(gaps.chunks(self.grain().of_a_cell().0)) {
+        let per_cell = self.grain().of_a_cell().0;
+        for (x, cell) in (plot.x..plot.right()).zip(above.chunks(per_cell)) {
+            if cell.contains(&true) {
+                buf.set_string(x, plot.y, ABOVE, self.theme.warn());
+            }
+        }
+        for (x, cell) in (plot.x..plot.right()).zip(gaps.chunks(per_cell)) {
             if cell.contains(&true) {
                 buf.set_string(x, plot.bottom() - 1, NOT_A_NUMBER, self.theme.bad());
             }
         }
     }
 
-    fn shown_references(&self) -> impl Iterator<Item = (&str, f64)> {
-        let shown = |v: f64| v.is_finite() && (!self.view.log_y || v > 0.);
+    fn shown_references(&self, scale: &Scale) -> impl Iterator<Item = (&str, f64)> {
+        let is_inside = |v: f64| (0. ..=1.).contains(&scale.height(v));
+        let shown = move |v: f64| v.is_finite() && (!self.view.log_y || v > 0.) && is_inside(v);
         self.references
             .iter()
             .filter(move |r| shown(r.1))
@@ -277,7 +373,7 @@ impl<'a> Chart<'a> {
             .curves
             .first()
             .map_or(number as fn(f64) -> String, |c| c.spell);
-        for (name, value) in self.shown_references() {
+        for (name, value) in self.shown_references(scale) {
             let y = self.cell_row(scale, value, plot);
             let label = format!("{name} {}", spell(value));
             if taken.contains(&y) || label.chars().count() > usize::from(plot.width * 2 / 3) {
@@ -324,10 +420,23 @@ impl Widget for &Chart<'_> {
         let range = self.view.shown(extent);
         let steps = (plot.height >= 3).then(|| plot.bottom() - 1);
         plot.height -= u16::from(steps.is_some());
+        // the marks have a row of their own where there is room, else they share that of the steps
+        let marks = match plot.height {
+            WITH_MARKS.. if !self.marks.is_empty() => Some(plot.bottom() - 1),
+            _ => None,
+        };
+        plot.height -= u16::from(marks.is_some());
         // without a finite value the marks of the others are still drawn
-        let scale = Scale::new(self.bounds(range).unwrap_or((1., 1.)), self.view.log_y);
+        let whole = self.bounds(range).unwrap_or((1., 1.));
+        let scale = match self.view.values {
+            Some(values) => Scale::exactly(values, self.view.log_y),
+            None => Scale::new(whole, self.view.log_y),
+        };
         let labelled = self.value_labels(&scale, plot, buf);
         self.plot(range, &scale, labelled, buf);
+        if let Some(y) = marks.or(steps) {
+            self.draw_marks(range, extent, labelled, y, buf);
+        }
         if let Some(y) = steps {
             self.step_labels(
                 range,
@@ -348,9 +457,11 @@ fn centred(text: &str, area: Rect, style: Style, buf: &mut Buffer) {
     buf.set_stringn(x, area.y, text, width.into(), style);
 }
 
-/// Which of `rows` rows of dots shows a value, from the lowest.
-fn row(scale: &Scale, value: f64, rows: usize) -> usize {
-    (scale.height(value) * rows.saturating_sub(1) as f64).round() as usize
+/// Which of `rows` rows of dots shows a value, from the lowest; just outside where the axis does not
+/// reach that far.
+fn row(scale: &Scale, value: f64, rows: usize) -> isize {
+    let row = (scale.height(value) * rows.saturating_sub(1) as f64).round();
+    row.clamp(-1., rows as f64) as isize
 }
 
 /// The column of dots that shows a step.
@@ -359,70 +470,6 @@ fn column(step: f64, range: (f64, f64), width: usize) -> Option<usize> {
     (0. ..=1.)
         .contains(&share)
         .then(|| ((share * width as f64) as usize).min(width.saturating_sub(1)))
-}
-
-fn point_bucket(value: f64) -> Bucket {
-    let v = value as f32;
-    Bucket {
-        min: v,
-        max: v,
-        first: v,
-        last: v,
-        any_nan: false,
-        count: usize::from(v.is_finite()),
-    }
-}
-
-/// Draws each bucket from its smallest to its greatest value, joined to the one before; the line
-/// breaks where it leaves the numbers.
-fn draw_line(dots: &mut Dots, buckets: impl Iterator<Item = Bucket>, row: impl Fn(f64) -> usize) {
-    let row = |value: f32| row(value.into());
-    // where the line ends that the next bucket continues, what it covers there, and whether it is a
-    // lone dot so far
-    let mut end: Option<(usize, usize)> = None;
-    let mut covered = None;
-    let mut lone = None;
-    for (x, bucket) in buckets.enumerate().filter(|(_, b)| b.count > 0) {
-        let joined = end
-            .filter(|_| bucket.first.is_finite())
-            .map(|e| (e, (x, row(bucket.first))));
-        let span = bucket
-            .min
-            .is_finite()
-            .then(|| (x, row(bucket.min), row(bucket.max)));
-        match joined {
-            Some(_) if touch(covered, span) => {}
-            Some((from, to)) => dots.line(from, to),
-            None => lone.iter().for_each(|&at| blob(dots, at)),
-        }
-        if let Some((x, low, high)) = span {
-            dots.column(x, low, high);
-        }
-        lone = span
-            .filter(|&(_, low, high)| joined.is_none() && low == high)
-            .map(|(x, low, _)| (x, low));
-        end = bucket.last.is_finite().then(|| (x, row(bucket.last)));
-        covered = span;
-    }
-    if let Some(at) = lone {
-        blob(dots, at);
-    }
-}
-
-/// Whether two columns, each with its lowest and its highest dot, are side by side and no gap is
-/// between them.
-fn touch(left: Option<(usize, usize, usize)>, right: Option<(usize, usize, usize)>) -> bool {
-    let (Some((x, low, high)), Some((next, from, to))) = (left, right) else {
-        return false;
-    };
-    next == x + 1 && from <= high + 1 && low <= to + 1
-}
-
-/// A point without neighbours, large enough to be seen.
-fn blob(dots: &mut Dots, (x, y): (usize, usize)) {
-    for (dx, dy) in [(1, 0), (0, 1), (1, 1)] {
-        dots.dot(x + dx, y + dy);
-    }
 }
 
 #[cfg(test)]

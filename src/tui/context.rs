@@ -2,7 +2,9 @@
 
 use crate::tui::advice::in_keys;
 use crate::tui::backend::{Command, NewRun, Preview, RunRequest, Subject};
+use crate::tui::colour::Depth;
 use crate::tui::model::{ReportedState, Sample, Weight};
+use crate::tui::picture::PictureStyle;
 use crate::tui::session::Session;
 use crate::tui::text::clean;
 use crate::tui::theme::Theme;
@@ -21,8 +23,7 @@ const QUIET: f64 = 5.;
 #[derive(Debug, Clone, Copy)]
 pub struct Appearance {
     pub theme: Theme,
-    /// Pictures as characters.
-    pub ascii_pictures: bool,
+    pub pictures: PictureStyle,
     /// Nothing is started and no command is sent.
     pub read_only: bool,
     /// The terminal rings and shows a message when the run ends or diverges.
@@ -94,6 +95,10 @@ pub enum Effect {
     RunCommand(String, RunDir),
     /// Ring the bell, and have the terminal show this text.
     Notify(String),
+    /// Read the events of these runs, to compare them, and of no others; none ends that.
+    FollowCompared(Vec<RunDir>),
+    /// Read the results and the settings of these runs.
+    Compare(Vec<RunDir>),
     Profile(RunDir),
     Checkpoints(RunDir),
     Send(RunDir, Command),
@@ -157,6 +162,21 @@ impl Context {
             since: self.now,
             state: self.state(),
         });
+    }
+
+    /// Draws pictures in characters or in blocks again, or in other blocks, and says in which.
+    pub fn change_pictures(&mut self, to_ascii: bool) {
+        let now = self.appearance.pictures;
+        let style = match to_ascii {
+            true => now.toggle_ascii(),
+            false => now.next_blocks(),
+        };
+        self.appearance.pictures = style;
+        let text = match self.appearance.theme.depth {
+            Depth::Never => "Without colour, images are drawn in ASCII characters.".into(),
+            _ => format!("Images are drawn in {}.", style.name()),
+        };
+        self.notify(Weight::Normal, &text);
     }
 
     /// Drops the notice once its time or the state that it is about is over.

@@ -10,6 +10,7 @@ use crate::tui::events_file::EventsFile;
 use crate::tui::message::{EventBatch, Message};
 use crate::tui::picture::Picture;
 use crate::tui::terminal::is_hung_up;
+use astill_core::run::event::Event;
 use astill_core::run::{EngineAt, RunDir};
 use astill_core::{Error, Result};
 use crossterm::event::{self, Event as Input};
@@ -27,6 +28,7 @@ use tokio::sync::oneshot;
 
 /// How often the file of events is read again once its end was reached.
 const POLL_EVERY: Duration = Duration::from_millis(100);
+const COMPARED_EVERY: Duration = Duration::from_millis(500);
 /// Polls between two checks for an engine, and fewer before a missing one is reported: while an
 /// engine starts or ends it is missing for a moment, although its events do not show that.
 const POLLS_PER_CHECK: u32 = 20;
@@ -49,13 +51,15 @@ const MOST_AT_ONCE: usize = 1 << 14;
 pub struct EffectRunner<B> {
     backend: Arc<B>,
     messages: UnboundedSender<Message>,
-    batches: Sender<(RunDir, EventBatch)>,
+    batches: Sender<Message>,
     /// To a thread of their own, so that they reach the engine in the order in which they were given.
     commands: std::sync::mpsc::Sender<(RunDir, Command)>,
     /// To another, which works out one preview at a time.
     previews: std::sync::mpsc::Sender<Asked>,
     /// Set to stop following the previous run.
     follower: Arc<AtomicBool>,
+    /// Set to stop following the runs that were compared.
+    comparer: Arc<AtomicBool>,
     /// The list of runs is being read.
     listing: Arc<AtomicBool>,
 }
@@ -64,7 +68,7 @@ impl<B: Backend> EffectRunner<B> {
     pub fn new(
         backend: Arc<B>,
         messages: UnboundedSender<Message>,
-        batches: Sender<(RunDir, EventBatch)>,
+        batches: Sender<Message>,
     ) -> Result<Self> {
         let (commands, given) = std::sync::mpsc::channel::<(RunDir, Command)>();
         let (engine, answers) = (backend.clone(), messages.clone());
@@ -89,6 +93,7 @@ impl<B: Backend> EffectRunner<B> {
             commands,
             previews,
             follower: Arc::default(),
+            comparer: Arc::default(),
             listing: Arc::default(),
         })
     }
@@ -149,6 +154,11 @@ impl<B: Backend> EffectRunner<B> {
             }
             Effect::Follow(run) => self.follow(run),
             Effect::Unfollow => self.follower.store(true, Ordering::Relaxed),
+            Effect::FollowCompared(runs) => self.follow_compared(runs),
+            Effect::Compare(runs) => self.in_background(move || {
+                let compared = backend.compare(&runs).map(Arc::new);
+                Message::Comparison(compared.map_err(|e| e.to_string()))
+            }),
             Effect::Profile(run) => self.in_background(move || {
                 let profile = backend
                     .profile(&run)
@@ -193,6 +203,26 @@ impl<B: Backend> EffectRunner<B> {
         });
     }
 
+    /// Follows the events of these runs for a comparison, and of no others.
+    fn follow_compared(&mut self, runs: Vec<RunDir>) {
+        self.comparer.store(true, Ordering::Relaxed);
+        self.comparer = Arc::default();
+        if runs.is_empty() {
+            return;
+        }
+        let (ended, batches, messages) = (
+            self.comparer.clone(),
+            self.batches.clone(),
+            self.messages.clone(),
+        );
+        let begun = thread("comparison", self.messages.clone(), move || {
+            follow_compared(runs, &ended, &batches, &messages)
+        });
+        if let Err(problem) = begun {
+            let _ = self.messages.send(Message::Trouble(problem.to_string()));
+        }
+    }
+
     /// Follows this run's events, and no other's.
     fn follow(&mut self, run: RunDir) {
         self.follower.store(true, Ordering::Relaxed);
@@ -208,12 +238,63 @@ impl<B: Backend> EffectRunner<B> {
     }
 }
 
+/// What was read last of a run's events.
+fn batch_of(run: &RunDir, file: &EventsFile, events: Vec<Event>) -> EventBatch {
+    let total = std::fs::metadata(run.events()).map_or(0, |m| m.len());
+    EventBatch {
+        events,
+        restarted: file.restarted(),
+        read: (file.position(), total),
+        at_end: file.at_end(),
+    }
+}
+
+/// Reads the events of several runs as they come, until `ended` is set or the app has ended.
+fn follow_compared(
+    runs: Vec<RunDir>,
+    ended: &AtomicBool,
+    batches: &Sender<Message>,
+    messages: &UnboundedSender<Message>,
+) {
+    let open = |run: RunDir| (EventsFile::open(run.events()), run, false);
+    let mut files: Vec<(EventsFile, RunDir, bool)> = runs.into_iter().map(open).collect();
+    while !ended.load(Ordering::Relaxed) {
+        let mut has_more = false;
+        for (file, run, reported) in &mut files {
+            let was_at_end = file.at_end();
+            match file.poll(BUDGET) {
+                Ok(events) => {
+                    has_more |= !file.at_end();
+                    *reported = false;
+                    let is_news = !events.is_empty() || file.restarted();
+                    if is_news || file.at_end() != was_at_end {
+                        let batch = batch_of(run, file, events);
+                        let message = Message::ComparedEvents(run.clone(), batch);
+                        if batches.blocking_send(message).is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(problem) if !*reported => {
+                    let problem = Error::io("read", run.events())(problem);
+                    let _ = messages.send(Message::Trouble(problem.to_string()));
+                    *reported = true;
+                }
+                Err(_) => {}
+            }
+        }
+        if !has_more {
+            std::thread::sleep(COMPARED_EVERY);
+        }
+    }
+}
+
 /// Reads the events of a run as they come, until `ended` is set or the app has ended.
 fn follow<B: Backend>(
     run: &RunDir,
     backend: &B,
     ended: &AtomicBool,
-    batches: &Sender<(RunDir, EventBatch)>,
+    batches: &Sender<Message>,
     messages: &UnboundedSender<Message>,
 ) {
     let mut file = EventsFile::open(run.events());
@@ -224,14 +305,9 @@ fn follow<B: Backend>(
             Ok(events) => {
                 let (restarted, at_end) = (file.restarted(), file.at_end());
                 if !events.is_empty() || restarted || at_end != was_at_end {
-                    let total = std::fs::metadata(run.events()).map_or(0, |m| m.len());
-                    let batch = EventBatch {
-                        events,
-                        restarted,
-                        read: (file.position(), total),
-                        at_end,
-                    };
-                    if batches.blocking_send((run.clone(), batch)).is_err() {
+                    let batch = batch_of(run, &file, events);
+                    let batch = Message::Events(run.clone(), batch);
+                    if batches.blocking_send(batch).is_err() {
                         return;
                     }
                 }

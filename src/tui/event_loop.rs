@@ -155,8 +155,8 @@ async fn handle_events<B: Backend>(
                 }
                 None => return Ok(Ending::default()),
             },
-            Some((run, batch)) = events.recv() => {
-                to_do.extend(app.update(Message::Events(run, batch)));
+            Some(batch) = events.recv() => {
+                to_do.extend(app.update(batch));
                 changed = true;
             }
             () = sleep_until(next_frame), if changed => {}

@@ -2,29 +2,28 @@
 //! docs/keys.md read it.
 
 mod binding;
+mod charts;
 mod entry;
 mod table;
 
 pub use binding::{Action, Binding, KeyPress, Scope};
 
 use crossterm::event::KeyEvent;
-use table::TABLE;
 
 /// Every binding, in the order of the footer and the docs.
-pub fn table() -> &'static [Binding] {
-    TABLE
+pub fn table() -> impl Iterator<Item = &'static Binding> {
+    let parts = [charts::COMPARISON, table::TABLE, charts::TABLE, table::LAST];
+    parts.into_iter().flatten()
 }
 
 /// The binding of a key in a scope.
 pub fn action(event: &KeyEvent, scope: Scope) -> Option<&'static Binding> {
-    TABLE
-        .iter()
-        .find(|b| b.scopes.contains(&scope) && b.keys.iter().any(|k| k.is(event)))
+    table().find(|b| b.scopes.contains(&scope) && b.keys.iter().any(|k| k.is(event)))
 }
 
 /// The bindings of a scope.
 pub fn at(scope: Scope) -> impl Iterator<Item = &'static Binding> {
-    TABLE.iter().filter(move |b| b.scopes.contains(&scope))
+    table().filter(move |b| b.scopes.contains(&scope))
 }
 
 /// docs/keys.md: one table per screen.

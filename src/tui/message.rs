@@ -7,10 +7,12 @@ use crate::tui::backend::{
 use crate::tui::model::{Sample, Weight};
 use crate::tui::picture::Picture;
 use crate::tui::text::clean;
+use astill_core::comparison::Comparison;
 use astill_core::profile::Profile;
 use astill_core::run::event::{CommandStatus, Event};
 use astill_core::run::{EngineAt, RunDir};
 use crossterm::event::{KeyEvent, MouseEvent};
+use std::sync::Arc;
 
 /// Something that happened outside the app.
 #[derive(Debug)]
@@ -42,6 +44,10 @@ pub enum Message {
     /// Something that the user should know has happened.
     Noticed(String),
     Events(RunDir, EventBatch),
+    /// Of a run that is compared with others.
+    ComparedEvents(RunDir, EventBatch),
+    /// Results and settings of the runs that are compared, or why they cannot be read.
+    Comparison(Result<Arc<Comparison>, String>),
     Engine(RunDir, EngineAt),
     Profile(RunDir, Result<Box<Profile>, String>),
     Checkpoints(RunDir, Vec<u64>),

@@ -47,6 +47,7 @@ use astill_core::Result;
 use astill_core::run::RunDir;
 use colour::Depth;
 use context::Appearance;
+use picture::PictureStyle;
 use theme::Theme;
 
 /// How the app looks and what it opens.
@@ -82,7 +83,7 @@ pub fn run(options: Options, backend: impl Backend) -> Result<Ending> {
     } = options;
     let appearance = Appearance {
         theme: Theme::new(depth, ascii),
-        ascii_pictures: false,
+        pictures: PictureStyle::default(),
         read_only,
         notifies,
     };

@@ -3,9 +3,11 @@
 
 mod curves;
 mod log;
+mod marks;
 
 pub use curves::Curves;
 pub use log::{EventLog, LogLine, Weight};
+pub use marks::{Mark, MarkKind, Marks};
 
 use astill_core::measures::{Axis, MeasuredEvent};
 use astill_core::profile::Profile;
@@ -42,6 +44,8 @@ pub struct Model {
     pub samples: Vec<Sample>,
     pub checkpoints: Vec<Sample>,
     pub commands: Vec<CommandAnswered>,
+    /// What happened at which step of distillation.
+    pub marks: Marks,
     pub warnings: u64,
     /// The engine waits because something cannot be written.
     pub is_waiting: bool,
@@ -106,6 +110,7 @@ impl Default for Model {
             samples: Vec::new(),
             checkpoints: Vec::new(),
             commands: Vec::new(),
+            marks: Marks::default(),
             warnings: 0,
             is_waiting: false,
             host_mib: None,
@@ -123,6 +128,14 @@ impl Default for Model {
 impl Model {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For a run that is compared with others: without what only its own screen shows.
+    pub fn for_comparison() -> Self {
+        Self {
+            steps: Curves::without_lists(Axis::Step),
+            ..Self::default()
+        }
     }
 
     /// Takes the next event.
@@ -160,11 +173,15 @@ impl Model {
             }
             EventKind::Samples { step, file } => put(&mut self.samples, *step, file, event.seq),
             EventKind::Checkpoint { step, file } => {
-                put(&mut self.checkpoints, *step, file, event.seq)
+                put(&mut self.checkpoints, *step, file, event.seq);
+                self.marks.add(*step, MarkKind::Checkpoint, String::new());
             }
             EventKind::Evaluation(evaluation) => self.evaluated(evaluation),
             EventKind::Command(answered) => self.commanded(answered),
-            EventKind::RolledBack { to, .. } => self.rewind(to.saturating_add(1)),
+            EventKind::RolledBack { from, to } => {
+                self.rewind(to.saturating_add(1));
+                self.marks.roll_back(*from, *to);
+            }
             EventKind::Memory {
                 host_mib,
                 device_mib,
@@ -187,8 +204,12 @@ impl Model {
     }
 
     fn started(&mut self, started: &RunStarted) {
-        self.header = Some(started.clone());
+        let is_resumed = self.header.replace(started.clone()).is_some();
         self.rewind(started.step.saturating_add(1));
+        if is_resumed && started.step > 0 {
+            self.marks
+                .add(started.step, MarkKind::Resumed, String::new());
+        }
         (self.state, self.phase, self.finished) = (ReportedState::Running, None, None);
         self.is_waiting = false;
     }
@@ -198,6 +219,8 @@ impl Model {
             return self.headline.push(evaluation.clone());
         }
         if evaluation.labels == ImageSet::Distilled {
+            let step = evaluation.step;
+            self.marks.add(step, MarkKind::Evaluation, String::new());
             self.accuracy_of(&evaluation.network, evaluation.split)
                 .push(
                     evaluation.step as f64,
@@ -225,6 +248,7 @@ impl Model {
 
     fn commanded(&mut self, answered: &CommandAnswered) {
         if answered.is_accepted() {
+            self.marks.command(self.step, answered);
             match answered.command {
                 Command::Pause => self.state = ReportedState::Paused,
                 Command::Resume => self.state = ReportedState::Running,
@@ -237,6 +261,7 @@ impl Model {
 
     /// Forgets `step` and what came after it: these steps are done again.
     fn rewind(&mut self, step: u64) {
+        self.marks.repeat_from(step);
         self.steps.truncate_from(step as f64);
         self.accuracy
             .iter_mut()

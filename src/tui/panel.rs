@@ -1,9 +1,10 @@
 //! The panels of a run: what each chart draws.
 
-use crate::tui::chart::plots::{PLOTS, Plot};
-use crate::tui::chart::{Chart, ChartView, Curve};
-use crate::tui::model::{AccuracyCurves, Curves, Model};
-use crate::tui::text::{clean, wrap};
+use crate::tui::chart::plots::{PLOTS, Plot, paragraph};
+use crate::tui::chart::{Chart, ChartMark, ChartView, Curve};
+use crate::tui::colour::Depth;
+use crate::tui::model::{AccuracyCurves, Curves, Mark, MarkKind, Model};
+use crate::tui::text::{clean, fit, wrap};
 use crate::tui::theme::Theme;
 use astill_core::measures::Axis;
 use std::collections::BTreeMap;
@@ -79,13 +80,13 @@ fn of_steps<'a>(plot: &Plot, steps: &'a Curves, theme: &Theme) -> Vec<Curve<'a>>
     for (i, measure) in plot.measures().enumerate() {
         for (j, series) in (1..).zip(steps.of(measure.name).iter().take(OF_A_LIST)) {
             let style = theme.series(curves.len());
-            curves.push(if measure.is_list() {
-                let name = format!("{} {j}", measure.label);
-                Curve::new(name, series, style).spell(measure.spell).dim()
+            let number = curves.len();
+            let curve = if measure.is_list() {
+                Curve::new(format!("{} {j}", measure.label), series, style).dim()
             } else {
-                let style = theme.series(i);
-                Curve::new(measure.label, series, style).spell(measure.spell)
-            });
+                Curve::new(measure.label, series, theme.series(i))
+            };
+            curves.push(curve.measure(measure).number(number));
         }
     }
     curves
@@ -104,7 +105,8 @@ fn of_experts<'a>(
         for (n, expert) in experts.iter().skip(skip) {
             for series in expert.of(measure.name) {
                 let (name, style) = (format!("expert {}", n + 1), theme.series(*n as usize));
-                let curve = Curve::new(name, series, style).spell(measure.spell);
+                let curve = Curve::new(name, series, style);
+                let curve = curve.measure(measure).number(*n as usize);
                 curves.push(if last == Some(n) { curve } else { curve.dim() });
             }
         }
@@ -123,8 +125,9 @@ fn of_evaluations<'a>(
         for of_network in accuracy {
             let name = format!("{} {}", clean(&of_network.network), of_network.split);
             for series in of_network.curves.of(measure.name) {
-                let style = theme.series(curves.len());
-                curves.push(Curve::new(name.clone(), series, style).spell(measure.spell));
+                let number = curves.len();
+                let curve = Curve::new(name.clone(), series, theme.series(number));
+                curves.push(curve.measure(measure).number(number));
             }
         }
     }
@@ -139,8 +142,17 @@ pub fn chart<'a>(panel: Panel, model: &'a Model, view: ChartView, theme: &'a The
         "step"
     };
     let mut chart = Chart::new("", theme).view(view).unit(unit);
-    for curve in curves(panel, model, theme) {
+    let shown = curves(panel, model, theme).into_iter();
+    let (mut chosen, others): (Vec<_>, Vec<_>) = shown
+        .filter(|c| view.shows(c.number))
+        .partition(|c| view.line == Some(c.number));
+    // the chosen line is drawn over the others
+    chosen.iter_mut().for_each(|c| c.dim = false);
+    for curve in chosen.into_iter().chain(others) {
         chart = chart.curve(curve);
+    }
+    if !panel.is_of_experts() {
+        chart = chart.marks(marks(model, theme));
     }
     if panel.plot().is_some_and(|p| p.axis == Axis::Evaluation) {
         for baseline in model.baselines() {
@@ -150,8 +162,49 @@ pub fn chart<'a>(panel: Panel, model: &'a Model, view: ChartView, theme: &'a The
     chart
 }
 
+/// What happened to the run, as marks of its charts.
+fn marks(model: &Model, theme: &Theme) -> Vec<ChartMark> {
+    let of = |mark: &Mark| ChartMark {
+        step: mark.step as f64,
+        letter: mark.kind.letter(),
+        style: match mark.kind {
+            MarkKind::Tweak | MarkKind::RollBack => theme.accent(),
+            MarkKind::Resumed | MarkKind::Pause => theme.warn(),
+            MarkKind::Evaluation => theme.good(),
+            MarkKind::Checkpoint => theme.dim(),
+        },
+        rank: mark.kind as u8,
+    };
+    model.marks.all().iter().map(of).collect()
+}
+
+/// "marks: t tweak  e evaluation", of the kinds that a chart has; empty without any.
+pub fn legend_of_marks(panel: Panel, model: &Model) -> String {
+    if panel.is_of_experts() {
+        return String::new();
+    }
+    let is_there = |kind: &MarkKind| model.marks.all().iter().any(|m| m.kind == *kind);
+    let kinds = MarkKind::ALL.into_iter().filter(is_there);
+    let kinds: Vec<String> = kinds
+        .map(|kind| format!("{} {}", kind.letter(), kind.name()))
+        .collect();
+    match kinds.is_empty() {
+        true => String::new(),
+        false => format!("Marks: {}", kinds.join("  ")),
+    }
+}
+
+/// The numbers of a panel's lines, in their order, and the name of each.
+pub fn lines(panel: Panel, model: &Model, theme: &Theme) -> Vec<(usize, String)> {
+    let curves = curves(panel, model, theme).into_iter();
+    curves.map(|c| (c.number, c.name.into_owned())).collect()
+}
+
 /// Shown in place of a chart without points.
-pub fn nothing_yet(panel: Panel, model: &Model) -> &'static str {
+pub fn nothing_yet(panel: Panel, model: &Model, view: ChartView) -> &'static str {
+    if view.hidden != 0 && !curves(panel, model, &Theme::new(Depth::Never, true)).is_empty() {
+        return "All lines are hidden: n chooses one, v shows it.";
+    }
     match panel.plot().map(|p| p.axis) {
         Some(Axis::Evaluation) => "No evaluation yet.",
         Some(Axis::Epoch) if model.experts.is_empty() => "No expert epoch yet.",
@@ -160,12 +213,32 @@ pub fn nothing_yet(panel: Panel, model: &Model) -> &'static str {
     }
 }
 
-/// What a chart shows, in lines of `width` cells: whole paragraphs, at most `rows` lines.
-pub fn explanation(panel: Panel, width: u16, rows: u16) -> Vec<String> {
-    let mut lines = Vec::new();
-    for paragraph in panel.plot().map(Plot::explanation).unwrap_or_default() {
-        let wrapped = wrap(&clean(&paragraph), width.into());
-        if lines.len() + wrapped.len() > usize::from(rows) {
+/// What the chosen line of a chart shows, else all of them, in lines of `width` cells: whole paragraphs,
+/// at most `rows` lines.
+pub fn explanation(
+    panel: Panel,
+    (model, theme): (&Model, &Theme),
+    line: Option<usize>,
+    (width, rows): (u16, u16),
+) -> Vec<String> {
+    /// In place of what has no room.
+    const MORE: &str = "n goes from line to line and explains each; ? explains everything.";
+    let chosen = line.and_then(|line| {
+        let mut curves = curves(panel, model, theme).into_iter();
+        curves.find(|c| c.number == line)?.measure
+    });
+    let paragraphs = match chosen {
+        Some(measure) => vec![paragraph(measure)],
+        None => panel.plot().map(Plot::explanation).unwrap_or_default(),
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for (i, paragraph) in paragraphs.iter().enumerate() {
+        let wrapped = wrap(&clean(paragraph), width.into());
+        let is_last = i + 1 == paragraphs.len();
+        // the hint needs a row unless nothing is left out
+        let room = usize::from(rows).saturating_sub((!is_last).into());
+        if lines.len() + wrapped.len() > room {
+            lines.push(fit(MORE, width.into()));
             break;
         }
         lines.extend(wrapped);
@@ -173,8 +246,9 @@ pub fn explanation(panel: Panel, width: u16, rows: u16) -> Vec<String> {
     lines
 }
 
-/// "step 57: total 0.81, final 0.4"
-pub fn reading(panel: Panel, model: &Model, theme: &Theme, cursor: f64) -> String {
+/// "step 57: tweak distill.lr_images: 500 -> 30; total 0.81, final 0.4": what happened within `around`
+/// steps of the cursor, and the values there.
+pub fn reading(panel: Panel, model: &Model, theme: &Theme, (cursor, around): (f64, f64)) -> String {
     let of = if panel.is_of_experts() {
         "epoch"
     } else {
@@ -190,5 +264,21 @@ pub fn reading(panel: Panel, model: &Model, theme: &Theme, cursor: f64) -> Strin
             values.push(format!("{} {}", curve.name, (curve.spell)(y)));
         }
     }
-    format!("{of} {at}: {}", values.join(", "))
+    if panel.is_of_experts() {
+        return format!("{of} {at}: {}", values.join(", "));
+    }
+    let near = model.marks.within((cursor - around, cursor + around));
+    // what a user changed comes before what the run does by itself, and both before the values, which
+    // the legend has too
+    let mut near: Vec<&Mark> = near.iter().collect();
+    near.sort_by_key(|m| m.kind);
+    let mut text = format!("{of} {at}: ");
+    for mark in near {
+        text += &mark.in_words();
+        if mark.step as f64 != at {
+            text += &format!(" at {}", mark.step);
+        }
+        text += "; ";
+    }
+    text + &values.join(", ")
 }

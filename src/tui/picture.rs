@@ -1,4 +1,4 @@
-//! Pictures in text: half-block cells in colour, or a ramp of ASCII characters.
+//! Pictures in text: blocks in colour, or a ramp of ASCII characters.
 
 use crate::tui::colour::{Depth, from_linear, luminance, to_linear};
 use crate::tui::theme::Theme;
@@ -10,7 +10,10 @@ use ratatui::style::{Color, Style};
 use ratatui::widgets::Widget;
 use std::path::Path;
 
+mod blocks;
 mod dither;
+
+use blocks::Rows;
 
 /// Larger pictures are refused: the samples of a run have at most some ten thousand pixels a side.
 const MAX_SIDE: u32 = 65_535;
@@ -21,6 +24,48 @@ const RAMP: &[u8; 10] = b" .:-=+*#%@";
 
 /// The upper half of a cell in its foreground, the lower in its background.
 const HALF_BLOCK: char = '\u{2580}';
+
+/// What pictures are drawn with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PictureStyle {
+    /// Two dots a cell, each in its own colour.
+    #[default]
+    HalfBlocks,
+    /// Four dots a cell, in two colours.
+    Quadrants,
+    /// Six dots a cell, in two colours; fonts older than Unicode 13 lack them.
+    Sextants,
+    /// Characters without colour; also where the theme is ASCII or has no colours.
+    Ascii,
+}
+
+impl PictureStyle {
+    /// The next kind of blocks.
+    pub fn next_blocks(self) -> Self {
+        match self {
+            Self::HalfBlocks => Self::Quadrants,
+            Self::Quadrants => Self::Sextants,
+            Self::Sextants | Self::Ascii => Self::HalfBlocks,
+        }
+    }
+
+    /// Characters, or the blocks again.
+    pub fn toggle_ascii(self) -> Self {
+        match self {
+            Self::Ascii => Self::HalfBlocks,
+            _ => Self::Ascii,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HalfBlocks => "half blocks",
+            Self::Quadrants => "quadrants",
+            Self::Sextants => "sextants",
+            Self::Ascii => "ASCII characters",
+        }
+    }
+}
 
 /// Pixels, row after row, three bytes each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,8 +193,7 @@ fn shares(pixels: usize, dots: usize) -> Vec<Vec<(usize, f32)>> {
 pub struct PictureView<'a> {
     pub picture: &'a Picture,
     pub theme: &'a Theme,
-    /// Characters instead of half blocks; also where the theme is ASCII or has no colours.
-    pub ascii: bool,
+    pub style: PictureStyle,
 }
 
 impl<'a> PictureView<'a> {
@@ -157,12 +201,12 @@ impl<'a> PictureView<'a> {
         Self {
             picture,
             theme,
-            ascii: false,
+            style: PictureStyle::default(),
         }
     }
 
-    pub fn ascii(self, ascii: bool) -> Self {
-        Self { ascii, ..self }
+    pub fn style(self, style: PictureStyle) -> Self {
+        Self { style, ..self }
     }
 }
 
@@ -172,10 +216,13 @@ impl Widget for PictureView<'_> {
         let Some(fit) = Fit::new(self.picture, area) else {
             return;
         };
-        if self.ascii || self.theme.ascii || self.theme.depth == Depth::Never {
-            characters(&fit, buf);
-        } else {
-            half_blocks(&fit, self.theme.depth, buf);
+        let depth = self.theme.depth;
+        match self.style {
+            _ if self.theme.ascii || depth == Depth::Never => characters(&fit, buf),
+            PictureStyle::Ascii => characters(&fit, buf),
+            PictureStyle::HalfBlocks => half_blocks(&fit, depth, buf),
+            PictureStyle::Quadrants => blocks::draw(self.picture, &fit, Rows::Two, depth, buf),
+            PictureStyle::Sextants => blocks::draw(self.picture, &fit, Rows::Three, depth, buf),
         }
     }
 }

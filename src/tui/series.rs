@@ -11,6 +11,9 @@ const BLOCK: usize = 32;
 /// Up to so many points of a bucket are smoothed one by one, more of them by their mean.
 const EXACT: usize = 64;
 
+/// So many points tell the quantiles of any number of them.
+const SAMPLE: usize = 4096;
+
 /// Points in the order of their steps. Values are kept in single precision.
 #[derive(Debug, Clone, Default)]
 pub struct Series {
@@ -217,6 +220,23 @@ impl Series {
     pub fn positive_bounds(&self, range: (f64, f64)) -> Option<(f64, f64)> {
         let all = self.summary(self.before(range.0), self.until(range.1));
         (all.max > 0.).then_some((all.least_positive.into(), all.max.into()))
+    }
+
+    /// Between which values all but a share of `outside` at each end lie, at steps in `range`; of many
+    /// points, a sample is looked at. With `positive`, of values above zero.
+    pub fn quantiles(&self, range: (f64, f64), outside: f64, positive: bool) -> Option<(f64, f64)> {
+        let (from, to) = (self.before(range.0), self.until(range.1));
+        let stride = to.saturating_sub(from).div_ceil(SAMPLE).max(1);
+        let shown = |v: &f32| v.is_finite() && (!positive || *v > 0.);
+        let mut values: Vec<f32> = (from..to)
+            .step_by(stride)
+            .map(|i| self.values[i])
+            .filter(shown)
+            .collect();
+        values.sort_by(f32::total_cmp);
+        let last = values.len().checked_sub(1)?;
+        let low = (outside * last as f64).round() as usize;
+        Some((values[low].into(), values[last - low].into()))
     }
 
     /// Cuts `range` into `buckets` equal stretches; the last includes its end.

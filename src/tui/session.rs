@@ -308,6 +308,30 @@ impl Session {
         }
     }
 
+    /// The step that is looked at, on all charts over steps and in the pictures; none for the latest.
+    pub fn cursor(&self) -> Option<f64> {
+        self.view_of(Panel::first(false)).and_then(|v| v.cursor)
+    }
+
+    /// Moves the cursor of all charts over epochs of experts, or of all over steps. Those that show a
+    /// window move it along.
+    pub fn set_cursor(&mut self, of_experts: bool, cursor: Option<f64>) {
+        for (view, plot) in self.views.iter_mut().zip(PLOTS) {
+            if plot.is_of_experts() == of_experts {
+                view.cursor = cursor;
+            }
+        }
+    }
+
+    /// The pictures up to the step that is looked at, at least one if there are any.
+    pub fn samples(&self) -> &[Sample] {
+        let all = &self.model.samples;
+        let until = self.cursor().map_or(all.len(), |cursor| {
+            all.partition_point(|s| s.step as f64 <= cursor).max(1)
+        });
+        all.get(..until).unwrap_or(all)
+    }
+
     /// Removes the cursors, so that the latest points are read; false if there were none.
     pub fn clear_cursors(&mut self) -> bool {
         self.views
@@ -317,9 +341,10 @@ impl Session {
             > 0
     }
 
-    /// The latest picture that can be shown, and the latest one in the record.
+    /// The latest picture that can be shown, and the latest one in the record, both up to the step that
+    /// is looked at.
     pub fn latest_picture(&self) -> (Option<(&Sample, &Picture)>, Option<&Sample>) {
-        let samples = &self.model.samples;
+        let samples = self.samples();
         let ready = samples
             .iter()
             .rev()

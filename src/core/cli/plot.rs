@@ -10,8 +10,11 @@ pub struct PlotArgs {
     #[arg(required = true, value_name = "RUN")]
     pub plotted: Vec<String>,
     /// The file to write: .svg or .png
-    #[arg(long, value_name = "FILE")]
-    pub to: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "tensorboard")]
+    pub to: Option<PathBuf>,
+    /// Write the measured numbers for TensorBoard: a folder per run in this one
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
     /// A chart to draw (repeatable), or all [default: matching-loss, accuracy, reach, student-rate]
     #[arg(long, value_name = "CHART")]
     pub chart: Vec<String>,

@@ -17,7 +17,7 @@ mod table;
 mod tests;
 
 pub use csv::csv;
-pub use table::table;
+pub use table::{notes, results, settings, table};
 
 /// Runs side by side, in the order in which they were named.
 #[derive(Debug)]

@@ -10,6 +10,21 @@ use crate::text::{duration, harmless, percent, significant};
 /// differ; Markdown that also reads well on a terminal.
 #[must_use]
 pub fn table(comparison: &Comparison) -> String {
+    let mut text = markdown(&results(comparison)) + "\n";
+    for note in notes(comparison) {
+        text += &format!("- {note}\n");
+    }
+    text += "\n";
+    match settings(comparison) {
+        cells if cells.len() < 2 => text += "All settings are the same.\n",
+        cells => text += &markdown(&cells),
+    }
+    text.trim_end().into()
+}
+
+/// What each run has come to: a row of names, then a row per run.
+#[must_use]
+pub fn results(comparison: &Comparison) -> Vec<Vec<String>> {
     let runs = &comparison.runs;
     let mut columns: Vec<&str> = Vec::new();
     for run in runs.iter().filter(|r| !r.results().is_empty()) {
@@ -34,13 +49,7 @@ pub fn table(comparison: &Comparison) -> String {
     );
     let mut cells = vec![heads];
     cells.extend(runs.iter().map(|run| row(run, &columns)));
-    let mut text = markdown(&cells) + "\n";
-    for note in notes(runs) {
-        text += &format!("- {note}\n");
-    }
-    text += "\n";
-    text += &settings(comparison);
-    text.trim_end().into()
+    cells
 }
 
 fn row(run: &ComparedRun, columns: &[&str]) -> Vec<String> {
@@ -88,7 +97,10 @@ fn or_dash<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
     value.map_or("–".into(), text)
 }
 
-fn notes(runs: &[ComparedRun]) -> Vec<String> {
+/// What has to be known to read the results.
+#[must_use]
+pub fn notes(comparison: &Comparison) -> Vec<String> {
+    let runs = &comparison.runs;
     let mut notes = vec![
         "± is the standard deviation over the networks of one run. It says little about how much runs \
          differ: to compare settings, run several seeds of each (`astill ablate`)."
@@ -127,10 +139,9 @@ fn notes(runs: &[ComparedRun]) -> Vec<String> {
     notes
 }
 
-fn settings(comparison: &Comparison) -> String {
-    if comparison.differences.is_empty() {
-        return "All settings are the same.\n".into();
-    }
+/// In which settings the runs differ: a row of names, then a row per setting.
+#[must_use]
+pub fn settings(comparison: &Comparison) -> Vec<Vec<String>> {
     let mut heads = vec!["setting".to_string()];
     heads.extend(comparison.runs.iter().map(|r| harmless(&r.name)));
     let mut cells = vec![heads];
@@ -139,5 +150,5 @@ fn settings(comparison: &Comparison) -> String {
         row.extend(difference.values.iter().map(|v| harmless(&plain(v))));
         cells.push(row);
     }
-    markdown(&cells)
+    cells
 }

@@ -75,8 +75,11 @@ impl Dots {
     }
 
     /// One dot; nothing outside.
-    pub fn dot(&mut self, x: usize, y: usize) {
-        if x >= self.width() || y >= self.height() {
+    pub fn dot(&mut self, x: usize, y: isize) {
+        let Some(y) = usize::try_from(y).ok().filter(|y| *y < self.height()) else {
+            return;
+        };
+        if x >= self.width() {
             return;
         }
         let down = self.height() - 1 - y;
@@ -92,19 +95,19 @@ impl Dots {
     }
 
     /// A vertical line, both ends included.
-    pub fn column(&mut self, x: usize, low: usize, high: usize) {
+    pub fn column(&mut self, x: usize, low: isize, high: isize) {
         (low..=high).for_each(|y| self.dot(x, y));
     }
 
     /// A straight line, both ends included.
-    pub fn line(&mut self, from: (usize, usize), to: (usize, usize)) {
+    pub fn line(&mut self, from: (usize, isize), to: (usize, isize)) {
         let (dx, dy) = (to.0 as f64 - from.0 as f64, to.1 as f64 - from.1 as f64);
         let steps = dx.abs().max(dy.abs()).max(1.);
         for i in 0..=steps as usize {
             let share = i as f64 / steps;
             self.dot(
                 (from.0 as f64 + dx * share).round() as usize,
-                (from.1 as f64 + dy * share).round() as usize,
+                (from.1 as f64 + dy * share).round() as isize,
             );
         }
     }

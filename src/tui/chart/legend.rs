@@ -33,8 +33,8 @@ impl Chart<'_> {
             .bright()
             .map(|(mark, curve)| {
                 let marked = match self.grain() {
-                    Grain::Marks => format!("{mark} {}", curve.name),
-                    Grain::Braille => curve.name.to_string(),
+                    Grain::Braille if curve.mark.is_none() => curve.name.to_string(),
+                    _ => format!("{mark} {}", curve.name),
                 };
                 (marked, self.reading(curve, range), curve.style)
             })

@@ -63,14 +63,26 @@ impl Plot {
 
     /// What it shows, for a newcomer: a paragraph per measure.
     pub fn explanation(&self) -> Vec<String> {
-        let paragraph = |m: &Measure| {
-            let mut title = m.title.chars();
-            let first = title.next().into_iter().flat_map(char::to_uppercase);
-            let title: String = first.chain(title).collect();
-            format!("{title}: {}", m.explanation())
-        };
         self.measures().map(paragraph).collect()
     }
+}
+
+/// "Reach: How far ... (defined by astill)": what a measure is, which values are good, and where its
+/// definition comes from.
+pub fn paragraph(measure: &Measure) -> String {
+    format!(
+        "{}: {} ({})",
+        capitalised(measure.title),
+        measure.explanation(),
+        measure.source
+    )
+}
+
+/// With a capital first letter.
+pub fn capitalised(title: &str) -> String {
+    let mut title = title.chars();
+    let first = title.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(title).collect()
 }
 
 /// Whether any chart shows this measure.

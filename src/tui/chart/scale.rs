@@ -31,15 +31,24 @@ impl Scale {
         }
     }
 
-    /// 0 at the bottom, 1 at the top, clamped to these. What a logarithmic axis cannot show is at
-    /// the bottom.
-    pub fn height(&self, value: f64) -> f64 {
-        let value = if self.log {
-            value.max(f64::MIN_POSITIVE).log10()
+    /// An axis that shows these values and no others.
+    pub fn exactly((low, high): (f64, f64), log: bool) -> Self {
+        let (low, high) = if log {
+            (low.log10(), high.log10())
         } else {
-            value
+            (low, high)
         };
-        ((value - self.low) / (self.high - self.low)).clamp(0., 1.)
+        Self { low, high, log }
+    }
+
+    /// 0 at the bottom, 1 at the top, outside of these where the axis does not reach that far. What a
+    /// logarithmic axis cannot show is at the bottom.
+    pub fn height(&self, value: f64) -> f64 {
+        if self.log && value <= 0. {
+            return 0.;
+        }
+        let value = if self.log { value.log10() } else { value };
+        (value - self.low) / (self.high - self.low)
     }
 
     /// At most about `most` round values inside, with their labels.
@@ -151,9 +160,11 @@ mod tests {
         let scale = Scale::new((0.01, 100.), true);
         assert!((scale.height(1.) - 0.5).abs() < 1e-9);
         assert_eq!(
-            [scale.height(0.), scale.height(-5.), scale.height(1e9)],
-            [0., 0., 1.]
+            [scale.height(0.), scale.height(-5.)],
+            [0., 0.],
+            "there is no place for these on the axis"
         );
+        assert!(scale.height(1e9) > 1. && scale.height(1e-9) < 0.);
         let flat = Scale::new((7., 7.), false);
         assert!((flat.height(7.) - 0.5).abs() < 1e-9);
     }

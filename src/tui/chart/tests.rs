@@ -296,3 +296,81 @@ fn any_size_and_any_data_draw_without_a_panic() {
         .curve(Curve::new("one", &data[6], Style::new()))
         .render(Rect::new(3, 3, 90, 90), &mut small);
 }
+
+#[test]
+fn marks_stand_under_the_lines_and_the_first_by_rank_is_seen() {
+    let s = wave(100);
+    let mark = |step, letter, rank| ChartMark {
+        step,
+        letter,
+        style: Style::new(),
+        rank,
+    };
+    let chart = Chart::new("loss", &ASCII)
+        .curve(Curve::new("total", &s, Style::new()))
+        .marks(vec![
+            mark(0., 'e', 4),
+            mark(50., 'c', 5),
+            mark(50., 't', 0),
+            mark(400., 'p', 3),
+        ]);
+    let shown = text(&draw(&chart, 60, 12));
+    let row = shown.lines().rev().nth(1).unwrap();
+    assert_eq!(row.trim_start().chars().next(), Some('e'), "{shown}");
+    assert!(row.contains('t') && !row.contains('c') && !row.contains('p'));
+    // where there is no room for a row, they share that of the steps
+    let low = text(&draw(&chart, 60, 6));
+    assert!(low.lines().last().unwrap().contains('t'), "{low}");
+}
+
+#[test]
+fn outliers_are_left_out_only_where_there_are_some() {
+    let spiked = series((0..200).map(|i| if i == 90 { 1e6 } else { f64::from(i % 10) }));
+    let view = ChartView {
+        is_robust: true,
+        ..ChartView::default()
+    };
+    let chart = |s| Chart::new("loss", &ASCII).curve(Curve::new("total", s, Style::new()));
+    let shown = text(&draw(&chart(&spiked).view(view), 60, 12));
+    assert!(shown.contains('^') && !shown.contains("e6"), "{shown}");
+    assert!(text(&draw(&chart(&spiked), 60, 12)).contains("e6"));
+    // a line that falls from 200 to 1 keeps both ends
+    let falling = series((0..200).map(|i| 200. - f64::from(i)));
+    let plain = text(&draw(&chart(&falling), 60, 12));
+    assert_eq!(text(&draw(&chart(&falling).view(view), 60, 12)), plain);
+}
+
+#[test]
+fn a_zoomed_vertical_axis_cuts_the_line() {
+    let s = series((0..100).map(f64::from));
+    let chart = Chart::new("loss", &ASCII).curve(Curve::new("total", &s, Style::new()));
+    let shown = text(&draw(
+        &chart.view(ChartView {
+            values: Some((40., 60.)),
+            ..ChartView::default()
+        }),
+        60,
+        12,
+    ));
+    let lines: Vec<&str> = shown.lines().collect();
+    let body = lines[1..lines.len() - 1].join("\n");
+    assert!(body.contains("50") && !body.contains("80"), "{shown}");
+    let drawn = body.chars().filter(|c| *c == '*').count();
+    assert!((8..30).contains(&drawn), "only the steps 41 to 61: {shown}");
+}
+
+#[test]
+fn without_colour_the_smoothed_line_differs_from_the_measured_values() {
+    let s = series((0..200).map(|i| f64::from(i) / 50. + f64::from((i * 7919) % 13) / 5.));
+    let theme = Theme::new(Depth::Never, false);
+    let chart = Chart::new("loss", &theme).curve(Curve::new("total", &s, theme.series(0)));
+    let smooth = ChartView {
+        smooth: 3,
+        ..ChartView::default()
+    };
+    let shown = text(&draw(&chart.view(smooth), 60, 12));
+    assert!(
+        shown.contains('*') && shown.contains('.') && shown.contains("* total"),
+        "{shown}"
+    );
+}

@@ -13,6 +13,14 @@ pub struct ChartView {
     pub smooth: u8,
     /// The step whose values are read out.
     pub cursor: Option<f64>,
+    /// The smallest and the greatest value shown; none for those that the lines have.
+    pub values: Option<(f64, f64)>,
+    /// Whether the vertical axis leaves out single values far from the others.
+    pub is_robust: bool,
+    /// The line that was chosen, by its number.
+    pub line: Option<usize>,
+    /// Lines that are not drawn: a bit for each number.
+    pub hidden: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,11 +115,108 @@ impl ChartView {
         }
     }
 
-    /// All steps again.
+    /// All steps and values again.
     pub fn all(self) -> Self {
         Self {
             window: None,
             follow: false,
+            values: None,
+            ..self
+        }
+    }
+
+    /// Half or twice as much of the vertical axis, around the middle of the values that are shown now;
+    /// all of it again once that is as much as the lines have.
+    pub fn zoom_values(self, zoom: Zoom, shown: (f64, f64), whole: (f64, f64)) -> Self {
+        let (low, high) = self.on_axis(shown);
+        let by = if zoom == Zoom::In { 0.25 } else { 1. };
+        let (middle, half) = ((low + high) / 2., (high - low) * by);
+        let whole = self.on_axis(whole);
+        let is_whole = half * 2. >= (whole.1 - whole.0) * (1. - 1e-9);
+        let values = (middle - half, middle + half);
+        Self {
+            values: Some(self.off_axis(values))
+                .filter(|v| !is_whole && v.1 > v.0 && v.0.is_finite() && v.1.is_finite()),
+            ..self
+        }
+    }
+
+    /// A quarter up or down, where not all values are shown.
+    pub fn scroll_values(self, up: bool) -> Self {
+        let moved = self.values.map(|values| {
+            let (low, high) = self.on_axis(values);
+            let by = (high - low) / if up { 4. } else { -4. };
+            self.off_axis((low + by, high + by))
+        });
+        Self {
+            values: moved.filter(|v| v.0.is_finite() && v.1.is_finite()),
+            ..self
+        }
+    }
+
+    fn on_axis(&self, (low, high): (f64, f64)) -> (f64, f64) {
+        match self.log_y {
+            true => (low.log10(), high.log10()),
+            false => (low, high),
+        }
+    }
+
+    fn off_axis(&self, (low, high): (f64, f64)) -> (f64, f64) {
+        match self.log_y {
+            true => (10f64.powf(low), 10f64.powf(high)),
+            false => (low, high),
+        }
+    }
+
+    pub fn toggle_robust(self) -> Self {
+        Self {
+            is_robust: !self.is_robust,
+            values: None,
+            ..self
+        }
+    }
+
+    /// Chooses the line after the chosen one, of those with these numbers; none after the last.
+    pub fn next_line(self, numbers: &[usize]) -> Self {
+        let line = match self.line {
+            None => numbers.first(),
+            Some(line) => {
+                let at = numbers.iter().position(|n| *n == line);
+                numbers.get(at.map_or(0, |i| i + 1))
+            }
+        };
+        Self {
+            line: line.copied(),
+            ..self
+        }
+    }
+
+    /// Hides the chosen line, or shows it again; without a chosen one, shows all.
+    pub fn toggle_line(self) -> Self {
+        Self {
+            hidden: self.line.map_or(0, |line| self.hidden ^ bit(line)),
+            ..self
+        }
+    }
+
+    /// Whether the line of this number is drawn.
+    pub fn shows(&self, line: usize) -> bool {
+        self.hidden & bit(line) == 0
+    }
+
+    /// Puts the cursor on a step, and the window around it.
+    pub fn with_cursor_at(self, step: f64, extent: (f64, f64)) -> Self {
+        let (from, to) = self.shown(extent);
+        let step = step.clamp(extent.0, extent.1);
+        let half = (to - from) / 2.;
+        let is_seen = (from..=to).contains(&step);
+        Self {
+            cursor: Some(step),
+            window: match self.window {
+                Some(_) if !is_seen => Some(within((step - half, step + half), extent)),
+                window => window,
+            },
+            follow: self.follow && is_seen,
             ..self
         }
     }
@@ -162,6 +267,8 @@ impl ChartView {
     pub fn toggle_log(self) -> Self {
         Self {
             log_y: !self.log_y,
+            // it may hold what the other axis cannot show
+            values: None,
             ..self
         }
     }
@@ -170,6 +277,10 @@ impl ChartView {
     pub fn weight(&self) -> f64 {
         WEIGHTS[usize::from(self.smooth.min(Self::MAX_SMOOTH))]
     }
+}
+
+fn bit(line: usize) -> u64 {
+    1 << (line % 64)
 }
 
 /// The window, moved so that it is inside `extent`; one that is wider starts where the extent does.
@@ -255,6 +366,36 @@ mod tests {
         assert_eq!((past.cursor, past.window), (Some(302.), Some((102., 302.))));
         let end = (0..1_000).fold(view, |v, _| v.move_cursor(Scroll::Right, EXTENT));
         assert_eq!(end.cursor, Some(1_001.));
+    }
+
+    #[test]
+    fn the_vertical_axis_zooms_and_moves_in_its_own_scale() {
+        let whole = (0., 100.);
+        let view = ChartView::default().zoom_values(Zoom::In, whole, whole);
+        assert_eq!(view.values, Some((25., 75.)));
+        assert_eq!(view.scroll_values(true).values, Some((37.5, 87.5)));
+        assert_eq!(view.zoom_values(Zoom::Out, (25., 75.), whole).values, None);
+        let log = ChartView {
+            log_y: true,
+            ..ChartView::default()
+        };
+        let whole = (0.01, 100.);
+        let (low, high) = log.zoom_values(Zoom::In, whole, whole).values.unwrap();
+        assert!((low - 0.1).abs() < 1e-9 && (high - 10.).abs() < 1e-9);
+        assert_eq!(view.toggle_log().values, None);
+        assert_eq!(view.all().values, None);
+    }
+
+    #[test]
+    fn lines_are_chosen_in_turn_and_hidden() {
+        let numbers = [4, 7];
+        let first = ChartView::default().next_line(&numbers);
+        let last = first.toggle_line().next_line(&numbers);
+        assert_eq!((first.line, last.line), (Some(4), Some(7)));
+        assert!(!last.shows(4) && last.shows(7));
+        let none = last.next_line(&numbers);
+        assert_eq!(none.line, None);
+        assert!(none.toggle_line().shows(4), "all are shown again");
     }
 
     #[test]

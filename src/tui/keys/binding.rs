@@ -17,6 +17,10 @@ pub enum Action {
     Note,
     Extend,
     Search,
+    Mark,
+    Compare,
+    Pin,
+    Table,
     Pause,
     Tweak,
     Samples,
@@ -38,9 +42,17 @@ pub enum Action {
     FullSize,
     ZoomIn,
     ZoomOut,
+    ValuesIn,
+    ValuesOut,
+    NextMark,
+    PreviousMark,
+    NextLine,
+    HideLine,
     LogScale,
     Smoothing,
+    Outliers,
     Ascii,
+    Blocks,
     Yes,
 }
 
@@ -73,6 +85,8 @@ scopes! {
     Run "Run"
     /// One chart at full size.
     Chart "Chart at full size"
+    /// Several runs on shared axes.
+    Compare "Compare"
     Samples "Samples"
     Tweak "Tweak"
     Log "Log"

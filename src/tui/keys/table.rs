@@ -1,7 +1,7 @@
 //! The table of keys, in the order of the footer and the docs.
 
 use crate::tui::keys::binding::Scope::{
-    self, Chart, Confirm, Help, Home, Line, Log, RollBack, Run, Samples, Start, Tweak,
+    self, Chart, Compare, Confirm, Help, Home, Line, Log, RollBack, Run, Samples, Start, Tweak,
 };
 use crate::tui::keys::binding::{Action, Binding, KeyPress};
 use crate::tui::keys::entry::{
@@ -99,9 +99,9 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[KeyPress::char('/')],
         Action::Search,
-        &[Home, Log],
+        &[Home, Log, Help],
         "search",
-        "Search the list by name, or filter the log by text.",
+        "Search the list by name, or filter the log or the help by text.",
     ),
     steering(
         &[KeyPress::char(' ')],
@@ -225,28 +225,32 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[UP, KeyPress::char('k')],
         Action::Up,
-        &[Home, Start, Run, Samples, Tweak, Log, RollBack, Help],
+        &[
+            Home, Start, Run, Compare, Samples, Tweak, Log, RollBack, Help,
+        ],
         "",
         "Move up: to the previous row or class, or the panel above.",
     ),
     binding(
         &[DOWN, KeyPress::char('j')],
         Action::Down,
-        &[Home, Start, Run, Samples, Tweak, Log, RollBack, Help],
+        &[
+            Home, Start, Run, Compare, Samples, Tweak, Log, RollBack, Help,
+        ],
         "",
         "Move down: to the next row or class, or the panel below.",
     ),
     binding(
         &[LEFT, KeyPress::char('h')],
         Action::Left,
-        &[Chart],
+        &[Chart, Compare],
         "cursor",
         "Move the cursor to the previous point.",
     ),
     binding(
         &[RIGHT],
         Action::Right,
-        &[Chart],
+        &[Chart, Compare],
         "",
         "Move the cursor to the next point.",
     ),
@@ -316,56 +320,60 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[PAGE_UP],
         Action::PageUp,
-        &[Home, Chart, Samples, Tweak, Log, Help],
+        &[Home, Chart, Compare, Samples, Tweak, Log, Help],
         "",
         "Move up one page; in a chart, to earlier points.",
     ),
     binding(
         &[PAGE_DOWN],
         Action::PageDown,
-        &[Home, Chart, Samples, Tweak, Log, Help],
+        &[Home, Chart, Compare, Samples, Tweak, Log, Help],
         "",
         "Move down one page; in a chart, to later points.",
     ),
     binding(
         &[HOME, KeyPress::char('g')],
         Action::First,
-        &[Home, Start, Chart, Samples, Tweak, Log, RollBack, Help],
+        &[
+            Home, Start, Chart, Compare, Samples, Tweak, Log, RollBack, Help,
+        ],
         "",
-        "Go to the beginning.",
+        "Go to the beginning; a chart shows everything again.",
     ),
     binding(
         &[END, KeyPress::char('G')],
         Action::Last,
-        &[Home, Start, Chart, Samples, Tweak, Log, RollBack, Help],
+        &[
+            Home, Start, Chart, Compare, Samples, Tweak, Log, RollBack, Help,
+        ],
         "",
         "Go to the end; charts, samples and the log then follow the run.",
     ),
     binding(
         &[KeyPress::char('+'), KeyPress::char('=')],
         Action::ZoomIn,
-        &[Chart, Samples],
+        &[Chart, Compare, Samples],
         "zoom",
         "Zoom in.",
     ),
     binding(
         &[KeyPress::char('-')],
         Action::ZoomOut,
-        &[Chart, Samples],
+        &[Chart, Compare, Samples],
         "",
         "Zoom out.",
     ),
     binding(
         &[KeyPress::char('y')],
         Action::LogScale,
-        WATCHING,
+        &[Run, Chart, Compare],
         "log y",
         "Toggle the logarithmic scale of the focused chart.",
     ),
     binding(
         &[KeyPress::char('m')],
         Action::Smoothing,
-        WATCHING,
+        &[Run, Chart, Compare],
         "smooth",
         "Change the smoothing of the focused chart.",
     ),
@@ -375,6 +383,13 @@ pub static TABLE: &[Binding] = &[
         &[Run, Samples],
         "ascii",
         "Draw images as ASCII characters, or as coloured blocks.",
+    ),
+    binding(
+        &[KeyPress::char('b')],
+        Action::Blocks,
+        &[Run, Samples],
+        "blocks",
+        "Draw images in finer blocks: half blocks, quadrants, or sextants, which not every font has.",
     ),
     binding(
         &[KeyPress::char('n')],
@@ -390,14 +405,18 @@ pub static TABLE: &[Binding] = &[
         "yes",
         "Confirm.",
     ),
+];
+
+/// The last of the footer: help and the way out.
+pub static LAST: &[Binding] = &[
     binding(
         &[KeyPress::char('?')],
         Action::Help,
         &[
-            Home, Start, Run, Chart, Samples, Tweak, Log, RollBack, Confirm,
+            Home, Start, Run, Chart, Compare, Samples, Tweak, Log, RollBack, Confirm,
         ],
         "help",
-        "Show these keys.",
+        "Explain the keys, charts, marks and words of this screen.",
     ),
     binding(
         &[KeyPress::char('q'), KeyPress::control('c')],

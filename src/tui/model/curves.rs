@@ -15,8 +15,16 @@ pub struct Curves {
 
 impl Curves {
     pub fn new(axis: Axis) -> Self {
-        let is_shown = |measure: &&Measure| plots::shows(measure);
-        let kept = of_axis(axis).filter(is_shown);
+        Self::with(axis, plots::shows)
+    }
+
+    /// Without the measures of which an event holds a list: several runs are kept in little memory.
+    pub fn without_lists(axis: Axis) -> Self {
+        Self::with(axis, |measure| plots::shows(measure) && !measure.is_list())
+    }
+
+    fn with(axis: Axis, is_kept: impl Fn(&Measure) -> bool) -> Self {
+        let kept = of_axis(axis).filter(|measure| is_kept(measure));
         Self {
             kept: kept
                 .map(|m| {

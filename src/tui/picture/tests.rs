@@ -39,7 +39,10 @@ fn disc(side: usize, dark: u8, light: u8) -> Picture {
 fn draw(picture: &Picture, theme: Theme, ascii: bool, width: u16, height: u16) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
     PictureView::new(picture, &theme)
-        .ascii(ascii)
+        .style(match ascii {
+            true => PictureStyle::Ascii,
+            false => PictureStyle::HalfBlocks,
+        })
         .render(buf.area, &mut buf);
     buf
 }
@@ -283,4 +286,45 @@ fn a_png_is_read_and_an_absurd_or_broken_one_refused() {
         Picture::open(&folder.path().join("none.png")),
         Err(Error::Io { .. })
     ));
+}
+
+#[test]
+fn finer_blocks_show_an_edge_that_half_blocks_blur() {
+    // 16 black and white stripes on 8 columns
+    let rgb = (0..16 * 16).flat_map(|i| [if i % 2 == 0 { 255 } else { 0 }; 3]);
+    let stripes = Picture {
+        width: 16,
+        height: 16,
+        rgb: rgb.collect(),
+    };
+    for depth in [Depth::TrueColor, Depth::Ansi256, Depth::Ansi16] {
+        let theme = Theme::new(depth, false);
+        for style in [PictureStyle::Quadrants, PictureStyle::Sextants] {
+            let mut buf = Buffer::empty(Rect::new(0, 0, 8, 4));
+            PictureView::new(&stripes, &theme)
+                .style(style)
+                .render(buf.area, &mut buf);
+            let first = &buf[(0, 0)];
+            assert_eq!(first.symbol(), "\u{258c}", "{style:?}");
+            assert_ne!(first.fg, first.bg, "{style:?} at {depth:?}");
+        }
+    }
+}
+
+#[test]
+fn every_style_fits_any_area() {
+    let picture = gradient(7, 5);
+    let theme = Theme::new(Depth::TrueColor, false);
+    let mut style = PictureStyle::default();
+    for _ in 0..3 {
+        for (width, height) in [(0, 0), (1, 1), (3, 9), (80, 24)] {
+            let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
+            PictureView::new(&picture, &theme)
+                .style(style)
+                .render(buf.area, &mut buf);
+        }
+        style = style.next_blocks();
+    }
+    assert_eq!(style, PictureStyle::HalfBlocks);
+    assert_eq!(style.toggle_ascii().next_blocks(), PictureStyle::HalfBlocks);
 }

@@ -1,7 +1,7 @@
 //! A chart in its frame, and the screen that one chart fills. What is not about the chart is left
 //! to the screen of the run below.
 
-use crate::tui::chart::{Scroll, Zoom};
+use crate::tui::chart::{ChartView, Scroll, Zoom};
 use crate::tui::context::{Appearance, Context};
 use crate::tui::header;
 use crate::tui::keys::{Action, Scope};
@@ -31,7 +31,7 @@ impl Screen for ChartScreen {
         let Some(session) = &mut context.session else {
             return Response::Close;
         };
-        if navigate(action, session, &appearance) {
+        if choose_line(action, session, &appearance) || navigate(action, session, &appearance) {
             return Response::Handled;
         }
         match action {
@@ -44,12 +44,16 @@ impl Screen for ChartScreen {
             // a chart without points has nowhere to go, and neither has the hidden focus
             Action::ZoomIn
             | Action::ZoomOut
+            | Action::ValuesIn
+            | Action::ValuesOut
             | Action::PageUp
             | Action::PageDown
             | Action::Up
             | Action::Down
             | Action::Left
             | Action::Right
+            | Action::NextMark
+            | Action::PreviousMark
             | Action::First
             | Action::Last => {}
             _ => return Response::Ignored,
@@ -62,26 +66,52 @@ impl Screen for ChartScreen {
         let session = context.session.as_ref()?;
         let theme = &context.appearance.theme;
         let panel = session.focus();
-        let cursor = session.view_of(panel).and_then(|v| v.cursor);
-        let explanation = panel::explanation(panel, area.width, area.height / 3);
-        let [top, body, below, bottom] = Layout::vertical([
+        let view = session.view_of(panel).unwrap_or_default();
+        let room = (area.width, area.height * 2 / 5);
+        let explanation = panel::explanation(panel, (&session.model, theme), view.line, room);
+        let marks = panel::legend_of_marks(panel, &session.model);
+        let [top, body, legend, below, bottom] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Fill(1),
+            Constraint::Length((!marks.is_empty()).into()),
             Constraint::Length(explanation.len() as u16),
-            Constraint::Length(cursor.is_some().into()),
+            Constraint::Length(view.cursor.is_some().into()),
         ])
         .areas(area);
         put(buf, top, 0, &header::in_a_line(session), theme.text());
         draw_chart(buf, body, context, session, panel, true);
+        put(buf, legend, 0, &marks, theme.text());
         for (row, line) in (0..).zip(&explanation) {
             put(buf, below, row, line, theme.dim());
         }
-        if let Some(cursor) = cursor {
-            let text = panel::reading(panel, &session.model, theme, cursor);
+        if let Some(cursor) = view.cursor {
+            let chart = panel::chart(panel, &session.model, view, theme);
+            let around = chart.extent().map_or(0.5, |extent| {
+                let (from, to) = view.shown(extent);
+                // half a move of the cursor
+                ((to - from) / 200.).max(0.5)
+            });
+            let text = panel::reading(panel, &session.model, theme, (cursor, around));
             put(buf, bottom, 0, &text, theme.accent());
         }
         None
     }
+}
+
+/// Goes to the next line, or hides the chosen one; false if the action does neither.
+fn choose_line(action: Action, session: &mut Session, appearance: &Appearance) -> bool {
+    let panel = session.focus();
+    let lines = panel::lines(panel, &session.model, &appearance.theme);
+    let numbers: Vec<usize> = lines.into_iter().map(|(number, _)| number).collect();
+    let Some(view) = session.view(panel) else {
+        return false;
+    };
+    *view = match action {
+        Action::NextLine => view.next_line(&numbers),
+        Action::HideLine => view.toggle_line(),
+        _ => return false,
+    };
+    true
 }
 
 /// Zooms, scrolls or moves the cursor; false if the action does none of these.
@@ -95,28 +125,59 @@ fn navigate(action: Action, session: &mut Session, appearance: &Appearance) -> b
         return false;
     };
     let changed = match action {
+        Action::NextMark | Action::PreviousMark if !panel.is_of_experts() => {
+            let forward = action == Action::NextMark;
+            let outside = match forward {
+                true => f64::NEG_INFINITY,
+                false => f64::INFINITY,
+            };
+            let from = view.cursor.unwrap_or(outside);
+            match session.model.marks.beside(from, forward) {
+                // what happened before the first point is marked there
+                Some(step) => {
+                    let step = (step as f64).max(extent.0);
+                    view.with_cursor_at(step, extent)
+                }
+                None => view,
+            }
+        }
+        _ => match navigated(action, view, chart.values(), extent) {
+            Some(changed) => changed,
+            None => return false,
+        },
+    };
+    if let Some(view) = session.view(panel) {
+        *view = changed;
+    }
+    // the charts over steps share a cursor with each other and the pictures, and so do those over epochs
+    session.set_cursor(panel.is_of_experts(), changed.cursor);
+    true
+}
+
+/// The view after a key that zooms, scrolls or moves the cursor. `values` are those that the vertical
+/// axis shows, and all of them.
+pub fn navigated(
+    action: Action,
+    view: ChartView,
+    values: Option<((f64, f64), (f64, f64))>,
+    extent: (f64, f64),
+) -> Option<ChartView> {
+    let zoomed = |zoom| values.map_or(view, |(now, whole)| view.zoom_values(zoom, now, whole));
+    Some(match action {
         Action::ZoomIn => view.zoom(Zoom::In, extent),
         Action::ZoomOut => view.zoom(Zoom::Out, extent),
+        Action::ValuesIn => zoomed(Zoom::In),
+        Action::ValuesOut => zoomed(Zoom::Out),
+        Action::Up => view.scroll_values(true),
+        Action::Down => view.scroll_values(false),
         Action::PageUp => view.scroll(Scroll::Left, extent),
         Action::PageDown => view.scroll(Scroll::Right, extent),
         Action::Left => view.move_cursor(Scroll::Left, extent),
         Action::Right => view.move_cursor(Scroll::Right, extent),
         Action::First => view.all(),
         Action::Last => view.tail(),
-        _ => return false,
-    };
-    if let Some(view) = session.view(panel) {
-        *view = changed;
-    }
-    // the charts over steps share a cursor, and so do those over epochs
-    for other in panel::in_order(false) {
-        if other.is_of_experts() == panel.is_of_experts()
-            && let Some(view) = session.view(other)
-        {
-            view.cursor = changed.cursor;
-        }
-    }
-    true
+        _ => return None,
+    })
 }
 
 /// A chart in its frame.
@@ -131,12 +192,13 @@ pub fn draw_chart(
     let appearance = &context.appearance;
     let view = session.view_of(panel).unwrap_or_default();
     // the chart itself shows the latest values and its scale
-    let mut title = panel.title().to_string();
-    if view.smooth > 0 {
-        title += &format!("  [smooth {}]", view.weight());
-    }
-    if view.window.is_some() {
-        title += "  [zoom]";
+    let mut title = panel.title().to_string() + &remarks(view);
+    if let Some(number) = view.line {
+        let lines = panel::lines(panel, &session.model, &appearance.theme);
+        if let Some((_, name)) = lines.iter().find(|l| l.0 == number) {
+            let hidden = if view.shows(number) { "" } else { ", hidden" };
+            title += &format!("  [line: {name}{hidden}]");
+        }
     }
     let inner = frame(buf, area, appearance, &title, focused);
     let chart = panel::chart(panel, &session.model, view, &appearance.theme);
@@ -147,8 +209,31 @@ pub fn draw_chart(
             buf,
             inner,
             0,
-            panel::nothing_yet(panel, &session.model),
+            panel::nothing_yet(panel, &session.model, view),
             appearance.theme.dim(),
         );
     }
+}
+
+/// What is not as usual about a view, to follow a title: "  [smooth 0.9]  [outliers ignored]".
+pub fn remarks(view: ChartView) -> String {
+    let mut text = String::new();
+    if view.smooth > 0 {
+        text += &format!("  [smooth {}]", view.weight());
+    }
+    if view.is_robust {
+        text += "  [outliers ignored]";
+    }
+    if view.window.is_some() {
+        text += "  [zoom]";
+    }
+    if view.values.is_some() {
+        text += "  [y zoom]";
+    }
+    match view.hidden.count_ones() {
+        0 => {}
+        1 => text += "  [1 line hidden]",
+        n => text += &format!("  [{n} lines hidden]"),
+    }
+    text
 }

@@ -1,71 +1,161 @@
-//! The keys of the screen that was on top, then those of all others, and the words of the field.
+//! Everything explained: the keys of the screen that was on top, the marks of charts, what is measured,
+//! the words of the field, and the keys of the other screens.
 
+use crate::tui::chart::plots::paragraph;
 use crate::tui::context::Context;
 use crate::tui::glossary;
+use crate::tui::input_line::InputLine;
 use crate::tui::keys::{self, Action, Scope};
+use crate::tui::model::MarkKind;
 use crate::tui::screen::{Response, Screen};
-use crate::tui::text::{pad, width, wrap};
-use crate::tui::widgets::{popup, put_lines};
+use crate::tui::text::{clean, pad, width, wrap};
+use crate::tui::theme::Theme;
+use crate::tui::widgets::{popup, put, put_lines};
+use astill_core::measures::MEASURES;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::Line;
 
 /// Columns inside the frame.
 const COLUMNS: u16 = 92;
+const PROMPT: &str = "Search: ";
 
 #[derive(Debug)]
 pub struct HelpPopup {
     scope: Scope,
     /// The first visible line.
     first: usize,
+    /// The search while it is being edited.
+    search: Option<InputLine>,
+    /// Only what has this in it is listed.
+    query: String,
+}
+
+/// A part of the help, and what is in it.
+struct Section {
+    title: &'static str,
+    entries: Vec<Entry>,
+}
+
+/// Something that is explained: the first line of it is not indented further.
+struct Entry {
+    lines: Vec<String>,
+    /// What the search looks at.
+    text: String,
 }
 
 impl HelpPopup {
     /// Help that begins with the keys of this scope.
     pub fn new(scope: Scope) -> Self {
-        Self { scope, first: 0 }
+        Self {
+            scope,
+            first: 0,
+            search: None,
+            query: String::new(),
+        }
     }
 
-    fn lines(&self, terminal_columns: u16, context: &Context) -> Vec<Line<'static>> {
-        let theme = &context.appearance.theme;
+    fn lines(&self, terminal_columns: u16, theme: &Theme) -> Vec<Line<'static>> {
         let cells = usize::from(COLUMNS.min(terminal_columns.saturating_sub(4)));
-        let others = Scope::ALL.into_iter().filter(|p| *p != self.scope);
+        let query = self.query.trim().to_lowercase();
         let mut lines = Vec::new();
-        for scope in std::iter::once(self.scope).chain(others) {
+        for section in self.sections(cells) {
+            let found = section.entries.into_iter();
+            let found: Vec<Entry> = found.filter(|e| e.text.contains(&query)).collect();
+            if found.is_empty() {
+                continue;
+            }
             if !lines.is_empty() {
                 lines.push(Line::default());
             }
-            lines.push(Line::styled(scope.name(), theme.title()));
-            let widest = keys::at(scope).map(|b| width(&b.names())).max();
-            let names = widest.unwrap_or(0).min(cells / 2);
-            for binding in keys::at(scope) {
-                let help = wrap(binding.help, cells.saturating_sub(names + 3));
-                for (i, part) in help.iter().enumerate() {
-                    let shown = if i == 0 {
-                        binding.names()
-                    } else {
-                        String::new()
-                    };
-                    lines.push(Line::from(format!(" {}  {part}", pad(&shown, names))));
-                }
-            }
+            lines.push(Line::styled(section.title, theme.title()));
+            lines.extend(found.into_iter().flat_map(|e| e.lines).map(Line::from));
         }
-        lines.push(Line::default());
-        lines.push(Line::styled("Words", theme.title()));
-        for (word, explanation) in glossary::entries() {
-            let entry = wrap(&format!("{word}: {explanation}"), cells.saturating_sub(3));
-            for (i, part) in entry.into_iter().enumerate() {
-                let indent = if i == 0 { " " } else { "   " };
-                lines.push(Line::from(format!("{indent}{part}")));
-            }
+        if lines.is_empty() {
+            lines.push(Line::styled("No matches.", theme.dim()));
         }
         lines
+    }
+
+    fn sections(&self, cells: usize) -> Vec<Section> {
+        let marks = MarkKind::ALL.map(|kind| {
+            let name = format!("{}  {}", kind.letter(), kind.name());
+            Entry::named(&name, 24, kind.meaning(), cells)
+        });
+        let measures = MEASURES.iter().map(|m| Entry::of(&paragraph(m), cells));
+        let words = glossary::entries()
+            .map(|(word, explanation)| Entry::of(&format!("{word}: {explanation}"), cells));
+        let mut sections = vec![
+            keys_of(self.scope, cells),
+            Section {
+                title: "Marks under the charts",
+                entries: marks.into(),
+            },
+            Section {
+                title: "What is measured",
+                entries: measures.collect(),
+            },
+            Section {
+                title: "Words",
+                entries: words.collect(),
+            },
+        ];
+        let others = Scope::ALL.into_iter().filter(|s| *s != self.scope);
+        sections.extend(others.map(|scope| keys_of(scope, cells)));
+        sections
+    }
+
+    fn is_searched(&self) -> bool {
+        self.search.is_some() || !self.query.is_empty()
+    }
+}
+
+/// The keys of a scope, under its name.
+fn keys_of(scope: Scope, cells: usize) -> Section {
+    let widest = keys::at(scope).map(|b| width(&b.names())).max();
+    let names = widest.unwrap_or(0).min(cells / 2);
+    Section {
+        title: scope.name(),
+        entries: keys::at(scope)
+            .map(|b| Entry::named(&b.names(), names, b.help, cells))
+            .collect(),
+    }
+}
+
+impl Entry {
+    /// "name   explanation", the names as wide as those of the other entries.
+    fn named(name: &str, names: usize, explanation: &str, cells: usize) -> Self {
+        let parts = wrap(explanation, cells.saturating_sub(names + 3));
+        let line = |(i, part): (usize, String)| {
+            let shown = if i == 0 { name } else { "" };
+            format!(" {}  {part}", pad(shown, names))
+        };
+        Self {
+            lines: parts.into_iter().enumerate().map(line).collect(),
+            text: format!("{name} {explanation}").to_lowercase(),
+        }
+    }
+
+    /// "word: explanation"
+    fn of(text: &str, cells: usize) -> Self {
+        let parts = wrap(&clean(text), cells.saturating_sub(3));
+        let line = |(i, part): (usize, String)| {
+            let indent = if i == 0 { " " } else { "   " };
+            format!("{indent}{part}")
+        };
+        Self {
+            lines: parts.into_iter().enumerate().map(line).collect(),
+            text: text.to_lowercase(),
+        }
     }
 }
 
 impl Screen for HelpPopup {
     fn scope(&self) -> Scope {
-        Scope::Help
+        match self.search {
+            Some(_) => Scope::Line,
+            None => Scope::Help,
+        }
     }
 
     fn is_popup(&self) -> bool {
@@ -75,9 +165,22 @@ impl Screen for HelpPopup {
     fn act(&mut self, action: Action, context: &mut Context) -> Response {
         let (columns, rows) = context.size;
         let page = usize::from(rows / 2).max(1);
-        let total = self.lines(columns, context).len();
-        let most = total.saturating_sub(usize::from(rows).saturating_sub(3));
+        let total = self.lines(columns, &context.appearance.theme).len();
+        let visible = usize::from(rows).saturating_sub(3 + usize::from(self.is_searched()));
         self.first = match action {
+            Action::Search => {
+                self.search = Some(InputLine::new(self.query.clone()));
+                0
+            }
+            Action::Open => {
+                self.search = None;
+                self.first
+            }
+            Action::Escape if self.is_searched() => {
+                self.search = None;
+                self.line_changed();
+                0
+            }
             Action::Up => self.first.saturating_sub(1),
             Action::Down => self.first + 1,
             Action::PageUp => self.first.saturating_sub(page),
@@ -86,21 +189,40 @@ impl Screen for HelpPopup {
             Action::Last => usize::MAX,
             _ => return Response::Close,
         }
-        .min(most);
+        .min(total.saturating_sub(visible));
         Response::Handled
     }
 
+    fn line(&mut self) -> Option<&mut InputLine> {
+        self.search.as_mut()
+    }
+
+    fn line_changed(&mut self) {
+        let text = self.search.as_ref().map(InputLine::text);
+        self.query = text.unwrap_or_default().into();
+        self.first = 0;
+    }
+
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
-        let lines = self.lines(area.width, context);
+        let theme = &context.appearance.theme;
+        let lines = self.lines(area.width, theme);
+        // as high as without a search, so that it does not jump while somebody types
         let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-        let inner = popup(
-            buf,
-            area,
-            &context.appearance,
-            "Keys and words",
-            (COLUMNS, rows),
-        );
-        put_lines(buf, inner, lines, self.first);
-        None
+        let rows = if self.is_searched() { u16::MAX } else { rows };
+        let title = "Keys, charts and words";
+        let inner = popup(buf, area, &context.appearance, title, (COLUMNS, rows));
+        let foot = Constraint::Length(self.is_searched().into());
+        let [body, foot] = Layout::vertical([Constraint::Fill(1), foot]).areas(inner);
+        put_lines(buf, body, lines, self.first);
+        if foot.is_empty() {
+            return None;
+        }
+        let cells = usize::from(foot.width).saturating_sub(PROMPT.len());
+        let line = self.search.clone();
+        let line = line.unwrap_or_else(|| InputLine::new(self.query.clone()));
+        let (text, at) = line.shown(cells);
+        put(buf, foot, 0, &format!("{PROMPT}{text}"), theme.accent());
+        let cursor = Position::new(foot.x + (PROMPT.len() + at) as u16, foot.y);
+        self.search.as_ref().map(|_| cursor)
     }
 }

@@ -4,6 +4,7 @@
 mod actions;
 mod entry;
 mod glance;
+mod marked;
 mod preview;
 
 use crate::tui::backend::{
@@ -14,10 +15,12 @@ use crate::tui::input_line::InputLine;
 use crate::tui::keys::{Action, Scope};
 use crate::tui::message::Message;
 use crate::tui::screen::{Response, Screen};
+use crate::tui::screens::compare::compare;
 use crate::tui::text::{clean, pad, width};
 use crate::tui::widgets::{frame, list, put, put_lines};
 use astill_core::ablation::AblationState;
 use astill_core::profile::Profile;
+use astill_core::run::RunDir;
 use entry::{ListEntry, Selection};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -52,6 +55,8 @@ pub struct HomeScreen {
     glances: HashMap<PathBuf, Glance>,
     /// First line of the preview.
     scroll: usize,
+    /// The runs that are marked for a comparison, in the order in which they were.
+    marked: Vec<RunDir>,
     /// The data set that is being fetched.
     fetching: Option<String>,
 }
@@ -86,6 +91,8 @@ impl Screen for HomeScreen {
             Action::Delete => return self.delete(context),
             Action::Rename => return self.rename(context),
             Action::Note => return self.note(context),
+            Action::Mark => self.mark(context),
+            Action::Compare => return compare(&self.marked, context),
             _ => return Response::Ignored,
         }
         Response::Handled
@@ -307,7 +314,7 @@ impl HomeScreen {
         let mut widest: HashMap<&str, usize> = HashMap::new();
         for entry in &entries {
             let of_group = widest.entry(entry.heading()).or_default();
-            *of_group = (*of_group).max(width(&entry.label()));
+            *of_group = (*of_group).max(width(&self.marked_label(entry)));
         }
         let selected = self.index(&entries);
         let (mut rows, mut selected_row) = (Vec::new(), 0);
@@ -327,7 +334,7 @@ impl HomeScreen {
             };
             let widest = widest.get(entry.heading()).copied().unwrap_or(0);
             let names = widest.min(most);
-            let name = pad(&entry.label(), names);
+            let name = pad(&self.marked_label(entry), names);
             let remark_cells = cells.saturating_sub(names);
             let remark = pad(&entry.remark(remark_cells, context), remark_cells);
             rows.push(Line::from(format!("{mark}{name} {remark}")));

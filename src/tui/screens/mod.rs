@@ -1,6 +1,7 @@
 //! The screens, a file for each.
 
 pub mod chart;
+pub mod compare;
 pub mod confirm;
 pub mod estimate;
 pub mod help;

@@ -66,15 +66,14 @@ impl Screen for RunScreen {
             Action::Pause => return pause(context),
             Action::Checkpoint => context.send(Command::Checkpoint),
             Action::Evaluate => context.send(Command::Evaluate),
-            Action::Ascii => context.appearance.ascii_pictures = !context.appearance.ascii_pictures,
-            Action::LogScale => {
+            Action::Ascii | Action::Blocks => context.change_pictures(action == Action::Ascii),
+            Action::LogScale | Action::Smoothing | Action::Outliers => {
                 if let Some(view) = session.view(focus) {
-                    *view = view.toggle_log();
-                }
-            }
-            Action::Smoothing => {
-                if let Some(view) = session.view(focus) {
-                    *view = view.next_smooth();
+                    *view = match action {
+                        Action::LogScale => view.toggle_log(),
+                        Action::Smoothing => view.next_smooth(),
+                        _ => view.toggle_robust(),
+                    };
                 }
             }
             Action::NextPanel | Action::PreviousPanel => {
@@ -104,11 +103,11 @@ impl Screen for RunScreen {
         None
     }
 
-    /// The latest picture.
+    /// The latest picture up to the cursor.
     fn request_missing(&mut self, context: &mut Context) {
         if let Some(session) = &mut context.session
             && session.loading.is_none()
-            && let Some(latest) = session.model.samples.last().cloned()
+            && let Some(latest) = session.samples().last().cloned()
             && session.pictures.request(&latest)
         {
             let run = session.run.clone();
@@ -254,7 +253,10 @@ fn draw_pictures(
     let (ready, latest) = session.latest_picture();
     let title = ready.map_or_else(
         || Panel::Pictures.title().into(),
-        |(s, _)| format!("Images, step {}", s.step),
+        |(s, _)| match session.cursor() {
+            Some(_) => format!("Images, step {} (cursor)", s.step),
+            None => format!("Images, step {}", s.step),
+        },
     );
     let inner = frame(buf, area, &context.appearance, &title, focused);
     match (ready, latest.map(|s| session.pictures.get(s))) {

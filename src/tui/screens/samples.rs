@@ -3,7 +3,7 @@
 
 use crate::tui::context::{Appearance, Context, Effect};
 use crate::tui::keys::{Action, Scope};
-use crate::tui::model::{Model, Sample};
+use crate::tui::model::Sample;
 use crate::tui::picture::{Picture, PictureView};
 use crate::tui::screen::{Response, Screen};
 use crate::tui::session::Session;
@@ -21,8 +21,6 @@ const RECOGNISABLE: u16 = 12;
 /// The gallery, or one image of it.
 #[derive(Debug, Default)]
 pub struct SamplesScreen {
-    /// The step, where the user chose one; otherwise the latest.
-    step: Option<u64>,
     /// Class and image.
     selected: (usize, usize),
     zoomed: bool,
@@ -45,19 +43,22 @@ impl Screen for SamplesScreen {
     }
 
     fn act(&mut self, action: Action, context: &mut Context) -> Response {
-        let Some(session) = &context.session else {
+        let Some(session) = &mut context.session else {
             return Response::Close;
         };
         match action {
             Action::Back | Action::Escape if self.zoomed => self.zoomed = false,
             Action::Back | Action::Escape => return Response::Close,
             Action::Open | Action::FullSize => self.zoomed = !self.zoomed,
-            Action::Ascii => context.appearance.ascii_pictures = !context.appearance.ascii_pictures,
+            Action::Ascii | Action::Blocks => context.change_pictures(action == Action::Ascii),
             Action::ZoomIn | Action::ZoomOut => self.zoom(action, session, context.size),
-            Action::Left => self.scrub(&session.model, -1),
-            Action::Right => self.scrub(&session.model, 1),
-            Action::First => self.step = session.model.samples.first().map(|s| s.step),
-            Action::Last => self.step = None,
+            Action::Left => scrub(session, -1),
+            Action::Right => scrub(session, 1),
+            Action::First => {
+                let first = session.model.samples.first().map(|s| s.step as f64);
+                session.set_cursor(false, first);
+            }
+            Action::Last => session.set_cursor(false, None),
             _ => self.select(action, session, context.size),
         }
         Response::Handled
@@ -67,7 +68,7 @@ impl Screen for SamplesScreen {
         let session = context.session.as_ref()?;
         let (appearance, theme) = (&context.appearance, &context.appearance.theme);
         let samples = &session.model.samples;
-        let Some(sample) = self.current(&session.model) else {
+        let Some(sample) = session.samples().last() else {
             let inner = frame(buf, area, appearance, "Samples", true);
             put(buf, inner, 0, "No images yet.", theme.dim());
             return None;
@@ -76,7 +77,11 @@ impl Screen for SamplesScreen {
         let title = format!(
             "Step {}{} ({} of {})",
             sample.step,
-            if self.step.is_none() { ", latest" } else { "" },
+            if session.cursor().is_none() {
+                ", latest"
+            } else {
+                ""
+            },
             at.unwrap_or(0) + 1,
             samples.len()
         );
@@ -98,8 +103,9 @@ impl Screen for SamplesScreen {
             return;
         };
         let first = session.model.samples.first().filter(|_| self.zoomed);
-        let wanted: Vec<Sample> = self
-            .current(&session.model)
+        let wanted: Vec<Sample> = session
+            .samples()
+            .last()
             .into_iter()
             .chain(first)
             .cloned()
@@ -114,26 +120,6 @@ impl Screen for SamplesScreen {
 }
 
 impl SamplesScreen {
-    /// The sample to show.
-    fn current<'a>(&self, model: &'a Model) -> Option<&'a Sample> {
-        let chosen = self
-            .step
-            .and_then(|step| model.samples.iter().rev().find(|s| s.step <= step));
-        chosen.or(model.samples.last())
-    }
-
-    /// Goes to another step with pictures; after the last one, the latest is followed again.
-    fn scrub(&mut self, model: &Model, by: isize) {
-        let Some(at) = self
-            .current(model)
-            .and_then(|c| model.samples.iter().position(|s| s.step == c.step))
-        else {
-            return;
-        };
-        let wanted = at.saturating_add_signed(by).min(model.samples.len() - 1);
-        self.step = (wanted + 1 < model.samples.len()).then(|| model.samples[wanted].step);
-    }
-
     fn select(&mut self, action: Action, session: &Session, size: (u16, u16)) {
         let Some(picture) = self.picture(session) else {
             return;
@@ -167,7 +153,7 @@ impl SamplesScreen {
 
     /// The picture of the step, once it is loaded.
     fn picture<'a>(&self, session: &'a Session) -> Option<&'a Picture> {
-        let sample = self.current(&session.model)?;
+        let sample = session.samples().last()?;
         session.pictures.get(sample).and_then(Result::ok)
     }
 
@@ -296,6 +282,19 @@ impl SamplesScreen {
     }
 }
 
+/// Goes to another step with pictures, and the charts with it; after the last one, the latest is
+/// followed again.
+fn scrub(session: &mut Session, by: isize) {
+    let samples = &session.model.samples;
+    let Some(at) = session.samples().len().checked_sub(1) else {
+        return;
+    };
+    let wanted = at.saturating_add_signed(by).min(samples.len() - 1);
+    let is_last = wanted + 1 == samples.len();
+    let step = samples.get(wanted).map(|s| s.step as f64);
+    session.set_cursor(false, step.filter(|_| !is_last));
+}
+
 impl Grid {
     /// Of so many classes and images of each.
     fn new((classes, images): (usize, usize), room: (u16, u16), tile: u16) -> Self {
@@ -364,7 +363,7 @@ fn draw_tile(
         PictureView {
             picture: &tile,
             theme: &appearance.theme,
-            ascii: appearance.ascii_pictures,
+            style: appearance.pictures,
         }
         .render(area, buf);
     }

@@ -122,15 +122,19 @@ pub fn evaluation(step: u64, labels: ImageSet, mean: f64) -> EventKind {
     })
 }
 
-pub fn finished() -> EventKind {
-    let result = |labels, mean| Headline {
+pub fn headline(labels: ImageSet, mean: f64) -> Headline {
+    Headline {
         network: "convnet".into(),
         labels,
         label_kind: LabelKind::Hard,
         mean,
         std: 0.5,
         values: vec![mean; 5],
-    };
+    }
+}
+
+pub fn finished() -> EventKind {
+    let result = headline;
     EventKind::RunFinished(RunFinished {
         status: RunOutcome::Done,
         reason: None,

@@ -1,5 +1,6 @@
 //! The app as a whole.
 
+mod charts_in_use;
 mod hostile;
 mod life;
 mod model;

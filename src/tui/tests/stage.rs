@@ -8,23 +8,26 @@ use crate::tui::backend::{
 use crate::tui::colour::Depth;
 use crate::tui::context::{Appearance, Effect};
 use crate::tui::message::{EventBatch, Message};
+use crate::tui::picture::PictureStyle;
 use crate::tui::series::Series;
 pub use crate::tui::tests::life::*;
 use crate::tui::theme::Theme;
+use astill_core::ablation::Outcome;
+use astill_core::comparison::{ComparedRun, Comparison, Difference};
 use astill_core::profile::{self, Profile};
-use astill_core::run::event::{CommandStatus, Event, EventKind, Phase};
+use astill_core::run::event::{CommandStatus, Event, EventKind, ImageSet, Phase, RunFinished};
 use astill_core::run::{EngineAt, RunDir};
 use astill_core::{Error, Result};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 pub const LOOK: Appearance = Appearance {
     theme: Theme::new(Depth::TrueColor, false),
-    ascii_pictures: false,
+    pictures: PictureStyle::HalfBlocks,
     read_only: false,
     notifies: false,
 };
@@ -206,6 +209,37 @@ impl Backend for Fake {
         let text = format!("{command} {}", run.name());
         self.changed.lock().unwrap().push(text);
         Ok(())
+    }
+
+    fn compare(&self, runs: &[RunDir]) -> Result<Comparison> {
+        let compared = (0..).zip(runs).map(|(i, run)| ComparedRun {
+            name: run.name(),
+            profile: "shapes".into(),
+            state: RunState::Done,
+            step: 100,
+            iterations: 100,
+            column: "hard labels, 10 images".into(),
+            outcome: Outcome {
+                finished: Some(RunFinished {
+                    best_step: Some(100),
+                    results: vec![headline(ImageSet::Distilled, 64.5 + f64::from(i))],
+                    ..match finished() {
+                        EventKind::RunFinished(finished) => finished,
+                        _ => unreachable!("it is the end of a run"),
+                    }
+                }),
+                seconds: 110.,
+                ..Outcome::default()
+            },
+        });
+        let values = |value: i64| runs.iter().map(|_| value.into()).collect();
+        Ok(Comparison {
+            runs: compared.collect(),
+            differences: vec![Difference {
+                key: "distill.ipc",
+                values: values(10),
+            }],
+        })
     }
 
     fn checkpoints(&self, _: &RunDir) -> Vec<u64> {
@@ -392,6 +426,22 @@ impl AppStage {
                 }
                 Effect::Picture(run, sample) => Message::Picture(run, sample, Ok(picture(4, 2))),
                 Effect::Follow(run) => Message::Engine(run, EngineAt::Here),
+                Effect::FollowCompared(runs) => {
+                    for (i, run) in (1..).zip(runs) {
+                        let batch = EventBatch {
+                            events: events(a_run(&run.name(), 30 * i)),
+                            restarted: true,
+                            read: (1, 1),
+                            at_end: true,
+                        };
+                        self.send(Message::ComparedEvents(run, batch));
+                    }
+                    continue;
+                }
+                Effect::Compare(runs) => {
+                    let compared = self.fake.compare(&runs).map(Arc::new);
+                    Message::Comparison(compared.map_err(text))
+                }
                 Effect::Retake => continue,
                 Effect::Suspend => {
                     self.suspended = true;

@@ -51,7 +51,7 @@ pub fn draw(
             }
             let place = Rect::new(x, images.y + 1, IMAGE, IMAGES);
             PictureView::new(tile, theme)
-                .ascii(context.appearance.ascii_pictures)
+                .style(context.appearance.pictures)
                 .render(place, buf);
             x += IMAGE + GAP;
         }

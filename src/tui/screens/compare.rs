@@ -1,0 +1,280 @@
+//! Several runs side by side: their curves on shared axes, what they have come to, and the settings in
+//! which they differ.
+
+mod curves;
+mod draw;
+
+use crate::tui::chart::ChartView;
+use crate::tui::context::{Context, Effect};
+use crate::tui::keys::{Action, Scope};
+use crate::tui::message::{EventBatch, Message};
+use crate::tui::model::{Model, ReportedState, Weight};
+use crate::tui::screen::{Response, Screen};
+use crate::tui::screens::chart::navigated;
+use crate::tui::text::clean;
+use crate::tui::theme::Theme;
+use astill_core::comparison::Comparison;
+use astill_core::run::RunDir;
+use curves::{ComparedChart, chart, charts};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use std::sync::Arc;
+
+/// More runs cannot be told apart by colour.
+const MOST_RUNS: usize = 8;
+
+/// The comparison of the marked runs.
+#[derive(Debug)]
+pub struct CompareScreen {
+    runs: Vec<ComparedRun>,
+    /// The charts, and how each is viewed.
+    charts: Vec<(ComparedChart, ChartView)>,
+    /// The chart that is shown.
+    shown: usize,
+    selected: usize,
+    pinned: Option<usize>,
+    /// Curves that are not drawn: a bit for each run.
+    hidden: u64,
+    /// Results and settings are shown in place of the curves, from this line on.
+    table: Option<usize>,
+    comparison: Option<Result<Arc<Comparison>, String>>,
+    /// The state of every run when the comparison was requested.
+    states: Option<Vec<ReportedState>>,
+}
+
+/// A run of the comparison.
+#[derive(Debug)]
+struct ComparedRun {
+    run: RunDir,
+    name: String,
+    model: Model,
+    /// Bytes read and the size of the file, while older events are being read.
+    loading: Option<(u64, u64)>,
+}
+
+/// By which a run is known in its comparison.
+pub fn letter(index: usize) -> char {
+    char::from(b'A' + (index % 26) as u8)
+}
+
+/// Opens the comparison of these runs, where they can be compared.
+pub fn compare(runs: &[RunDir], context: &mut Context) -> Response {
+    if runs.len() < 2 {
+        let text = "Mark two or more runs with Space to compare them.";
+        context.notify(Weight::Normal, text);
+        return Response::Handled;
+    }
+    if runs.len() > MOST_RUNS {
+        let text = format!(
+            "{} runs are marked, but more than {MOST_RUNS} cannot be told apart by colour; unmark some \
+             with Space.",
+            runs.len()
+        );
+        context.notify(Weight::Warning, &text);
+        return Response::Handled;
+    }
+    let follow = Effect::FollowCompared(runs.to_vec());
+    context.effects.push(follow);
+    Response::Open(Box::new(CompareScreen::new(runs)))
+}
+
+impl CompareScreen {
+    fn new(runs: &[RunDir]) -> Self {
+        let view = |chart: ComparedChart| {
+            let log_y = chart.measure.log_y;
+            let view = ChartView {
+                log_y,
+                ..ChartView::default()
+            };
+            (chart, view)
+        };
+        let compared = |run: &RunDir| ComparedRun {
+            run: run.clone(),
+            name: clean(&run.name()),
+            model: Model::for_comparison(),
+            loading: Some((0, 0)),
+        };
+        Self {
+            runs: runs.iter().map(compared).collect(),
+            charts: charts().into_iter().map(view).collect(),
+            shown: 0,
+            selected: 0,
+            pinned: None,
+            hidden: 0,
+            table: None,
+            comparison: None,
+            states: None,
+        }
+    }
+
+    fn receive_events(&mut self, run: &RunDir, batch: &EventBatch) {
+        for compared in self.runs.iter_mut().filter(|r| r.run == *run) {
+            if batch.restarted {
+                compared.model = Model::for_comparison();
+            }
+            batch.events.iter().for_each(|e| compared.model.apply(e));
+            let is_loading = compared.loading.is_some() && !batch.at_end;
+            compared.loading = is_loading.then_some(batch.read);
+        }
+    }
+
+    /// The chart, how it is viewed, and its place among all.
+    fn current(&self) -> Option<(&ComparedChart, ChartView)> {
+        let (chart, view) = self.charts.get(self.shown)?;
+        let hidden = self.hidden;
+        Some((chart, ChartView { hidden, ..*view }))
+    }
+
+    /// The runs in the order in which they are drawn and listed in tables, the pinned one first.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.runs.len()).collect();
+        order.sort_by_key(|i| Some(*i) != self.pinned);
+        order
+    }
+
+    /// Zooms, scrolls or moves the cursor, which all charts of the same axis share.
+    fn navigate(&mut self, action: Action, theme: &Theme) {
+        let Some((compared, view)) = self.current() else {
+            return;
+        };
+        let of_experts = compared.is_of_experts();
+        let drawn = chart(self, compared, view, theme);
+        let Some(extent) = drawn.extent() else { return };
+        let Some(changed) = navigated(action, view, drawn.values(), extent) else {
+            return;
+        };
+        let cursor = changed.cursor;
+        if let Some((_, view)) = self.charts.get_mut(self.shown) {
+            *view = ChartView {
+                hidden: 0,
+                ..changed
+            };
+        }
+        for (chart, view) in &mut self.charts {
+            if chart.is_of_experts() == of_experts {
+                view.cursor = cursor;
+            }
+        }
+    }
+
+    fn change_view(&mut self, change: impl FnOnce(ChartView) -> ChartView) {
+        if let Some((_, view)) = self.charts.get_mut(self.shown) {
+            *view = change(*view);
+        }
+    }
+
+    /// Removes the cursors; false if there were none.
+    fn clear_cursors(&mut self) -> bool {
+        let cursors = self.charts.iter_mut();
+        cursors.filter_map(|(_, view)| view.cursor.take()).count() > 0
+    }
+
+    /// Scrolls the tables; false if the action does not.
+    fn scroll_table(&mut self, action: Action, page: usize, most: usize) -> bool {
+        let Some(first) = &mut self.table else {
+            return false;
+        };
+        *first = match action {
+            Action::PageUp => first.saturating_sub(page),
+            Action::PageDown => (*first + page).min(most),
+            Action::First => 0,
+            Action::Last => most,
+            _ => return false,
+        };
+        true
+    }
+
+    fn select(&mut self, forward: bool) {
+        self.selected = match forward {
+            true => (self.selected + 1).min(self.runs.len().saturating_sub(1)),
+            false => self.selected.saturating_sub(1),
+        };
+    }
+
+    fn turn(&mut self, forward: bool) {
+        let count = self.charts.len().max(1);
+        let by = if forward { 1 } else { count - 1 };
+        self.shown = (self.shown + by) % count;
+        self.table = None;
+    }
+}
+
+impl Screen for CompareScreen {
+    fn scope(&self) -> Scope {
+        Scope::Compare
+    }
+
+    fn act(&mut self, action: Action, context: &mut Context) -> Response {
+        let theme = context.appearance.theme;
+        let page = usize::from(context.size.1 / 2).max(1);
+        if self.table.is_some() && self.scroll_table(action, page, draw::most_scroll(self, context))
+        {
+            return Response::Handled;
+        }
+        match action {
+            Action::Escape if self.table.is_some() => self.table = None,
+            Action::Escape if self.clear_cursors() => {}
+            Action::Back | Action::Escape => {
+                context.effects.push(Effect::FollowCompared(Vec::new()));
+                return Response::Close;
+            }
+            Action::Open => {
+                let Some(selected) = self.runs.get(self.selected) else {
+                    return Response::Handled;
+                };
+                context.effects.push(Effect::FollowCompared(Vec::new()));
+                return Response::OpenRun(selected.run.clone());
+            }
+            Action::Table => self.table = self.table.is_none().then_some(0),
+            Action::Up | Action::Down => self.select(action == Action::Down),
+            Action::NextPanel | Action::PreviousPanel => self.turn(action == Action::NextPanel),
+            Action::Pin => {
+                let is_pinned = self.pinned == Some(self.selected);
+                self.pinned = (!is_pinned).then_some(self.selected);
+            }
+            Action::HideLine => self.hidden ^= 1 << self.selected,
+            Action::LogScale => self.change_view(ChartView::toggle_log),
+            Action::Smoothing => self.change_view(ChartView::next_smooth),
+            Action::Outliers => self.change_view(ChartView::toggle_robust),
+            _ if self.table.is_none() => self.navigate(action, &theme),
+            _ => {}
+        }
+        Response::Handled
+    }
+
+    fn receive(&mut self, message: &Message, _context: &Context) -> bool {
+        match message {
+            Message::ComparedEvents(run, batch) => self.receive_events(run, batch),
+            Message::Comparison(comparison) => self.comparison = Some(comparison.clone()),
+            _ => {}
+        }
+        false
+    }
+
+    /// Results and settings: once the events have been read, and again when a run has come to its end.
+    fn request_missing(&mut self, context: &mut Context) {
+        if self.runs.iter().any(|r| r.loading.is_some()) {
+            return;
+        }
+        let states: Vec<ReportedState> = self.runs.iter().map(|r| r.model.state).collect();
+        if self.states.as_ref() == Some(&states) {
+            return;
+        }
+        self.states = Some(states);
+        let runs = self.runs.iter().map(|r| r.run.clone()).collect();
+        context.effects.push(Effect::Compare(runs));
+    }
+
+    fn in_a_line(&self, _context: &Context) -> String {
+        let names = (0..).zip(&self.runs);
+        let names: Vec<String> = names
+            .map(|(i, r)| format!("{} {}", letter(i), r.name))
+            .collect();
+        format!("comparing {}", names.join(", "))
+    }
+
+    fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
+        draw::draw(self, buf, area, context);
+        None
+    }
+}
