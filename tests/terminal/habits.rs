@@ -153,11 +153,11 @@ fn a_program_that_was_replaced_while_it_was_open_starts_the_new_engine_and_says_
     terminal.press(ENTER)?;
     terminal.shows(&[">[ Start ]"])?;
     terminal.press(ENTER)?;
-    terminal.shows(&["was replaced while it was open"])?;
+    terminal.shows(&["Could not start the run", "was replaced while it was open"])?;
     terminal.press(ESC)?;
     install()?;
     terminal.wait_for("the form again", |s| {
-        s.contains(">[ Start ]") && !s.contains("was replaced")
+        s.contains(">[ Start ]") && !s.contains("Could not start")
     })?;
     terminal.press(ENTER)?;
     terminal.wait_for("the run, and what was replaced", |s| {
