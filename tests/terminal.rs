@@ -6,6 +6,8 @@ mod screen;
 
 #[path = "terminal/comparing.rs"]
 mod comparing;
+#[path = "terminal/graphics.rs"]
+mod graphics;
 #[path = "terminal/habits.rs"]
 mod habits;
 #[path = "terminal/life.rs"]

@@ -159,6 +159,10 @@ impl App {
                     &format!("A bug in astill: {what} panicked. The app continues without it."),
                 );
             }
+            Message::ReadsGraphicsAnswer => {
+                self.context.effects.push(Effect::SendGraphicsQuestion);
+            }
+            Message::Graphics(has_graphics) => self.context.receive_graphics(has_graphics),
             Message::Trouble(problem) => self.context.notify(Weight::Warning, &problem),
             message => self.receive_about_run(message, is_shown),
         }

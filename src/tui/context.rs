@@ -103,6 +103,10 @@ pub enum Effect {
     Checkpoints(RunDir),
     Send(RunDir, Command),
     Picture(RunDir, Sample),
+    /// Ask the terminal whether it draws pictures itself.
+    AskGraphics,
+    /// Send it the question: nobody else reads its answer now.
+    SendGraphicsQuestion,
     Suspend,
     /// Set the terminal's modes again.
     Retake,
@@ -137,6 +141,10 @@ pub struct Context {
     pub on_finish: Option<String>,
     pub previews: Previews,
     pub effects: Vec<Effect>,
+    /// tmux is between the app and the terminal.
+    pub in_tmux: bool,
+    /// Whether the terminal draws pictures itself, once it was asked.
+    pub has_graphics: Option<bool>,
 }
 
 impl Context {
@@ -151,6 +159,8 @@ impl Context {
             on_finish: None,
             previews: Previews::default(),
             effects: Vec::new(),
+            in_tmux: false,
+            has_graphics: None,
         }
     }
 
@@ -167,9 +177,16 @@ impl Context {
     /// Draws pictures in characters or in blocks again, or in other blocks, and says in which.
     pub fn change_pictures(&mut self, to_ascii: bool) {
         let now = self.appearance.pictures;
-        let style = match to_ascii {
-            true => now.toggle_ascii(),
-            false => now.next_blocks(),
+        let style = match (to_ascii, now, self.has_graphics) {
+            (true, ..) => now.toggle_ascii(),
+            (false, PictureStyle::Sextants, Some(true)) => PictureStyle::Graphics {
+                in_tmux: self.in_tmux,
+            },
+            (false, PictureStyle::Sextants, None) => {
+                self.effects.push(Effect::AskGraphics);
+                now.next_blocks()
+            }
+            (false, ..) => now.next_blocks(),
         };
         self.appearance.pictures = style;
         let text = match self.appearance.theme.depth {
@@ -177,6 +194,22 @@ impl Context {
             _ => format!("Images are drawn in {}.", style.name()),
         };
         self.notify(Weight::Normal, &text);
+    }
+
+    /// Takes the terminal's answer whether it draws pictures itself; it was asked because a user wants
+    /// that.
+    pub fn receive_graphics(&mut self, has_graphics: bool) {
+        self.has_graphics = Some(has_graphics);
+        if has_graphics {
+            self.appearance.pictures = PictureStyle::Graphics {
+                in_tmux: self.in_tmux,
+            };
+            self.notify(Weight::Normal, "Images are drawn by the terminal itself.");
+        } else {
+            let text = "This terminal does not answer that it draws images itself; they are drawn in half \
+                        blocks.";
+            self.notify(Weight::Normal, text);
+        }
     }
 
     /// Drops the notice once its time or the state that it is about is over.

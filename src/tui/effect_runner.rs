@@ -1,30 +1,22 @@
-//! What happens in the background: effects are carried out, keys read, the events of a run
-//! followed. The results are messages.
+//! What happens in the background: effects are carried out, the events of runs followed. The results
+//! are messages.
 
 mod previews;
 
 use crate::tui::backend::{Backend, Command};
-use crate::tui::burst::pasted;
 use crate::tui::context::Effect;
 use crate::tui::events_file::EventsFile;
 use crate::tui::message::{EventBatch, Message};
 use crate::tui::picture::Picture;
-use crate::tui::terminal::is_hung_up;
 use astill_core::run::event::Event;
 use astill_core::run::{EngineAt, RunDir};
 use astill_core::{Error, Result};
-use crossterm::event::{self, Event as Input};
 use previews::{Asked, REST};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fs::File;
-use std::io::IsTerminal;
-use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::{Sender, UnboundedSender};
-use tokio::sync::oneshot;
 
 /// How often the file of events is read again once its end was reached.
 const POLL_EVERY: Duration = Duration::from_millis(100);
@@ -35,17 +27,6 @@ const POLLS_PER_CHECK: u32 = 20;
 const POLLS_TO_CONFIRM: u32 = 10;
 /// Bytes of events that are read at once.
 const BUDGET: usize = 2 << 20;
-/// How long crossterm waits for input that is already there; without any time it reads nothing.
-const READING: Duration = Duration::from_millis(1);
-/// How long the keys are waited for before it is checked again whether the terminal is there.
-const KEY_PATIENCE: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
-
-/// Keys that are taken together, at most.
-const MOST_AT_ONCE: usize = 1 << 14;
-
 /// Carries effects out.
 #[derive(Debug)]
 pub struct EffectRunner<B> {
@@ -188,7 +169,12 @@ impl<B: Backend> EffectRunner<B> {
                 Message::Picture(run, sample, picture)
             }),
             // about the terminal itself, which the loop has
-            Effect::Suspend | Effect::Retake | Effect::Notify(_) | Effect::Leave => {}
+            Effect::AskGraphics
+            | Effect::SendGraphicsQuestion
+            | Effect::Suspend
+            | Effect::Retake
+            | Effect::Notify(_)
+            | Effect::Leave => {}
         }
     }
 
@@ -347,72 +333,8 @@ fn follow<B: Backend>(
     }
 }
 
-/// Reads keys in a thread of its own. The returned channel fires when the terminal has gone away.
-pub fn read_keys(messages: UnboundedSender<Message>) -> Result<oneshot::Receiver<()>> {
-    let (gone, hung_up) = oneshot::channel();
-    let terminal = keyboard()?;
-    thread("keys", messages.clone(), move || {
-        // crossterm would read forever from a terminal that has gone away: check first. Its feature
-        // use-dev-tty matters: its other reader holds back keys that come together with a new size,
-        // or with more than 1024 others, until the next key
-        while !is_hung_up(&terminal) {
-            let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
-            match poll(&mut ready, Some(&KEY_PATIENCE)) {
-                // crossterm would spin for as long as it may wait
-                Ok(0) => continue,
-                Err(_) if is_hung_up(&terminal) => break,
-                _ => {}
-            }
-            let mut inputs = Vec::new();
-            while !is_hung_up(&terminal)
-                && inputs.len() < MOST_AT_ONCE
-                && event::poll(READING).unwrap_or(false)
-            {
-                inputs.extend(event::read());
-            }
-            let sent = match pasted(&inputs) {
-                Some(text) => messages.send(Message::Burst(text)).is_ok(),
-                None => inputs
-                    .into_iter()
-                    .filter_map(message_of)
-                    .all(|m| messages.send(m).is_ok()),
-            };
-            if !sent {
-                return;
-            }
-        }
-        let _ = gone.send(());
-    })?;
-    Ok(hung_up)
-}
-
-fn message_of(input: Input) -> Option<Message> {
-    Some(match input {
-        Input::Key(key) => Message::Key(key),
-        Input::Paste(text) => Message::Paste(text),
-        Input::Resize(columns, rows) => Message::Resize(columns, rows),
-        Input::Mouse(mouse) => Message::Mouse(mouse),
-        _ => return None,
-    })
-}
-
-/// What crossterm reads keys from.
-fn keyboard() -> Result<OwnedFd> {
-    let stdin = std::io::stdin();
-    if stdin.is_terminal() {
-        stdin
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(Error::io("read keys from", "the terminal"))
-    } else {
-        File::open("/dev/tty")
-            .map(OwnedFd::from)
-            .map_err(Error::io("open", "/dev/tty"))
-    }
-}
-
 /// Starts a thread whose panic is reported.
-fn thread(
+pub fn thread(
     name: &'static str,
     messages: UnboundedSender<Message>,
     work: impl FnOnce() + Send + 'static,

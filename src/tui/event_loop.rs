@@ -4,13 +4,16 @@
 use crate::tui::app::App;
 use crate::tui::backend::Backend;
 use crate::tui::context::{Appearance, Effect};
-use crate::tui::effect_runner::{EffectRunner, read_keys};
+use crate::tui::effect_runner::EffectRunner;
+use crate::tui::keyboard::read_keys;
 use crate::tui::message::Message;
+use crate::tui::picture::kitty;
 use crate::tui::terminal::{TerminalGuard, restore};
 use astill_core::run::RunDir;
 use astill_core::{Error, Result};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{channel, unbounded_channel};
@@ -85,12 +88,14 @@ async fn handle_events<B: Backend>(
     let mut hung_up = listen(SignalKind::hangup())?;
     let mut continued = listen(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
     let mut resized = listen(SignalKind::window_change())?;
-    let mut keys_ended = read_keys(messages.clone())?;
+    let ask_graphics = Arc::new(AtomicBool::new(false));
+    let mut keys_ended = read_keys(messages.clone(), ask_graphics.clone())?;
 
     let size = guard.size().map_err(terminal("measure"))?;
     let (mut app, effects) = App::new(appearance, (size.width, size.height), open);
     app.context.zone = TimeZone::system();
     app.context.on_finish = on_finish;
+    app.context.in_tmux = std::env::var_os("TMUX").is_some();
     let mut runner = EffectRunner::new(backend, messages, batches)?;
     let mut second = interval(Duration::from_secs(1));
     let mut list = interval(LIST_EVERY);
@@ -118,6 +123,11 @@ async fn handle_events<B: Backend>(
                     changed = true;
                 }
                 Effect::Notify(text) => guard.notify(&text).map_err(terminal("write to"))?,
+                Effect::AskGraphics => ask_graphics.store(true, Ordering::Relaxed),
+                Effect::SendGraphicsQuestion => {
+                    let question = kitty::question(app.context.in_tmux);
+                    guard.send(&question).map_err(terminal("write to"))?;
+                }
                 other => runner.carry_out(other),
             }
         }

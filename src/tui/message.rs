@@ -53,6 +53,10 @@ pub enum Message {
     Checkpoints(RunDir, Vec<u64>),
     Answered(RunDir, Command, Result<Answer, String>),
     Picture(RunDir, Sample, Result<Picture, String>),
+    /// The next bytes from the terminal are taken for its answer about graphics.
+    ReadsGraphicsAnswer,
+    /// Whether the terminal draws pictures itself.
+    Graphics(bool),
     /// A background task failed in a way that the user should know about.
     Trouble(String),
     /// A background task panicked, and the panic hook gave the terminal back.

@@ -24,6 +24,7 @@ pub mod footer;
 pub mod glossary;
 pub mod header;
 pub mod input_line;
+mod keyboard;
 pub mod keys;
 pub mod message;
 pub mod model;

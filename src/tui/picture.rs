@@ -12,6 +12,7 @@ use std::path::Path;
 
 mod blocks;
 mod dither;
+pub mod kitty;
 
 use blocks::Rows;
 
@@ -35,6 +36,8 @@ pub enum PictureStyle {
     Quadrants,
     /// Six dots a cell, in two colours; fonts older than Unicode 13 lack them.
     Sextants,
+    /// By the terminal itself, in the graphics protocol of kitty; `in_tmux`, through tmux.
+    Graphics { in_tmux: bool },
     /// Characters without colour; also where the theme is ASCII or has no colours.
     Ascii,
 }
@@ -45,7 +48,7 @@ impl PictureStyle {
         match self {
             Self::HalfBlocks => Self::Quadrants,
             Self::Quadrants => Self::Sextants,
-            Self::Sextants | Self::Ascii => Self::HalfBlocks,
+            Self::Sextants | Self::Graphics { .. } | Self::Ascii => Self::HalfBlocks,
         }
     }
 
@@ -62,6 +65,7 @@ impl PictureStyle {
             Self::HalfBlocks => "half blocks",
             Self::Quadrants => "quadrants",
             Self::Sextants => "sextants",
+            Self::Graphics { .. } => "the terminal's own graphics",
             Self::Ascii => "ASCII characters",
         }
     }
@@ -222,6 +226,7 @@ impl Widget for PictureView<'_> {
             PictureStyle::Ascii => characters(&fit, buf),
             PictureStyle::HalfBlocks => half_blocks(&fit, depth, buf),
             PictureStyle::Quadrants => blocks::draw(self.picture, &fit, Rows::Two, depth, buf),
+            PictureStyle::Graphics { in_tmux } => kitty::draw(self.picture, &fit, in_tmux, buf),
             PictureStyle::Sextants => blocks::draw(self.picture, &fit, Rows::Three, depth, buf),
         }
     }

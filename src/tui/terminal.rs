@@ -86,6 +86,14 @@ impl TerminalGuard {
         self.painter.draw(view)
     }
 
+    /// Sends something that is not a frame.
+    ///
+    /// # Errors
+    /// The terminal cannot be written to.
+    pub fn send(&mut self, text: &str) -> io::Result<()> {
+        self.writer.write_all(text.as_bytes())
+    }
+
     /// Whether the terminal has not taken the last frame yet: then there is no use in another.
     pub fn is_busy(&self) -> bool {
         self.writer.is_busy()

@@ -110,7 +110,7 @@ fn steps_evaluations_and_experts_are_where_tensorboard_looks() {
     life.push(distilled(51, 0.5));
     let run = run_of(folder.path(), life);
     let to = folder.path().join("boards/tb");
-    write(&[run.clone()], &to).unwrap();
+    write(std::slice::from_ref(&run), &to).unwrap();
     let steps = read(&to.join("shapes-001"));
     let loss = |step: u64| {
         let of_step = steps.iter().filter(|e| e.step == step);

@@ -389,7 +389,8 @@ pub static TABLE: &[Binding] = &[
         Action::Blocks,
         &[Run, Samples],
         "blocks",
-        "Draw images in finer blocks: half blocks, quadrants, or sextants, which not every font has.",
+        "Draw images in finer blocks (quadrants; sextants, which not every font has), by the terminal itself \
+         if it answers that it has kitty's graphics, or in half blocks again.",
     ),
     binding(
         &[KeyPress::char('n')],

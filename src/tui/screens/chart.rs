@@ -86,10 +86,10 @@ impl Screen for ChartScreen {
         }
         if let Some(cursor) = view.cursor {
             let chart = panel::chart(panel, &session.model, view, theme);
-            let around = chart.extent().map_or(0.5, |extent| {
+            let around = chart.extent().map_or(1., |extent| {
                 let (from, to) = view.shown(extent);
-                // half a move of the cursor
-                ((to - from) / 200.).max(0.5)
+                // half a move of the cursor; the first step has what happened before it
+                ((to - from) / 200.).max(1.)
             });
             let text = panel::reading(panel, &session.model, theme, (cursor, around));
             put(buf, bottom, 0, &text, theme.accent());

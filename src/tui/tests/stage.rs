@@ -442,7 +442,7 @@ impl AppStage {
                     let compared = self.fake.compare(&runs).map(Arc::new);
                     Message::Comparison(compared.map_err(text))
                 }
-                Effect::Retake => continue,
+                Effect::Retake | Effect::AskGraphics | Effect::SendGraphicsQuestion => continue,
                 Effect::Suspend => {
                     self.suspended = true;
                     continue;

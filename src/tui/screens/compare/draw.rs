@@ -176,7 +176,7 @@ fn draw_curves(screen: &CompareScreen, buf: &mut Buffer, area: Rect, context: &C
         screen.charts.len(),
         remarks(view)
     );
-    let inner = frame(buf, body, appearance, &title, true);
+    let inner = frame(buf, body, appearance, &title, screen.table.is_none());
     let drawn = chart(screen, compared, view, theme);
     match drawn.extent() {
         Some(_) => drawn.render(inner, buf),
