@@ -38,7 +38,6 @@ mod shapes;
 mod split;
 mod split_plan;
 mod survey;
-mod tar_names;
 mod tiny_imagenet;
 mod walk;
 mod webdataset;
