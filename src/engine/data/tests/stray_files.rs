@@ -94,8 +94,11 @@ fn links_to_folders_above_bring_nothing_in() {
     assert_eq!(left_out[0].reason, "a link to a folder above it");
 }
 
+/// The name and the content of a member of a tar file.
+type Member<'a> = (&'a str, &'a [u8]);
+
 /// A tar file of these members.
-fn tar(path: &Path, members: &[(&str, &[u8])]) {
+fn tar(path: &Path, members: &[Member<'_>]) {
     let mut tar = ::tar::Builder::new(Vec::new());
     for (name, content) in members {
         let mut header = ::tar::Header::new_gnu();
@@ -120,7 +123,7 @@ fn samples(labels: &[&str]) -> TempDir {
             ]
         })
         .collect();
-    let members: Vec<(&str, &[u8])> = members.iter().map(|(n, c)| (n.as_str(), *c)).collect();
+    let members: Vec<Member<'_>> = members.iter().map(|(n, c)| (n.as_str(), *c)).collect();
     for part in ["train", "test"] {
         tar(&home.path().join(format!("{part}-0.tar")), &members);
     }
@@ -161,14 +164,14 @@ fn what_a_sample_lacks_is_named_with_its_tar_file() {
     let request = request(Kind::Webdataset, home.path(), 8);
     let avif: &[u8] = b"\0\0\0\x20ftypavif\0\0";
     let jpeg: &[u8] = b"\xFF\xD8\xFF\xE0";
-    let whole: [(&str, &[u8]); 4] = [
+    let whole: [Member<'_>; 4] = [
         ("0.png", b"x"),
         ("0.cls", b"0"),
         // the content decides, and a field that is no image is none
         ("1.heic", jpeg),
         ("1.cls", b"1"),
     ];
-    let cases: [(&[(&str, &[u8])], &str); 4] = [
+    let cases: [(&[Member<'_>], &str); 4] = [
         (&[("2.png", b"x")], "train-0.tar/2 (no .cls beside it)"),
         (&[("2.avif", avif)], "train-0.tar/2 (AVIF is not read"),
         (
@@ -185,7 +188,7 @@ fn what_a_sample_lacks_is_named_with_its_tar_file() {
         assert_refused(&request, &[wanted]);
     }
     // beside an image that is read, other files are no images of the set; nor is a description
-    let beside: [(&str, &[u8]); 2] = [("1.npy", b"\x93NUMPY"), ("about.json", b"{}")];
+    let beside: [Member<'_>; 2] = [("1.npy", b"\x93NUMPY"), ("about.json", b"{}")];
     tar(&shard, &[&whole[..], &beside].concat());
     assert_eq!(request.inspect().unwrap().train, [1, 1]);
 }
