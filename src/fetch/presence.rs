@@ -34,7 +34,7 @@ pub fn is_whole(set: &DataSet, data: &Path) -> Result<bool> {
     if set.commit.is_some() && commit != set.commit && folder.exists() {
         return match other_files(set, &folder)? {
             None => Ok(true),
-            Some(_) if commit.is_none() && parquet_below(&folder)?.is_empty() => Ok(false),
+            Some(_) if parquet_below(&folder)?.is_empty() => Ok(false),
             Some(found) => Err(of_another_commit(set, &folder, commit, &found)),
         };
     }

@@ -39,10 +39,8 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     }
     let (files, note) = files.tested_on_validation(Vec::is_empty);
     let features = Features::read(&files.train[0], request)?;
-    let mut passed_over = PassedOver {
-        files: without_part(&root, &without),
-        notes: note.into_iter().collect(),
-    };
+    let mut passed_over = not_used(&root, without);
+    passed_over.notes.extend(note);
     let read = files.zip(BySplit::NAMES).try_map(|(files, part)| {
         let mut rows = Rows::default();
         let mut labels = Vec::new();
@@ -80,6 +78,53 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
         labels: numbers.map(|numbers| numbers.into_iter().flatten().collect()),
     };
     Ok(ImageList::new(root, images, labelling, passed_over).with_color(request.color))
+}
+
+/// The files that name no part although others do. Those of a split with a name of its own, such as
+/// "extra", are not training images; of others, such as "mydata.parquet", that is not known.
+fn not_used(root: &Path, without: Vec<PathBuf>) -> PassedOver {
+    let mut passed_over = PassedOver::default();
+    let mut unknown = Vec::new();
+    let mut splits = BTreeSet::new();
+    for path in without {
+        let Some(split) = split_name(root, &path) else {
+            unknown.push(path);
+            continue;
+        };
+        passed_over.files.push(LeftOutFile {
+            name: path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .display()
+                .to_string(),
+            part: "",
+            class: None,
+            reason: format!("its split, {split}, is none of train, validation and test"),
+            is_lost: false,
+        });
+        splits.insert(split);
+    }
+    passed_over.files.extend(without_part(root, &unknown));
+    passed_over.notes.extend(splits.into_iter().map(|split| {
+        format!("the split {split} is left out, because it is none of train, validation and test")
+    }));
+    passed_over
+}
+
+/// The split of "extra-00000-of-00002.parquet" and "extra/0000.parquet", as `datasets` writes them.
+fn split_name(root: &Path, path: &Path) -> Option<String> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let stem = path.file_stem()?.to_str()?;
+    if let Some((begin, count)) = stem.rsplit_once("-of-") {
+        let (split, shard) = begin.rsplit_once('-')?;
+        return (is_number(count) && is_number(shard)).then(|| split.to_owned());
+    }
+    let folder = path.parent().filter(|folder| *folder != root)?;
+    let name = folder
+        .file_name()?
+        .to_str()
+        .filter(|name| *name != "data")?;
+    is_number(stem).then(|| name.to_owned())
 }
 
 fn missing(folder: &Path, found: &str) -> Error {

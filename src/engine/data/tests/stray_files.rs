@@ -35,7 +35,7 @@ fn parquet_files_without_a_part_are_lost_where_others_have_one() {
     let request = request(Kind::Parquet, home.path(), 8);
     let train = at("train-00000-of-00002.parquet");
     fs::create_dir(at("unlabelled")).unwrap();
-    for name in ["mydata.parquet", "0000.parquet", "unlabelled/0.parquet"] {
+    for name in ["mydata.parquet", "0000.parquet", "unsupervised-0.parquet"] {
         fs::copy(&train, at(name)).unwrap();
         let wanted = format!("{name} (its name has no part");
         assert_refused(&request, &["1 of 19 images cannot be used", &wanted]);
@@ -45,6 +45,18 @@ fn parquet_files_without_a_part_are_lost_where_others_have_one() {
         };
         let found = skipping.survey_labels().unwrap();
         assert_eq!((found.images, found.left_out[0].count), (18, 1));
+        fs::remove_file(at(name)).unwrap();
+    }
+    // a split with a name of its own is counted, and not taken for training images
+    for (name, split) in [
+        ("unlabelled/0000.parquet", "unlabelled"),
+        ("extra-00000-of-00001.parquet", "extra"),
+    ] {
+        fs::copy(&train, at(name)).unwrap();
+        let found = request.survey_labels().unwrap();
+        assert_eq!((found.images, found.left_out[0].count), (18, 1));
+        let wanted = format!("the split {split} is left out");
+        assert!(found.notes[0].contains(&wanted), "{:?}", found.notes);
         fs::remove_file(at(name)).unwrap();
     }
     // alone, it is the training part, as its own path or in a folder
