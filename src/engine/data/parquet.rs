@@ -41,6 +41,10 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     let features = Features::read(&files.train[0], request)?;
     let mut passed_over = not_used(&root, without);
     passed_over.notes.extend(note);
+    let named_from = match root.is_file() {
+        true => root.parent().unwrap_or(&root),
+        false => root.as_path(),
+    };
     let read = files.zip(BySplit::NAMES).try_map(|(files, part)| {
         let mut rows = Rows::default();
         let mut labels = Vec::new();
@@ -48,7 +52,7 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
             features.check_names(&path)?;
             let table = Table::open(&path, &features)?;
             let of_file = table.labels(&features)?;
-            rows.add(&root, table, &of_file);
+            rows.add(named_from, table, &of_file);
             labels.extend(of_file);
         }
         Ok((rows, labels, part))
