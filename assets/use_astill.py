@@ -1,17 +1,17 @@
 """Trains networks on what `astill export RUN --to DIR --with-test` wrote, and tests them: python use_astill.py DIR [NETWORKS]"""
-import json, math, pathlib, sys
-import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
+import json, math, pathlib, sys, numpy as np, torch, torch.nn as nn, torch.nn.functional as F
 folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 t = {file.stem: torch.load(file) for file in folder.glob("*.pt")}
+if "test_images" not in t: sys.exit(f"{folder} has no test_images.pt: export with --with-test")
 p = json.loads((folder / "astill.json").read_text(encoding="utf-8"))["protocol"]
-images, labels = t["images_best"], t["labels_best"]  # labels: a class, or a probability of each
+n, images, labels = p["network"], t["images_best"], t["labels_best"]  # labels: a class, or a probability of each
+if "convnet" not in p["networks"] or n["norm"] == "batch": sys.exit(f"this trains ConvNets without batch norm, not {p['networks']} with {n}")
 def normalised(pixels):  # bytes (n, C, H, W) to what the networks see
     if "mean" in t: return (pixels / 255 - t["mean"].view(1, -1, 1, 1)) / t["std"].view(1, -1, 1, 1)
     x, u, eps = (pixels / 255).flatten(1) - t["zca_mean"], t["zca_directions"], t["zca_eps"].float()
     return (x * eps ** -0.5 + x @ u * ((t["zca_variances"].clamp(0) + eps) ** -0.5 - eps ** -0.5) @ u.T).view(pixels.shape)
-
 def convnet():
-    n, layers, shape = p["network"], [], images.shape[1:]
+    layers, shape = [], images.shape[1:]
     for block in range(n["depth"]):
         layers.append(nn.Conv2d(shape[0], n["width"], 3, padding=3 if shape[0] == 1 and block == 0 else 1))
         c, height, width = nn.Sequential(*layers)(images[:1]).shape[1:]
@@ -47,8 +47,8 @@ def augmented(x):  # DSA: one family for the batch, its numbers for every image
 
 def accuracy(seed):
     torch.manual_seed(seed), np.random.seed(seed)
-    net, half = convnet(), p["lr_decay_epoch"]
-    for lr, epochs in (p["lr"], half), (p["lr"] * p["lr_decay"], p["epochs"] - half):
+    net = convnet()
+    for lr, epochs in (p["lr"], p["lr_decay_epoch"]), (p["lr"] * p["lr_decay"], p["epochs"] - p["lr_decay_epoch"]):
         optimizer = torch.optim.SGD(net.parameters(), lr, p["momentum"], weight_decay=p["weight_decay"])  # momentum starts afresh
         for rows in (rows for _ in range(epochs) for rows in torch.randperm(len(images)).split(p["batch"])):
             optimizer.zero_grad()
@@ -57,4 +57,4 @@ def accuracy(seed):
     guesses = torch.cat([net(normalised(part)).argmax(1) for part in t["test_images"].split(256)])
     return 100 * (guesses == t["test_labels"]).double().mean().item()
 found = [accuracy(seed) for seed in range(int(sys.argv[2]) if len(sys.argv) > 2 else p["repeats"])]
-print(f"test accuracy {np.mean(found):.1f} ± {np.std(found, ddof=len(found) > 1):.1f} % ({len(found)} networks)")
+print(f"test accuracy of ConvNets {np.mean(found):.1f} ± {np.std(found, ddof=len(found) > 1):.1f} % ({len(found)} networks)")

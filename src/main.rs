@@ -268,11 +268,16 @@ fn fetch_data(args: &FetchArgs, data: &Path) -> Result<ExitCode> {
     terminal.finish();
     let folder = match fetched {
         Fetched::AlreadyThere(folder) => {
-            to_stderr("it is there already");
+            to_stderr("it is there already; to fetch it again, remove it first");
             folder
         }
         Fetched::Done(folder) => folder,
     };
+    if let Some(name) = args.set.as_deref().filter(|set| set.starts_with("hf:")) {
+        to_stderr(format!(
+            "use it with dataset.kind: parquet and dataset.path: {name}"
+        ));
+    }
     out(folder.display())?;
     Ok(ExitCode::SUCCESS)
 }

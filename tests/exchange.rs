@@ -203,7 +203,13 @@ fn several_networks_judge_a_set_and_the_runs_own_figure_comes_out_again() -> Out
         text(&table.stdout)
     );
 
+    fs::create_dir(place.path("runs/done1"))?;
+    fs::copy(
+        place.path("runs/r/profile.yaml"),
+        place.path("runs/done1/profile.yaml"),
+    )?;
     for (arguments, part) in [
+        (&["evaluate", "don"][..], "whole name"),
         (&["evaluate", "r", "--networks", "mlp"][..], "resnet18"),
         (&["evaluate", "r", "--networks", "vgg11"], "at least 32×32"),
         (&["evaluate", "nothing"], "nothing"),

@@ -53,6 +53,10 @@ fn every_format_is_written_and_the_same_set_gives_the_same_bytes() -> Outcome {
             let output = place.run(&["export", "r", "--to", &to, "--format", format])?;
             assert_status(&output, 0);
             assert_eq!(text(&output.stdout).trim(), to);
+            let notes = text(&output.stderr);
+            assert!(notes.contains("the set of the run r"), "{notes}");
+            // these shapes have no constants, so nothing may advise to export with them
+            assert!(!notes.contains("--space field"), "{notes}");
         }
     }
     let found = files(&place.path("a"));
@@ -196,7 +200,8 @@ fn wrong_uses_say_what_to_do_and_leave_nothing() -> Outcome {
         place.path("runs/r/profile.yaml"),
         place.path("runs/new/profile.yaml"),
     )?;
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
+        (&["ne", "--to", "x"], "whole name"),
         (&["r", "--to", "x", "--format", "tiff"], "safetensors"),
         (&["r", "--to", "full"], "empty"),
         (&["r", "--to", "full/mine"], "empty"),
@@ -299,6 +304,55 @@ fn the_programs_that_people_use_read_every_format() -> Outcome {
             .output()?;
         assert_status(&output, 0);
         eprintln!("{}", text(&output.stdout));
+    }
+    Ok(())
+}
+
+/// With modules that only pretend to be numpy and torch: it has to stop before it uses them.
+#[test]
+fn the_script_refuses_networks_that_it_cannot_train_and_sets_without_test_images() -> Outcome {
+    let has_python = Command::new("python3").arg("--version").output();
+    if !has_python.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no python3");
+        return Ok(());
+    }
+    let place = Place::new()?;
+    for (module, content) in [
+        ("numpy.py", ""),
+        ("torch/__init__.py", "def load(file): return None"),
+        ("torch/nn/__init__.py", ""),
+        ("torch/nn/functional.py", ""),
+    ] {
+        let path = place.path("modules").join(module);
+        fs::create_dir_all(path.parent().ok_or("no parent")?)?;
+        fs::write(path, content)?;
+    }
+    fs::create_dir(place.path("set"))?;
+    for file in ["images_best.pt", "labels_best.pt"] {
+        fs::write(place.path("set").join(file), "")?;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/use_astill.py");
+    for (networks, norm, wanted) in [
+        ("convnet", "instance", "--with-test"),
+        ("resnet18", "instance", "resnet18"),
+        ("convnet", "batch", "batch norm"),
+    ] {
+        let protocol = serde_json::json!({
+            "protocol": { "networks": [networks], "network": { "norm": norm } },
+        });
+        fs::write(place.path("set/astill.json"), protocol.to_string())?;
+        let output = Command::new("python3")
+            .args([script.as_os_str(), place.path("set").as_os_str()])
+            .env("PYTHONPATH", place.path("modules"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()?;
+        assert_status(&output, 1);
+        let said = text(&output.stderr);
+        assert!(
+            said.contains(wanted) && !said.contains("Traceback"),
+            "{said}"
+        );
+        fs::write(place.path("set/test_images.pt"), "")?;
     }
     Ok(())
 }

@@ -96,6 +96,7 @@ fn set(archive: &[u8], packing: Packing, urls: &[String]) -> DataSet {
         }],
         proof: vec!["set/a.bin".into(), "set/deep/b.txt".into()],
         hub: None,
+        commit: None,
     }
 }
 
@@ -565,6 +566,163 @@ fn a_fetch_that_was_killed_continues_where_it_was() -> Outcome {
     );
     let starts: Vec<_> = store.requests().iter().map(Request::from).collect();
     assert_eq!(starts, [None, Some(THERE)]);
+    Ok(())
+}
+
+/// A Hub whose data set has four commits: v2 has two shards, v3 other bytes in files of the same names
+/// as v1, and v4 the same files as v1.
+fn hub_with_revisions() -> std::io::Result<Server> {
+    let files = |revision: &str| -> Vec<(String, Vec<u8>)> {
+        let shards = if revision == "v2" { 2 } else { 1 };
+        let bytes = if revision == "v4" { "v1" } else { revision };
+        let train = (0..shards).map(|i| format!("data/train-0000{i}-of-0000{shards}.parquet"));
+        let all = train.chain(["data/test-00000-of-00001.parquet".to_owned()]);
+        all.map(|name| (name.clone(), format!("{bytes} {name}").into_bytes()))
+            .collect()
+    };
+    Server::start(move |r, _| {
+        let path = r.path.trim_end_matches("?recursive=true");
+        if let Some(revision) = path.strip_prefix("/api/datasets/o/n/revision/") {
+            let sha = revision.replace('v', "c0");
+            return Reply::new(200, format!(r#"{{"sha":"{sha}"}}"#).as_bytes());
+        }
+        if let Some(sha) = path.strip_prefix("/api/datasets/o/n/tree/") {
+            let listed: Vec<String> = files(&sha.replace("c0", "v"))
+                .iter()
+                .map(|(name, bytes)| {
+                    let digest = Sha256::digest(bytes);
+                    let digits: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+                    let size = bytes.len();
+                    format!(
+                        r#"{{"type":"file","path":"{name}","lfs":{{"oid":"{digits}","size":{size}}}}}"#
+                    )
+                })
+                .collect();
+            return Reply::new(200, format!("[{}]", listed.join(",")).as_bytes());
+        }
+        let rest = path.strip_prefix("/datasets/o/n/resolve/").unwrap_or(path);
+        let (sha, name) = rest.split_once('/').unwrap_or_default();
+        let all = files(&sha.replace("c0", "v"));
+        match all.iter().find(|(of, _)| of == name) {
+            Some((_, bytes)) => file(r, bytes, "\"1\""),
+            None => Reply::new(404, b""),
+        }
+    })
+}
+
+#[test]
+fn another_commit_is_refused_and_never_mixed_with_the_one_that_is_there() -> Outcome {
+    const TRAIN: &str = "data/train-00000-of-00001.parquet";
+    let hub = hub_with_revisions()?;
+    let data = TempDir::new()?;
+    let folder = data.path().join("o--n");
+    let get = |revision: &str| -> Result<(Option<i32>, String), std::io::Error> {
+        let mut command = astill(data.path(), &hub.url, "hf:o/n");
+        let output = command.args(["--revision", revision]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status.code(), said))
+    };
+    // of another commit, which a killed fetch has left
+    let left = data.path().join(".fetch/o--n/unpacked").join(TRAIN);
+    fs::create_dir_all(left.parent().ok_or("no parent")?)?;
+    fs::write(&left, format!("v3 {TRAIN}"))?;
+    assert_eq!(get("v1")?.0, Some(0));
+    let v1 = format!("v1 {TRAIN}").into_bytes();
+    assert_eq!(fs::read(folder.join(TRAIN))?, v1);
+    for same in ["v1", "v4"] {
+        let (status, said) = get(same)?;
+        assert!(
+            status == Some(0) && said.contains("there already"),
+            "{same}: {said}"
+        );
+    }
+    for other in ["v2", "v3"] {
+        let (status, said) = get(other)?;
+        assert_eq!(status, Some(2), "{other}: {said}");
+        assert!(
+            said.contains("commit c01") && said.contains("--revision c01"),
+            "{said}"
+        );
+        assert_eq!(fs::read(folder.join(TRAIN))?, v1);
+        assert_eq!(fs::read_dir(folder.join("data"))?.count(), 2);
+    }
+    // a part of the same commit is completed, a damaged file is not taken for a good one
+    fs::remove_file(folder.join(TRAIN))?;
+    assert_eq!(get("v1")?.0, Some(0));
+    assert_eq!(fs::read(folder.join(TRAIN))?, v1);
+    fs::write(folder.join(TRAIN), "")?;
+    let (status, said) = get("v1")?;
+    assert!(status == Some(2) && said.contains("found 0"), "{said}");
+    fs::remove_dir_all(&folder)?;
+    assert_eq!(get("v2")?.0, Some(0));
+    assert_eq!(fs::read_dir(folder.join("data"))?.count(), 3);
+    Ok(())
+}
+
+#[test]
+fn files_are_not_there_by_their_names_alone() -> Outcome {
+    let data = TempDir::new()?;
+    let folder = data.path().join("mnist");
+    fs::create_dir(&folder)?;
+    for (part, kind) in [("train", "images-idx3"), ("train", "labels-idx1")]
+        .into_iter()
+        .chain([("t10k", "images-idx3"), ("t10k", "labels-idx1")])
+    {
+        fs::write(folder.join(format!("{part}-{kind}-ubyte.gz")), "")?;
+    }
+    // refused before anything is asked for
+    let output = astill(data.path(), "http://127.0.0.1:1", "mnist").output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("mnist/train-images") && said.contains("move it away"),
+        "{said}"
+    );
+    let mut list = Command::new(env!("CARGO_BIN_EXE_astill"));
+    list.args(["--data".as_ref(), data.path().as_os_str()])
+        .args(["fetch", "--list"]);
+    let listed = String::from_utf8_lossy(&list.output()?.stdout).into_owned();
+    assert!(!listed.contains("there "), "{listed}");
+
+    // of the right length, but with another content
+    let (bytes, other) = (content(), vec![7; content().len()]);
+    let served = bytes.clone();
+    let server = Server::start(move |r, _| file(r, &served, "\"1\""))?;
+    let mut set = set(&bytes, Packing::Plain, &[format!("{}/x", server.url)]);
+    set.proof = vec!["things.tar.gz".into()];
+    let path = data.path().join("things/things.tar.gz");
+    fs::create_dir(data.path().join("things"))?;
+    fs::write(&path, &other)?;
+    let error = get(&set, data.path(), &[]).expect_err("another file");
+    assert!(error.to_string().contains("SHA-256"), "{error}");
+    assert_eq!(fs::read(&path)?, other);
+    fs::write(&path, &bytes)?;
+    assert!(matches!(
+        get(&set, data.path(), &[])?,
+        Fetched::AlreadyThere(_)
+    ));
+    assert!(server.requests().is_empty());
+    Ok(())
+}
+
+#[test]
+fn names_in_an_archive_are_not_read_beyond_those_of_files() -> Outcome {
+    let archive = tar_gz(|tar| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(1 << 20);
+        header.set_cksum();
+        tar.append(&header, &vec![b'k'; 1 << 20][..])
+            .expect("in memory");
+        add(tar, "set/short", b"x");
+    });
+    let bytes = archive.clone();
+    let server = Server::start(move |r, _| file(r, &bytes, "\"1\""))?;
+    let data = TempDir::new()?;
+    let url = format!("{}/things.tar.gz", server.url);
+    let set = set(&archive, Packing::TarGz, &[url]);
+    let error = refusal(get(&set, data.path(), &[]), data.path());
+    assert!(error.contains("a name longer than any file's"), "{error}");
     Ok(())
 }
 

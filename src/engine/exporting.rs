@@ -5,6 +5,7 @@ use crate::export::{self, Content, DistilledSet, Export, TestImages};
 use crate::progress::Watch;
 use crate::trainer;
 use astill_core::cli::{ExportArgs, Space};
+use astill_core::profile::ChannelConstants;
 use astill_core::run::{History, RunDir};
 use astill_core::{Error, Result};
 use std::ffi::OsString;
@@ -62,7 +63,9 @@ pub fn export(
         (None, Some(dataset)) if needs_data => Some(dataset.normalisation),
         (target, _) => target,
     };
-    let Source { set, name, .. } = source;
+    let Source {
+        set, name, about, ..
+    } = source;
     let mut set = match target {
         Some(target) => set.converted(&target, space),
         None => set,
@@ -76,6 +79,7 @@ pub fn export(
     };
     let mut notes = write(format, &content, &folder)?;
     notes.insert(0, space_note(format, &set, space));
+    notes.insert(0, about);
     Ok(Exported { folder, notes })
 }
 
@@ -119,7 +123,7 @@ fn space_note(format: &dyn Export, set: &DistilledSet, space: Space) -> String {
             "the images are pixels from 0 to 1; some lie outside, and none is clipped".into()
         }
         Space::Field => format!("the images are normalised as published programs do it: {how}"),
-        Space::Own if format.spaces().contains(&Space::Field) => format!(
+        Space::Own if has_field(format, set) => format!(
             "the images are normalised as in the run: {how}. For programs with constants of their \
              own, export with --space field"
         ),
@@ -127,10 +131,26 @@ fn space_note(format: &dyn Export, set: &DistilledSet, space: Space) -> String {
     }
 }
 
+/// Whether the set can be exported in the space of published programs.
+fn has_field(format: &dyn Export, set: &DistilledSet) -> bool {
+    let is_whitened = matches!(set.normalisation, Normalisation::Zca(_));
+    let has_constants = || format.constants(set).is_ok_and(|c| has_channels(set, &c));
+    format.spaces().contains(&Space::Field)
+        && ((is_whitened && format.reads_whitened()) || has_constants())
+}
+
+/// Whether the constants are for images with the channels of these.
+fn has_channels(set: &DistilledSet, constants: &ChannelConstants) -> bool {
+    let shape = set.shape();
+    shape.is_ok_and(|[_, channels, ..]| channels == constants.mean.len() as i64)
+}
+
 /// A set, and where what it was made of can be found.
 struct Source {
     set: DistilledSet,
     name: String,
+    /// Which set this is, in a sentence.
+    about: String,
     /// The folder of caches, and that of the data set if a run knows it.
     data: PathBuf,
     folder: Option<PathBuf>,
@@ -148,15 +168,9 @@ impl Source {
                 (None, None),
             )
         } else {
-            let run = RunDir::find(runs, reference)?;
-            let file = run.path().join("distilled").join(export::FILE);
-            if !file.exists() {
-                return Err(Error::Usage(format!(
-                    "the run {} has no distilled set yet; finish it with `astill resume {}`",
-                    run.name(),
-                    run.reference()
-                )));
-            }
+            // what leaves this machine must not be another run that only begins like the wanted one
+            let run = RunDir::find_exactly(runs, reference)?;
+            let file = export::of_run(&run)?;
             let history = History::read(&run.events()).unwrap_or_default();
             (file, run.name(), (history.data, history.folder))
         };
@@ -164,6 +178,10 @@ impl Source {
         let set = export::read(&file).map_err(|e| Error::Usage(e.to_string()))?;
         let (known, folder) = folders;
         Ok(Self {
+            about: match is_file {
+                true => format!("this is the set in {}", path.display()),
+                false => format!("this is the set of the run {name}"),
+            },
             set,
             name,
             data: known
@@ -190,7 +208,7 @@ impl Source {
                     return Ok((None, !by_field));
                 }
                 let constants = format.constants(set)?;
-                if channels != constants.mean.len() as i64 {
+                if !has_channels(set, &constants) {
                     return Err(Error::Usage(format!(
                         "the constants of published programs are for images of {} channels, and \
                          these have {channels}; export with --space own or --space pixels",

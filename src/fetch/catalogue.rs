@@ -56,6 +56,7 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
                 .map(|p| format!("tiny-imagenet-200/{p}"))
                 .to_vec(),
             hub: None,
+            commit: None,
         },
         DataSet {
             name: "imagenette".into(),
@@ -70,15 +71,16 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
             }],
             proof: vec!["imagenette2-160/train".into(), "imagenette2-160/val".into()],
             hub: None,
+            commit: None,
         },
         idx(
             ("mnist", "MNIST: 70,000 handwritten digits, 28 pixels, grey"),
             &["https://ossci-datasets.s3.amazonaws.com/mnist/"],
             [
-                "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-                "d53e105ee54ea40749a09fcbcd1e9432",
-                "9fb629c4189551a2d022fa330f9573f3",
-                "ec29112dd5afa0611ce80d1b7f02629c",
+                (9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+                (28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+                (1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
+                (4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
             ],
         ),
         idx(
@@ -91,10 +93,10 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
                 "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             ],
             [
-                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-                "25c81989df183df01b3e8a0aad5dffbe",
-                "bef4ecab320f06d8554ea6380940ec79",
-                "bb300cfdad3c16e7a12a480ee83cd310",
+                (26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+                (29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+                (4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+                (5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
             ],
         ),
         DataSet {
@@ -104,6 +106,7 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
             files: Vec::new(),
             proof: vec!["cropped_digits".into()],
             hub: Some("hf:ufldl-stanford/svhn/cropped_digits"),
+            commit: None,
         },
     ]
 });
@@ -130,21 +133,26 @@ fn cifar(
         }],
         proof: proof.iter().map(|p| format!("{root}/{p}")).collect(),
         hub: None,
+        commit: None,
     }
 }
 
-/// Four files of the MNIST family.
-fn idx((name, about): (&str, &str), mirrors: &[&str], md5: [&'static str; 4]) -> DataSet {
+/// Four files of the MNIST family, with the length and the MD5 of each.
+fn idx(
+    (name, about): (&str, &str),
+    mirrors: &[&str],
+    published: [(u64, &'static str); 4],
+) -> DataSet {
     const FILES: [&str; 4] = [
         "train-images-idx3-ubyte.gz",
         "train-labels-idx1-ubyte.gz",
         "t10k-images-idx3-ubyte.gz",
         "t10k-labels-idx1-ubyte.gz",
     ];
-    let file = |(file, md5): (&str, &'static str)| SourceFile {
+    let file = |(file, (bytes, md5)): (&str, (u64, &'static str))| SourceFile {
         name: file.into(),
         urls: mirrors.iter().map(|m| format!("{m}{file}")).collect(),
-        bytes: None,
+        bytes: Some(bytes),
         checksums: vec![Checksum::md5(md5)],
         packing: Packing::Plain,
     };
@@ -152,9 +160,10 @@ fn idx((name, about): (&str, &str), mirrors: &[&str], md5: [&'static str; 4]) ->
         name: name.into(),
         about: about.into(),
         folder: name.into(),
-        files: FILES.into_iter().zip(md5).map(file).collect(),
+        files: FILES.into_iter().zip(published).map(file).collect(),
         proof: FILES.map(String::from).to_vec(),
         hub: None,
+        commit: None,
     }
 }
 
@@ -192,6 +201,7 @@ impl DataSet {
         Ok(Self {
             files: found.files,
             proof: found.proof,
+            commit: found.commit,
             ..self
         })
     }

@@ -29,7 +29,7 @@ impl Running {
     /// What is wrong with the bytes as the whole of `file`.
     pub fn flaw(self, file: &SourceFile) -> Option<String> {
         if let Some(expected) = file.bytes.filter(|b| *b != self.bytes) {
-            return Some(format!("expected {expected} bytes, found {}", self.bytes));
+            return Some(wrong_length(expected, self.bytes));
         }
         let hex = |digest: &[u8]| -> String { digest.iter().map(|b| format!("{b:02x}")).collect() };
         let (md5, sha256) = (hex(&self.md5.finalize()), hex(&self.sha256.finalize()));
@@ -46,10 +46,7 @@ impl Running {
 
 /// Whether the file at `path` is `file`; what is wrong if not.
 pub fn check_file(path: &Path, file: &SourceFile) -> Result<(), String> {
-    let mut running = Running::default();
-    let mut open = File::open(path).map_err(|e| e.to_string())?;
-    read_all(&mut open, &mut running).map_err(|e| e.to_string())?;
-    match running.flaw(file) {
+    match flaw_of(path, file).map_err(|e| e.to_string())? {
         None => Ok(()),
         Some(flaw) => Err(format!(
             "is not {}: {flaw}; download it again from {}",
@@ -57,6 +54,22 @@ pub fn check_file(path: &Path, file: &SourceFile) -> Result<(), String> {
             file.urls.join(" or ")
         )),
     }
+}
+
+/// What is wrong with the file at `path` as `file`. One of another length is not read.
+pub fn flaw_of(path: &Path, file: &SourceFile) -> std::io::Result<Option<String>> {
+    let mut open = File::open(path)?;
+    let found = open.metadata()?.len();
+    if let Some(expected) = file.bytes.filter(|expected| *expected != found) {
+        return Ok(Some(wrong_length(expected, found)));
+    }
+    let mut running = Running::default();
+    read_all(&mut open, &mut running)?;
+    Ok(running.flaw(file))
+}
+
+fn wrong_length(expected: u64, found: u64) -> String {
+    format!("expected {expected} bytes, found {found}")
 }
 
 /// Feeds the rest of a file to `running`.

@@ -154,6 +154,7 @@ impl Repository {
             proof: files.iter().map(|f| f.path.clone()).collect(),
             files: files.iter().map(source).collect(),
             hub: None,
+            commit: Some(sha.to_owned()),
         })
     }
 

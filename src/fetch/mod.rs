@@ -7,6 +7,7 @@ mod download;
 mod http;
 mod hub;
 mod place;
+mod presence;
 mod progress;
 mod set;
 mod unpack;
@@ -14,7 +15,7 @@ mod unpack;
 pub use catalogue::CATALOGUE;
 pub use http::Client;
 pub use hub::Repository;
-pub use place::is_there;
+pub use presence::is_there;
 pub use progress::{Lines, Progress, Terminal};
 pub use set::{Checksum, DataSet, Packing, SourceFile};
 pub use unpack::unpack;
@@ -84,12 +85,12 @@ pub fn fetch(
     progress: &mut dyn Progress,
 ) -> Result<Fetched> {
     let folder = data.join(&set.folder);
-    if is_there(set, data) {
+    if presence::is_whole(set, data)? {
         return Ok(Fetched::AlreadyThere(folder));
     }
     let place = Place::new(set, data, progress)?;
     // another process may have brought it while this one waited
-    if is_there(set, data) {
+    if presence::is_whole(set, data)? {
         place.discard();
         return Ok(Fetched::AlreadyThere(folder));
     }

@@ -1,21 +1,16 @@
 //! Where a data set goes: a folder beside it holds what is on its way, so that the set is never
 //! there in part.
 
+use super::digest;
+use super::presence::COMMIT;
 use super::progress::Progress;
 use super::set::{DataSet, Packing, SourceFile};
 use super::unpack;
-use astill_core::files::sharing;
+use astill_core::files::{atomic, sharing};
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Whether all of a set is in `data`.
-#[must_use]
-pub fn is_there(set: &DataSet, data: &Path) -> bool {
-    let folder = data.join(&set.folder);
-    !set.proof.is_empty() && set.proof.iter().all(|p| folder.join(p).exists())
-}
 
 /// The folder of a set, and the one beside it for what is on its way. Held by one process at a time.
 #[derive(Debug)]
@@ -25,6 +20,9 @@ pub struct Place {
     coming: PathBuf,
     _lock: File,
 }
+
+/// In [`Place::coming`]: held by the process that fetches the set.
+const LOCK: &str = "lock";
 
 /// In [`Place::coming`]: what has been unpacked.
 const UNPACKED: &str = "unpacked";
@@ -44,7 +42,7 @@ impl Place {
             })
             .collect();
         let coming = data.join(".fetch").join(name);
-        let path = coming.join("lock");
+        let path = coming.join(LOCK);
         let lock = loop {
             sharing::create_all(&coming).map_err(Error::io("create", &coming))?;
             let lock = sharing::open_lock(&path).map_err(Error::io("open", &path))?;
@@ -65,6 +63,9 @@ impl Place {
                 break lock;
             }
         };
+        if let Some(commit) = &set.commit {
+            keep_only_of(commit, &coming)?;
+        }
         Ok(Self {
             folder: data.join(&set.folder),
             coming,
@@ -93,9 +94,12 @@ impl Place {
             .any(|f| f.packing == Packing::Plain && f.name.split('/').next() == Some(root))
     }
 
-    /// Whether a file that stays as it is is in its place already; an earlier call has checked it.
+    /// Whether a file that stays as it is has arrived already, or is in the set's folder.
     pub fn has(&self, file: &SourceFile) -> bool {
-        file.packing == Packing::Plain && self.coming.join(UNPACKED).join(&file.name).is_file()
+        let places = [self.coming.join(UNPACKED), self.folder.clone()];
+        let is_whole = |path: PathBuf| matches!(digest::flaw_of(&path, file), Ok(None));
+        let mut paths = places.iter().map(|place| place.join(&file.name));
+        file.packing == Packing::Plain && paths.any(is_whole)
     }
 
     /// Where a file is kept while it arrives.
@@ -153,7 +157,8 @@ impl Place {
     /// it.
     pub fn finish(self, set: &DataSet) -> Result<()> {
         let unpacked = self.coming.join(UNPACKED);
-        if let Some(missing) = set.proof.iter().find(|p| !unpacked.join(p).exists()) {
+        let is_absent = |p: &&String| !unpacked.join(p).exists() && !self.folder.join(p).exists();
+        if let Some(missing) = set.proof.iter().find(is_absent) {
             let flaw = format!(
                 "expected {missing} in the files of the data set {}, found none",
                 set.name
@@ -161,6 +166,11 @@ impl Place {
             let folder = self.folder.clone();
             self.discard();
             return Err(Error::file(folder, flaw));
+        }
+        // before any file, so that one that is killed here is known for what it is
+        if let Some(commit) = &set.commit {
+            sharing::create_all(&self.folder).map_err(Error::io("create", &self.folder))?;
+            atomic::write_atomically(&self.folder.join(COMMIT), format!("{commit}\n").as_bytes())?;
         }
         sync_tree(&unpacked);
         sharing::create_all(&self.folder).map_err(Error::io("create", &self.folder))?;
@@ -191,6 +201,26 @@ impl Place {
             let _ = fs::remove_dir(parent);
         }
     }
+}
+
+/// Removes what has arrived of another commit, and notes that what comes is of this one.
+fn keep_only_of(commit: &str, coming: &Path) -> Result<()> {
+    // empty, as what is left of a fetch that brought nothing
+    let mark = coming.join(format!("commit-{commit}"));
+    if mark.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(coming).map_err(Error::io("read", coming))? {
+        let path = entry.map_err(Error::io("read", coming))?.path();
+        match path.file_name().is_some_and(|name| name == LOCK) {
+            true => Ok(()),
+            false if path.is_dir() => fs::remove_dir_all(&path),
+            false => fs::remove_file(&path),
+        }
+        .map_err(Error::io("remove", &path))?;
+    }
+    File::create(&mark).map_err(Error::io("create", &mark))?;
+    Ok(())
 }
 
 /// The first names in the paths of a set.

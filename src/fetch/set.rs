@@ -13,6 +13,15 @@ pub struct DataSet {
     pub proof: Vec<String>,
     /// The repository of the Hub whose files it consists of; `files` is then still empty.
     pub hub: Option<&'static str>,
+    /// The commit of that repository whose files these are.
+    pub commit: Option<String>,
+}
+
+impl DataSet {
+    /// The files that stay as they are.
+    pub fn plain(&self) -> impl Iterator<Item = &SourceFile> {
+        self.files.iter().filter(|f| f.packing == Packing::Plain)
+    }
 }
 
 /// A file to download.

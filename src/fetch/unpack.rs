@@ -2,7 +2,7 @@
 //! are unpacked into, and no more of them than an honest one holds.
 
 use super::set::Packing;
-use astill_core::files::sharing;
+use astill_core::files::{sharing, tar_names::Names};
 use astill_core::{Error, Result};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -126,13 +126,15 @@ fn tar_gz(file: File, target: &mut Target<'_>, report: &mut dyn FnMut(u64)) -> R
     };
     let read = counted.read.clone();
     let mut archive = tar::Archive::new(MultiGzDecoder::new(counted));
-    for entry in archive.entries().map_err(|e| target.damaged(e))? {
+    let mut names = Names::default();
+    // raw, because a long name is otherwise read whole, however long it is
+    let entries = archive.entries().map_err(|e| target.damaged(e))?;
+    for entry in entries.raw(true) {
         let mut entry = entry.map_err(|e| target.damaged(e))?;
-        let name = entry.path().map_err(|e| target.damaged(e))?.into_owned();
+        let path = names.path(&mut entry).map_err(|e| target.damaged(e))?;
+        // one that only says something about the next
+        let Some(name) = path else { continue };
         let kind = entry.header().entry_type();
-        if kind.is_pax_global_extensions() {
-            continue;
-        }
         let Some(path) = target.place(&name)? else {
             continue;
         };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Whose scores, and how they are measured.
 #[derive(Debug, Clone, Args)]
 pub struct ScoresArgs {
-    /// Name or path of the run, or the beginning of its name
+    /// Name or path of the run
     pub run: String,
     #[command(flatten)]
     pub protocol: ScoresProtocol,

@@ -2,4 +2,5 @@
 
 pub mod atomic;
 pub mod sharing;
+pub mod tar_names;
 pub mod untrusted;

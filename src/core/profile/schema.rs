@@ -132,8 +132,8 @@ section! {
     kind: Kind = Kind::Shapes, one_of(Kind::NAMES).required();
 
     /// Folder that holds the files, or its parent. A relative path is looked for in the working
-    /// directory, then in the data folder; ~ is the home folder, and hf:OWNER/NAME the data set
-    /// in the local cache of the Hugging Face Hub.
+    /// directory, then in the data folder; ~ is the home folder, and hf:OWNER/NAME what `astill
+    /// fetch` has made of that data set, or else what is in the local cache of the Hugging Face Hub.
     path: Option<PathBuf> = None, path()
         .null("the folder named like the kind, in the data folder").source(OURS);
 

@@ -178,8 +178,8 @@ impl RunDir {
         }
     }
 
-    /// Finds the run that is to be changed: as [`Self::find`], but the beginning of a name is not
-    /// enough. The run that somebody means may be gone, and another begin in the same way.
+    /// Finds the run that is to be changed, or whose result is used: as [`Self::find`], but the
+    /// beginning of a name is not enough. The run that somebody means may be gone, and another begin in the same way.
     ///
     /// # Errors
     /// As [`Self::find`]; [`Error::Usage`] if only the beginning of a name is given.
@@ -189,8 +189,8 @@ impl RunDir {
         }
         let other = Self::find(runs, reference)?.name();
         Err(Error::Usage(format!(
-            "no run \"{reference}\" in {}: \"{other}\" only begins like that, and what changes a run \
-             takes its whole name",
+            "no run \"{reference}\" in {}: \"{other}\" only begins like that, and what changes \
+             or uses a run takes its whole name",
             runs.display()
         )))
     }

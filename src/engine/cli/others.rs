@@ -110,15 +110,16 @@ fn judged(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<(Judg
         };
         return Ok((judged, None));
     }
-    let run =
-        RunDir::find(runs, &args.set).map_err(|error| match Path::new(&args.set).is_dir() {
+    let run = RunDir::find_exactly(runs, &args.set).map_err(|error| {
+        match Path::new(&args.set).is_dir() {
             true => Error::Usage(format!(
                 "{} is neither a run nor a folder with a distilled set: expected best.safetensors, \
                  images_best.pt, images.pt or distilled.npz in it",
                 args.set
             )),
             false => error,
-        })?;
+        }
+    })?;
     let profile = Edits::read(&run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
     let history = History::read(&run.events())?;
     let set = set_files::read(&export::of_run(&run)?)?;

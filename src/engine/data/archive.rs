@@ -1,7 +1,7 @@
 //! Files in tar archives, compressed with gzip or not.
 
-use super::tar_names::Names;
-use astill_core::{Error, Result, files::untrusted};
+use astill_core::files::{tar_names::Names, untrusted};
+use astill_core::{Error, Result};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufReader, Read};

@@ -24,7 +24,7 @@ const NAMES: [&str; 17] = [
 ];
 
 /// What files with images that are not read are called.
-const UNREAD_NAMES: [(&str, &str); 14] = [
+const UNREAD_NAMES: [(&str, &str); 24] = [
     ("heic", "HEIC"),
     ("heif", "HEIC"),
     ("avif", "AVIF"),
@@ -39,10 +39,23 @@ const UNREAD_NAMES: [(&str, &str); 14] = [
     ("ico", "ICO"),
     ("npy", "NumPy"),
     ("nii", "NIfTI"),
+    ("hif", "HEIC"),
+    ("jpx", "JPEG 2000"),
+    ("j2c", "JPEG 2000"),
+    ("tga", "TGA"),
+    ("dds", "DDS"),
+    ("pcx", "PCX"),
+    ("qoi", "QOI"),
+    ("ff", "farbfeld"),
+    ("xpm", "XPM"),
+    ("xcf", "GIMP"),
 ];
 
+/// What compressed files are called.
+const PACKED_NAMES: [&str; 6] = ["gz", "bz2", "xz", "zst", "lz4", "zip"];
+
 /// The beginnings of files with images that are not read: place, bytes, format.
-const UNREAD: [(usize, &[u8], &str); 18] = [
+const UNREAD: [(usize, &[u8], &str); 20] = [
     (4, b"ftypheic", "HEIC"),
     (4, b"ftypheix", "HEIC"),
     (4, b"ftyphevc", "HEIC"),
@@ -59,12 +72,14 @@ const UNREAD: [(usize, &[u8], &str); 18] = [
     (0, b"#?RADIANCE", "Radiance HDR"),
     (0, b"\0\0\x01\0", "ICO"),
     (0, b"qoif", "QOI"),
+    (0, b"DDS ", "DDS"),
+    (0, b"farbfeld", "farbfeld"),
     (0, b"\x93NUMPY", "NumPy"),
     (128, b"DICM", "DICOM"),
 ];
 
 /// How many bytes of a file decide what it is.
-const DECISIVE: u64 = 256;
+pub const DECISIVE: u64 = 256;
 
 /// What a file is to a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,38 +91,72 @@ pub enum Content {
     Other(String),
 }
 
-/// What the file is: by its name where that is the name of an image, or else by its first bytes.
+/// What the file is, by its first bytes. One with the name of an image that is read is not opened:
+/// it is taken for one, and the decoder, which judges by content too, says what else it is.
 pub fn of_file(path: &Path) -> Content {
-    let extension = path
-        .extension()
-        .map(|extension| extension.to_string_lossy().to_lowercase())
-        .unwrap_or_default();
-    if NAMES.contains(&extension.as_str()) {
+    if is_image_name(path) {
         return Content::Image;
     }
-    if let Some((_, format)) = UNREAD_NAMES.iter().find(|(name, _)| *name == extension) {
-        return Content::Unread(format!("{format} is not read; convert it to PNG"));
-    }
-    let begin = match begin(path) {
-        Ok(begin) => begin,
-        Err(error) => return Content::Unread(error.to_string()),
-    };
-    match image::guess_format(&begin) {
-        Ok(format) if FORMATS.contains(&format) => Content::Image,
-        _ => match unread(&begin) {
-            Some(format) => Content::Unread(format!("{format} is not read; convert it to PNG")),
-            None if extension.is_empty() => Content::Other("it is not an image".into()),
-            None => Content::Other(format!(
-                "it is not an image but .{}",
-                extension.escape_debug()
-            )),
-        },
+    match begin(path) {
+        Ok(begin) => of_beginning(path, &begin),
+        Err(error) => Content::Unread(error.to_string()),
     }
 }
 
-/// Whether the extension of a name is that of an image that is read.
-pub fn is_image_name(extension: &std::ffi::OsStr) -> bool {
-    NAMES.contains(&extension.to_string_lossy().to_lowercase().as_str())
+/// Whether a name is that of an image that is read.
+pub fn is_image_name(name: &Path) -> bool {
+    NAMES.contains(&extension(name).as_str())
+}
+
+/// What a file of this name with these first bytes is: by the bytes, or by the name where they do
+/// not tell.
+pub fn of_beginning(name: &Path, begin: &[u8]) -> Content {
+    let not_read =
+        |format: &str| Content::Unread(format!("{format} is not read; convert it to PNG"));
+    if image::guess_format(begin).is_ok_and(|format| FORMATS.contains(&format)) {
+        return Content::Image;
+    }
+    if let Some(format) = unread(begin) {
+        return not_read(format);
+    }
+    let end = extension(name);
+    if let Some(format) = format_of(&end) {
+        return not_read(format);
+    }
+    let inner = name.file_stem().map(Path::new).unwrap_or(name);
+    let is_image = is_image_name(inner) || format_of(&extension(inner)).is_some();
+    match end.as_str() {
+        packed if PACKED_NAMES.contains(&packed) && is_image => {
+            Content::Unread("compressed images are not read; unpack it".into())
+        }
+        "" => Content::Other("it is not an image".into()),
+        end => Content::Other(format!("it is not an image but .{}", end.escape_debug())),
+    }
+}
+
+fn extension(name: &Path) -> String {
+    let end = name.extension().unwrap_or_default();
+    end.to_string_lossy().to_lowercase()
+}
+
+/// The format that is not read, by the extension of its files.
+fn format_of(extension: &str) -> Option<&'static str> {
+    let mut known = UNREAD_NAMES.iter();
+    known
+        .find(|(name, _)| *name == extension)
+        .map(|(_, format)| *format)
+}
+
+/// What a decoder says about a file, in the words of people who do not know its types.
+pub fn problem(error: &image::ImageError) -> String {
+    use image::ImageError::Unsupported;
+    use image::error::UnsupportedErrorKind::Color;
+    match error {
+        Unsupported(error) if matches!(error.kind(), Color(_)) => {
+            "its values are not whole numbers of 8 or 16 bits; convert it to PNG".into()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The first bytes of a regular file.
@@ -172,6 +221,31 @@ mod tests {
             (&[7, 1, 2, 3], "not PNG"),
         ] {
             assert!(describe(content).contains(want), "{}", describe(content));
+        }
+    }
+
+    #[test]
+    fn content_decides_before_the_name_and_compressed_images_are_images() {
+        let judged = |name: &str, begin: &[u8]| of_beginning(Path::new(name), begin);
+        let jpeg = b"\xFF\xD8\xFF\xE0";
+        assert_eq!(judged("phone.heic", jpeg), Content::Image);
+        for (name, begin, want) in [
+            ("a.tga", &b"\0\0\x02"[..], "TGA"),
+            ("a.dat", b"DDS |", "DDS"),
+            ("a.png.gz", b"\x1F\x8B", "compressed"),
+            ("a.nii.gz", b"\x1F\x8B", "compressed"),
+        ] {
+            let found = judged(name, begin);
+            assert!(
+                matches!(&found, Content::Unread(what) if what.contains(want)),
+                "{found:?}"
+            );
+        }
+        for name in ["boxes.csv.gz", "a.pdf", "notes"] {
+            assert!(
+                matches!(judged(name, b"\x1F\x8B"), Content::Other(_)),
+                "{name}"
+            );
         }
     }
 }

@@ -192,7 +192,9 @@ fn decoder(file: &[u8]) -> std::result::Result<impl ImageDecoder, String> {
     // for the header alone: the image itself is decoded later, and may take more
     limits.max_alloc = Some(LARGE);
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let decoder = reader
+        .into_decoder()
+        .map_err(|error| content::problem(&error))?;
     match decoder.total_bytes() {
         0..=LARGEST_BYTES => Ok(decoder),
         bytes => Err(format!(

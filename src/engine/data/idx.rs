@@ -4,9 +4,11 @@
 
 use super::archive::unpacked;
 use super::layout::{BySplit, MissingFiles};
+use super::left_out::{PassedOver, without_part};
 use super::parts::{Part, is_junk, part};
 use super::plain::{Plain, PlainBytes, PlainImages};
 use super::request::DatasetRequest;
+use super::walk::Visited;
 use astill_core::{Error, Result, files::untrusted};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -28,9 +30,9 @@ const FASHION: [&str; 10] = [
     "Ankle boot",
 ];
 
-/// The part and whether it holds images, by the file's name: `train-images-idx3-ubyte.gz`,
-/// `t10k-labels.idx1-ubyte`.
-fn role(name: &str) -> Option<(Part, bool)> {
+/// The part (none if the name has none) and whether it holds images, by the file's name:
+/// `train-images-idx3-ubyte.gz`, `t10k-labels.idx1-ubyte`.
+fn role(name: &str) -> Option<(Option<Part>, bool)> {
     let name = name.to_lowercase();
     let stem = name.strip_suffix(".gz").unwrap_or(&name);
     if !stem.contains("idx") && !stem.ends_with("ubyte") {
@@ -45,7 +47,7 @@ fn role(name: &str) -> Option<(Part, bool)> {
         "t10k" => Some(Part::Test),
         word => part(word),
     });
-    Some((part?, is_images))
+    Some((part, is_images))
 }
 
 /// Finds the files in `folder` or up to three folders below it, as torchvision leaves them in
@@ -57,8 +59,13 @@ fn role(name: &str) -> Option<(Part, bool)> {
 pub fn find(request: &DatasetRequest) -> Result<Plain> {
     let folder = &request.folder;
     let mut found: BySplit<[Option<PathBuf>; 2]> = BySplit::default();
+    let mut without = Vec::new();
     let mut open = vec![(folder.clone(), 0)];
+    let mut visited = Visited::below(folder);
     while let Some((below, depth)) = open.pop() {
+        if !matches!(visited.enter(&below), Ok(Ok(()))) {
+            continue;
+        }
         let Ok(entries) = std::fs::read_dir(&below) else {
             continue;
         };
@@ -79,9 +86,13 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
                 }
             } else if let Some((part, is_images)) = role(&name) {
                 let split = match part {
-                    Part::Train => &mut found.train,
-                    Part::Validation => &mut found.validation,
-                    Part::Test => &mut found.test,
+                    Some(Part::Train) => &mut found.train,
+                    Some(Part::Validation) => &mut found.validation,
+                    Some(Part::Test) => &mut found.test,
+                    None => {
+                        without.extend(is_images.then_some(path));
+                        continue;
+                    }
                 };
                 take(&mut split[usize::from(is_images)], path)?;
             }
@@ -116,7 +127,11 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
         )),
     })?;
     let names: &[&str] = if is_fashion { &FASHION } else { &[] };
-    Ok(Plain::new(read, names, note, request.color))
+    let passed_over = PassedOver {
+        files: without_part(folder, &without),
+        notes: note.into_iter().collect(),
+    };
+    Ok(Plain::new(read, names, passed_over, request.color))
 }
 
 /// Notes a file; of one and the same file the unpacked one is taken.
@@ -146,19 +161,24 @@ fn read_part(labels: &Path, images: PathBuf) -> Result<(Vec<i64>, Vec<PlainImage
     let shape = header::<1>(labels, &mut reader)?;
     let mut values = Vec::new();
     let count = u64::from(shape[0]);
-    reader.take(count).read_to_end(&mut values).map_err(|e| {
-        Error::file(
-            labels,
-            format!("expected {count} labels: {e}; get it again"),
-        )
-    })?;
+    // one more shows a file that goes on
+    reader
+        .take(count + 1)
+        .read_to_end(&mut values)
+        .map_err(|e| {
+            Error::file(
+                labels,
+                format!("expected {count} labels: {e}; get it again"),
+            )
+        })?;
     if values.len() as u64 != count {
+        let found = match values.len() as u64 > count {
+            true => "more".to_owned(),
+            false => values.len().to_string(),
+        };
         return Err(Error::file(
             labels,
-            format!(
-                "expected {count} labels, found {}; get it again",
-                values.len()
-            ),
+            format!("expected {count} labels, found {found}; get it again"),
         ));
     }
     let [count, rows, columns] = header::<3>(&images, &mut open(&images)?)?;
@@ -238,15 +258,21 @@ mod tests {
     #[test]
     fn files_are_known_by_their_usual_names() {
         for (name, want) in [
-            ("train-images-idx3-ubyte.gz", Some((Part::Train, true))),
-            ("t10k-labels.idx1-ubyte", Some((Part::Test, false))),
+            (
+                "train-images-idx3-ubyte.gz",
+                Some((Some(Part::Train), true)),
+            ),
+            ("t10k-labels.idx1-ubyte", Some((Some(Part::Test), false))),
             (
                 "emnist-letters-test-images-idx3-ubyte",
-                Some((Part::Test, true)),
+                Some((Some(Part::Test), true)),
             ),
-            ("kmnist-train-labels-ubyte", Some((Part::Train, false))),
+            (
+                "kmnist-train-labels-ubyte",
+                Some((Some(Part::Train), false)),
+            ),
             ("train-images.png", None),
-            ("images-idx3-ubyte", None),
+            ("images-idx3-ubyte", Some((None, true))),
         ] {
             assert_eq!(role(name), want, "{name}");
         }

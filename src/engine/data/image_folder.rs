@@ -61,9 +61,11 @@ pub fn find(folder: &Path) -> Result<ImageList> {
     let hidden = walk.left_out.iter().filter(|file| file.reason == HIDDEN);
     let hidden = hidden.count();
     if hidden > 0 {
-        notes.push(format!(
-            "{hidden} hidden files or folders, or ones left by other programs, are passed over"
-        ));
+        let are = match hidden {
+            1 => "file or folder that is hidden, or was left by another program, is",
+            _ => "files or folders that are hidden, or were left by other programs, are",
+        };
+        notes.push(format!("{hidden} {are} passed over"));
     }
     let passed_over = PassedOver {
         files: walk.left_out,

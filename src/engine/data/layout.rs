@@ -176,16 +176,35 @@ impl Labelling {
             (classes @ (0 | 1), _) => {
                 format!("expected at least two classes, found {classes}")
             }
-            (_, Some(class)) => format!(
-                "expected training images of every class, found none of \"{}\"",
-                self.classes[class]
-            ),
+            (_, Some(class)) => {
+                return Err(Error::file(
+                    folder,
+                    format!(
+                        "expected training images of every class, found none of \"{}\"; complete the \
+                         data set, set dataset.classes to those that have images{}, or set \
+                         dataset.path to another one",
+                        self.classes[class],
+                        self.those_with(&has_images)
+                    ),
+                ));
+            }
             (_, None) => return Ok(()),
         };
         Err(Error::file(
             folder,
             format!("{problem}; complete the data set or set dataset.path to another one"),
         ))
+    }
+
+    /// The value of dataset.classes for the classes that have images, where it is short enough.
+    fn those_with(&self, has_images: &[bool]) -> String {
+        const LISTED: usize = 30;
+        let classes = self.classes.iter().zip(has_images).filter(|(_, has)| **has);
+        let names: Vec<String> = classes.map(|(name, _)| format!("{name:?}")).collect();
+        match names.len() {
+            2..=LISTED => format!(": [{}]", names.join(", ")),
+            _ => String::new(),
+        }
     }
 }
 

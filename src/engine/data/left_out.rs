@@ -3,7 +3,7 @@
 
 use astill_core::run::event::LeftOut;
 use astill_core::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many files an error names.
 const NAMED: usize = 5;
@@ -29,6 +29,31 @@ pub struct PassedOver {
     pub files: Vec<LeftOutFile>,
     /// Decisions that the user may not expect, each a sentence without a full stop.
     pub notes: Vec<String>,
+}
+
+/// Files of images that name no part, beside others that do: whether they are training images is not
+/// known.
+pub fn without_part(root: &Path, files: &[PathBuf]) -> Vec<LeftOutFile> {
+    let left_out = files.iter().map(|path| LeftOutFile {
+        name: path
+            .strip_prefix(root)
+            .unwrap_or(path)
+            .display()
+            .to_string(),
+        part: "",
+        class: None,
+        reason: "its name has no part, train, validation or test, as others have".to_owned(),
+        is_lost: true,
+    });
+    left_out.collect()
+}
+
+/// The notes of a layout, for the end of a clause.
+pub fn in_brackets(notes: &[String]) -> String {
+    match notes {
+        [] => String::new(),
+        notes => format!(" ({})", notes.join("; ")),
+    }
 }
 
 /// How many files were left out of each part and class for each reason, in the order in which they

@@ -105,9 +105,10 @@ impl DatasetRequest {
         let Opened {
             layout,
             mut labelling,
+            passed_over,
             ..
         } = self.open()?;
-        self.draw_test(&mut labelling)?;
+        self.draw_test(&mut labelling, &passed_over.notes)?;
         let plan = self.plan(&labelling)?;
         let Labelling {
             classes,
@@ -163,7 +164,8 @@ impl DatasetRequest {
         self.judge(&left_out, all)?;
         leave_out(&mut labelling, &rows, &read.unreadable);
         labelling.check(&self.folder)?;
-        let (mut pixels, drawn) = (read.pixels, self.draw_test(&mut labelling)?);
+        let notes = &passed_over.notes;
+        let (mut pixels, drawn) = (read.pixels, self.draw_test(&mut labelling, notes)?);
         if let Some(drawn) = drawn {
             pixels = take_out(pixels, &drawn);
         }
@@ -232,7 +234,7 @@ impl DatasetRequest {
     /// As [`DatasetRequest::inspect`].
     pub fn survey_labels(&self) -> Result<Survey> {
         let mut opened = self.open()?;
-        self.draw_test(&mut opened.labelling)?;
+        self.draw_test(&mut opened.labelling, &opened.passed_over.notes)?;
         Ok(Survey {
             looked_at: 0,
             images: opened.images(),
@@ -274,7 +276,7 @@ impl DatasetRequest {
         let splits = seen.labels.as_mut().zip(looked_at.as_ref());
         splits.map(|(labels, looked_at)| labels.truncate(*looked_at));
         leave_out(&mut seen, &rows, &unreadable);
-        let hashes = match self.draw_test(&mut labelling)? {
+        let hashes = match self.draw_test(&mut labelling, &passed_over.notes)? {
             Some(drawn) => drawn_hashes(&mut seen.labels, hashes, &drawn),
             None => hashes,
         };
@@ -346,21 +348,26 @@ impl DatasetRequest {
     }
 
     /// Draws test images from the training ones where the files have no test part; their rows.
-    fn draw_test(&self, labelling: &mut Labelling) -> Result<Option<Vec<i64>>> {
+    /// `notes` say what the layout decided about the parts.
+    fn draw_test(&self, labelling: &mut Labelling, notes: &[String]) -> Result<Option<Vec<i64>>> {
         let Labelling {
             classes, labels, ..
         } = labelling;
         match (self.test, labels.test.is_empty()) {
             (None, false) => Ok(None),
             (Some(share), false) => Err(Error::Usage(format!(
-                "dataset.test is {share}, but the data set has {} test images of its own: set it to \
-                 null",
-                labels.test.len()
+                "dataset.test is {share}, but the data set has {} test images of its own{}: set it \
+                 to null",
+                labels.test.len(),
+                left_out::in_brackets(notes)
             ))),
             (None, true) => Err(Error::file(
                 &self.folder,
-                "expected test images, found none; set dataset.test: 0.2 to draw a fifth of every \
-                 class, complete the data set, or set dataset.path to another one",
+                format!(
+                    "expected test images, found none{}; set dataset.test: 0.2 to draw a fifth of \
+                     every class, complete the data set, or set dataset.path to another one",
+                    left_out::in_brackets(notes)
+                ),
             )),
             (Some(share), true) => {
                 let drawn = draw_test(&labels.train, classes.len(), share, self.test_seed);

@@ -39,7 +39,6 @@ mod shapes;
 mod split;
 mod split_plan;
 mod survey;
-mod tar_names;
 mod tiny_imagenet;
 mod walk;
 mod webdataset;

@@ -3,6 +3,7 @@
 //! or (n, 1).
 
 use super::layout::{BySplit, MissingFiles};
+use super::left_out::PassedOver;
 use super::parts::{Part, is_junk, part};
 use super::plain::{Plain, PlainBytes, PlainImages};
 use super::request::DatasetRequest;
@@ -93,7 +94,11 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
             )),
         }
     })?;
-    Ok(Plain::new(read, &[], note, request.color))
+    let passed_over = PassedOver {
+        files: Vec::new(),
+        notes: note.into_iter().collect(),
+    };
+    Ok(Plain::new(read, &[], passed_over, request.color))
 }
 
 fn missing(folder: &Path, found: &str) -> Error {

@@ -13,9 +13,10 @@ use self::source::Rows;
 use super::image_list::ImageList;
 use super::image_source::ImageSource;
 use super::layout::{BySplit, Labelling, MissingFiles};
-use super::left_out::{LeftOutFile, PassedOver};
+use super::left_out::{LeftOutFile, PassedOver, without_part};
 use super::parts::{Part, is_junk, part};
 use super::request::DatasetRequest;
+use super::walk::Visited;
 use astill_core::{Error, Result, files::untrusted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,23 +33,26 @@ const LONGEST_REFERENCE: u64 = 4096;
 /// if one is malformed.
 pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     let root = snapshot(&request.folder)?;
-    let files = of_configuration(&root, request)?;
+    let Found { files, without } = of_configuration(&root, request)?;
     if files.train.is_empty() {
         return Err(missing(&root, "no file of the training split is there"));
     }
     let (files, note) = files.tested_on_validation(Vec::is_empty);
     let features = Features::read(&files.train[0], request)?;
-    let mut passed_over = PassedOver {
-        files: Vec::new(),
-        notes: note.into_iter().collect(),
+    let mut passed_over = not_used(&root, without);
+    passed_over.notes.extend(note);
+    let named_from = match root.is_file() {
+        true => root.parent().unwrap_or(&root),
+        false => root.as_path(),
     };
     let read = files.zip(BySplit::NAMES).try_map(|(files, part)| {
         let mut rows = Rows::default();
         let mut labels = Vec::new();
         for path in files {
+            features.check_names(&path)?;
             let table = Table::open(&path, &features)?;
             let of_file = table.labels(&features)?;
-            rows.add(&root, table, &of_file);
+            rows.add(named_from, table, &of_file);
             labels.extend(of_file);
         }
         Ok((rows, labels, part))
@@ -78,6 +82,53 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
         labels: numbers.map(|numbers| numbers.into_iter().flatten().collect()),
     };
     Ok(ImageList::new(root, images, labelling, passed_over).with_color(request.color))
+}
+
+/// The files that name no part although others do. Those of a split with a name of its own, such as
+/// "extra", are not training images; of others, such as "mydata.parquet", that is not known.
+fn not_used(root: &Path, without: Vec<PathBuf>) -> PassedOver {
+    let mut passed_over = PassedOver::default();
+    let mut unknown = Vec::new();
+    let mut splits = BTreeSet::new();
+    for path in without {
+        let Some(split) = split_name(root, &path) else {
+            unknown.push(path);
+            continue;
+        };
+        passed_over.files.push(LeftOutFile {
+            name: path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .display()
+                .to_string(),
+            part: "",
+            class: None,
+            reason: format!("its split, {split}, is none of train, validation and test"),
+            is_lost: false,
+        });
+        splits.insert(split);
+    }
+    passed_over.files.extend(without_part(root, &unknown));
+    passed_over.notes.extend(splits.into_iter().map(|split| {
+        format!("the split {split} is left out, because it is none of train, validation and test")
+    }));
+    passed_over
+}
+
+/// The split of "extra-00000-of-00002.parquet" and "extra/0000.parquet", as `datasets` writes them.
+fn split_name(root: &Path, path: &Path) -> Option<String> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let stem = path.file_stem()?.to_str()?;
+    if let Some((begin, count)) = stem.rsplit_once("-of-") {
+        let (split, shard) = begin.rsplit_once('-')?;
+        return (is_number(count) && is_number(shard)).then(|| split.to_owned());
+    }
+    let folder = path.parent().filter(|folder| *folder != root)?;
+    let name = folder
+        .file_name()?
+        .to_str()
+        .filter(|name| *name != "data")?;
+    is_number(stem).then(|| name.to_owned())
 }
 
 fn missing(folder: &Path, found: &str) -> Error {
@@ -121,21 +172,68 @@ fn snapshot(folder: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The files of the configuration that the profile names, or of the only one.
-fn of_configuration(root: &Path, request: &DatasetRequest) -> Result<BySplit<Vec<PathBuf>>> {
-    let mut found: BTreeMap<String, BySplit<Vec<PathBuf>>> = BTreeMap::new();
+/// The files of a configuration.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    files: BySplit<Vec<PathBuf>>,
+    /// Those that name no part where others do, such as "unsupervised".
+    without: Vec<PathBuf>,
+}
+
+impl Found {
+    fn names_parts(&self) -> bool {
+        self.files
+            .as_ref()
+            .into_iter()
+            .any(|files| !files.is_empty())
+    }
+}
+
+/// All configurations, by their names ("" without one); `chosen` is one in any case.
+fn configurations(root: &Path, chosen: Option<&String>) -> Result<BTreeMap<String, Found>> {
+    let mut found: BTreeMap<String, Found> = BTreeMap::new();
     for path in files(root)? {
-        let relative = path.strip_prefix(root).unwrap_or(&path);
-        let Some((configuration, part)) = place(relative) else {
-            continue;
+        // a file that is named itself is the set, whatever it is called
+        let (configuration, part) = match path == root {
+            true => (String::new(), None),
+            false => place(path.strip_prefix(root).unwrap_or(&path)),
         };
-        let of_configuration = found.entry(configuration).or_default();
+        let Found { files, without } = found.entry(configuration).or_default();
         match part {
-            Part::Train => of_configuration.train.push(path),
-            Part::Validation => of_configuration.validation.push(path),
-            Part::Test => of_configuration.test.push(path),
+            Some(Part::Train) => files.train.push(path),
+            Some(Part::Validation) => files.validation.push(path),
+            Some(Part::Test) => files.test.push(path),
+            None => without.push(path),
         }
     }
+    // beside folders of parts, a folder without one is no configuration of its own
+    let odd: Vec<String> = found
+        .iter()
+        .filter(|(name, of)| {
+            let above = name.rsplit_once('/').map_or("", |(above, _)| above);
+            let is_beside = found.get(above).is_some_and(Found::names_parts);
+            !name.is_empty() && Some(*name) != chosen && !of.names_parts() && is_beside
+        })
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in odd {
+        let above = name.rsplit_once('/').map_or("", |(above, _)| above);
+        let files = found.remove(&name).unwrap_or_default().without;
+        found
+            .entry(above.to_owned())
+            .or_default()
+            .without
+            .extend(files);
+    }
+    for of in found.values_mut().filter(|of| !of.names_parts()) {
+        of.files.train = std::mem::take(&mut of.without);
+    }
+    Ok(found)
+}
+
+/// The files of the configuration that the profile names, or of the only one.
+fn of_configuration(root: &Path, request: &DatasetRequest) -> Result<Found> {
+    let found = configurations(root, request.configuration.as_ref())?;
     let names = || found.keys().cloned().collect::<Vec<_>>().join(", ");
     let chosen = match (&request.configuration, found.len()) {
         (Some(name), _) => name.clone(),
@@ -167,7 +265,11 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
     }
     let mut found = Vec::new();
     let mut open = vec![(root.to_path_buf(), 0)];
+    let mut visited = Visited::below(root);
     while let Some((folder, depth)) = open.pop() {
+        if visited.enter(&folder)?.is_err() {
+            continue;
+        }
         for entry in std::fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
             let path = entry.map_err(Error::io("list", &folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -188,10 +290,10 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The configuration ("" without one) and the part of a file, by its path; none if it names no part
-/// but others do, such as "unsupervised".
-fn place(relative: &Path) -> Option<(String, Part)> {
-    let stem = relative.file_stem()?.to_string_lossy().into_owned();
+/// The configuration ("" without one) and the part of a file, by its path; none if it names no part.
+fn place(relative: &Path) -> (String, Option<Part>) {
+    let stem = relative.file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy().into_owned();
     let above = relative.parent().into_iter().flat_map(Path::iter);
     let mut above: Vec<String> = above
         .map(|name| name.to_string_lossy().into_owned())
@@ -201,12 +303,8 @@ fn place(relative: &Path) -> Option<(String, Part)> {
     if of_folder.is_some() {
         above.pop();
     }
-    let is_numbered = stem.chars().all(|c| c.is_ascii_digit() || c == '-');
-    let part = of_file
-        .or(of_folder)
-        .or(is_numbered.then_some(Part::Train))?;
     above.retain(|name| name != "data");
-    Some((above.join("/"), part))
+    (above.join("/"), of_file.or(of_folder))
 }
 
 /// The label of every row; none for a row without one.
@@ -230,6 +328,13 @@ fn numbered(
         Label::Text(_) | Label::Missing => None,
     });
     let most = most.max().unwrap_or(-1);
+    if most >= 0 && !texts.is_empty() {
+        return Err(Error::Usage(format!(
+            "the column {} has numbers in one file and text in another; the files are of different \
+             data sets",
+            features.label.name
+        )));
+    }
     let classes: Vec<String> = match &features.label {
         LabelColumn {
             names: Some(names), ..
@@ -266,17 +371,17 @@ mod tests {
     #[test]
     fn files_are_placed_by_their_names_and_folders() {
         for (path, want) in [
-            ("data/train-00000-of-00001.parquet", Some(("", Part::Train))),
+            ("data/train-00000-of-00001.parquet", ("", Some(Part::Train))),
             (
                 "plain_text/test-00000-of-00001.parquet",
-                Some(("plain_text", Part::Test)),
+                ("plain_text", Some(Part::Test)),
             ),
-            ("mnist/train/0000.parquet", Some(("mnist", Part::Train))),
-            ("validation.parquet", Some(("", Part::Validation))),
-            ("0000.parquet", Some(("", Part::Train))),
-            ("data/unsupervised-00000-of-00001.parquet", None),
+            ("mnist/train/0000.parquet", ("mnist", Some(Part::Train))),
+            ("validation.parquet", ("", Some(Part::Validation))),
+            ("0000.parquet", ("", None)),
+            ("data/unsupervised-00000-of-00001.parquet", ("", None)),
         ] {
-            let want = want.map(|(configuration, part)| (configuration.to_owned(), part));
+            let want = (want.0.to_owned(), want.1);
             assert_eq!(place(Path::new(path)), want, "{path}");
         }
     }

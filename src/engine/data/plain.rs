@@ -76,6 +76,17 @@ impl PlainImages {
                 .zip(chunk.par_chunks_exact(source))
                 .for_each(|(place, image)| self.fit(image, channels, side, place));
         }
+        // a file that goes on is not what its header says
+        let is_at_end = next == self.count && self.count > 0;
+        if is_at_end && reader.read(&mut [0]).map_err(cut_off)? > 0 {
+            return Err(Error::file(
+                &self.path,
+                format!(
+                    "expected {} images of {source} bytes, found more bytes; get it again",
+                    self.count
+                ),
+            ));
+        }
         Ok(())
     }
 
@@ -128,7 +139,7 @@ impl Plain {
     pub fn new(
         read: BySplit<(Vec<i64>, Vec<PlainImages>)>,
         names: &[&str],
-        note: Option<String>,
+        passed_over: PassedOver,
         color: Color,
     ) -> Self {
         let labels = read.as_ref().map(|(labels, _)| labels.clone());
@@ -139,10 +150,7 @@ impl Plain {
                 labels,
             },
             images: read.map(|(_, images)| images),
-            passed_over: PassedOver {
-                files: Vec::new(),
-                notes: note.into_iter().collect(),
-            },
+            passed_over,
             color,
         }
     }

@@ -3,7 +3,7 @@
 use super::facts::ImageFacts;
 use super::layout::{BySplit, Labelling};
 use astill_core::run::event::{DataWarning, LeftOut};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// 16-bit images are called dark if their largest value is below this share of the range.
 const MUCH_OF_THE_RANGE: f64 = 0.25;
@@ -55,9 +55,12 @@ fn warning(kind: &str, count: usize, message: String) -> DataWarning {
     }
 }
 
-/// "1 image", "2 images".
-fn images(count: usize) -> String {
-    format!("{count} image{}", if count == 1 { "" } else { "s" })
+/// "1 image is", "2 images are": what comes after the number is `one` or `several`.
+fn counted(count: usize, one: &str, several: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {several}"),
+    }
 }
 
 /// Classes that the accuracy says nothing about.
@@ -81,35 +84,60 @@ pub fn untested(labelling: &Labelling) -> Option<DataWarning> {
             "class-without-test",
             untested.len(),
             format!(
-                "{} of {} classes have no test images, so test accuracies are those of the others: \
+                "{} of {} classes {} no test images, so test accuracies are those of the others: \
                  {named}{more}",
                 untested.len(),
-                labelling.classes.len()
+                labelling.classes.len(),
+                if untested.len() == 1 { "has" } else { "have" }
             ),
         )
     })
 }
 
-/// Images that one is trained on and judged by.
+/// Images that one is trained on, or chosen by, and judged by.
 fn shared(hashes: &BySplit<Vec<u128>>) -> Vec<DataWarning> {
-    let train: std::collections::HashSet<u128> = hashes.train.iter().copied().collect();
-    [("test", &hashes.test), ("validation", &hashes.validation)]
-        .into_iter()
-        .filter_map(|(part, of_part)| {
-            let count = of_part.iter().filter(|hash| train.contains(hash)).count();
-            (count > 0).then(|| {
-                warning(
-                    "equal-across-parts",
-                    count,
-                    format!(
-                        "{count} of {} {part} images are also training images, so {part} accuracies \
-                         are too high; remove them from one of the two",
-                        of_part.len()
-                    ),
-                )
-            })
+    let BySplit {
+        train,
+        validation,
+        test,
+    } = hashes;
+    let pairs = [
+        ("test", test, "training", train, "test accuracies are"),
+        (
+            "validation",
+            validation,
+            "training",
+            train,
+            "validation accuracies are",
+        ),
+        (
+            "validation",
+            validation,
+            "test",
+            test,
+            "the test accuracy of the iteration that validation chooses is",
+        ),
+    ];
+    let warnings = pairs.map(|(part, of_part, other, of_other, consequence)| {
+        let others: HashSet<u128> = of_other.iter().copied().collect();
+        let count = of_part.iter().filter(|hash| others.contains(hash)).count();
+        let (are, them) = match count {
+            1 => (format!("is also a {other} image"), "it"),
+            _ => (format!("are also {other} images"), "them"),
+        };
+        (count > 0).then(|| {
+            warning(
+                "equal-across-parts",
+                count,
+                format!(
+                    "{count} of {} {part} images {are}, so {consequence} too high; remove {them} from \
+                     one of the two",
+                    of_part.len()
+                ),
+            )
         })
-        .collect()
+    });
+    warnings.into_iter().flatten().collect()
 }
 
 /// Images that have an equal one under another label.
@@ -129,8 +157,8 @@ fn contradicting(labels: &BySplit<Vec<i64>>, hashes: &BySplit<Vec<u128>>) -> Opt
             "equal-across-labels",
             count,
             format!(
-                "{} equal another image with a different label; keep each under one label",
-                images(count)
+                "{} another image with a different label; keep each under one label",
+                counted(count, "image equals", "images equal")
             ),
         )
     })
@@ -146,9 +174,13 @@ fn of_files(facts: &[ImageFacts]) -> Vec<DataWarning> {
             "dark-16-bit",
             deep.len(),
             format!(
-                "{} with 16 bits per value use at most {:.1} % of the range, so only {} of 256 \
-                 levels are left of them; scale them to the whole range",
-                images(deep.len()),
+                "{} at most {:.1} % of the range, so only {} of 256 levels are left; scale the values \
+                 to the whole range",
+                counted(
+                    deep.len(),
+                    "image with 16 bits per value uses",
+                    "images with 16 bits per value use"
+                ),
                 100. * share,
                 (255. * share).round() as u64 + 1
             ),
@@ -160,8 +192,12 @@ fn of_files(facts: &[ImageFacts]) -> Vec<DataWarning> {
             "transparent",
             transparent,
             format!(
-                "{} with transparent pixels are laid over dataset.background",
-                images(transparent)
+                "{} laid over dataset.background",
+                counted(
+                    transparent,
+                    "image with transparent pixels is",
+                    "images with transparent pixels are"
+                )
             ),
         ));
     }
@@ -171,8 +207,12 @@ fn of_files(facts: &[ImageFacts]) -> Vec<DataWarning> {
             "orientation",
             turned,
             format!(
-                "{} with an EXIF orientation are used as stored, not turned as viewers show them",
-                images(turned)
+                "{} used as stored, not turned as viewers show them",
+                counted(
+                    turned,
+                    "image with an EXIF orientation is",
+                    "images with an EXIF orientation are"
+                )
             ),
         ));
     }

@@ -46,6 +46,45 @@ pub fn list(folder: &Path) -> Result<Listing> {
     Ok(listing)
 }
 
+/// The folders of a walk, so that no link leads back into it: a folder is gone down once, and never
+/// one above where the walk began, which holds other classes or parts.
+#[derive(Debug)]
+pub struct Visited {
+    above: HashSet<FolderId>,
+    seen: HashSet<FolderId>,
+}
+
+/// Device and number.
+type FolderId = (u64, u64);
+
+impl Visited {
+    /// For a walk that begins in `folder`.
+    pub fn below(folder: &Path) -> Self {
+        let real = fs::canonicalize(folder).unwrap_or_default();
+        let absolute = std::path::absolute(folder).unwrap_or_default();
+        let above = real.ancestors().skip(1).chain(absolute.ancestors().skip(1));
+        let above = above.filter_map(|folder| fs::metadata(folder).ok());
+        Self {
+            above: above.map(|about| (about.dev(), about.ino())).collect(),
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Whether to go down a folder; why not, if not.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read.
+    pub fn enter(&mut self, folder: &Path) -> Result<std::result::Result<(), &'static str>> {
+        let about = fs::metadata(folder).map_err(Error::io("list", folder))?;
+        let id = (about.dev(), about.ino());
+        Ok(match (self.above.contains(&id), self.seen.insert(id)) {
+            (true, _) => Err("a link to a folder above it"),
+            (false, false) => Err("a link to a folder that is here too"),
+            (false, true) => Ok(()),
+        })
+    }
+}
+
 /// What a walk has found.
 #[derive(Debug, Default)]
 pub struct Walk {
@@ -69,19 +108,11 @@ impl Walk {
     ) -> Result<()> {
         let mut open = vec![folder.to_path_buf()];
         let mut found: Vec<PathBuf> = Vec::new();
-        let mut seen = HashSet::new();
+        let mut visited = Visited::below(&root.join(folder));
         while let Some(folder) = open.pop() {
             let path = root.join(&folder);
-            let about = fs::metadata(&path).map_err(Error::io("list", &path))?;
-            // a link may lead to a folder above itself
-            if !seen.insert((about.dev(), about.ino())) {
-                self.leave_out(
-                    &folder,
-                    part,
-                    class,
-                    "a link to a folder that is here too",
-                    false,
-                );
+            if let Err(reason) = visited.enter(&path)? {
+                self.leave_out(&folder, part, class, reason, false);
                 continue;
             }
             for entry in fs::read_dir(&path).map_err(Error::io("list", &path))? {

@@ -1,16 +1,17 @@
 //! Tar files of WebDataset: the members whose names are equal up to the first dot of the file name
 //! are one sample, `KEY.png` (or another image) its image and `KEY.cls` its label.
 
-use super::content::is_image_name;
+use super::content::{Content, DECISIVE, is_image_name, of_beginning};
 use super::decode::Encoded;
 use super::image_list::ImageList;
 use super::image_source::{ImageSource, stamp_file};
 use super::layout::{BySplit, Labelling, MissingFiles};
-use super::left_out::{LeftOutFile, PassedOver};
+use super::left_out::{LeftOutFile, PassedOver, without_part};
 use super::parts::{Part, is_junk, part};
 use super::request::DatasetRequest;
-use super::tar_names::Names;
-use astill_core::{Error, Result, files::untrusted};
+use super::walk::Visited;
+use astill_core::files::{tar_names::Names, untrusted};
+use astill_core::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
@@ -88,6 +89,8 @@ struct Sample {
     image: Option<Member>,
     label: Option<String>,
     others: usize,
+    /// Why an image that it has is not read.
+    unread: Option<String>,
 }
 
 /// The samples of one split: their images, and their labels as text.
@@ -105,12 +108,17 @@ struct Samples {
 pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     let folder = &request.folder;
     let mut shards: BySplit<Vec<PathBuf>> = BySplit::default();
+    let mut without = Vec::new();
     for (path, part) in files(folder)? {
         match part {
+            Some(Part::Train) => shards.train.push(path),
             Some(Part::Validation) => shards.validation.push(path),
             Some(Part::Test) => shards.test.push(path),
-            Some(Part::Train) | None => shards.train.push(path),
+            None => without.push(path),
         }
+    }
+    if shards.as_ref().into_iter().all(Vec::is_empty) {
+        shards.train = std::mem::take(&mut without);
     }
     if shards.train.is_empty() {
         return Err(missing(folder, "no tar file of training samples is there"));
@@ -123,11 +131,11 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
         }
         Ok(samples)
     })?;
-    let (classes, labels) = labels(folder, &read.as_ref().map(|samples| &samples.labels))?;
     let mut passed_over = PassedOver {
-        files: Vec::new(),
+        files: without_part(folder, &without),
         notes: note.into_iter().collect(),
     };
+    let (classes, labels) = labels(folder, &read, &mut passed_over.notes)?;
     for (samples, part) in read.as_mut().zip(BySplit::NAMES) {
         let files = samples.left_out.drain(..);
         passed_over
@@ -165,7 +173,11 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, Option<Part>)>> {
     }
     let mut found = Vec::new();
     let mut open = vec![(folder.to_path_buf(), None, 0)];
+    let mut visited = Visited::below(folder);
     while let Some((below, of_folder, depth)) = open.pop() {
+        if visited.enter(&below)?.is_err() {
+            continue;
+        }
         for entry in std::fs::read_dir(&below).map_err(Error::io("list", &below))? {
             let entry = entry.map_err(Error::io("list", &below))?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -213,13 +225,15 @@ impl Samples {
         let mut names = Names::default();
         for entry in tar.entries_with_seek().map_err(damaged)?.raw(true) {
             let mut entry = entry.map_err(damaged)?;
-            let Some(path) = names.path(&mut entry).map_err(damaged)? else {
+            let Some(name) = names.path(&mut entry).map_err(damaged)? else {
                 continue;
             };
-            if !entry.header().entry_type().is_file() {
+            let name = name.to_string_lossy().into_owned();
+            let kind = entry.header().entry_type();
+            let is_link = kind.is_symlink() || kind.is_hard_link();
+            if !kind.is_file() && !is_link {
                 continue;
             }
-            let name = path.to_string_lossy().into_owned();
             let (key, field) = split(&name);
             if is_junk(name.rsplit('/').next().unwrap_or(&name)) {
                 continue;
@@ -229,34 +243,26 @@ impl Samples {
                 self.take(&path, whole);
                 sample.key = key.to_owned();
             }
+            if is_link {
+                // of a label, the sample is without one, which is noted
+                if is_image_name(Path::new(&name)) {
+                    sample.unread = Some("links in tar files are not followed".into());
+                }
+                continue;
+            }
             let member = Member {
                 shard,
                 offset: entry.raw_file_position(),
                 length: entry.size(),
                 name: name.clone(),
             };
-            if member
-                .offset
-                .checked_add(member.length)
-                .is_none_or(|end| end > length)
-            {
+            let end = member.offset.checked_add(member.length);
+            if end.is_none_or(|end| end > length) {
                 return Err(damaged(std::io::ErrorKind::UnexpectedEof.into()));
             }
-            if field.eq_ignore_ascii_case("cls") {
-                let mut label = String::new();
-                let mut text = entry.by_ref().take(LONGEST_LABEL);
-                text.read_to_string(&mut label).map_err(damaged)?;
-                if label.len() as u64 == LONGEST_LABEL {
-                    return Err(damaged(std::io::Error::other(format!(
-                        "{name} is longer than any label"
-                    ))));
-                }
-                sample.label = Some(label.trim().to_owned());
-            } else if is_image_name(Path::new(field).extension().unwrap_or(field.as_ref())) {
-                match sample.image {
-                    None => sample.image = Some(member),
-                    Some(_) => sample.others += 1,
-                }
+            match field.eq_ignore_ascii_case("cls") {
+                true => sample.label = Some(read_label(&mut entry, &name).map_err(damaged)?),
+                false => sample.look_at(member, &mut entry).map_err(damaged)?,
             }
         }
         self.take(&path, sample);
@@ -271,18 +277,22 @@ impl Samples {
             image,
             label,
             others,
+            unread,
         } = sample;
         let reason = match (&image, &label, others) {
-            (Some(_), Some(label), 0) if label.is_empty() => Some("its .cls is empty"),
-            (Some(_), Some(_), 0) => None,
-            (Some(_), Some(_), _) => Some("several images of one sample"),
-            (Some(_), None, _) => Some("no .cls beside it"),
-            (None, Some(_), _) => Some("no image beside its .cls"),
-            // the description of the shard, for example
-            (None, None, _) => return,
+            (Some(_), Some(label), 0) if label.is_empty() => "its .cls is empty",
+            (Some(_), Some(_), 0) => "",
+            (Some(_), Some(_), _) => "several images of one sample",
+            (Some(_), None, _) => "no .cls beside it",
+            (None, label, _) => match (&unread, label) {
+                (Some(unread), _) => unread,
+                (None, Some(_)) => "no image beside its .cls",
+                // the description of the shard, for example
+                (None, None) => return,
+            },
         };
         match (reason, image, label) {
-            (None, Some(image), Some(label)) => {
+            ("", Some(image), Some(label)) => {
                 self.images.members.push(image);
                 self.labels.push(label);
             }
@@ -290,10 +300,42 @@ impl Samples {
                 name: shard.join(key).display().to_string(),
                 part: "",
                 class: None,
-                reason: reason.unwrap_or_default().to_owned(),
+                reason: reason.to_owned(),
                 is_lost: true,
             }),
         }
+    }
+}
+
+impl Sample {
+    /// Takes a member for the image if it is one, by its name or else by its first bytes.
+    fn look_at(&mut self, member: Member, content: &mut impl Read) -> std::io::Result<()> {
+        let name = Path::new(&member.name);
+        let mut found = Content::Image;
+        if !is_image_name(name) {
+            let mut begin = Vec::new();
+            content.take(DECISIVE).read_to_end(&mut begin)?;
+            found = of_beginning(name, &begin);
+        }
+        match found {
+            Content::Image if self.image.is_none() => self.image = Some(member),
+            Content::Image => self.others += 1,
+            // beside an image that is read, it is a mask or the like
+            Content::Unread(what) => self.unread = Some(what),
+            Content::Other(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn read_label(content: &mut impl Read, name: &str) -> std::io::Result<String> {
+    let mut label = String::new();
+    content.take(LONGEST_LABEL).read_to_string(&mut label)?;
+    match label.len() as u64 == LONGEST_LABEL {
+        true => Err(std::io::Error::other(format!(
+            "{name} is longer than any label"
+        ))),
+        false => Ok(label.trim().to_owned()),
     }
 }
 
@@ -308,60 +350,91 @@ fn split(name: &str) -> (&str, &str) {
 
 /// The classes, and the labels as numbers: those of the files if all are numbers, or else the places
 /// of the sorted names.
+///
+/// # Errors
+/// [`Error::File`] for a number that is no label, or names of classes that do not fit the numbers.
 fn labels(
     folder: &Path,
-    texts: &BySplit<&Vec<String>>,
+    read: &BySplit<Samples>,
+    notes: &mut Vec<String>,
 ) -> Result<(Vec<String>, BySplit<Vec<i64>>)> {
-    const MOST_CLASSES: i64 = 1 << 16;
-    let number = |text: &String| {
-        text.parse::<i64>()
-            .ok()
-            .filter(|label| *label < MOST_CLASSES)
+    let names = names(folder)?;
+    let all = || {
+        read.as_ref()
+            .into_iter()
+            .flat_map(|samples| &samples.labels)
     };
-    let numbers = texts.as_ref().map(|texts| {
-        let numbers: Option<Vec<i64>> = texts.iter().map(number).collect();
-        numbers.filter(|numbers| numbers.iter().all(|label| *label >= 0))
-    });
-    if let BySplit {
-        train: Some(train),
-        validation: Some(validation),
-        test: Some(test),
-    } = numbers
-    {
-        let labels = BySplit {
-            train,
-            validation,
-            test,
+    if all().all(|text| text.parse::<i64>().is_ok()) {
+        let labels = read.as_ref().try_map(Samples::numbers)?;
+        let most = labels.as_ref().into_iter().flatten().max();
+        let count = most.map_or(0, |most| *most as usize + 1);
+        let classes = match names {
+            None => (0..count).map(|class| class.to_string()).collect(),
+            Some((_, names)) if names.len() >= count => names,
+            Some((path, names)) => {
+                return Err(Error::file(
+                    path,
+                    format!(
+                        "expected the names of {count} classes, one per line, as the labels go up to \
+                         {}, found {}; complete it or remove it",
+                        count - 1,
+                        names.len()
+                    ),
+                ));
+            }
         };
-        let names = names(folder)?;
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        return Ok((super::plain::numbered_classes(&labels, &names), labels));
+        return Ok((classes, labels));
     }
-    let all: BTreeSet<&String> = texts.as_ref().into_iter().copied().flatten().collect();
-    let classes: Vec<&String> = all.into_iter().collect();
+    if let Some((path, _)) = names {
+        notes.push(format!(
+            "{} is not used, because the labels are names themselves",
+            path.display()
+        ));
+    }
+    let classes: Vec<&String> = all().collect::<BTreeSet<_>>().into_iter().collect();
     let place = |text: &String| classes.binary_search(&text).unwrap_or_default() as i64;
-    let labels = texts
+    let labels = read
         .as_ref()
-        .map(|texts| texts.iter().map(place).collect());
+        .map(|samples| samples.labels.iter().map(place).collect());
     Ok((classes.into_iter().cloned().collect(), labels))
 }
 
-/// The names of the classes beside the files, if there are any.
-fn names(folder: &Path) -> Result<Vec<String>> {
-    let path = NAMES
-        .iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.is_file());
-    let Some(path) = path else {
-        return Ok(Vec::new());
+impl Samples {
+    /// The labels, all of which are whole numbers.
+    ///
+    /// # Errors
+    /// [`Error::File`] that names the sample of one that is no label, such as −1 for "unknown".
+    fn numbers(&self) -> Result<Vec<i64>> {
+        const MOST_CLASSES: i64 = 1 << 16;
+        let numbers = self.labels.iter().enumerate().map(|(row, text)| {
+            let label = text.parse().ok();
+            label
+                .filter(|label| (0..MOST_CLASSES).contains(label))
+                .ok_or_else(|| {
+                    Error::file(
+                        self.images.name(row),
+                        format!(
+                            "expected labels from 0 to {}, found {text} in its .cls; remove samples \
+                             without a label",
+                            MOST_CLASSES - 1
+                        ),
+                    )
+                })
+        });
+        numbers.collect()
+    }
+}
+
+/// The names of the classes beside the files, if there are any, and their file.
+fn names(folder: &Path) -> Result<Option<(PathBuf, Vec<String>)>> {
+    let mut paths = NAMES.iter().map(|name| folder.join(name));
+    let Some(path) = paths.find(|path| path.is_file()) else {
+        return Ok(None);
     };
     let text = untrusted::read_text(&path, LARGEST_NAMES).map_err(Error::io("read", &path))?;
-    Ok(text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect())
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let names = lines.filter(|line| !line.is_empty()).map(str::to_owned);
+    Ok(Some((path, names.collect())))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const LEFT_OUT: &str = "left_out.txt";
 
 /// The folder of a profile's data set, with `data` as the folder of data sets.
 pub fn dataset_folder(profile: &Profile, data: &Path) -> PathBuf {
-    match profile.dataset.path.as_deref().map(expanded) {
+    match profile.dataset.path.as_deref().map(|p| expanded(p, data)) {
         // a relative path is looked for in the working directory, then among the data sets
         Some(path) if path.is_relative() && !path.exists() => data.join(path),
         Some(path) => std::path::absolute(&path).unwrap_or(path),
@@ -32,11 +32,19 @@ pub fn check_path(profile: &Profile, data: &Path) -> Result<()> {
     let Some(given) = &profile.dataset.path else {
         return Ok(());
     };
-    let path = expanded(given);
+    let path = expanded(given, data);
     if path.exists() || data.join(&path).exists() {
         return Ok(());
     }
     let here = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+    if let Some(name) = of_hub(given) {
+        return Err(Error::Usage(format!(
+            "dataset.path is {}, but neither {} nor {} exists; run `astill fetch hf:{name}`",
+            given.display(),
+            data.join(hub_folder(name)).display(),
+            here.display()
+        )));
+    }
     let places = match path.is_relative() {
         true => format!(
             "neither {} nor {} exists",
@@ -51,17 +59,31 @@ pub fn check_path(profile: &Profile, data: &Path) -> Result<()> {
     )))
 }
 
-/// The path with the home folder in the place of a leading ~; for "hf:OWNER/NAME", the folder of that
-/// data set in the local cache of the Hugging Face Hub.
-fn expanded(path: &Path) -> PathBuf {
-    let hub = path.to_str().and_then(|path| path.strip_prefix("hf:"));
-    if let Some(name) = hub {
-        return hub_cache().join(format!("datasets--{}", name.replace('/', "--")));
+/// The path with the home folder in the place of a leading ~; for "hf:OWNER/NAME", the folder in
+/// `data` that `astill fetch` makes of that data set, or that in the local cache of the Hugging Face
+/// Hub.
+fn expanded(path: &Path, data: &Path) -> PathBuf {
+    if let Some(name) = of_hub(path) {
+        let fetched = data.join(hub_folder(name));
+        return match fetched.is_dir() {
+            true => std::path::absolute(&fetched).unwrap_or(fetched),
+            false => hub_cache().join(format!("datasets--{}", hub_folder(name))),
+        };
     }
     match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_path_buf(),
     }
+}
+
+/// The name of a data set of the Hub, which may end with a configuration.
+fn of_hub(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix("hf:")
+}
+
+/// What the folder of a data set of the Hub is called.
+fn hub_folder(name: &str) -> String {
+    name.replace('/', "--")
 }
 
 /// Where the programs of Hugging Face keep what they have downloaded.
@@ -155,4 +177,18 @@ pub(super) fn load(plan: &RunPlan, control: &mut Control) -> Result<Dataset> {
     }))?;
     control.record_memory()?;
     Ok(dataset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_fetched_of_the_hub_comes_before_its_cache() {
+        let data = tempfile::TempDir::new().unwrap();
+        let found = || expanded(Path::new("hf:o/n"), data.path());
+        assert!(found().ends_with("datasets--o--n"));
+        std::fs::create_dir(data.path().join("o--n")).unwrap();
+        assert_eq!(found(), data.path().join("o--n"));
+    }
 }

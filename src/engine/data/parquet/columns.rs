@@ -60,13 +60,8 @@ impl Features {
             .iter()
             .map(|column| (column.path().string(), column.physical_type()))
             .collect();
-        let pairs = metadata.key_value_metadata().into_iter().flatten();
-        let huggingface = pairs
-            .filter(|pair| pair.key == "huggingface")
-            .find_map(|pair| serde_json::from_str::<Json>(pair.value.as_deref()?).ok());
-        let features = huggingface
-            .as_ref()
-            .and_then(|json| json.pointer("/info/features"));
+        let features = described(&reader);
+        let features = features.as_ref();
         let of_type = |wanted: &str| -> Vec<String> {
             let features = features.and_then(Json::as_object).into_iter().flatten();
             let features = features.filter(|(_, feature)| feature["_type"] == wanted);
@@ -94,11 +89,7 @@ impl Features {
         };
         let image = chosen("images", "dataset.image", &request.image, images)?;
         let label = chosen("class labels", "dataset.label", &request.label, labels)?;
-        let names = features.and_then(|features| features.get(&label)?.get("names")?.as_array());
-        let names = names.map(|names| {
-            let name = |name: &Json| name.as_str().unwrap_or_default().to_owned();
-            names.iter().map(name).collect()
-        });
+        let names = features.and_then(|features| class_names(features, &label));
         let bytes = format!("{image}.bytes");
         let has_bytes = columns.iter().any(|(name, _)| *name == bytes);
         Ok(Self {
@@ -106,6 +97,58 @@ impl Features {
             label: LabelColumn { name: label, names },
         })
     }
+
+    /// Checks that the numbers of a file mean the same classes: each file has the names in its
+    /// metadata.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it names other classes, or the same in another order.
+    pub fn check_names(&self, path: &Path) -> Result<()> {
+        let features = described(&open(path)?);
+        let found = features.and_then(|features| class_names(&features, &self.label.name));
+        match (&self.label.names, found) {
+            (Some(expected), Some(found)) if *expected != found => {
+                let at = expected
+                    .iter()
+                    .zip(&found)
+                    .take_while(|(a, b)| a == b)
+                    .count();
+                let name = |names: &[String]| match names.get(at) {
+                    Some(name) => format!("\"{name}\""),
+                    None => "none".to_owned(),
+                };
+                Err(Error::file(
+                    path,
+                    format!(
+                        "expected the class names of the first training file, {} with {} for the \
+                         label {at}, found {} with {}; get all files of one version of the data set",
+                        expected.len(),
+                        name(expected),
+                        found.len(),
+                        name(&found)
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The columns as the metadata of `datasets` describe them.
+fn described(reader: &SerializedFileReader<File>) -> Option<Json> {
+    let metadata = reader.metadata().file_metadata();
+    let pairs = metadata.key_value_metadata().into_iter().flatten();
+    let mut huggingface = pairs
+        .filter(|pair| pair.key == "huggingface")
+        .filter_map(|pair| serde_json::from_str::<Json>(pair.value.as_deref()?).ok());
+    huggingface.next()?.pointer("/info/features").cloned()
+}
+
+/// The names of the classes of a column, where it is described with them.
+fn class_names(features: &Json, column: &str) -> Option<Vec<String>> {
+    let names = features.get(column)?.get("names")?.as_array()?.iter();
+    let names = names.map(|name| name.as_str().unwrap_or_default().to_owned());
+    Some(names.collect())
 }
 
 /// The column that the profile names, or the only one.

@@ -8,6 +8,7 @@ mod formats;
 pub mod golden;
 mod image_files;
 mod requests;
+mod stray_files;
 mod warnings;
 
 use super::{DataSplit, Dataset, DatasetRequest, Kind};

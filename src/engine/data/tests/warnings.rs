@@ -59,6 +59,39 @@ fn equal_images_across_parts_and_labels() {
 }
 
 #[test]
+fn validation_images_that_judge_too() {
+    let home = folder();
+    for class in ["a", "b"] {
+        let at = |part: &str| home.path().join(format!("{part}/{class}/0.png"));
+        fs::create_dir_all(at("val").parent().unwrap()).unwrap();
+        fs::copy(at("test"), at("val")).unwrap();
+    }
+    assert_eq!(warnings(home.path()), [of("equal-across-parts", 2)]);
+    let request = request(Kind::ImageFolder, home.path(), 4);
+    let dataset = request.load(&mut ignore_progress).unwrap();
+    let message = &dataset.warnings[0].message;
+    assert!(
+        message.contains("2 of 2 validation images are also test images"),
+        "{message}"
+    );
+}
+
+#[test]
+fn one_image_is_spoken_of_as_one() {
+    let home = folder();
+    let at = |name: &str| home.path().join(name);
+    fs::copy(at("train/a/0.png"), at("test/a/9.png")).unwrap();
+    let dataset = request(Kind::ImageFolder, home.path(), 4)
+        .load(&mut ignore_progress)
+        .unwrap();
+    let message = &dataset.warnings[0].message;
+    assert!(
+        message.contains("1 of 3 test images is also a training image"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_class_without_test_images_and_a_set_of_equal_ones() {
     let home = folder();
     fs::remove_dir_all(home.path().join("test/b")).unwrap();

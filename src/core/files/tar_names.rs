@@ -7,7 +7,8 @@ use tar::{Entry, PaxExtensions};
 /// More than the name of any file.
 const LONGEST: u64 = 1 << 16;
 
-/// What the entries before one say about it, in an archive whose entries are read raw.
+/// What the entries before one say about it, in an archive whose entries are
+/// read raw.
 #[derive(Debug, Default)]
 pub struct Names {
     long: Option<Vec<u8>>,

@@ -1,0 +1,343 @@
+//! Files that do not fit: without a part, of another version, links, and labels that are none.
+
+use super::*;
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+fn formats(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/formats")
+        .join(name)
+}
+
+fn copied(from: &str) -> TempDir {
+    let home = TempDir::new().unwrap();
+    for entry in fs::read_dir(formats(from)).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, home.path().join(path.file_name().unwrap())).unwrap();
+    }
+    home
+}
+
+#[track_caller]
+fn assert_refused(request: &DatasetRequest, parts: &[&str]) {
+    let problem = request.inspect().unwrap_err().to_string();
+    for part in parts {
+        assert!(problem.contains(part), "{part} is not in: {problem}");
+    }
+}
+
+#[test]
+fn parquet_files_without_a_part_are_lost_where_others_have_one() {
+    let home = copied("parquet/data");
+    let at = |name: &str| home.path().join(name);
+    let request = request(Kind::Parquet, home.path(), 8);
+    let train = at("train-00000-of-00002.parquet");
+    fs::create_dir(at("unlabelled")).unwrap();
+    for name in ["mydata.parquet", "0000.parquet", "unsupervised-0.parquet"] {
+        fs::copy(&train, at(name)).unwrap();
+        let wanted = format!("{name} (its name has no part");
+        assert_refused(&request, &["1 of 19 images cannot be used", &wanted]);
+        let skipping = DatasetRequest {
+            unreadable: crate::data::Unreadable::Skip,
+            ..request.clone()
+        };
+        let found = skipping.survey_labels().unwrap();
+        assert_eq!((found.images, found.left_out[0].count), (18, 1));
+        fs::remove_file(at(name)).unwrap();
+    }
+    // a split with a name of its own is counted, and not taken for training images
+    for (name, split) in [
+        ("unlabelled/0000.parquet", "unlabelled"),
+        ("extra-00000-of-00001.parquet", "extra"),
+    ] {
+        fs::copy(&train, at(name)).unwrap();
+        let found = request.survey_labels().unwrap();
+        assert_eq!((found.images, found.left_out[0].count), (18, 1));
+        let wanted = format!("the split {split} is left out");
+        assert!(found.notes[0].contains(&wanted), "{:?}", found.notes);
+        fs::remove_file(at(name)).unwrap();
+    }
+    // alone, it is the training part, as its own path or in a folder
+    let alone = TempDir::new().unwrap();
+    let file = alone.path().join("pets.parquet");
+    fs::copy(&train, &file).unwrap();
+    for folder in [alone.path(), &file] {
+        let request = DatasetRequest {
+            folder: folder.to_path_buf(),
+            test: Some(0.5),
+            ..request.clone()
+        };
+        assert_eq!(request.inspect().unwrap().stored, 3, "{}", folder.display());
+    }
+}
+
+#[test]
+fn parquet_files_with_other_class_names_are_refused() {
+    let home = copied("parquet/data");
+    let test = home.path().join("test-00001-of-00002.parquet");
+    let mut bytes = fs::read(&test).unwrap();
+    let (names, swapped) = (br#"["cat", "dog""#, br#"["dog", "cat""#);
+    let at = bytes.windows(names.len()).position(|w| w == names).unwrap();
+    bytes[at..at + names.len()].copy_from_slice(swapped);
+    fs::write(&test, bytes).unwrap();
+    let parts = ["test-00001", "3 with \"cat\" for the label 0", "\"dog\""];
+    assert_refused(&request(Kind::Parquet, home.path(), 8), &parts);
+}
+
+#[test]
+fn links_to_folders_above_bring_nothing_in() {
+    let home = copied("parquet/data");
+    std::os::unix::fs::symlink(home.path(), home.path().join("again")).unwrap();
+    let found = request(Kind::Parquet, home.path(), 8).inspect().unwrap();
+    assert_eq!(found.train, [4; 3]);
+    let home = copied("webdataset");
+    std::os::unix::fs::symlink("..", home.path().join("up")).unwrap();
+    std::os::unix::fs::symlink(".", home.path().join("here")).unwrap();
+    let found = request(Kind::Webdataset, home.path(), 8).inspect().unwrap();
+    assert_eq!(found.train, [4; 3]);
+    let home = TempDir::new().unwrap();
+    image_folder(home.path(), 3);
+    std::os::unix::fs::symlink("..", home.path().join("train/cat/up")).unwrap();
+    let request = request(Kind::ImageFolder, home.path(), 4);
+    assert_eq!(request.inspect().unwrap().train, [3, 3]);
+    let left_out = request.survey_labels().unwrap().left_out;
+    assert_eq!(left_out[0].reason, "a link to a folder above it");
+}
+
+/// The name and the content of a member of a tar file.
+type Member<'a> = (&'a str, &'a [u8]);
+
+/// A tar file of these members.
+fn tar(path: &Path, members: &[Member<'_>]) {
+    let mut tar = ::tar::Builder::new(Vec::new());
+    for (name, content) in members {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, name, *content).unwrap();
+    }
+    write(path, tar.into_inner().unwrap());
+}
+
+/// A set of webdataset with one sample of each of these labels for training and for testing.
+fn samples(labels: &[&str]) -> TempDir {
+    let home = TempDir::new().unwrap();
+    let names: Vec<String> = (0..labels.len()).map(|i| format!("{i:02}")).collect();
+    let members: Vec<(String, &[u8])> = names
+        .iter()
+        .zip(labels)
+        .flat_map(|(name, label)| {
+            let image: &[u8] = b"not looked at";
+            [
+                (format!("{name}.png"), image),
+                (format!("{name}.cls"), label.as_bytes()),
+            ]
+        })
+        .collect();
+    let members: Vec<Member<'_>> = members.iter().map(|(n, c)| (n.as_str(), *c)).collect();
+    for part in ["train", "test"] {
+        tar(&home.path().join(format!("{part}-0.tar")), &members);
+    }
+    home
+}
+
+#[test]
+fn tar_files_without_a_part_are_lost_where_others_have_one() {
+    let home = samples(&["0", "1", "2"]);
+    let request = request(Kind::Webdataset, home.path(), 8);
+    assert_eq!(request.inspect().unwrap().train, [1; 3]);
+    fs::copy(
+        home.path().join("train-0.tar"),
+        home.path().join("unsupervised-0.tar"),
+    )
+    .unwrap();
+    let parts = [
+        "1 of 7 images cannot be used",
+        "unsupervised-0.tar (its name has no part",
+    ];
+    assert_refused(&request, &parts);
+    // without any part, all are training samples
+    fs::remove_file(home.path().join("unsupervised-0.tar")).unwrap();
+    for part in ["train", "test"] {
+        let from = home.path().join(format!("{part}-0.tar"));
+        fs::rename(from, home.path().join(format!("shard-{part}s.tar"))).unwrap();
+    }
+    let alone = DatasetRequest {
+        test: Some(0.5),
+        ..request
+    };
+    assert_eq!(alone.inspect().unwrap().stored, 3);
+}
+
+#[test]
+fn what_a_sample_lacks_is_named_with_its_tar_file() {
+    let home = samples(&["0", "1"]);
+    let shard = home.path().join("train-0.tar");
+    let request = request(Kind::Webdataset, home.path(), 8);
+    let avif: &[u8] = b"\0\0\0\x20ftypavif\0\0";
+    let jpeg: &[u8] = b"\xFF\xD8\xFF\xE0";
+    let whole: [Member<'_>; 4] = [
+        ("0.png", b"x"),
+        ("0.cls", b"0"),
+        // the content decides, and a field that is no image is none
+        ("1.heic", jpeg),
+        ("1.cls", b"1"),
+    ];
+    let cases: [(&[Member<'_>], &str); 4] = [
+        (&[("2.png", b"x")], "train-0.tar/2 (no .cls beside it)"),
+        (&[("2.avif", avif)], "train-0.tar/2 (AVIF is not read"),
+        (
+            &[("2.cls", b"1"), ("2.tga", b"\0")],
+            "train-0.tar/2 (TGA is not read",
+        ),
+        (
+            &[("2.cls", b"1")],
+            "train-0.tar/2 (no image beside its .cls)",
+        ),
+    ];
+    for (more, wanted) in cases {
+        tar(&shard, &[&whole, more].concat());
+        assert_refused(&request, &[wanted]);
+    }
+    // beside an image that is read, other files are no images of the set; nor is a description
+    let beside: [Member<'_>; 2] = [("1.npy", b"\x93NUMPY"), ("about.json", b"{}")];
+    tar(&shard, &[&whole[..], &beside].concat());
+    assert_eq!(request.inspect().unwrap().train, [1, 1]);
+}
+
+#[test]
+fn numbers_that_are_no_labels_and_names_that_do_not_fit_them_are_refused() {
+    let home = samples(&["0", "-1", "10"]);
+    let of = |home: &TempDir| request(Kind::Webdataset, home.path(), 8);
+    let parts = ["train-0.tar/01.png", "from 0 to 65535, found -1"];
+    assert_refused(&of(&home), &parts);
+    let home = samples(&["0", "1", "2"]);
+    let names = home.path().join("classnames.txt");
+    fs::write(&names, "cat\ndog\n").unwrap();
+    let parts = [
+        "classnames.txt",
+        "expected the names of 3 classes",
+        "found 2",
+    ];
+    assert_refused(&of(&home), &parts);
+    fs::write(&names, "cat\ndog\nowl\nyak\n").unwrap();
+    assert_refused(&of(&home), &["found none of \"yak\""]);
+    fs::write(&names, "cat\ndog\nowl\n").unwrap();
+    assert_eq!(of(&home).inspect().unwrap().classes, ["cat", "dog", "owl"]);
+    let home = samples(&["dog", "cat"]);
+    fs::write(home.path().join("classes.txt"), "dog\ncat\n").unwrap();
+    let survey = of(&home).survey_labels().unwrap();
+    assert!(survey.notes[0].contains("classes.txt is not used"));
+}
+
+#[test]
+fn labels_from_1_are_refused_with_the_classes_to_choose() {
+    let home = samples(&["1", "2", "3"]);
+    let request = request(Kind::Webdataset, home.path(), 8);
+    let wanted = r#"found none of "0"; complete the data set, set dataset.classes to those that have images: ["1", "2", "3"]"#;
+    assert_refused(&request, &[wanted]);
+    let classes = ["1", "2", "3"].map(str::to_owned).to_vec();
+    let chosen = DatasetRequest {
+        classes: Some(classes),
+        ..request
+    };
+    assert_eq!(chosen.inspect().unwrap().train, [1; 3]);
+}
+
+/// An idx file of u8: its lengths and its values.
+fn idx(lengths: &[u32], values: &[u8]) -> Vec<u8> {
+    let begin = [0, 0, 8, lengths.len() as u8];
+    let lengths = lengths.iter().flat_map(|length| length.to_be_bytes());
+    [&begin[..], &lengths.collect::<Vec<u8>>(), values].concat()
+}
+
+#[test]
+fn idx_files_that_go_on_or_name_no_part_are_refused() {
+    let home = TempDir::new().unwrap();
+    let at = |name: &str| home.path().join(name);
+    for part in ["train", "t10k"] {
+        write(
+            &at(&format!("{part}-images-idx3-ubyte")),
+            idx(&[2, 2, 2], &[7; 8]),
+        );
+        write(
+            &at(&format!("{part}-labels-idx1-ubyte")),
+            idx(&[2], &[0, 1]),
+        );
+    }
+    let request = request(Kind::Idx, home.path(), 2);
+    request.load(&mut ignore_progress).unwrap();
+    write(&at("train-images-idx3-ubyte"), idx(&[2, 2, 2], &[7; 72]));
+    let problem = request.load(&mut ignore_progress).unwrap_err().to_string();
+    assert!(problem.contains("found more bytes"), "{problem}");
+    write(&at("train-images-idx3-ubyte"), idx(&[2, 2, 2], &[7; 8]));
+    write(&at("train-labels-idx1-ubyte"), idx(&[2], &[0, 1, 1]));
+    assert_refused(&request, &["expected 2 labels, found more"]);
+    write(&at("train-labels-idx1-ubyte"), idx(&[2], &[0, 1]));
+    write(&at("extra-images-idx3-ubyte"), idx(&[2, 2, 2], &[7; 8]));
+    assert_refused(&request, &["extra-images-idx3-ubyte (its name has no part"]);
+}
+
+#[test]
+fn a_set_without_test_images_is_refused_with_what_became_of_them() {
+    let home = TempDir::new().unwrap();
+    image_folder(home.path(), 3);
+    let of = |folder: PathBuf| request(Kind::ImageFolder, &folder, 4);
+    let train = of(home.path().join("train"));
+    assert_refused(
+        &train,
+        &["found none (", "is read alone; to use the other parts"],
+    );
+    for class in ["cat", "dog"] {
+        let test = home.path().join("test");
+        fs::rename(test.join(class), test.join(class.to_uppercase())).unwrap();
+    }
+    let parts = ["found none (test is left out, because its folders are not classes"];
+    assert_refused(&of(home.path().to_path_buf()), &parts);
+    fs::rename(home.path().join("test"), home.path().join("valid")).unwrap();
+    for class in ["cat", "dog"] {
+        let valid = home.path().join("valid");
+        fs::rename(valid.join(class.to_uppercase()), valid.join(class)).unwrap();
+    }
+    let drawn = DatasetRequest {
+        test: Some(0.2),
+        ..of(home.path().to_path_buf())
+    };
+    let parts = ["2 test images of its own (the test images are those of valid)"];
+    assert_refused(&drawn, &parts);
+}
+
+#[test]
+fn a_tiff_of_floats_and_compressed_images_are_refused_in_plain_words() {
+    let home = TempDir::new().unwrap();
+    image_folder(home.path(), 2);
+    let request = request(Kind::ImageFolder, home.path(), 4);
+    // the tags of a TIFF of 1 × 1: width, height, bits, compression, colours, place, rows, bytes, kind
+    let tags: [[u16; 2]; 9] = [
+        [256, 1],
+        [257, 1],
+        [258, 32],
+        [259, 1],
+        [262, 1],
+        [273, 8],
+        [278, 1],
+        [279, 4],
+        [339, 3],
+    ];
+    let mut tiff = [&b"II*\0\x0C\0\0\0"[..], &0.5f32.to_le_bytes(), &[9, 0]].concat();
+    for [tag, value] in tags {
+        tiff.extend([tag, 3].map(u16::to_le_bytes).concat());
+        tiff.extend([&1u32.to_le_bytes()[..], &value.to_le_bytes(), &[0, 0]].concat());
+    }
+    tiff.extend([0; 4]);
+    let float = home.path().join("train/cat/9.tif");
+    write(&float, tiff);
+    let problem = request.load(&mut ignore_progress).unwrap_err().to_string();
+    assert!(problem.contains("9.tif (its values are"), "{problem}");
+    fs::remove_file(float).unwrap();
+    write(&home.path().join("train/cat/8.png.gz"), b"\x1F\x8B");
+    write(&home.path().join("train/cat/7.tga"), b"\0\0\x02");
+    let parts = ["2 of 8 images", "8.png.gz (compressed", "7.tga (TGA"];
+    assert_refused(&request, &parts);
+}

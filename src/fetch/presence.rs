@@ -1,0 +1,134 @@
+//! Whether a data set is in its folder already: its own files, whole, and of the right commit.
+
+use super::digest;
+use super::set::{DataSet, SourceFile};
+use astill_core::files::untrusted;
+use astill_core::{Error, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// In the folder of a set of the Hub: the commit whose files are there.
+pub const COMMIT: &str = ".commit";
+const LONGEST_COMMIT: u64 = 1000;
+
+/// Whether all of a set is in `data`, by the names and the lengths of its files alone.
+#[must_use]
+pub fn is_there(set: &DataSet, data: &Path) -> bool {
+    let folder = data.join(&set.folder);
+    let has_length = |file: &SourceFile| {
+        let there = fs::metadata(folder.join(&file.name));
+        there.is_ok_and(|there| file.bytes.is_none_or(|bytes| there.len() == bytes))
+    };
+    has_proof(set, &folder) && set.plain().all(has_length)
+}
+
+/// Whether all of a set is in `data`. Files that stay as they are are read and compared with their
+/// published lengths and checksums.
+///
+/// # Errors
+/// [`Error::Usage`] if other files have the names of the set's, or those of another commit are there;
+/// [`Error::Io`] if a file cannot be read.
+pub fn is_whole(set: &DataSet, data: &Path) -> Result<bool> {
+    let folder = data.join(&set.folder);
+    let commit = fetched_commit(&folder);
+    if set.commit.is_some() && commit != set.commit && folder.exists() {
+        return match other_files(set, &folder)? {
+            None => Ok(true),
+            Some(_) if parquet_below(&folder)?.is_empty() => Ok(false),
+            Some(found) => Err(of_another_commit(set, &folder, commit, &found)),
+        };
+    }
+    let mut is_whole = has_proof(set, &folder);
+    for file in set.plain() {
+        let path = folder.join(&file.name);
+        if path.symlink_metadata().is_err() {
+            is_whole = false;
+        } else if let Some(flaw) = digest::flaw_of(&path, file).map_err(Error::io("read", &path))? {
+            return Err(Error::Usage(format!(
+                "{} is there, but it is not the file of {}: {flaw}; move it away, then fetch again",
+                path.display(),
+                set.name
+            )));
+        }
+    }
+    Ok(is_whole)
+}
+
+/// Whether everything is there that proves a set complete, and nothing of it is empty.
+fn has_proof(set: &DataSet, folder: &Path) -> bool {
+    let is_filled = |name: &String| {
+        let path = folder.join(name);
+        match fs::metadata(&path) {
+            Ok(there) if there.is_file() => there.len() > 0,
+            Ok(_) => fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()),
+            Err(_) => false,
+        }
+    };
+    !set.proof.is_empty() && set.proof.iter().all(is_filled)
+}
+
+/// The commit that is in the folder of a set of the Hub, where a fetch has noted it.
+fn fetched_commit(folder: &Path) -> Option<String> {
+    let text = untrusted::read_text(&folder.join(COMMIT), LONGEST_COMMIT).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// Why the files in `folder` are not those of the set, whatever their commit; none if they are. Only
+/// published checksums can show that.
+fn other_files(set: &DataSet, folder: &Path) -> Result<Option<String>> {
+    for path in parquet_below(folder)? {
+        let name = path.strip_prefix(folder).unwrap_or(&path);
+        if !set.plain().any(|file| Path::new(&file.name) == name) {
+            return Ok(Some(format!("{} is not one of them", name.display())));
+        }
+    }
+    for file in set.plain() {
+        let path = folder.join(&file.name);
+        if !path.exists() {
+            return Ok(Some(format!("{} is missing", file.name)));
+        }
+        if file.checksums.is_empty() {
+            let found = format!("the Hub has no checksum of {}", file.name);
+            return Ok(Some(found));
+        }
+        let flaw = digest::flaw_of(&path, file).map_err(Error::io("read", &path))?;
+        if let Some(flaw) = flaw {
+            return Ok(Some(format!("{}: {flaw}", file.name)));
+        }
+    }
+    Ok(None)
+}
+
+fn parquet_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (mut open, mut found) = (vec![folder.to_path_buf()], Vec::new());
+    while let Some(below) = open.pop() {
+        for entry in fs::read_dir(&below).map_err(Error::io("list", &below))? {
+            let entry = entry.map_err(Error::io("list", &below))?;
+            let path = entry.path();
+            // a link to a folder could lead anywhere
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push(path);
+            } else if path.extension().is_some_and(|end| end == "parquet") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn of_another_commit(set: &DataSet, folder: &Path, there: Option<String>, found: &str) -> Error {
+    let wanted = set.commit.as_deref().unwrap_or_default();
+    let held = there.as_deref().unwrap_or("that is not known");
+    // those of the catalogue have no revisions
+    let keep = match there.as_deref().filter(|_| set.hub.is_none()) {
+        Some(there) => format!("; --revision {there} names the one that is there"),
+        None => String::new(),
+    };
+    Error::Usage(format!(
+        "{} holds files of a commit {held} of {}, not all of the commit {wanted} ({found}); move it \
+         away, then fetch again{keep}",
+        folder.display(),
+        set.name
+    ))
+}
