@@ -155,7 +155,8 @@ impl Screen for HomeScreen {
             (_, Action::Fetch) => false,
             (Some(ListEntry::Run(run)), Action::Delete | Action::Rename) => !is_at_work(run),
             (_, Action::Delete | Action::Rename) => false,
-            (entry, Action::Clone | Action::Note) => {
+            (_, Action::Compare) => !self.marked.is_empty(),
+            (entry, Action::Clone | Action::Note | Action::Mark) => {
                 matches!(entry, Some(ListEntry::Run(_) | ListEntry::PartOf(..)))
             }
             _ => true,
