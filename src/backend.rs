@@ -305,11 +305,11 @@ impl Backend for Local {
             let events = file
                 .poll(GLANCED_AT as usize)
                 .map_err(Error::io("read", run.events()))?;
-            let ends = events.into_iter().filter_map(|event| match event.what {
-                EventKind::RunFinished(finished) => Some(finished),
-                _ => None,
-            });
-            finished = ends.last().or(finished);
+            for event in events {
+                if let EventKind::RunFinished(end) = event.what {
+                    finished = Some(end);
+                }
+            }
         }
         let Some(finished) = finished else {
             return Ok(());

@@ -70,6 +70,14 @@ pub fn run(
     })
 }
 
+/// The shortest time between two frames.
+fn frame() -> Duration {
+    let over_ssh = ["SSH_CONNECTION", "SSH_TTY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    if over_ssh { FRAME_OVER_SSH } else { FRAME }
+}
+
 async fn handle_events<B: Backend>(
     guard: &mut TerminalGuard,
     appearance: Appearance,
@@ -77,10 +85,7 @@ async fn handle_events<B: Backend>(
     backend: Arc<B>,
 ) -> Result<Ending> {
     let terminal = |doing| Error::io(doing, "the terminal");
-    let over_ssh = ["SSH_CONNECTION", "SSH_TTY"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
-    let frame = if over_ssh { FRAME_OVER_SSH } else { FRAME };
+    let frame = frame();
     let (messages, mut received) = unbounded_channel();
     let (batches, mut events) = channel(BATCHES);
     let mut terminated = listen(SignalKind::terminate())?;

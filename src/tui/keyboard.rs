@@ -38,6 +38,7 @@ pub fn read_keys(
     let (gone, hung_up) = oneshot::channel();
     let terminal = keyboard()?;
     thread("keys", messages.clone(), move || {
+        let mut is_more_read = false;
         // crossterm would read forever from a terminal that has gone away: check first. Its feature
         // use-dev-tty matters: its other reader holds back keys that come together with a new size,
         // or with more than 1024 others, until the next key
@@ -54,8 +55,9 @@ pub fn read_keys(
             }
             let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
             match poll(&mut ready, Some(&KEY_PATIENCE)) {
-                // crossterm would spin for as long as it may wait
-                Ok(0) => continue,
+                // without input, crossterm would spin for as long as it may wait; but it may have read
+                // more than was taken
+                Ok(0) if !is_more_read => continue,
                 Err(_) if is_hung_up(&terminal) => break,
                 _ => {}
             }
@@ -66,6 +68,7 @@ pub fn read_keys(
             {
                 inputs.extend(event::read());
             }
+            is_more_read = inputs.len() >= MOST_AT_ONCE;
             let sent = match pasted(&inputs) {
                 Some(text) => messages.send(Message::Burst(text)).is_ok(),
                 None => inputs

@@ -42,6 +42,33 @@ fn drawn(rows_of_class: &[Vec<i64>], count: usize, seed: u64) -> Vec<Vec<i64>> {
     rows_of_class.iter().enumerate().map(of_class).collect()
 }
 
+/// The rows of each class that initial images are chosen from: all, or with distill.correct_only those
+/// that the expert with these `logits` labels right, where there are enough.
+fn candidates(
+    plan: &RunPlan,
+    dataset: &Dataset,
+    rows_of_class: &[Vec<i64>],
+    logits: &Tensor,
+    control: &mut Control,
+) -> Result<Vec<Vec<i64>>> {
+    let mut candidates = rows_of_class.to_vec();
+    if !plan.profile.distill.correct_only {
+        return Ok(candidates);
+    }
+    let images_per_class = plan.profile.images_per_class();
+    let mut too_few = Vec::new();
+    for (class, rows) in candidates.iter_mut().enumerate() {
+        match right_rows(logits, rows, class as i64, images_per_class) {
+            Some(right) => *rows = right,
+            None => too_few.push(dataset.classes[class].clone()),
+        }
+    }
+    if !too_few.is_empty() {
+        control.warn(cautions::too_few_are_right(&too_few, images_per_class))?;
+    }
+    Ok(candidates)
+}
+
 /// The state before the first step.
 ///
 /// # Errors
@@ -73,19 +100,7 @@ pub fn initial_state(
         &dataset.train,
         &mut control.watch("logits of ", Duration::ZERO),
     )?;
-    let mut candidates = rows_of_class.clone();
-    if plan.profile.distill.correct_only {
-        let mut too_few = Vec::new();
-        for (class, rows) in candidates.iter_mut().enumerate() {
-            match right_rows(&logits, rows, class as i64, images_per_class) {
-                Some(right) => *rows = right,
-                None => too_few.push(dataset.classes[class].clone()),
-            }
-        }
-        if !too_few.is_empty() {
-            control.warn(cautions::too_few_are_right(&too_few, images_per_class))?;
-        }
-    }
+    let candidates = candidates(plan, dataset, &rows_of_class, &logits, control)?;
     let chosen = |count: usize, control: &mut Control| {
         let (logits, candidates) = (logits.shallow_clone(), candidates.clone());
         let mut watch = control.watch("", Duration::ZERO);
