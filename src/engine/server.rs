@@ -3,6 +3,7 @@
 
 use crate::trainer::CommandRequest;
 use astill_core::run::command::{Answer, Command, LONGEST_LINE};
+use astill_core::run::socket::TURNED_AWAY;
 use astill_core::run::{EngineLock, RunDir, socket};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Sender, bounded};
@@ -190,8 +191,7 @@ impl Connections {
             let last = open.swap_remove(place);
             turn_away(
                 &last.stream,
-                "closed: there are too many connections, and this one was idle the longest; \
-                 connect again",
+                &format!("{TURNED_AWAY}, and this one was idle the longest; connect again"),
             );
             let _ = last.stream.shutdown(Shutdown::Both);
         }

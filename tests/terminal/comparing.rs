@@ -44,7 +44,7 @@ fn finished_runs_are_marked_and_compared() -> Outcome {
     terminal.press("t")?;
     terminal.shows(&["Results", "distill.lr_images", "10", "20"])?;
     terminal.press("q")?;
-    terminal.shows(&["Profiles", "[A] two"])?;
+    terminal.shows(&["Earlier runs", "[A] two", ">[B] one"])?;
     terminal.press("q")?;
     assert_eq!(terminal.ended()?.code(), Some(0));
     terminal.assert_given_back();

@@ -214,7 +214,7 @@ fn no_key_waits_for_another_one() -> Outcome {
     }
     // and more of them than are read at once
     terminal.press(&format!("{}{}?", DOWN.repeat(500), UP.repeat(500)))?;
-    terminal.shows(&["Ctrl-Z", "Suspend the app"])
+    terminal.shows(&["Compare the marked runs"])
 }
 
 /// The parameters of every sequence that sets colours or attributes.

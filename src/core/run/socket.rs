@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
@@ -186,11 +186,26 @@ fn is_stopped(process: u32) -> bool {
     state.is_some_and(|state| state.starts_with(['T', 't']))
 }
 
+/// How an engine answers a connection that it closes for another one, before it has read a command.
+pub const TURNED_AWAY: &str = "closed: there are too many connections";
+
 /// Sends a command to the run's engine and waits up to `patience` for its answer.
 ///
 /// # Errors
 /// [`Error::Usage`] if no engine can be reached; [`Error::File`] if it has not answered.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
+    let begin = Instant::now();
+    loop {
+        let answer = send_once(run, command, patience)?;
+        let is_turned_away = |reason: &String| reason.starts_with(TURNED_AWAY);
+        // nothing of it was read, so it is sent again
+        if !answer.reason.as_ref().is_some_and(is_turned_away) || begin.elapsed() >= patience {
+            return Ok(answer);
+        }
+    }
+}
+
+fn send_once(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
     let stream = connect(run)?;
     let failed = |e: std::io::Error| match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => silent(run, patience),
