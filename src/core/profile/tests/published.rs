@@ -35,7 +35,9 @@ fn published_profiles_have_fixed_rates_and_all_others_automatic_ones() {
         let d = loaded.profile.distill;
         let fixed = (d.step, d.clip_gradient) == (None, None);
         if !is_published {
-            let automatic = (d.lr_student, d.lr_lr, d.step) == (Auto::Auto, Auto::Auto, Some(0.06));
+            // a run of 200 iterations has no time for small steps
+            let step = if b.name == "cifar10-cpu" { 0.12 } else { 0.06 };
+            let automatic = (d.lr_student, d.lr_lr, d.step) == (Auto::Auto, Auto::Auto, Some(step));
             assert!(automatic && !fixed && given == 0, "{}", b.name);
         } else if b.listed {
             let numbers = d.lr_student.given().is_some() && d.lr_lr.given().is_some();
