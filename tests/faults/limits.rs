@@ -535,6 +535,23 @@ fn limits_of_a_container_count() -> Outcome {
     Ok(())
 }
 
+/// That the engine was killed for lack of memory stands in the list, and its successor says so.
+fn is_told_afterwards(place: &Place, resume: &mut Command) -> Outcome {
+    let listed = text(&place.run(&["list"])?.stdout);
+    assert!(
+        listed.contains("interrupted (probably out of memory)"),
+        "{listed}"
+    );
+    let mut child = silent(resume)?;
+    let is_told = |e: &Event| matches!(&e.what, EventKind::Warning { message } if message.contains("memory ran out"));
+    wait_until("it is told", || {
+        place.events("r").ok()?.iter().any(is_told).then_some(())
+    })?;
+    kill_process(Pid::from_child(&child), Signal::TERM)?;
+    ended(&mut child)?;
+    Ok(())
+}
+
 /// The kernel itself ends an engine, in a container whose memory is too small for it.
 #[test]
 fn an_engine_that_the_kernel_kills_for_lack_of_memory_is_told_afterwards() -> Outcome {
@@ -556,19 +573,8 @@ fn an_engine_that_the_kernel_kills_for_lack_of_memory_is_told_afterwards() -> Ou
         let _ = fs::write(&limit, format!("{}", usage / 4096 * 4096));
         child.try_wait().ok().flatten()
     })?;
-    let listed = text(&place.run(&["list"])?.stdout);
-    assert!(
-        listed.contains("interrupted (probably out of memory)"),
-        "{listed}"
-    );
     fs::write(&limit, "2G")?;
-    let mut child = silent(&mut memory.run(&place, "resume r --headless"))?;
-    let is_told = |e: &Event| matches!(&e.what, EventKind::Warning { message } if message.contains("memory ran out"));
-    wait_until("it is told", || {
-        place.events("r").ok()?.iter().any(is_told).then_some(())
-    })?;
-    kill_process(Pid::from_child(&child), Signal::TERM)?;
-    ended(&mut child)?;
+    is_told_afterwards(&place, &mut memory.run(&place, "resume r --headless"))?;
     row(
         "killed by the kernel for lack of memory",
         1,
@@ -598,18 +604,7 @@ fn an_engine_that_was_killed_for_lack_of_memory_is_told_afterwards() -> Outcome 
     let mut started: serde_json::Value = serde_json::from_str(first)?;
     started["oom_kills"] = counted;
     fs::write(&path, format!("{started}\n{rest}"))?;
-    let listed = text(&place.run(&["list"])?.stdout);
-    assert!(
-        listed.contains("interrupted (probably out of memory)"),
-        "{listed}"
-    );
-    let mut child = silent(&mut place.astill(&["resume", "r", "--headless"]))?;
-    let is_told = |e: &Event| matches!(&e.what, EventKind::Warning { message } if message.contains("memory ran out"));
-    wait_until("it is told", || {
-        place.events("r").ok()?.iter().any(is_told).then_some(())
-    })?;
-    kill_process(Pid::from_child(&child), Signal::TERM)?;
-    ended(&mut child)?;
+    is_told_afterwards(&place, &mut place.astill(&["resume", "r", "--headless"]))?;
     row(
         "killed for lack of memory",
         1,
