@@ -1,7 +1,7 @@
 //! `astill run --or-resume`: a job that is queued again continues with its run.
 
 use crate::cli::{Cli, Cmd, DeviceChoice, RunArgs};
-use crate::profile::{Profile, Start};
+use crate::profile::{Difference, Profile, Start};
 use crate::run::RunDir;
 use crate::{Error, Result};
 use serde_json::json;
@@ -51,15 +51,7 @@ fn check_settings(run: &RunDir, args: &RunArgs) -> Result<()> {
     if differing.is_empty() {
         return Ok(());
     }
-    let lines: Vec<String> = differing
-        .iter()
-        .map(|d| {
-            format!(
-                "\n  {}: found {}, but the run has {}",
-                d.key.path, d.now, d.recorded
-            )
-        })
-        .collect();
+    let lines: Vec<String> = differing.iter().map(Difference::refusal).collect();
     Err(Error::Usage(format!(
         "--or-resume: the run {} is there already and was begun with other settings; choose another \
          --name, or resume it as it is with `astill resume {}`, where --set changes live settings{}",

@@ -255,7 +255,7 @@ fn a_job_that_is_queued_again_continues_with_its_run() -> Outcome {
     assert_status(&refused, 2);
     let message = text(&refused.stderr);
     assert!(
-        message.contains("distill.ipc: found 1, but the run has 2"),
+        message.contains("distill.ipc: found 1, but the run was begun with 2"),
         "{message}"
     );
     assert!(is_untouched(&place, &before)?);

@@ -14,6 +14,17 @@ pub struct Difference {
     pub now: String,
 }
 
+impl Difference {
+    /// A line of its own below a refusal: "  distill.ipc: found 1, but the run was begun with 2".
+    #[must_use]
+    pub fn refusal(&self) -> String {
+        format!(
+            "\n  {}: found {}, but the run was begun with {}",
+            self.key.path, self.now, self.recorded
+        )
+    }
+}
+
 impl Profile {
     /// The keys whose values differ between `recorded`, a profile as JSON, and this one. A key that
     /// the record lacks had its default.

@@ -218,15 +218,7 @@ fn begun_with(run: &RunDir, here: &Profile, source: &Source<'_>) -> Result<Begun
             warnings,
         });
     }
-    let lines: Vec<String> = fixed
-        .iter()
-        .map(|d| {
-            format!(
-                "\n  {}: found {}, but the run was begun with {}",
-                d.key.path, d.now, d.recorded
-            )
-        })
-        .collect();
+    let lines: Vec<String> = fixed.iter().map(Difference::refusal).collect();
     Err(Error::Usage(format!(
         "{}: these settings cannot change any more, {}{}",
         run.profile().display(),
