@@ -20,7 +20,6 @@ use std::path::Path;
 
 /// A folder with a run in it that has only a profile.
 fn run_in(folder: &Path) -> Result<RunDir, Box<dyn std::error::Error>> {
-    let run = RunDir::create(folder, "shapes", Some("r"))?;
-    fs::write(run.profile(), Profile::new(Kind::Shapes).to_yaml())?;
-    Ok(run)
+    let profile = Profile::new(Kind::Shapes).to_yaml();
+    Ok(RunDir::create(folder, "shapes", Some("r"), &profile)?.0)
 }

@@ -11,7 +11,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a fol
 
 fuzz_target!(|name: &str| {
     let runs = FOLDER.path().join("runs");
-    if let Ok(run) = RunDir::create(&runs, "p", Some(name)) {
+    if let Ok((run, _)) = RunDir::create(&runs, "p", Some(name), "") {
         assert_eq!(run.path().parent(), Some(runs.as_path()));
         fs::remove_dir_all(run.path()).expect("was made");
     }

@@ -98,7 +98,7 @@ impl<'a> Engines<'a> {
                 return Ok(RunEnd::Stopped(status_of(signal)));
             }
             if RunDir::open(run.path()).is_none() {
-                return self.start(folder, &run, name);
+                return self.start(folder, name);
             }
             let RunSummary { state, host, .. } = summary(run.clone());
             match state {
@@ -117,9 +117,7 @@ impl<'a> Engines<'a> {
         }
     }
 
-    fn start(&self, folder: &AblationFolder, run: &RunDir, name: &str) -> Result<RunEnd> {
-        // perhaps there is the folder of one that was killed as it started
-        run.discard_unstarted();
+    fn start(&self, folder: &AblationFolder, name: &str) -> Result<RunEnd> {
         let mut command = self.local.command("run")?;
         command
             .arg(folder.profile(name))

@@ -11,7 +11,6 @@ use astill_core::cli::{
     Cli, Cmd, DeviceChoice, ExportArgs, Import, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
-use astill_core::files::atomic;
 use astill_core::profile::{Loaded, Profile, Start};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{History, RunDir};
@@ -153,16 +152,10 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let overlooked = device::overlooked_gpu(&args.device, device);
     // before anything is created, so that none is missed
     let signals = engine_signals()?;
-    let in_runs = |error: Error| not_allowed(error, "--runs");
     trainer::check_text("the folder of runs (--runs)", runs)?;
-    let run = RunDir::create(runs, &loaded.name, args.name.as_deref()).map_err(in_runs)?;
-    let begun = run.lock().and_then(|lock| {
-        atomic::write_atomically(&run.profile(), loaded.profile.to_yaml().as_bytes())?;
-        Ok(lock)
-    });
-    let lock = begun
-        .inspect_err(|_| run.discard_unstarted())
-        .map_err(in_runs)?;
+    let text = loaded.profile.to_yaml();
+    let (run, lock) = RunDir::create(runs, &loaded.name, args.name.as_deref(), &text)
+        .map_err(|error| not_allowed(error, "--runs"))?;
     if args.detach {
         drop(lock);
         overlooked.iter().for_each(warn);

@@ -3,7 +3,8 @@
 use crate::kill::{Draws, arguments, half_written};
 use crate::place::{Outcome, PATIENCE, Place, assert_status, in_full, row};
 use std::error::Error;
-use std::process::{Child, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,19 @@ fn start(place: &Place, name: &str) -> Result<Child, Box<dyn Error>> {
     Ok(place
         .astill(&command)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(said(place, name))?)
         .spawn()?)
+}
+
+/// Where the latest process of a run says what is wrong.
+fn said(place: &Place, name: &str) -> PathBuf {
+    place.path(&format!("{name}.stderr"))
+}
+
+fn assert_success(place: &Place, name: &str, status: ExitStatus) -> Outcome {
+    let said = std::fs::read_to_string(said(place, name))?;
+    assert!(status.success(), "{name}: {status}: {said}");
+    Ok(())
 }
 
 /// Runs as many processes as there are names, and kills one of them after the other at random until
@@ -36,7 +48,7 @@ fn kill_any(names: &[&str], kills: u64, draws: &mut Draws, want: &[u8]) -> Outco
         let which = draws.below(names.len());
         if let Some(status) = runs[which].try_wait()? {
             // it had ended before it was hit
-            assert!(status.success(), "{}: {status}", names[which]);
+            assert_success(&place, names[which], status)?;
             std::fs::remove_dir_all(place.path("runs").join(names[which]))?;
         } else {
             runs[which].kill()?;
@@ -47,7 +59,8 @@ fn kill_any(names: &[&str], kills: u64, draws: &mut Draws, want: &[u8]) -> Outco
     }
     let begin = Instant::now();
     for (name, run) in names.iter().zip(&mut runs) {
-        assert!(run.wait()?.success(), "{name}");
+        let status = run.wait()?;
+        assert_success(&place, name, status)?;
         assert!(place.distilled(name)? == want, "other bytes: {name}");
     }
     assert!(begin.elapsed() < PATIENCE, "waited for one another");

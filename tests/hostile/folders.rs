@@ -31,7 +31,7 @@ fn names_of_runs_and_of_their_files_stay_in_their_folder() -> Outcome {
     let valid = seeds[..4].iter().map(|s| s.as_bytes().to_vec()).collect();
     try_many("a name of a run", valid, Vec::new(), |input| {
         let name = String::from_utf8_lossy(input);
-        let Ok(run) = RunDir::create(&runs, "p", Some(&name)) else {
+        let Ok((run, _)) = RunDir::create(&runs, "p", Some(&name), "") else {
             return false;
         };
         assert_eq!(run.path().parent(), Some(runs.as_path()), "{name:?}");
@@ -39,12 +39,12 @@ fn names_of_runs_and_of_their_files_stay_in_their_folder() -> Outcome {
         fs::remove_dir_all(run.path()).is_ok()
     });
     for bad in &seeds[4..] {
-        assert!(RunDir::create(&runs, "p", Some(bad)).is_err(), "{bad}");
+        assert!(RunDir::create(&runs, "p", Some(bad), "").is_err(), "{bad}");
     }
     assert_eq!(fs::read_dir(folder.path())?.count(), 2);
 
     // what the record of a run calls its file
-    let run = RunDir::create(&runs, "p", Some("r"))?;
+    let (run, held) = RunDir::create(&runs, "p", Some("r"), "")?;
     fs::write(run.path().join("samples/s.png"), "mine")?;
     symlink("s.png", run.path().join("samples/inner.png"))?;
     symlink(
@@ -91,7 +91,6 @@ fn names_of_runs_and_of_their_files_stay_in_their_folder() -> Outcome {
     let linked = RunDir::at(folder.path().join("other-name"));
     assert_eq!(fs::read(linked.own_file("samples/s.png")?)?, b"mine");
     assert_eq!(socket::path(&linked, false)?, socket::path(&run, false)?);
-    let held = run.lock()?;
     assert!(linked.lock().is_err());
     drop(held);
     Ok(())

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 fn run(runs: &Path, name: &str, sets: &[&str], events: &[&str]) -> Result<RunDir> {
     let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
     let profile = load("shapes", &sets).map_err(Error::Profile)?.profile;
-    let run = RunDir::create(runs, "shapes", Some(name))?;
+    let run = RunDir::create(runs, "shapes", Some(name), "")?.0;
     fs::write(run.profile(), profile.to_yaml()).map_err(Error::io("write", run.profile()))?;
     let started = format!(
         r#""kind":"run_started","run":"{name}","profile":"shapes","seed":0,"device":"cpu","threads":2,"version":"0","process":1,"data":"d","folder":"f","step":0,"iterations":9"#

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The names of unfinished files begin with this.
-const PART: &str = ".part-";
+pub const PART: &str = ".part-";
 
 /// Removes the unfinished files in `folder` that killed programs have left behind, except those
 /// younger than `age`: another program may still be writing them.

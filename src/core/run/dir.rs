@@ -38,46 +38,6 @@ const LARGEST_PROFILE: u64 = 1 << 20;
 pub const DEFAULT_RUNS_DIR: &str = "runs";
 
 impl RunDir {
-    /// Creates a new run below `runs`: `name`, or else the first of `PROFILE-001`, `-002` … that is
-    /// free.
-    ///
-    /// A name is letters, digits, `.`, `-` and `_`, up to 100, and does not begin with a dot.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for a bad or a taken name; [`Error::Io`] if the folder cannot be created.
-    pub fn create(runs: &Path, profile: &str, name: Option<&str>) -> Result<Self> {
-        if let Some(name) = name {
-            check_name(name)?;
-        }
-        fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
-        let candidates: Box<dyn Iterator<Item = String>> = match name {
-            Some(name) => Box::new(std::iter::once(name.to_string())),
-            None => Box::new((1..).map(|n| format!("{}-{n:03}", name_stem(profile)))),
-        };
-        for candidate in candidates {
-            let path = runs.join(&candidate);
-            match fs::create_dir(&path) {
-                Ok(()) => return Self::with_folders(path),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::io("create", path)(e)),
-            }
-        }
-        let name = name.unwrap_or(profile);
-        if Self::open(&runs.join(name)).is_none() {
-            return Err(Error::Usage(format!(
-                "{} already holds \"{name}\", which is not a run (perhaps one that was killed as it \
-                 started): choose another --name, or move it away",
-                runs.display()
-            )));
-        }
-        Err(Error::Usage(format!(
-            "there is already a run \"{name}\" in {}: choose another --name, or resume it with `astill \
-             resume {}`",
-            runs.display(),
-            Self::at(runs.join(name)).reference()
-        )))
-    }
-
     /// Removes what [`RunDir::create`] made, for a run that could not be started. If anything else
     /// is in the folder, that stays, and so does the folder.
     pub fn discard_unstarted(&self) {
@@ -90,13 +50,6 @@ impl RunDir {
             .iter()
             .for_each(|folder| _ = fs::remove_dir(self.path.join(folder)));
         let _ = fs::remove_dir(&self.path);
-    }
-
-    fn with_folders(path: PathBuf) -> Result<Self> {
-        let run = Self::at(path);
-        run.make_folders()
-            .inspect_err(|_| run.discard_unstarted())?;
-        Ok(run)
     }
 
     /// Makes those of the run's folders that are missing, as after a copy by a program that leaves
@@ -391,37 +344,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_counted_up_and_taken_ones_refused() -> Result<()> {
-        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        assert_eq!(
-            RunDir::create(runs.path(), "shapes", None)?.name(),
-            "shapes-001"
-        );
-        assert_eq!(
-            RunDir::create(runs.path(), "shapes", None)?.name(),
-            "shapes-002"
-        );
-        RunDir::create(runs.path(), "shapes", Some("mine"))?;
-        assert_eq!(
-            RunDir::create(runs.path(), "shapes", Some("mine"))
-                .map_err(|e| e.exit_status())
-                .err(),
-            Some(2)
-        );
-        for bad in ["", "..", "a/b", ".hidden", "-x", "a\nb", &"x".repeat(101)] {
-            assert!(
-                RunDir::create(runs.path(), "shapes", Some(bad)).is_err(),
-                "{bad:?}"
-            );
-        }
-        Ok(())
-    }
-
-    #[test]
     fn a_run_is_found_by_name_path_or_unique_beginning() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         for name in ["alpha-1", "alpha-2", "beta"] {
-            let run = RunDir::create(runs.path(), "p", Some(name))?;
+            let run = RunDir::create(runs.path(), "p", Some(name), "")?.0;
             fs::write(run.profile(), "").map_err(Error::io("write", run.profile()))?;
         }
         let find = |r: &str| RunDir::find(runs.path(), r).map(|d| d.name());

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn an_edit_holds_from_its_place_on_and_survives_a_new_start() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", None)?;
+        let run = RunDir::create(runs.path(), "p", None, "")?.0;
         let profile = load("shapes", &[]).map_err(Error::Profile)?.profile;
         let edit = |at, set: &str| Edit {
             at,

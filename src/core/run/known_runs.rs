@@ -101,7 +101,7 @@ mod tests {
         };
         let mut runs = Vec::new();
         for name in ["a", "b", "c"] {
-            let run = RunDir::create(folder.path(), "p", Some(name))?;
+            let run = RunDir::create(folder.path(), "p", Some(name), "")?.0;
             fs::write(run.profile(), "").map_err(Error::io("write", run.profile()))?;
             write(&run, "")?;
             runs.push(run);

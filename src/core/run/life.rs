@@ -93,7 +93,7 @@ mod tests {
     use std::path::Path;
 
     fn run(runs: &Path, name: &str) -> Result<RunDir> {
-        let run = RunDir::create(runs, "p", Some(name))?;
+        let run = RunDir::create(runs, "p", Some(name), "")?.0;
         fs::write(run.profile(), "").map_err(Error::io("write", run.profile()))?;
         Ok(run)
     }

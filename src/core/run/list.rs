@@ -221,7 +221,7 @@ mod tests {
     use std::fmt::Write as _;
 
     fn run_with(runs: &Path, name: &str, lines: &[&str]) -> Result<RunDir> {
-        let run = RunDir::create(runs, "p", Some(name))?;
+        let run = RunDir::create(runs, "p", Some(name), "")?.0;
         fs::write(run.profile(), "").map_err(Error::io("write", run.profile()))?;
         let mut text = String::new();
         for (seq, line) in lines.iter().enumerate() {

@@ -61,6 +61,13 @@ impl EngineLock {
         RunDir::held(by_descriptor)
     }
 
+    /// The same right, to a folder that has been given this path.
+    pub(super) fn with_path(self, path: PathBuf) -> Self {
+        let mut renamed = self;
+        renamed.path = path;
+        renamed
+    }
+
     /// Checks that the run is still this engine's: that its folder holds the lock that this engine
     /// holds. Whoever is about to write or remove anything in a run asks this first.
     ///
@@ -239,7 +246,7 @@ mod tests {
     #[test]
     fn one_engine_at_a_time() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", None)?;
+        let run = RunDir::create(runs.path(), "p", None, "")?.0;
         assert_eq!(run.engine(), EngineAt::Nowhere);
         let held = run.lock()?;
         assert!(run.lock().is_err());
@@ -252,7 +259,7 @@ mod tests {
     #[test]
     fn an_engine_of_another_machine_is_told_apart() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", None)?;
+        let run = RunDir::create(runs.path(), "p", None, "")?.0;
         let lock = run.path().join(LOCK);
         fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
         assert_eq!(run.engine(), EngineAt::MaybeRemote("elsewhere".into()));
@@ -273,12 +280,12 @@ mod tests {
     #[test]
     fn a_lock_follows_its_folder_and_no_other() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", Some("before"))?;
+        let run = RunDir::create(runs.path(), "p", Some("before"), "")?.0;
         let held = run.lock()?;
         let own = held.run();
         let after = runs.path().join("after");
         fs::rename(run.path(), &after).map_err(Error::io("rename", run.path()))?;
-        RunDir::create(runs.path(), "p", Some("before"))?;
+        RunDir::create(runs.path(), "p", Some("before"), "")?.0;
         held.check()?;
         assert_eq!(own.name(), "after");
         let inside = own.path().join("file");

@@ -3,6 +3,7 @@
 
 pub mod checkpoints;
 pub mod command;
+mod create;
 mod dir;
 pub mod edits;
 pub mod event;

@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn why_no_engine_is_reached_is_told_by_the_lock() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", None)?;
+        let run = RunDir::create(runs.path(), "p", None, "")?.0;
         let why = || connect(&run).map(drop).map_err(|e| e.to_string());
         assert!(why().is_err_and(|e| e.starts_with("no engine is running")));
         let held = run.lock()?;
@@ -331,13 +331,13 @@ mod tests {
     fn a_socket_is_reached_behind_a_path_of_any_length_and_not_behind_a_link() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let deep = runs.path().join("x".repeat(90)).join("y".repeat(90));
-        let run = RunDir::create(&deep, "p", None)?;
+        let run = RunDir::create(&deep, "p", None, "")?.0;
         let held = run.lock()?;
         let own = held.run();
         let listener =
             UnixListener::bind(beside(&own)).map_err(Error::io("listen on", beside(&own)))?;
         assert!(connect_beside(&run).is_ok());
-        let other = RunDir::create(runs.path(), "p", None)?;
+        let other = RunDir::create(runs.path(), "p", None, "")?.0;
         std::os::unix::fs::symlink(beside(&run), beside(&other))
             .map_err(Error::io("link", beside(&other)))?;
         assert!(connect_beside(&other).is_err());

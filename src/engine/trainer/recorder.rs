@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn numbering_continues_and_a_torn_line_is_cut_off() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", None)?;
+        let run = RunDir::create(runs.path(), "p", None, "")?.0;
         let held = Arc::new(run.lock()?);
         let open = |tx: &Sender<Event>| Recorder::open(&run, Arc::clone(&held), tx.clone());
         let (tx, rx) = crossbeam_channel::unbounded();

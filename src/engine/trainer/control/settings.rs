@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn settings_follow_the_edits_in_whatever_order_they_were_made() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", None)?;
+        let run = RunDir::create(runs.path(), "p", None, "")?.0;
         let profile = profile::load("shapes", &[])
             .map_err(Error::Profile)?
             .profile;
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn an_edit_that_cannot_be_saved_changes_nothing() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
-        let run = RunDir::create(runs.path(), "p", None)?;
+        let run = RunDir::create(runs.path(), "p", None, "")?.0;
         let profile = profile::load("shapes", &[])
             .map_err(Error::Profile)?
             .profile;

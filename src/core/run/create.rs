@@ -1,0 +1,199 @@
+//! Making a run: its folder gets its name when it is whole.
+
+use super::dir::{check_name, name_stem};
+use super::{EngineLock, RunDir};
+use crate::files::atomic::{PART, write_atomically};
+use crate::{Error, Result};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// An unfinished folder without a lock is as old as this before it is taken for one that a killed
+/// program has left.
+const LEFT_OVER: Duration = Duration::from_secs(3600);
+
+impl RunDir {
+    /// Creates a new run below `runs` with the text of its profile, and takes the right to be its
+    /// engine: `name`, or else the first of `PROFILE-001`, `-002` … that is free.
+    ///
+    /// A name is letters, digits, `.`, `-` and `_`, up to 100, and does not begin with a dot. The
+    /// folder is whole when it gets that name, so a program that is killed leaves a run or nothing
+    /// of this name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a bad or a taken name; [`Error::Io`] if the folder cannot be created.
+    pub fn create(
+        runs: &Path,
+        profile: &str,
+        name: Option<&str>,
+        text: &str,
+    ) -> Result<(Self, EngineLock)> {
+        if let Some(name) = name {
+            check_name(name)?;
+        }
+        fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
+        remove_left_over(runs);
+        let candidates: Box<dyn Iterator<Item = String>> = match name {
+            Some(name) => Box::new(std::iter::once(name.to_string())),
+            None => Box::new((1..).map(|n| format!("{}-{n:03}", name_stem(profile)))),
+        };
+        let begun = Unnamed::new(runs, text)?;
+        for candidate in candidates {
+            let path = runs.join(&candidate);
+            match fs::rename(begun.run.path(), &path) {
+                Ok(()) => return Ok(begun.named(path)),
+                Err(e) if is_taken(&e) => {}
+                Err(e) => return Err(Error::io("create", path)(e)),
+            }
+        }
+        Err(taken(runs, name.unwrap_or(profile)))
+    }
+}
+
+/// A run's folder before it has a name; it is removed unless it gets one.
+struct Unnamed {
+    run: RunDir,
+    lock: EngineLock,
+    folder: tempfile::TempDir,
+}
+
+impl Unnamed {
+    fn new(runs: &Path, profile: &str) -> Result<Self> {
+        // its kind, because tempfile's own error names a random folder
+        let folder = tempfile::Builder::new()
+            .prefix(PART)
+            .tempdir_in(runs)
+            .map_err(|e| Error::io("create a run in", runs)(e.kind().into()))?;
+        let run = RunDir::at(folder.path().to_path_buf());
+        let lock = run.lock()?;
+        run.make_folders()?;
+        write_atomically(&run.profile(), profile.as_bytes())?;
+        Ok(Self { run, lock, folder })
+    }
+
+    /// The run, whose folder is called `path` now.
+    fn named(self, path: PathBuf) -> (RunDir, EngineLock) {
+        let _ = self.folder.keep();
+        (RunDir::at(path.clone()), self.lock.with_path(path))
+    }
+}
+
+/// Whether something has the name already: an empty folder is replaced.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
+    )
+}
+
+/// Why no run of this name can be made in `runs`.
+fn taken(runs: &Path, name: &str) -> Error {
+    let there = RunDir::at(runs.join(name));
+    let runs = runs.display();
+    Error::Usage(match RunDir::open(there.path()) {
+        Some(run) => format!(
+            "there is already a run \"{name}\" in {runs}: choose another --name, or resume it with \
+             `astill resume {}`",
+            run.reference()
+        ),
+        None => format!(
+            "{runs} already holds \"{name}\", which is not a run: choose another --name, or move it \
+             away"
+        ),
+    })
+}
+
+/// Removes the unfinished folders of programs that were killed while they made a run.
+fn remove_left_over(runs: &Path) {
+    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
+        let is_part = entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(PART.as_bytes());
+        if is_part && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let run = RunDir::at(entry.path());
+            // one that is being made is held
+            let is_left = match run.holder() {
+                Some(_) => !run.has_engine(),
+                None => entry
+                    .metadata()
+                    .and_then(|m| m.modified())
+                    .is_ok_and(|t| t.elapsed().unwrap_or_default() >= LEFT_OVER),
+            };
+            if is_left {
+                // one that stays only takes up space
+                let _ = fs::remove_dir_all(run.path());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_counted_up_and_taken_ones_refused() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let name = |run: Result<(RunDir, EngineLock)>| Ok::<_, Error>(run?.0.name());
+        let create = |name| RunDir::create(runs.path(), "shapes", name, "");
+        assert_eq!(name(create(None))?, "shapes-001");
+        assert_eq!(name(create(None))?, "shapes-002");
+        create(Some("mine"))?;
+        let status = |name| create(Some(name)).map_err(|e| e.exit_status()).err();
+        assert_eq!(status("mine"), Some(2));
+        for bad in ["", "..", "a/b", ".hidden", "-x", "a\nb", &"x".repeat(101)] {
+            assert_eq!(status(bad), Some(2), "{bad:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_run_is_refused_and_left_as_it_is() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let path = |name: &str| runs.path().join(name);
+        let io = |e| Error::io("write", runs.path())(e);
+        fs::write(path("file"), "x").map_err(io)?;
+        fs::create_dir_all(path("folder/inside")).map_err(io)?;
+        std::os::unix::fs::symlink(path("folder"), path("link")).map_err(io)?;
+        for name in ["file", "folder", "link"] {
+            let refused = RunDir::create(runs.path(), "p", Some(name), "").map(drop);
+            assert!(
+                refused.is_err_and(|e| e.to_string().contains("is not a run")),
+                "{name}"
+            );
+        }
+        assert!(path("folder/inside").is_dir());
+        let mut names: Vec<_> = fs::read_dir(runs.path())
+            .map_err(io)?
+            .flatten()
+            .map(|e| e.file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["file", "folder", "link"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_that_was_left_unfinished_is_removed_and_one_that_is_being_made_is_not() -> Result<()>
+    {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let (left, made) = (
+            runs.path().join(".part-left"),
+            runs.path().join(".part-made"),
+        );
+        for folder in [&left, &made] {
+            fs::create_dir(folder).map_err(Error::io("create", folder))?;
+        }
+        let held = RunDir::at(&made).lock()?;
+        // a killed program does not empty its lock
+        let lock = left.join("lock");
+        fs::write(&lock, crate::run::Holder::this().to_string())
+            .map_err(Error::io("write", &lock))?;
+        RunDir::create(runs.path(), "p", None, "")?;
+        assert!(!left.exists() && made.exists());
+        drop(held);
+        Ok(())
+    }
+}
