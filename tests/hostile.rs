@@ -15,7 +15,6 @@ mod socket;
 
 use astill_core::profile::{Kind, Profile};
 use astill_core::run::RunDir;
-use std::fs;
 use std::path::Path;
 
 /// A folder with a run in it that has only a profile.
