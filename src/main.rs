@@ -125,6 +125,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(
             Cmd::Run(_)
             | Cmd::Resume { .. }
+            | Cmd::Work(_)
             | Cmd::Check { .. }
             | Cmd::Evaluate(_)
             | Cmd::Import { .. }

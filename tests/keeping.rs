@@ -9,6 +9,8 @@ mod folder;
 mod reach;
 #[path = "keeping/resume.rs"]
 mod resume;
+#[path = "keeping/segments.rs"]
+mod segments;
 #[path = "keeping/undo.rs"]
 mod undo;
 

@@ -25,6 +25,7 @@ mod scores;
 #[cfg(test)]
 mod tests;
 mod tune;
+mod workers;
 
 pub use ablate::AblateArgs;
 pub use compare::CompareArgs;
@@ -37,6 +38,7 @@ pub use list::{ListArgs, ListedState, SortedBy};
 pub use plot::PlotArgs;
 pub use scores::{ScoresArgs, ScoresProtocol};
 pub use tune::TuneArgs;
+pub use workers::{WorkArgs, WorkersArgs, WorkersChoice};
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -127,6 +129,8 @@ pub enum Cmd {
         /// $ASTILL_ACCURACY say how
         #[arg(long, value_name = "COMMAND")]
         on_finish: Option<String>,
+        #[command(flatten)]
+        workers: WorkersArgs,
         /// For the engine in the background only: the name of the run's profile
         #[arg(long, hide = true)]
         engine_of: Option<String>,
@@ -145,6 +149,8 @@ pub enum Cmd {
         #[arg(long, value_name = "COMMAND")]
         on_finish: Option<String>,
     },
+    /// Help a run that distils with its segments, from this machine or another
+    Work(WorkArgs),
     /// List the runs
     List(ListArgs),
     /// Compare the results and the settings of runs
@@ -265,6 +271,8 @@ pub struct RunArgs {
     /// $ASTILL_ACCURACY say how
     #[arg(long, value_name = "COMMAND")]
     pub on_finish: Option<String>,
+    #[command(flatten)]
+    pub workers: WorkersArgs,
     /// For ablations only: end with an error where the run would pause for an answer
     #[arg(long, hide = true)]
     pub unattended: bool,
@@ -286,6 +294,7 @@ impl RunArgs {
             detach: _,
             or_resume: _,
             on_finish,
+            workers,
             unattended: _,
         } = self;
         let mut arguments = vec![profile.clone(), format!("--device={device}")];
@@ -293,6 +302,7 @@ impl RunArgs {
         arguments.extend(seed.iter().map(|s| format!("--seed={s}")));
         arguments.extend(name.iter().map(|n| format!("--name={n}")));
         arguments.extend(on_finish.iter().map(|c| format!("--on-finish={c}")));
+        arguments.extend(workers.to_arguments());
         arguments
     }
 }

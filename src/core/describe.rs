@@ -4,7 +4,7 @@ use crate::measures::{self, MeasuredEvent};
 use crate::profile::LabelKind;
 use crate::run::event::{
     Calibration, CommandAnswered, DatasetLoaded, Evaluation, EventKind, ExpertFound, RunFinished,
-    RunStarted,
+    RunStarted, WorkerChange,
 };
 use crate::text::{count, duration, number};
 
@@ -41,6 +41,7 @@ pub fn line(what: &EventKind) -> Option<String> {
             let device = device_mib.map(|d| format!(", {d} MiB on the device"));
             format!("memory: {host_mib} MiB{}", device.unwrap_or_default())
         }
+        EventKind::Worker(change) => worker(change),
         EventKind::Warning { message } => format!("warning: {message}"),
         EventKind::Waiting {
             reason: Some(reason),
@@ -53,6 +54,21 @@ pub fn line(what: &EventKind) -> Option<String> {
         }
         EventKind::RunFinished(finished) => run_finished(finished),
     })
+}
+
+fn worker(change: &WorkerChange) -> String {
+    let now = count(change.workers as usize, "worker");
+    match (change.has_joined, &change.reason) {
+        (true, _) => format!("{} has joined; {now} now", change.name),
+        (false, None) => {
+            let solved = count(change.solved as usize, "segment");
+            format!("{} has left after {solved}; {now} now", change.name)
+        }
+        (false, Some(reason)) => format!(
+            "{} is lost ({reason}), and what it was computing is computed again; {now} now",
+            change.name
+        ),
+    }
 }
 
 fn run_started(started: &RunStarted) -> String {

@@ -28,6 +28,7 @@ impl Cli {
                 device: Some(args.device.clone()).filter(|d| *d != DeviceChoice::Auto),
                 set: Vec::new(),
                 on_finish: args.on_finish.clone(),
+                workers: args.workers.clone(),
                 engine_of: None,
                 unattended: args.unattended,
             });

@@ -1,5 +1,6 @@
 //! Arguments → one call into the library each, and its results printed.
 
+mod help;
 mod others;
 mod preview;
 mod resuming;
@@ -66,6 +67,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             device,
             set,
             on_finish,
+            workers,
             engine_of,
             unattended,
         } => {
@@ -84,9 +86,11 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
                 data: cli.data.as_deref(),
                 sets: set,
                 on_finish: on_finish.as_deref(),
+                workers,
             };
             resuming::resume(&run, changes, launch)
         }
+        Cmd::Work(args) => help::help(args, cli.data.as_deref(), &cli.runs),
         Cmd::Check {
             profile,
             device,
@@ -148,8 +152,10 @@ fn not_for_the_engine() -> Error {
 
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, ..) = checked(&args.profile, data)?;
-    let device = device::choose(&args.device)?;
-    let overlooked = device::overlooked_gpu(&args.device, device);
+    let choice = help::device(&args.workers, Some(&args.device)).unwrap_or_default();
+    let device = device::choose(&choice)?;
+    let overlooked = device::overlooked_gpu(&choice, device);
+    let workers = help::plan(&args.workers, &loaded.profile, device)?;
     // before anything is created, so that none is missed
     let signals = engine_signals()?;
     trainer::check_text("the folder of runs (--runs)", runs)?;
@@ -164,6 +170,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
             data: Some(data),
             sets: &[],
             on_finish: args.on_finish.as_deref(),
+            workers: &args.workers,
         };
         return process::detach(&run, &loaded.name, &changes.arguments(), signals);
     }
@@ -177,7 +184,8 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         data,
         folder,
         device,
-        threads: None,
+        threads: help::threads(&args.workers, device),
+        workers,
         killed: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),
         sets: Vec::new(),

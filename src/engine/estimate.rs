@@ -136,7 +136,8 @@ impl<'a> Sizes<'a> {
 
     fn iteration_seconds(&self, rates: &Rates) -> f64 {
         let steps = self.profile.distill.syn_steps as f64;
-        self.mean_batch
+        self.profile.distill.segments as f64
+            * self.mean_batch
             * (steps * (rates.gradient + rates.adjoint)
                 + (steps - self.kept_steps(rates)) * rates.again)
     }

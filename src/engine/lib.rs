@@ -32,3 +32,5 @@ pub mod tensor_file;
 pub mod threads;
 pub mod torch_file;
 pub mod trainer;
+pub mod wire;
+pub mod worker;

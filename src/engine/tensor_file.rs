@@ -160,6 +160,45 @@ fn bytes(
         .map_err(|e| Error::file(path, e.to_string()))
 }
 
+/// Texts by their keys.
+pub type Texts = HashMap<String, String>;
+/// Tensors by their names.
+pub type Tensors = HashMap<String, Tensor>;
+
+/// Named tensors and one text as the bytes of a file that is never written.
+///
+/// # Errors
+/// A tensor cannot be stored.
+pub fn encode(tensors: &[(&str, &Tensor)], metadata: (&str, String)) -> Result<Vec<u8>> {
+    bytes(Path::new("a message"), tensors, Some(metadata))
+}
+
+/// The texts and tensors (on the CPU) of such bytes.
+///
+/// # Errors
+/// They are no safetensors file, or hold a type of numbers that is not supported.
+pub fn decode(bytes: &[u8]) -> Result<(Texts, Tensors)> {
+    let broken = |e: safetensors::SafeTensorError| {
+        Error::Network(format!("received what is no message: {e}"))
+    };
+    let (_, info) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let tensors = SafeTensors::deserialize(bytes)
+        .map_err(broken)?
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| {
+            let copied = copy(
+                Path::new("a message"),
+                view.dtype(),
+                view.data(),
+                view.shape(),
+            );
+            Ok((name, copied?))
+        })
+        .collect::<Result<_>>()?;
+    Ok((info.metadata().clone().unwrap_or_default(), tensors))
+}
+
 fn dtype(kind: Kind) -> Option<Dtype> {
     Some(match kind {
         Kind::Uint8 => Dtype::U8,
@@ -267,6 +306,11 @@ impl TensorFile {
         Ok(file)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The text stored under `key`.
     ///
     /// # Errors
@@ -338,25 +382,30 @@ impl TensorFile {
     }
 
     fn copy(&self, dtype: Dtype, bytes: &[u8], shape: &[usize]) -> Result<Tensor> {
-        let kind = kind(dtype).ok_or_else(|| {
-            Error::file(
-                &self.path,
-                format!("holds numbers of the unsupported type {dtype:?}"),
-            )
-        })?;
-        let absurd = || {
-            Error::file(
-                &self.path,
-                format!("holds a tensor of the impossible shape {shape:?}"),
-            )
-        };
-        let shape = shape
-            .iter()
-            .map(|d| i64::try_from(*d))
-            .collect::<Result<Vec<i64>, _>>()
-            .map_err(|_| absurd())?;
-        Tensor::f_from_data_size(bytes, &shape, kind).map_err(|_| absurd())
+        copy(&self.path, dtype, bytes, shape)
     }
+}
+
+/// A tensor of the file at `path`, on the CPU.
+fn copy(path: &Path, dtype: Dtype, bytes: &[u8], shape: &[usize]) -> Result<Tensor> {
+    let kind = kind(dtype).ok_or_else(|| {
+        Error::file(
+            path,
+            format!("holds numbers of the unsupported type {dtype:?}"),
+        )
+    })?;
+    let absurd = || {
+        Error::file(
+            path,
+            format!("holds a tensor of the impossible shape {shape:?}"),
+        )
+    };
+    let shape = shape
+        .iter()
+        .map(|d| i64::try_from(*d))
+        .collect::<Result<Vec<i64>, _>>()
+        .map_err(|_| absurd())?;
+    Tensor::f_from_data_size(bytes, &shape, kind).map_err(|_| absurd())
 }
 
 #[cfg(test)]

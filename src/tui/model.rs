@@ -187,6 +187,7 @@ impl Model {
                 device_mib,
             } => (self.host_mib, self.device_mib) = (Some(*host_mib), *device_mib),
             EventKind::Warning { .. } => self.warnings += 1,
+            EventKind::Worker(_) => {}
             EventKind::Waiting { reason } => self.is_waiting = reason.is_some(),
             EventKind::RunFinished(finished) => {
                 self.is_waiting = false;

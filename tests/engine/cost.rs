@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 use astill_core::profile::AugmentFamily;
-use astill_engine::distill::iteration::{Draw, Iteration, Settings, Starts};
+use astill_engine::distill::iteration::{Draw, Iteration, Segment, Settings, Starts};
 use astill_engine::distill::soft_labels::{expert_logits, initial_logits, logit_gradient};
 use astill_engine::distill::{Intermediate, Labels, MatchAt, MatchingOptions, TrainingSet};
 use astill_engine::network::{
@@ -168,6 +168,7 @@ fn settings(at: MatchAt) -> Settings {
             drop: 0.,
         },
         perturbation: 1.,
+        segments: 1,
     }
 }
 
@@ -199,7 +200,7 @@ fn passes(norm: Norm, soft: bool, settings: &Settings) -> (Vec<Pass>, usize) {
             lr: 0.02,
         },
         settings,
-        draw: &Draw::new(settings, &net, 1, 0, 1, &images),
+        draw: &Draw::new(settings, &net, Segment::first(1, 0), 1, &images),
     }
     .align(&mut |_| ControlFlow::Continue(()))
     .expect("not stopped");
@@ -208,7 +209,7 @@ fn passes(norm: Norm, soft: bool, settings: &Settings) -> (Vec<Pass>, usize) {
         let gradient = logit_gradient(&logits, derivative);
         assert!(gradient.norm().double_value(&[]) > 0.);
     }
-    (net.passes.take(), outcome.nearest)
+    (net.passes.take(), outcome.nearest as usize)
 }
 
 #[test]

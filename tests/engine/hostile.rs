@@ -288,3 +288,9 @@ fn caches() {
     try_out(parsers::cache_of_images());
     try_out(parsers::cache_of_whitening());
 }
+
+#[test]
+fn messages_of_workers() {
+    try_out(parsers::from_worker());
+    try_out(parsers::to_worker());
+}

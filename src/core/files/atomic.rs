@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// The names of unfinished files begin with this.
 pub const PART: &str = ".part-";
+/// The mode of a file that only its user may read.
+const PRIVATE: u32 = 0o600;
 
 /// Removes the unfinished files in `folder` that killed programs have left behind, except those
 /// younger than `age`: another program may still be writing them.
@@ -52,13 +54,28 @@ pub fn write_atomically_with(
     path: &Path,
     write: impl FnOnce(&mut File, &Path) -> io::Result<()>,
 ) -> Result<()> {
+    replace(path, 0o666, write) // less the user's umask, like any file
+}
+
+/// As [`write_atomically`], readable for this user alone.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_privately(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, PRIVATE, |file, _| file.write_all(bytes))
+}
+
+fn replace(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File, &Path) -> io::Result<()>,
+) -> Result<()> {
     let folder = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     // the system's own error, because tempfile's names a random file
     let mut refused = None;
-    let mode = 0o666; // less the user's umask, like any file
     let create = |path: &Path| {
         let created = File::options()
             .write(true)
@@ -75,7 +92,9 @@ pub fn write_atomically_with(
     let unfinished = file.path().to_path_buf();
     write(file.as_file_mut(), &unfinished).map_err(Error::io("write", path))?;
     sync(file.as_file()).map_err(Error::io("write", path))?;
-    sharing::share(file.as_file(), folder);
+    if mode != PRIVATE {
+        sharing::share(file.as_file(), folder);
+    }
     file.persist(path)
         .map_err(|e| Error::io("write", path)(e.error))?;
     Ok(())
@@ -121,5 +140,8 @@ mod tests {
         };
         assert_eq!(group_may(0o755) & 0o020, 0);
         assert_eq!(group_may(0o2775), 0o060);
+        write_privately(&file, b"x").unwrap();
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -27,6 +27,7 @@ fn step() -> DistillStep {
         image_scale: 1.2,
         start_part: 0,
         mirrored: false,
+        segments: Vec::new(),
         seconds: 0.14,
     }
 }

@@ -346,6 +346,10 @@ section! {
     /// Follow every expert's mirror image too: the same network for images flipped left to right.
     mirror: bool = false, switch().source(OURS);
 
+    /// Draws of expert and start that each update takes the mean gradient of (K); an iteration takes K times
+    /// as long.
+    segments: usize = 1, whole(1, 1024).source(OURS);
+
     /// Synthetic images per student step.
     batch: Option<usize> = None, whole(1, 10_000_000)
         .unit("images").null("all of them").source(AST).live();

@@ -12,6 +12,7 @@
 //!     lock             held by the engine; names its machine and process while it runs, and if it
 //!                      was killed
 //!     engine.sock      its socket, while it runs
+//!     workers.json     where its workers find it, while it distils with several segments
 //! ```
 
 use crate::profile::Profile;

@@ -285,7 +285,7 @@ mod tests {
         let own = held.run();
         let after = runs.path().join("after");
         fs::rename(run.path(), &after).map_err(Error::io("rename", run.path()))?;
-        RunDir::create(runs.path(), "p", Some("before"), "")?.0;
+        RunDir::create(runs.path(), "p", Some("before"), "")?;
         held.check()?;
         assert_eq!(own.name(), "after");
         let inside = own.path().join("file");

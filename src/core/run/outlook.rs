@@ -35,9 +35,10 @@ impl Costs {
         let now = unix_seconds(&event.time);
         match &event.what {
             // these can come in the middle of the work
-            EventKind::Progress { .. } | EventKind::Memory { .. } | EventKind::Warning { .. } => {
-                return;
-            }
+            EventKind::Progress { .. }
+            | EventKind::Memory { .. }
+            | EventKind::Warning { .. }
+            | EventKind::Worker(_) => return,
             EventKind::Phase { name } => self.phase = Some(*name),
             EventKind::RunStarted(_) => (self.headlines, self.phase) = (0, None),
             EventKind::ExpertFound(found) => {

@@ -4,7 +4,7 @@ use super::floor::{ConvolutionPass, Convolutions};
 use super::stopwatch::{Phases, Stopwatch};
 use super::{Peak, at_least_one, images, labels, median, network, prepare, rounded};
 use crate::device;
-use crate::distill::iteration::{Draw, Iteration, Settings, Starts};
+use crate::distill::iteration::{Draw, Iteration, Segment, Settings, Starts};
 use crate::distill::{Intermediate, Labels, MatchingOptions, TrainingSet};
 use crate::network::Network;
 use crate::random;
@@ -49,6 +49,32 @@ struct Lap {
     cached: i64,
 }
 
+/// The settings of the iterations that are measured.
+fn settings(options: &StudentOptions) -> Settings {
+    Settings {
+        syn_steps: options.syn_steps,
+        expert_epochs: 2,
+        starts: Starts {
+            first: 0,
+            end: 1,
+            from: None,
+            until: 1,
+            per_epoch: 1,
+        },
+        mirror: false,
+        batch: (options.batch > 0).then_some(options.batch),
+        momentum: 0.9,
+        balance: false,
+        matching: MatchingOptions {
+            intermediate: Intermediate::Sum,
+            ..MatchingOptions::END
+        },
+        augment: AugmentFamily::ALL.to_vec(),
+        perturbation: 0.,
+        segments: 1,
+    }
+}
+
 /// Times iterations with momentum 0.9, augmentation, two expert epochs and intermediate matching.
 ///
 /// # Errors
@@ -71,27 +97,7 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
     let n = options.ipc * options.network.classes;
     let images = images(&mut rng, n, options.network.size).to_device(device);
     let labels = Labels::Hard(labels(n, options.network.classes).to_device(device));
-    let settings = Settings {
-        syn_steps: options.syn_steps,
-        expert_epochs: 2,
-        starts: Starts {
-            first: 0,
-            end: 1,
-            from: None,
-            until: 1,
-            per_epoch: 1,
-        },
-        mirror: false,
-        batch: (options.batch > 0).then_some(options.batch),
-        momentum: 0.9,
-        balance: false,
-        matching: MatchingOptions {
-            intermediate: Intermediate::Sum,
-            ..MatchingOptions::END
-        },
-        augment: AugmentFamily::ALL.to_vec(),
-        perturbation: 0.,
-    };
+    let settings = settings(&options);
     let set = TrainingSet {
         images: &images,
         labels: &labels,
@@ -101,7 +107,13 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         device::synchronize(device);
         let begin = Instant::now();
         let mut stopwatch = Stopwatch::new(device);
-        let draw = Draw::new(&settings, net.as_ref(), 0, index, 1, &images);
+        let draw = Draw::new(
+            &settings,
+            net.as_ref(),
+            Segment::first(0, index),
+            1,
+            &images,
+        );
         let iteration = Iteration {
             net: net.as_ref(),
             checkpoints: &checkpoints,
@@ -137,7 +149,7 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
     } else {
         iteration(0, true)?
     };
-    let steps = Draw::new(&settings, net.as_ref(), 0, 0, 1, &images).steps;
+    let steps = Draw::new(&settings, net.as_ref(), Segment::first(0, 0), 1, &images).steps;
     let seen: i64 = steps.iter().map(|step| step.rows.size()[0]).sum();
     let kept_steps = cached as f64 / seen as f64 * steps.len() as f64;
     let batch = images.narrow(0, 0, steps[0].rows.size()[0]);

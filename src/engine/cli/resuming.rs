@@ -1,8 +1,8 @@
 //! `astill resume`.
 
-use super::{Launch, engine_signals, folders};
+use super::{Launch, engine_signals, folders, help};
 use crate::process;
-use astill_core::cli::{DeviceChoice, data_folder};
+use astill_core::cli::{DeviceChoice, WorkersArgs, data_folder};
 use astill_core::console::to_stderr;
 use astill_core::run::event::EventKind;
 use astill_core::run::{EngineAt, History, RunDir};
@@ -23,6 +23,7 @@ pub(super) struct Changes<'a> {
     pub sets: &'a [String],
     /// The command for the end of the run.
     pub on_finish: Option<&'a str>,
+    pub workers: &'a WorkersArgs,
 }
 
 impl Changes<'_> {
@@ -35,6 +36,7 @@ impl Changes<'_> {
         }
         arguments.extend(self.sets.iter().map(|s| format!("--set={s}").into()));
         arguments.extend(self.on_finish.map(|c| format!("--on-finish={c}").into()));
+        arguments.extend(self.workers.to_arguments().into_iter().map(OsString::from));
         arguments
     }
 }
@@ -77,14 +79,18 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         drop(lock);
         return process::detach(run, &name, &changes.arguments(), signals);
     }
-    let choice = match (changes.device, &history.device) {
-        (Some(choice), _) => choice.clone(),
+    let choice = match (
+        help::device(changes.workers, changes.device),
+        &history.device,
+    ) {
+        (Some(choice), _) => choice,
         (None, Some(name)) => name
             .parse()
             .map_err(|e| Error::file(run.events(), format!("found the device {name:?}, {e}")))?,
         (None, None) => DeviceChoice::Auto,
     };
     let device = device::choose(&choice)?;
+    let workers = help::plan(changes.workers, &plan.profile, device)?;
     plan.warnings
         .extend(device::overlooked_gpu(&choice, device));
     let given = changes.data.map(Path::to_path_buf);
@@ -108,7 +114,10 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         data,
         folder,
         device,
-        threads: history.threads,
+        threads: history
+            .threads
+            .or_else(|| help::threads(changes.workers, device)),
+        workers,
         killed,
         attended,
         sets: plan.sets,

@@ -13,10 +13,11 @@ use crate::progress::{Watch, report};
 use crate::random;
 use astill_core::Result;
 use astill_core::profile::AugmentFamily;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 /// The settings of an iteration.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// N, student steps.
     pub syn_steps: usize,
@@ -35,11 +36,13 @@ pub struct Settings {
     pub augment: Vec<AugmentFamily>,
     /// a of the weight perturbation; 0 switches it off.
     pub perturbation: f64,
+    /// K, how many draws of expert and start an update takes the mean of.
+    pub segments: usize,
 }
 
 /// Where iterations may start: every checkpoint of the epochs from `first` to T⁺ − 1, and of those
 /// inside the epochs all but the ones after that of T⁺ − 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Starts {
     /// T⁻.
     pub first: usize,
@@ -73,7 +76,30 @@ impl Starts {
     }
 }
 
-/// Everything that an iteration draws at random, before it starts.
+/// One of the segments of an iteration: a student that is trained from one start towards one expert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Of the run.
+    pub seed: u64,
+    /// Which iteration it belongs to, from 0.
+    pub iteration: u64,
+    /// Which of its segments it is, from 0.
+    pub number: u64,
+}
+
+impl Segment {
+    /// The first of an iteration.
+    #[must_use]
+    pub fn first(seed: u64, iteration: u64) -> Self {
+        Self {
+            seed,
+            iteration,
+            number: 0,
+        }
+    }
+}
+
+/// Everything that a segment draws at random, before it starts.
 #[derive(Debug)]
 pub struct Draw {
     /// Which expert is followed, and whether its mirror image is.
@@ -88,23 +114,27 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// The draw of iteration `index` of a run with `seed`, for synthetic `images` (n, C, H, W), on
-    /// their device.
+    /// The draw of a segment, for synthetic `images` (n, C, H, W), on their device.
     ///
     /// Expert and start are stratified: every pair of them comes once before any comes again. What
     /// is switched on and off draws last, so that it shifts no other draw.
     pub fn new(
         settings: &Settings,
         net: &dyn Network,
-        seed: u64,
-        index: u64,
+        segment: Segment,
         experts: u64,
         images: &Tensor,
     ) -> Self {
+        let Segment {
+            seed,
+            iteration,
+            number,
+        } = segment;
+        let index = iteration * settings.segments as u64 + number;
         let (n, side, device) = (images.size()[0] as usize, images.size()[3], images.device());
         let starts = settings.starts;
         let followed = experts * if settings.mirror { 2 } else { 1 };
-        let pairs = (followed * starts.count_at(index)).max(1);
+        let pairs = (followed * starts.count_at(iteration)).max(1);
         let order = random::permutation(
             &mut random::generator(seed, "expert and start", &[index / pairs]),
             pairs as usize,
@@ -166,7 +196,7 @@ pub struct Outcome {
     /// curvature of the matching loss in ln α.
     pub curvature: f64,
     /// The student step after which it is nearest to the expert's last checkpoint.
-    pub nearest: usize,
+    pub nearest: f64,
 }
 
 /// Where one rollout of a calibration ended.
@@ -316,7 +346,7 @@ impl Iteration<'_> {
             intermediate: numbers[5..numbers.len() - 2].to_vec(),
             curvature: numbers[numbers.len() - 2],
             image_gradient: numbers[numbers.len() - 1],
-            nearest: matching.nearest,
+            nearest: matching.nearest as f64,
             balance_factor: loss_factor,
             perturbation: perturb::statistics(net, expert, &start),
             gradient,
@@ -357,12 +387,12 @@ mod tests {
             matching: MatchingOptions::END,
             augment: AugmentFamily::ALL.to_vec(),
             perturbation: 0.,
+            segments: 1,
         };
         let draw = Draw::new(
             &settings,
             &net,
-            1,
-            5,
+            Segment::first(1, 5),
             2,
             &Tensor::zeros([10, 3, 8, 8], (Kind::Float, Device::Cpu)),
         );

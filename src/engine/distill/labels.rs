@@ -24,6 +24,10 @@ impl Labels {
         Self::Hard(classes.repeat_interleave_self_int(ipc as i64, 0, None))
     }
 
+    pub fn is_soft(&self) -> bool {
+        matches!(self, Self::Soft(_))
+    }
+
     /// What is stored, i64 (N) or (N, K).
     pub fn tensor(&self) -> &Tensor {
         match self {

@@ -2,6 +2,7 @@
 //! the distance that it started from.
 
 use astill_core::profile::{Intermediate, MatchAt};
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// After how many of the N = `syn_steps` student steps the student is compared with expert epoch t
@@ -13,7 +14,7 @@ pub fn intermediate_steps(syn_steps: usize, expert_epochs: usize) -> Vec<usize> 
 }
 
 /// How the student is compared with the expert.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MatchingOptions {
     pub intermediate: Intermediate,
     pub at: MatchAt,

@@ -12,6 +12,7 @@ pub mod parameters;
 pub mod perturb;
 pub mod rates;
 mod representative;
+mod segments;
 mod smoothness;
 pub mod soft_labels;
 mod student;

@@ -1,7 +1,7 @@
 //! How well the student could do from each part of the experts' training: averages of the least final
 //! ratio that its direction allows.
 
-use crate::distill::iteration::{Draw, Outcome, Settings};
+use crate::distill::iteration::{Outcome, Settings};
 
 /// How many parts the window of start epochs has, at most, and how much of the average of each stays
 /// from one of its steps to the next.
@@ -12,7 +12,7 @@ const START_MEMORY: f64 = 0.9;
 pub fn average_by_start(
     averages: &mut Vec<Option<f64>>,
     settings: &Settings,
-    draw: &Draw,
+    start_epoch: usize,
     outcome: &Outcome,
 ) -> Vec<f64> {
     let starts = settings.starts;
@@ -21,7 +21,7 @@ pub fn average_by_start(
     if averages.len() != bands {
         *averages = vec![None; bands];
     }
-    let band = (draw.start_epoch.saturating_sub(starts.first) * bands / width).min(bands - 1);
+    let band = (start_epoch.saturating_sub(starts.first) * bands / width).min(bands - 1);
     let now = 1. - outcome.alignment * outcome.alignment;
     if now.is_finite() {
         let before = averages[band].unwrap_or(now);

@@ -4,7 +4,7 @@ use super::checkpoint::DistillationState;
 use super::control::Control;
 use super::distillation::Distillation;
 use crate::distill::TrainingSet;
-use crate::distill::iteration::{Iteration, Settings};
+use crate::distill::iteration::{Iteration, Segment, Settings};
 use crate::distill::rates::Fit;
 use crate::random;
 use astill_core::Result;
@@ -90,7 +90,11 @@ fn rehearse(
     state: &DistillationState,
     control: &mut Control,
 ) -> Result<(Rehearsed, f64)> {
-    let settings = Settings::of(profile, distillation.per_epoch, distillation.augment);
+    // each rollout is a segment
+    let settings = Settings {
+        segments: 1,
+        ..Settings::of(profile, distillation.per_epoch, distillation.augment)
+    };
     let student_lr = state.numbers.student_lr;
     let seed = random::generator(distillation.seed, "calibration", &[]).next_u64();
     let labels = state.labels.labels();
@@ -107,8 +111,10 @@ fn rehearse(
             ROUNDS * DRAWS
         );
         let index = round * DRAWS + draw;
-        let draw = distillation.draw(&settings, seed, index, &state.images);
-        let checkpoints = distillation.checkpoints(&settings, &draw)?;
+        let segment = Segment::first(seed, index);
+        let solver = distillation.solver();
+        let draw = solver.draw(&settings, segment, &state.images);
+        let checkpoints = solver.checkpoints(&settings, &draw)?;
         let iteration = Iteration {
             net: distillation.net,
             checkpoints: &checkpoints,

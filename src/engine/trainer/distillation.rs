@@ -1,40 +1,37 @@
 //! The phase that distils: iteration after iteration on the synthetic images and the student rate,
 //! with evaluations, pictures and checkpoints between them.
 
-use super::best_ratio::average_by_start;
+use super::cautions;
 use super::checkpoint::{BestStep, DistillationState, EvaluationRecord};
 use super::control::{Control, PendingAction, RunStage};
 use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
 use super::evaluation::{Accuracies, Evaluator, Occasion};
 use super::labelling::Labelling;
 use super::store::Trajectory;
-use super::{cautions, update};
+use super::workers::Workers;
 use crate::data::Dataset;
 use crate::distill::evaluate::mean_std;
-use crate::distill::iteration::{Draw, Iteration, Outcome, Settings, Starts};
+use crate::distill::iteration::{Settings, Starts};
 use crate::distill::parameters::Parameterisation;
-use crate::distill::rates::{RateMemory, root_mean_square};
+use crate::distill::rates::RateMemory;
 use crate::distill::{MatchingOptions, TrainingSet};
 use crate::network::Network;
 use crate::picture;
 use astill_core::Result;
 use astill_core::profile::{AugmentFamily, Auto, DistillSettings};
 use astill_core::run::edits::{Moment, STUDENT_RATE, key_of};
-use astill_core::run::event::{DistillStep, EvalSplit, EventKind, ImageSet, Perturbation};
+use astill_core::run::event::{EvalSplit, EventKind, ImageSet};
 use astill_core::run::{RunDir, checkpoints};
-use astill_core::text::number;
 use std::time::{Duration, Instant};
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// A checkpoint at least this often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
 /// About this many pictures in a run, besides those of evaluations.
 const PICTURES: u64 = 50;
-/// Progress inside an iteration is worth an event only where iterations are this slow.
-const SLOW_ITERATION: Duration = Duration::from_secs(2);
 
 /// What distillation needs.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Distillation<'a> {
     pub run: &'a RunDir,
     pub net: &'a dyn Network,
@@ -49,6 +46,8 @@ pub struct Distillation<'a> {
     pub parameterisation: &'a Parameterisation,
     pub seed: u64,
     pub device: Device,
+    /// Who helps with its segments.
+    pub workers: Option<&'a Workers>,
 }
 
 impl Settings {
@@ -75,6 +74,7 @@ impl Settings {
                 drop: distill.drop_parameters,
             },
             perturbation: distill.perturbation,
+            segments: distill.segments,
             augment: augment.to_vec(),
         }
     }
@@ -247,138 +247,6 @@ impl Distillation<'_> {
             Some(good) => format!(" {commands}), or roll back first (`roll-back {good}`)"),
             None => format!(" {commands})"),
         })
-    }
-
-    /// The draw of iteration `index` under `seed`.
-    pub fn draw(&self, settings: &Settings, seed: u64, index: u64, images: &Tensor) -> Draw {
-        let experts = self.experts.len() as u64;
-        Draw::new(settings, self.net, seed, index, experts, images)
-    }
-
-    /// θ*_t … θ*_{t+M} of the expert that was drawn.
-    pub fn checkpoints(&self, settings: &Settings, draw: &Draw) -> Result<Vec<Tensor>> {
-        let trajectory = &self.experts[draw.expert as usize];
-        (0..=settings.expert_epochs)
-            .map(|j| {
-                let theta = trajectory.checkpoint(draw.start_epoch + j, draw.start_part)?;
-                let theta = theta.to_device(self.device);
-                Ok(if draw.mirrored {
-                    self.net.mirrored(&theta)
-                } else {
-                    theta
-                })
-            })
-            .collect()
-    }
-
-    /// One iteration and the update of images and student rate. Returns the matching loss, or none
-    /// if the update was not finite and left out.
-    fn step(
-        &self,
-        distill: &DistillSettings,
-        state: &mut DistillationState,
-        control: &mut Control,
-    ) -> Result<Option<f64>> {
-        let begin = Instant::now();
-        let settings = Settings::of(distill, self.per_epoch, self.augment);
-        let draw = self.draw(&settings, self.seed, state.numbers.step, &state.images);
-        let checkpoints = self.checkpoints(&settings, &draw)?;
-        let mut watch = control.watch_step("", SLOW_ITERATION);
-        let labels = state.labels.labels();
-        let set = TrainingSet {
-            images: &state.images,
-            labels: &labels,
-            lr: state.numbers.student_lr,
-        };
-        let iteration = Iteration {
-            net: self.net,
-            checkpoints: &checkpoints,
-            set: &set,
-            settings: &settings,
-            draw: &draw,
-        };
-        let outcome = iteration.align(&mut watch)?;
-        drop(watch);
-
-        state.numbers.step += 1;
-        // measured by an engine that had finished before more iterations were asked for
-        state.numbers.headlines.clear();
-        let finite = self.take(distill, state, &outcome, control)?;
-        self.record_step(state, &settings, &draw, &outcome, begin.elapsed(), control)?;
-        Ok(finite.then_some(outcome.matching_loss))
-    }
-
-    /// Updates the state by what an iteration found. False if that was not finite.
-    fn take(
-        &self,
-        distill: &DistillSettings,
-        state: &mut DistillationState,
-        outcome: &Outcome,
-        control: &mut Control,
-    ) -> Result<bool> {
-        let (step, lr) = (state.numbers.step, state.numbers.student_lr);
-        let finite = [
-            outcome.matching_loss,
-            outcome.image_gradient,
-            outcome.lr_gradient,
-        ]
-        .iter()
-        .all(|v| v.is_finite());
-        if !finite {
-            let mut rate = number(lr);
-            if update::shrink_rate(distill, state) {
-                rate = format!("{rate}, now halved to {}", number(state.numbers.student_lr));
-            }
-            control.warn(format!(
-                "step {step}: the gradient is not finite, so this update is skipped (student rate \
-                 {rate}, matching loss {})",
-                number(outcome.matching_loss)
-            ))?;
-        } else if distill
-            .max_ratio
-            .is_none_or(|most| outcome.final_ratio <= most)
-        {
-            update::update(distill, self.parameterisation, state, outcome, control)?;
-        } else {
-            update::leave_out(distill, state, outcome, control)?;
-        }
-        Ok(finite)
-    }
-
-    fn record_step(
-        &self,
-        state: &mut DistillationState,
-        settings: &Settings,
-        draw: &Draw,
-        outcome: &Outcome,
-        time: Duration,
-        control: &mut Control,
-    ) -> Result<()> {
-        let image_scale = root_mean_square(&state.images) / state.numbers.data_rms;
-        control.record(EventKind::DistillStep(DistillStep {
-            step: state.numbers.step,
-            expert: draw.expert,
-            mirrored: draw.mirrored,
-            start_epoch: draw.start_epoch as u64,
-            start_part: draw.start_part as u64,
-            matching_loss: outcome.matching_loss,
-            final_ratio: outcome.final_ratio,
-            intermediate: outcome.intermediate.clone(),
-            student_lr: state.numbers.student_lr,
-            balance_factor: outcome.balance_factor,
-            perturbation: Perturbation {
-                relative: outcome.perturbation.relative,
-                per_layer: outcome.perturbation.per_layer.clone(),
-            },
-            reach: outcome.reach,
-            alignment: outcome.alignment,
-            nearest: outcome.nearest as f64,
-            best_ratio: average_by_start(&mut state.numbers.best_ratio, settings, draw, outcome),
-            image_gradient: outcome.image_gradient,
-            image_scale,
-            seconds: time.as_secs_f64(),
-        }))?;
-        cautions::watch_scale(state, image_scale, control)
     }
 
     /// Evaluates the images as they are now, and remembers them if they are the best so far on the

@@ -15,21 +15,26 @@ mod found;
 pub mod imported;
 mod initial;
 mod labelling;
+mod local_workers;
 mod places;
 mod recorder;
 mod result;
 mod resumption;
+pub mod segment;
 pub mod starting_set;
+mod step;
 pub mod store;
 mod thread;
 mod training;
 mod update;
 pub mod without_engine;
+mod workers;
 
 pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
 pub use dataset::{check_path, data_request, dataset_folder};
 pub use evaluation::HEADLINE;
+pub use local_workers::WorkersPlan;
 pub use places::{check_places, check_text};
 pub use resumption::{Resumption, resumption};
 pub use thread::{Engine, TRAINER_THREAD};
@@ -39,12 +44,15 @@ use self::control::{Control, RunStage};
 use self::distillation::Distillation;
 use self::evaluation::Evaluator;
 use self::labelling::Labelling;
+use self::local_workers::LocalWorkers;
 use self::training::Training;
+use self::workers::Workers;
 use crate::data::Dataset;
 use crate::device;
 use crate::distill::evaluate::Course;
 use crate::distill::parameters::{Budget, Parameterisation};
 use crate::network::{self, Network, Task};
+use crate::wire::{Welcome, below};
 use astill_core::cgroup::OomKills;
 use astill_core::files::atomic::write_atomically;
 use astill_core::profile::Profile;
@@ -58,6 +66,8 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 use tch::Device;
 
+/// Where only processes of this machine can connect.
+const THIS_MACHINE: &str = "127.0.0.1";
 /// More than any machine has; a record that names more is not trusted.
 const MOST_THREADS: i64 = 4096;
 
@@ -77,6 +87,8 @@ pub struct RunPlan {
     pub device: Device,
     /// Intra-op threads; libtorch's own choice if none.
     pub threads: Option<i64>,
+    /// Who helps with its segments.
+    pub workers: WorkersPlan,
     /// Somebody can answer when the run pauses by itself: it is not a batch job.
     pub attended: bool,
     /// Changes of live settings that hold from here on, each "section.key=value".
@@ -204,25 +216,27 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         augment: profile.augmentation(),
         seed: profile.seed,
         device: plan.device,
+        workers: None,
     };
     let mut state = match saved {
         Some(state) => state,
-        None => {
-            enter_phase(Phase::Init, RunStage::Init, control)?;
-            let mut state = initial::initial_state(plan, &distillation, control)?;
-            distillation.samples(&state, control)?;
-            let settings = control.profile_at(Moment::Step(0));
-            calibration::calibrate(&distillation, &settings.distill, &mut state, control)?;
-            baselines::evaluate(&distillation, &profile.distill, &mut state, control)?;
-            distillation.checkpoint(&state, control)?;
-            state
-        }
+        None => begin_state(plan, &distillation, control)?,
     };
 
     let done = state.numbers.step;
     let next = Moment::Step(done);
     enter_phase(Phase::Distill, RunStage::Distill { done, next }, control)?;
-    distil(plan, &distillation, &mut state, control)?;
+    let workers = workers(plan, &distillation)?;
+    let helped = Distillation {
+        workers: workers.as_ref(),
+        ..distillation
+    };
+    let local = LocalWorkers::start(plan)?;
+    distil(plan, &helped, &mut state, control)?;
+    for change in workers.iter().flat_map(Workers::close) {
+        control.record(EventKind::Worker(change))?;
+    }
+    drop((local, workers));
 
     enter_phase(Phase::Evaluate, RunStage::Evaluate, control)?;
     result::headlines(&distillation, &mut state, control)?;
@@ -238,6 +252,39 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         file: Some(file),
         seconds: begin.elapsed().as_secs_f64(),
     }))
+}
+
+/// The state before the first step, with its baselines and its checkpoint.
+fn begin_state(
+    plan: &RunPlan,
+    distillation: &Distillation<'_>,
+    control: &mut Control,
+) -> Result<DistillationState> {
+    enter_phase(Phase::Init, RunStage::Init, control)?;
+    let mut state = initial::initial_state(plan, distillation, control)?;
+    distillation.samples(&state, control)?;
+    let settings = control.profile_at(Moment::Step(0));
+    calibration::calibrate(distillation, &settings.distill, &mut state, control)?;
+    baselines::evaluate(distillation, &plan.profile.distill, &mut state, control)?;
+    distillation.checkpoint(&state, control)?;
+    Ok(state)
+}
+
+/// Where the workers of a run with several segments find its engine.
+fn workers(plan: &RunPlan, distillation: &Distillation<'_>) -> Result<Option<Workers>> {
+    if plan.profile.distill.segments == 1 {
+        return Ok(None);
+    }
+    let experts = distillation.experts.iter();
+    let welcome = Welcome {
+        classes: distillation.dataset.classes.len(),
+        channels: distillation.dataset.channels,
+        threads: tch::get_num_threads(),
+        experts: experts.map(|e| below(&plan.data, e.path())).collect(),
+        per_epoch: distillation.per_epoch,
+    };
+    let host = plan.workers.listen.as_deref().unwrap_or(THIS_MACHINE);
+    Workers::listen(&plan.held, host, welcome).map(Some)
 }
 
 /// What of the synthetic images is learned.

@@ -203,32 +203,7 @@ impl Store {
 
     /// An expert that was trained, for however many epochs.
     fn trained(&self, index: u64) -> Result<Option<Trajectory>> {
-        let path = self.file(index);
-        let Some(file) = unless_missing(TensorFile::open_sealed(&path))? else {
-            return Ok(None);
-        };
-        let shape = file.shape("trajectory")?;
-        let epochs: Vec<StoredEpoch> = serde_json::from_str(file.metadata("epochs")?)
-            .map_err(|e| Error::file(&path, format!("not a trajectory: {e}")))?;
-        if shape.len() != 2 || shape[0] != (epochs.len() * self.per_epoch) as i64 + 1 {
-            let (count, each) = (epochs.len(), self.per_epoch);
-            let problem =
-                format!("not a trajectory of {count} epochs with {each} checkpoints each");
-            return Err(Error::file(&path, problem));
-        }
-        let has_all = |shape: Vec<i64>| shape.len() == 2 && shape[0] == epochs.len() as i64 + 1;
-        if file.contains("running") && !has_all(file.shape("running")?) {
-            return Err(Error::file(
-                &path,
-                "not a trajectory: the running statistics of an epoch are missing",
-            ));
-        }
-        Ok(Some(Trajectory {
-            file,
-            asked: epochs.len(),
-            epochs,
-            per_epoch: self.per_epoch,
-        }))
+        unless_missing(Trajectory::open(&self.file(index), self.per_epoch))
     }
 
     /// How far the training of expert `index` has come, at most `epochs` epochs, none if it has not

@@ -3,9 +3,11 @@
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 mod layouts;
+mod messages;
 mod sets;
 
 pub use layouts::*;
+pub use messages::*;
 pub use sets::*;
 
 use astill_core::profile::Profile;

@@ -74,7 +74,7 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
             "distill: 3",
             "a.yaml:3: distill: found 3, expected a mapping with ipc, init, correct_only, \
              parameters, images_per_room, labels, label_experts, iterations, syn_steps, \
-             expert_epochs, max_start_epoch, min_start_epoch, expand_from, expand_until, mirror, \
+             expert_epochs, max_start_epoch, min_start_epoch, expand_from, expand_until, mirror, segments, \
              batch, step, lr_images, clip_gradient, lr_student, lr_lr, lr_labels, max_ratio, ema, \
              momentum, balance, intermediate, match_at, drop_parameters, perturbation",
         ),

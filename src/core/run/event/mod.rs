@@ -14,7 +14,7 @@ pub use calibration::{Calibration, CalibrationRound};
 pub use evaluation::{EvalSplit, Evaluation, Headline, ImageSet};
 pub use expert::{ExpertEpoch, ExpertFound};
 pub use lifetime::{DataWarning, DatasetLoaded, LeftOut, RunFinished, RunOutcome, RunStarted};
-pub use step::{DistillStep, Perturbation};
+pub use step::{DistillStep, Perturbation, SegmentStep, WorkerChange};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -86,6 +86,8 @@ pub enum EventKind {
         host_mib: u64,
         device_mib: Option<u64>,
     },
+    /// A worker that computes segments has joined the run, or is gone.
+    Worker(WorkerChange),
     Warning {
         message: String,
     },

@@ -48,6 +48,43 @@ pub struct DistillStep {
     pub image_gradient: f64,
     #[serde(default = "absent", deserialize_with = "real")]
     pub seconds: f64,
+    /// Every segment, where an update is the mean of several; the numbers above are then their means,
+    /// and expert and start those of the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<SegmentStep>,
+}
+
+/// One of several segments of a step: a student that was trained from one start towards one expert.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SegmentStep {
+    pub expert: u64,
+    #[serde(default)]
+    pub mirrored: bool,
+    pub start_epoch: u64,
+    #[serde(default)]
+    pub start_part: u64,
+    #[serde(default = "absent", deserialize_with = "real")]
+    pub matching_loss: f64,
+    #[serde(default = "absent", deserialize_with = "real")]
+    pub final_ratio: f64,
+    #[serde(default = "absent", deserialize_with = "real")]
+    pub reach: f64,
+    #[serde(default = "absent", deserialize_with = "real")]
+    pub alignment: f64,
+}
+
+/// A worker that computes segments has joined, or is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerChange {
+    /// The machine and the process.
+    pub name: String,
+    /// How many there are now, besides the engine.
+    pub workers: u64,
+    pub has_joined: bool,
+    /// How many segments it had computed when it left.
+    pub solved: u64,
+    /// What went wrong, if it was lost.
+    pub reason: Option<String>,
 }
 
 impl DistillStep {
@@ -57,6 +94,7 @@ impl DistillStep {
         Self {
             intermediate: Vec::new(),
             best_ratio: Vec::new(),
+            segments: Vec::new(),
             perturbation: Perturbation {
                 relative: self.perturbation.relative,
                 per_layer: Vec::new(),

@@ -42,6 +42,7 @@ fn a_step_that_exploded_survives_the_round_trip() {
         image_scale: 1.2,
         start_part: 0,
         mirrored: false,
+        segments: Vec::new(),
         seconds: 0.1,
     };
     let line = serde_json::to_string(&event(7, EventKind::DistillStep(step))).expect("serialises");

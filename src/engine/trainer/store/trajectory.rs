@@ -4,7 +4,8 @@ use super::{Partial, StoredEpoch, running_of, velocity_of};
 use crate::distill::expert::Expert;
 use crate::network::Weights;
 use crate::tensor_file::TensorFile;
-use astill_core::{EpochRecord, Result};
+use astill_core::{EpochRecord, Error, Result};
+use std::path::Path;
 use tch::Tensor;
 
 /// A finished expert: its checkpoints from the initialisation on, memory-mapped.
@@ -18,6 +19,42 @@ pub struct Trajectory {
 }
 
 impl Trajectory {
+    /// Opens the file of an expert with `per_epoch` checkpoints in each epoch, and reads all of it
+    /// once.
+    ///
+    /// # Errors
+    /// It cannot be opened; [`Error::File`] if it is damaged or not a trajectory.
+    pub fn open(path: &Path, per_epoch: usize) -> Result<Self> {
+        let file = TensorFile::open_sealed(path)?;
+        let shape = file.shape("trajectory")?;
+        let epochs: Vec<StoredEpoch> = serde_json::from_str(file.metadata("epochs")?)
+            .map_err(|e| Error::file(path, format!("not a trajectory: {e}")))?;
+        if shape.len() != 2 || shape[0] != (epochs.len() * per_epoch) as i64 + 1 {
+            let count = epochs.len();
+            let problem =
+                format!("not a trajectory of {count} epochs with {per_epoch} checkpoints each");
+            return Err(Error::file(path, problem));
+        }
+        let has_all = |shape: Vec<i64>| shape.len() == 2 && shape[0] == epochs.len() as i64 + 1;
+        if file.contains("running") && !has_all(file.shape("running")?) {
+            return Err(Error::file(
+                path,
+                "not a trajectory: the running statistics of an epoch are missing",
+            ));
+        }
+        Ok(Self {
+            file,
+            asked: epochs.len(),
+            epochs,
+            per_epoch,
+        })
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// The checkpoint (P) after `epoch` epochs and `part` of the next, f32 on the CPU; only this one
     /// is read. Parts count up to the checkpoints per epoch.
     ///

@@ -1,0 +1,201 @@
+//! One iteration: its segments, the update by their mean, and what is recorded of it.
+
+use super::best_ratio::average_by_start;
+use super::cautions;
+use super::checkpoint::DistillationState;
+use super::control::Control;
+use super::distillation::Distillation;
+use super::segment::{Solved, Solver};
+use super::update;
+use super::workers::{Next, Workers};
+use crate::distill::TrainingSet;
+use crate::distill::iteration::{Outcome, Segment, Settings};
+use crate::distill::rates::root_mean_square;
+use astill_core::Result;
+use astill_core::profile::DistillSettings;
+use astill_core::run::event::{DistillStep, EventKind, Perturbation};
+use astill_core::text::number;
+use std::time::{Duration, Instant};
+
+/// Progress inside an iteration is worth an event only where iterations are this slow.
+const SLOW_ITERATION: Duration = Duration::from_secs(2);
+
+impl Distillation<'_> {
+    /// What its segments are computed with.
+    pub fn solver(&self) -> Solver<'_> {
+        Solver {
+            net: self.net,
+            experts: self.experts,
+            device: self.device,
+        }
+    }
+
+    /// One iteration and the update of images and student rate. Returns the matching loss, or none
+    /// if the update was not finite and left out.
+    pub fn step(
+        &self,
+        distill: &DistillSettings,
+        state: &mut DistillationState,
+        control: &mut Control,
+    ) -> Result<Option<f64>> {
+        let begin = Instant::now();
+        let settings = Settings::of(distill, self.per_epoch, self.augment);
+        let solved = match self.workers {
+            None => (0..settings.segments as u64)
+                .map(|number| self.segment(&settings, number, state, control))
+                .collect::<Result<Vec<_>>>()?,
+            Some(workers) => self
+                .share(workers, &settings, state, control)
+                .inspect_err(|_| workers.cancel())?,
+        };
+        let Some(mean) = Outcome::mean(solved.iter().map(|s| &s.outcome)) else {
+            return Ok(None);
+        };
+
+        state.numbers.step += 1;
+        // measured by an engine that had finished before more iterations were asked for
+        state.numbers.headlines.clear();
+        let finite = self.take(distill, state, (&solved, &mean), control)?;
+        self.record_step(state, &settings, (&solved, &mean), begin.elapsed(), control)?;
+        Ok(finite.then_some(mean.matching_loss))
+    }
+
+    /// The segments of the next iteration, with the help of whoever is there.
+    fn share(
+        &self,
+        workers: &Workers,
+        settings: &Settings,
+        state: &DistillationState,
+        control: &mut Control,
+    ) -> Result<Vec<Solved>> {
+        let labels = state.labels.labels();
+        let set = TrainingSet {
+            images: &state.images,
+            labels: &labels,
+            lr: state.numbers.student_lr,
+        };
+        workers.begin((self.seed, state.numbers.step), settings, &set)?;
+        let solved = loop {
+            match workers.next() {
+                Next::Solve(number) => {
+                    let begin = Instant::now();
+                    let solved = self.segment(settings, number, state, control)?;
+                    workers.put(number, solved, begin.elapsed());
+                }
+                Next::Wait => control.answer_requests()?,
+                Next::Done(solved) => break solved,
+            }
+        };
+        for change in workers.news() {
+            control.record(EventKind::Worker(change))?;
+        }
+        Ok(solved
+            .into_iter()
+            .map(|one| one.to_device(self.device))
+            .collect())
+    }
+
+    /// The segment of this number of the next iteration.
+    fn segment(
+        &self,
+        settings: &Settings,
+        number: u64,
+        state: &DistillationState,
+        control: &mut Control,
+    ) -> Result<Solved> {
+        let segment = Segment {
+            seed: self.seed,
+            iteration: state.numbers.step,
+            number,
+        };
+        let label = match settings.segments {
+            1 => String::new(),
+            count => format!("segment {} of {count}: ", number + 1),
+        };
+        let labels = state.labels.labels();
+        let set = TrainingSet {
+            images: &state.images,
+            labels: &labels,
+            lr: state.numbers.student_lr,
+        };
+        let mut watch = control.watch_step(&label, SLOW_ITERATION);
+        self.solver().solve(settings, segment, &set, &mut watch)
+    }
+
+    /// Updates the state by what an iteration found. False if that was not finite.
+    fn take(
+        &self,
+        distill: &DistillSettings,
+        state: &mut DistillationState,
+        (solved, mean): (&[Solved], &Outcome),
+        control: &mut Control,
+    ) -> Result<bool> {
+        let (step, lr) = (state.numbers.step, state.numbers.student_lr);
+        if !mean.is_finite() {
+            let mut rate = number(lr);
+            if update::shrink_rate(distill, state) {
+                rate = format!("{rate}, now halved to {}", number(state.numbers.student_lr));
+            }
+            control.warn(format!(
+                "step {step}: the gradient is not finite, so this update is skipped (student rate \
+                 {rate}, matching loss {})",
+                number(mean.matching_loss)
+            ))?;
+            return Ok(false);
+        }
+        let is_taken = |o: &&Outcome| distill.max_ratio.is_none_or(|most| o.final_ratio <= most);
+        match Outcome::mean(solved.iter().map(|s| &s.outcome).filter(is_taken)) {
+            Some(taken) => update::update(distill, self.parameterisation, state, &taken, control)?,
+            None => update::leave_out(distill, state, mean, control)?,
+        }
+        Ok(true)
+    }
+
+    fn record_step(
+        &self,
+        state: &mut DistillationState,
+        settings: &Settings,
+        (solved, mean): (&[Solved], &Outcome),
+        time: Duration,
+        control: &mut Control,
+    ) -> Result<()> {
+        let Some(first) = solved.first().map(|s| s.record.clone()) else {
+            return Ok(());
+        };
+        let image_scale = root_mean_square(&state.images) / state.numbers.data_rms;
+        let mut best_ratio = Vec::new();
+        for Solved { record, outcome } in solved {
+            let start = record.start_epoch as usize;
+            best_ratio = average_by_start(&mut state.numbers.best_ratio, settings, start, outcome);
+        }
+        let segments = match solved.len() {
+            1 => Vec::new(),
+            _ => solved.iter().map(|s| s.record.clone()).collect(),
+        };
+        control.record(EventKind::DistillStep(DistillStep {
+            step: state.numbers.step,
+            expert: first.expert,
+            mirrored: first.mirrored,
+            start_epoch: first.start_epoch,
+            start_part: first.start_part,
+            matching_loss: mean.matching_loss,
+            final_ratio: mean.final_ratio,
+            intermediate: mean.intermediate.clone(),
+            student_lr: state.numbers.student_lr,
+            balance_factor: mean.balance_factor,
+            perturbation: Perturbation {
+                relative: mean.perturbation.relative,
+                per_layer: mean.perturbation.per_layer.clone(),
+            },
+            reach: mean.reach,
+            alignment: mean.alignment,
+            nearest: mean.nearest,
+            best_ratio,
+            image_gradient: mean.image_gradient,
+            image_scale,
+            seconds: time.as_secs_f64(),
+            segments,
+        }))?;
+        cautions::watch_scale(state, image_scale, control)
+    }
+}
