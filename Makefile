@@ -6,7 +6,7 @@ CARGO ?= cargo
 cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
 target = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build install test lint golden bench faults fuzz help
+.PHONY: run build install wheel wheel-test test lint golden bench faults fuzz help
 
 run: build ## open the menu; without a terminal, run the demo "shapes"
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(target)/release/astill; else exec $(target)/release/astill run shapes; fi
@@ -17,6 +17,12 @@ build: ## build target/release/astill and the engine beside it
 
 install: ## install both programs into ~/.cargo/bin (or CARGO_INSTALL_ROOT/bin); the engine keeps using the libtorch found now
 	@$(cargo) install --locked --path . && $(CARGO) install --locked --path src/engine
+
+wheel: build ## build a Python wheel of both programs into dist
+	@scripts/wheel dist
+
+wheel-test: build ## build the wheel, install it into a fresh environment and use it
+	@dest="$$(mktemp -d)" && scripts/test_wheel "$$(scripts/wheel "$$dest")" "$$(scripts/libtorch)"; status=$$?; rm -rf "$$dest"; exit $$status
 
 test: build ## run all tests
 	@$(cargo) test --release
@@ -44,4 +50,4 @@ fuzz: ## run cargo-fuzz on every parser for FUZZ_SECONDS (60) each; needs a nigh
 	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile

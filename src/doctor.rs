@@ -12,7 +12,6 @@ use astill_core::{Error, Result};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// What was found.
 struct Diagnosis {
@@ -202,7 +201,7 @@ fn no_gpu(found: &Value) -> Option<String> {
 /// It is not installed, does not start, or prints something else.
 fn engine() -> Result<Value> {
     let engine = engine_process::engine()?;
-    let output = Command::new(&engine)
+    let output = libraries::command(&engine)?
         .arg("doctor")
         .output()
         .map_err(Error::io("start", &engine))?;

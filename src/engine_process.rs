@@ -55,6 +55,14 @@ pub fn engine() -> Result<PathBuf> {
     }
 }
 
+/// The engine's program, to be started with the libraries that it needs.
+///
+/// # Errors
+/// As [`engine`]; a library is missing.
+pub fn command() -> Result<process::Command> {
+    libraries::command(&engine()?)
+}
+
 /// What to say where `astill` is installed at `own` without its engine, as `cargo install --path .`
 /// leaves it.
 fn not_installed(own: &Path) -> String {
@@ -175,7 +183,7 @@ impl Local {
     /// # Errors
     /// It is not installed.
     pub(crate) fn command(&self, name: &str) -> Result<process::Command> {
-        let mut command = process::Command::new(engine()?);
+        let mut command = self::command()?;
         command.arg("--runs").arg(&self.runs);
         self.data
             .iter()

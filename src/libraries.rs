@@ -2,8 +2,10 @@
 //! version of it is found.
 
 use astill_core::{Error, Result};
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// What the system's loader prints before its message, when it cannot load a program.
 const LOADER: [&str; 3] = [
@@ -14,34 +16,159 @@ const LOADER: [&str; 3] = [
 /// How the loader lists a library that it does not find.
 const MISSING: &str = "=> not found";
 /// What makes the loader take libraries from elsewhere.
-const FROM_ELSEWHERE: [&str; 2] = ["LD_LIBRARY_PATH", "LD_PRELOAD"];
+const FROM_ELSEWHERE: [&str; 2] = [SEARCHED_FIRST, "LD_PRELOAD"];
 /// Rebuilding finds or installs libtorch.
-const REBUILD: &str = "put it back, or build astill again with `make build` or `make install`, which \
-                       finds or installs libtorch";
+const REBUILD: &str = "build astill again with `make build` or `make install`, which finds or installs \
+                       libtorch";
+/// The libtorch that the engine is built for, and the library that shows where one is.
+const VERSION: &str = "2.11";
+const LIBTORCH: &str = "libtorch_cpu.so";
+/// What names the Python environments that are active, and where they have packages.
+const ACTIVE: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
+const PACKAGES: [&str; 2] = ["site-packages", "dist-packages"];
+const SEARCHED_FIRST: &str = "LD_LIBRARY_PATH";
 
-/// Checks that the engine's libraries are all there, by the loader's own list of them, without
-/// loading any.
+/// The engine, to be started with a libtorch that it can load: the one that it was built with, or
+/// else that of the Python environment.
 ///
 /// # Errors
-/// [`Error::Usage`] that names those that are missing.
-pub fn check(engine: &Path) -> Result<()> {
-    let listed = Command::new(engine)
+/// [`Error::Usage`] that names the libraries that are missing, and where a libtorch was looked for.
+pub fn command(engine: &Path) -> Result<Command> {
+    /// The folder of the libraries that were found for the engine; the search takes a moment.
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = match FOUND.get() {
+        Some(found) => found.clone(),
+        None => {
+            let found = find(engine, &Environment::of_this_process())?;
+            FOUND.get_or_init(|| found).clone()
+        }
+    };
+    let mut command = Command::new(engine);
+    if let Some(folder) = found {
+        command.env(SEARCHED_FIRST, with_first(&folder));
+    }
+    Ok(command)
+}
+
+/// The folder of a libtorch for the engine; none if its own is there.
+fn find(engine: &Path, environment: &Environment) -> Result<Option<PathBuf>> {
+    let missing = missing(engine, None);
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let mut others = Vec::new();
+    for folder in environment.folders(engine) {
+        if !folder.join(LIBTORCH).is_file() {
+            continue;
+        }
+        let version = version_in(&folder).unwrap_or_else(|| "unknown".into());
+        if version != VERSION && !version.starts_with(&format!("{VERSION}.")) {
+            others.push(format!("version {version} in {}", folder.display()));
+        } else if self::missing(engine, Some(&folder)).is_empty() {
+            return Ok(Some(folder));
+        }
+    }
+    Err(absent(engine, &missing.join(" and "), &others))
+}
+
+/// What says where Python's packages are.
+struct Environment {
+    libtorch: Option<PathBuf>,
+    /// Of the environments that are active.
+    roots: Vec<PathBuf>,
+}
+
+impl Environment {
+    fn of_this_process() -> Self {
+        let path = |name| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
+        Self {
+            libtorch: path("LIBTORCH"),
+            roots: ACTIVE.into_iter().filter_map(path).collect(),
+        }
+    }
+
+    /// Where libtorch may be, the best first: where LIBTORCH says, in the environment that the
+    /// engine is installed in, in those that are active.
+    fn folders(&self, engine: &Path) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = self.libtorch.iter().map(|l| l.join("lib")).collect();
+        let own = engine
+            .parent()
+            .and_then(Path::parent)
+            .map(Path::to_path_buf);
+        for root in own.iter().chain(&self.roots) {
+            let names = std::fs::read_dir(root.join("lib"))
+                .into_iter()
+                .flatten()
+                .flatten();
+            let is_python = |name: &OsString| name.as_encoded_bytes().starts_with(b"python3");
+            let mut pythons: Vec<OsString> =
+                names.map(|e| e.file_name()).filter(is_python).collect();
+            pythons.sort();
+            for (python, packages) in pythons.iter().flat_map(|p| PACKAGES.map(|k| (p, k))) {
+                folders.push(
+                    root.join("lib")
+                        .join(python)
+                        .join(packages)
+                        .join("torch/lib"),
+                );
+            }
+        }
+        folders
+    }
+}
+
+/// "2.11.0" of the libtorch whose libraries are in this folder.
+fn version_in(folder: &Path) -> Option<String> {
+    let root = folder.parent()?;
+    let text = std::fs::read_to_string(root.join("version.py"))
+        .ok()
+        .and_then(|text| {
+            let line = text
+                .lines()
+                .find_map(|l| l.strip_prefix("__version__ = "))?;
+            Some(line.trim_matches(['\'', '"']).to_string())
+        })
+        .or_else(|| std::fs::read_to_string(root.join("build-version")).ok())?;
+    let version = text.trim().split('+').next()?;
+    Some(version.to_string())
+}
+
+/// This folder and then what the loader searches first already.
+fn with_first(folder: &Path) -> OsString {
+    let mut all = folder.as_os_str().to_os_string();
+    if let Some(others) = std::env::var_os(SEARCHED_FIRST).filter(|v| !v.is_empty()) {
+        all.push(":");
+        all.push(others);
+    }
+    all
+}
+
+/// The libraries that the engine would not find, by the loader's own list of them, without loading
+/// any; with `folder` searched first.
+fn missing(engine: &Path, folder: Option<&Path>) -> Vec<String> {
+    let mut command = Command::new(engine);
+    if let Some(folder) = folder {
+        command.env(SEARCHED_FIRST, with_first(folder));
+    }
+    let listed = command
         .env("LD_TRACE_LOADED_OBJECTS", "1")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
     // where it cannot be asked, the loader speaks for itself
-    let Ok(listed) = listed else { return Ok(()) };
+    let Ok(listed) = listed else {
+        return Vec::new();
+    };
     let text = String::from_utf8_lossy(&listed.stdout);
-    let missing: Vec<&str> = text
-        .lines()
+    text.lines()
         .filter(|l| l.contains(MISSING))
         .filter_map(|l| l.split_whitespace().next())
-        .collect();
-    match missing.is_empty() {
-        true => Ok(()),
-        false => Err(absent(engine, &missing.join(" and "))),
-    }
+        .map(str::to_string)
+        .collect()
 }
 
 /// The problem behind what a program printed as it failed; none if it is not about libraries.
@@ -62,7 +189,7 @@ fn explained(engine: &Path, printed: &str, from_elsewhere: &[String]) -> Option<
         None => (said, false),
     };
     if is_absent {
-        return Some(absent(engine, name));
+        return Some(absent(engine, name, &[]));
     }
     let cause = match from_elsewhere.is_empty() {
         true => "a library on this machine has been replaced since astill was built; build astill \
@@ -80,10 +207,17 @@ fn explained(engine: &Path, printed: &str, from_elsewhere: &[String]) -> Option<
     )))
 }
 
-fn absent(engine: &Path, names: &str) -> Error {
+/// What is missing, where there are only `others`: of another version.
+fn absent(engine: &Path, names: &str, others: &[String]) -> Error {
+    let found = match others.is_empty() {
+        true => String::new(),
+        false => format!(" (only {})", others.join(" and ")),
+    };
     Error::Usage(format!(
-        "the engine {} cannot be loaded, because this is missing: {names}. libtorch may have been \
-         moved or removed since astill was built: {REBUILD}",
+        "the engine {} cannot be loaded, because this is missing: {names}. It needs libtorch \
+         {VERSION}, and finds none where it was built, in LIBTORCH, or in the Python environment{found}: \
+         activate the environment that has it, install it with `pip install 'torch=={VERSION}.*'`, or \
+         {REBUILD}",
         engine.display()
     ))
 }
@@ -118,6 +252,33 @@ mod tests {
 
     #[test]
     fn a_program_whose_libraries_are_there_passes() {
-        assert!(std::env::current_exe().is_ok_and(|own| check(&own).is_ok()));
+        assert!(std::env::current_exe().is_ok_and(|own| missing(&own, None).is_empty()));
+    }
+
+    #[test]
+    fn libtorch_is_looked_for_where_it_is_told_beside_the_engine_and_in_active_environments() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = |name: &str| folder.path().join(name);
+        let packages = |name: &str| root(name).join("lib/python3.12/site-packages/torch/lib");
+        for name in ["own", "active"] {
+            std::fs::create_dir_all(packages(name)).unwrap();
+        }
+        let environment = Environment {
+            libtorch: Some(root("told")),
+            roots: vec![root("active"), root("empty")],
+        };
+        let folders = environment.folders(&root("own/bin/astill-engine"));
+        let expected = [root("told/lib"), packages("own"), packages("active")];
+        let is_there: Vec<PathBuf> = folders
+            .into_iter()
+            .filter(|f| f.is_dir() || f.starts_with(root("told")))
+            .collect();
+        assert_eq!(is_there, expected);
+        std::fs::write(
+            packages("own").join("../version.py"),
+            "__version__ = '2.4.1+cu121'\n",
+        )
+        .unwrap();
+        assert_eq!(version_in(&packages("own")), Some("2.4.1".into()));
     }
 }

@@ -5,7 +5,6 @@ use astill::ablate::{ablate, tune};
 use astill::doctor;
 use astill::engine_process::{self, Local, Started};
 use astill::fetch::{self, Fetched};
-use astill::libraries;
 use astill::listing::list_runs;
 use astill::manual;
 use astill::plot;
@@ -24,8 +23,8 @@ use clap::Parser;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 fn main() -> ExitCode {
@@ -239,15 +238,12 @@ fn check_terminal() -> Result<()> {
 
 /// Replaces this process by the engine, with the same arguments; returns only if that fails.
 fn become_engine() -> Error {
-    let engine = match engine_process::engine().and_then(|engine| {
-        libraries::check(&engine)?;
-        Ok(engine)
-    }) {
-        Ok(engine) => engine,
+    let mut command = match engine_process::command() {
+        Ok(command) => command,
         Err(error) => return error,
     };
-    let mut command = Command::new(&engine);
-    Error::io("start", &engine)(command.args(std::env::args_os().skip(1)).exec())
+    let engine = PathBuf::from(command.get_program());
+    Error::io("start", engine)(command.args(std::env::args_os().skip(1)).exec())
 }
 
 /// Fetches a data set, or lists those there are; prints the folder.

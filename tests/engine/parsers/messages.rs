@@ -1,8 +1,8 @@
 //! Messages between an engine and its workers.
 
 use super::Parser;
-use astill_engine::distill::iteration::{Outcome, Segment, Settings, Starts};
 use astill_engine::distill::MatchingOptions;
+use astill_engine::distill::iteration::{Outcome, Segment, Settings, Starts};
 use astill_engine::distill::perturb::PerturbationStatistics;
 use astill_engine::tensor_file::Tensors;
 use astill_engine::wire::{self, FromWorker, Greeting, ToWorker};
