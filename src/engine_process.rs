@@ -237,7 +237,10 @@ pub(crate) fn run_engine(command: &mut process::Command) -> Result<Output> {
 
 /// Why the engine has failed: its message.
 pub(crate) fn refusal(program: &OsStr, output: &Output) -> Error {
-    let text = message(output);
+    let text = match message(output) {
+        said if said.is_empty() => format!("it ended ({}) and said nothing", output.status),
+        said => said,
+    };
     match output.status.code() {
         Some(2) => Error::Usage(text),
         _ => libraries::problem(Path::new(program), &text)
@@ -293,6 +296,8 @@ fn run_engine_unless_stopped(command: &mut process::Command) -> Result<Started<O
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Interrupted),
         }
     };
+    // one that came while the program ended
+    let caught = caught.or_else(|| signals.pending().next());
     match (output.status.code(), caught) {
         (Some(0), None) => Ok(Started::Running(output)),
         (Some(0), Some(signal)) => Ok(Started::Interrupted { output, signal }),

@@ -216,7 +216,10 @@ fn left_running(run: &RunDir, signal: i32) -> ExitCode {
 
 /// Says what became of a run that was stopped as it started.
 fn stopped(message: &str, status: u8) -> ExitCode {
-    to_stderr(message);
+    to_stderr(match message {
+        "" => "stopped before the run began; nothing is left of it",
+        said => said,
+    });
     ExitCode::from(status)
 }
 

@@ -233,6 +233,14 @@ fn a_signal_stops_the_current_run_with_a_checkpoint_and_says_how_to_continue() -
     assert_status(&second, 2);
     assert!(text(&second.stderr).contains("already being run"));
 
+    // a batch system's wish for a checkpoint does not end it
+    kill_process(Pid::from_child(&child), Signal::USR1)?;
+    let seq = place.events("tiny-parts/base-s0")?.len() as u64;
+    run.wait_for("a checkpoint", seq.saturating_sub(1), |w| {
+        matches!(w, astill_core::run::event::EventKind::Checkpoint { .. })
+    })?;
+    assert!(child.try_wait()?.is_none());
+
     kill_process(Pid::from_child(&child), Signal::INT)?;
     let begin = std::time::Instant::now();
     let output = child.wait()?;
@@ -251,6 +259,31 @@ fn a_signal_stops_the_current_run_with_a_checkpoint_and_says_how_to_continue() -
     )));
     let stopped = ablation::list(Path::new(&place.path("runs")))?;
     assert_eq!(stopped[0].state, ablation::AblationState::Stopped);
+    Ok(())
+}
+
+#[test]
+fn an_ablation_whose_folder_was_moved_leaves_its_successor_alone() -> Outcome {
+    let place = place()?;
+    let mut child = place
+        .astill(&ABLATE)
+        .args(["--set", "distill.iterations=1000000"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let run = Background::of(&place, "tiny-parts/base-s0");
+    run.wait_for("a step", 0, |w| {
+        matches!(w, astill_core::run::event::EventKind::DistillStep(_))
+    })?;
+    std::fs::rename(place.path("runs/tiny-parts"), place.path("runs/moved"))?;
+    std::fs::create_dir(place.path("runs/tiny-parts"))?;
+    let moved = Background::of(&place, "moved/base-s0");
+    moved.accepts(&["stop"], "");
+    assert_eq!(child.wait()?.code(), Some(1));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().ok_or("no stderr")?, &mut said)?;
+    assert!(said.contains("moved, removed or replaced"), "{said}");
+    assert_eq!(std::fs::read_dir(place.path("runs/tiny-parts"))?.count(), 0);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use astill_core::console::to_stderr;
 use astill_core::run::command::Command as Request;
 use astill_core::run::list::{RunState, RunSummary, summary};
 use astill_core::run::{RunDir, socket};
-use astill_core::signals::{ONE_REQUEST, stop_signals};
+use astill_core::signals::{Asked, ONE_REQUEST, engine_signals};
 use astill_core::{Error, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::SIGTERM;
@@ -57,24 +57,34 @@ impl<'a> Engines<'a> {
     /// The system refuses to catch signals.
     pub fn new(local: &Local, folder: &Path, device: &'a DeviceChoice) -> Result<Self> {
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let mut signals = stop_signals()?;
+        let mut signals = engine_signals()?;
         let seen = shared.clone();
-        std::thread::spawn(move || {
+        let listen = move || {
             let mut first: Option<Instant> = None;
             for signal in signals.forever() {
+                let asked = Asked::by(signal);
                 let mut shared = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                shared.caught.get_or_insert(signal);
+                if asked != Asked::Checkpoint {
+                    shared.caught.get_or_insert(signal);
+                }
+                let is_again = || first.is_some_and(|t| t.elapsed() >= ONE_REQUEST);
                 match shared.child {
                     // it takes a second signal as a wish to stop at once
                     Some(child) => pass_on(child, signal),
-                    None if first.is_some_and(|t| t.elapsed() >= ONE_REQUEST) => {
+                    None if asked == Asked::Stop && is_again() => {
                         low_level::exit(BY_SIGNAL + signal)
                     }
                     None => {}
                 }
-                first.get_or_insert_with(Instant::now);
+                if asked == Asked::Stop {
+                    first.get_or_insert_with(Instant::now);
+                }
             }
-        });
+        };
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(listen)
+            .map_err(Error::io("start a thread for", "signals"))?;
         Ok(Self {
             local: Local {
                 answers: Default::default(),

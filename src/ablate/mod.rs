@@ -14,6 +14,7 @@ use astill_core::ablation::{
 use astill_core::cli::{AblateArgs, DeviceChoice, out};
 use astill_core::console::to_stderr;
 use astill_core::profile::Variant;
+use astill_core::run::EngineLock;
 use astill_core::text::{count, duration, harmless};
 use astill_core::{Error, Result};
 use engines::{Engines, RunEnd};
@@ -82,9 +83,9 @@ impl<'a> Study<'a> {
     /// exit status that follows. Everything is checked before anything is created.
     fn run(&mut self, local: &Local) -> Result<Option<u8>> {
         self.check_with_data(local)?;
-        let _lock = self.folder.begin(&self.ablation, &self.planned)?;
+        let held = self.folder.begin(&self.ablation, &self.planned)?;
         let engines = Engines::new(local, self.folder.path(), self.device)?;
-        self.run_all(&engines)
+        self.run_all(&engines, &held)
     }
 
     /// Checks every variant that has not been run yet against the data and the device, without
@@ -134,7 +135,10 @@ impl<'a> Study<'a> {
 
     /// Does every run that is not done; whether a signal, or somebody else, has stopped it, with the
     /// exit status that follows.
-    fn run_all(&mut self, engines: &Engines<'_>) -> Result<Option<u8>> {
+    ///
+    /// # Errors
+    /// A run is refused; [`Error::RunLost`] if the folder is not this ablation's any more.
+    fn run_all(&mut self, engines: &Engines<'_>, held: &EngineLock) -> Result<Option<u8>> {
         let begin = Instant::now();
         let mut done_here = 0;
         for index in 0..self.planned.len() {
@@ -150,7 +154,9 @@ impl<'a> Study<'a> {
             let (number, runs) = (index + 1, self.planned.len());
             let time_left = time_left.unwrap_or_default();
             to_stderr(format!("\nrun {number} of {runs}: {name}{time_left}"));
+            self.check_held(held)?;
             let end = engines.run(&self.folder, &name)?;
+            self.check_held(held)?;
             self.outcomes[index] = Outcome::read(&self.folder, &self.planned[index])?;
             self.write_results()?;
             match end {
@@ -166,6 +172,19 @@ impl<'a> Study<'a> {
             }
         }
         Ok(None)
+    }
+
+    fn check_held(&self, held: &EngineLock) -> Result<()> {
+        held.check().map_err(|error| match error {
+            Error::RunLost { path, .. } => Error::RunLost {
+                path,
+                problem: "the folder of this ablation was moved, removed or replaced while it was \
+                          running, so nothing more is done there; the same command goes on with the \
+                          runs that are there under the name that it is given"
+                    .into(),
+            },
+            other => other,
+        })
     }
 
     fn summary(&self) -> Summary {

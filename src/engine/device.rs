@@ -42,7 +42,8 @@ fn found(choice: &DeviceChoice) -> Result<Device> {
                 Err(none) => none.reason,
             };
             Err(Error::Usage(format!(
-                "--device {choice}: no such GPU ({why}); use --device cpu"
+                "there is no {choice} here ({why}); choose another device with --device, for example \
+                 --device cpu"
             )))
         }
     }
@@ -198,8 +199,8 @@ mod tests {
         assert!(
             refused
                 .as_ref()
-                .is_some_and(|e| e.starts_with("--device cuda:4095: no such GPU (")
-                    && e.ends_with("); use --device cpu")),
+                .is_some_and(|e| e.starts_with("there is no cuda:4095 here (")
+                    && e.ends_with("--device cpu")),
             "{refused:?}"
         );
     }

@@ -203,10 +203,12 @@ pub fn run_engine(
     };
     let keeper = Keeper::start(kept)?;
     let caught = Arc::new(AtomicI32::new(0));
+    let has_said_all = Arc::new(AtomicBool::new(false));
     let listener = SignalListener {
         requests: engine.requests.clone(),
         first: caught.clone(),
         ended: engine.ended.clone(),
+        has_said_all: Arc::clone(&has_said_all),
         is_reported: reporter.is_some(),
     };
     std::thread::Builder::new()
@@ -219,6 +221,8 @@ pub fn run_engine(
         last = Some(event.what);
     }
     reporter.iter().for_each(Reporter::finish);
+    // the user's command takes as long as it takes
+    has_said_all.store(true, Ordering::SeqCst);
     let ended = engine.join();
     // while the folder is held, wherever it is by now
     let place = RunDir::at(place.real_path());
@@ -266,6 +270,8 @@ struct SignalListener {
     first: Arc<AtomicI32>,
     /// Set when the trainer has ended.
     ended: Arc<AtomicBool>,
+    /// Set when all its messages are printed.
+    has_said_all: Arc<AtomicBool>,
     is_reported: bool,
 }
 
@@ -322,13 +328,15 @@ impl SignalListener {
     /// Ends this process a moment after the trainer, even if the last messages cannot be printed,
     /// because the terminal or the pipe is not being read.
     fn leave_once_ended(&self, signal: i32) {
-        let ended = self.ended.clone();
+        let (ended, has_said_all) = (self.ended.clone(), self.has_said_all.clone());
         let leave = move || {
             while !ended.load(Ordering::SeqCst) {
                 std::thread::sleep(POLL_INTERVAL);
             }
             std::thread::sleep(LAST_WORDS);
-            low_level::exit(128 + signal);
+            if !has_said_all.load(Ordering::SeqCst) {
+                low_level::exit(128 + signal);
+            }
         };
         // without a thread it ends as soon as somebody reads
         let _ = std::thread::Builder::new()

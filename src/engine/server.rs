@@ -7,7 +7,7 @@ use astill_core::run::socket::TURNED_AWAY;
 use astill_core::run::{EngineLock, RunDir, socket};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Sender, bounded};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -100,6 +100,10 @@ impl Server {
     }
 
     fn bind(&self, path: PathBuf) -> Result<Bound> {
+        if UnixStream::connect(&path).is_ok() {
+            let taken = std::io::Error::new(ErrorKind::AddrInUse, "another engine listens there");
+            return Err(Error::io("listen on", &path)(taken));
+        }
         match std::fs::remove_file(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("replace", &path)(e));

@@ -197,7 +197,7 @@ fn images_that_lie_about_their_size_are_refused() -> Outcome {
         .load(&mut ignore_progress)
         .expect_err("refused")
         .to_string();
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(60));
     assert!(
         problem.contains(
             "6 of 9 images cannot be used: train/a/cut.jpg (the file is cut off), \

@@ -1,7 +1,7 @@
 //! Files that are damaged: noticed, told, and done without.
 
 use super::kill::{Draws, Moment, arguments, killed, went_on_from};
-use crate::place::{Outcome, Place, assert_status, in_full, row, text};
+use crate::place::{Computed, Outcome, Place, assert_status, in_full, row, text};
 use astill_core::run::checkpoints;
 use astill_core::run::event::{EventKind, Phase};
 use std::error::Error;
@@ -102,10 +102,10 @@ fn warnings(place: &Place, run: &str) -> Result<Vec<String>, Box<dyn Error>> {
         .collect())
 }
 
-fn reference() -> Result<(Place, Vec<u8>), Box<dyn Error>> {
+fn reference() -> Result<(Place, Computed), Box<dyn Error>> {
     let whole = Place::new()?;
     assert_status(&whole.run(&arguments())?, 0);
-    let want = whole.distilled("r")?;
+    let want = whole.computed("r")?;
     Ok((whole, want))
 }
 
@@ -120,7 +120,7 @@ fn damage_is_noticed_told_and_costs_only_time() -> Outcome {
 }
 
 /// Of a run that was killed: the checkpoint before it is used.
-fn newest_checkpoint(want: &[u8], draws: &mut Draws) -> Result<Place, Box<dyn Error>> {
+fn newest_checkpoint(want: &Computed, draws: &mut Draws) -> Result<Place, Box<dyn Error>> {
     let moment = Moment::After {
         phase: Phase::Distill,
         event: 19,
@@ -149,7 +149,7 @@ fn newest_checkpoint(want: &[u8], draws: &mut Draws) -> Result<Place, Box<dyn Er
         damage.make(&file)?;
         assert_status(&place.run(&["resume", &run])?, 0);
         assert!(
-            place.distilled(&run)? == want,
+            place.computed(&run)? == *want,
             "other bytes with a checkpoint {name}"
         );
         let told = warnings(&place, &run)?;
@@ -203,7 +203,7 @@ fn all_checkpoints(place: &Place) -> Outcome {
 }
 
 /// Both are made again; the cache is that of the whitening.
-fn finished_expert_and_cache(whole: &Place, want: &[u8], draws: &mut Draws) -> Outcome {
+fn finished_expert_and_cache(whole: &Place, want: &Computed, draws: &mut Draws) -> Outcome {
     let store = fs::read_dir(whole.path("data/trajectories"))?
         .flatten()
         .next()
@@ -232,7 +232,7 @@ fn finished_expert_and_cache(whole: &Place, want: &[u8], draws: &mut Draws) -> O
                 .collect::<Vec<_>>();
             assert_status(&whole.run(&arguments)?, 0);
             assert!(
-                whole.distilled(&run)? == want,
+                whole.computed(&run)? == *want,
                 "other bytes with the {kind} {name}"
             );
             let told = warnings(whole, &run)?;
@@ -253,7 +253,7 @@ fn finished_expert_and_cache(whole: &Place, want: &[u8], draws: &mut Draws) -> O
 }
 
 /// The expert continues from the epoch before it.
-fn epoch_in_training(want: &[u8], draws: &mut Draws) -> Outcome {
+fn epoch_in_training(want: &Computed, draws: &mut Draws) -> Outcome {
     let moment = Moment::After {
         phase: Phase::Experts,
         event: 2,
@@ -262,7 +262,7 @@ fn epoch_in_training(want: &[u8], draws: &mut Draws) -> Outcome {
     let (place, epoch) = killed(&moment, |place| newest(&in_training(place)?).ok())?;
     Damage::Flip(draws.below(8 * fs::metadata(&epoch)?.len() as usize)).make(&epoch)?;
     assert_status(&place.run(&["resume", "r"])?, 0);
-    assert!(place.distilled("r")? == want);
+    assert!(place.computed("r")? == *want);
     assert!(
         warnings(&place, "r")?
             .iter()

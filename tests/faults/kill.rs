@@ -1,6 +1,6 @@
 //! SIGKILL at any moment: the resumed run ends in the same bytes.
 
-use crate::place::{Outcome, Place, TRIES, assert_status, in_full, last_step, row, text};
+use crate::place::{Computed, Outcome, Place, TRIES, assert_status, in_full, last_step, row, text};
 use astill_core::run::event::{Event, EventKind, Phase};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -194,7 +194,7 @@ struct Tally {
 impl Tally {
     /// Kills a new run at the first moment, the engine that goes on with it at the next, and so on;
     /// then lets it end.
-    fn try_moments(&mut self, moments: &[Moment], want: &[u8]) -> Outcome {
+    fn try_moments(&mut self, moments: &[Moment], want: &Computed) -> Outcome {
         for _ in 0..TRIES {
             let place = Place::new()?;
             let mut killed = 0;
@@ -219,7 +219,7 @@ impl Tally {
     }
 
     /// Lets a run that was killed go on to its end, and looks at what came of it.
-    fn go_on(&mut self, place: &Place, moments: &[Moment], want: &[u8]) -> Outcome {
+    fn go_on(&mut self, place: &Place, moments: &[Moment], want: &Computed) -> Outcome {
         let steps = |e: Event| {
             if let EventKind::DistillStep(step) = &e.what {
                 Some(step.step)
@@ -239,7 +239,7 @@ impl Tally {
             text(&ended.stderr)
         );
         assert!(
-            place.distilled("r")? == want,
+            place.computed("r")? == *want,
             "other bytes after {moments:?}"
         );
         let events = place.events("r")?;
@@ -273,7 +273,7 @@ fn seen(place: &Place) -> Vec<Event> {
 fn a_run_that_is_killed_at_any_moment_ends_in_the_same_bytes() -> Outcome {
     let whole = Place::new()?;
     assert_status(&whole.run(&arguments())?, 0);
-    let want = whole.distilled("r")?;
+    let want = whole.computed("r")?;
     assert_eq!(last_step(&whole, "r"), 12);
     let events = whole.events("r")?;
     let store = fs::read_dir(whole.path("data/trajectories"))?

@@ -1,7 +1,7 @@
 //! SIGKILL of any of several runs that train and use the same experts: each ends in the same bytes.
 
 use crate::kill::{Draws, arguments, half_written};
-use crate::place::{Outcome, PATIENCE, Place, assert_status, in_full, row};
+use crate::place::{Computed, Outcome, PATIENCE, Place, assert_status, in_full, row};
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
@@ -38,7 +38,7 @@ fn assert_success(place: &Place, name: &str, status: ExitStatus) -> Outcome {
 
 /// Runs as many processes as there are names, and kills one of them after the other at random until
 /// there were so many `kills`.
-fn kill_any(names: &[&str], kills: u64, draws: &mut Draws, want: &[u8]) -> Outcome {
+fn kill_any(names: &[&str], kills: u64, draws: &mut Draws, want: &Computed) -> Outcome {
     let place = Place::new()?;
     let start = |name: &&str| start(&place, name);
     let mut runs: Vec<Child> = names.iter().map(start).collect::<Result<_, _>>()?;
@@ -61,7 +61,7 @@ fn kill_any(names: &[&str], kills: u64, draws: &mut Draws, want: &[u8]) -> Outco
     for (name, run) in names.iter().zip(&mut runs) {
         let status = run.wait()?;
         assert_success(&place, name, status)?;
-        assert!(place.distilled(name)? == want, "other bytes: {name}");
+        assert!(place.computed(name)? == *want, "other bytes: {name}");
     }
     assert!(begin.elapsed() < PATIENCE, "waited for one another");
     let left = half_written(&place.path(""));
@@ -73,7 +73,7 @@ fn kill_any(names: &[&str], kills: u64, draws: &mut Draws, want: &[u8]) -> Outco
 fn runs_that_share_experts_and_are_killed_at_random_end_in_the_same_bytes() -> Outcome {
     let whole = Place::new()?;
     assert_status(&whole.run(&arguments())?, 0);
-    let want = whole.distilled("r")?;
+    let want = whole.computed("r")?;
     // each round begins without experts
     let (rounds, kills) = if in_full() { (6, 10) } else { (1, 2) };
     let mut draws = Draws(9);

@@ -303,7 +303,7 @@ impl Walk {
         }
         assert_status(&self.place.run(&["resume", "other", "--headless"])?, 0);
         assert!(
-            self.place.distilled(&self.name)? == self.place.distilled("other")?,
+            self.place.computed(&self.name)? == self.place.computed("other")?,
             "other bytes than the same run undisturbed: {}",
             fs::read_to_string(self.path("edits.json"))?
         );

@@ -190,7 +190,7 @@ fn a_run_without_its_checkpoints_says_that_it_begins_anew() -> Outcome {
         &place.run(&["run", "tiny.yaml", "--name", "r", "--headless"])?,
         0,
     );
-    let want = place.distilled("r")?;
+    let want = place.computed("r")?;
     fs::remove_dir_all(place.path("runs/r/checkpoints"))?;
     fs::remove_dir_all(place.path("runs/r/distilled"))?;
     // without a checkpoint, the record tells what the run was begun with
@@ -211,7 +211,7 @@ fn a_run_without_its_checkpoints_says_that_it_begins_anew() -> Outcome {
         said.contains("had done 5 steps, but there is no checkpoint left"),
         "{said}"
     );
-    assert!(place.distilled("r")? == want);
+    assert!(place.computed("r")? == want);
     Ok(())
 }
 
@@ -246,7 +246,7 @@ fn a_job_that_is_queued_again_continues_with_its_run() -> Outcome {
     child.kill()?;
     child.wait()?;
     assert_status(&job("r", &[])?, 0);
-    assert!(place.distilled("r")? == place.distilled("whole")?);
+    assert!(place.computed("r")? == place.computed("whole")?);
     let before = place.events("r")?;
     let again = job("r", &[])?;
     assert_status(&again, 0);

@@ -10,6 +10,7 @@ pub use table::{in_full, row};
 use astill_core::run::RunDir;
 use astill_core::run::event::{Event, EventKind};
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -28,6 +29,15 @@ expert: {count: 2, epochs: 3, batch: 32, lr: 0.01}
 distill: {ipc: 2, batch: 8, iterations: 5, syn_steps: 4, expert_epochs: 2, max_start_epoch: 1, lr_images: 10}
 evaluate: {every: 2, repeats: 2, epochs: 8}
 ";
+
+/// What a run computed, to the last bit.
+#[derive(PartialEq, Eq)]
+pub struct Computed {
+    distilled: Vec<u8>,
+    /// The numbers of each step as it was computed last: the set alone holds the images of the best
+    /// step.
+    steps: BTreeMap<u64, [u64; 4]>,
+}
 
 /// A folder with a profile, data and runs of its own.
 pub struct Place {
@@ -85,6 +95,29 @@ impl Place {
             .lines()
             .map(serde_json::from_str)
             .collect::<Result<_, _>>()?)
+    }
+
+    /// Everything that a run computed: its result, and the numbers of each step.
+    pub fn computed(&self, run: &str) -> Result<Computed, Box<dyn Error>> {
+        let mut steps = BTreeMap::new();
+        for event in self.events(run)? {
+            match event.what {
+                EventKind::DistillStep(s) => {
+                    let numbers = [
+                        s.matching_loss,
+                        s.student_lr,
+                        s.image_gradient,
+                        s.image_scale,
+                    ];
+                    steps.insert(s.step, numbers.map(f64::to_bits));
+                }
+                EventKind::RunStarted(started) => drop(steps.split_off(&(started.step + 1))),
+                EventKind::RolledBack { to, .. } => drop(steps.split_off(&(to + 1))),
+                _ => {}
+            }
+        }
+        let distilled = self.distilled(run)?;
+        Ok(Computed { distilled, steps })
     }
 
     pub fn distilled(&self, run: &str) -> Result<Vec<u8>, Box<dyn Error>> {
@@ -259,7 +292,7 @@ pub fn stopped(
 pub const TRIES: usize = 20;
 
 /// How long anything is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Looks again and again until `look` finds what is waited for.
 pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T, Box<dyn Error>> {

@@ -1,12 +1,11 @@
 //! Making a run: its folder gets its name when it is whole.
 
 use super::dir::{check_name, name_stem};
-use super::{EngineLock, RunDir};
+use super::{EngineAt, EngineLock, RunDir};
 use crate::files::atomic::{PART, write_atomically};
 use crate::{Error, Result};
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// An unfinished folder without a lock is as old as this before it is taken for one that a killed
@@ -38,13 +37,14 @@ impl RunDir {
             Some(name) => Box::new(std::iter::once(name.to_string())),
             None => Box::new((1..).map(|n| format!("{}-{n:03}", name_stem(profile)))),
         };
-        let begun = Unnamed::new(runs, text)?;
+        let mut begun = Unnamed::new(runs, text)?;
         for candidate in candidates {
             let path = runs.join(&candidate);
-            match fs::rename(begun.run.path(), &path) {
-                Ok(()) => return Ok(begun.named(path)),
-                Err(e) if is_taken(&e) => {}
-                Err(e) => return Err(Error::io("create", path)(e)),
+            if begun.name(&path)? {
+                let _ = begun.folder.keep();
+                let run = Self::at(path);
+                let held = run.lock()?;
+                return Ok((run, held));
             }
         }
         Err(taken(runs, name.unwrap_or(profile)))
@@ -53,9 +53,9 @@ impl RunDir {
 
 /// A run's folder before it has a name; it is removed unless it gets one.
 struct Unnamed {
-    run: RunDir,
-    lock: EngineLock,
     folder: tempfile::TempDir,
+    /// Shows that somebody is making it.
+    held: Option<EngineLock>,
 }
 
 impl Unnamed {
@@ -65,26 +65,23 @@ impl Unnamed {
             .prefix(PART)
             .tempdir_in(runs)
             .map_err(|e| Error::io("create a run in", runs)(e.kind().into()))?;
-        let run = RunDir::at(folder.path().to_path_buf());
-        let lock = run.lock()?;
+        let run = RunDir::at(folder.path());
+        let held = Some(run.lock()?);
         run.make_folders()?;
         write_atomically(&run.profile(), profile.as_bytes())?;
-        Ok(Self { run, lock, folder })
+        Ok(Self { folder, held })
     }
 
-    /// The run, whose folder is called `path` now.
-    fn named(self, path: PathBuf) -> (RunDir, EngineLock) {
-        let _ = self.folder.keep();
-        (RunDir::at(path.clone()), self.lock.with_path(path))
+    /// Gives it its name, if nothing has that: an empty folder is replaced.
+    fn name(&mut self, path: &Path) -> Result<bool> {
+        // some file systems rename no folder with open files in it
+        self.held = None;
+        match fs::rename(self.folder.path(), path) {
+            Ok(()) => Ok(true),
+            Err(_) if path.symlink_metadata().is_ok() => Ok(false),
+            Err(e) => Err(Error::io("create", path)(e)),
+        }
     }
-}
-
-/// Whether something has the name already: an empty folder is replaced.
-fn is_taken(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
-    )
 }
 
 /// Why no run of this name can be made in `runs`.
@@ -111,21 +108,28 @@ fn remove_left_over(runs: &Path) {
             .file_name()
             .as_encoded_bytes()
             .starts_with(PART.as_bytes());
-        if is_part && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            let run = RunDir::at(entry.path());
-            // one that is being made is held
-            let is_left = match run.holder() {
-                Some(_) => !run.has_engine(),
-                None => entry
-                    .metadata()
-                    .and_then(|m| m.modified())
-                    .is_ok_and(|t| t.elapsed().unwrap_or_default() >= LEFT_OVER),
-            };
-            if is_left {
-                // one that stays only takes up space
-                let _ = fs::remove_dir_all(run.path());
-            }
+        let run = RunDir::at(entry.path());
+        // one with a record was somebody's run, whatever it is called
+        if is_part && !run.events().exists() && is_left(&run, &entry) {
+            // one that stays only takes up space
+            let _ = fs::remove_dir_all(run.path());
         }
+    }
+}
+
+/// Whether nobody is making this run any more.
+fn is_left(run: &RunDir, entry: &fs::DirEntry) -> bool {
+    let is_old = || {
+        entry
+            .metadata()
+            .and_then(|m| m.modified())
+            .is_ok_and(|t| t.elapsed().unwrap_or_default() >= LEFT_OVER)
+    };
+    match run.engine() {
+        EngineAt::Here | EngineAt::Host(_) => false,
+        // a program that was killed leaves its name
+        EngineAt::Nowhere => run.holder().is_some() || is_old(),
+        EngineAt::MaybeRemote(_) => is_old(),
     }
 }
 
@@ -194,6 +198,11 @@ mod tests {
         RunDir::create(runs.path(), "p", None, "")?;
         assert!(!left.exists() && made.exists());
         drop(held);
+        // of another machine, whose lock may not be seen here
+        fs::write(made.join("lock"), "elsewhere").map_err(Error::io("write", &made))?;
+        RunDir::create(runs.path(), "p", None, "")?;
+        assert!(made.exists());
+        assert!(RunDir::open(&made).is_none());
         Ok(())
     }
 }

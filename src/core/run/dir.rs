@@ -15,6 +15,7 @@
 //!     workers.json     where its workers find it, while it distils with several segments
 //! ```
 
+use crate::files::atomic::PART;
 use crate::profile::Profile;
 use crate::{Error, Result, files::untrusted};
 use std::fs;
@@ -90,9 +91,11 @@ impl RunDir {
         Ok(())
     }
 
-    /// The run in this folder; none if it holds no run.
+    /// The run in this folder; none if it holds no run, or one that is still being made.
     pub fn open(path: &Path) -> Option<Self> {
-        path.join("profile.yaml").is_file().then(|| Self::at(path))
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let is_whole = !name.starts_with(PART.as_bytes()) && path.join("profile.yaml").is_file();
+        is_whole.then(|| Self::at(path))
     }
 
     /// Finds an existing run: a path, a name below `runs`, or the beginning of exactly one name

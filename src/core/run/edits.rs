@@ -6,6 +6,7 @@ use crate::files::atomic::write_atomically;
 use crate::profile::Profile;
 use crate::{Error, Result, files::untrusted};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A moment between two steps of a run. Experts come before distillation.
@@ -16,6 +17,17 @@ pub enum Moment {
     Expert { expert: u64, epoch: u64 },
     /// After this number of steps of distillation.
     Step(u64),
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expert { expert, epoch } => {
+                write!(f, "before epoch {} of expert {}", epoch + 1, expert + 1)
+            }
+            Self::Step(step) => write!(f, "after step {step}"),
+        }
+    }
 }
 
 /// A change of one setting.
@@ -39,7 +51,8 @@ pub fn key_of(set: &str) -> &str {
 }
 
 /// The number of "section.key=value", if its value is one.
-fn value_of(set: &str) -> Option<f64> {
+#[must_use]
+pub fn value_of(set: &str) -> Option<f64> {
     set.split_once('=')?.1.trim().parse().ok()
 }
 

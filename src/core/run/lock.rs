@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,13 +61,6 @@ impl EngineLock {
         RunDir::held(by_descriptor)
     }
 
-    /// The same right, to a folder that has been given this path.
-    pub(super) fn with_path(self, path: PathBuf) -> Self {
-        let mut renamed = self;
-        renamed.path = path;
-        renamed
-    }
-
     /// Checks that the run is still this engine's: that its folder holds the lock that this engine
     /// holds. Whoever is about to write or remove anything in a run asks this first.
     ///
@@ -109,12 +102,17 @@ impl EngineLock {
 }
 
 fn compare(lock: &File, folder: &OwnedFd) -> io::Result<Found> {
-    let own = rustix::fs::fstat(lock)?;
+    let own = match rustix::fs::fstat(lock) {
+        Err(Errno::STALE) => return Ok(Found::Lost("its lock was removed")),
+        own => own?,
+    };
     let found = match rustix::fs::statat(folder, LOCK, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino) => Found::Same,
         Ok(_) => Found::Lost("its lock was replaced"),
         Err(Errno::NOENT) if is_removed(folder) => Found::Lost("its folder was removed"),
         Err(Errno::NOENT) => Found::Lost("its lock was removed"),
+        // by another machine
+        Err(Errno::STALE) => Found::Lost("its folder was removed"),
         Err(error) => return Err(error.into()),
     };
     Ok(found)
@@ -161,7 +159,7 @@ impl RunDir {
             .map_err(|e| Error::io("open", self.path())(e.into()))?;
         for _ in 0..LOCK_TRIES {
             let mut file = untrusted::open_own(&path, OpenOptions::new().write(true).create(true))
-                .map_err(Error::io("open", &path))?;
+                .map_err(|e| self.not_opened(&path, e))?;
             match file.try_lock() {
                 // somebody has replaced the file, or the folder, in between
                 Ok(()) if !matches!(compare(&file, &folder), Ok(Found::Same)) => {}
@@ -198,6 +196,19 @@ impl RunDir {
             "{path} already has an engine{process}: watch it with `astill attach {it}`, or end it \
              first with `astill send {it} stop`"
         )))
+    }
+
+    /// Why the lock at `path` cannot be opened.
+    fn not_opened(&self, path: &Path, error: io::Error) -> Error {
+        let error = Error::io("open", path)(error);
+        let owner = self.path().metadata().map(|m| m.uid());
+        match owner {
+            Ok(owner) if error.is_refusal() => Error::Usage(format!(
+                "{error}: the run belongs to the user {owner}, and only who may write in its folder can \
+                 change or resume it"
+            )),
+            _ => error,
+        }
     }
 
     /// Where the run's engine is. Changes nothing.

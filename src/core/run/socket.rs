@@ -55,7 +55,13 @@ fn path_of(run: &RunDir, user: u32, create: bool) -> Result<PathBuf> {
         .path()
         .canonicalize()
         .map_err(Error::io("find", run.path()))?;
-    let hash = blake3::hash(real.as_os_str().as_encoded_bytes()).to_hex();
+    // containers may have other folders of the same path, and share /tmp
+    let found = real.metadata().map_err(Error::io("inspect", &real))?;
+    let mut hash = blake3::Hasher::new();
+    hash.update(real.as_os_str().as_encoded_bytes());
+    hash.update(&found.dev().to_le_bytes());
+    hash.update(&found.ino().to_le_bytes());
+    let hash = hash.finalize().to_hex();
     Ok(folder.join(format!("{}.sock", &hash[..16])))
 }
 
@@ -186,6 +192,9 @@ fn is_stopped(process: u32) -> bool {
     state.is_some_and(|state| state.starts_with(['T', 't']))
 }
 
+/// How long to wait before a command is sent again.
+const AGAIN: Duration = Duration::from_millis(10);
+
 /// How an engine answers a connection that it closes for another one, before it has read a command.
 pub const TURNED_AWAY: &str = "closed: there are too many connections";
 
@@ -202,6 +211,7 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
         if !answer.reason.as_ref().is_some_and(is_turned_away) || begin.elapsed() >= patience {
             return Ok(answer);
         }
+        std::thread::sleep(AGAIN);
     }
 }
 

@@ -89,7 +89,10 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
             .map_err(|e| Error::file(run.events(), format!("found the device {name:?}, {e}")))?,
         (None, None) => DeviceChoice::Auto,
     };
-    let device = device::choose(&choice)?;
+    let device = device::choose(&choice).map_err(|error| match changes.device {
+        None => Error::Usage(format!("the run was on {choice} before, but {error}")),
+        Some(_) => error,
+    })?;
     let workers = help::plan(changes.workers, &plan.profile, device)?;
     plan.warnings
         .extend(device::overlooked_gpu(&choice, device));

@@ -7,6 +7,7 @@ use crate::distill::Labels;
 use crate::distill::rates::{RateMemory, StepMemory, root_mean_square};
 use crate::tensor_file::{self, TensorFile};
 use astill_core::run::checkpoints::{file_name, files};
+use astill_core::run::edits::{Edit, Moment};
 use astill_core::run::event::{EvalSplit, Headline, ImageSet};
 use astill_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,8 @@ pub struct StateNumbers {
 pub struct Head {
     pub step: u64,
     pub made_with: Option<MadeWith>,
+    /// The live edits before its step, where they are known.
+    pub edits: Option<Vec<Edit>>,
 }
 
 /// That of the newest checkpoint that is undamaged; none if the run has no usable one.
@@ -147,6 +150,7 @@ pub fn newest_head(run: &Path) -> Result<Option<Head>> {
                 return Ok(Some(Head {
                     step: saved.numbers.step,
                     made_with: saved.made_with,
+                    edits: saved.edits,
                 }));
             }
             Err(Error::File { .. }) => {}
@@ -174,6 +178,12 @@ fn opened(path: &Path) -> Result<(TensorFile, Saved<StateNumbers>)> {
     Ok((file, saved))
 }
 
+/// The edits that the steps up to number `step` were computed with.
+pub fn before(step: u64, edits: &[Edit]) -> Vec<Edit> {
+    let is_before = |edit: &&Edit| edit.at < Moment::Step(step);
+    edits.iter().filter(is_before).cloned().collect()
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -187,6 +197,9 @@ struct Saved<N> {
     numbers: N,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     made_with: Option<MadeWith>,
+    /// The live edits that its steps were computed with; unknown in one from an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    edits: Option<Vec<Edit>>,
 }
 
 /// The part of it that is the same in every format.
@@ -221,13 +234,14 @@ impl DistillationState {
     /// # Errors
     /// The file cannot be written, or an old one cannot be removed.
     pub fn save(&self, run: &Path) -> Result<String> {
-        let file = self.write(run)?;
+        let file = self.write(run, &[])?;
         self.remove_others(run)?;
         Ok(file)
     }
 
-    /// The first part of [`Self::save`]: writes the state, and removes nothing.
-    pub(super) fn write(&self, run: &Path) -> Result<String> {
+    /// The first part of [`Self::save`]: writes the state with those of the run's live `edits` that
+    /// it was computed with, and removes nothing.
+    pub(super) fn write(&self, run: &Path, edits: &[Edit]) -> Result<String> {
         let file = file_name(self.numbers.step);
         let mut tensors = vec![
             ("images", &self.images),
@@ -253,6 +267,7 @@ impl DistillationState {
             average: self.average.as_ref().map(|a| (a.student_lr, a.updates)),
             numbers: &self.numbers,
             made_with: self.made_with.clone(),
+            edits: Some(before(self.numbers.step, edits)),
         });
         let state = state.map_err(|e| Error::file(run.join(&file), e.to_string()))?;
         tensor_file::write_sealed(&run.join(&file), &tensors, ("state", state))?;

@@ -199,10 +199,10 @@ impl Distillation<'_> {
         };
         // what is set while the disk is waited for holds from the step that the run has gone back to
         enter_idle(state, control);
-        // the newest checkpoints first: a run that is killed in between resumes from one that is still
-        // there
-        control.move_edits_back_to(step, edits, state.numbers.student_lr)?;
+        // the newest checkpoints first, and the edits once none is left that was computed with them:
+        // a run that is killed in between resumes from one that its edits are true of
         control.write_with_retry(|_| checkpoints::remove_after(self.run.path(), step))?;
+        control.move_edits_back_to(step, edits, state.numbers.student_lr)?;
         control.record(EventKind::RolledBack { from, to: step })?;
         self.samples(state, control)
     }
@@ -319,7 +319,7 @@ impl Distillation<'_> {
     /// Writes a checkpoint, and how much memory is in use.
     pub fn checkpoint(&self, state: &DistillationState, control: &mut Control) -> Result<()> {
         let file = control.write_with_retry(|control| {
-            let file = state.write(self.run.path())?;
+            let file = state.write(self.run.path(), control.edits().all())?;
             // writing takes a while
             control.check_held()?;
             state.remove_others(self.run.path())?;

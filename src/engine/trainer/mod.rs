@@ -226,17 +226,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     let done = state.numbers.step;
     let next = Moment::Step(done);
     enter_phase(Phase::Distill, RunStage::Distill { done, next }, control)?;
-    let workers = workers(plan, &distillation)?;
-    let helped = Distillation {
-        workers: workers.as_ref(),
-        ..distillation
-    };
-    let local = LocalWorkers::start(plan)?;
-    distil(plan, &helped, &mut state, control)?;
-    for change in workers.iter().flat_map(Workers::close) {
-        control.record(EventKind::Worker(change))?;
-    }
-    drop((local, workers));
+    distil_with_workers(plan, &distillation, &mut state, control)?;
 
     enter_phase(Phase::Evaluate, RunStage::Evaluate, control)?;
     result::headlines(&distillation, &mut state, control)?;
@@ -268,6 +258,26 @@ fn begin_state(
     baselines::evaluate(distillation, &plan.profile.distill, &mut state, control)?;
     distillation.checkpoint(&state, control)?;
     Ok(state)
+}
+
+/// Distils to the last step, with the help of whoever comes.
+fn distil_with_workers(
+    plan: &RunPlan,
+    distillation: &Distillation<'_>,
+    state: &mut DistillationState,
+    control: &mut Control,
+) -> Result<()> {
+    let workers = workers(plan, distillation)?;
+    let helped = Distillation {
+        workers: workers.as_ref(),
+        ..*distillation
+    };
+    let _local = LocalWorkers::start(plan)?;
+    distil(plan, &helped, state, control)?;
+    for change in workers.iter().flat_map(Workers::close) {
+        control.record(EventKind::Worker(change))?;
+    }
+    Ok(())
 }
 
 /// Where the workers of a run with several segments find its engine.

@@ -132,6 +132,13 @@ impl Recorder {
     /// written to the old one is lost.
     fn find_events(&mut self) -> Result<()> {
         if is_at(&self.events, &self.events_path) {
+            let length = self.events.metadata().map_or(self.length, |m| m.len());
+            // emptied in its place
+            if length < self.length {
+                let whole = untrusted::whole_lines(&self.events);
+                self.length = whole.map_err(Error::io("read", &self.events_path))?;
+                self.torn = true;
+            }
             return Ok(());
         }
         let found = self.events_path.symlink_metadata();

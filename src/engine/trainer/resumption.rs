@@ -1,7 +1,7 @@
 //! What a resumed run continues with: the settings that it was begun with, which its checkpoint
 //! holds, or before the first one its record, and changes of live settings. Everything else is refused before anything is computed.
 
-use super::checkpoint::{MadeWith, newest_head};
+use super::checkpoint::{Head, MadeWith, before, newest_head};
 use super::control::{RunStage, moment_of};
 use astill_core::profile::{Difference, Profile};
 use astill_core::run::History;
@@ -42,6 +42,9 @@ pub fn resumption(run: &RunDir, history: &History, given: &[String]) -> Result<R
     let here = run.read_profile()?;
     let head = newest_head(run.path())?;
     let edits = Edits::read(run)?;
+    if let Some(head) = &head {
+        check_edits(run, head, &edits)?;
+    }
     let begun = match (&head, &history.settings) {
         (Some(head), _) => match &head.made_with {
             Some(made_with) => begun_with(run, &here, &Source::checkpoint(head.step, made_with))?,
@@ -98,6 +101,34 @@ pub fn resumption(run: &RunDir, history: &History, given: &[String]) -> Result<R
         step,
         iterations: after.distill.iterations as u64,
     })
+}
+
+/// Checks that the steps up to a checkpoint were computed with the edits that the run has.
+///
+/// # Errors
+/// [`Error::Usage`] that names what is missing and what is too much.
+fn check_edits(run: &RunDir, head: &Head, edits: &Edits) -> Result<()> {
+    let Some(known) = &head.edits else {
+        return Ok(());
+    };
+    let found = before(head.step, edits.all());
+    if found == *known {
+        return Ok(());
+    }
+    let lost = known.iter().filter(|edit| !found.contains(edit));
+    let new = found.iter().filter(|edit| !known.contains(edit));
+    let lost = lost.map(|e| format!("\n  {}: expected {}, found nothing", e.at, e.set));
+    let new = new.map(|e| format!("\n  {}: expected nothing, found {}", e.at, e.set));
+    let mut lines: String = lost.chain(new).collect();
+    if lines.is_empty() {
+        lines = "\n  they are in another order".into();
+    }
+    Err(Error::Usage(format!(
+        "{}: the edits before step {} cannot change any more, because its checkpoint was computed with \
+         others; restore them{lines}",
+        run.edits().display(),
+        head.step
+    )))
 }
 
 /// What a run was begun with.

@@ -7,12 +7,14 @@
 use super::RunPlan;
 use super::control::{CommandRequest, Control};
 use super::recorder::Recorder;
-use astill_core::files::atomic::remove_left_over;
+use astill_core::files::atomic::{PART, remove_left_over};
 use astill_core::run;
 use astill_core::run::event::{Event, EventKind, RunFinished, RunOutcome};
 use astill_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -44,6 +46,25 @@ pub struct Engine {
     trainer: JoinHandle<Result<()>>,
 }
 
+/// Checks that this user may write into a folder of the run: waiting for that would not help.
+///
+/// # Errors
+/// [`Error::Usage`] with the way out. What can pass, a full disk for example, is no error.
+fn check_writable(folder: &Path) -> Result<()> {
+    let tried = tempfile::Builder::new().prefix(PART).tempfile_in(folder);
+    match tried.map(drop).map_err(|e| e.kind()) {
+        Err(kind @ (ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)) => {
+            let cause = std::io::Error::from(kind);
+            Err(Error::Usage(format!(
+                "cannot write in {}: {cause}; a run is resumed by a user who may, and where its folder \
+                 may be written",
+                folder.display()
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Engine {
     /// Starts or resumes the run of `plan`, which takes commands from the channel `requests`.
     ///
@@ -56,7 +77,9 @@ impl Engine {
         plan.run.check_folders()?;
         plan.run.make_folders()?;
         for folder in [""].into_iter().chain(run::FOLDERS) {
-            remove_left_over(&plan.run.path().join(folder), Duration::ZERO);
+            let folder = plan.run.path().join(folder);
+            check_writable(&folder).map_err(|error| plan.held.named(error))?;
+            remove_left_over(&folder, Duration::ZERO);
         }
         let (event_in, events) = crossbeam_channel::unbounded();
         let recorder = Recorder::open(&plan.run, Arc::clone(&plan.held), event_in)?;

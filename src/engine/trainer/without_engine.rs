@@ -8,7 +8,7 @@ use super::recorder::Recorder;
 use super::resumption::resumption;
 use astill_core::profile;
 use astill_core::run::command::{Answer, Command};
-use astill_core::run::edits::{Edit, Edits, Moment, STUDENT_RATE, key_of};
+use astill_core::run::edits::{Edit, Edits, Moment, STUDENT_RATE, key_of, value_of};
 use astill_core::run::event::{CommandAnswered, EventKind};
 use astill_core::run::{EngineAt, EngineLock, History, RunDir, checkpoints};
 use astill_core::{Error, Result};
@@ -21,8 +21,7 @@ use tch::Device;
 /// [`Error::Usage`] if an engine has the run, or the command needs one; the run cannot be read or
 /// written.
 pub fn change(run: &RunDir, command: &Command) -> Result<Answer> {
-    let held = Arc::new(run.lock()?);
-    run.check_folders()?;
+    // before the lock is taken, which then names this machine
     if let EngineAt::MaybeRemote(host) = run.engine() {
         return Err(Error::Usage(format!(
             "the latest engine of {} was on the machine {host} and never reported that it ended, so it \
@@ -30,6 +29,8 @@ pub fn change(run: &RunDir, command: &Command) -> Result<Answer> {
             run.path().display()
         )));
     }
+    let held = Arc::new(run.lock()?);
+    run.check_folders()?;
     let history = History::of(run)?;
     if history.done.is_some() {
         return Ok(Answer::rejected(
@@ -86,7 +87,11 @@ impl Changing<'_> {
             && let Some(step) = resumed.step
         {
             // this one is learned, so what the settings say is what it began with
-            from = self.learned(step)?.into();
+            let set = edits.at(at).filter(|e| key_of(&e.set) == STUDENT_RATE);
+            from = match set.last().and_then(|e| value_of(&e.set)) {
+                Some(rate) => rate.into(),
+                None => self.learned(step)?.into(),
+            };
         }
         self.held.check()?;
         edits.push(Edit {
@@ -118,8 +123,9 @@ impl Changing<'_> {
         let mut edits = Edits::read(self.run)?;
         let requested_after = edits.all().len();
         self.held.check()?;
-        edits.move_back_to(Moment::Step(to), requested_after, learned)?;
+        // in this order, as an engine does: at every moment in between, the edits are true
         checkpoints::remove_after(self.run.path(), to)?;
+        edits.move_back_to(Moment::Step(to), requested_after, learned)?;
         let answer = Answer::changed(from, to);
         let command = Command::RollBack { step: to };
         self.record([

@@ -2,7 +2,7 @@
 
 use super::{ENDLESS, is_waiting};
 use crate::kill::{arguments, half_written};
-use crate::place::{Outcome, Place, assert_status, in_full, last_step, row, wait_until};
+use crate::place::{Computed, Outcome, Place, assert_status, in_full, last_step, row, wait_until};
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -61,7 +61,7 @@ fn a_full_disk_a_read_only_one_a_slow_one_and_a_removed_run() -> Outcome {
     }
     let whole = Place::new()?;
     assert_status(&whole.run(&arguments())?, 0);
-    let want = whole.distilled("r")?;
+    let want = whole.computed("r")?;
     full(&want)?;
     read_only(&want)?;
     slow(&want)?;
@@ -70,7 +70,7 @@ fn a_full_disk_a_read_only_one_a_slow_one_and_a_removed_run() -> Outcome {
 
 /// A file system of 12 MiB with more and more room on it: whatever is being written, the run goes
 /// on to the same bytes.
-fn full(want: &[u8]) -> Outcome {
+fn full(want: &Computed) -> Outcome {
     let mut waited = 0;
     for free in [64, 300, 500, 700, 900, 1100] {
         let place = Place::new()?;
@@ -97,7 +97,7 @@ fn full(want: &[u8]) -> Outcome {
         })?;
         assert_eq!(status, 0, "{said}");
         assert!(
-            place.distilled("r")? == want,
+            place.computed("r")? == *want,
             "other bytes after a full disk"
         );
         assert!(left.is_empty(), "{left:?} on a full disk");
@@ -115,7 +115,7 @@ fn full(want: &[u8]) -> Outcome {
     Ok(())
 }
 
-fn read_only(want: &[u8]) -> Outcome {
+fn read_only(want: &Computed) -> Outcome {
     for folder in ["checkpoints", "samples", "distilled"] {
         let place = Place::new()?;
         let path: PathBuf = place.path("runs/r").join(folder);
@@ -145,7 +145,7 @@ fn read_only(want: &[u8]) -> Outcome {
         assert!(mount.is_none(), "{folder} was never waited for");
         assert!(child.wait()?.success());
         assert!(
-            place.distilled("r")? == want,
+            place.computed("r")? == *want,
             "other bytes after a read-only {folder}"
         );
     }
@@ -159,7 +159,7 @@ fn read_only(want: &[u8]) -> Outcome {
 }
 
 /// Every file takes 50 ms longer to be on the disk.
-fn slow(want: &[u8]) -> Outcome {
+fn slow(want: &Computed) -> Outcome {
     let place = Place::new()?;
     let engine = Path::new(env!("CARGO_BIN_EXE_astill")).with_file_name("astill-engine");
     let mut command = place.command("strace");
@@ -189,7 +189,7 @@ fn slow(want: &[u8]) -> Outcome {
     }
     assert_status(&output, 0);
     assert!(
-        place.distilled("r")? == want,
+        place.computed("r")? == *want,
         "other bytes with a slow disk"
     );
     assert!(!place.events("r")?.iter().any(|e| is_waiting(&e.what)));
