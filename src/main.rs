@@ -130,6 +130,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             | Cmd::Import { .. }
             | Cmd::Scores(_)
             | Cmd::Export(_)
+            | Cmd::Experts(_)
             | Cmd::Bench { .. },
         ) => {
             Err(become_engine())

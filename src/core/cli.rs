@@ -16,6 +16,7 @@ pub mod bench;
 mod compare;
 mod device;
 mod evaluate;
+mod experts;
 mod export;
 mod fetch;
 mod import;
@@ -29,9 +30,10 @@ mod workers;
 
 pub use ablate::AblateArgs;
 pub use compare::CompareArgs;
-pub use device::{DeviceChoice, NotADevice};
+pub use device::{DeviceChoice, DeviceList, NotADevice, NotDevices};
 pub use evaluate::EvaluateArgs;
 pub use export::{ExportArgs, Space};
+pub use experts::{ExpertNumbers, ExpertsArgs};
 pub use fetch::FetchArgs;
 pub use import::{Import, ImportExpertsArgs};
 pub use list::{ListArgs, ListedState, SortedBy};
@@ -191,6 +193,11 @@ pub enum Cmd {
         #[arg(long)]
         json: bool,
     },
+    /// Train the experts of a profile that are missing, and nothing else
+    ///
+    /// Any number of these, of runs and of machines can share the experts of one data folder: each
+    /// takes what no other is training. Ends at once where nothing is missing.
+    Experts(ExpertsArgs),
     /// Run variants of a profile with several seeds, and compare them
     Ablate(AblateArgs),
     /// Try a few image steps briefly, and write a profile with the one that suits the data

@@ -1,6 +1,7 @@
 //! Arguments → one call into the library each, and its results printed.
 
 mod help;
+mod experts;
 mod others;
 mod preview;
 mod resuming;
@@ -117,6 +118,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             };
             check::check(&checking, *json)
         }
+        Cmd::Experts(args) => experts::train(args, &data()?),
         Cmd::Evaluate(args) => others::evaluate(args, cli.data.as_deref(), &cli.runs),
         Cmd::Import {
             what: Import::Experts(args),
@@ -192,6 +194,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         is_profile_edited: false,
         warnings: overlooked.into_iter().collect(),
     };
+        only_experts: None,
     process::run_engine(
         &run,
         plan,

@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod process;
+mod workers;
 
 use astill_core::cli::Cli;
 use astill_core::console::to_stderr;

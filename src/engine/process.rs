@@ -112,7 +112,7 @@ fn keep_descriptors_to_this_process() {
 }
 
 /// The exit status of a program that a signal has stopped.
-fn by_signal(signal: i32) -> ExitCode {
+pub fn by_signal(signal: i32) -> ExitCode {
     ExitCode::from(128u8.saturating_add(signal as u8))
 }
 
@@ -189,6 +189,7 @@ pub fn run_engine(
 ) -> Result<ExitCode> {
     let (held, profile) = (Arc::clone(&plan.held), plan.profile.clone());
     let own = plan.run.clone();
+    let is_of_experts = plan.only_experts.is_some();
     let place = own.clone();
     let (requests, request_out) = crossbeam_channel::unbounded();
     let (server, unreachable) = Server::start(&own, &held, requests.clone());
@@ -232,14 +233,19 @@ pub fn run_engine(
     }
     match ended {
         Ok(()) => {
-            if let Some(done) = last.as_ref().filter(|_| reporter.is_some()) {
+            let is_reported = reporter.is_some() && !is_of_experts;
+            if let Some(done) = last.as_ref().filter(|_| is_reported) {
                 print_result(done, run)?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(Error::Interrupted) => {
-            if reporter.is_some() {
-                to_stderr(format!("resume with: astill resume {}", run.reference()));
+            match is_of_experts {
+                true => to_stderr("what is trained so far is kept; the same command continues"),
+                false if reporter.is_some() => {
+                    to_stderr(format!("resume with: astill resume {}", run.reference()));
+                }
+                false => {}
             }
             // a stop requested over the socket exits as one by SIGTERM does
             Ok(by_signal(match caught.load(Ordering::SeqCst) {
