@@ -23,6 +23,7 @@ mod import;
 mod list;
 mod plot;
 mod scores;
+mod slurm;
 #[cfg(test)]
 mod tests;
 mod tune;
@@ -39,6 +40,7 @@ pub use import::{Import, ImportExpertsArgs};
 pub use list::{ListArgs, ListedState, SortedBy};
 pub use plot::PlotArgs;
 pub use scores::{ScoresArgs, ScoresProtocol};
+pub use slurm::{Gpus, NotGpus, SlurmArgs};
 pub use tune::TuneArgs;
 pub use workers::{WorkArgs, WorkersArgs, WorkersChoice};
 
@@ -198,6 +200,8 @@ pub enum Cmd {
     /// Any number of these, of runs and of machines can share the experts of one data folder: each
     /// takes what no other is training. Ends at once where nothing is missing.
     Experts(ExpertsArgs),
+    /// Print a script that submits a run to Slurm: an array of jobs for the experts, then the run
+    Slurm(SlurmArgs),
     /// Run variants of a profile with several seeds, and compare them
     Ablate(AblateArgs),
     /// Try a few image steps briefly, and write a profile with the one that suits the data

@@ -144,6 +144,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         | Cmd::Man { .. }
         | Cmd::Fetch(_)
         | Cmd::Ablate(_)
+        | Cmd::Slurm(_)
         | Cmd::Tune(_) => Err(not_for_the_engine()),
     }
 }
