@@ -130,10 +130,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             | Cmd::Work(_)
             | Cmd::Check { .. }
             | Cmd::Evaluate(_)
+            | Cmd::Experts(_)
             | Cmd::Import { .. }
             | Cmd::Scores(_)
             | Cmd::Export(_)
-            | Cmd::Experts(_)
             | Cmd::Bench { .. },
         ) => {
             Err(become_engine())
@@ -333,7 +333,7 @@ fn print_bytes(text: &[u8]) -> Result<ExitCode> {
 /// Sends a command to the engine of a run, or changes the run where none works on it, and prints the
 /// answer.
 fn send(local: &Local, run: &RunDir, what: Sent) -> Result<ExitCode> {
-    let answer = match local.carry_out(run, &what.into()) {
+    let answer = match local.carry_out(run, &what.into(), &|text| to_stderr(text)) {
         Err(_) if summary(run.clone()).state == RunState::Done => {
             return Err(Error::Usage(format!("run {} is already done", run.name())));
         }

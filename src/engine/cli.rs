@@ -194,8 +194,8 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         sets: Vec::new(),
         is_profile_edited: false,
         warnings: overlooked.into_iter().collect(),
-    };
         only_experts: None,
+    };
     process::run_engine(
         &run,
         plan,

@@ -10,6 +10,7 @@ use astill_core::run::event::EventKind;
 use astill_core::run::{RunDir, socket};
 use astill_core::signals::{Asked, ONE_REQUEST};
 use astill_core::{Error, Result};
+use astill_engine::inbox::Inbox;
 use astill_engine::keeper::{Keeper, Kept};
 use astill_engine::reporter::Reporter;
 use astill_engine::server::Server;
@@ -188,18 +189,20 @@ pub fn run_engine(
     (signals, on_finish): (Signals, Option<&str>),
 ) -> Result<ExitCode> {
     let (held, profile) = (Arc::clone(&plan.held), plan.profile.clone());
-    let own = plan.run.clone();
     let is_of_experts = plan.only_experts.is_some();
+    let own = plan.run.clone();
     let place = own.clone();
     let (requests, request_out) = crossbeam_channel::unbounded();
     let (server, unreachable) = Server::start(&own, &held, requests.clone());
     plan.warnings.extend(unreachable);
     let engine = Engine::start(plan, (requests.clone(), request_out))?;
+    let inbox = Inbox::open(&own, &held, requests.clone());
     let kept = Kept {
         run: own,
         held,
         profile,
         server,
+        inbox,
         requests,
     };
     let keeper = Keeper::start(kept)?;
