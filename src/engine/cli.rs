@@ -1,7 +1,7 @@
 //! Arguments → one call into the library each, and its results printed.
 
-mod help;
 mod experts;
+mod help;
 mod others;
 mod preview;
 mod resuming;

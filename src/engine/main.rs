@@ -2,8 +2,8 @@
 
 mod check;
 mod cli;
+mod device_processes;
 mod process;
-mod workers;
 
 use astill_core::cli::Cli;
 use astill_core::console::to_stderr;

@@ -2,15 +2,15 @@
 //! of several devices.
 
 use super::{checked, choose};
+use crate::device_processes;
 use crate::process;
-use crate::workers;
 use astill_core::cli::{DeviceChoice, ExpertsArgs};
 use astill_core::profile::Loaded;
 use astill_core::run::{EngineAt, RunDir, socket};
 use astill_core::signals::engine_signals;
 use astill_core::{Error, Result};
 use astill_engine::reporter::Reporter;
-use astill_engine::trainer::{self, OnlyExperts, RunPlan};
+use astill_engine::trainer::{self, OnlyExperts, RunPlan, WorkersPlan};
 use std::fs::Metadata;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
@@ -36,7 +36,7 @@ pub(super) fn train(args: &ExpertsArgs, data: &Path) -> Result<ExitCode> {
             devices
                 .iter()
                 .try_for_each(|device| choose(device).map(drop))?;
-            workers::train(args, data)
+            device_processes::train(args, data)
         }
     }
 }
@@ -117,6 +117,7 @@ fn train_here(
         data: data.to_path_buf(),
         device,
         threads: None,
+        workers: WorkersPlan::default(),
         killed: None,
         attended: false,
         sets: Vec::new(),
