@@ -53,7 +53,7 @@ pub struct Store {
     key: String,
     per_epoch: usize,
     /// When the ages of other processes' claims were measured last.
-    measured: RefCell<HashMap<u64, Instant>>,
+    measured: RefCell<HashMap<PathBuf, Instant>>,
 }
 
 /// The result of opening or removing a file; none if there is no such file.

@@ -243,7 +243,7 @@ impl Store {
             let Some(found) = Found::read(&path)? else {
                 continue; // it has just been given back
             };
-            if !self.is_abandoned(index, &found)? {
+            if !self.is_abandoned(index, &path, &found)? {
                 return Ok(Claimed::There(found.claimant));
             }
             if let Some(claim) = self.take_over(index, &found, &claimant)? {
@@ -253,14 +253,15 @@ impl Store {
         Ok(Claimed::There(None))
     }
 
-    fn is_abandoned(&self, index: u64, found: &Found) -> Result<bool> {
+    /// Whether the claim of expert `index` that was found at `path` is abandoned.
+    fn is_abandoned(&self, index: u64, path: &Path, found: &Found) -> Result<bool> {
         found.is_abandoned(|| {
             let mut measured = self.measured.borrow_mut();
             let recently = |at: &Instant| at.elapsed() < MEASURED_EVERY;
-            if measured.get(&index).is_some_and(recently) {
+            if measured.get(path).is_some_and(recently) {
                 return Ok(None);
             }
-            measured.insert(index, Instant::now());
+            measured.insert(path.to_path_buf(), Instant::now());
             self.age(index, found.modified).map(Some)
         })
     }
@@ -278,7 +279,7 @@ impl Store {
         let Some(mut claim) = create(&heir, claimant)? else {
             let other = Found::read(&heir)?;
             if let Some(other) = other
-                && self.is_abandoned(index, &other)?
+                && self.is_abandoned(index, &heir, &other)?
             {
                 // at worst it is that of another process, which then finds that it has no claim
                 let _ = fs::remove_file(&heir);
