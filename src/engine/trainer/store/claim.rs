@@ -243,7 +243,7 @@ impl Store {
             let Some(found) = Found::read(&path)? else {
                 continue; // it has just been given back
             };
-            if !self.is_abandoned(index, &path, &found)? {
+            if !self.is_abandoned(&path, &found)? {
                 return Ok(Claimed::There(found.claimant));
             }
             if let Some(claim) = self.take_over(index, &found, &claimant)? {
@@ -253,8 +253,8 @@ impl Store {
         Ok(Claimed::There(None))
     }
 
-    /// Whether the claim of expert `index` that was found at `path` is abandoned.
-    fn is_abandoned(&self, index: u64, path: &Path, found: &Found) -> Result<bool> {
+    /// Whether the claim that was found at `path` is abandoned.
+    fn is_abandoned(&self, path: &Path, found: &Found) -> Result<bool> {
         found.is_abandoned(|| {
             let mut measured = self.measured.borrow_mut();
             let recently = |at: &Instant| at.elapsed() < MEASURED_EVERY;
@@ -262,14 +262,13 @@ impl Store {
                 return Ok(None);
             }
             measured.insert(path.to_path_buf(), Instant::now());
-            self.age(index, found.modified).map(Some)
+            self.age(found.modified).map(Some)
         })
     }
 
-    /// The time since a file of expert `index` was changed.
-    fn age(&self, index: u64, modified: SystemTime) -> Result<Duration> {
-        let folder = self.make_partial_folder(index)?;
-        clock::age(&folder, modified).map_err(Error::io("write in", &folder))
+    /// The time since a file of the store was changed.
+    fn age(&self, modified: SystemTime) -> Result<Duration> {
+        clock::age(&self.folder, modified).map_err(Error::io("write in", &self.folder))
     }
 
     /// Puts a claim in the place of an abandoned one; none if another process is doing that.
@@ -279,7 +278,7 @@ impl Store {
         let Some(mut claim) = create(&heir, claimant)? else {
             let other = Found::read(&heir)?;
             if let Some(other) = other
-                && self.is_abandoned(index, &heir, &other)?
+                && self.is_abandoned(&heir, &other)?
             {
                 // at worst it is that of another process, which then finds that it has no claim
                 let _ = fs::remove_file(&heir);
