@@ -72,6 +72,11 @@ use tch::Device;
 
 /// Where only processes of this machine can connect.
 const THIS_MACHINE: &str = "127.0.0.1";
+/// The moment that experts begin with.
+const FIRST: Moment = Moment::Expert {
+    expert: 0,
+    epoch: 0,
+};
 /// More than any machine has; a record that names more is not trusted.
 const MOST_THREADS: i64 = 4096;
 
@@ -170,11 +175,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     check_fit(saved.as_ref(), plan, &dataset)?;
     let net = network(profile, dataset.classes.len(), dataset.channels)?;
 
-    let next = Moment::Expert {
-        expert: 0,
-        epoch: 0,
-    };
-    enter_phase(Phase::Experts, RunStage::Experts { next }, control)?;
+    enter_phase(Phase::Experts, RunStage::Experts { next: FIRST }, control)?;
     control.set_classes(
         dataset.classes.clone(),
         dataset.train.per_class(dataset.classes.len()),
