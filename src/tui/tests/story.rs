@@ -274,7 +274,7 @@ fn a_run_whose_engine_may_be_on_another_machine_gets_a_new_one_only_after_a_ques
         stage.screen()
     );
     stage.keys(&["Space"]);
-    assert_eq!(sent(&stage), [Command::Pause]);
+    assert_eq!(*stage.fake.commands.lock().unwrap(), [Command::Pause]);
 }
 
 #[test]
