@@ -18,7 +18,7 @@ use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::event::EventKind;
 use astill_core::run::list::RunSummary;
-use astill_core::run::{EngineAt, RunDir, checkpoints, socket};
+use astill_core::run::{EngineAt, RunDir, checkpoints, reach};
 use astill_core::{Error, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -98,11 +98,17 @@ impl Local {
         answer_of(&run_engine(command.arg(run.path()).args(arguments))?)
     }
 
-    /// Sends a command to the engine of a run, or changes the run itself where none works on it.
+    /// Sends a command to the engine of a run, or changes the run itself where none works on it. What
+    /// there is to know while that takes a while is said to `tell`.
     ///
     /// # Errors
     /// No engine can be reached, and the command needs one; or the run cannot be changed.
-    pub fn carry_out(&self, run: &RunDir, command: &Command) -> Result<Answer> {
+    pub fn carry_out(
+        &self,
+        run: &RunDir,
+        command: &Command,
+        tell: &dyn Fn(String),
+    ) -> Result<Answer> {
         match (run.engine(), command) {
             (EngineAt::Nowhere, Command::Set { edit }) => {
                 self.change_without_engine(run, &["set", "--", edit])
@@ -110,7 +116,7 @@ impl Local {
             (EngineAt::Nowhere, Command::RollBack { step }) => {
                 self.change_without_engine(run, &["roll-back", &step.to_string()])
             }
-            _ => socket::send(run, command, PATIENCE),
+            _ => reach::send(run, command, PATIENCE, tell),
         }
     }
 }
@@ -295,7 +301,8 @@ impl Backend for Local {
     }
 
     fn send(&self, run: &RunDir, command: &Command) -> Result<Answer> {
-        self.carry_out(run, command)
+        // the run's screen says already that the engine is elsewhere
+        self.carry_out(run, command, &|_| {})
     }
 
     fn run_command(&self, command: &str, run: &RunDir) -> Result<()> {

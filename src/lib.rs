@@ -12,4 +12,5 @@ pub mod logout;
 pub mod manual;
 pub mod plot;
 mod previews;
+pub mod slurm;
 pub mod tui;

@@ -8,11 +8,13 @@ use astill::fetch::{self, Fetched};
 use astill::listing::list_runs;
 use astill::manual;
 use astill::plot;
+use astill::slurm::{self, Places};
 use astill::tui;
 use astill::tui::ascii;
 use astill::tui::colour::Depth;
 use astill_core::cli::{
-    AppearanceArgs, Cli, Cmd, CompareArgs, DeviceChoice, FetchArgs, Sent, data_folder, out,
+    AppearanceArgs, Cli, Cmd, CompareArgs, DeviceChoice, FetchArgs, Sent, SlurmArgs, data_folder,
+    out,
 };
 use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
@@ -102,6 +104,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Profiles { json }) => profiles(*json),
         Some(Cmd::Ablate(args)) => ablate(&local, args),
         Some(Cmd::Tune(args)) => tune(&local, args),
+        Some(Cmd::Slurm(args)) => print_slurm_script(cli, args),
         Some(Cmd::Fetch(args)) => fetch_data(args, &data_folder(cli.data.clone())?),
         Some(Cmd::List(args)) => {
             list_runs(&cli.runs, args)?;
@@ -127,6 +130,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             | Cmd::Work(_)
             | Cmd::Check { .. }
             | Cmd::Evaluate(_)
+            | Cmd::Experts(_)
             | Cmd::Import { .. }
             | Cmd::Scores(_)
             | Cmd::Export(_)
@@ -313,6 +317,17 @@ fn compare(runs: &Path, args: &CompareArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints the script that submits a run to Slurm.
+fn print_slurm_script(cli: &Cli, args: &SlurmArgs) -> Result<ExitCode> {
+    let places = Places {
+        program: program::own()?.to_path_buf(),
+        here: std::env::current_dir().map_err(Error::io("find", "."))?,
+        runs: cli.runs.clone(),
+        data: cli.data.clone(),
+    };
+    print_bytes(slurm::script(args, &places)?.as_bytes())
+}
+
 fn print_bytes(text: &[u8]) -> Result<ExitCode> {
     out(String::from_utf8_lossy(text).trim_end())?;
     Ok(ExitCode::SUCCESS)
@@ -321,7 +336,7 @@ fn print_bytes(text: &[u8]) -> Result<ExitCode> {
 /// Sends a command to the engine of a run, or changes the run where none works on it, and prints the
 /// answer.
 fn send(local: &Local, run: &RunDir, what: Sent) -> Result<ExitCode> {
-    let answer = match local.carry_out(run, &what.into()) {
+    let answer = match local.carry_out(run, &what.into(), &|text| to_stderr(text)) {
         Err(_) if summary(run.clone()).state == RunState::Done => {
             return Err(Error::Usage(format!("run {} is already done", run.name())));
         }

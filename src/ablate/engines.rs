@@ -7,7 +7,7 @@ use astill_core::cli::DeviceChoice;
 use astill_core::console::to_stderr;
 use astill_core::run::command::Command as Request;
 use astill_core::run::list::{RunState, RunSummary, summary};
-use astill_core::run::{RunDir, socket};
+use astill_core::run::{RunDir, reach};
 use astill_core::signals::{Asked, ONE_REQUEST, engine_signals};
 use astill_core::{Error, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -199,7 +199,7 @@ impl<'a> Engines<'a> {
                 let stop = Request::Stop {
                     reason: reason.into(),
                 };
-                if let Err(error) = socket::send(run, &stop, PATIENCE) {
+                if let Err(error) = reach::send(run, &stop, PATIENCE, &|text| to_stderr(text)) {
                     to_stderr(format!("astill: {error}"));
                     return;
                 }

@@ -16,12 +16,14 @@ pub mod bench;
 mod compare;
 mod device;
 mod evaluate;
+mod experts;
 mod export;
 mod fetch;
 mod import;
 mod list;
 mod plot;
 mod scores;
+mod slurm;
 #[cfg(test)]
 mod tests;
 mod tune;
@@ -29,14 +31,16 @@ mod workers;
 
 pub use ablate::AblateArgs;
 pub use compare::CompareArgs;
-pub use device::{DeviceChoice, NotADevice};
+pub use device::{DeviceChoice, DeviceList, NotADevice, NotDevices};
 pub use evaluate::EvaluateArgs;
+pub use experts::{ExpertNumbers, ExpertsArgs};
 pub use export::{ExportArgs, Space};
 pub use fetch::FetchArgs;
 pub use import::{Import, ImportExpertsArgs};
 pub use list::{ListArgs, ListedState, SortedBy};
 pub use plot::PlotArgs;
 pub use scores::{ScoresArgs, ScoresProtocol};
+pub use slurm::{Gpus, NotGpus, SlurmArgs};
 pub use tune::TuneArgs;
 pub use workers::{WorkArgs, WorkersArgs, WorkersChoice};
 
@@ -191,6 +195,13 @@ pub enum Cmd {
         #[arg(long)]
         json: bool,
     },
+    /// Train the experts of a profile that are missing, and nothing else
+    ///
+    /// Any number of these, of runs and of machines can share the experts of one data folder: each
+    /// takes what no other is training. Ends at once where nothing is missing.
+    Experts(ExpertsArgs),
+    /// Print a script that submits a run to Slurm: an array of jobs for the experts, then the run
+    Slurm(SlurmArgs),
     /// Run variants of a profile with several seeds, and compare them
     Ablate(AblateArgs),
     /// Try a few image steps briefly, and write a profile with the one that suits the data

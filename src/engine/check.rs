@@ -143,6 +143,15 @@ fn report_estimate(estimate: &Estimate) {
         estimate.device
     ));
     to_stderr(format!("about {:.0} MiB of memory", estimate.memory_mib));
+    if estimate.experts_mib > 0. {
+        let (size, unit) = match estimate.experts_mib {
+            mib if mib < 1000. => (format!("{mib:.0}"), "MiB"),
+            mib => (format!("{:.1}", mib / 1024.), "GiB"),
+        };
+        to_stderr(format!(
+            "about {size} {unit} on disk for the experts, in the folder of data sets (--data)"
+        ));
+    }
     if let Some(warning) = estimate.warning() {
         to_stderr(format!("warning: {warning}"));
     }

@@ -1,5 +1,6 @@
 //! Arguments → one call into the library each, and its results printed.
 
+mod experts;
 mod help;
 mod others;
 mod preview;
@@ -117,6 +118,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             };
             check::check(&checking, *json)
         }
+        Cmd::Experts(args) => experts::train(args, &data()?),
         Cmd::Evaluate(args) => others::evaluate(args, cli.data.as_deref(), &cli.runs),
         Cmd::Import {
             what: Import::Experts(args),
@@ -142,6 +144,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         | Cmd::Man { .. }
         | Cmd::Fetch(_)
         | Cmd::Ablate(_)
+        | Cmd::Slurm(_)
         | Cmd::Tune(_) => Err(not_for_the_engine()),
     }
 }
@@ -191,6 +194,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         sets: Vec::new(),
         is_profile_edited: false,
         warnings: overlooked.into_iter().collect(),
+        only_experts: None,
     };
     process::run_engine(
         &run,

@@ -44,6 +44,8 @@ pub struct Estimate {
     pub memory_mib: f64,
     /// How much of it is free now, where the system reports it.
     pub free_mib: Option<f64>,
+    /// What the experts take on disk.
+    pub experts_mib: f64,
 }
 
 /// The sizes that determine time and memory.
@@ -123,6 +125,20 @@ impl<'a> Sizes<'a> {
             .map(|index| self.profile.epochs_trained(index))
             .sum();
         epochs as f64 * (self.train * rates.expert + self.validation * rates.forward)
+    }
+
+    /// What the experts take on disk: a vector for each checkpoint, and one to train them on.
+    fn experts_bytes(&self) -> f64 {
+        let expert = &self.profile.expert;
+        // imported ones are there already
+        let count = match expert.from {
+            Some(_) => 0,
+            None => expert.count as u64,
+        };
+        let vectors = (0..count)
+            .map(|index| self.profile.epochs_trained(index) * expert.per_epoch + 2)
+            .sum::<usize>();
+        vectors as f64 * self.vector as f64
     }
 
     /// The rollouts that calibrate the student rate.
@@ -301,6 +317,7 @@ impl Estimate {
             device_mib,
             memory_mib: device_mib.unwrap_or(host_mib),
             free_mib,
+            experts_mib: sizes.experts_bytes() / MIB,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Looks after a run from beside the trainer: whether the run is still this engine's, whether its
-//! sockets and its profile are still there.
+//! sockets and its profile are still there, and what was left in its inbox.
 
+use crate::inbox::Inbox;
 use crate::server::Server;
 use crate::trainer::CommandRequest;
 use astill_core::files::atomic::write_atomically;
@@ -32,6 +33,7 @@ pub struct Kept {
     /// program finds the run.
     pub profile: Profile,
     pub server: Server,
+    pub inbox: Inbox,
     pub requests: Sender<CommandRequest>,
 }
 
@@ -79,6 +81,7 @@ fn watch(mut kept: Kept, is_done: &Receiver<()>) {
             is_lost = true;
             continue;
         }
+        kept.inbox.tend();
         // it was reported at the start if there are none
         let _ = kept.server.tend();
         let is_missing = !kept.run.profile().exists();
@@ -89,4 +92,5 @@ fn watch(mut kept: Kept, is_done: &Receiver<()>) {
         }
         was_missing = is_missing;
     }
+    kept.inbox.close();
 }

@@ -14,6 +14,7 @@ pub mod gpus;
 pub mod guard;
 pub mod idle;
 pub mod import;
+pub mod inbox;
 pub mod keeper;
 pub mod libtorch;
 pub mod memory;

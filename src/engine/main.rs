@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod device_processes;
 mod process;
 
 use astill_core::cli::Cli;

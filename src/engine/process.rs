@@ -10,6 +10,7 @@ use astill_core::run::event::EventKind;
 use astill_core::run::{RunDir, socket};
 use astill_core::signals::{Asked, ONE_REQUEST};
 use astill_core::{Error, Result};
+use astill_engine::inbox::Inbox;
 use astill_engine::keeper::{Keeper, Kept};
 use astill_engine::reporter::Reporter;
 use astill_engine::server::Server;
@@ -112,7 +113,7 @@ fn keep_descriptors_to_this_process() {
 }
 
 /// The exit status of a program that a signal has stopped.
-fn by_signal(signal: i32) -> ExitCode {
+pub fn by_signal(signal: i32) -> ExitCode {
     ExitCode::from(128u8.saturating_add(signal as u8))
 }
 
@@ -188,17 +189,20 @@ pub fn run_engine(
     (signals, on_finish): (Signals, Option<&str>),
 ) -> Result<ExitCode> {
     let (held, profile) = (Arc::clone(&plan.held), plan.profile.clone());
+    let is_of_experts = plan.only_experts.is_some();
     let own = plan.run.clone();
     let place = own.clone();
     let (requests, request_out) = crossbeam_channel::unbounded();
     let (server, unreachable) = Server::start(&own, &held, requests.clone());
     plan.warnings.extend(unreachable);
     let engine = Engine::start(plan, (requests.clone(), request_out))?;
+    let inbox = Inbox::open(&own, &held, requests.clone());
     let kept = Kept {
         run: own,
         held,
         profile,
         server,
+        inbox,
         requests,
     };
     let keeper = Keeper::start(kept)?;
@@ -236,14 +240,19 @@ pub fn run_engine(
     }
     match ended {
         Ok(()) => {
-            if let Some(done) = last.as_ref().filter(|_| reporter.is_some()) {
+            let is_reported = reporter.is_some() && !is_of_experts;
+            if let Some(done) = last.as_ref().filter(|_| is_reported) {
                 print_result(done, run)?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(Error::Interrupted) => {
-            if reporter.is_some() {
-                to_stderr(format!("resume with: astill resume {}", run.reference()));
+            match is_of_experts {
+                true => to_stderr("what is trained so far is kept; the same command continues"),
+                false if reporter.is_some() => {
+                    to_stderr(format!("resume with: astill resume {}", run.reference()));
+                }
+                false => {}
             }
             // a stop requested over the socket exits as one by SIGTERM does
             Ok(by_signal(match caught.load(Ordering::SeqCst) {

@@ -237,7 +237,7 @@ impl Context {
     /// Whether commands can reach the engine of the run; explains it to the user if not.
     pub fn reaches_engine(&mut self) -> bool {
         let problem = match &self.session {
-            Some(session) if !session.is_live() => session.why_no_engine(),
+            Some(session) if !session.is_reachable() => session.why_no_engine(),
             session => return session.is_some(),
         };
         self.notify(Weight::Warning, &problem);

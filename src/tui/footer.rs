@@ -104,10 +104,12 @@ fn can_steer(context: &Context, binding: &Binding, scope: Scope) -> bool {
         Action::Extend => is_done,
         Action::Clone => is_done || session.has_ended(),
         Action::Pause => {
-            session.is_live() || session.has_ended() || session.status() == RunStatus::MaybeRemote
+            session.is_reachable()
+                || session.has_ended()
+                || session.status() == RunStatus::MaybeRemote
         }
-        Action::Tweak | Action::RollBack => session.is_live() || session.has_ended(),
-        _ => session.is_live(),
+        Action::Tweak | Action::RollBack => session.is_reachable() || session.has_ended(),
+        _ => session.is_reachable(),
     };
     can && !context.appearance.read_only
 }
@@ -115,12 +117,14 @@ fn can_steer(context: &Context, binding: &Binding, scope: Scope) -> bool {
 /// What a key does at the moment.
 fn label<'a>(context: &Context, binding: &'a Binding, is_base: bool) -> &'a str {
     let is_working = |s: &Session| {
-        matches!(
-            s.status(),
-            RunStatus::Reported(
-                ReportedState::Waiting | ReportedState::Running | ReportedState::Stopping
+        let is_away = s.status() == RunStatus::Elsewhere && s.is_reachable();
+        (is_away && s.model.state != ReportedState::Paused)
+            || matches!(
+                s.status(),
+                RunStatus::Reported(
+                    ReportedState::Waiting | ReportedState::Running | ReportedState::Stopping
+                )
             )
-        )
     };
     match binding.action {
         Action::Back if is_base => "quit",

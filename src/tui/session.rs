@@ -196,7 +196,16 @@ impl Session {
         }
     }
 
-    /// Whether commands can reach an engine.
+    /// Whether commands can reach an engine, perhaps only through the run's folder.
+    pub fn is_reachable(&self) -> bool {
+        let is_there = matches!(
+            self.engine,
+            Some(EngineAt::Host(_) | EngineAt::MaybeRemote(_))
+        );
+        self.is_live() || (is_there && self.status() == RunStatus::Elsewhere)
+    }
+
+    /// Whether an engine is at work on this machine.
     pub fn is_live(&self) -> bool {
         matches!(self.status(), RunStatus::Reported(_)) && self.model.is_live()
     }
@@ -210,10 +219,14 @@ impl Session {
         )
     }
 
-    /// Why no command can be sent.
+    /// Why no command can be sent, or why it may take long.
     pub fn why_no_engine(&self) -> String {
         let host = self.host();
         match self.status() {
+            RunStatus::Elsewhere if self.is_reachable() => format!(
+                "The engine runs on {host}. Commands reach it through the run's folder: an answer \
+                 may take a minute or two."
+            ),
             RunStatus::Elsewhere => {
                 format!("The engine runs on {host}. From here you can only watch the run.")
             }

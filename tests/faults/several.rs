@@ -1,8 +1,11 @@
-//! SIGKILL of any of several runs that train and use the same experts: each ends in the same bytes.
+//! Several processes that train and use the same experts: each expert is trained once, and SIGKILL
+//! of any of them changes no byte.
 
 use crate::kill::{Draws, arguments, half_written};
 use crate::place::{Computed, Outcome, PATIENCE, Place, assert_status, in_full, row};
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -88,5 +91,114 @@ fn runs_that_share_experts_and_are_killed_at_random_end_in_the_same_bytes() -> O
             "each ends in the same bytes",
         );
     }
+    Ok(())
+}
+
+/// Processes that share the experts of one store.
+const PROCESSES: usize = 8;
+const EXPERTS: [&str; 4] = [
+    "experts",
+    "tiny.yaml",
+    "--set=expert.count=8",
+    "--set=expert.train_epochs=3",
+];
+
+/// Starts to train experts; what it reports goes into a file with this name.
+fn train(place: &Place, name: &str) -> Result<Child, Box<dyn Error>> {
+    let records = place.path("records");
+    fs::create_dir_all(&records)?;
+    Ok(place
+        .astill(&EXPERTS)
+        .env("TMPDIR", records)
+        .stdout(Stdio::null())
+        .stderr(File::create(said(place, name))?)
+        .spawn()?)
+}
+
+/// The files of the store, by name.
+fn stored(place: &Place) -> Result<BTreeMap<String, Vec<u8>>, Box<dyn Error>> {
+    let stores: Vec<_> = fs::read_dir(place.path("data/trajectories"))?
+        .flatten()
+        .collect();
+    assert_eq!(stores.len(), 1);
+    let files = fs::read_dir(stores[0].path())?.flatten();
+    files
+        .map(|file| {
+            let name = file.file_name().to_string_lossy().into_owned();
+            let bytes = fs::read(file.path()).map_err(|e| format!("{name}: {e}"))?;
+            Ok((name, bytes))
+        })
+        .collect()
+}
+
+/// Waits for all, each of which must have found or trained every expert.
+fn finish(place: &Place, processes: Vec<Child>) -> Outcome {
+    for (number, mut process) in processes.into_iter().enumerate() {
+        let status = process.wait()?;
+        assert_success(place, &number.to_string(), status)?;
+    }
+    Ok(())
+}
+
+fn start_all(place: &Place) -> Result<Vec<Child>, Box<dyn Error>> {
+    let start = |number: usize| train(place, &number.to_string());
+    (0..PROCESSES).map(start).collect()
+}
+
+#[test]
+fn processes_that_share_experts_train_each_of_them_once_to_the_bytes_of_one() -> Outcome {
+    let whole = Place::new()?;
+    assert_status(&whole.run(&EXPERTS)?, 0);
+    let want = stored(&whole)?;
+    assert_eq!(want.len(), 8 + 2, "{:?}", want.keys());
+
+    let place = Place::new()?;
+    finish(&place, start_all(&place)?)?;
+    assert!(
+        stored(&place)? == want,
+        "other files: {:?}",
+        stored(&place)?.keys()
+    );
+    let mut epochs: Vec<String> = Vec::new();
+    for number in 0..PROCESSES {
+        let text = fs::read_to_string(said(&place, &number.to_string()))?;
+        let trained = text.lines().filter_map(|line| line.split_once(':'));
+        let names = trained.map(|(name, _)| name.to_string());
+        epochs.extend(
+            names.filter(|n| n.starts_with("expert ") && n.contains(" epoch ") && !n.contains(',')),
+        );
+    }
+    epochs.sort();
+    let all = (1..=8).flat_map(|e| (1..=3).map(move |n| format!("expert {e} epoch {n}")));
+    assert_eq!(epochs, all.collect::<Vec<_>>());
+
+    // any of them may be killed at any moment
+    let (rounds, kills) = if in_full() { (5, 20) } else { (1, 3) };
+    let mut draws = Draws(11);
+    for _ in 0..rounds {
+        let place = Place::new()?;
+        let mut processes = start_all(&place)?;
+        for _ in 0..kills {
+            sleep(Duration::from_millis(draws.below(LONGEST) as u64));
+            let which = draws.below(PROCESSES);
+            processes[which].kill()?;
+            processes[which].wait()?;
+            processes[which] = train(&place, &which.to_string())?;
+        }
+        finish(&place, processes)?;
+        assert!(
+            stored(&place)? == want,
+            "other files: {:?}",
+            stored(&place)?.keys()
+        );
+        let left = half_written(&place.path("data/trajectories"));
+        assert!(left.is_empty(), "{left:?}");
+    }
+    row(
+        "any of 8 processes that train experts killed",
+        rounds * kills,
+        "since the last epoch",
+        "each expert in the same bytes",
+    );
     Ok(())
 }

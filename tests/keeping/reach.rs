@@ -2,7 +2,7 @@
 
 use crate::place::{Background, Outcome, Place, assert_status, row, text, wait_until};
 use crate::{ENDLESS, is_step};
-use astill_core::run::{RunDir, socket};
+use astill_core::run::{RunDir, inbox, socket};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -157,5 +157,46 @@ fn an_engine_that_cannot_write_to_tmp_is_reached_in_its_folder() -> Outcome {
     assert_eq!(text(&output.stderr), "");
     Background::of(&place, "r").accepts(&["pause"], "");
     row(fault, 1, "none", "answered");
+    Ok(())
+}
+
+#[test]
+fn an_engine_on_another_machine_is_steered_through_the_folder_of_its_run() -> Outcome {
+    let fault = "engine on another machine";
+    let place = Place::new()?;
+    let engine = Background::start(&place, &ENDLESS)?;
+    engine.wait_for("a step", 0, is_step)?;
+    let run = RunDir::at(place.path("runs/r"));
+    wait_until("the inbox", || inbox::is_read(&run).then_some(()))?;
+    // what another machine sees: its own name, and no socket that leads anywhere
+    let lock = fs::read_to_string(place.path("runs/r/lock"))?;
+    let others: String = lock
+        .lines()
+        .map(|line| match line.split_once(' ') {
+            Some(("boot", _)) => "boot of-another\n".to_string(),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    fs::write(place.path("lock-of-another"), others)?;
+    let script = format!(
+        "hostname elsewhere; mount -t tmpfs none /tmp/astill-{}; \
+         mount --bind lock-of-another runs/r/lock; mount --bind /dev/null runs/r/engine.sock; \
+         astill --data data --runs runs send r pause; astill --data data --runs runs send r pause || true; \
+         astill --data data --runs runs send r set distill.lr_images=7",
+        socket::user()
+    );
+    let Some(output) = apart(&place, "-um", &script) else {
+        row(fault, 0, "none", "not tried: no namespaces here");
+        return Ok(());
+    };
+    assert_status(&output, 0);
+    let said = text(&output.stdout);
+    assert!(
+        said.starts_with("accepted\nrejected: the run is already paused\naccepted: "),
+        "{said}"
+    );
+    assert!(text(&output.stderr).contains("may take a minute or two"));
+    engine.accepts(&["resume"], "");
+    row(fault, 3, "none", "answered");
     Ok(())
 }

@@ -66,3 +66,73 @@ impl Serialize for DeviceChoice {
         serializer.collect_str(self)
     }
 }
+
+/// Devices that work at the same time, each with a process of its own; mostly there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceList(Vec<DeviceChoice>);
+
+/// More processes than any machine has use for.
+const MOST: usize = 4096;
+
+/// Not a list of devices.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected auto (a GPU if there is one), cpu, cuda or cuda:N, several of them separated by commas, \
+     or cpuxN for N processes on the CPU, for example cuda:0,cuda:1 or cpux4"
+)]
+pub struct NotDevices;
+
+impl DeviceList {
+    /// One device for every process, at least one.
+    #[must_use]
+    pub fn each(&self) -> &[DeviceChoice] {
+        &self.0
+    }
+
+    /// How many processes are on the CPU.
+    #[must_use]
+    pub fn on_cpu(&self) -> usize {
+        let cpu = |device: &&DeviceChoice| **device == DeviceChoice::Cpu;
+        self.0.iter().filter(cpu).count()
+    }
+}
+
+impl Default for DeviceList {
+    fn default() -> Self {
+        Self(vec![DeviceChoice::default()])
+    }
+}
+
+impl FromStr for DeviceList {
+    type Err = NotDevices;
+
+    fn from_str(names: &str) -> Result<Self, NotDevices> {
+        let mut all = Vec::new();
+        for name in names.split(',') {
+            let (name, times) = match name.split_once(['x', '×']) {
+                Some((name, times)) => (name, times.parse().map_err(|_| NotDevices)?),
+                None => (name, 1),
+            };
+            if !(1..=MOST).contains(&times) {
+                return Err(NotDevices);
+            }
+            let device: DeviceChoice = name.parse().map_err(|_| NotDevices)?;
+            all.extend(std::iter::repeat_n(device, times));
+        }
+        // which device is meant must be clear if there are several
+        match all.len() > 1 && all.contains(&DeviceChoice::Auto) || all.len() > MOST {
+            true => Err(NotDevices),
+            false => Ok(Self(all)),
+        }
+    }
+}
+
+impl fmt::Display for DeviceList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, device) in self.0.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            write!(f, "{comma}{device}")?;
+        }
+        Ok(())
+    }
+}

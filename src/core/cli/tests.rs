@@ -55,6 +55,29 @@ fn devices_are_checked_and_described() {
 }
 
 #[test]
+fn several_devices_are_named_one_by_one_or_counted() {
+    let list = |text: &str| text.parse::<DeviceList>().map(|list| list.to_string());
+    for (text, wanted) in [
+        ("auto", "auto"),
+        ("cuda", "cuda:0"),
+        ("cuda:0,cuda:1", "cuda:0,cuda:1"),
+        ("cpux3", "cpu,cpu,cpu"),
+        ("cpu×2,cuda:1", "cpu,cpu,cuda:1"),
+    ] {
+        assert_eq!(list(text), Ok(wanted.to_string()));
+    }
+    for wrong in [
+        "", "cpu,", "cpux0", "cpux", "cpux5000", "auto,cpu", "autox2", "tpu",
+    ] {
+        assert_eq!(list(wrong), Err(NotDevices), "{wrong}");
+    }
+    assert_eq!(
+        "cpux2,cuda".parse::<DeviceList>().map(|l| l.on_cpu()),
+        Ok(2)
+    );
+}
+
+#[test]
 fn the_arguments_of_a_run_survive_the_way_to_another_process() {
     let parse = |arguments: &[String]| {
         let arguments = ["astill", "run"]

@@ -13,6 +13,7 @@
 //!                      was killed
 //!     engine.sock      its socket, while it runs
 //!     workers.json     where its workers find it, while it distils with several segments
+//!     inbox/           commands from where no socket reaches it
 //! ```
 
 use crate::files::atomic::PART;
@@ -31,7 +32,9 @@ pub struct RunDir {
 }
 
 /// The folders of a run.
-pub const FOLDERS: [&str; 3] = ["samples", "checkpoints", "distilled"];
+pub const FOLDERS: [&str; 4] = ["samples", "checkpoints", "distilled", INBOX];
+/// Where commands are left that no socket can bring to the engine.
+pub(super) const INBOX: &str = "inbox";
 
 const NAME_LENGTH: usize = 100;
 /// A profile is a page of text.

@@ -126,6 +126,7 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         sets: plan.sets,
         is_profile_edited: plan.is_edited,
         warnings: plan.warnings,
+        only_experts: None,
     };
     let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
     process::run_engine(run, plan, reporter, (signals, changes.on_finish))

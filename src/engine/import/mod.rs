@@ -163,7 +163,7 @@ fn write(
 ) -> Result<Manifest> {
     store.create_folder()?;
     let busy = || Error::Usage("another astill is importing these experts; wait for it".into());
-    let _lock = store.try_lock()?.ok_or_else(busy)?;
+    let _alone = store.join_alone()?.ok_or_else(busy)?;
     let (mut epochs, mut left_out) = (Vec::new(), Vec::new());
     for buffer in buffers {
         let name = harmless(&buffer.name());

@@ -93,6 +93,8 @@ pub struct Control {
     /// Class names and training images of each, once they are known.
     classes: Option<(Vec<String>, Vec<usize>)>,
     stage: RunStage,
+    /// The expert with the highest number that the run has come to.
+    last_expert: u64,
     /// The step of the checkpoint that the run has resumed from.
     resumed: Option<u64>,
     pending: VecDeque<PendingAction>,
@@ -132,6 +134,7 @@ impl Control {
             requests,
             classes: None,
             stage: RunStage::Data,
+            last_expert: 0,
             resumed: None,
             pending: VecDeque::new(),
             student_rate: None,
@@ -191,6 +194,23 @@ impl Control {
     /// The run has reached this stage.
     pub fn enter(&mut self, stage: RunStage) {
         self.stage = stage;
+    }
+
+    /// The run is before epoch `epoch` of an expert, or in the epoch before that. Where other
+    /// processes train experts too, it comes to some of them late: an edit never holds for an expert
+    /// before the last, which would have been trained with it.
+    pub fn enter_epoch(&mut self, expert: u64, epoch: usize) {
+        self.last_expert = self.last_expert.max(expert);
+        let last = self.last_expert;
+        let epoch = match expert == last {
+            true => epoch,
+            false => self.epochs_trained(last),
+        };
+        let next = Moment::Expert {
+            expert: last,
+            epoch: epoch as u64,
+        };
+        self.enter(RunStage::Experts { next });
     }
 
     /// The student rate is this now.

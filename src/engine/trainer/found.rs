@@ -2,7 +2,7 @@
 //! have changed.
 
 use super::control::Control;
-use super::store::{Store, StoredEpoch, TrainingLock, Trajectory};
+use super::store::{Claim, Store, StoredEpoch, Trajectory};
 use super::training::Training;
 use crate::distill::evaluate;
 use astill_core::Result;
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 impl Training<'_> {
     /// Records that expert `index` was found, with figures that hold for the validation images of
-    /// this run. New ones are written into the store unless another process, not the holder of
-    /// `lock`, is working there.
+    /// this run. New ones are written into the store unless a process other than the caller, who may
+    /// have `claim`, is training the expert.
     ///
     /// # Errors
     /// A command asks to stop, or a checkpoint cannot be read.
@@ -20,22 +20,18 @@ impl Training<'_> {
         &self,
         index: u64,
         expert: Trajectory,
-        (store, lock): (&Store, Option<&TrainingLock>),
+        (store, claim): (&Store, Option<&Claim>),
         control: &mut Control,
     ) -> Result<Trajectory> {
         let expert = match self.outdated(expert.epochs(), expert.asked()) {
             outdated if outdated.is_empty() => expert,
             outdated => {
                 let expert = self.measure_again(index, expert, &outdated, control)?;
-                let taken = if lock.is_none() {
-                    store.try_lock().ok().flatten()
-                } else {
-                    None
-                };
-                if lock.or(taken.as_ref()).is_some() {
+                let written = store.with_claim(index, claim, || {
                     let whole = expert.partial()?;
-                    control.write_with_retry(|_| store.write(index, &whole))?;
-                }
+                    control.write_with_retry(|_| store.write(index, &whole))
+                });
+                written.transpose()?;
                 expert
             }
         };

@@ -10,6 +10,8 @@ mod dataset;
 mod distillation;
 mod divergence;
 mod evaluation;
+mod expert_slot;
+mod expert_training;
 mod experts;
 mod found;
 pub mod imported;
@@ -20,6 +22,7 @@ mod places;
 mod recorder;
 mod result;
 mod resumption;
+mod schedule;
 pub mod segment;
 pub mod starting_set;
 mod step;
@@ -59,6 +62,7 @@ use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome, RunStarted};
 use astill_core::run::{EngineLock, RunDir, checkpoints};
+use astill_core::text::count;
 use astill_core::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +72,11 @@ use tch::Device;
 
 /// Where only processes of this machine can connect.
 const THIS_MACHINE: &str = "127.0.0.1";
+/// The moment that experts begin with.
+const FIRST: Moment = Moment::Expert {
+    expert: 0,
+    epoch: 0,
+};
 /// More than any machine has; a record that names more is not trusted.
 const MOST_THREADS: i64 = 4096;
 
@@ -99,6 +108,17 @@ pub struct RunPlan {
     pub warnings: Vec<String>,
     /// Why the latest engine of this run was killed, as far as that is known.
     pub killed: Option<String>,
+    /// For a run that ends after some experts.
+    pub only_experts: Option<OnlyExperts>,
+}
+
+/// The experts that are trained, and nothing else.
+#[derive(Debug, Clone)]
+pub struct OnlyExperts {
+    /// Their numbers, from 0.
+    pub wanted: Vec<u64>,
+    /// Whether those that other processes are training are left to them.
+    pub leaves_others: bool,
 }
 
 /// The network of experts and students, for a data set with `classes` classes and images of
@@ -146,12 +166,7 @@ pub fn task(profile: &Profile, classes: usize, channels: i64) -> Task {
 pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     let begin = Instant::now();
     let profile = &plan.profile;
-    // set even where it is libtorch's own choice: setting it also ends MKL's own choice, and a
-    // resumed run must not differ
-    tch::set_num_threads(
-        plan.threads
-            .map_or_else(tch::get_num_threads, |t| t.clamp(1, MOST_THREADS) as i32),
-    );
+    set_threads(plan.threads);
     device::allow_tf32(profile.network.tf32);
     let saved = resume(plan, control)?;
 
@@ -160,11 +175,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     check_fit(saved.as_ref(), plan, &dataset)?;
     let net = network(profile, dataset.classes.len(), dataset.channels)?;
 
-    let next = Moment::Expert {
-        expert: 0,
-        epoch: 0,
-    };
-    enter_phase(Phase::Experts, RunStage::Experts { next }, control)?;
+    enter_phase(Phase::Experts, RunStage::Experts { next: FIRST }, control)?;
     control.set_classes(
         dataset.classes.clone(),
         dataset.train.per_class(dataset.classes.len()),
@@ -176,6 +187,9 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         data: &plan.data,
         device: plan.device,
     };
+    if let Some(only) = &plan.only_experts {
+        return experts_alone(&training, only, begin, control);
+    }
     let experts = training.experts(control)?;
     control.record_memory()?;
 
@@ -295,6 +309,40 @@ fn workers(plan: &RunPlan, distillation: &Distillation<'_>) -> Result<Option<Wor
     };
     let host = plan.workers.listen.as_deref().unwrap_or(THIS_MACHINE);
     Workers::listen(&plan.held, host, welcome).map(Some)
+}
+
+/// Sets the number of threads, also where it is libtorch's own choice: setting it ends MKL's own
+/// choice, too, and a resumed run must not differ.
+fn set_threads(threads: Option<i64>) {
+    let threads = threads.map(|t| t.clamp(1, MOST_THREADS) as i32);
+    tch::set_num_threads(threads.unwrap_or_else(tch::get_num_threads));
+}
+
+/// Trains experts, and ends.
+fn experts_alone(
+    training: &Training<'_>,
+    only: &OnlyExperts,
+    begin: Instant,
+    control: &mut Control,
+) -> Result<()> {
+    let found = training.gather(&only.wanted, only.leaves_others, control)?;
+    let there = match only.wanted.len() - found.len() {
+        0 => "every expert that was asked for is trained".into(),
+        left => format!(
+            "{} trained, {left} left to the processes that are training them",
+            count(found.len(), "expert")
+        ),
+    };
+    let reason = format!(
+        "{there}; they are in {}",
+        training.store_folder(control).display()
+    );
+    let seconds = begin.elapsed().as_secs_f64();
+    control.record(EventKind::RunFinished(RunFinished::without_result(
+        RunOutcome::Done,
+        reason,
+        seconds,
+    )))
 }
 
 /// What of the synthetic images is learned.

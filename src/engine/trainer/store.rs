@@ -6,7 +6,8 @@
 //!                                           "velocity" (P) to train on, and "running" (e + 1, S) where the network has
 //!                                           batch norm; what was measured under the metadata key "epochs"
 //!                  expert_001.partial/      an expert in training: epoch_000.safetensors (the initialisation), epoch_001 …
-//!                  lock                     held by the process that trains
+//!                  expert_001.claim         who trains it
+//!                  lock                     shared by the processes at work here, where there are locks
 //! ```
 //!
 //! How far an expert is trained is not part of the key: a run that reads more of its epochs than
@@ -16,18 +17,24 @@ use crate::distill::expert::Expert;
 use crate::network::Weights;
 use crate::tensor_file::{self, TensorFile};
 use astill_core::EpochRecord;
-use astill_core::files::atomic::{remove_left_over, write_atomically};
+use astill_core::files::atomic::write_atomically;
 use astill_core::files::sharing;
 use astill_core::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, TryLockError};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
+mod claim;
+mod presence;
 mod trajectory;
 
+pub use claim::{Claim, Claimant, Claimed};
+pub use presence::Presence;
 pub use trajectory::Trajectory;
 
 /// Changes when the meaning of a setting or the training itself changes, so that older trajectories
@@ -36,6 +43,8 @@ const VERSION: u32 = 3;
 
 /// The readable file that says what a store holds.
 pub const MANIFEST: &str = "manifest.json";
+/// The name that the file of an expert has until it is whole, in the folder of its epochs.
+const WHOLE: &str = "whole.safetensors";
 
 /// The folder of all experts that were trained under the same settings.
 #[derive(Debug)]
@@ -43,6 +52,8 @@ pub struct Store {
     folder: PathBuf,
     key: String,
     per_epoch: usize,
+    /// When the ages of other processes' claims were measured last.
+    measured: RefCell<HashMap<PathBuf, Instant>>,
 }
 
 /// The result of opening or removing a file; none if there is no such file.
@@ -84,16 +95,6 @@ pub struct NewEpoch<'a> {
     pub record: &'a StoredEpoch,
 }
 
-/// The right of this process to train the experts of a store; released when it is dropped or the
-/// process dies.
-#[derive(Debug)]
-pub struct TrainingLock {
-    _file: File,
-    /// Whether it keeps other processes out: not where the file system has no locks. They would
-    /// train the same experts to the same bytes.
-    pub is_exclusive: bool,
-}
-
 impl Store {
     /// The store under `root` for experts with `per_epoch` checkpoints in each epoch, whose training
     /// is described by `settings`: every setting that shapes an expert, and nothing else. Nothing
@@ -105,6 +106,7 @@ impl Store {
             folder: root.join("trajectories").join(&key),
             key,
             per_epoch,
+            measured: RefCell::default(),
         }
     }
 
@@ -122,6 +124,7 @@ impl Store {
             key: name.to_string_lossy().into_owned(),
             folder: folder.to_path_buf(),
             per_epoch: 1,
+            measured: RefCell::default(),
         }
     }
 
@@ -156,28 +159,6 @@ impl Store {
     /// It cannot be created.
     pub fn create_folder(&self) -> Result<()> {
         sharing::create_all(&self.folder).map_err(Error::io("create", &self.folder))
-    }
-
-    /// The right to train here; none while another process has it.
-    ///
-    /// # Errors
-    /// The lock file cannot be created or locked.
-    pub fn try_lock(&self) -> Result<Option<TrainingLock>> {
-        let path = self.folder.join("lock");
-        let file = sharing::open_lock(&path).map_err(Error::io("open", &path))?;
-        let is_exclusive = match file.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(e)) if sharing::has_no_locks(&e) => false,
-            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
-        };
-        if is_exclusive {
-            remove_left_over(&self.folder, Duration::ZERO);
-        }
-        Ok(Some(TrainingLock {
-            _file: file,
-            is_exclusive,
-        }))
     }
 
     /// An expert that has been trained for `epochs` epochs or more; none if that has yet to be
@@ -299,8 +280,7 @@ impl Store {
         trained: Option<NewEpoch<'_>>,
     ) -> Result<()> {
         let path = self.epoch_file(index, epoch);
-        let folder = self.partial_folder(index);
-        sharing::create_all(&folder).map_err(Error::io("create", &folder))?;
+        self.make_partial_folder(index)?;
         let inside = trained
             .as_ref()
             .filter(|new| !new.inside.is_empty())
@@ -329,14 +309,26 @@ impl Store {
     pub fn finish(&self, index: u64, trained: &Partial) -> Result<()> {
         self.write(index, trained)?;
         let folder = self.partial_folder(index);
-        unless_missing(fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))).map(drop)
+        match fs::remove_dir_all(&folder) {
+            // another process has removed it, or still trains the same
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
+                Ok(())
+            }
+            removed => removed.map_err(Error::io("remove", &folder)),
+        }
     }
 
-    /// Writes the file of an expert; epochs in training beyond it stay.
+    /// Writes the file of an expert, unless there is one with more epochs; epochs in training beyond
+    /// it stay.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, index: u64, trained: &Partial) -> Result<()> {
+        if let Ok(Some(there)) = self.trained(index)
+            && there.epochs.len() > trained.epochs.len()
+        {
+            return Ok(());
+        }
         let trajectory = Tensor::stack(&trained.points, 0);
         let running = Tensor::stack(&trained.running, 0);
         let mut tensors = vec![("trajectory", &trajectory)];
@@ -344,28 +336,53 @@ impl Store {
             tensors.push(("running", &running));
         }
         tensors.extend(trained.expert.velocity.as_ref().map(|v| ("velocity", v)));
+        // in a folder that whoever claims this expert next cleans up
+        let folder = self.make_partial_folder(index)?;
+        let (whole, path) = (folder.join(WHOLE), self.file(index));
         tensor_file::write_sealed(
-            &self.file(index),
+            &whole,
             &tensors,
             ("epochs", serde_json::json!(trained.epochs).to_string()),
-        )
+        )?;
+        fs::rename(&whole, &path).map_err(Error::io("write", &path))?;
+        // only if nothing else is in it
+        let _ = fs::remove_dir(&folder);
+        Ok(())
     }
 
     /// Removes the files that a process left behind when it was killed while it finished expert
-    /// `index`, which has `epochs` epochs, unless a process other than the caller, who may hold
-    /// `lock`, is training here. Those of an interrupted training beyond these epochs stay.
-    pub fn tidy(&self, index: u64, epochs: usize, lock: Option<&TrainingLock>) {
+    /// `index`, which has `epochs` epochs, unless a process other than the caller, who may have
+    /// `claim`, is training it. Those of an interrupted training beyond these epochs stay.
+    pub fn tidy(&self, index: u64, epochs: usize, claim: Option<&Claim>) {
         let folder = self.partial_folder(index);
-        if folder.exists() && !self.epoch_file(index, epochs + 1).exists() {
-            let taken = if lock.is_none() {
-                self.try_lock().ok().flatten()
-            } else {
-                None
-            };
-            if lock.or(taken.as_ref()).is_some() {
-                let _ = fs::remove_dir_all(folder);
-            }
+        let is_left_over = || folder.exists() && !self.epoch_file(index, epochs + 1).exists();
+        if is_left_over() || self.claim_file(index).exists() {
+            self.with_claim(index, claim, || {
+                if is_left_over() {
+                    let _ = fs::remove_dir_all(&folder);
+                }
+            });
         }
+    }
+
+    /// Does `change` while the caller's `claim`, or one for the moment, keeps other processes from
+    /// expert `index`; not where another process has it.
+    pub fn with_claim<T>(
+        &self,
+        index: u64,
+        claim: Option<&Claim>,
+        change: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let own = match claim.is_some() {
+            true => None,
+            false => match self.claim(index) {
+                Ok(Claimed::Here(own)) => Some(own),
+                _ => return None,
+            },
+        };
+        let changed = change();
+        drop(own);
+        Some(changed)
     }
 
     pub(super) fn file(&self, index: u64) -> PathBuf {
@@ -374,6 +391,12 @@ impl Store {
 
     fn partial_folder(&self, index: u64) -> PathBuf {
         self.folder.join(format!("expert_{index:03}.partial"))
+    }
+
+    fn make_partial_folder(&self, index: u64) -> Result<PathBuf> {
+        let folder = self.partial_folder(index);
+        sharing::create_all(&folder).map_err(Error::io("create", &folder))?;
+        Ok(folder)
     }
 
     fn epoch_file(&self, index: u64, epoch: usize) -> PathBuf {

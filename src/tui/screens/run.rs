@@ -215,6 +215,13 @@ fn pause(context: &mut Context) -> Response {
         return Response::Handled;
     };
     match session.status() {
+        RunStatus::Elsewhere if session.is_reachable() => {
+            let is_paused = session.model.state == ReportedState::Paused;
+            context.send(match is_paused {
+                true => Command::Resume,
+                false => Command::Pause,
+            });
+        }
         RunStatus::Reported(ReportedState::Paused) => context.send(Command::Resume),
         RunStatus::Reported(ReportedState::Done) | RunStatus::Elsewhere => {
             let why = session.why_no_engine();

@@ -263,19 +263,18 @@ fn a_run_whose_engine_may_be_on_another_machine_gets_a_new_one_only_after_a_ques
     assert!(stage.fake.resumed.lock().unwrap().is_empty());
     stage.keys(&["Space", "y"]);
     assert_eq!(*stage.fake.resumed.lock().unwrap(), [run_dir("r")]);
-    // one that is seen running there is only watched
+    // one that is seen running there is steered through the run's folder
     stage.send(Message::Engine(
         run_dir("r"),
         EngineAt::Host("node7".into()),
     ));
-    stage.keys(&["Space"]);
     assert!(
-        stage
-            .screen()
-            .contains("The engine runs on node7. From here you can only watch the run."),
+        stage.screen().contains("The engine runs on node7."),
         "{}",
         stage.screen()
     );
+    stage.keys(&["Space"]);
+    assert_eq!(*stage.fake.commands.lock().unwrap(), [Command::Pause]);
 }
 
 #[test]

@@ -89,16 +89,19 @@ fn an_interrupted_training_resumes_where_it_stopped_and_ends_in_one_file() -> Re
     store.finish(0, &there(store.partial(0, 2)?.0)?)?;
     let done = store.finished(0, 2)?.ok_or(Error::Interrupted)?;
     assert!(!store.partial_folder(0).exists());
-    for is_held in [false, true] {
+    let other = Store::new(root.path(), &settings, 2);
+    for is_callers in [false, true] {
         store.save_epoch(0, 0, &expert(1.), None)?;
-        let lock = store.try_lock()?;
+        let Claimed::Here(claim) = other.claim(0)? else {
+            return Err(Error::Interrupted);
+        };
         store.tidy(0, 2, None);
         assert!(store.partial_folder(0).exists(), "somebody is training");
-        store.tidy(0, 2, lock.as_ref().filter(|_| is_held));
-        assert_eq!(store.partial_folder(0).exists(), !is_held);
-        drop(lock);
+        store.tidy(0, 2, Some(&claim).filter(|_| is_callers));
+        assert_eq!(store.partial_folder(0).exists(), !is_callers);
+        drop(claim);
         store.tidy(0, 2, None);
-        assert!(!store.partial_folder(0).exists());
+        assert!(!store.partial_folder(0).exists() && !store.claim_file(0).exists());
     }
     let read = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)].map(|(e, part)| done.checkpoint(e, part));
     let read: Vec<f64> = read
@@ -167,13 +170,35 @@ fn an_epoch_with_fewer_checkpoints_than_the_store_has_is_not_used() -> Result<()
 }
 
 #[test]
-fn two_processes_do_not_train_the_same_experts() -> Result<()> {
+fn what_two_processes_finish_at_the_same_time_is_never_less_than_one_has_trained() -> Result<()> {
+    let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
+    let [slow, fast] = [(); 2].map(|()| Store::new(root.path(), &json!({}), 2));
+    slow.save_epoch(0, 0, &expert(1.), None)?;
+    save(&slow, 1, 1.5, 2.)?;
+    let short = there(slow.partial(0, 1)?.0)?;
+    save(&fast, 2, 2.5, 3.)?;
+    fast.finish(0, &there(fast.partial(0, 2)?.0)?)?;
+    // the other has removed the folder in which this one still trains
+    save(&slow, 1, 1.5, 2.)?;
+    slow.finish(0, &short)?;
+    assert!(slow.finished(0, 2)?.is_some() && !slow.partial_folder(0).exists());
+    Ok(())
+}
+
+#[test]
+fn half_written_files_are_removed_by_whoever_is_alone() -> Result<()> {
     let root = tempfile::tempdir().map_err(Error::io("create", "."))?;
     let store = Store::new(root.path(), &json!({}), 1);
     store.create(&json!({}))?;
-    let held = store.try_lock()?;
-    assert!(held.is_some() && store.try_lock()?.is_none());
-    drop(held);
-    assert!(store.try_lock()?.is_some());
+    let left = store.folder().join(".part-left");
+    let leave = || fs::write(&left, "").map_err(Error::io("write", &left));
+    leave()?;
+    let first = store.join()?;
+    assert!(!left.exists());
+    leave()?;
+    let second = store.join()?;
+    assert!(left.exists() && store.join_alone()?.is_none());
+    drop((first, second));
+    assert!(store.join_alone()?.is_some() && !left.exists());
     Ok(())
 }
