@@ -7,7 +7,7 @@ use crate::tui::backend::{
     AblationSummary, Backend, DataState, Glance, NewRun, Preview, ProfileSummary, RunRequest,
     RunTemplate,
 };
-use crate::tui::events_file::EventsFile;
+use crate::tui::events_file::{EventsFile, Found, read_whole};
 use crate::tui::model::Model;
 use crate::tui::picture::Picture;
 use astill_core::ablation;
@@ -16,8 +16,9 @@ use astill_core::on_finish;
 use astill_core::profile::{self, Kind, Profile, schema};
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
-use astill_core::run::event::EventKind;
+use astill_core::run::event::{EventKind, RunFinished, RunOutcome};
 use astill_core::run::list::RunSummary;
+use astill_core::run::pace::unix_seconds;
 use astill_core::run::{EngineAt, RunDir, checkpoints, reach};
 use astill_core::{Error, Result};
 use serde_json::Value;
@@ -177,10 +178,9 @@ fn glance(run: &RunDir) -> Glance {
         let path = run.own_file(&sample.file).ok()?;
         Picture::open(&path).ok()
     });
-    Glance {
-        loss: model.steps.of("matching_loss").first().cloned(),
-        picture,
-    }
+    let size = model.dataset.as_ref().map_or(0, |d| d.size);
+    let loss = model.steps.of("matching_loss").first().cloned();
+    Glance::new(loss, picture.as_ref(), usize::try_from(size).unwrap_or(0))
 }
 
 impl Backend for Local {
@@ -271,6 +271,7 @@ impl Backend for Local {
         Ok(RunTemplate {
             reference: run.profile().display().to_string(),
             sets: sets.collect(),
+            data: self.data_state(&now),
             profile,
             name: names.find(is_free).unwrap_or_default(),
         })
@@ -306,21 +307,29 @@ impl Backend for Local {
     }
 
     fn run_command(&self, command: &str, run: &RunDir) -> Result<()> {
-        let mut file = EventsFile::open(run.events());
-        let mut finished = None;
-        while !file.at_end() {
-            let events = file
-                .poll(GLANCED_AT as usize)
-                .map_err(Error::io("read", run.events()))?;
-            for event in events {
-                if let EventKind::RunFinished(end) = event.what {
-                    finished = Some(end);
-                }
+        let (mut finished, mut span) = (None, (None, None));
+        read_whole(run, |found| {
+            let Found::Event(event) = found else {
+                (finished, span) = (None, (None, None));
+                return Ok(());
+            };
+            span.1 = unix_seconds(&event.time);
+            match &event.what {
+                EventKind::RunFinished(end) => finished = Some(end.clone()),
+                EventKind::RunStarted(_) => (finished, span.0) = (None, span.1),
+                _ => {}
             }
-        }
-        let Some(finished) = finished else {
-            return Ok(());
-        };
+            Ok(())
+        })?;
+        let finished = finished.unwrap_or_else(|| {
+            // the engine is gone without a word
+            let reason = format!(
+                "its engine exited unexpectedly; `astill resume {}` resumes it",
+                run.reference()
+            );
+            let seconds = span.0.zip(span.1).map_or(0., |(from, to)| to - from);
+            RunFinished::without_result(RunOutcome::Failed, reason, seconds)
+        });
         let status = on_finish::run_quietly(command, run, &finished)?;
         match status.success() {
             true => Ok(()),

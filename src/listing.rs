@@ -1,7 +1,7 @@
 //! `astill list`.
 
 use crate::tui::clock;
-use crate::tui::text::{clean, fit};
+use crate::tui::text::{clean, fit, pad, width};
 use astill_core::Result;
 use astill_core::ablation::{self, AblationState, AblationSummary};
 use astill_core::cli::{ListArgs, ListedState, SortedBy, out};
@@ -10,6 +10,7 @@ use astill_core::run::list::{RunState, RunSummary, list};
 use astill_core::text::percent;
 use jiff::tz::TimeZone;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// Carries out `astill list`.
@@ -36,19 +37,32 @@ pub fn list_runs(runs: &Path, args: &ListArgs) -> Result<()> {
             runs.display()
         ));
     }
-    let rows: Vec<[String; 4]> = ablations
+    let rows = ablations
         .iter()
         .map(ablation_row)
-        .chain(found.iter().map(run_row))
-        .collect();
-    let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
-    let (names, profiles, started_width) = (width(0), width(1), width(2));
-    for [name, profile, started, rest] in &rows {
-        out(format!(
-            "{name:names$}  {profile:profiles$}  {started:started_width$}  {rest}"
-        ))?;
+        .chain(found.iter().map(run_row));
+    let mut rows: Vec<[String; 4]> = rows.collect();
+    // for people; scripts that count lines go on to work
+    if !rows.is_empty() && std::io::stdout().is_terminal() {
+        let heads = ["Name", "Profile", "Started", "State"];
+        rows.insert(0, heads.map(String::from));
     }
-    Ok(())
+    aligned(&rows).iter().try_for_each(out)
+}
+
+/// A line per row, its columns below each other on a screen.
+fn aligned(rows: &[[String; 4]]) -> Vec<String> {
+    let widest = |column: usize| rows.iter().map(|r| width(&r[column])).max().unwrap_or(0);
+    let (names, profiles, starts) = (widest(0), widest(1), widest(2));
+    let line = |[name, profile, started, rest]: &[String; 4]| {
+        format!(
+            "{}  {}  {}  {rest}",
+            pad(name, names),
+            pad(profile, profiles),
+            pad(started, starts)
+        )
+    };
+    rows.iter().map(line).collect()
 }
 
 /// By name, or the most accurate first; the list comes with the latest first.
@@ -144,6 +158,16 @@ fn minute(time: &str) -> String {
 mod tests {
     use super::*;
     use crate::tui::tests::stage::{run_dir, summary};
+
+    #[test]
+    fn columns_stand_below_each_other_whatever_is_in_them() {
+        let row = |name: &str| [name, "p", "s", "rest"].map(String::from);
+        let lines = aligned(&[row("漢字"), row("Käse"), row("a")]);
+        assert_eq!(
+            lines,
+            ["漢字  p  s  rest", "Käse  p  s  rest", "a     p  s  rest"]
+        );
+    }
 
     #[test]
     fn the_most_accurate_comes_first_and_runs_without_a_result_last() {

@@ -49,8 +49,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let find = |run: &str| RunDir::find(&cli.runs, run);
     let find_exactly = |run: &str| RunDir::find_exactly(&cli.runs, run);
     let on_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    check_read_only(cli)?;
     match &cli.command {
-        None if on_terminal() => show(&local, &cli.look, (false, None), None),
+        None if on_terminal() => show(&local, &cli.look, (cli.read_only, None), None),
         None => Err(Error::Usage(
             "the menu needs a terminal; without one, use `astill run PROFILE` (see `astill --help`)".into(),
         )),
@@ -138,6 +139,18 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         ) => {
             Err(become_engine())
         }
+    }
+}
+
+/// The menu has the option alone, other commands have their own.
+fn check_read_only(cli: &Cli) -> Result<()> {
+    match cli.read_only && cli.command.is_some() {
+        true => Err(Error::Usage(
+            "--read-only stands alone or after a command that has it: `astill --read-only` opens the menu, \
+             `astill attach RUN --read-only` a run"
+                .into(),
+        )),
+        false => Ok(()),
     }
 }
 

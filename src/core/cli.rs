@@ -64,6 +64,9 @@ pub struct Cli {
     pub runs: PathBuf,
     #[command(flatten)]
     pub look: AppearanceArgs,
+    /// Without a command: only watch, start no engine and send no commands
+    #[arg(long)]
+    pub read_only: bool,
     #[command(subcommand)]
     pub command: Option<Cmd>,
 }
@@ -88,7 +91,7 @@ pub struct AppearanceArgs {
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub mouse: bool,
     /// Ring the bell and have the terminal show a message (OSC 9 and 777) when the run in the app
-    /// ends, fails or diverges
+    /// ends, fails, diverges or loses its engine
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub notify: bool,
 }

@@ -29,7 +29,7 @@ pub fn line(what: &EventKind) -> Option<String> {
             step.step,
             measures::in_words(MeasuredEvent::Step(step))
         ),
-        EventKind::Samples { file, .. } => format!("pictures in {file}"),
+        EventKind::Samples { file, .. } => format!("images in {file}"),
         EventKind::Evaluation(evaluation) => evaluated(evaluation),
         EventKind::Command(answered) => command_answered(answered),
         EventKind::RolledBack { from, to } => format!("rolled back from step {from} to step {to}"),

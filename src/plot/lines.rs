@@ -1,15 +1,13 @@
 //! The lines of a chart: whose they are, how they are told apart, and where they run.
 
 use super::{Look, PlottedRun};
-use crate::tui::chart::plots::Plot;
-use crate::tui::series::Series;
+use crate::tui::chart::plots::{OF_A_LIST, Plot};
+use crate::tui::series::{MovingAverage, Series};
 use crate::tui::text::{clean, fit};
 use astill_core::measures::Axis;
 
 /// The longest name in a legend, in characters.
 const LONGEST_NAME: usize = 40;
-/// The first curves of a list are drawn, up to this many.
-const OF_A_LIST: usize = 8;
 
 /// A line of a chart.
 #[derive(Debug, PartialEq)]
@@ -201,19 +199,17 @@ impl Maker<'_> {
         found.whole()
     }
 
-    /// The exponential moving average, divided by the same average of ones, so that it does not start
-    /// from zero.
+    /// The moving average.
     fn average(&self, series: &Series) -> Option<Vec<Vec<(f64, f64)>>> {
         let keep = self.look.smooth;
         if keep == 0. || series.len() < 3 {
             return None;
         }
-        let (mut average, mut mass) = (0., 0.);
+        let mut average = MovingAverage::new(keep);
         let mut smooth = Vec::new();
         for (x, y) in series.points().filter(|(_, y)| y.is_finite()) {
-            average = keep * average + (1. - keep) * y;
-            mass = keep * mass + (1. - keep);
-            smooth.push((x, average / mass));
+            average.add(y, 1.);
+            smooth.push((x, average.value()));
         }
         let stride = self.stride(smooth.len());
         let last = smooth.last().copied();

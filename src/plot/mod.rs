@@ -7,21 +7,20 @@ mod tensorboard;
 #[cfg(test)]
 mod tests;
 
-use crate::tui::chart::plots::{PLOTS, Plot};
-use crate::tui::events_file::EventsFile;
+use crate::tui::chart::plots::{MOST_RUNS, PLOTS, Plot};
+use crate::tui::events_file::{Found, read_whole};
 use crate::tui::model::Model;
 use astill_core::cli::PlotArgs;
+use astill_core::comparison::distinct_names;
+use astill_core::console::to_stderr;
 use astill_core::files::atomic::write_atomically;
 use astill_core::run::RunDir;
+use astill_core::text::count;
 use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// The charts that are drawn unless others are named.
 const USUAL: [&str; 4] = ["matching-loss", "accuracy", "reach", "student-rate"];
-/// Bytes of events that are read at a time.
-const AT_A_TIME: usize = 4 << 20;
-/// More runs cannot be told apart by colour.
-const MOST_RUNS: usize = 8;
 
 /// A run and its name in legends.
 struct PlottedRun {
@@ -53,6 +52,10 @@ enum Picture {
 /// The file is neither .svg nor .png or is there already, a chart that does not exist, too many runs,
 /// runs without anything to draw, or something that cannot be read or written.
 pub fn plot(runs: &[RunDir], args: &PlotArgs) -> Result<Vec<PathBuf>> {
+    // what is refused leaves nothing behind
+    if let Some(to) = &args.tensorboard {
+        tensorboard::check(runs, to)?;
+    }
     if let Some(to) = &args.to {
         draw(runs, args, to)?;
     }
@@ -77,7 +80,10 @@ fn draw(runs: &[RunDir], args: &PlotArgs, to: &Path) -> Result<()> {
             to.display()
         )));
     }
-    let read: Vec<PlottedRun> = runs.iter().map(PlottedRun::read).collect::<Result<_>>()?;
+    let named = runs.iter().zip(distinct_names(runs));
+    let read: Vec<PlottedRun> = named
+        .map(|(run, name)| PlottedRun::read(run, name))
+        .collect::<Result<_>>()?;
     let look = Look {
         width: args.width,
         height: args.height,
@@ -88,25 +94,25 @@ fn draw(runs: &[RunDir], args: &PlotArgs, to: &Path) -> Result<()> {
 }
 
 impl PlottedRun {
-    fn read(run: &RunDir) -> Result<Self> {
+    fn read(run: &RunDir, name: String) -> Result<Self> {
         let mut model = Model::new();
-        let mut events = EventsFile::open(run.events());
-        loop {
-            let new = events
-                .poll(AT_A_TIME)
-                .map_err(Error::io("read", run.events()))?;
-            if events.restarted() {
-                model = Model::new();
+        let unreadable = read_whole(run, |found| {
+            match found {
+                Found::Event(event) => model.apply(event),
+                Found::Restart => model = Model::new(),
             }
-            new.iter().for_each(|event| model.apply(event));
-            if events.at_end() {
-                break;
-            }
-        }
-        Ok(Self {
-            name: run.name(),
-            model,
-        })
+            Ok(())
+        })?;
+        report_unreadable(&name, unreadable);
+        Ok(Self { name, model })
+    }
+}
+
+/// Says that a part of a record is missing in what is drawn or written.
+fn report_unreadable(name: &str, lines: u64) {
+    if lines > 0 {
+        let lines = count(usize::try_from(lines).unwrap_or(usize::MAX), "line");
+        to_stderr(format!("{name}: {lines} of its record could not be read"));
     }
 }
 

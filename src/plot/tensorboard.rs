@@ -5,11 +5,12 @@
 
 mod record;
 
-use crate::tui::events_file::EventsFile;
+use super::report_unreadable;
+use crate::tui::events_file::{Found, read_whole};
 use crate::tui::text::clean;
 use astill_core::measures::{Measure, MeasuredEvent, Reading, of_axis};
 use astill_core::run::RunDir;
-use astill_core::run::event::{Evaluation, Event, EventKind};
+use astill_core::run::event::{Evaluation, Event, EventKind, ExpertEpoch, Phase};
 use astill_core::run::pace::unix_seconds;
 use astill_core::{Error, Result};
 use record::Records;
@@ -17,17 +18,21 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Bytes of events that are read at a time.
-const AT_A_TIME: usize = 4 << 20;
-
-/// Writes the measured numbers of these runs into folders below `to`, one per run, which appear whole
-/// or not at all.
+/// Whether the numbers of these runs can be written into folders below `to`.
 ///
 /// # Errors
-/// Two runs have the same name, a folder is there already, or something cannot be read or written.
-pub fn write(runs: &[RunDir], to: &Path) -> Result<()> {
-    for run in runs {
-        let folder = to.join(run.name());
+/// Two runs have the same name, or a folder is there already.
+pub fn check(runs: &[RunDir], to: &Path) -> Result<()> {
+    for (i, run) in runs.iter().enumerate() {
+        let name = run.name();
+        if runs[..i].iter().any(|earlier| earlier.name() == name) {
+            return Err(Error::Usage(format!(
+                "--tensorboard: found two runs of the name {}, expected different names, which their \
+                 folders get: write them one after the other into different folders",
+                clean(&name)
+            )));
+        }
+        let folder = to.join(name);
         if folder.symlink_metadata().is_ok() {
             return Err(Error::Usage(format!(
                 "--tensorboard: {} is there already and is not overwritten; remove it, or choose another \
@@ -35,25 +40,51 @@ pub fn write(runs: &[RunDir], to: &Path) -> Result<()> {
                 folder.display()
             )));
         }
-        fs::create_dir_all(to).map_err(Error::io("make", to))?;
-        let partial = to.join(format!(".{}.partial", run.name()));
-        let written = Folder::new(&partial).and_then(|files| files.take(run));
-        let moved = written
-            .and_then(|()| fs::rename(&partial, &folder).map_err(Error::io("rename", &partial)));
-        if moved.is_err() {
-            // what is reported is why it failed
-            let _ = fs::remove_dir_all(&partial);
-        }
-        moved?;
     }
     Ok(())
+}
+
+/// Writes the measured numbers of these runs into folders below `to`, one per run, which appear once
+/// all are written.
+///
+/// # Errors
+/// As [`check`]; or something cannot be read or written.
+pub fn write(runs: &[RunDir], to: &Path) -> Result<()> {
+    check(runs, to)?;
+    fs::create_dir_all(to).map_err(Error::io("make", to))?;
+    let partial = |run: &RunDir| to.join(format!(".{}.partial", run.name()));
+    let written = runs.iter().try_for_each(|run| {
+        let files = Folder::new(&partial(run))?;
+        files.take(run)
+    });
+    let moved = written.and_then(|()| {
+        runs.iter().try_for_each(|run| {
+            let from = partial(run);
+            fs::rename(&from, to.join(run.name())).map_err(Error::io("rename", &from))
+        })
+    });
+    if moved.is_err() {
+        for run in runs {
+            // what is reported is why it failed
+            let _ = fs::remove_dir_all(partial(run));
+        }
+    }
+    moved
 }
 
 /// The files of a run while they are written.
 struct Folder {
     path: PathBuf,
     steps: Records,
-    experts: HashMap<u64, Records>,
+    experts: HashMap<u64, Expert>,
+    phase: Option<Phase>,
+    has_started: bool,
+}
+
+/// The file of an expert, and its latest epoch, from 1.
+struct Expert {
+    records: Records,
+    epoch: u64,
 }
 
 impl Folder {
@@ -64,28 +95,24 @@ impl Folder {
             path: path.into(),
             steps: Records::create(path)?,
             experts: HashMap::new(),
+            phase: None,
+            has_started: false,
         })
     }
 
     /// Writes every event of a run.
     fn take(mut self, run: &RunDir) -> Result<()> {
-        let mut file = EventsFile::open(run.events());
-        loop {
-            let events = file
-                .poll(AT_A_TIME)
-                .map_err(Error::io("read", run.events()))?;
-            if file.restarted() {
-                self = Self::new(&self.path)?;
+        let unreadable = read_whole(run, |found| {
+            match found {
+                Found::Event(event) => self.event(event)?,
+                Found::Restart => self = Self::new(&self.path)?,
             }
-            for event in &events {
-                self.event(event)?;
-            }
-            if file.at_end() {
-                break;
-            }
-        }
+            Ok(())
+        })?;
+        report_unreadable(&run.name(), unreadable);
         self.steps.finish()?;
-        self.experts.into_values().try_for_each(Records::finish)
+        let experts = self.experts.into_values();
+        experts.map(|e| e.records).try_for_each(Records::finish)
     }
 
     fn event(&mut self, event: &Event) -> Result<()> {
@@ -96,33 +123,45 @@ impl Folder {
                 self.steps.scalars(time, step.step, &numbers)
             }
             EventKind::Evaluation(evaluation) => {
-                let numbers = scalars(&place(evaluation), MeasuredEvent::Evaluation(evaluation));
+                let group = group(evaluation, self.phase);
+                let numbers = scalars(&group, MeasuredEvent::Evaluation(evaluation));
                 self.steps.scalars(time, evaluation.step, &numbers)
             }
-            EventKind::ExpertEpoch(epoch) => {
-                let numbers = scalars("expert", MeasuredEvent::Epoch(epoch));
-                self.expert(epoch.expert)?
-                    .scalars(time, epoch.epoch + 1, &numbers)
-            }
+            EventKind::ExpertEpoch(epoch) => self.epoch(time, epoch),
             EventKind::ExpertFound(found) => {
-                for epoch in found.epochs() {
-                    let numbers = scalars("expert", MeasuredEvent::Epoch(&epoch));
-                    let records = self.expert(found.expert)?;
-                    records.scalars(time, epoch.epoch + 1, &numbers)?;
-                }
-                Ok(())
+                let mut epochs = found.epochs();
+                epochs.try_for_each(|epoch| self.epoch(time, &epoch))
             }
             // later steps no longer count
             EventKind::RolledBack { to, .. } => self.steps.restart(time, to.saturating_add(1)),
-            EventKind::RunStarted(started) if started.step > 0 => {
-                self.steps.restart(time, started.step.saturating_add(1))
+            EventKind::RunStarted(started) => {
+                self.phase = None;
+                match std::mem::replace(&mut self.has_started, true) {
+                    true => self.steps.restart(time, started.step.saturating_add(1)),
+                    false => Ok(()),
+                }
+            }
+            EventKind::Phase { name } => {
+                self.phase = Some(*name);
+                Ok(())
             }
             _ => Ok(()),
         }
     }
 
+    /// Writes an epoch of an expert; one that is repeated takes the place of what was written from it on.
+    fn epoch(&mut self, time: f64, epoch: &ExpertEpoch) -> Result<()> {
+        let numbers = scalars("expert", MeasuredEvent::Epoch(epoch));
+        let (expert, number) = (self.expert(epoch.expert)?, epoch.epoch.saturating_add(1));
+        if number <= expert.epoch {
+            expert.records.restart(time, number)?;
+        }
+        expert.epoch = number;
+        expert.records.scalars(time, number, &numbers)
+    }
+
     /// The file of an expert, in a folder of its own: all experts have the same epochs.
-    fn expert(&mut self, expert: u64) -> Result<&mut Records> {
+    fn expert(&mut self, expert: u64) -> Result<&mut Expert> {
         use std::collections::hash_map::Entry;
         Ok(match self.experts.entry(expert) {
             Entry::Occupied(known) => known.into_mut(),
@@ -130,18 +169,25 @@ impl Folder {
                 let folder = self
                     .path
                     .join(format!("expert-{:03}", expert.saturating_add(1)));
-                new.insert(Records::create(&folder)?)
+                new.insert(Expert {
+                    records: Records::create(&folder)?,
+                    epoch: 0,
+                })
             }
         })
     }
 }
 
-/// "evaluate/distilled/convnet/test"
-fn place(evaluation: &Evaluation) -> String {
+/// "evaluate/distilled/hard/convnet/test"; the result has a group of its own, "headline".
+fn group(evaluation: &Evaluation, phase: Option<Phase>) -> String {
+    let occasion = match phase {
+        Some(Phase::Evaluate) => "headline",
+        _ => "evaluate",
+    };
     let network = clean(&evaluation.network).replace('/', "-");
     format!(
-        "evaluate/{}/{network}/{}",
-        evaluation.labels, evaluation.split
+        "{occasion}/{}/{}/{network}/{}",
+        evaluation.labels, evaluation.label_kind, evaluation.split
     )
 }
 

@@ -98,5 +98,15 @@ fn what_cannot_be_drawn_is_refused_and_nothing_is_overwritten() -> Result<()> {
         assert!(error.as_ref().is_some_and(|e| e.contains(why)), "{error:?}");
     }
     assert_eq!(std::fs::read(&there).ok().as_deref(), Some(&b"kept"[..]));
+    // what the other kind of output refuses leaves no picture behind
+    let picture = folder.path().join("drawn.svg");
+    let both = PlotArgs {
+        tensorboard: Some(folder.path().into()),
+        ..args(picture.clone(), "reach")
+    };
+    std::fs::create_dir(folder.path().join("r")).map_err(Error::io("create", "r"))?;
+    let error = plot(&[RunDir::at("runs/r")], &both).err();
+    assert_eq!(error.map(|e| e.exit_status()), Some(2));
+    assert!(!picture.exists());
     Ok(())
 }

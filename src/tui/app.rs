@@ -2,6 +2,7 @@
 //! Nothing here blocks.
 
 use crate::tui::advice::in_keys;
+use crate::tui::backend::RunTemplate;
 use crate::tui::context::{Appearance, Context, Effect};
 use crate::tui::footer;
 use crate::tui::keys::{self, Action, Scope};
@@ -30,6 +31,8 @@ pub struct App {
     screens: Vec<Box<dyn Screen>>,
     /// The first screen is the menu, not a run.
     has_menu: bool,
+    /// What went wrong while a text was being typed, to be shown after that.
+    problems: Vec<ConfirmPopup>,
 }
 
 impl App {
@@ -43,6 +46,7 @@ impl App {
             context: Context::new(appearance, size),
             screens: Vec::new(),
             has_menu: open.is_none(),
+            problems: Vec::new(),
         };
         match open {
             Some(run) => app.open_run(run),
@@ -63,7 +67,9 @@ impl App {
             Message::Paste(text) => _ = self.paste(&text),
             Message::Burst(text) => {
                 let notice = match self.paste(&text) {
-                    true => "This text came all at once, so it was pasted: Enter uses it.",
+                    true => {
+                        "This text arrived all at once, so it was treated as pasted; press Enter to use it."
+                    }
                     false => {
                         "Characters came faster than anybody types, so they were ignored as pasted \
                          text."
@@ -79,7 +85,14 @@ impl App {
             }
             message => self.receive(message),
         }
-        for screen in &mut self.screens {
+        if !self.is_typing() {
+            for popup in self.problems.drain(..) {
+                self.screens.push(Box::new(popup));
+            }
+        }
+        // what is hidden needs nothing
+        let base = self.base();
+        for screen in self.screens.iter_mut().skip(base) {
             screen.request_missing(&mut self.context);
         }
         if let Some(asked) = self.context.previews.to_ask() {
@@ -101,32 +114,20 @@ impl App {
 
     /// Takes what the rest of the program reports.
     fn receive(&mut self, message: Message) {
-        let mut is_shown = false;
+        let (mut is_shown, mut is_for_top) = (false, false);
         for screen in &mut self.screens {
-            is_shown |= screen.receive(&message, &self.context);
+            is_for_top = screen.receive(&message, &self.context);
+            is_shown |= is_for_top;
         }
+        // what somebody types must not go elsewhere all of a sudden
+        is_for_top &= !self.is_typing();
         match message {
-            Message::Started(Ok(run)) => {
-                self.open_run(run);
-                if program::is_replaced() {
-                    self.context.notify(
-                        Weight::Warning,
-                        "astill was replaced while it was open, and this run uses the new version: \
-                         leave and start astill again.",
-                    );
-                }
-            }
-            Message::Started(Err(problem)) => {
+            Message::Started(_, Ok(run)) => self.started(run, is_for_top),
+            Message::Started(_, Err(problem)) => {
                 self.show_problem("Could not start the run", &problem)
             }
             Message::Previewed(request, preview) => self.context.previews.put(request, *preview),
-            Message::Template(_, Ok(template)) => {
-                let form = StartForm::of_run(*template);
-                self.screens.push(Box::new(form));
-            }
-            Message::Template(_, Err(problem)) => {
-                self.show_problem("Could not read the settings of the run", &problem)
-            }
+            Message::Template(run, template) => self.template(&run, template, is_for_top),
             Message::Moved(run, Ok(to)) => self.forget(&run, to.as_ref()),
             Message::Moved(_, Err(problem)) => {
                 self.show_problem("Could not change the run", &problem)
@@ -138,18 +139,24 @@ impl App {
             Message::Noticed(text) => self.context.notify(Weight::Result, &text),
             Message::Fetching(line) => self.context.notify(Weight::Normal, &line),
             Message::Fetched(set, Ok(folder)) => {
+                self.context.fetching = None;
                 self.context.effects.push(Effect::List);
                 self.context.previews.expire();
                 let text = format!("The data set {set} is in {folder}.");
                 self.context.notify(Weight::Result, &text);
             }
             Message::Fetched(set, Err(problem)) => {
+                self.context.fetching = None;
                 self.show_problem(&format!("Could not fetch {set}"), &problem)
             }
             Message::Resumed(_, Ok(())) => self
                 .context
                 .notify(Weight::Normal, "A new engine is resuming the run."),
-            Message::Resumed(_, Err(problem)) => {
+            Message::Resumed(run, Err(problem)) => {
+                let session = self.context.session.as_mut();
+                if let Some(session) = session.filter(|s| s.run == run) {
+                    session.end_resuming();
+                }
                 self.show_problem("Could not resume the run", &problem)
             }
             Message::Panicked(what) => {
@@ -179,8 +186,14 @@ impl App {
                 let news = session.receive_events(&batch);
                 self.context.expire_notice();
                 self.tell(&run, news);
+                if batch.restarted {
+                    self.context.effects.push(Effect::Profile(run));
+                }
             }
-            Message::Engine(of, engine) if of == run => session.locate_engine(engine),
+            Message::Engine(of, engine) if of == run => {
+                let news = session.locate_engine(engine);
+                self.tell(&run, news);
+            }
             Message::Profile(of, Ok(profile)) if of == run => session.profile = Some(*profile),
             Message::Profile(of, Err(problem)) if of == run => {
                 self.context.notify(Weight::Warning, &problem)
@@ -231,9 +244,79 @@ impl App {
         self.context.notify(Weight::Result, &done);
     }
 
+    /// A run was started: it is shown if the form that asked for it `is_on_top`.
+    fn started(&mut self, run: RunDir, is_on_top: bool) {
+        let name = run.name();
+        if is_on_top {
+            self.open_run(run);
+        } else {
+            let place = if self.has_menu {
+                "; it is in the menu"
+            } else {
+                ""
+            };
+            let text = format!("{name} has started{place}.");
+            self.context.notify(Weight::Result, &text);
+            self.context.effects.push(Effect::List);
+        }
+        if program::is_replaced() {
+            self.context.notify(
+                Weight::Warning,
+                "astill was replaced while it was open, and this run uses the new version: leave and \
+                 start astill again.",
+            );
+        }
+    }
+
+    /// Opens the form for a run like another one if the screen that asked for it `is_on_top`.
+    fn template(
+        &mut self,
+        run: &RunDir,
+        template: Result<Box<RunTemplate>, String>,
+        is_on_top: bool,
+    ) {
+        if self
+            .context
+            .template
+            .take_if(|asked| asked == run)
+            .is_none()
+        {
+            return;
+        }
+        match template {
+            Ok(template) if is_on_top => self.screens.push(Box::new(StartForm::of_run(*template))),
+            Ok(_) => {
+                let text = format!(
+                    "The settings of {} have been read: press n again.",
+                    run.name()
+                );
+                self.context.notify(Weight::Normal, &text);
+            }
+            Err(problem) => self.show_problem("Could not read the settings of the run", &problem),
+        }
+    }
+
+    /// Whether a line of text is being edited.
+    fn is_typing(&mut self) -> bool {
+        self.screens
+            .last_mut()
+            .is_some_and(|top| top.line().is_some())
+    }
+
+    /// The last screen that fills the terminal.
+    fn base(&self) -> usize {
+        self.screens
+            .iter()
+            .rposition(|s| !s.is_popup())
+            .unwrap_or(0)
+    }
+
     /// Shows a run, over the menu where there is one.
     fn open_run(&mut self, run: RunDir) {
         self.context.notice = None;
+        self.context
+            .effects
+            .push(Effect::FollowCompared(Vec::new()));
         if self.context.session.as_ref().is_none_or(|s| s.run != run) {
             self.context.session = Some(Session::new(run.clone()));
             self.context
@@ -247,8 +330,12 @@ impl App {
     /// Shows more than fits into a line.
     fn show_problem(&mut self, title: &str, problem: &str) {
         self.context.notice = None;
-        self.screens
-            .push(Box::new(ConfirmPopup::message(title, &in_keys(problem))));
+        self.problems
+            .push(ConfirmPopup::message(title, &in_keys(problem)));
+        if self.is_typing() {
+            let text = format!("{title}: press Enter or Esc to see why.");
+            self.context.notify(Weight::Failure, &text);
+        }
     }
 
     fn key(&mut self, key: &KeyEvent) {
@@ -269,7 +356,10 @@ impl App {
         }
         match binding.action {
             Action::Suspend => self.context.effects.push(Effect::Suspend),
-            Action::Help => self.screens.push(Box::new(HelpPopup::new(scope))),
+            Action::Help => {
+                let help = HelpPopup::new(scope, self.context.appearance.read_only);
+                self.screens.push(Box::new(help));
+            }
             action => self.act(action),
         }
     }
@@ -338,9 +428,8 @@ impl App {
             return put(frame.buffer_mut(), area, 0, &text, Style::new());
         }
         let [body, _] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
-        let base = self.screens.iter().rposition(|s| !s.is_popup());
         let mut cursor = None;
-        for screen in self.screens.iter().skip(base.unwrap_or(0)) {
+        for screen in self.screens.iter().skip(self.base()) {
             cursor = screen.draw(frame.buffer_mut(), body, &self.context);
         }
         let is_base = self.screens.len() == 1;
@@ -349,7 +438,12 @@ impl App {
             area,
             &self.context,
             (self.scope(), is_base),
-            &|action| self.screens.last().is_none_or(|top| top.offers(action)),
+            &|binding| match self.screens.last() {
+                Some(top) => top
+                    .word(binding.action)
+                    .or_else(|| top.offers(binding.action).then_some(binding.label)),
+                None => Some(binding.label),
+            },
         );
         if let Some(cursor) = cursor {
             frame.set_cursor_position(cursor);

@@ -99,6 +99,8 @@ pub struct RunTemplate {
     pub sets: Vec<String>,
     /// A name for the new one that is free.
     pub name: String,
+    /// Whether its data set is here.
+    pub data: DataState,
 }
 
 /// A run at a glance.
@@ -106,8 +108,25 @@ pub struct RunTemplate {
 pub struct Glance {
     /// The matching loss over the steps; none where reading it would take long.
     pub loss: Option<Series>,
-    /// The latest picture of the synthetic images.
-    pub picture: Option<Picture>,
+    /// The latest synthetic images: the first of each class, [`Glance::IMAGES`] at most.
+    pub images: Vec<Picture>,
+}
+
+impl Glance {
+    /// No screen has room for more.
+    pub const IMAGES: usize = 24;
+
+    /// With the first image of every row of a picture whose images have sides of `size` pixels.
+    pub fn new(loss: Option<Series>, picture: Option<&Picture>, size: usize) -> Self {
+        let images = picture.into_iter().flat_map(|picture| {
+            let rows = 0..picture.rows(size).min(Self::IMAGES);
+            rows.filter_map(|row| picture.tile(size, row, 0))
+        });
+        Self {
+            loss,
+            images: images.collect(),
+        }
+    }
 }
 
 /// The rest of the program, as the app sees it. Every method may block: the app calls them in
@@ -148,7 +167,7 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// The profile or the edits of the run cannot be read.
     fn template(&self, run: &RunDir) -> Result<RunTemplate>;
-    /// The curve and the picture of a run, as far as they are cheap.
+    /// The curve and some images of a run, as far as they are cheap.
     fn glance(&self, run: &RunDir) -> Glance;
     /// Removes the folder of a run.
     ///
@@ -182,9 +201,9 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// No engine here has the run, or it does not answer in time.
     fn send(&self, run: &RunDir, command: &Command) -> Result<Answer>;
-    /// Runs the command that the user gave for the end of a run.
+    /// Runs the command that the user gave for the end of a run, and waits for its end.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The record of the run cannot be read; the command cannot be started, or fails.
     fn run_command(&self, command: &str, run: &RunDir) -> Result<()>;
 }

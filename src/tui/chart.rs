@@ -94,10 +94,6 @@ impl<'a> Curve<'a> {
         }
     }
 
-    pub fn spell(self, spell: fn(f64) -> String) -> Self {
-        Self { spell, ..self }
-    }
-
     pub fn dim(self) -> Self {
         Self { dim: true, ..self }
     }
@@ -117,6 +113,8 @@ pub struct Chart<'a> {
     unit: &'static str,
     curves: Vec<Curve<'a>>,
     references: Vec<(Cow<'a, str>, f64)>,
+    /// The steps that references are drawn over as long as there is no curve.
+    span: Option<(f64, f64)>,
     marks: Vec<ChartMark>,
 }
 
@@ -129,12 +127,13 @@ impl<'a> Chart<'a> {
             unit: "step",
             curves: Vec::new(),
             references: Vec::new(),
+            span: None,
             marks: Vec::new(),
         }
     }
 
-    /// What happened at which step, under the lines; the earlier in the list, the more it matters where
-    /// two share a place.
+    /// What happened at which step, under the lines; where two share a place, the one of lower rank is
+    /// shown.
     pub fn marks(self, marks: Vec<ChartMark>) -> Self {
         Self { marks, ..self }
     }
@@ -158,12 +157,19 @@ impl<'a> Chart<'a> {
         self
     }
 
+    /// The steps over which references are drawn as long as no curve has a point.
+    pub fn span(self, span: (f64, f64)) -> Self {
+        let span = Some(span);
+        Self { span, ..self }
+    }
+
     /// The first and the last step of all curves.
     pub fn extent(&self) -> Option<(f64, f64)> {
         self.curves
             .iter()
             .filter_map(|c| c.series.extent())
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+            .or_else(|| self.span.filter(|_| !self.references.is_empty()))
     }
 
     /// The values that the vertical axis shows, and those that it would show without zoom; none where

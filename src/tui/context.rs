@@ -1,11 +1,11 @@
 //! The state that all screens share, and what they can ask of the rest of the program.
 
 use crate::tui::advice::in_keys;
-use crate::tui::backend::{Command, NewRun, Preview, RunRequest, Subject};
+use crate::tui::backend::{Command, DataState, NewRun, Preview, RunRequest, Subject};
 use crate::tui::colour::Depth;
 use crate::tui::model::{ReportedState, Sample, Weight};
 use crate::tui::picture::PictureStyle;
-use crate::tui::session::Session;
+use crate::tui::session::{RunStatus, Session};
 use crate::tui::text::clean;
 use crate::tui::theme::Theme;
 use astill_core::run::RunDir;
@@ -140,6 +140,10 @@ pub struct Context {
     /// The user's command for the end of the run that is being watched.
     pub on_finish: Option<String>,
     pub previews: Previews,
+    /// The data set that is being fetched.
+    pub fetching: Option<String>,
+    /// The run whose settings are being read for a form that starts another.
+    pub template: Option<RunDir>,
     pub effects: Vec<Effect>,
     /// tmux is between the app and the terminal.
     pub in_tmux: bool,
@@ -158,6 +162,8 @@ impl Context {
             notice: None,
             on_finish: None,
             previews: Previews::default(),
+            fetching: None,
+            template: None,
             effects: Vec::new(),
             in_tmux: false,
             has_graphics: None,
@@ -206,8 +212,8 @@ impl Context {
             };
             self.notify(Weight::Normal, "Images are drawn by the terminal itself.");
         } else {
-            let text = "This terminal does not answer that it draws images itself; they are drawn in half \
-                        blocks.";
+            let text =
+                "This terminal did not report graphics support; images are drawn in half blocks.";
             self.notify(Weight::Normal, text);
         }
     }
@@ -232,6 +238,36 @@ impl Context {
             Weight::Warning,
             "Read-only mode: nothing is started and no command is sent.",
         );
+    }
+
+    /// Has the settings of a run read, for a form that starts another with them.
+    pub fn ask_for_template(&mut self, run: RunDir) {
+        if self.template.as_ref() != Some(&run) {
+            self.template = Some(run.clone());
+            self.effects.push(Effect::Template(run));
+        }
+    }
+
+    /// Fetches a data set, where that is needed and possible; explains to the user if not.
+    pub fn fetch(&mut self, data: &DataState) {
+        let set = match (data, &self.fetching) {
+            (DataState::Ready, _) => {
+                return self.notify(Weight::Normal, "The data set is already here.");
+            }
+            (DataState::Missing, _) => {
+                let text = "astill knows no source for this data set; the preview says where it \
+                            belongs.";
+                return self.notify(Weight::Warning, text);
+            }
+            (DataState::Fetchable { .. }, Some(other)) => {
+                let text = format!("{other} is being fetched; wait until it is here.");
+                return self.notify(Weight::Warning, &text);
+            }
+            (DataState::Fetchable { set, .. }, None) => set.clone(),
+        };
+        self.notify(Weight::Normal, &format!("Fetching {set}..."));
+        self.effects.push(Effect::Fetch(set.clone()));
+        self.fetching = Some(set);
     }
 
     /// Whether commands can reach the engine of the run; explains it to the user if not.
@@ -263,11 +299,7 @@ impl Context {
         }
         if let Some(session) = &mut self.session {
             session.pending.push(command.clone());
-            let run = session.run.clone();
-            let text = match session.has_ended() {
-                true => format!("{command}: changing the run, which no engine works on"),
-                false => format!("{command}: sent, waiting for the engine's reply"),
-            };
+            let (run, text) = (session.run.clone(), session.sent(&command));
             self.effects.push(Effect::Send(run, command));
             self.notify(Weight::Normal, &text);
         }
@@ -280,8 +312,15 @@ impl Context {
         self.resume_with(run, Vec::new());
     }
 
-    /// Starts an engine that resumes the run with changes of live settings.
+    /// Starts an engine that resumes the run with changes of live settings, unless one is being started.
     pub fn resume_with(&mut self, run: RunDir, sets: Vec<String>) {
+        if let Some(session) = self.session.as_mut().filter(|s| s.run == run) {
+            if session.status() == RunStatus::Starting {
+                let why = session.why_no_engine();
+                return self.notify(Weight::Warning, &why);
+            }
+            session.begin_resuming();
+        }
         self.effects.push(Effect::Resume(run, sets));
         self.notify(Weight::Normal, "Starting a new engine for this run...");
     }

@@ -8,7 +8,7 @@ use crate::tui::context::Effect;
 use crate::tui::events_file::EventsFile;
 use crate::tui::message::{EventBatch, Message};
 use crate::tui::picture::Picture;
-use astill_core::run::event::Event;
+use astill_core::run::event::{Event, EventKind};
 use astill_core::run::{EngineAt, RunDir};
 use astill_core::{Error, Result};
 use previews::{Asked, REST};
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::{Sender, UnboundedSender};
+use tokio::sync::watch;
 
 /// How often the file of events is read again once its end was reached.
 const POLL_EVERY: Duration = Duration::from_millis(100);
@@ -27,6 +28,7 @@ const POLLS_PER_CHECK: u32 = 20;
 const POLLS_TO_CONFIRM: u32 = 10;
 /// Bytes of events that are read at once.
 const BUDGET: usize = 2 << 20;
+
 /// Carries effects out.
 #[derive(Debug)]
 pub struct EffectRunner<B> {
@@ -34,7 +36,7 @@ pub struct EffectRunner<B> {
     messages: UnboundedSender<Message>,
     batches: Sender<Message>,
     /// To a thread of their own, so that they reach the engine in the order in which they were given.
-    commands: std::sync::mpsc::Sender<(RunDir, Command)>,
+    commands: std::sync::mpsc::Sender<(RunDir, Command, Change)>,
     /// To another, which works out one preview at a time.
     previews: std::sync::mpsc::Sender<Asked>,
     /// Set to stop following the previous run.
@@ -43,6 +45,51 @@ pub struct EffectRunner<B> {
     comparer: Arc<AtomicBool>,
     /// The list of runs is being read.
     listing: Arc<AtomicBool>,
+    changes: Changes,
+}
+
+/// How many changes outside of the app are under way.
+#[derive(Debug, Clone)]
+pub struct Changes(watch::Sender<usize>);
+
+/// A change that is under way until this is dropped.
+#[derive(Debug)]
+struct Change(Changes);
+
+impl Changes {
+    pub fn none() -> Self {
+        Self(watch::Sender::new(0))
+    }
+
+    fn begin(&self) -> Change {
+        self.0.send_modify(|n| *n += 1);
+        Change(self.clone())
+    }
+
+    pub fn are_under_way(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
+    /// Waits until none is under way.
+    pub async fn end(&self) {
+        // it cannot fail: the sender is here
+        let _ = self.0.subscribe().wait_for(|n| *n == 0).await;
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|n| *n = n.saturating_sub(1));
+    }
+}
+
+/// Clears a flag when it is dropped, also by a panic.
+struct Clearing(Arc<AtomicBool>);
+
+impl Drop for Clearing {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl<B: Backend> EffectRunner<B> {
@@ -50,12 +97,14 @@ impl<B: Backend> EffectRunner<B> {
         backend: Arc<B>,
         messages: UnboundedSender<Message>,
         batches: Sender<Message>,
+        changes: Changes,
     ) -> Result<Self> {
-        let (commands, given) = std::sync::mpsc::channel::<(RunDir, Command)>();
+        let (commands, given) = std::sync::mpsc::channel::<(RunDir, Command, Change)>();
         let (engine, answers) = (backend.clone(), messages.clone());
         thread("commands", messages.clone(), move || {
-            for (run, command) in given {
+            for (run, command, change) in given {
                 let answer = engine.send(&run, &command).map_err(|e| e.to_string());
+                drop(change);
                 if answers
                     .send(Message::Answered(run, command, answer))
                     .is_err()
@@ -76,6 +125,7 @@ impl<B: Backend> EffectRunner<B> {
             follower: Arc::default(),
             comparer: Arc::default(),
             listing: Arc::default(),
+            changes,
         })
     }
 
@@ -86,47 +136,51 @@ impl<B: Backend> EffectRunner<B> {
             // on a slow disk: one listing at a time
             Effect::List if self.listing.swap(true, Ordering::Relaxed) => {}
             Effect::List => {
-                let listing = self.listing.clone();
+                let listing = Clearing(self.listing.clone());
                 self.in_background(move || {
-                    let listed =
-                        Message::Listed(backend.profiles(), backend.runs(), backend.ablations());
-                    listing.store(false, Ordering::Relaxed);
-                    listed
+                    let _until_read = listing;
+                    Message::Listed(backend.profiles(), backend.runs(), backend.ablations())
                 });
             }
             // the thread lives as long as the app, unless it has panicked, which was reported
             Effect::Preview(asked) => _ = self.previews.send(asked),
-            Effect::Start(new) => self.in_background(move || {
-                Message::Started(backend.start(&new).map_err(|e| e.to_string()))
-            }),
+            Effect::Start(new) => self.change(
+                new,
+                move |new| backend.start(new),
+                |new, started| Message::Started(new, started),
+            ),
             Effect::Fetch(set) => {
                 let messages = self.messages.clone();
-                self.in_background(move || {
-                    let report = |line| _ = messages.send(Message::Fetching(line));
-                    let fetched = backend.fetch(&set, &report).map_err(|e| e.to_string());
-                    Message::Fetched(set, fetched)
-                });
+                let report = move |line| _ = messages.send(Message::Fetching(line));
+                self.attempt(
+                    set,
+                    move |set| backend.fetch(set, &report),
+                    Message::Fetched,
+                );
             }
-            Effect::Resume(run, sets) => self.in_background(move || {
-                let resumed = backend.resume(&run, &sets).map_err(|e| e.to_string());
-                Message::Resumed(run, resumed)
-            }),
-            Effect::Template(run) => self.in_background(move || {
-                let template = backend.template(&run).map_err(|e| e.to_string());
-                Message::Template(run, template.map(Box::new))
-            }),
-            Effect::Delete(run) => self.in_background(move || {
-                let deleted = backend.delete(&run).map_err(|e| e.to_string());
-                Message::Moved(run, deleted.map(|()| None))
-            }),
-            Effect::Rename(run, name) => self.in_background(move || {
-                let renamed = backend.rename(&run, &name).map_err(|e| e.to_string());
-                Message::Moved(run, renamed.map(Some))
-            }),
-            Effect::Note(run, note) => self.in_background(move || {
-                let written = backend.write_note(&run, &note).map_err(|e| e.to_string());
-                Message::Noted(run, written)
-            }),
+            Effect::Resume(run, sets) => {
+                self.change(run, move |run| backend.resume(run, &sets), Message::Resumed)
+            }
+            Effect::Template(run) => self.attempt(
+                run,
+                move |run| backend.template(run).map(Box::new),
+                Message::Template,
+            ),
+            Effect::Delete(run) => self.change(
+                run,
+                move |run| backend.delete(run).map(|()| None),
+                Message::Moved,
+            ),
+            Effect::Rename(run, name) => self.change(
+                run,
+                move |run| backend.rename(run, &name).map(Some),
+                Message::Moved,
+            ),
+            Effect::Note(run, note) => self.change(
+                run,
+                move |run| backend.write_note(run, &note),
+                Message::Noted,
+            ),
             Effect::RunCommand(command, run) => {
                 self.in_background(move || match backend.run_command(&command, &run) {
                     Ok(()) => Message::Noticed(format!("{command}: done")),
@@ -136,24 +190,24 @@ impl<B: Backend> EffectRunner<B> {
             Effect::Follow(run) => self.follow(run),
             Effect::Unfollow => self.follower.store(true, Ordering::Relaxed),
             Effect::FollowCompared(runs) => self.follow_compared(runs),
-            Effect::Compare(runs) => self.in_background(move || {
-                let compared = backend.compare(&runs).map(Arc::new);
-                Message::Comparison(compared.map_err(|e| e.to_string()))
-            }),
-            Effect::Profile(run) => self.in_background(move || {
-                let profile = backend
-                    .profile(&run)
-                    .map(Box::new)
-                    .map_err(|e| e.to_string());
-                Message::Profile(run, profile)
-            }),
+            Effect::Compare(runs) => self.attempt(
+                runs,
+                move |runs| backend.compare(runs).map(Arc::new),
+                Message::Comparison,
+            ),
+            Effect::Profile(run) => self.attempt(
+                run,
+                move |run| backend.profile(run).map(Box::new),
+                Message::Profile,
+            ),
             Effect::Checkpoints(run) => self.in_background(move || {
                 let steps = backend.checkpoints(&run);
                 Message::Checkpoints(run, steps)
             }),
             Effect::Send(run, command) => {
-                if let Err(lost) = self.commands.send((run, command)) {
-                    let (run, command) = lost.0;
+                let change = self.changes.begin();
+                if let Err(lost) = self.commands.send((run, command, change)) {
+                    let (run, command, _) = lost.0;
                     let _ = self.messages.send(Message::Answered(
                         run,
                         command,
@@ -176,6 +230,41 @@ impl<B: Backend> EffectRunner<B> {
             | Effect::Notify(_)
             | Effect::Leave => {}
         }
+    }
+
+    /// As [`Self::attempt`], for what changes something outside of the app, which must not be left half
+    /// done.
+    fn change<S: Send + 'static, T>(
+        &self,
+        subject: S,
+        work: impl FnOnce(&S) -> Result<T> + Send + 'static,
+        message: impl FnOnce(S, Result<T, String>) -> Message + Send + 'static,
+    ) {
+        let change = self.changes.begin();
+        let work = move |subject: &S| {
+            let _until_done = change;
+            work(subject)
+        };
+        self.attempt(subject, work, message);
+    }
+
+    /// Does something that may take a while and may fail, and reports what came of it: a panic, too.
+    fn attempt<S: Send + 'static, T>(
+        &self,
+        subject: S,
+        work: impl FnOnce(&S) -> Result<T> + Send + 'static,
+        message: impl FnOnce(S, Result<T, String>) -> Message + Send + 'static,
+    ) {
+        let messages = self.messages.clone();
+        tokio::task::spawn_blocking(move || {
+            let done = catch_unwind(AssertUnwindSafe(|| work(&subject)));
+            let done = done.unwrap_or_else(|_| {
+                let _ = messages.send(Message::Panicked("a background task".into()));
+                Err(Error::Usage("a bug in astill: the task panicked".into()))
+            });
+            // the receiver is gone once the app has ended
+            let _ = messages.send(message(subject, done.map_err(|e| e.to_string())));
+        });
     }
 
     /// Does something that may take a while.
@@ -232,6 +321,7 @@ fn batch_of(run: &RunDir, file: &EventsFile, events: Vec<Event>) -> EventBatch {
         restarted: file.restarted(),
         read: (file.position(), total),
         at_end: file.at_end(),
+        unreadable: file.skipped(),
     }
 }
 
@@ -285,12 +375,19 @@ fn follow<B: Backend>(
 ) {
     let mut file = EventsFile::open(run.events());
     let (mut polls_left, mut missed, mut was) = (0, false, None);
-    let (mut was_at_end, mut reported) = (false, false);
+    let (mut was_at_end, mut reported, mut unreadable) = (false, false, 0);
     while !ended.load(Ordering::Relaxed) {
         match file.poll(BUDGET) {
             Ok(events) => {
                 let (restarted, at_end) = (file.restarted(), file.at_end());
-                if !events.is_empty() || restarted || at_end != was_at_end {
+                let is_start = |e: &Event| matches!(e.what, EventKind::RunStarted(_));
+                if restarted || events.iter().any(is_start) {
+                    // what was found holds no more, and is to be reported again
+                    (polls_left, missed, was) = (0, false, None);
+                }
+                let is_news = !events.is_empty() || restarted || file.skipped() != unreadable;
+                unreadable = file.skipped();
+                if is_news || at_end != was_at_end {
                     let batch = batch_of(run, &file, events);
                     let batch = Message::Events(run.clone(), batch);
                     if batches.blocking_send(batch).is_err() {

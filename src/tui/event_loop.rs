@@ -4,9 +4,10 @@
 use crate::tui::app::App;
 use crate::tui::backend::Backend;
 use crate::tui::context::{Appearance, Effect};
-use crate::tui::effect_runner::EffectRunner;
+use crate::tui::effect_runner::{Changes, EffectRunner};
 use crate::tui::keyboard::read_keys;
 use crate::tui::message::Message;
+use crate::tui::model::Weight;
 use crate::tui::picture::kitty;
 use crate::tui::terminal::{TerminalGuard, restore};
 use astill_core::run::RunDir;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{channel, unbounded_channel};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 /// The shortest time between two frames, and the same over SSH.
 const FRAME: Duration = Duration::from_millis(1000 / 15);
@@ -27,6 +28,12 @@ const LIST_EVERY: Duration = Duration::from_secs(2);
 /// Batches of events that wait for the app: few, so that a log that is read faster than the app can
 /// take it waits on disk.
 const BATCHES: usize = 4;
+
+/// How long the app waits, when it is left, for what it is changing: a user can leave at once with one more
+/// key, and who ends it by a signal does not wait long.
+const CHANGES: Duration = Duration::from_secs(30);
+const CHANGES_AT_SIGNAL: Duration = Duration::from_secs(2);
+const LEAVING: &str = "Finishing what you asked for before leaving; q leaves at once.";
 
 /// How the app ended.
 #[derive(Debug, Default)]
@@ -50,15 +57,21 @@ pub fn run(
         .build()
         .map_err(Error::io("start a runtime for", "the terminal app"))?;
     let mut guard = TerminalGuard::enter(mouse).map_err(Error::io("take", "the terminal"))?;
+    let changes = Changes::none();
     let ending = runtime.block_on(handle_events(
         &mut guard,
         appearance,
         opened,
         Arc::new(backend),
+        &changes,
     ));
     let is_read = restore();
     drop(guard);
-    // a command may still wait for its answer, which nobody would see
+    if ending.as_ref().is_ok_and(|ending| ending.signal.is_some()) {
+        // what is not done by then is given up
+        let _ = runtime.block_on(async { timeout(CHANGES_AT_SIGNAL, changes.end()).await });
+    }
+    // whatever is still being read, nobody would see
     runtime.shutdown_background();
     ending.map(|ending| match is_read {
         true => ending,
@@ -83,6 +96,7 @@ async fn handle_events<B: Backend>(
     appearance: Appearance,
     (open, on_finish): (Option<RunDir>, Option<String>),
     backend: Arc<B>,
+    changes: &Changes,
 ) -> Result<Ending> {
     let terminal = |doing| Error::io(doing, "the terminal");
     let frame = frame();
@@ -101,7 +115,7 @@ async fn handle_events<B: Backend>(
     app.context.zone = TimeZone::system();
     app.context.on_finish = on_finish;
     app.context.in_tmux = std::env::var_os("TMUX").is_some();
-    let mut runner = EffectRunner::new(backend, messages, batches)?;
+    let mut runner = EffectRunner::new(backend, messages, batches, changes.clone())?;
     let mut second = interval(Duration::from_secs(1));
     let mut list = interval(LIST_EVERY);
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,15 +123,17 @@ async fn handle_events<B: Backend>(
 
     let mut to_do = effects;
     let mut changed = true;
+    let mut leaving: Option<Instant> = None;
     let mut next_frame = Instant::now();
     loop {
         for effect in std::mem::take(&mut to_do) {
             match effect {
                 Effect::Leave => {
-                    return Ok(Ending {
-                        message: app.farewell(),
-                        signal: None,
-                    });
+                    // at once, asked for again
+                    let until = Instant::now() + CHANGES;
+                    leaving = Some(leaving.map_or(until, |_| Instant::now()));
+                    app.context.notify(Weight::Normal, LEAVING);
+                    changed = true;
                 }
                 Effect::Suspend => {
                     guard.suspend().map_err(terminal("suspend"))?;
@@ -135,6 +151,9 @@ async fn handle_events<B: Backend>(
                 }
                 other => runner.carry_out(other),
             }
+        }
+        if leaving.is_some_and(|until| !changes.are_under_way() || Instant::now() >= until) {
+            return Ok(Ending::by_user(&app));
         }
         if guard.is_busy() {
             next_frame = next_frame.max(Instant::now() + frame);
@@ -159,17 +178,15 @@ async fn handle_events<B: Backend>(
                     changed = true;
                 }
             }
-            message = received.recv() => match message {
-                Some(message) => {
-                    to_do.extend(app.update(message));
-                    changed = true;
-                    // everything that has arrived, then one frame
-                    while let Ok(message) = received.try_recv() {
-                        to_do.extend(app.update(message));
-                    }
+            message = received.recv() => {
+                let Some(message) = message else {
+                    return Ok(Ending::default());
+                };
+                if take_all(message, &mut received, &mut app, &mut to_do) {
+                    leaving = None;
                 }
-                None => return Ok(Ending::default()),
-            },
+                changed = true;
+            }
             Some(batch) = events.recv() => {
                 to_do.extend(app.update(batch));
                 changed = true;
@@ -188,7 +205,32 @@ async fn handle_events<B: Backend>(
     }
 }
 
+/// Hands a message to the app, and everything that has arrived since, before the next frame; whether
+/// something that the user asked for could not be done.
+fn take_all(
+    message: Message,
+    received: &mut UnboundedReceiver<Message>,
+    app: &mut App,
+    to_do: &mut Vec<Effect>,
+) -> bool {
+    let mut has_failed = false;
+    let mut next = Some(message);
+    while let Some(message) = next {
+        has_failed |= message.is_failed_change();
+        to_do.extend(app.update(message));
+        next = received.try_recv().ok();
+    }
+    has_failed
+}
+
 impl Ending {
+    fn by_user(app: &App) -> Self {
+        Self {
+            message: app.farewell(),
+            signal: None,
+        }
+    }
+
     fn by(signal: SignalKind, message: Option<String>) -> Self {
         Self {
             message,

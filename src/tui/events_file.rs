@@ -3,7 +3,9 @@
 mod parse;
 
 use astill_core::files::untrusted;
+use astill_core::run::RunDir;
 use astill_core::run::event::{Event, LONGEST_LINE};
+use astill_core::{Error, Result};
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -15,6 +17,40 @@ const HEAD: usize = 256;
 
 /// How much is read beyond the budget at a time, where a line is not yet whole.
 const MORE: usize = 64 << 10;
+
+/// Bytes of a whole record that are read at a time.
+const AT_A_TIME: usize = 4 << 20;
+
+/// What a record brings when it is read from its first line to its end.
+#[derive(Debug)]
+pub enum Found<'a> {
+    Event(&'a Event),
+    /// The record was replaced meanwhile: what came before no longer counts.
+    Restart,
+}
+
+/// Hands everything that is in the record of a run at the moment to `take`; the number of its lines that
+/// are no events.
+///
+/// # Errors
+/// The record is there and cannot be read; or what `take` returns.
+pub fn read_whole(run: &RunDir, mut take: impl FnMut(Found<'_>) -> Result<()>) -> Result<u64> {
+    let mut file = EventsFile::open(run.events());
+    loop {
+        let events = file
+            .poll(AT_A_TIME)
+            .map_err(Error::io("read", run.events()))?;
+        if file.restarted() {
+            take(Found::Restart)?;
+        }
+        events
+            .iter()
+            .try_for_each(|event| take(Found::Event(event)))?;
+        if file.at_end() {
+            return Ok(file.skipped());
+        }
+    }
+}
 
 /// Follows an `events.jsonl` from its first line on.
 ///

@@ -15,32 +15,32 @@ use ratatui::widgets::{Clear, Paragraph, Widget};
 /// Rows of a notice; a reason that is longer is in the log.
 const MOST_ROWS: u16 = 4;
 
-/// Draws the keys of a screen, of those that it `offers`, into the last row of `area`, and a notice into
+/// Draws the keys of a screen, each with its `word`, without those that have none, into the last row of `area`, and a notice into
 /// as many rows as it needs above it.
 pub fn draw(
     buf: &mut Buffer,
     area: Rect,
     context: &Context,
     (scope, is_base): (Scope, bool),
-    offers: &dyn Fn(Action) -> bool,
+    word: &dyn Fn(&Binding) -> Option<&'static str>,
 ) {
     let [above, area] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     if let Some(notice) = &context.notice {
         draw_notice(buf, above, context, notice);
     }
     let theme = &context.appearance.theme;
-    let is_off =
-        |b: &Binding| b.label.is_empty() || !offers(b.action) || is_useless(context, b, scope);
     let parts: Vec<[Span; 2]> = keys::at(scope)
-        .filter(|b| !is_off(b))
-        .map(|b| {
+        .filter(|b| !is_useless(context, b, scope))
+        .filter_map(|b| Some((b, word(b).filter(|word| !word.is_empty())?)))
+        .map(|(b, word)| {
             let key = b.keys.first().map(|k| k.name()).unwrap_or_default();
+            let word = label(context, (b.action, word), is_base);
             [
                 Span::styled(
                     format!(" {key} "),
                     theme.accent().patch(Style::new().bold()),
                 ),
-                Span::styled(format!("{}  ", label(context, b, is_base)), theme.dim()),
+                Span::styled(format!("{word}  "), theme.dim()),
             ]
         })
         .collect();
@@ -115,7 +115,7 @@ fn can_steer(context: &Context, binding: &Binding, scope: Scope) -> bool {
 }
 
 /// What a key does at the moment.
-fn label<'a>(context: &Context, binding: &'a Binding, is_base: bool) -> &'a str {
+fn label(context: &Context, (action, word): (Action, &'static str), is_base: bool) -> &'static str {
     let is_working = |s: &Session| {
         let is_away = s.status() == RunStatus::Elsewhere && s.is_reachable();
         (is_away && s.model.state != ReportedState::Paused)
@@ -126,10 +126,10 @@ fn label<'a>(context: &Context, binding: &'a Binding, is_base: bool) -> &'a str 
                 )
             )
     };
-    match binding.action {
+    match action {
         Action::Back if is_base => "quit",
         Action::Pause if context.session.as_ref().is_some_and(|s| !is_working(s)) => "resume",
-        _ => binding.label,
+        _ => word,
     }
 }
 
@@ -144,7 +144,9 @@ mod tests {
         for columns in 24..120 {
             let area = Rect::new(0, 0, columns, 2);
             let mut buf = Buffer::empty(area);
-            draw(&mut buf, area, &context, (Scope::Run, true), &|_| true);
+            draw(&mut buf, area, &context, (Scope::Run, true), &|b| {
+                Some(b.label)
+            });
             let row: String = (0..columns).map(|x| buf[(x, 1)].symbol()).collect();
             assert!(row.contains("? help") && row.contains("q quit"), "{row}");
         }

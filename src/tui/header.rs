@@ -43,22 +43,23 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
 
     let mut second = Vec::new();
     if let Some(accuracy) = model.latest_accuracy() {
-        second.push((
-            format!(
-                "{} {} +- {} %",
-                accuracy.split,
-                percent(accuracy.mean),
-                percent(accuracy.std)
-            ),
-            theme.good(),
-        ));
-        let baselines = model.baselines();
-        second.extend(
-            baselines
-                .iter()
-                .map(|b| (format!("{} {}", b.labels, percent(b.mean)), theme.dim())),
-        );
+        // one network has no spread
+        let spread = match accuracy.values.len() {
+            0 | 1 => String::new(),
+            _ => format!(" +- {}", percent(accuracy.std)),
+        };
+        let text = format!("{} {}{spread} %", accuracy.split, percent(accuracy.mean));
+        second.push((text, theme.good()));
     }
+    let baselines = model.baselines().into_iter();
+    second.extend(baselines.map(|b| {
+        let mean = percent(b.mean);
+        let text = match model.latest_accuracy() {
+            Some(_) => format!("{} {mean}", b.labels),
+            None => format!("{} images {mean} %", b.labels),
+        };
+        (text, theme.dim())
+    }));
     if let Some(header) = &model.header {
         second.push((
             format!("{} on {}", clean(&header.profile), clean(&header.device)),
@@ -78,6 +79,14 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
     if model.warnings > 0 {
         let plural = if model.warnings == 1 { "" } else { "s" };
         second.push((format!("{} warning{plural}", model.warnings), theme.warn()));
+    }
+    if session.unreadable > 0 {
+        let plural = if session.unreadable == 1 { "" } else { "s" };
+        let text = format!(
+            "{} line{plural} of the record not readable",
+            session.unreadable
+        );
+        second.push((text, theme.warn()));
     }
     if let Some(command) = session.pending.last() {
         second.push((
@@ -154,6 +163,7 @@ fn spread(buf: &mut Buffer, area: Rect, row: u16, parts: Vec<(String, Style)>) {
 fn status(session: &Session) -> String {
     let name = match session.status() {
         _ if session.loading.is_some() && session.model.header.is_some() => "reading events",
+        RunStatus::Starting => "starting",
         RunStatus::Gone => "interrupted",
         RunStatus::Elsewhere => return format!("engine on {}", clean(session.host())),
         RunStatus::MaybeRemote => return format!("engine may be on {}", clean(session.host())),
@@ -177,7 +187,7 @@ fn status_style(session: &Session, appearance: &Appearance) -> Style {
     let theme = &appearance.theme;
     match session.status() {
         _ if session.loading.is_some() => theme.accent(),
-        RunStatus::Reported(ReportedState::Waiting) => theme.accent(),
+        RunStatus::Starting | RunStatus::Reported(ReportedState::Waiting) => theme.accent(),
         RunStatus::Reported(ReportedState::Running | ReportedState::Paused)
             if session.model.is_waiting =>
         {

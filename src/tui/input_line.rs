@@ -1,7 +1,11 @@
 //! A line of text that is being edited.
 
 use crate::tui::text::{clean, width};
+use crate::tui::widgets::put;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
 use tui_input::{Input, InputRequest};
 
 /// The most bytes a line holds.
@@ -77,6 +81,69 @@ impl InputLine {
             crate::tui::text::fit_plain(&visible, cells),
             width(&before).saturating_sub(skipped),
         )
+    }
+}
+
+/// A text that is searched for: edited in a line, and kept after that.
+#[derive(Debug, Default)]
+pub struct Search {
+    line: Option<InputLine>,
+    text: String,
+}
+
+impl Search {
+    /// Edits the text, or goes on with that.
+    pub fn edit(&mut self) {
+        let text = self.text.clone();
+        self.line.get_or_insert_with(|| InputLine::new(text));
+    }
+
+    /// Keeps the text as it is.
+    pub fn accept(&mut self) {
+        self.line = None;
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub fn line(&mut self) -> Option<&mut InputLine> {
+        self.line.as_mut()
+    }
+
+    /// Takes what the line holds by now.
+    pub fn line_changed(&mut self) {
+        self.text = self.line.as_ref().map_or("", InputLine::text).into();
+    }
+
+    /// What is searched for.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn is_edited(&self) -> bool {
+        self.line.is_some()
+    }
+
+    /// Whether it is edited, or there is something to search for.
+    pub fn is_shown(&self) -> bool {
+        self.is_edited() || !self.text.is_empty()
+    }
+
+    /// Draws it after a prompt; the position of the text cursor while it is edited.
+    pub fn draw(
+        &self,
+        buf: &mut Buffer,
+        area: Rect,
+        prompt: &str,
+        style: Style,
+    ) -> Option<Position> {
+        let cells = usize::from(area.width).saturating_sub(prompt.len());
+        let kept = InputLine::new(self.text.clone());
+        let (text, at) = self.line.as_ref().unwrap_or(&kept).shown(cells);
+        put(buf, area, 0, &format!("{prompt}{text}"), style);
+        let cursor = Position::new(area.x + (prompt.len() + at) as u16, area.y);
+        self.is_edited().then_some(cursor)
     }
 }
 

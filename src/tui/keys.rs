@@ -4,6 +4,7 @@
 mod binding;
 mod charts;
 mod entry;
+mod moves;
 mod table;
 
 pub use binding::{Action, Binding, KeyPress, Scope};
@@ -12,7 +13,13 @@ use crossterm::event::KeyEvent;
 
 /// Every binding, in the order of the footer and the docs.
 pub fn table() -> impl Iterator<Item = &'static Binding> {
-    let parts = [charts::COMPARISON, table::TABLE, charts::TABLE, table::LAST];
+    let parts = [
+        charts::COMPARISON,
+        table::TABLE,
+        charts::TABLE,
+        moves::TABLE,
+        table::LAST,
+    ];
     parts.into_iter().flatten()
 }
 

@@ -1,10 +1,10 @@
 //! What reaches the app: keys, events of the run, and the results of its effects.
 
 use crate::tui::backend::{
-    AblationSummary, Answer, Command, Glance, Preview, ProfileSummary, RunRequest, RunSummary,
-    RunTemplate,
+    AblationSummary, Answer, Command, Glance, NewRun, Preview, ProfileSummary, RunRequest,
+    RunSummary, RunTemplate,
 };
-use crate::tui::model::{Sample, Weight};
+use crate::tui::model::{Model, Sample, Weight};
 use crate::tui::picture::Picture;
 use crate::tui::text::clean;
 use astill_core::comparison::Comparison;
@@ -28,7 +28,8 @@ pub enum Message {
     Now(f64),
     Listed(Vec<ProfileSummary>, Vec<RunSummary>, Vec<AblationSummary>),
     Previewed(RunRequest, Box<Preview>),
-    Started(Result<RunDir, String>),
+    /// What was to be started, and the run that it has become.
+    Started(NewRun, Result<RunDir, String>),
     /// How far the fetch of a data set is, in a line.
     Fetching(String),
     /// A data set is in this folder, or why it is not.
@@ -36,7 +37,7 @@ pub enum Message {
     Resumed(RunDir, Result<(), String>),
     /// A run as the beginning of another.
     Template(RunDir, Result<Box<RunTemplate>, String>),
-    Glanced(RunDir, Box<Glance>),
+    Glanced(RunDir, Arc<Glance>),
     /// The run is not there any more, but here; nowhere if it was deleted.
     Moved(RunDir, Result<Option<RunDir>, String>),
     /// The note of a run was written.
@@ -46,8 +47,8 @@ pub enum Message {
     Events(RunDir, EventBatch),
     /// Of a run that is compared with others.
     ComparedEvents(RunDir, EventBatch),
-    /// Results and settings of the runs that are compared, or why they cannot be read.
-    Comparison(Result<Arc<Comparison>, String>),
+    /// Results and settings of runs that are compared, or why they cannot be read.
+    Comparison(Vec<RunDir>, Result<Arc<Comparison>, String>),
     Engine(RunDir, EngineAt),
     Profile(RunDir, Result<Box<Profile>, String>),
     Checkpoints(RunDir, Vec<u64>),
@@ -63,6 +64,20 @@ pub enum Message {
     Panicked(String),
 }
 
+impl Message {
+    /// Whether something that the user asked for could not be done.
+    pub fn is_failed_change(&self) -> bool {
+        matches!(
+            self,
+            Self::Started(_, Err(_))
+                | Self::Resumed(_, Err(_))
+                | Self::Moved(_, Err(_))
+                | Self::Noted(_, Err(_))
+                | Self::Answered(_, _, Err(_))
+        )
+    }
+}
+
 /// Some events of a run.
 #[derive(Debug, Default)]
 pub struct EventBatch {
@@ -73,6 +88,26 @@ pub struct EventBatch {
     pub read: (u64, u64),
     /// The end of the file was reached.
     pub at_end: bool,
+    /// Lines of the whole file so far that are no events.
+    pub unreadable: u64,
+}
+
+impl EventBatch {
+    /// Adds the events to what is known of the run; to a `fresh` model where earlier ones no longer
+    /// count. `loading` is how much of the file has been read, until its end is reached for the first
+    /// time.
+    pub fn add_to(
+        &self,
+        model: &mut Model,
+        loading: &mut Option<(u64, u64)>,
+        fresh: impl FnOnce() -> Model,
+    ) {
+        if self.restarted {
+            *model = fresh();
+        }
+        self.events.iter().for_each(|event| model.apply(event));
+        *loading = (loading.is_some() && !self.at_end).then_some(self.read);
+    }
 }
 
 /// The engine's reply to a command, as a line for the user.

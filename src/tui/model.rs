@@ -43,7 +43,6 @@ pub struct Model {
     /// Pictures, earliest first.
     pub samples: Vec<Sample>,
     pub checkpoints: Vec<Sample>,
-    pub commands: Vec<CommandAnswered>,
     /// What happened at which step of distillation.
     pub marks: Marks,
     pub warnings: u64,
@@ -53,8 +52,7 @@ pub struct Model {
     pub device_mib: Option<u64>,
     /// The event that ended the latest engine.
     pub finished: Option<EventKind>,
-    /// RFC 3339; of the first and the latest event.
-    pub first_time: String,
+    /// RFC 3339; of the latest event.
     pub last_time: String,
     pub log: EventLog,
     pace: Pace,
@@ -109,14 +107,12 @@ impl Default for Model {
             headline: Vec::new(),
             samples: Vec::new(),
             checkpoints: Vec::new(),
-            commands: Vec::new(),
             marks: Marks::default(),
             warnings: 0,
             is_waiting: false,
             host_mib: None,
             device_mib: None,
             finished: None,
-            first_time: String::new(),
             last_time: String::new(),
             log: EventLog::default(),
             pace: Pace::default(),
@@ -130,7 +126,8 @@ impl Model {
         Self::default()
     }
 
-    /// For a run that is compared with others: without what only its own screen shows.
+    /// For a run that is compared with others: without the measures that are lists, which only its own
+    /// screen shows and which take the most memory.
     pub fn for_comparison() -> Self {
         Self {
             steps: Curves::without_lists(Axis::Step),
@@ -140,9 +137,6 @@ impl Model {
 
     /// Takes the next event.
     pub fn apply(&mut self, event: &Event) {
-        if self.first_time.is_empty() {
-            self.first_time.clone_from(&event.time);
-        }
         self.last_time.clone_from(&event.time);
         self.log.push(event);
         match &event.what {
@@ -257,7 +251,6 @@ impl Model {
                 _ => {}
             }
         }
-        self.commands.push(answered.clone());
     }
 
     /// Forgets `step` and what came after it: these steps are done again.
@@ -288,17 +281,20 @@ impl Model {
         self.pace.work()
     }
 
-    /// The accuracy of real images, to compare with: of every network and image set, the latest during
-    /// the run; once there is a headline, its own.
+    /// The accuracy of real images, to compare [`Self::latest_accuracy`] with: of the same network with
+    /// labels of the same kind, before there is one of the first network. Of every image set, the latest
+    /// during the run; once there is a headline, its own.
     pub fn baselines(&self) -> Vec<&Evaluation> {
-        let mut found: Vec<&Evaluation> = Vec::new();
+        let all = || self.evaluations.iter().chain(&self.headline);
         let is_baseline = |e: &&Evaluation| e.labels != ImageSet::Distilled;
-        let all = self.evaluations.iter().chain(&self.headline);
-        for e in all.filter(is_baseline) {
-            match found
-                .iter_mut()
-                .find(|f| f.labels == e.labels && f.network == e.network)
-            {
+        let Some(like) = self.latest_accuracy().or_else(|| all().next()) else {
+            return Vec::new();
+        };
+        let is_alike =
+            |e: &&Evaluation| e.network == like.network && e.label_kind == like.label_kind;
+        let mut found: Vec<&Evaluation> = Vec::new();
+        for e in all().filter(is_baseline).filter(is_alike) {
+            match found.iter_mut().find(|f| f.labels == e.labels) {
                 Some(before) => *before = e,
                 None => found.push(e),
             }
@@ -306,17 +302,10 @@ impl Model {
         found
     }
 
-    /// The latest accuracy of distilled images: on the test set where that was measured, otherwise on
-    /// the validation share.
+    /// The latest accuracy of distilled images, of the first network where there are several, as in the
+    /// table of the result: on the test set where that was measured, otherwise on the validation share.
     pub fn latest_accuracy(&self) -> Option<&Evaluation> {
-        let latest_first = self
-            .headline
-            .iter()
-            .rev()
-            .chain(self.evaluations.iter().rev());
-        latest_first
-            .into_iter()
-            .find(|e| e.labels == ImageSet::Distilled)
+        latest_distilled(&self.headline).or_else(|| latest_distilled(&self.evaluations))
     }
 
     /// The table of a finished run.
@@ -337,6 +326,20 @@ impl Model {
                 | ReportedState::Stopping
         )
     }
+}
+
+/// The latest evaluation of distilled images by the first network of its step.
+fn latest_distilled(evaluations: &[Evaluation]) -> Option<&Evaluation> {
+    let distilled = || {
+        evaluations
+            .iter()
+            .filter(|e| e.labels == ImageSet::Distilled)
+    };
+    let step = distilled().next_back()?.step;
+    let first = distilled().find(|e| e.step == step)?;
+    distilled()
+        .rev()
+        .find(|e| e.step == step && e.network == first.network)
 }
 
 /// Adds a file, in the order of steps; one of the same step takes the place of the old one.

@@ -1,6 +1,6 @@
 //! The panels of a run: what each chart draws.
 
-use crate::tui::chart::plots::{PLOTS, Plot, paragraph};
+use crate::tui::chart::plots::{OF_A_LIST, PLOTS, Plot, paragraph, unit};
 use crate::tui::chart::{Chart, ChartMark, ChartView, Curve};
 use crate::tui::colour::Depth;
 use crate::tui::model::{AccuracyCurves, Curves, Mark, MarkKind, Model};
@@ -20,8 +20,6 @@ pub enum Panel {
 
 /// The latest experts are drawn, up to this many.
 const EXPERTS: usize = 12;
-/// The first curves of a list are drawn, up to this many.
-const OF_A_LIST: usize = 8;
 
 impl Panel {
     /// The first chart of experts, or of distillation.
@@ -44,6 +42,11 @@ impl Panel {
             Self::Pictures => "Synthetic images",
             Self::Log => "Log",
         }
+    }
+
+    /// What its horizontal axis counts.
+    fn unit(self) -> &'static str {
+        self.plot().map_or("step", |plot| unit(plot.axis))
     }
 
     /// About the epochs of experts, not about steps.
@@ -136,16 +139,11 @@ fn of_evaluations<'a>(
 
 /// The chart of a panel.
 pub fn chart<'a>(panel: Panel, model: &'a Model, view: ChartView, theme: &'a Theme) -> Chart<'a> {
-    let unit = if panel.is_of_experts() {
-        "epoch"
-    } else {
-        "step"
-    };
-    let mut chart = Chart::new("", theme).view(view).unit(unit);
     let shown = curves(panel, model, theme).into_iter();
     let (mut chosen, others): (Vec<_>, Vec<_>) = shown
         .filter(|c| view.shows(c.number))
         .partition(|c| view.line == Some(c.number));
+    let mut chart = Chart::new("", theme).view(view).unit(panel.unit());
     // the chosen line is drawn over the others
     chosen.iter_mut().for_each(|c| c.dim = false);
     for curve in chosen.into_iter().chain(others) {
@@ -155,6 +153,7 @@ pub fn chart<'a>(panel: Panel, model: &'a Model, view: ChartView, theme: &'a The
         chart = chart.marks(marks(model, theme));
     }
     if panel.plot().is_some_and(|p| p.axis == Axis::Evaluation) {
+        chart = chart.span((0., model.iterations.max(1) as f64));
         for baseline in model.baselines() {
             chart = chart.reference(baseline.labels.to_string(), baseline.mean);
         }
@@ -201,8 +200,9 @@ pub fn lines(panel: Panel, model: &Model, theme: &Theme) -> Vec<(usize, String)>
 }
 
 /// Shown in place of a chart without points.
-pub fn nothing_yet(panel: Panel, model: &Model, view: ChartView) -> &'static str {
-    if view.hidden != 0 && !curves(panel, model, &Theme::new(Depth::Never, true)).is_empty() {
+pub fn nothing_yet(panel: Panel, model: &Model, view: &ChartView) -> &'static str {
+    if !view.hidden.is_empty() && !curves(panel, model, &Theme::new(Depth::Never, true)).is_empty()
+    {
         return "All lines are hidden: n chooses one, v shows it.";
     }
     match panel.plot().map(|p| p.axis) {
@@ -249,11 +249,7 @@ pub fn explanation(
 /// "step 57: tweak distill.lr_images: 500 -> 30; total 0.81, final 0.4": what happened within `around`
 /// steps of the cursor, and the values there.
 pub fn reading(panel: Panel, model: &Model, theme: &Theme, (cursor, around): (f64, f64)) -> String {
-    let of = if panel.is_of_experts() {
-        "epoch"
-    } else {
-        "step"
-    };
+    let of = panel.unit();
     let mut at = cursor;
     let mut values = Vec::new();
     for curve in curves(panel, model, theme) {

@@ -58,8 +58,8 @@ pub trait Screen: Debug {
     /// The text of that line has changed.
     fn line_changed(&mut self) {}
 
-    /// Takes a message that may concern it; true if it shows the content itself, so that no notice
-    /// is needed.
+    /// Takes a message that may concern it; true if it asked for it, or shows the content itself, so that
+    /// no notice is needed.
     fn receive(&mut self, _message: &Message, _context: &Context) -> bool {
         false
     }
@@ -70,6 +70,11 @@ pub trait Screen: Debug {
     /// Whether the footer names the key of this action: it has a meaning for what is selected.
     fn offers(&self, _action: Action) -> bool {
         true
+    }
+
+    /// What the footer calls this action at the moment, where that is not what it usually does.
+    fn word(&self, _action: Action) -> Option<&'static str> {
+        None
     }
 
     /// Whether the mouse wheel moves up and down in it.

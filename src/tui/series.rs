@@ -85,6 +85,44 @@ impl Summary {
     }
 }
 
+/// An exponential moving average: e ← w e + (1 − w) x, divided by the same average of ones, so that the
+/// start is not drawn to zero.
+#[derive(Debug, Clone, Copy)]
+pub struct MovingAverage {
+    weight: f64,
+    sum: f64,
+    mass: f64,
+}
+
+impl MovingAverage {
+    /// With `weight` w in [0, 1).
+    pub fn new(weight: f64) -> Self {
+        Self {
+            weight,
+            sum: 0.,
+            mass: 0.,
+        }
+    }
+
+    /// Takes a value, which counts as so many.
+    pub fn add(&mut self, value: f64, times: f64) {
+        let kept = match times {
+            1. => self.weight,
+            _ => self.weight.powf(times),
+        };
+        self.sum = kept * self.sum + (1. - kept) * value;
+        self.mass = kept * self.mass + (1. - kept);
+    }
+
+    /// NaN before the first value.
+    pub fn value(&self) -> f64 {
+        match self.mass > 0. {
+            true => self.sum / self.mass,
+            false => f64::NAN,
+        }
+    }
+}
+
 /// What a stretch of steps holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket {
@@ -267,8 +305,7 @@ impl Series {
     /// The exponential moving average at the end of each of the buckets of [`Series::decimate`],
     /// NaN where a bucket is empty.
     ///
-    /// With `weight` w in [0, 1): e ← w e + (1 − w) x, divided by the same average of ones, so that
-    /// the start is not drawn to zero. What is not finite is left out. Where a bucket holds more
+    /// With `weight` in [0, 1), as [`MovingAverage`]. What is not finite is left out. Where a bucket holds more
     /// than [`EXACT`] points, they enter as that many times their mean, and points so far before
     /// `range` that their weight is below 10⁻⁹ do not enter at all.
     pub fn smoothed(
@@ -284,25 +321,20 @@ impl Series {
             0
         };
         let begin = self.before(range.0);
-        let (mut average, mut mass) = (0., 0.);
+        let mut average = MovingAverage::new(keep);
         let mut enter = move |from: usize, to: usize| {
-            let mut add = |value: f64, times: f64| {
-                let kept = if times == 1. { keep } else { keep.powf(times) };
-                average = kept * average + (1. - kept) * value;
-                mass = kept * mass + (1. - kept);
-            };
             if to - from > EXACT {
                 let all = self.summary(from, to);
                 if all.finite > 0 {
-                    add(all.sum / f64::from(all.finite), f64::from(all.finite));
+                    average.add(all.sum / f64::from(all.finite), f64::from(all.finite));
                 }
             } else {
                 self.values[from..to]
                     .iter()
                     .filter(|v| v.is_finite())
-                    .for_each(|&v| add(v.into(), 1.));
+                    .for_each(|&v| average.add(v.into(), 1.));
             }
-            if mass > 0. { average / mass } else { f64::NAN }
+            average.value()
         };
         let mut from = begin.saturating_sub(memory);
         while from < begin {

@@ -35,6 +35,12 @@ pub struct Session {
     pub out_of_memory: bool,
     /// Events arrive although no engine is running on this machine.
     elsewhere: bool,
+    /// An engine was seen at work, so that its loss is news.
+    was_at_work: bool,
+    /// An engine that resumes the run was started, and has not reported its start.
+    is_resuming: bool,
+    /// Lines of the record that are no events.
+    pub unreadable: u64,
     /// The panel that the user chose; by default the one that fits the phase.
     pub chosen: Option<Panel>,
     pub views: [ChartView; PLOTS.len()],
@@ -66,7 +72,7 @@ impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended(how) => f.write_str(how),
-            Self::Diverged => f.write_str("diverges and has paused"),
+            Self::Diverged => f.write_str("has diverged and is paused"),
         }
     }
 }
@@ -94,10 +100,21 @@ fn news_of(event: &EventKind) -> Option<News> {
     }
 }
 
+fn is_start(event: &EventKind) -> bool {
+    matches!(event, EventKind::RunStarted(_))
+}
+
+/// Whether only an engine records this: a setting is also changed, and a step taken back, without one.
+fn needs_engine(event: &EventKind) -> bool {
+    !matches!(event, EventKind::Command(_) | EventKind::RolledBack { .. })
+}
+
 /// The state of a run: what its events report, and whether an engine is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunStatus {
     Reported(ReportedState),
+    /// An engine that resumes it was started, and has not reported its start.
+    Starting,
     /// According to its events it is running, but there is no engine.
     Gone,
     /// An engine on another machine writes its events.
@@ -108,10 +125,10 @@ pub enum RunStatus {
 
 impl Session {
     pub fn new(run: RunDir) -> Self {
-        let mut views = [ChartView::default(); PLOTS.len()];
-        for (view, plot) in views.iter_mut().zip(PLOTS) {
-            view.log_y = plot.is_logarithmic();
-        }
+        let views = std::array::from_fn(|i| ChartView {
+            log_y: PLOTS[i].is_logarithmic(),
+            ..ChartView::default()
+        });
         Self {
             run,
             model: Model::new(),
@@ -120,6 +137,9 @@ impl Session {
             engine: None,
             out_of_memory: false,
             elsewhere: false,
+            was_at_work: false,
+            is_resuming: false,
+            unreadable: 0,
             chosen: None,
             views,
             pictures: Pictures::default(),
@@ -132,15 +152,17 @@ impl Session {
     pub fn receive_events(&mut self, batch: &EventBatch) -> Option<News> {
         let is_first = self.loading.is_some() || batch.restarted;
         if batch.restarted {
-            self.model = Model::new();
+            self.begin_anew();
         }
+        let was_loading = self.loading.is_some();
+        batch.add_to(&mut self.model, &mut self.loading, Model::new);
+        self.unreadable = batch.unreadable;
         let events = &batch.events;
-        events.iter().for_each(|event| self.model.apply(event));
-        let starts = |e: &EventKind| matches!(e, EventKind::RunStarted { .. });
-        if events.iter().any(|e| starts(&e.what)) {
-            self.engine = None;
-        } else if !events.is_empty()
-            && self.loading.is_none()
+        if events.iter().any(|e| is_start(&e.what)) {
+            (self.engine, self.is_resuming) = (None, false);
+            self.was_at_work |= !is_first;
+        } else if events.iter().any(|e| needs_engine(&e.what))
+            && !was_loading
             && matches!(
                 self.engine,
                 Some(EngineAt::Nowhere | EngineAt::MaybeRemote(_))
@@ -148,17 +170,45 @@ impl Session {
         {
             self.elsewhere = true;
         }
-        self.loading = (self.loading.is_some() && !batch.at_end).then_some(batch.read);
         let mut latest_first = events.iter().rev().filter(|_| !is_first);
         latest_first.find_map(|event| news_of(&event.what))
     }
 
-    /// Takes where the engine was found.
-    pub fn locate_engine(&mut self, engine: EngineAt) {
+    /// Forgets what was known of a record in whose place there is another one.
+    fn begin_anew(&mut self) {
+        (self.pictures, self.profile) = (Pictures::default(), None);
+        (self.engine, self.elsewhere, self.out_of_memory) = (None, false, false);
+    }
+
+    /// Takes where the engine was found; the loss of one that was at work is news.
+    pub fn locate_engine(&mut self, engine: EngineAt) -> Option<News> {
         self.elsewhere &= engine != EngineAt::Here;
+        self.is_resuming &= !matches!(engine, EngineAt::Host(_));
         let latest = self.model.header.as_ref();
         self.out_of_memory = engine == EngineAt::Nowhere && latest.is_some_and(was_out_of_memory);
+        let was_at_work = self.was_at_work;
+        self.was_at_work = engine == EngineAt::Here;
         self.engine = Some(engine);
+        let is_lost = was_at_work && self.status() == RunStatus::Gone;
+        is_lost.then(|| News::Ended(format!("interrupted: {}", self.why_gone())))
+    }
+
+    /// Why no engine is there although none reported its end.
+    pub fn why_gone(&self) -> &'static str {
+        match self.out_of_memory {
+            true => "its engine was killed, probably because memory ran out",
+            false => "its engine exited unexpectedly",
+        }
+    }
+
+    /// An engine that resumes the run is being started, so that no other may be.
+    pub fn begin_resuming(&mut self) {
+        self.is_resuming = true;
+    }
+
+    /// It could not be started.
+    pub fn end_resuming(&mut self) {
+        self.is_resuming = false;
     }
 
     /// Takes the reply to a command; true if the settings of the run have changed.
@@ -177,6 +227,7 @@ impl Session {
 
     pub fn status(&self) -> RunStatus {
         match &self.engine {
+            _ if self.is_resuming => RunStatus::Starting,
             _ if !self.model.is_live() || self.loading.is_some() => {
                 RunStatus::Reported(self.model.state)
             }
@@ -234,6 +285,7 @@ impl Session {
                 "The last engine ran on {host} and did not report that it ended. If it is gone, \
                  press Space to start one here."
             ),
+            RunStatus::Starting => "An engine is being started for this run.".into(),
             RunStatus::Reported(ReportedState::Done) => {
                 "The run is finished: i adds iterations, n starts a new run with its settings."
                     .into()
@@ -242,13 +294,30 @@ impl Session {
         }
     }
 
+    /// What is said of a command that was sent, until it is answered.
+    pub fn sent(&self, command: &Command) -> String {
+        match self.has_ended() {
+            true => format!("{command}: changing the run, which no engine works on"),
+            false => format!("{command}: sent, waiting for the engine's reply"),
+        }
+    }
+
+    /// The result of a run that is done as a table, and in which folder its file is.
+    pub fn result(&self) -> Option<String> {
+        let finished = self.model.finished.as_ref()?;
+        let mut table = result::table(finished)?;
+        if let EventKind::RunFinished(RunFinished { file: Some(_), .. }) = finished {
+            table += &format!(" in {}", clean(&self.run.path().to_string_lossy()));
+        }
+        Some(table)
+    }
+
     /// What to print when the user leaves the app.
     pub fn farewell(&self) -> String {
         let (name, run) = (clean(&self.run.name()), clean(&self.run.reference()));
         let finished = self.model.finished.as_ref();
-        if let Some(table) = finished.and_then(result::table) {
-            let folder = clean(&self.run.path().to_string_lossy());
-            return format!("Run {name} is done.\n\n{table} in {folder}");
+        if let Some(table) = self.result() {
+            return format!("Run {name} is done.\n\n{table}");
         }
         match self.status() {
             RunStatus::Elsewhere => {
@@ -261,6 +330,9 @@ impl Session {
                      not report that it ended. If it is gone, resume the run with `astill resume \
                      {run} --detach`"
                 )
+            }
+            RunStatus::Starting => {
+                format!("Run {name} is being resumed; return to it with `astill attach {run}`")
             }
             RunStatus::Gone => {
                 format!("Run {name} has lost its engine; resume it with `astill resume {run}`")
@@ -308,16 +380,17 @@ impl Session {
     /// The view of a panel's chart; none for a panel that is not a chart.
     pub fn view_of(&self, panel: Panel) -> Option<ChartView> {
         match panel {
-            Panel::Chart(index) => self.views.get(index).copied(),
+            Panel::Chart(index) => self.views.get(index).cloned(),
             Panel::Pictures | Panel::Log => None,
         }
     }
 
-    /// The same, to be changed.
-    pub fn view(&mut self, panel: Panel) -> Option<&mut ChartView> {
-        match panel {
-            Panel::Chart(index) => self.views.get_mut(index),
-            Panel::Pictures | Panel::Log => None,
+    /// Changes the view of a panel's chart.
+    pub fn change_view(&mut self, panel: Panel, change: impl FnOnce(ChartView) -> ChartView) {
+        if let Panel::Chart(index) = panel
+            && let Some(view) = self.views.get_mut(index)
+        {
+            *view = change(std::mem::take(view));
         }
     }
 
@@ -326,8 +399,7 @@ impl Session {
         self.view_of(Panel::first(false)).and_then(|v| v.cursor)
     }
 
-    /// Moves the cursor of all charts over epochs of experts, or of all over steps. Those that show a
-    /// window move it along.
+    /// Moves the cursor of all charts over epochs of experts, or of all over steps; their windows stay.
     pub fn set_cursor(&mut self, of_experts: bool, cursor: Option<f64>) {
         for (view, plot) in self.views.iter_mut().zip(PLOTS) {
             if plot.is_of_experts() == of_experts {
@@ -354,8 +426,8 @@ impl Session {
             > 0
     }
 
-    /// The latest picture that can be shown, and the latest one in the record, both up to the step that
-    /// is looked at.
+    /// The latest picture that can be shown, of the last few, and the latest one in the record, both up
+    /// to the step that is looked at.
     pub fn latest_picture(&self) -> (Option<(&Sample, &Picture)>, Option<&Sample>) {
         let samples = self.samples();
         let ready = samples

@@ -38,7 +38,7 @@ fn records_of_runs() -> Outcome {
                 fresh.apply(event);
                 model.apply(event);
             }
-            if model.commands.len() > 5000 || model.evaluations.len() > 5000 {
+            if model.evaluations.len() > 5000 {
                 model = Model::new();
             }
             let (summary, history) = (list::summary(run.clone()), History::read(&run.events()));

@@ -42,6 +42,8 @@ pub struct Outcome {
     pub is_edited: bool,
     /// BLAKE3 (hexadecimal) of `events.jsonl`.
     pub events_hash: Option<String>,
+    /// Whole lines of its record that are no events.
+    pub unreadable: u64,
 }
 
 /// Means over the last [`LATE`] iterations.
@@ -102,12 +104,20 @@ impl Outcome {
             .map_err(Error::io("read", &path))?;
         self.events_hash = Some(hash.finalize().to_hex().to_string());
         let mut gathered = Gathered::default();
+        let mut is_last_bad = false;
         untrusted::for_each_line(&file, LONGEST_LINE, |line| {
-            if let Ok(event) = serde_json::from_slice::<Event>(line) {
+            let event = serde_json::from_slice::<Event>(line);
+            is_last_bad = event.is_err() && !line.trim_ascii().is_empty();
+            self.unreadable += u64::from(is_last_bad);
+            if let Ok(event) = event {
                 self.take(event, &mut gathered);
             }
         })
         .map_err(Error::io("read", &path))?;
+        // an engine may be writing the last line
+        let length = file.metadata().map_err(Error::io("read", &path))?.len();
+        let whole = untrusted::whole_lines(&file).map_err(Error::io("read", &path))?;
+        self.unreadable -= u64::from(is_last_bad && whole < length);
         self.late = gathered.late();
         self.validation = std::mem::take(&mut gathered.validation);
         self.expert_accuracy = gathered.expert_accuracy(profile.epochs_read());
@@ -123,7 +133,10 @@ impl Outcome {
         gathered.time = now;
         self.finished = None;
         match event.what {
-            EventKind::RunStarted(started) => self.started = Some(started),
+            EventKind::RunStarted(started) => {
+                gathered.go_back_to(started.step);
+                self.started = Some(started);
+            }
             EventKind::RunFinished(finished) if finished.status != RunOutcome::Stopped => {
                 self.finished = Some(finished);
             }
@@ -192,10 +205,7 @@ impl Gathered {
                 ];
                 self.steps.insert(step.step, numbers);
             }
-            EventKind::RolledBack { to, .. } => {
-                self.steps.retain(|step, _| step <= to);
-                self.validation.retain(|step, _| step <= to);
-            }
+            EventKind::RolledBack { to, .. } => self.go_back_to(*to),
             EventKind::Evaluation(evaluation)
                 if evaluation.split == EvalSplit::Validation
                     && evaluation.labels == ImageSet::Distilled =>
@@ -211,6 +221,12 @@ impl Gathered {
                 .for_each(|e| self.expert(e.expert, e.epoch, e.record.validation_accuracy)),
             _ => {}
         }
+    }
+
+    /// Later steps are done again.
+    fn go_back_to(&mut self, to: u64) {
+        self.steps.retain(|step, _| *step <= to);
+        self.validation.retain(|step, _| *step <= to);
     }
 
     fn expert(&mut self, expert: u64, epoch: u64, accuracy: Option<f64>) {

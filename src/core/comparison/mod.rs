@@ -58,11 +58,10 @@ impl Comparison {
     pub fn read(runs: &[RunDir]) -> Result<Self> {
         check_that_they_differ(runs)?;
         let (mut compared, mut settings) = (Vec::new(), Vec::new());
-        for run in runs {
+        for (run, name) in runs.iter().zip(distinct_names(runs)) {
             let profile = run.read_profile()?;
             let outcome = Outcome::of_run(run, &profile)?;
             let RunSummary {
-                name,
                 profile: profile_name,
                 state,
                 step,
@@ -85,7 +84,6 @@ impl Comparison {
         for (run, column) in compared.iter_mut().zip(columns) {
             run.column = column;
         }
-        tell_apart(&mut compared, runs);
         Ok(Self {
             runs: compared,
             differences: differences(&settings),
@@ -146,6 +144,7 @@ impl ComparedRun {
             "expert_accuracy": outcome.expert_accuracy,
             "seconds": outcome.seconds,
             "edited": outcome.is_edited,
+            "unreadable_lines": outcome.unreadable,
             "device": outcome.started.as_ref().map(|s| &s.device),
             "version": outcome.started.as_ref().map(|s| &s.version),
             "events_blake3": outcome.events_hash,
@@ -182,14 +181,31 @@ fn check_that_they_differ(runs: &[RunDir]) -> Result<()> {
     Ok(())
 }
 
-/// Runs of the same name in different folders are called by their folders, too.
-fn tell_apart(compared: &mut [ComparedRun], runs: &[RunDir]) {
-    let names: Vec<String> = compared.iter().map(|c| c.name.clone()).collect();
-    for (run, dir) in compared.iter_mut().zip(runs) {
-        let namesakes = names.iter().filter(|n| **n == run.name).count();
-        let folder = dir.path().parent().and_then(Path::file_name);
-        if let (Some(folder), true) = (folder, namesakes > 1) {
-            run.name = format!("{}/{}", folder.to_string_lossy(), run.name);
+/// The names of runs side by side: those of the same name in different folders are called by as many of
+/// their folders as tell them apart.
+#[must_use]
+pub fn distinct_names(runs: &[RunDir]) -> Vec<String> {
+    let mut names: Vec<String> = runs.iter().map(RunDir::name).collect();
+    let mut folders: Vec<Option<&Path>> = runs.iter().map(|r| r.path().parent()).collect();
+    loop {
+        let has_namesake = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+        let alike: Vec<bool> = names.iter().map(has_namesake).collect();
+        let mut is_longer = false;
+        for ((name, folder), _) in names
+            .iter_mut()
+            .zip(&mut folders)
+            .zip(alike)
+            .filter(|n| n.1)
+        {
+            let Some(part) = folder.and_then(Path::file_name) else {
+                continue;
+            };
+            *name = format!("{}/{name}", part.to_string_lossy());
+            *folder = folder.and_then(Path::parent);
+            is_longer = true;
+        }
+        if !is_longer {
+            return names;
         }
     }
 }

@@ -4,7 +4,7 @@ use super::csv::plain;
 use super::{ComparedRun, Comparison};
 use crate::run::event::{Headline, ImageSet};
 use crate::tables::markdown;
-use crate::text::{duration, harmless, percent, significant};
+use crate::text::{count, duration, harmless, percent, significant};
 
 /// What the runs have come to, what has to be known to read that, and in which settings the runs
 /// differ; Markdown that also reads well on a terminal.
@@ -124,6 +124,16 @@ pub fn notes(comparison: &Comparison) -> Vec<String> {
         ));
     }
     for run in runs {
+        if run.outcome.unreadable > 0 {
+            notes.push(format!(
+                "{}: {} of its record could not be read.",
+                harmless(&run.name),
+                count(
+                    usize::try_from(run.outcome.unreadable).unwrap_or(usize::MAX),
+                    "line"
+                )
+            ));
+        }
         if let Some(reason) = run.outcome.failure() {
             notes.push(format!(
                 "{} failed: {}",

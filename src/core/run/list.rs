@@ -27,6 +27,7 @@ pub enum RunState {
     Done,
     Failed,
     /// Its engine exited without reporting its end; it can be resumed like a stopped one.
+    #[serde(rename = "interrupted")]
     Dead,
     /// Its latest engine was on another machine and has not reported its end.
     Elsewhere,
@@ -140,6 +141,7 @@ pub fn summary(run: RunDir) -> RunSummary {
     let is_whole = record.has_start();
     let (mut paused, mut waiting, mut ended, mut started_by) = (false, false, None, None);
     let mut pace = Pace::default();
+    let mut tested: Option<(u64, String)> = None;
     for event in record.first.into_iter().chain(record.last) {
         pace.apply(&event);
         if summary.started.is_empty() {
@@ -159,7 +161,14 @@ pub fn summary(run: RunDir) -> RunSummary {
                 if evaluation.labels == ImageSet::Distilled
                     && evaluation.split == EvalSplit::Test =>
             {
-                summary.accuracy = Some(evaluation.mean);
+                // of several networks the first, as in the result
+                let is_first = tested.as_ref().is_none_or(|(step, network)| {
+                    *step != evaluation.step || *network == evaluation.network
+                });
+                if is_first {
+                    summary.accuracy = Some(evaluation.mean);
+                    tested = Some((evaluation.step, evaluation.network));
+                }
             }
             EventKind::Command(answered) if answered.is_accepted() => match answered.command {
                 Command::Pause => paused = true,

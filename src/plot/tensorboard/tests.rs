@@ -1,6 +1,8 @@
 use super::record::masked_checksum;
 use super::*;
-use crate::tui::tests::stage::{a_run, distilled, events};
+use crate::tui::tests::stage::{a_run, distilled, epoch, evaluation, events, started};
+use astill_core::profile::LabelKind;
+use astill_core::run::event::ImageSet;
 
 /// What an event of a file says: its step, its tags with their values, and whether it restarts.
 #[derive(Debug, Default, PartialEq)]
@@ -95,6 +97,56 @@ fn run_of(folder: &Path, whats: Vec<EventKind>) -> RunDir {
 }
 
 #[test]
+fn the_result_soft_labels_and_repeated_work_have_places_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let soft = |what: EventKind| match what {
+        EventKind::Evaluation(e) => EventKind::Evaluation(Evaluation {
+            label_kind: LabelKind::Soft,
+            ..e
+        }),
+        other => other,
+    };
+    let mut life = a_run("shapes-001", 3);
+    // resumed before the first checkpoint, while experts were trained again
+    life.extend([started("shapes-001", 0, 100), epoch(1, 2), epoch(1, 3)]);
+    life.push(soft(evaluation(0, ImageSet::Random, 20.)));
+    life.push(EventKind::Phase {
+        name: Phase::Evaluate,
+    });
+    life.push(evaluation(0, ImageSet::Random, 27.));
+    let run = run_of(folder.path(), life);
+    let to = folder.path().join("tb");
+    write(std::slice::from_ref(&run), &to).unwrap();
+    let steps = read(&to.join("shapes-001"));
+    let restarts =
+        |of: &[Read]| -> Vec<u64> { of.iter().filter(|e| e.restarts).map(|e| e.step).collect() };
+    assert_eq!(restarts(&steps), [1]);
+    let value = |tag: &str| {
+        let mut values = steps.iter().flat_map(|e| &e.values);
+        values.find(|v| v.0 == tag).map(|v| v.1)
+    };
+    assert_eq!(value("evaluate/random/hard/convnet/test/mean"), Some(26.1));
+    assert_eq!(value("evaluate/random/soft/convnet/test/mean"), Some(20.));
+    assert_eq!(value("headline/random/hard/convnet/test/mean"), Some(27.));
+    assert_eq!(restarts(&read(&to.join("shapes-001/expert-002"))), [3]);
+}
+
+#[test]
+fn two_runs_of_one_name_are_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |place: &str| run_of(&folder.path().join(place), a_run("shapes-001", 2));
+    let to = folder.path().join("tb");
+    let refused = write(&[of("a"), of("b")], &to).unwrap_err();
+    assert_eq!(refused.exit_status(), 2);
+    assert!(
+        refused
+            .to_string()
+            .contains("two runs of the name shapes-001")
+    );
+    assert!(!to.exists());
+}
+
+#[test]
 fn checksums_are_those_of_tfrecord() {
     // the test vector of RFC 3720, masked
     let plain: u32 = 0x8A91_36AA;
@@ -130,8 +182,8 @@ fn steps_evaluations_and_experts_are_where_tensorboard_looks() {
     for tag in [
         "distill/perturbation/per_layer/3",
         "distill/reach",
-        "evaluate/distilled/convnet/test/mean",
-        "evaluate/random/convnet/test/mean",
+        "evaluate/distilled/hard/convnet/test/mean",
+        "evaluate/random/hard/convnet/test/mean",
     ] {
         assert!(tags.contains(&tag), "{tag}: {tags:?}");
     }

@@ -3,6 +3,11 @@
 
 use astill_core::measures::{Axis, Measure, find};
 
+/// The first curves of a list are drawn, up to this many.
+pub const OF_A_LIST: usize = 8;
+/// More runs cannot be told apart by colour.
+pub const MOST_RUNS: usize = 8;
+
 /// A chart of the screen of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plot {
@@ -12,6 +17,14 @@ pub struct Plot {
     pub axis: Axis,
     /// The names of its measures, the most important first: it is drawn over the others.
     names: &'static [&'static str],
+}
+
+/// What the horizontal axis of a chart counts.
+pub fn unit(axis: Axis) -> &'static str {
+    match axis {
+        Axis::Epoch => "epoch",
+        Axis::Step | Axis::Evaluation => "step",
+    }
 }
 
 /// All charts in the order of the screen: those of distillation, then those of the experts.

@@ -279,12 +279,12 @@ fn any_size_and_any_data_draw_without_a_panic() {
         .collect();
     for ((s, view), theme) in data
         .iter()
-        .flat_map(|s| views.map(|v| (s, v)))
-        .flat_map(|c| [COLOUR, ASCII].map(|t| (c, t)))
+        .flat_map(|s| views.clone().map(|v| (s, v)))
+        .flat_map(|c| [COLOUR, ASCII].map(|t| (c.clone(), t)))
     {
         for &(width, height) in &sizes {
             let chart = Chart::new("a title that is long", &theme)
-                .view(view)
+                .view(view.clone())
                 .curve(Curve::new("one", s, theme.series(0)))
                 .curve(Curve::new("two", s, theme.series(1)).dim())
                 .reference("base", 2.);
@@ -331,7 +331,7 @@ fn outliers_are_left_out_only_where_there_are_some() {
         ..ChartView::default()
     };
     let chart = |s| Chart::new("loss", &ASCII).curve(Curve::new("total", s, Style::new()));
-    let shown = text(&draw(&chart(&spiked).view(view), 60, 12));
+    let shown = text(&draw(&chart(&spiked).view(view.clone()), 60, 12));
     assert!(shown.contains('^') && !shown.contains("e6"), "{shown}");
     assert!(text(&draw(&chart(&spiked), 60, 12)).contains("e6"));
     // a line that falls from 200 to 1 keeps both ends

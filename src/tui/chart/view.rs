@@ -1,8 +1,10 @@
 //! What a user has chosen to see of a chart.
 
+use std::collections::BTreeSet;
+
 /// The state of a chart's controls. `extent` is everywhere the first and the last step of the
 /// chart's lines.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChartView {
     /// The first and the last step shown; none for all of them.
     pub window: Option<(f64, f64)>,
@@ -19,8 +21,8 @@ pub struct ChartView {
     pub is_robust: bool,
     /// The line that was chosen, by its number.
     pub line: Option<usize>,
-    /// Lines that are not drawn: a bit for each number.
-    pub hidden: u64,
+    /// The numbers of the lines that are not drawn.
+    pub hidden: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,16 +194,18 @@ impl ChartView {
     }
 
     /// Hides the chosen line, or shows it again; without a chosen one, shows all.
-    pub fn toggle_line(self) -> Self {
-        Self {
-            hidden: self.line.map_or(0, |line| self.hidden ^ bit(line)),
-            ..self
+    pub fn toggle_line(mut self) -> Self {
+        match self.line {
+            Some(line) if self.hidden.remove(&line) => {}
+            Some(line) => _ = self.hidden.insert(line),
+            None => self.hidden.clear(),
         }
+        self
     }
 
     /// Whether the line of this number is drawn.
     pub fn shows(&self, line: usize) -> bool {
-        self.hidden & bit(line) == 0
+        !self.hidden.contains(&line)
     }
 
     /// Puts the cursor on a step, and the window around it.
@@ -279,10 +283,6 @@ impl ChartView {
     }
 }
 
-fn bit(line: usize) -> u64 {
-    1 << (line % 64)
-}
-
 /// The window, moved so that it is inside `extent`; one that is wider starts where the extent does.
 fn within((from, to): (f64, f64), extent: (f64, f64)) -> (f64, f64) {
     let width = (to - from).min(extent.1 - extent.0);
@@ -306,7 +306,7 @@ mod tests {
         }
         .zoom(Zoom::In, EXTENT);
         assert_eq!(at_cursor.window, Some((1., 501.)));
-        assert_eq!(view.zoom(Zoom::Out, EXTENT).window, None);
+        assert_eq!(view.clone().zoom(Zoom::Out, EXTENT).window, None);
     }
 
     #[test]
@@ -323,12 +323,12 @@ mod tests {
             ..ChartView::default()
         };
         assert_eq!(
-            view.scroll(Scroll::Right, EXTENT).window,
+            view.clone().scroll(Scroll::Right, EXTENT).window,
             Some((150., 350.))
         );
-        let left = (0..9).fold(view, |v, _| v.scroll(Scroll::Left, EXTENT));
+        let left = (0..9).fold(view.clone(), |v, _| v.scroll(Scroll::Left, EXTENT));
         assert_eq!(left.window, Some((1., 201.)));
-        let right = (0..99).fold(view, |v, _| v.scroll(Scroll::Right, EXTENT));
+        let right = (0..99).fold(view.clone(), |v, _| v.scroll(Scroll::Right, EXTENT));
         assert_eq!(right.window, Some((801., 1_001.)));
         assert_eq!(
             ChartView::default().scroll(Scroll::Left, EXTENT),
@@ -346,10 +346,10 @@ mod tests {
         assert_eq!(view.shown(EXTENT), (801., 1_001.));
         assert_eq!(view.shown((1., 2_001.)), (1_801., 2_001.));
         assert_eq!(
-            view.zoom(Zoom::In, EXTENT).shown((1., 2_001.)),
+            view.clone().zoom(Zoom::In, EXTENT).shown((1., 2_001.)),
             (1_901., 2_001.)
         );
-        let stopped = view.scroll(Scroll::Left, EXTENT);
+        let stopped = view.clone().scroll(Scroll::Left, EXTENT);
         assert_eq!(stopped.shown((1., 2_001.)), (751., 951.));
     }
 
@@ -361,10 +361,13 @@ mod tests {
         }
         .move_cursor(Scroll::Left, EXTENT);
         assert_eq!(view.cursor, Some(300.));
-        assert_eq!(view.move_cursor(Scroll::Left, EXTENT).cursor, Some(298.));
-        let past = view.move_cursor(Scroll::Right, EXTENT);
+        assert_eq!(
+            view.clone().move_cursor(Scroll::Left, EXTENT).cursor,
+            Some(298.)
+        );
+        let past = view.clone().move_cursor(Scroll::Right, EXTENT);
         assert_eq!((past.cursor, past.window), (Some(302.), Some((102., 302.))));
-        let end = (0..1_000).fold(view, |v, _| v.move_cursor(Scroll::Right, EXTENT));
+        let end = (0..1_000).fold(view.clone(), |v, _| v.move_cursor(Scroll::Right, EXTENT));
         assert_eq!(end.cursor, Some(1_001.));
     }
 
@@ -373,29 +376,38 @@ mod tests {
         let whole = (0., 100.);
         let view = ChartView::default().zoom_values(Zoom::In, whole, whole);
         assert_eq!(view.values, Some((25., 75.)));
-        assert_eq!(view.scroll_values(true).values, Some((37.5, 87.5)));
-        assert_eq!(view.zoom_values(Zoom::Out, (25., 75.), whole).values, None);
+        assert_eq!(view.clone().scroll_values(true).values, Some((37.5, 87.5)));
+        assert_eq!(
+            view.clone()
+                .zoom_values(Zoom::Out, (25., 75.), whole)
+                .values,
+            None
+        );
         let log = ChartView {
             log_y: true,
             ..ChartView::default()
         };
         let whole = (0.01, 100.);
-        let (low, high) = log.zoom_values(Zoom::In, whole, whole).values.unwrap();
+        let (low, high) = log
+            .clone()
+            .zoom_values(Zoom::In, whole, whole)
+            .values
+            .unwrap();
         assert!((low - 0.1).abs() < 1e-9 && (high - 10.).abs() < 1e-9);
-        assert_eq!(view.toggle_log().values, None);
-        assert_eq!(view.all().values, None);
+        assert_eq!(view.clone().toggle_log().values, None);
+        assert_eq!(view.clone().all().values, None);
     }
 
     #[test]
     fn lines_are_chosen_in_turn_and_hidden() {
         let numbers = [4, 7];
         let first = ChartView::default().next_line(&numbers);
-        let last = first.toggle_line().next_line(&numbers);
+        let last = first.clone().toggle_line().next_line(&numbers);
         assert_eq!((first.line, last.line), (Some(4), Some(7)));
-        assert!(!last.shows(4) && last.shows(7));
-        let none = last.next_line(&numbers);
+        assert!(!last.shows(4) && last.shows(7) && last.shows(68));
+        let none = last.clone().next_line(&numbers);
         assert_eq!(none.line, None);
-        assert!(none.toggle_line().shows(4), "all are shown again");
+        assert!(none.clone().toggle_line().shows(4), "all are shown again");
     }
 
     #[test]
@@ -406,11 +418,12 @@ mod tests {
 
     #[test]
     fn smoothing_comes_round_again() {
-        let strengths: Vec<u8> =
-            std::iter::successors(Some(ChartView::default()), |v| Some(v.next_smooth()))
-                .take(7)
-                .map(|v| v.smooth)
-                .collect();
+        let strengths: Vec<u8> = std::iter::successors(Some(ChartView::default()), |v| {
+            Some(v.clone().next_smooth())
+        })
+        .take(7)
+        .map(|v| v.smooth)
+        .collect();
         assert_eq!(strengths, [0, 1, 2, 3, 4, 5, 0]);
         assert_eq!(ChartView::default().weight(), 0.);
     }

@@ -76,7 +76,7 @@ fn work_out<B: Backend>(
             let glance = backend.glance(&run);
             vec![
                 Message::Profile(run.clone(), profile.map(Box::new)),
-                Message::Glanced(run, Box::new(glance)),
+                Message::Glanced(run, Arc::new(glance)),
             ]
         }
     };

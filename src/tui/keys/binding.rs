@@ -87,7 +87,7 @@ scopes! {
     Chart "Chart at full size"
     /// Several runs on shared axes.
     Compare "Compare"
-    Samples "Samples"
+    Samples "Images"
     Tweak "Tweak"
     Log "Log"
     /// The choice of a checkpoint.
@@ -115,7 +115,7 @@ pub struct Binding {
     pub label: &'static str,
     /// For the help screen and the docs; a sentence.
     pub help: &'static str,
-    /// It sends the engine a command, so it is off in read-only mode.
+    /// It starts or changes something, so it is off in read-only mode.
     pub steers: bool,
 }
 

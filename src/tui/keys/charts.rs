@@ -119,7 +119,7 @@ pub static TABLE: &[Binding] = &[
         Action::NextMark,
         &[Chart],
         "mark",
-        "Move the cursor to the next mark: a tweak, pause, roll back, evaluation or checkpoint.",
+        "Move the cursor to the next mark: a tweak, roll back, resumption, pause, evaluation or checkpoint.",
     ),
     binding(
         &[KeyPress::char('[')],

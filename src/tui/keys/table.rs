@@ -5,8 +5,7 @@ use crate::tui::keys::binding::Scope::{
 };
 use crate::tui::keys::binding::{Action, Binding, KeyPress};
 use crate::tui::keys::entry::{
-    BACK_TAB, DOWN, END, ENTER, ESC, HOME, LEFT, PAGE_DOWN, PAGE_UP, RIGHT, TAB, UP, binding,
-    steering,
+    BACK_TAB, DOWN, ENTER, ESC, LEFT, RIGHT, TAB, UP, binding, steering,
 };
 
 /// All but the line of text.
@@ -29,14 +28,14 @@ pub static TABLE: &[Binding] = &[
         Action::Open,
         &[Start],
         "start or edit",
-        "Start the run if the button is selected; else edit the line, or take the next device.",
+        "Start the run if the button is selected; else edit the line, or select the next device.",
     ),
     binding(
         &[ENTER],
         Action::Open,
         &[Run],
         "",
-        "Open the focused panel: a chart at full size, the samples, or the log.",
+        "Open the focused panel: a chart at full size, the images, or the log.",
     ),
     binding(
         &[ENTER],
@@ -66,7 +65,7 @@ pub static TABLE: &[Binding] = &[
         Action::Fetch,
         &[Home, Start],
         "fetch data",
-        "Fetch the data set of the selected profile, where it is not on this machine yet.",
+        "Fetch the data set, where it is not on this machine yet.",
     ),
     steering(
         &[KeyPress::char('n')],
@@ -99,9 +98,23 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[KeyPress::char('/')],
         Action::Search,
-        &[Home, Log, Help],
+        &[Home],
         "search",
-        "Search the list by name, or filter the log or the help by text.",
+        "Search the list by name, description, profile, state or note.",
+    ),
+    binding(
+        &[KeyPress::char('/')],
+        Action::Search,
+        &[Log],
+        "filter",
+        "Show only the lines of the log that contain a text.",
+    ),
+    binding(
+        &[KeyPress::char('/')],
+        Action::Search,
+        &[Help],
+        "search",
+        "Show only what contains a text.",
     ),
     steering(
         &[KeyPress::char(' ')],
@@ -121,7 +134,7 @@ pub static TABLE: &[Binding] = &[
         &[KeyPress::char('s')],
         Action::Samples,
         WATCHING,
-        "samples",
+        "images",
         "View the synthetic images.",
     ),
     binding(
@@ -176,23 +189,51 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[KeyPress::char('f')],
         Action::FullSize,
-        &[Run, Chart, Samples],
+        &[Run],
         "full size",
-        "Show the focused panel at full size, or return.",
+        "Show the focused panel at full size.",
+    ),
+    binding(
+        &[KeyPress::char('f')],
+        Action::FullSize,
+        &[Chart],
+        "panels",
+        "Show all panels again.",
+    ),
+    binding(
+        &[KeyPress::char('f')],
+        Action::FullSize,
+        &[Samples],
+        "",
+        "Show one image as large as possible, or the gallery again, as Enter does.",
     ),
     binding(
         &[TAB],
         Action::NextPanel,
-        &[Run, Chart],
+        &[Run],
         "next",
         "Go to the next panel.",
     ),
     binding(
         &[BACK_TAB],
         Action::PreviousPanel,
-        &[Run, Chart],
+        &[Run],
         "",
         "Go to the previous panel.",
+    ),
+    binding(
+        &[TAB],
+        Action::NextPanel,
+        &[Chart],
+        "next",
+        "Go to the next chart.",
+    ),
+    binding(
+        &[BACK_TAB],
+        Action::PreviousPanel,
+        &[Chart],
+        "",
+        "Go to the previous chart.",
     ),
     binding(
         &[TAB],
@@ -223,57 +264,39 @@ pub static TABLE: &[Binding] = &[
         "Select the other answer.",
     ),
     binding(
-        &[UP, KeyPress::char('k')],
-        Action::Up,
-        &[
-            Home, Start, Run, Compare, Samples, Tweak, Log, RollBack, Help,
-        ],
-        "",
-        "Move up: to the previous row or class, or the panel above.",
-    ),
-    binding(
-        &[DOWN, KeyPress::char('j')],
-        Action::Down,
-        &[
-            Home, Start, Run, Compare, Samples, Tweak, Log, RollBack, Help,
-        ],
-        "",
-        "Move down: to the next row or class, or the panel below.",
-    ),
-    binding(
         &[LEFT, KeyPress::char('h')],
         Action::Left,
         &[Chart, Compare],
         "cursor",
-        "Move the cursor to the previous point.",
+        "Move the cursor left, by a step or a hundredth of what is shown.",
     ),
     binding(
         &[RIGHT],
         Action::Right,
         &[Chart, Compare],
         "",
-        "Move the cursor to the next point.",
+        "Move the cursor right, by a step or a hundredth of what is shown.",
     ),
     binding(
         &[LEFT, KeyPress::char('h')],
         Action::Left,
         &[Start],
         "",
-        "Take the previous device.",
+        "Select the previous device.",
     ),
     binding(
         &[RIGHT, KeyPress::char('l')],
         Action::Right,
         &[Start],
         "",
-        "Take the next device.",
+        "Select the next device.",
     ),
     binding(
         &[LEFT, KeyPress::char('h')],
         Action::Left,
-        &[Run, Confirm],
+        &[Run],
         "",
-        "Go to the panel on the left, or select the other answer.",
+        "Go to the panel on the left.",
     ),
     binding(
         &[RIGHT],
@@ -281,6 +304,13 @@ pub static TABLE: &[Binding] = &[
         &[Run],
         "",
         "Go to the panel on the right (l opens the log here).",
+    ),
+    binding(
+        &[LEFT, KeyPress::char('h')],
+        Action::Left,
+        &[Confirm],
+        "",
+        "Select the other answer.",
     ),
     binding(
         &[RIGHT, KeyPress::char('l')],
@@ -308,46 +338,14 @@ pub static TABLE: &[Binding] = &[
         Action::Up,
         &[Line],
         "",
-        "Move up, or pick the previous choice.",
+        "Select the previous choice, where there are several.",
     ),
     binding(
         &[DOWN],
         Action::Down,
         &[Line],
         "",
-        "Move down, or pick the next choice.",
-    ),
-    binding(
-        &[PAGE_UP],
-        Action::PageUp,
-        &[Home, Chart, Compare, Samples, Tweak, Log, Help],
-        "",
-        "Move up one page; in a chart, to earlier points.",
-    ),
-    binding(
-        &[PAGE_DOWN],
-        Action::PageDown,
-        &[Home, Chart, Compare, Samples, Tweak, Log, Help],
-        "",
-        "Move down one page; in a chart, to later points.",
-    ),
-    binding(
-        &[HOME, KeyPress::char('g')],
-        Action::First,
-        &[
-            Home, Start, Chart, Compare, Samples, Tweak, Log, RollBack, Help,
-        ],
-        "",
-        "Go to the beginning; a chart shows everything again.",
-    ),
-    binding(
-        &[END, KeyPress::char('G')],
-        Action::Last,
-        &[
-            Home, Start, Chart, Compare, Samples, Tweak, Log, RollBack, Help,
-        ],
-        "",
-        "Go to the end; charts, samples and the log then follow the run.",
+        "Select the next choice, where there are several.",
     ),
     binding(
         &[KeyPress::char('+'), KeyPress::char('=')],

@@ -26,7 +26,8 @@ pub enum Weight {
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    seq: u64,
+    /// Of its event.
+    pub seq: u64,
     /// RFC 3339.
     pub time: String,
     pub weight: Weight,

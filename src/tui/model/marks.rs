@@ -57,7 +57,7 @@ impl MarkKind {
         match self {
             Self::Tweak => "tweak",
             Self::RollBack => "rolled back",
-            Self::Resumed => "stopped and resumed",
+            Self::Resumed => "resumed",
             Self::Pause => "pause",
             Self::Evaluation => "evaluation",
             Self::Checkpoint => "checkpoint",
@@ -90,7 +90,12 @@ impl Mark {
 }
 
 impl Marks {
+    /// Adds a mark; one that would say nothing new is left out.
     pub fn add(&mut self, step: u64, kind: MarkKind, text: String) {
+        let at = step as f64;
+        if text.is_empty() && self.within((at, at)).iter().any(|m| m.kind == kind) {
+            return;
+        }
         let place = self.marks.partition_point(|m| m.step <= step);
         self.marks.insert(place, Mark { step, kind, text });
     }

@@ -16,9 +16,12 @@ use std::num::NonZeroU16;
 
 const PLACEHOLDER: char = '\u{10EEEE}';
 
-/// The diacritics that stand for the numbers from 0 on, as ranges: the beginning of kitty's
+/// Cells of a picture, across and down: so many numbers can be written.
+const MOST_CELLS: u16 = 297;
+
+/// The diacritics that stand for the numbers from 0 on, as ranges: those of kitty's
 /// rowcolumn-diacritics.txt.
-const DIACRITICS: [(u32, u32); 49] = [
+const DIACRITICS: [(u32, u32); 86] = [
     (0x305, 0x305),
     (0x30D, 0x30E),
     (0x310, 0x310),
@@ -68,6 +71,43 @@ const DIACRITICS: [(u32, u32); 49] = [
     (0xF86, 0xF87),
     (0x135D, 0x135F),
     (0x17DD, 0x17DD),
+    (0x193A, 0x193A),
+    (0x1A17, 0x1A17),
+    (0x1A75, 0x1A7C),
+    (0x1B6B, 0x1B6B),
+    (0x1B6D, 0x1B73),
+    (0x1CD0, 0x1CD2),
+    (0x1CDA, 0x1CDB),
+    (0x1CE0, 0x1CE0),
+    (0x1DC0, 0x1DC1),
+    (0x1DC3, 0x1DC9),
+    (0x1DCB, 0x1DCC),
+    (0x1DD1, 0x1DE6),
+    (0x1DFE, 0x1DFE),
+    (0x20D0, 0x20D1),
+    (0x20D4, 0x20D7),
+    (0x20DB, 0x20DC),
+    (0x20E1, 0x20E1),
+    (0x20E7, 0x20E7),
+    (0x20E9, 0x20E9),
+    (0x20F0, 0x20F0),
+    (0x2CEF, 0x2CF1),
+    (0x2DE0, 0x2DFF),
+    (0xA66F, 0xA66F),
+    (0xA67C, 0xA67D),
+    (0xA6F0, 0xA6F1),
+    (0xA8E0, 0xA8F1),
+    (0xAAB0, 0xAAB0),
+    (0xAAB2, 0xAAB3),
+    (0xAAB7, 0xAAB8),
+    (0xAABE, 0xAABF),
+    (0xAAC1, 0xAAC1),
+    (0xFE20, 0xFE26),
+    (0x10A0F, 0x10A0F),
+    (0x10A38, 0x10A38),
+    (0x1D185, 0x1D189),
+    (0x1D1AA, 0x1D1AD),
+    (0x1D242, 0x1D244),
 ];
 
 /// The longest piece in which an image may be sent, in characters of base64.
@@ -97,7 +137,11 @@ pub fn is_answered(answer: &[u8]) -> bool {
 
 /// Draws a picture where `fit` has put it.
 pub(super) fn draw(picture: &Picture, fit: &Fit, in_tmux: bool, buf: &mut Buffer) {
-    let (columns, rows) = (fit.cells.width, fit.cells.height);
+    // a wider picture than there are numbers is drawn smaller, not with a hole
+    let (columns, rows) = (
+        fit.cells.width.min(MOST_CELLS),
+        fit.cells.height.min(MOST_CELLS),
+    );
     let number = number(picture, (columns, rows));
     let [_, r, g, b] = number.to_be_bytes();
     let style = Style::new().fg(Color::Rgb(r, g, b));
@@ -220,8 +264,9 @@ mod tests {
 
     #[test]
     fn rows_and_columns_have_diacritics_of_their_own() {
-        let all: std::collections::BTreeSet<char> = (0..128).filter_map(diacritic).collect();
-        assert_eq!(all.len(), 128);
+        let all: std::collections::BTreeSet<char> = (0..MOST_CELLS).filter_map(diacritic).collect();
+        assert_eq!(all.len(), usize::from(MOST_CELLS));
+        assert_eq!(diacritic(MOST_CELLS), None);
         assert_eq!(diacritic(4), char::from_u32(0x312));
     }
 }

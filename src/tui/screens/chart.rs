@@ -79,13 +79,13 @@ impl Screen for ChartScreen {
         ])
         .areas(area);
         put(buf, top, 0, &header::in_a_line(session), theme.text());
-        draw_chart(buf, body, context, session, panel, true);
+        draw_chart(buf, body, context, session, panel, (true, true));
         put(buf, legend, 0, &marks, theme.text());
         for (row, line) in (0..).zip(&explanation) {
             put(buf, below, row, line, theme.dim());
         }
         if let Some(cursor) = view.cursor {
-            let chart = panel::chart(panel, &session.model, view, theme);
+            let chart = panel::chart(panel, &session.model, view.clone(), theme);
             let around = chart.extent().map_or(1., |extent| {
                 let (from, to) = view.shown(extent);
                 // half a move of the cursor; the first step has what happened before it
@@ -103,14 +103,11 @@ fn choose_line(action: Action, session: &mut Session, appearance: &Appearance) -
     let panel = session.focus();
     let lines = panel::lines(panel, &session.model, &appearance.theme);
     let numbers: Vec<usize> = lines.into_iter().map(|(number, _)| number).collect();
-    let Some(view) = session.view(panel) else {
-        return false;
-    };
-    *view = match action {
-        Action::NextLine => view.next_line(&numbers),
-        Action::HideLine => view.toggle_line(),
+    match action {
+        Action::NextLine => session.change_view(panel, |view| view.next_line(&numbers)),
+        Action::HideLine => session.change_view(panel, ChartView::toggle_line),
         _ => return false,
-    };
+    }
     true
 }
 
@@ -120,7 +117,7 @@ fn navigate(action: Action, session: &mut Session, appearance: &Appearance) -> b
     let Some(view) = session.view_of(panel) else {
         return false;
     };
-    let chart = panel::chart(panel, &session.model, view, &appearance.theme);
+    let chart = panel::chart(panel, &session.model, view.clone(), &appearance.theme);
     let Some(extent) = chart.extent() else {
         return false;
     };
@@ -146,11 +143,10 @@ fn navigate(action: Action, session: &mut Session, appearance: &Appearance) -> b
             None => return false,
         },
     };
-    if let Some(view) = session.view(panel) {
-        *view = changed;
-    }
+    let cursor = changed.cursor;
+    session.change_view(panel, |_| changed);
     // the charts over steps share a cursor with each other and the pictures, and so do those over epochs
-    session.set_cursor(panel.is_of_experts(), changed.cursor);
+    session.set_cursor(panel.is_of_experts(), cursor);
     true
 }
 
@@ -162,12 +158,15 @@ pub fn navigated(
     values: Option<((f64, f64), (f64, f64))>,
     extent: (f64, f64),
 ) -> Option<ChartView> {
-    let zoomed = |zoom| values.map_or(view, |(now, whole)| view.zoom_values(zoom, now, whole));
+    let zoomed = |view: ChartView, zoom| match values {
+        Some((now, whole)) => view.zoom_values(zoom, now, whole),
+        None => view,
+    };
     Some(match action {
         Action::ZoomIn => view.zoom(Zoom::In, extent),
         Action::ZoomOut => view.zoom(Zoom::Out, extent),
-        Action::ValuesIn => zoomed(Zoom::In),
-        Action::ValuesOut => zoomed(Zoom::Out),
+        Action::ValuesIn => zoomed(view, Zoom::In),
+        Action::ValuesOut => zoomed(view, Zoom::Out),
         Action::Up => view.scroll_values(true),
         Action::Down => view.scroll_values(false),
         Action::PageUp => view.scroll(Scroll::Left, extent),
@@ -180,19 +179,25 @@ pub fn navigated(
     })
 }
 
-/// A chart in its frame.
+/// A chart in its frame; where it `is_alone`, its title says which of all charts it is.
 pub fn draw_chart(
     buf: &mut Buffer,
     area: Rect,
     context: &Context,
     session: &Session,
     panel: Panel,
-    focused: bool,
+    (focused, is_alone): (bool, bool),
 ) {
     let appearance = &context.appearance;
     let view = session.view_of(panel).unwrap_or_default();
     // the chart itself shows the latest values and its scale
-    let mut title = panel.title().to_string() + &remarks(view);
+    let mut title = panel.title().to_string();
+    if is_alone {
+        let order = panel::in_order(session.is_learning());
+        let place = order.iter().position(|p| *p == panel).unwrap_or(0);
+        title += &format!(" ({} of {})", place + 1, order.len());
+    }
+    title += &remarks(&view);
     if let Some(number) = view.line {
         let lines = panel::lines(panel, &session.model, &appearance.theme);
         if let Some((_, name)) = lines.iter().find(|l| l.0 == number) {
@@ -201,22 +206,17 @@ pub fn draw_chart(
         }
     }
     let inner = frame(buf, area, appearance, &title, focused);
+    let nothing_yet = panel::nothing_yet(panel, &session.model, &view);
     let chart = panel::chart(panel, &session.model, view, &appearance.theme);
     if chart.extent().is_some() {
         chart.render(inner, buf);
     } else {
-        put(
-            buf,
-            inner,
-            0,
-            panel::nothing_yet(panel, &session.model, view),
-            appearance.theme.dim(),
-        );
+        put(buf, inner, 0, nothing_yet, appearance.theme.dim());
     }
 }
 
 /// What is not as usual about a view, to follow a title: "  [smooth 0.9]  [outliers ignored]".
-pub fn remarks(view: ChartView) -> String {
+pub fn remarks(view: &ChartView) -> String {
     let mut text = String::new();
     if view.smooth > 0 {
         text += &format!("  [smooth {}]", view.weight());
@@ -230,7 +230,7 @@ pub fn remarks(view: ChartView) -> String {
     if view.values.is_some() {
         text += "  [y zoom]";
     }
-    match view.hidden.count_ones() {
+    match view.hidden.len() {
         0 => {}
         1 => text += "  [1 line hidden]",
         n => text += &format!("  [{n} lines hidden]"),

@@ -5,6 +5,7 @@ mod curves;
 mod draw;
 
 use crate::tui::chart::ChartView;
+use crate::tui::chart::plots::MOST_RUNS;
 use crate::tui::context::{Context, Effect};
 use crate::tui::keys::{Action, Scope};
 use crate::tui::message::{EventBatch, Message};
@@ -13,15 +14,17 @@ use crate::tui::screen::{Response, Screen};
 use crate::tui::screens::chart::navigated;
 use crate::tui::text::clean;
 use crate::tui::theme::Theme;
-use astill_core::comparison::Comparison;
+use astill_core::comparison::{Comparison, distinct_names};
 use astill_core::run::RunDir;
 use curves::{ComparedChart, chart, charts};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// More runs cannot be told apart by colour.
-const MOST_RUNS: usize = 8;
+/// How often results and settings are read again while they are on the screen and a run goes on, in
+/// seconds.
+const READ_EVERY: f64 = 5.;
 
 /// The comparison of the marked runs.
 #[derive(Debug)]
@@ -33,13 +36,16 @@ pub struct CompareScreen {
     shown: usize,
     selected: usize,
     pinned: Option<usize>,
-    /// Curves that are not drawn: a bit for each run.
-    hidden: u64,
+    /// Runs whose curves are not drawn.
+    hidden: BTreeSet<usize>,
     /// Results and settings are shown in place of the curves, from this line on.
     table: Option<usize>,
     comparison: Option<Result<Arc<Comparison>, String>>,
-    /// The state of every run when the comparison was requested.
-    states: Option<Vec<ReportedState>>,
+    /// The state of every run when the comparison was requested, and when that was, in seconds since
+    /// 1970.
+    requested: Option<(Vec<ReportedState>, f64)>,
+    /// The answer has not come yet.
+    is_awaited: bool,
 }
 
 /// A run of the comparison.
@@ -88,41 +94,46 @@ impl CompareScreen {
             };
             (chart, view)
         };
-        let compared = |run: &RunDir| ComparedRun {
+        let compared = |(run, name): (&RunDir, String)| ComparedRun {
             run: run.clone(),
-            name: clean(&run.name()),
+            name: clean(&name),
             model: Model::for_comparison(),
             loading: Some((0, 0)),
         };
         Self {
-            runs: runs.iter().map(compared).collect(),
+            runs: runs
+                .iter()
+                .zip(distinct_names(runs))
+                .map(compared)
+                .collect(),
             charts: charts().into_iter().map(view).collect(),
             shown: 0,
             selected: 0,
             pinned: None,
-            hidden: 0,
+            hidden: BTreeSet::new(),
             table: None,
             comparison: None,
-            states: None,
+            requested: None,
+            is_awaited: false,
         }
     }
 
     fn receive_events(&mut self, run: &RunDir, batch: &EventBatch) {
         for compared in self.runs.iter_mut().filter(|r| r.run == *run) {
-            if batch.restarted {
-                compared.model = Model::for_comparison();
-            }
-            batch.events.iter().for_each(|e| compared.model.apply(e));
-            let is_loading = compared.loading.is_some() && !batch.at_end;
-            compared.loading = is_loading.then_some(batch.read);
+            let (model, loading) = (&mut compared.model, &mut compared.loading);
+            batch.add_to(model, loading, Model::for_comparison);
         }
     }
 
     /// The chart, how it is viewed, and its place among all.
     fn current(&self) -> Option<(&ComparedChart, ChartView)> {
         let (chart, view) = self.charts.get(self.shown)?;
-        let hidden = self.hidden;
-        Some((chart, ChartView { hidden, ..*view }))
+        let hidden = self.hidden.clone();
+        let view = ChartView {
+            hidden,
+            ..view.clone()
+        };
+        Some((chart, view))
     }
 
     /// The runs in the order in which they are drawn and listed in tables, the pinned one first.
@@ -138,7 +149,7 @@ impl CompareScreen {
             return;
         };
         let of_experts = compared.is_of_experts();
-        let drawn = chart(self, compared, view, theme);
+        let drawn = chart(self, compared, view.clone(), theme);
         let Some(extent) = drawn.extent() else { return };
         let Some(changed) = navigated(action, view, drawn.values(), extent) else {
             return;
@@ -146,7 +157,7 @@ impl CompareScreen {
         let cursor = changed.cursor;
         if let Some((_, view)) = self.charts.get_mut(self.shown) {
             *view = ChartView {
-                hidden: 0,
+                hidden: BTreeSet::new(),
                 ..changed
             };
         }
@@ -159,7 +170,7 @@ impl CompareScreen {
 
     fn change_view(&mut self, change: impl FnOnce(ChartView) -> ChartView) {
         if let Some((_, view)) = self.charts.get_mut(self.shown) {
-            *view = change(*view);
+            *view = change(std::mem::take(view));
         }
     }
 
@@ -222,17 +233,23 @@ impl Screen for CompareScreen {
                 let Some(selected) = self.runs.get(self.selected) else {
                     return Response::Handled;
                 };
-                context.effects.push(Effect::FollowCompared(Vec::new()));
                 return Response::OpenRun(selected.run.clone());
             }
-            Action::Table => self.table = self.table.is_none().then_some(0),
+            Action::Table => {
+                self.table = self.table.is_none().then_some(0);
+                self.requested = None;
+            }
             Action::Up | Action::Down => self.select(action == Action::Down),
             Action::NextPanel | Action::PreviousPanel => self.turn(action == Action::NextPanel),
             Action::Pin => {
                 let is_pinned = self.pinned == Some(self.selected);
                 self.pinned = (!is_pinned).then_some(self.selected);
             }
-            Action::HideLine => self.hidden ^= 1 << self.selected,
+            Action::HideLine => {
+                if !self.hidden.remove(&self.selected) {
+                    self.hidden.insert(self.selected);
+                }
+            }
             Action::LogScale => self.change_view(ChartView::toggle_log),
             Action::Smoothing => self.change_view(ChartView::next_smooth),
             Action::Outliers => self.change_view(ChartView::toggle_robust),
@@ -245,22 +262,31 @@ impl Screen for CompareScreen {
     fn receive(&mut self, message: &Message, _context: &Context) -> bool {
         match message {
             Message::ComparedEvents(run, batch) => self.receive_events(run, batch),
-            Message::Comparison(comparison) => self.comparison = Some(comparison.clone()),
+            // not of a comparison that was left
+            Message::Comparison(of, comparison) if self.runs.iter().map(|r| &r.run).eq(of) => {
+                self.comparison = Some(comparison.clone());
+                self.is_awaited = false;
+            }
             _ => {}
         }
         false
     }
 
-    /// Results and settings: once the events have been read, and again when a run has come to its end.
+    /// Results and settings: once the events have been read, again when they are called up or a run has
+    /// come to its end, and now and then while they are shown and a run goes on.
     fn request_missing(&mut self, context: &mut Context) {
-        if self.runs.iter().any(|r| r.loading.is_some()) {
+        if self.is_awaited || self.runs.iter().any(|r| r.loading.is_some()) {
             return;
         }
         let states: Vec<ReportedState> = self.runs.iter().map(|r| r.model.state).collect();
-        if self.states.as_ref() == Some(&states) {
+        let goes_on = self.table.is_some() && self.runs.iter().any(|r| r.model.is_live());
+        let is_known = self.requested.as_ref().is_some_and(|(before, when)| {
+            *before == states && !(goes_on && context.now - when >= READ_EVERY)
+        });
+        if is_known {
             return;
         }
-        self.states = Some(states);
+        (self.requested, self.is_awaited) = (Some((states, context.now)), true);
         let runs = self.runs.iter().map(|r| r.run.clone()).collect();
         context.effects.push(Effect::Compare(runs));
     }

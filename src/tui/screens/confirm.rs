@@ -89,6 +89,14 @@ impl Screen for ConfirmPopup {
         Response::Close
     }
 
+    fn offers(&self, action: Action) -> bool {
+        self.on_yes.is_some() || matches!(action, Action::Open | Action::Help)
+    }
+
+    fn word(&self, action: Action) -> Option<&'static str> {
+        (action == Action::Open && self.on_yes.is_none()).then_some("close")
+    }
+
     fn in_a_line(&self, _context: &Context) -> String {
         let keys = if self.on_yes.is_some() {
             "y / n"

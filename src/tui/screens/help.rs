@@ -4,13 +4,13 @@
 use crate::tui::chart::plots::paragraph;
 use crate::tui::context::Context;
 use crate::tui::glossary;
-use crate::tui::input_line::InputLine;
+use crate::tui::input_line::{InputLine, Search};
 use crate::tui::keys::{self, Action, Scope};
 use crate::tui::model::MarkKind;
 use crate::tui::screen::{Response, Screen};
 use crate::tui::text::{clean, pad, width, wrap};
 use crate::tui::theme::Theme;
-use crate::tui::widgets::{popup, put, put_lines};
+use crate::tui::widgets::{popup, put_lines};
 use astill_core::measures::MEASURES;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -25,10 +25,10 @@ pub struct HelpPopup {
     scope: Scope,
     /// The first visible line.
     first: usize,
-    /// The search while it is being edited.
-    search: Option<InputLine>,
     /// Only what has this in it is listed.
-    query: String,
+    search: Search,
+    /// The keys that start or change something are off.
+    read_only: bool,
 }
 
 /// A part of the help, and what is in it.
@@ -46,18 +46,18 @@ struct Entry {
 
 impl HelpPopup {
     /// Help that begins with the keys of this scope.
-    pub fn new(scope: Scope) -> Self {
+    pub fn new(scope: Scope, read_only: bool) -> Self {
         Self {
+            read_only,
             scope,
             first: 0,
-            search: None,
-            query: String::new(),
+            search: Search::default(),
         }
     }
 
     fn lines(&self, terminal_columns: u16, theme: &Theme) -> Vec<Line<'static>> {
         let cells = usize::from(COLUMNS.min(terminal_columns.saturating_sub(4)));
-        let query = self.query.trim().to_lowercase();
+        let query = self.search.text().trim().to_lowercase();
         let mut lines = Vec::new();
         for section in self.sections(cells) {
             let found = section.entries.into_iter();
@@ -86,7 +86,7 @@ impl HelpPopup {
         let words = glossary::entries()
             .map(|(word, explanation)| Entry::of(&format!("{word}: {explanation}"), cells));
         let mut sections = vec![
-            keys_of(self.scope, cells),
+            self.keys_of(self.scope, cells),
             Section {
                 title: "Marks under the charts",
                 entries: marks.into(),
@@ -101,24 +101,21 @@ impl HelpPopup {
             },
         ];
         let others = Scope::ALL.into_iter().filter(|s| *s != self.scope);
-        sections.extend(others.map(|scope| keys_of(scope, cells)));
+        sections.extend(others.map(|scope| self.keys_of(scope, cells)));
         sections
     }
 
-    fn is_searched(&self) -> bool {
-        self.search.is_some() || !self.query.is_empty()
-    }
-}
-
-/// The keys of a scope, under its name.
-fn keys_of(scope: Scope, cells: usize) -> Section {
-    let widest = keys::at(scope).map(|b| width(&b.names())).max();
-    let names = widest.unwrap_or(0).min(cells / 2);
-    Section {
-        title: scope.name(),
-        entries: keys::at(scope)
-            .map(|b| Entry::named(&b.names(), names, b.help, cells))
-            .collect(),
+    /// The keys of a scope that do something, under its name.
+    fn keys_of(&self, scope: Scope, cells: usize) -> Section {
+        let keys = || keys::at(scope).filter(|b| !(b.steers && self.read_only));
+        let widest = keys().map(|b| width(&b.names())).max();
+        let names = widest.unwrap_or(0).min(cells / 2);
+        Section {
+            title: scope.name(),
+            entries: keys()
+                .map(|b| Entry::named(&b.names(), names, b.help, cells))
+                .collect(),
+        }
     }
 }
 
@@ -152,9 +149,9 @@ impl Entry {
 
 impl Screen for HelpPopup {
     fn scope(&self) -> Scope {
-        match self.search {
-            Some(_) => Scope::Line,
-            None => Scope::Help,
+        match self.search.is_edited() {
+            true => Scope::Line,
+            false => Scope::Help,
         }
     }
 
@@ -166,19 +163,18 @@ impl Screen for HelpPopup {
         let (columns, rows) = context.size;
         let page = usize::from(rows / 2).max(1);
         let total = self.lines(columns, &context.appearance.theme).len();
-        let visible = usize::from(rows).saturating_sub(3 + usize::from(self.is_searched()));
+        let visible = usize::from(rows).saturating_sub(3 + usize::from(self.search.is_shown()));
         self.first = match action {
             Action::Search => {
-                self.search = Some(InputLine::new(self.query.clone()));
+                self.search.edit();
                 0
             }
             Action::Open => {
-                self.search = None;
+                self.search.accept();
                 self.first
             }
-            Action::Escape if self.is_searched() => {
-                self.search = None;
-                self.line_changed();
+            Action::Escape if self.search.is_shown() => {
+                self.search.clear();
                 0
             }
             Action::Up => self.first.saturating_sub(1),
@@ -194,12 +190,11 @@ impl Screen for HelpPopup {
     }
 
     fn line(&mut self) -> Option<&mut InputLine> {
-        self.search.as_mut()
+        self.search.line()
     }
 
     fn line_changed(&mut self) {
-        let text = self.search.as_ref().map(InputLine::text);
-        self.query = text.unwrap_or_default().into();
+        self.search.line_changed();
         self.first = 0;
     }
 
@@ -208,21 +203,19 @@ impl Screen for HelpPopup {
         let lines = self.lines(area.width, theme);
         // as high as without a search, so that it does not jump while somebody types
         let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-        let rows = if self.is_searched() { u16::MAX } else { rows };
+        let rows = if self.search.is_shown() {
+            u16::MAX
+        } else {
+            rows
+        };
         let title = "Keys, charts and words";
         let inner = popup(buf, area, &context.appearance, title, (COLUMNS, rows));
-        let foot = Constraint::Length(self.is_searched().into());
+        let foot = Constraint::Length(self.search.is_shown().into());
         let [body, foot] = Layout::vertical([Constraint::Fill(1), foot]).areas(inner);
         put_lines(buf, body, lines, self.first);
         if foot.is_empty() {
             return None;
         }
-        let cells = usize::from(foot.width).saturating_sub(PROMPT.len());
-        let line = self.search.clone();
-        let line = line.unwrap_or_else(|| InputLine::new(self.query.clone()));
-        let (text, at) = line.shown(cells);
-        put(buf, foot, 0, &format!("{PROMPT}{text}"), theme.accent());
-        let cursor = Position::new(foot.x + (PROMPT.len() + at) as u16, foot.y);
-        self.search.as_ref().map(|_| cursor)
+        self.search.draw(buf, foot, PROMPT, theme.accent())
     }
 }

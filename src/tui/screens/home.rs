@@ -11,7 +11,7 @@ use crate::tui::backend::{
     AblationSummary, DataState, Glance, ProfileSummary, RunRequest, RunSummary, Subject,
 };
 use crate::tui::context::Context;
-use crate::tui::input_line::InputLine;
+use crate::tui::input_line::{InputLine, Search};
 use crate::tui::keys::{Action, Scope};
 use crate::tui::message::Message;
 use crate::tui::screen::{Response, Screen};
@@ -22,19 +22,21 @@ use astill_core::ablation::AblationState;
 use astill_core::profile::Profile;
 use astill_core::run::RunDir;
 use entry::{ListEntry, Selection};
+use glance::GlanceLayout;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Position, Rect};
+use ratatui::layout::{Constraint, Layout, Margin, Position, Rect};
 use ratatui::text::Line;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A narrower terminal has no room for the preview beside the list.
 const WITH_PREVIEW: u16 = 70;
-/// Lines of a preview that can be scrolled away.
-const MOST_SCROLL: usize = 200;
+/// Runs at a glance that are kept: the cursor comes back to those around it.
+const GLANCES: usize = 32;
 
 /// The list, the search, and the previews.
 #[derive(Debug, Default)]
@@ -46,24 +48,21 @@ pub struct HomeScreen {
     unfolded: HashSet<PathBuf>,
     /// The list has been read.
     ready: bool,
-    /// The search while it is being edited.
-    search: Option<InputLine>,
-    query: String,
+    search: Search,
     selected: Option<Selection>,
     /// Of runs, by folder.
     settings: HashMap<PathBuf, Result<Profile, String>>,
-    glances: HashMap<PathBuf, Glance>,
+    /// The latest last.
+    glances: VecDeque<(PathBuf, Arc<Glance>)>,
     /// First line of the preview.
     scroll: usize,
     /// The runs that are marked for a comparison, in the order in which they were.
     marked: Vec<RunDir>,
-    /// The data set that is being fetched.
-    fetching: Option<String>,
 }
 
 impl Screen for HomeScreen {
     fn scope(&self) -> Scope {
-        if self.search.is_some() {
+        if self.search.is_edited() {
             Scope::Line
         } else {
             Scope::Home
@@ -78,11 +77,14 @@ impl Screen for HomeScreen {
             Action::First => self.go(|_, _| 0),
             Action::Last => self.go(|_, last| last),
             Action::PageUp => self.scroll = self.scroll.saturating_sub(page),
-            Action::PageDown => self.scroll = (self.scroll + page).min(MOST_SCROLL),
-            Action::Search => self.search = Some(InputLine::new(self.query.clone())),
+            Action::PageDown => {
+                self.scroll = (self.scroll + page).min(self.most_scroll(context));
+            }
+            Action::Search => self.search.edit(),
+            // what is selected stays so in the whole list
             Action::Escape => {
-                self.search = None;
-                self.line_changed();
+                self.search.clear();
+                self.keep_selection();
             }
             Action::Back => return Response::Close,
             Action::Open => return self.open(context),
@@ -99,12 +101,11 @@ impl Screen for HomeScreen {
     }
 
     fn line(&mut self) -> Option<&mut InputLine> {
-        self.search.as_mut()
+        self.search.line()
     }
 
     fn line_changed(&mut self) {
-        let text = self.search.as_ref().map(InputLine::text);
-        self.query = text.unwrap_or_default().into();
+        self.search.line_changed();
         self.selected = None;
         self.keep_selection();
     }
@@ -114,16 +115,18 @@ impl Screen for HomeScreen {
             Message::Listed(profiles, runs, ablations) => {
                 (self.profiles, self.runs, self.ready) = (profiles.clone(), runs.clone(), true);
                 self.ablations.clone_from(ablations);
+                self.forget_lost_runs();
                 self.keep_selection();
             }
-            Message::Fetched(..) => self.fetching = None,
-            // the list that follows has it
-            Message::Moved(_, Ok(Some(to))) => {
-                self.selected = Some(Selection::Run(to.path().to_path_buf()));
-            }
+            Message::Moved(run, Ok(to)) => self.follow_move(run, to.as_ref()),
+            Message::Template(..) => return true,
             Message::Glanced(run, glance) => {
-                self.glances
-                    .insert(run.path().to_path_buf(), *glance.clone());
+                let path = run.path();
+                self.glances.retain(|(of, _)| of != path);
+                self.glances.push_back((path.into(), glance.clone()));
+                while self.glances.len() > GLANCES {
+                    self.glances.pop_front();
+                }
             }
             Message::Profile(run, profile) => {
                 let profile = profile.as_deref().cloned().map_err(String::clone);
@@ -164,10 +167,9 @@ impl Screen for HomeScreen {
     }
 
     fn in_a_line(&self, context: &Context) -> String {
-        let search = if self.query.is_empty() {
-            String::new()
-        } else {
-            format!("/{} ", self.query)
+        let search = match self.search.text() {
+            "" => String::new(),
+            text => format!("/{text} "),
         };
         match self.selected_entry() {
             Some(entry) => {
@@ -179,19 +181,11 @@ impl Screen for HomeScreen {
     }
 
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
-        let list_width = if area.width >= WITH_PREVIEW {
-            (area.width * 2 / 5).clamp(34, 64)
-        } else {
-            area.width
-        };
-        let [left, right] =
-            Layout::horizontal([Constraint::Length(list_width), Constraint::Fill(1)]).areas(area);
+        let [left, right] = columns(area);
         let title = "astill: runs and profiles";
         let inner = frame(buf, left, &context.appearance, title, true);
-        let searching = self.search.is_some() || !self.query.is_empty();
-        let [top, rows] =
-            Layout::vertical([Constraint::Length(searching.into()), Constraint::Fill(1)])
-                .areas(inner);
+        let top = Constraint::Length(self.search.is_shown().into());
+        let [top, rows] = Layout::vertical([top, Constraint::Fill(1)]).areas(inner);
         self.draw_list(buf, rows, context);
         if !right.is_empty() {
             self.draw_preview(buf, right, context);
@@ -199,18 +193,48 @@ impl Screen for HomeScreen {
         if top.is_empty() {
             return None;
         }
-        let line = self.search.clone();
-        let (text, at) = line
-            .unwrap_or_else(|| InputLine::new(self.query.clone()))
-            .shown(usize::from(top.width).saturating_sub(1));
         let style = context.appearance.theme.accent();
-        put(buf, top, 0, &format!("/{text}"), style);
-        let cursor = Position::new(top.x + 1 + at as u16, top.y);
-        self.search.as_ref().map(|_| cursor)
+        self.search.draw(buf, top, "/", style)
     }
 }
 
+/// The list, and beside it the preview where it has room.
+fn columns(area: Rect) -> [Rect; 2] {
+    let list_width = if area.width >= WITH_PREVIEW {
+        (area.width * 2 / 5).clamp(34, 64)
+    } else {
+        area.width
+    };
+    Layout::horizontal([Constraint::Length(list_width), Constraint::Fill(1)]).areas(area)
+}
+
 impl HomeScreen {
+    /// A run has another name, or is gone: so are its mark and the cursor on it.
+    fn follow_move(&mut self, run: &RunDir, to: Option<&RunDir>) {
+        let place = self.marked.iter().position(|marked| marked == run);
+        match (to, place) {
+            (Some(to), Some(place)) => self.marked[place] = to.clone(),
+            (None, Some(place)) => _ = self.marked.remove(place),
+            (_, None) => {}
+        }
+        if let Some(to) = to {
+            // the list that follows has it
+            self.selected = Some(Selection::Run(to.path().to_path_buf()));
+        }
+    }
+
+    /// Drops what is known of runs that are not listed any more.
+    fn forget_lost_runs(&mut self) {
+        let parts = self.ablations.iter().flat_map(|a| &a.started_runs);
+        let runs = self.runs.iter().chain(parts);
+        let there: HashSet<&Path> = runs.map(|r| r.run.path()).collect();
+        self.marked.retain(|run| there.contains(run.path()));
+        self.glances
+            .retain(|(path, _)| there.contains(path.as_path()));
+        self.settings
+            .retain(|path, _| there.contains(path.as_path()));
+    }
+
     /// The rows: in their groups, or by how well they match the search.
     fn entries(&self) -> Vec<ListEntry<'_>> {
         let (running, finished): (Vec<_>, Vec<_>) =
@@ -232,17 +256,18 @@ impl HomeScreen {
             .chain(in_state(false))
             .chain(finished.into_iter().map(ListEntry::Run))
             .chain(profiles(true));
-        if self.query.trim().is_empty() {
+        let query = self.search.text();
+        if query.trim().is_empty() {
             return all.collect();
         }
         let mut matcher = Matcher::new(Config::DEFAULT);
-        let pattern = Pattern::parse(&self.query, CaseMatching::Ignore, Normalization::Smart);
+        let pattern = Pattern::parse(query, CaseMatching::Ignore, Normalization::Smart);
         let mut buffer = Vec::new();
         let mut found: Vec<(u32, ListEntry<'_>)> = all
             .filter_map(|e| {
                 let by_name = pattern.score(Utf32Str::new(e.name(), &mut buffer), &mut matcher);
                 // what is said about it has too many letters for parts of words
-                let by_text = || e.is_about(&self.query).then_some(0);
+                let by_text = || e.is_about(query).then_some(0);
                 Some((by_name.or_else(by_text)?, e))
             })
             .collect();
@@ -304,7 +329,7 @@ impl HomeScreen {
         let theme = &context.appearance.theme;
         let entries = self.entries();
         if entries.is_empty() {
-            let text = match (self.ready, self.query.is_empty()) {
+            let text = match (self.ready, self.search.text().is_empty()) {
                 (false, _) => "Loading runs and profiles...",
                 (true, true) => "No runs and no profiles.",
                 (true, false) => "No matches.",
@@ -321,7 +346,7 @@ impl HomeScreen {
         let (mut rows, mut selected_row) = (Vec::new(), 0);
         for (i, entry) in entries.iter().enumerate() {
             let is_first = i == 0 || entries[i - 1].heading() != entry.heading();
-            if self.query.is_empty() && is_first {
+            if self.search.text().is_empty() && is_first {
                 rows.push(Line::styled(entry.heading(), theme.title()));
             }
             let mark = if i == selected { ">" } else { " " };
@@ -350,24 +375,55 @@ impl HomeScreen {
             return;
         };
         let inner = frame(buf, area, appearance, &clean(entry.name()), false);
-        let cells = usize::from(inner.width);
+        let lines = self.preview_lines(&entry, context, inner.width.into());
         let mut text_area = inner;
-        let lines = match entry {
+        if let Some(glance) = self.glance_of(&entry) {
+            text_area = GlanceLayout::new(inner, glance).text;
+            glance::draw(buf, inner, context, glance);
+        }
+        put_lines(buf, text_area, lines, self.scroll);
+    }
+
+    fn preview_lines(
+        &self,
+        entry: &ListEntry<'_>,
+        context: &Context,
+        cells: usize,
+    ) -> Vec<Line<'static>> {
+        match entry {
             ListEntry::Profile(profile) => {
                 let preview = context.previews.get(&request(&profile.reference));
-                preview::of_profile(profile, preview, &appearance.theme, cells)
+                preview::of_profile(profile, preview, &context.appearance.theme, cells)
             }
             ListEntry::Ablation(ablation) => preview::of_ablation(ablation, context, cells),
             ListEntry::Run(run) | ListEntry::PartOf(_, run) => {
                 let settings = self.settings.get(run.run.path());
-                if let Some(glance) = self.glances.get(run.run.path()) {
-                    let profile = settings.and_then(|s| s.as_ref().ok());
-                    text_area = glance::draw(buf, inner, context, (glance, profile));
-                }
                 preview::of_run(run, settings, context, cells)
             }
+        }
+    }
+
+    fn glance_of(&self, entry: &ListEntry<'_>) -> Option<&Glance> {
+        let (ListEntry::Run(run) | ListEntry::PartOf(_, run)) = entry else {
+            return None;
         };
-        put_lines(buf, text_area, lines, self.scroll);
+        let known = self.glances.iter().find(|(path, _)| path == run.run.path());
+        known.map(|(_, glance)| &**glance)
+    }
+
+    /// Lines of the preview that have no room.
+    fn most_scroll(&self, context: &Context) -> usize {
+        let (width, rows) = context.size;
+        // without the footer and the frame
+        let area = Rect::new(0, 0, width, rows.saturating_sub(1));
+        let inner = columns(area)[1].inner(Margin::new(1, 1));
+        let Some(entry) = self.selected_entry().filter(|_| !inner.is_empty()) else {
+            return 0;
+        };
+        let glance = self.glance_of(&entry);
+        let text = glance.map_or(inner, |glance| GlanceLayout::new(inner, glance).text);
+        let lines = self.preview_lines(&entry, context, inner.width.into());
+        lines.len().saturating_sub(text.height.into())
     }
 }
 

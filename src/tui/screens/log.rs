@@ -2,7 +2,7 @@
 
 use crate::tui::clock;
 use crate::tui::context::Context;
-use crate::tui::input_line::InputLine;
+use crate::tui::input_line::{InputLine, Search};
 use crate::tui::keys::{Action, Scope};
 use crate::tui::model::LogLine;
 use crate::tui::screen::{Response, Screen};
@@ -17,16 +17,14 @@ const PROMPT: &str = "Filter: ";
 /// Which lines are shown, and from where.
 #[derive(Debug, Default)]
 pub struct LogScreen {
-    /// The filter while it is being edited.
-    search: Option<InputLine>,
-    filter: String,
-    /// Lines between the last one and the bottom of the screen; 0 follows the run.
-    from_end: usize,
+    filter: Search,
+    /// The event of the lowest line, which stays there while the log goes on; none follows the run.
+    lowest: Option<u64>,
 }
 
 impl Screen for LogScreen {
     fn scope(&self) -> Scope {
-        if self.search.is_some() {
+        if self.filter.is_edited() {
             Scope::Line
         } else {
             Scope::Log
@@ -35,35 +33,46 @@ impl Screen for LogScreen {
 
     fn act(&mut self, action: Action, context: &mut Context) -> Response {
         let page = usize::from(context.size.1).saturating_sub(4).max(1);
+        let lines = self.lines(context);
+        let below = lines.iter().take_while(|l| !self.reaches(l)).count();
+        let from_end = match action {
+            Action::Up => below.saturating_add(1),
+            Action::Down => below.saturating_sub(1),
+            Action::PageUp => below.saturating_add(page),
+            Action::PageDown => below.saturating_sub(page),
+            Action::First => usize::MAX,
+            Action::Last => 0,
+            _ => below,
+        };
         match action {
-            Action::Search => self.search = Some(InputLine::new(self.filter.clone())),
-            Action::Open => self.search = None,
-            Action::Escape if self.is_filtered() => {
-                self.search = None;
-                self.line_changed();
+            Action::Search => self.filter.edit(),
+            Action::Open => self.filter.accept(),
+            Action::Escape if self.filter.is_shown() => {
+                self.filter.clear();
+                self.lowest = None;
             }
-            Action::Up => self.from_end += 1,
-            Action::Down => self.from_end = self.from_end.saturating_sub(1),
-            Action::PageUp => self.from_end += page,
-            Action::PageDown => self.from_end = self.from_end.saturating_sub(page),
-            Action::First => self.from_end = usize::MAX,
-            Action::Last => self.from_end = 0,
+            Action::Up
+            | Action::Down
+            | Action::PageUp
+            | Action::PageDown
+            | Action::First
+            | Action::Last => {
+                let from_end = from_end.min(most_from_end(&lines, page, context));
+                let lowest = lines.get(from_end).filter(|_| from_end > 0);
+                self.lowest = lowest.map(|line| line.seq);
+            }
             _ => return Response::Close,
-        }
-        if self.from_end > 0 {
-            self.from_end = self.from_end.min(self.most_from_end(page, context));
         }
         Response::Handled
     }
 
     fn line(&mut self) -> Option<&mut InputLine> {
-        self.search.as_mut()
+        self.filter.line()
     }
 
     fn line_changed(&mut self) {
-        let text = self.search.as_ref().map(InputLine::text);
-        self.filter = text.unwrap_or_default().into();
-        self.from_end = 0;
+        self.filter.line_changed();
+        self.lowest = None;
     }
 
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
@@ -77,7 +86,7 @@ impl Screen for LogScreen {
         let inner = frame(buf, area, &context.appearance, &title, true);
         let [lines, foot] = Layout::vertical([
             Constraint::Fill(1),
-            Constraint::Length(self.is_filtered().into()),
+            Constraint::Length(self.filter.is_shown().into()),
         ])
         .areas(inner);
         let shown: Vec<LogLine> = session
@@ -85,12 +94,12 @@ impl Screen for LogScreen {
             .log
             .backwards()
             .filter(|l| self.shows(l))
-            .skip(self.from_end)
+            .skip_while(|l| !self.reaches(l))
             .take(lines.height.into())
             .collect();
         draw_log_lines(buf, lines, context, &shown, true);
         if shown.is_empty() {
-            let text = if self.is_filtered() {
+            let text = if self.filter.is_shown() {
                 "No matches."
             } else {
                 "No log entries yet."
@@ -100,49 +109,40 @@ impl Screen for LogScreen {
         if foot.is_empty() {
             return None;
         }
-        let cells = usize::from(foot.width).saturating_sub(PROMPT.len());
-        let line = self.search.clone();
-        let (text, at) = line
-            .unwrap_or_else(|| InputLine::new(self.filter.clone()))
-            .shown(cells);
-        put(buf, foot, 0, &format!("{PROMPT}{text}"), theme.accent());
-        let cursor = Position::new(foot.x + (PROMPT.len() + at) as u16, foot.y);
-        self.search.as_ref().map(|_| cursor)
+        self.filter.draw(buf, foot, PROMPT, theme.accent())
     }
 }
 
 impl LogScreen {
-    fn is_filtered(&self) -> bool {
-        self.search.is_some() || !self.filter.is_empty()
-    }
-
     fn shows(&self, line: &LogLine) -> bool {
         let contains = |filter: &str| line.text.to_lowercase().contains(filter);
-        self.filter.is_empty() || contains(&self.filter.to_lowercase())
+        let filter = self.filter.text();
+        filter.is_empty() || contains(&filter.to_lowercase())
     }
 
-    /// How far up the log goes: as many lines as there are below those that fill the first `rows`.
-    fn most_from_end(&self, rows: usize, context: &Context) -> usize {
-        let Some(session) = &context.session else {
-            return 0;
-        };
-        let mut lines: Vec<LogLine> = session
-            .model
-            .log
-            .backwards()
-            .filter(|l| self.shows(l))
-            .collect();
-        let cells = usize::from(context.size.0).saturating_sub(2);
-        let mut taken = 0;
-        while let Some(line) = lines.last() {
-            taken += in_rows(line, cells, context).len();
-            if taken > rows {
-                break;
-            }
-            lines.pop();
-        }
-        lines.len()
+    /// Whether a line is the lowest one on the screen, or earlier.
+    fn reaches(&self, line: &LogLine) -> bool {
+        self.lowest.is_none_or(|lowest| line.seq <= lowest)
     }
+
+    /// The lines that the filter lets through, the latest first.
+    fn lines(&self, context: &Context) -> Vec<LogLine> {
+        let session = context.session.iter();
+        let lines = session.flat_map(|s| s.model.log.backwards());
+        lines.filter(|l| self.shows(l)).collect()
+    }
+}
+
+/// How far up the log goes: as many lines as there are below those that fill the first `rows`.
+fn most_from_end(latest_first: &[LogLine], rows: usize, context: &Context) -> usize {
+    let cells = usize::from(context.size.0).saturating_sub(2);
+    let mut taken = 0;
+    let is_on_first_page = |line: &&LogLine| {
+        taken += in_rows(line, cells, context).len();
+        taken <= rows
+    };
+    let first_page = latest_first.iter().rev().take_while(is_on_first_page);
+    latest_first.len() - first_page.count()
 }
 
 /// A line of the log after its time, in as many rows of `cells` cells as it needs.

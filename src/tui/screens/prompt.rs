@@ -49,7 +49,7 @@ impl PromptPopup {
     /// How many more iterations a finished run is to have.
     pub fn extend(run: RunDir, done: u64) -> Self {
         let title = format!("More iterations for {}", run.name());
-        let text = format!("{done} iterations are done. So many more:");
+        let text = format!("{done} iterations are done. How many more?");
         // a fifth of them, as a round number
         let more = (done / 5).max(1);
         Self::new(&title, &text, &more.to_string(), Then::Extend { run, done })

@@ -5,9 +5,11 @@ mod layout;
 mod log_panel;
 
 use crate::tui::backend::Command;
+use crate::tui::chart::ChartView;
 use crate::tui::context::{Context, Effect};
 use crate::tui::header;
 use crate::tui::keys::{Action, Scope};
+use crate::tui::message::Message;
 use crate::tui::model::{ReportedState, Weight};
 use crate::tui::panel::{self, Panel};
 use crate::tui::screen::{Response, Screen};
@@ -47,6 +49,8 @@ impl Screen for RunScreen {
             Action::Escape if session.clear_cursors() => {}
             Action::Back | Action::Escape => return Response::Close,
             Action::Open | Action::FullSize => {
+                // the focus moves on with the phase, unless it was chosen
+                session.chosen = Some(focus);
                 return match focus {
                     Panel::Pictures => open_samples(context),
                     Panel::Log => Response::Open(Box::new(LogScreen::default())),
@@ -60,7 +64,7 @@ impl Screen for RunScreen {
             Action::Extend => return extend(context),
             Action::Clone => {
                 let run = session.run.clone();
-                context.effects.push(Effect::Template(run));
+                context.ask_for_template(run);
             }
             Action::Stop => return confirm_stop(context),
             Action::Pause => return pause(context),
@@ -68,13 +72,14 @@ impl Screen for RunScreen {
             Action::Evaluate => context.send(Command::Evaluate),
             Action::Ascii | Action::Blocks => context.change_pictures(action == Action::Ascii),
             Action::LogScale | Action::Smoothing | Action::Outliers => {
-                if let Some(view) = session.view(focus) {
-                    *view = match action {
-                        Action::LogScale => view.toggle_log(),
-                        Action::Smoothing => view.next_smooth(),
-                        _ => view.toggle_robust(),
-                    };
-                }
+                session.change_view(
+                    focus,
+                    match action {
+                        Action::LogScale => ChartView::toggle_log,
+                        Action::Smoothing => ChartView::next_smooth,
+                        _ => ChartView::toggle_robust,
+                    },
+                );
             }
             Action::NextPanel | Action::PreviousPanel => {
                 session.focus_next(&tab_order(session), action == Action::NextPanel)
@@ -92,15 +97,25 @@ impl Screen for RunScreen {
         let session = context.session.as_ref()?;
         let layout = RunLayout::new(area, session);
         header::draw(buf, layout.header, context, session);
+        let charts = layout.panels.iter().filter(|(p, _)| p.plot().is_some());
+        let is_alone = charts.count() == 1;
         for (panel, area) in layout.panels {
             let focused = session.focus() == panel;
             match panel {
                 Panel::Pictures => draw_pictures(buf, area, context, session, focused),
                 Panel::Log => draw_log(buf, area, context, session, focused),
-                chart => draw_chart(buf, area, context, session, chart, focused),
+                chart => draw_chart(buf, area, context, session, chart, (focused, is_alone)),
             }
         }
         None
+    }
+
+    /// Whether the run that was to be the beginning of another is the one that is shown.
+    fn receive(&mut self, message: &Message, context: &Context) -> bool {
+        match message {
+            Message::Template(run, _) => context.session.as_ref().is_some_and(|s| s.run == *run),
+            _ => false,
+        }
     }
 
     /// The latest picture up to the cursor.
@@ -223,7 +238,7 @@ fn pause(context: &mut Context) -> Response {
             });
         }
         RunStatus::Reported(ReportedState::Paused) => context.send(Command::Resume),
-        RunStatus::Reported(ReportedState::Done) | RunStatus::Elsewhere => {
+        RunStatus::Reported(ReportedState::Done) | RunStatus::Starting | RunStatus::Elsewhere => {
             let why = session.why_no_engine();
             context.notify(Weight::Warning, &why);
         }

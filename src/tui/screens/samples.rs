@@ -69,7 +69,7 @@ impl Screen for SamplesScreen {
         let (appearance, theme) = (&context.appearance, &context.appearance.theme);
         let samples = &session.model.samples;
         let Some(sample) = session.samples().last() else {
-            let inner = frame(buf, area, appearance, "Samples", true);
+            let inner = frame(buf, area, appearance, "Images", true);
             put(buf, inner, 0, "No images yet.", theme.dim());
             return None;
         };
@@ -95,6 +95,10 @@ impl Screen for SamplesScreen {
             Some(Ok(picture)) => self.draw_gallery(buf, inner, context, session, picture),
         }
         None
+    }
+
+    fn word(&self, action: Action) -> Option<&'static str> {
+        (action == Action::Open && self.zoomed).then_some("gallery")
     }
 
     /// The picture of the step; beside one image, where it started from.

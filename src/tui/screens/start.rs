@@ -1,6 +1,7 @@
 //! What a run is to be, before it is started: its name, seed, device and settings, and what it would
 //! cost. Only its button starts it.
 
+mod draw;
 mod rows;
 
 use crate::tui::backend::{
@@ -12,14 +13,12 @@ use crate::tui::keys::{Action, Scope};
 use crate::tui::message::Message;
 use crate::tui::model::Weight;
 use crate::tui::screen::{Response, Screen};
-use crate::tui::screens::estimate::{self, Named};
-use crate::tui::text::{clean, pad, wrap};
-use crate::tui::widgets::{list, popup, put_lines};
+use crate::tui::text::clean;
+use crate::tui::widgets::popup;
 use astill_core::profile::{Profile, schema};
-use astill_core::run::name_problem;
+use astill_core::run::{RunDir, name_problem};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
-use ratatui::text::Line;
 use rows::Row;
 
 /// Columns inside the frame.
@@ -29,8 +28,6 @@ const NAME: usize = 10;
 /// Rows of the estimate, and of what is said about the line that is being edited.
 const ESTIMATE: u16 = 4;
 const FOOT: u16 = 3;
-/// Keys that are offered while one is being written.
-const OFFERED: usize = 2;
 
 /// The form.
 #[derive(Debug)]
@@ -51,7 +48,10 @@ pub struct StartForm {
     sets: Vec<String>,
     selected: usize,
     line: Option<InputLine>,
-    is_starting: bool,
+    /// What is being started.
+    starting: Option<NewRun>,
+    /// What was started while the form was not on top.
+    started: Option<RunDir>,
 }
 
 impl StartForm {
@@ -75,13 +75,19 @@ impl StartForm {
             profile,
             sets,
             name,
+            data,
         } = template;
         let of = std::path::Path::new(&reference).parent();
         let of = of.and_then(|p| p.file_name()).unwrap_or_default();
         let title = format!("New run like {}", of.to_string_lossy());
         let mut form = Self::new(title, reference, Some(Box::new(profile)));
         form.selected += sets.len();
-        Self { name, sets, ..form }
+        Self {
+            name,
+            sets,
+            data,
+            ..form
+        }
     }
 
     fn new(title: String, reference: String, profile: Option<Box<Profile>>) -> Self {
@@ -97,7 +103,8 @@ impl StartForm {
             sets: Vec::new(),
             selected: 0,
             line: None,
-            is_starting: false,
+            starting: None,
+            started: None,
         };
         form.selected = form.rows().len() - 1;
         form
@@ -198,22 +205,20 @@ impl StartForm {
 
     fn start(&mut self, context: &mut Context) {
         // a second Enter must not start a second run
-        if self.is_starting {
+        if self.starting.is_some() {
             return;
         }
-        self.is_starting = true;
         let name = (!self.name.is_empty()).then(|| self.name.clone());
         let request = self.request();
-        context
-            .effects
-            .push(Effect::Start(NewRun { request, name }));
+        let new = NewRun { request, name };
+        self.starting = Some(new.clone());
+        context.effects.push(Effect::Start(new));
         context.notify(Weight::Normal, "Starting the run...");
     }
 
     /// The keys whose name holds what is being written, as long as no value is.
     fn offered(&self) -> Vec<&'static astill_core::profile::ProfileKey> {
-        let is_setting = matches!(self.row(), Row::Set(_) | Row::Add);
-        let Some(line) = self.line.as_ref().filter(|_| is_setting) else {
+        let Some(line) = self.line.as_ref().filter(|_| self.is_setting()) else {
             return Vec::new();
         };
         let text = line.text().trim();
@@ -228,9 +233,16 @@ impl StartForm {
         }
     }
 
+    /// Whether the selected row is a setting.
+    fn is_setting(&self) -> bool {
+        matches!(self.row(), Row::Set(_) | Row::Add)
+    }
+
     /// Writes the next key that is offered, with the value that it has.
     fn take_offered(&mut self, forward: bool) {
-        let Some(line) = &self.line else { return };
+        let Some(line) = self.line.as_ref().filter(|_| self.is_setting()) else {
+            return;
+        };
         let written = line.text().split('=').next().unwrap_or_default().trim();
         let is_whole = line.text().contains('=');
         let all: Vec<_> = match is_whole {
@@ -286,9 +298,12 @@ impl Screen for StartForm {
                 self.take_device(action == Action::Right)
             }
             Action::Left | Action::Right => {}
+            Action::Open if self.row() == Row::Start && self.started.is_some() => {
+                let started = self.started.take();
+                return started.map_or(Response::Handled, Response::OpenRun);
+            }
             Action::Open => self.open(context),
-            // the menu below knows how
-            Action::Fetch => return Response::Ignored,
+            Action::Fetch => context.fetch(&self.data),
             _ => return Response::Close,
         }
         Response::Handled
@@ -299,10 +314,25 @@ impl Screen for StartForm {
     }
 
     fn receive(&mut self, message: &Message, _context: &Context) -> bool {
-        if matches!(message, Message::Started(_)) {
-            self.is_starting = false;
+        match message {
+            Message::Started(new, started) if self.starting.as_ref() == Some(new) => {
+                self.starting = None;
+                self.started = started.as_ref().ok().cloned();
+                true
+            }
+            Message::Fetched(set, Ok(_)) => {
+                if matches!(&self.data, DataState::Fetchable { set: of, .. } if of == set) {
+                    self.data = DataState::Ready;
+                }
+                false
+            }
+            _ => false,
         }
-        false
+    }
+
+    /// Not over what is being written.
+    fn scrolls(&self) -> bool {
+        self.line.is_none()
     }
 
     fn request_missing(&mut self, context: &mut Context) {
@@ -336,130 +366,4 @@ impl Screen for StartForm {
         self.draw_foot(buf, foot, context);
         cursor
     }
-}
-
-impl StartForm {
-    fn draw_fields(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
-        let theme = &context.appearance.theme;
-        let cells = usize::from(area.width).saturating_sub(NAME);
-        let edited = self.line.as_ref().map(|line| line.shown(cells));
-        let rows = self.rows();
-        let items = rows.iter().enumerate().map(|(i, row)| {
-            let is_selected = i == self.selected;
-            let mark = if is_selected { ">" } else { " " };
-            if let (true, Some((text, _))) = (is_selected, &edited) {
-                return Line::from(format!("{mark}{}{text}", pad(row.name(), NAME - 1)));
-            }
-            let (value, is_given) = self.shown(*row);
-            let style = match is_given {
-                true => theme.text(),
-                false => theme.dim(),
-            };
-            let text = format!("{mark}{}{}", pad(row.name(), NAME - 1), pad(&value, cells));
-            match row {
-                Row::Start => Line::styled(format!("{mark}[ Start ]"), theme.text()),
-                _ => Line::styled(text, style),
-            }
-        });
-        let highlight = match edited {
-            Some(_) => theme.accent(),
-            None => theme.selected(),
-        };
-        let first = list(buf, area, items, self.selected, highlight);
-        let row = u16::try_from(self.selected - first).unwrap_or(u16::MAX);
-        edited.map(|(_, at)| Position::new(area.x + (NAME + at) as u16, area.y + row))
-    }
-
-    /// The value of a row, and whether it is given and not the default.
-    fn shown(&self, row: Row) -> (String, bool) {
-        match row {
-            Row::Name if self.name.is_empty() => {
-                let name = clean(&self.reference);
-                (
-                    format!("{name}-001, or the next number that is free"),
-                    false,
-                )
-            }
-            Row::Name => (clean(&self.name), true),
-            Row::Seed if self.seed.is_empty() => {
-                let seed = self.profile.as_ref().map_or(0, |p| p.seed);
-                (seed.to_string(), false)
-            }
-            Row::Seed => (self.seed.clone(), true),
-            Row::Device => match self.devices.get(self.device) {
-                None | Some(DeviceChoice::Auto) => {
-                    ("auto: the first GPU, or the CPU without one".into(), false)
-                }
-                Some(device) => (device.to_string(), true),
-            },
-            Row::Set(index) => (clean(&self.sets[index]), true),
-            Row::Add => ("change a setting, for example distill.ipc=2".into(), false),
-            Row::Start => (String::new(), true),
-        }
-    }
-
-    fn draw_estimate(&self, buf: &mut Buffer, area: Rect, context: &Context) {
-        let theme = &context.appearance.theme;
-        let preview = context.previews.get(&self.request());
-        let mut named = vec![estimate::data(&self.data, preview, theme)];
-        match preview.map(|p| &p.profile) {
-            Some(Err(problem)) => {
-                let problem = clean(problem.lines().next().unwrap_or_default());
-                named.push(("Error", problem, theme.bad()));
-            }
-            _ => named.extend(estimate::cost(preview, theme)),
-        }
-        put_lines(buf, area, as_lines(named, usize::from(area.width)), 0);
-    }
-
-    /// What is wrong with the line that is being edited, or what it is about.
-    fn draw_foot(&self, buf: &mut Buffer, area: Rect, context: &Context) {
-        let theme = &context.appearance.theme;
-        let cells = usize::from(area.width);
-        let mut parts = Vec::new();
-        let is_key_written = self.line.as_ref().is_some_and(|l| l.text().contains('='));
-        let is_setting = matches!(self.row(), Row::Set(_) | Row::Add) && self.line.is_some();
-        for key in self.offered().into_iter().take(OFFERED) {
-            let text = format!("{}: {}", key.path, clean(key.meaning));
-            parts.push((text, theme.dim()));
-        }
-        if let Some(problem) = self.problem().filter(|_| !is_setting || is_key_written) {
-            parts.insert(0, (problem, theme.warn()));
-        } else if is_setting && !is_key_written {
-            let (text, style) = match parts.is_empty() {
-                true => (
-                    "expected KEY=VALUE: no key has this in its name",
-                    theme.warn(),
-                ),
-                false => (
-                    "KEY=VALUE; Down writes the first key below that holds what is written",
-                    theme.dim(),
-                ),
-            };
-            parts.insert(0, (text.into(), style));
-        }
-        let lines: Vec<Line> = parts
-            .into_iter()
-            .flat_map(|(text, style)| {
-                let rows = wrap(&text, cells).into_iter();
-                rows.map(move |row| Line::styled(row, style))
-            })
-            .collect();
-        let shown = lines.into_iter().take(area.height.into());
-        put_lines(buf, area, shown.collect::<Vec<_>>(), 0);
-    }
-}
-
-/// "name   value", a value over as many rows as it needs.
-fn as_lines(named: Vec<Named>, cells: usize) -> Vec<Line<'static>> {
-    let of = |(name, text, style): Named| {
-        let rows = wrap(&text, cells.saturating_sub(NAME))
-            .into_iter()
-            .enumerate();
-        rows.map(move |(i, row)| {
-            let name = pad(if i == 0 { name } else { "" }, NAME - 1);
-            Line::styled(format!(" {name}{row}"), style)
-        })
-    };
-    named.into_iter().flat_map(of).collect()
 }

@@ -79,6 +79,11 @@ impl Screen for TweakPopup {
         self.line.as_mut()
     }
 
+    /// Not over what is being written.
+    fn scrolls(&self) -> bool {
+        self.line.is_none()
+    }
+
     fn receive(&mut self, message: &Message, context: &Context) -> bool {
         match message {
             Message::Answered(run, command @ Command::Set { .. }, answer)
@@ -194,19 +199,20 @@ impl TweakPopup {
             return;
         }
         self.line = None;
-        let is_stopped = context.session.as_ref().is_some_and(Session::has_ended);
-        let text = match is_stopped {
-            true => format!("set {edit}: changing the run, which no engine works on"),
-            false => format!("set {edit}: sent, waiting for the engine's reply"),
-        };
-        self.answer = Some((Weight::Normal, text));
-        context.send(Command::Set { edit });
+        let command = Command::Set { edit };
+        let sent = context.session.as_ref().map(|s| s.sent(&command));
+        self.answer = sent.map(|text| (Weight::Normal, text));
+        context.send(command);
     }
 
-    /// Why the engine will reject the value that is being edited.
+    /// Why the engine will reject the value that is being edited, whose key stands above.
     fn problem(&self, profile: &Profile) -> Option<String> {
         let edit = self.edit_text()?;
-        profile.edited(&edit).err().map(|e| clean(&e.to_string()))
+        let problem = profile.edited(&edit).err()?.to_string();
+        let problem = problem
+            .strip_prefix(&format!("set {edit}: "))
+            .unwrap_or(&problem);
+        Some(clean(problem))
     }
 
     /// Every key with its value and its range; the position of the text cursor.

@@ -1,7 +1,9 @@
 //! A run's whole life in the app: it is described before it starts, changed after it has ended,
 //! extended, repeated with other settings, renamed, deleted.
 
-use crate::tui::backend::{Command, DeviceChoice, RunState, RunSummary};
+use crate::tui::backend::{
+    Backend, Command, DeviceChoice, NewRun, RunRequest, RunState, RunSummary,
+};
 use crate::tui::context::Appearance;
 use crate::tui::keys::Scope;
 use crate::tui::message::{EventBatch, Message};
@@ -266,6 +268,135 @@ fn the_menu_tells_why_a_run_failed_and_what_was_noted() {
 }
 
 #[test]
+fn an_interrupted_run_that_is_changed_is_still_interrupted() {
+    let mut stage = AppStage::run((80, 24), "r", a_run("r", 60));
+    stage.send(Message::Engine(run_dir("r"), EngineAt::Nowhere));
+    let edit = "distill.lr_images=30".into();
+    let answered = CommandAnswered::new(Command::Set { edit }, Answer::changed(500., 30.));
+    let without_engine = vec![
+        EventKind::Command(answered),
+        EventKind::RolledBack { from: 60, to: 50 },
+    ];
+    stage.receive_more(1_000, without_engine);
+    let screen = stage.screen();
+    assert!(
+        screen.contains("interrupted") && screen.contains("Space resume"),
+        "{screen}"
+    );
+    stage.keys(&["Space"]);
+    assert_eq!(*stage.fake.resumed.lock().unwrap(), [run_dir("r")]);
+}
+
+#[test]
+fn one_engine_is_started_however_often_space_is_pressed() {
+    let mut stage = stopped();
+    stage.keys(&["Space", "Space"]);
+    assert!(stage.screen().contains("starting"), "{}", stage.screen());
+    assert_eq!(stage.fake.resumed.lock().unwrap().len(), 1);
+    // where that failed, it can be tried again
+    stage.send(Message::Resumed(run_dir("r"), Err("no memory".into())));
+    stage.keys(&["Enter", "Space"]);
+    assert_eq!(stage.fake.resumed.lock().unwrap().len(), 2);
+    stage.receive_more(1_000, vec![started("r", 50, 100)]);
+    assert!(stage.screen().contains("running"), "{}", stage.screen());
+}
+
+#[test]
+fn what_becomes_ready_does_not_take_the_keys_of_who_types() {
+    let mut stage = menu_with(RunState::Done);
+    stage.keys(&["w", "for the"]);
+    let new = NewRun {
+        request: RunRequest::default(),
+        name: None,
+    };
+    stage.send(Message::Started(new, Ok(run_dir("late-001"))));
+    assert!(
+        stage.screen().contains("late-001 has started"),
+        "{}",
+        stage.screen()
+    );
+    let template = stage.fake.template(&run_dir("old-1")).map(Box::new);
+    let template = template.map_err(|e| e.to_string());
+    stage.send(Message::Template(run_dir("old-1"), template));
+    stage.send(Message::Fetched("cifar10".into(), Err("no network".into())));
+    assert_eq!(stage.app.scope(), Scope::Line);
+    stage.keys(&[" paper", "Enter"]);
+    assert_eq!(
+        *stage.fake.changed.lock().unwrap(),
+        ["note old-1 for the paper"]
+    );
+    // what went wrong meanwhile is said now
+    assert!(stage.screen().contains("no network"), "{}", stage.screen());
+}
+
+#[test]
+fn marks_follow_their_runs() {
+    let runs = ["old-1", "old-2"].map(|name| summary(&run_dir(name), RunState::Done, 100));
+    let mut stage = menu(runs.into());
+    stage.keys(&["/", "old-1", "Enter", "q", "Space", "Down", "Space"]);
+    let screen = stage.screen();
+    assert!(
+        screen.contains("[A] old-1") && screen.contains("[B] old-2"),
+        "{screen}"
+    );
+    stage.keys(&["Up", "r", "Ctrl-U", "new", "Enter"]);
+    assert!(stage.screen().contains("[A] new"), "{}", stage.screen());
+    stage.keys(&["d", "y"]);
+    assert!(stage.screen().contains("[A] old-2"), "{}", stage.screen());
+    // deleted by somebody else
+    stage.send(Message::Listed(
+        stage.fake.profiles(),
+        Vec::new(),
+        Vec::new(),
+    ));
+    assert!(!stage.screen().contains("[A]"), "{}", stage.screen());
+}
+
+#[test]
+fn what_is_being_written_is_left_alone_by_the_wheel_and_other_keys() {
+    use crossterm::event::{KeyModifiers, MouseEvent, MouseEventKind};
+    let mut stage = menu(Vec::new());
+    stage.keys(&["Enter", "Home", "Enter", "a=b", "Down"]);
+    assert!(
+        stage.screen().contains("Name     a=b"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Esc", "End", "Up", "Enter", "distill.ipc=3"]);
+    stage.send(Message::Mouse(MouseEvent {
+        kind: MouseEventKind::ScrollDown,
+        column: 3,
+        row: 3,
+        modifiers: KeyModifiers::NONE,
+    }));
+    assert!(
+        stage.screen().contains("distill.ipc=3"),
+        "{}",
+        stage.screen()
+    );
+}
+
+#[test]
+fn an_engine_that_is_lost_is_told_outside_of_the_screen() {
+    let appearance = Appearance {
+        notifies: true,
+        ..LOOK
+    };
+    let mut stage = AppStage::with(appearance, (80, 24), Some(run_dir("r")), Fake::default());
+    stage.app.context.on_finish = Some("mail me".into());
+    stage.receive(a_run("r", 60));
+    stage.send(Message::Engine(run_dir("r"), EngineAt::Nowhere));
+    assert_eq!(
+        stage.notified,
+        ["r interrupted: its engine exited unexpectedly"]
+    );
+    assert_eq!(*stage.fake.changed.lock().unwrap(), ["mail me r"]);
+    // once is enough
+    stage.send(Message::Engine(run_dir("r"), EngineAt::Nowhere));
+    assert_eq!(stage.notified.len(), 1);
+}
+
+#[test]
 fn a_run_that_ends_or_diverges_is_told_outside_of_the_screen() {
     let appearance = Appearance {
         notifies: true,
@@ -289,12 +420,13 @@ fn a_run_that_ends_or_diverges_is_told_outside_of_the_screen() {
             restarted: false,
             read: (2, 2),
             at_end: true,
+            unreadable: 0,
         };
         stage.send(Message::Events(run_dir("r"), batch));
     }
     assert_eq!(
         stage.notified,
-        ["r diverges and has paused", "r done: 64.5 %"]
+        ["r has diverged and is paused", "r done: 64.5 %"]
     );
     assert_eq!(*stage.fake.changed.lock().unwrap(), ["mail me r"]);
 }

@@ -165,6 +165,7 @@ fn a_run_before_its_first_event() {
         restarted: false,
         read: (1, 4_000_000),
         at_end: false,
+        unreadable: 0,
     };
     stage = AppStage::with(LOOK, (80, 24), Some(run_dir("shapes-001")), Fake::default());
     stage.send(Message::Events(run_dir("shapes-001"), batch));

@@ -1,6 +1,7 @@
 //! Each screen in use, by keys.
 
 use crate::tui::backend::{AblationSummary, Backend, Command, RunState};
+use crate::tui::chart::plots::PLOTS;
 use crate::tui::keys::Scope;
 use crate::tui::message::{EventBatch, Message};
 use crate::tui::model::ReportedState;
@@ -41,6 +42,58 @@ fn search_finds_by_parts_of_names_and_enter_opens() {
         stage.screen().contains("done, 64.5 %"),
         "{}",
         stage.screen()
+    );
+}
+
+#[test]
+fn esc_in_the_menu_leaves_the_cursor_where_it_is() {
+    let mut stage = AppStage::menu((80, 24), Fake::default());
+    stage.keys(&["Down", "Esc"]);
+    assert!(stage.screen().contains(">cifar10-cpu"));
+    stage.keys(&["/", "ipc50", "Esc"]);
+    let screen = stage.screen();
+    assert!(
+        screen.contains(">cifar10-ipc50") && screen.contains("shapes"),
+        "{screen}"
+    );
+    // and where nothing was found, something is selected again
+    stage.keys(&["/", "zzz", "Enter"]);
+    assert!(stage.screen().contains(">shapes"), "{}", stage.screen());
+}
+
+#[test]
+fn a_log_that_was_scrolled_up_stays_there_while_the_run_goes_on() {
+    let mut stage = AppStage::run((80, 24), "r", a_run("r", 60));
+    stage.keys(&["l", "Up", "Up", "Up"]);
+    let before = stage.screen();
+    stage.receive_more(1_000, (61..=70).map(|n| distilled(n, 0.3)).collect());
+    assert_eq!(stage.screen(), before);
+    stage.keys(&["End"]);
+    assert!(stage.screen().contains("step 70:"), "{}", stage.screen());
+}
+
+#[test]
+fn a_preview_scrolls_no_further_than_its_end() {
+    let mut stage = AppStage::menu((80, 24), Fake::default());
+    stage.keys(&["PgDn"; 40]);
+    let end = stage.screen();
+    stage.keys(&["PgUp"]);
+    assert_ne!(stage.screen(), end);
+}
+
+#[test]
+fn lines_that_could_not_be_read_are_counted() {
+    let mut stage = AppStage::run((120, 40), "r", a_run("r", 20));
+    let batch = EventBatch {
+        at_end: true,
+        unreadable: 2,
+        ..Default::default()
+    };
+    stage.send(Message::Events(run_dir("r"), batch));
+    let screen = stage.screen();
+    assert!(
+        screen.contains("2 lines of the record not readable"),
+        "{screen}"
     );
 }
 
@@ -194,12 +247,15 @@ fn the_log_is_filtered() {
 fn every_panel_gets_the_focus_and_a_chart_fills_the_screen() {
     let mut stage = AppStage::run((120, 40), "r", a_run("r", 60));
     let mut seen = Vec::new();
-    for _ in 0..12 {
-        seen.push(stage.app.context.session.as_ref().unwrap().focus());
+    // the charts, the images and the log
+    let panels = PLOTS.len() + 2;
+    for _ in 0..panels {
+        let focus = stage.app.context.session.as_ref().unwrap().focus();
+        assert!(!seen.contains(&focus), "{focus:?} twice");
+        seen.push(focus);
         stage.keys(&["Tab"]);
     }
-    seen.dedup();
-    assert_eq!(seen.len(), 12);
+    assert_eq!(stage.app.context.session.as_ref().unwrap().focus(), seen[0]);
     stage.keys(&["f"]);
     assert_eq!(stage.app.scope(), Scope::Chart);
     stage.keys(&[

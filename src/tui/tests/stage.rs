@@ -168,16 +168,14 @@ impl Backend for Fake {
             profile: self.profile(run)?,
             sets: vec!["distill.lr_images=30".into()],
             name: format!("{}-2", run.name()),
+            data: DataState::Ready,
         })
     }
 
     fn glance(&self, _: &RunDir) -> Glance {
         let mut loss = Series::new();
         (1..=60).for_each(|n| loss.push(f64::from(n), 1. / f64::from(n)));
-        Glance {
-            loss: Some(loss),
-            picture: Some(picture(40, 8)),
-        }
+        Glance::new(Some(loss), Some(&picture(40, 8)), 8)
     }
 
     fn delete(&self, run: &RunDir) -> Result<()> {
@@ -232,12 +230,12 @@ impl Backend for Fake {
                 ..Outcome::default()
             },
         });
-        let values = |value: i64| runs.iter().map(|_| value.into()).collect();
+        let values = (1..).zip(runs).map(|(i, _)| (i * 100).into());
         Ok(Comparison {
             runs: compared.collect(),
             differences: vec![Difference {
-                key: "distill.ipc",
-                values: values(10),
+                key: "distill.lr_images",
+                values: values.collect(),
             }],
         })
     }
@@ -351,8 +349,25 @@ impl AppStage {
                 restarted: true,
                 read: (1, 1),
                 at_end: true,
+                unreadable: 0,
             },
         ));
+    }
+
+    /// Events that follow those that the run has, numbered from `first` on.
+    pub fn receive_more(&mut self, first: u64, whats: Vec<EventKind>) {
+        let session = self.app.context.session.as_ref().expect("a run is open");
+        let run = session.run.clone();
+        let mut events = events(whats);
+        events.iter_mut().for_each(|event| event.seq += first);
+        let batch = EventBatch {
+            events,
+            restarted: false,
+            read: (2, 2),
+            at_end: true,
+            unreadable: 0,
+        };
+        self.send(Message::Events(run, batch));
     }
 
     pub fn send(&mut self, message: Message) {
@@ -374,14 +389,17 @@ impl AppStage {
                     let profile = self.fake.profile(&run).map(Box::new).map_err(text);
                     self.send(Message::Profile(run.clone(), profile));
                     let glance = self.fake.glance(&run);
-                    Message::Glanced(run, Box::new(glance))
+                    Message::Glanced(run, Arc::new(glance))
                 }
                 Effect::Preview(Some(Subject::Start(request))) => {
                     let preview = self.fake.preview(&request, &|| false);
                     let preview = preview.expect("nothing newer is asked for");
                     Message::Previewed(request, Box::new(preview))
                 }
-                Effect::Start(new) => Message::Started(self.fake.start(&new).map_err(text)),
+                Effect::Start(new) => {
+                    let started = self.fake.start(&new).map_err(text);
+                    Message::Started(new, started)
+                }
                 Effect::Template(run) => {
                     let template = self.fake.template(&run).map_err(text);
                     Message::Template(run, template.map(Box::new))
@@ -433,6 +451,7 @@ impl AppStage {
                             restarted: true,
                             read: (1, 1),
                             at_end: true,
+                            unreadable: 0,
                         };
                         self.send(Message::ComparedEvents(run, batch));
                     }
@@ -440,7 +459,7 @@ impl AppStage {
                 }
                 Effect::Compare(runs) => {
                     let compared = self.fake.compare(&runs).map(Arc::new);
-                    Message::Comparison(compared.map_err(text))
+                    Message::Comparison(runs, compared.map_err(text))
                 }
                 Effect::Retake | Effect::AskGraphics | Effect::SendGraphicsQuestion => continue,
                 Effect::Suspend => {

@@ -222,6 +222,7 @@ fn a_run_whose_events_continue_without_an_engine_here_is_only_watched() {
             restarted: false,
             read: (2, 2),
             at_end: true,
+            unreadable: 0,
         },
     ));
     assert!(

@@ -1,7 +1,7 @@
 //! Which charts a comparison has, and the lines of each run on them.
 
 use super::{CompareScreen, ComparedRun, letter};
-use crate::tui::chart::plots::{PLOTS, capitalised};
+use crate::tui::chart::plots::{PLOTS, capitalised, unit};
 use crate::tui::chart::{Chart, ChartView, Curve};
 use crate::tui::series::Series;
 use crate::tui::text::{clean, fit};
@@ -77,14 +77,15 @@ pub fn chart<'a>(
     view: ChartView,
     theme: &'a Theme,
 ) -> Chart<'a> {
-    let unit = if compared.is_of_experts() {
-        "epoch"
-    } else {
-        "step"
-    };
+    let shown: Vec<usize> = screen
+        .order()
+        .into_iter()
+        .filter(|i| view.shows(*i))
+        .collect();
+    let unit = unit(compared.measure.axis());
     let mut chart = Chart::new("", theme).view(view).unit(unit);
-    for i in screen.order() {
-        let Some(run) = screen.runs.get(i).filter(|_| view.shows(i)) else {
+    for i in shown {
+        let Some(run) = screen.runs.get(i) else {
             continue;
         };
         for (name, series) in series(run, compared.measure) {

@@ -2,12 +2,11 @@
 
 use super::curves::{chart, series};
 use super::{CompareScreen, ComparedRun, letter};
-use crate::tui::chart::ChartView;
 use crate::tui::chart::plots::paragraph;
 use crate::tui::context::Context;
 use crate::tui::model::ReportedState;
 use crate::tui::screens::chart::remarks;
-use crate::tui::text::{clean, fit, pad, width, wrap};
+use crate::tui::text::{clean, fit, number, pad, width, wrap};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::{frame, list, put, put_lines, put_paragraph};
 use astill_core::comparison::{Comparison, notes, results, settings};
@@ -17,6 +16,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
+use std::cmp::Ordering;
 
 /// The narrowest column of a table, in cells.
 const COLUMN: usize = 12;
@@ -80,17 +80,16 @@ fn draw_runs(screen: &CompareScreen, buf: &mut Buffer, area: Rect, context: &Con
     let widest = screen.runs.iter().map(|r| width(&r.name)).max();
     let names = widest.unwrap_or(0).min(usize::from(inner.width) / 3);
     let current = screen.current();
-    let view = current.as_ref().map_or_else(ChartView::default, |c| c.1);
     let rows = (0..).zip(&screen.runs).map(|(i, run)| {
         let mark = if i == screen.selected { ">" } else { " " };
         let mut remark = state(run);
         if let Some((chart, view)) = &current {
-            remark += &values(screen, run, chart.measure, *view);
+            remark += &values(screen, run, chart.measure, view.cursor);
         }
         if screen.pinned == Some(i) {
             remark += "  pinned";
         }
-        if !view.shows(i) {
+        if screen.hidden.contains(&i) {
             remark += "  hidden";
         }
         let name = pad(&run.name, names);
@@ -125,33 +124,50 @@ fn state(run: &ComparedRun) -> String {
     format!("{state} {}/{}", model.step, model.iterations)
 }
 
-/// ", matching loss 0.4 (-0.02)": the values at the cursor or else the latest, and how far they are
-/// from those of the pinned run.
-fn values(screen: &CompareScreen, run: &ComparedRun, measure: &Measure, view: ChartView) -> String {
-    let at = |s: &crate::tui::series::Series| match view.cursor {
-        Some(cursor) => s.nearest(cursor),
-        None => s.last(),
+/// "  matching loss 0.4 (-0.02)": the values at the cursor or else the latest, and how far they are from
+/// those of the pinned run at the same step, where it has come so far. Where the nearest value is of
+/// another step, it is named.
+fn values(
+    screen: &CompareScreen,
+    run: &ComparedRun,
+    measure: &Measure,
+    cursor: Option<f64>,
+) -> String {
+    let elsewhere = |step: f64, wanted: f64| match step == wanted {
+        true => String::new(),
+        false => format!(" at {}", number(step)),
     };
     let pinned = screen.pinned.and_then(|i| screen.runs.get(i));
     let pinned = pinned.filter(|p| p.run != run.run);
     let mut text = String::new();
     for (name, line) in series(run, measure) {
-        let Some((_, value)) = at(line) else {
+        let found = cursor.map_or_else(|| line.last(), |cursor| line.nearest(cursor));
+        let Some((step, value)) = found else {
             continue;
         };
         let name = match name.is_empty() {
             true => measure.title,
             false => &name,
         };
-        text += &format!("  {name} {}", measure.value(value));
+        let at = elsewhere(step, cursor.unwrap_or(step));
+        text += &format!("  {name} {}{at}", measure.value(value));
         let same = pinned.and_then(|p| {
             let mut lines = series(p, measure).into_iter();
-            let line = lines.find(|(other, _)| other.is_empty() || other == name)?;
-            at(line.1)
+            let line = lines
+                .find(|(other, _)| other.is_empty() || other == name)?
+                .1;
+            let (first, last) = line.extent()?;
+            line.nearest(step)
+                .filter(|_| (first..=last).contains(&step))
         });
-        if let Some((_, other)) = same {
-            let sign = if value < other { "-" } else { "+" };
-            text += &format!(" ({sign}{})", measure.value((value - other).abs()));
+        if let Some((at, other)) = same {
+            let sign = match value.partial_cmp(&other) {
+                Some(Ordering::Less) => "-",
+                Some(Ordering::Greater) => "+",
+                _ => "",
+            };
+            let difference = measure.value((value - other).abs());
+            text += &format!(" ({sign}{difference}{})", elsewhere(at, step));
         }
     }
     text
@@ -174,7 +190,7 @@ fn draw_curves(screen: &CompareScreen, buf: &mut Buffer, area: Rect, context: &C
         compared.title,
         screen.shown + 1,
         screen.charts.len(),
-        remarks(view)
+        remarks(&view)
     );
     let inner = frame(buf, body, appearance, &title, screen.table.is_none());
     let drawn = chart(screen, compared, view, theme);
@@ -188,11 +204,11 @@ fn draw_curves(screen: &CompareScreen, buf: &mut Buffer, area: Rect, context: &C
 }
 
 fn nothing_yet(screen: &CompareScreen) -> &'static str {
-    let hidden = (0..screen.runs.len()).all(|i| screen.hidden & 1 << i != 0);
+    let hidden = screen.hidden.len() == screen.runs.len();
     match (hidden, screen.runs.iter().any(|r| r.loading.is_some())) {
         (true, _) => "All runs are hidden: Up and Down select one, v shows it.",
         (_, true) => "Reading events...",
-        _ => "None of these runs has a value of it.",
+        _ => "None of these runs has this measure yet.",
     }
 }
 

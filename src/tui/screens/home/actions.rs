@@ -2,8 +2,8 @@
 
 use super::HomeScreen;
 use super::entry::ListEntry;
-use crate::tui::backend::{DataState, RunSummary};
-use crate::tui::context::{Context, Effect};
+use crate::tui::backend::RunSummary;
+use crate::tui::context::Context;
 use crate::tui::model::Weight;
 use crate::tui::screen::{Response, Screen};
 use crate::tui::screens::confirm::{ConfirmPopup, OnYes};
@@ -16,8 +16,8 @@ impl HomeScreen {
     /// runs of the selected ablation below it.
     pub(super) fn open(&mut self, context: &mut Context) -> Response {
         // what was found stays selected, in the whole list
-        self.search = None;
-        self.query.clear();
+        self.search.clear();
+        self.keep_selection();
         match self.selected_entry() {
             Some(ListEntry::Profile(_)) if context.appearance.read_only => {
                 context.notify_read_only()
@@ -40,36 +40,18 @@ impl HomeScreen {
     }
 
     /// Fetches the data set of the selected profile.
-    pub(super) fn fetch(&mut self, context: &mut Context) {
-        let Some(ListEntry::Profile(profile)) = self.selected_entry() else {
-            return context.notify(Weight::Normal, "Select a profile to fetch its data set.");
-        };
-        let set = match (&profile.data, &self.fetching) {
-            (DataState::Ready, _) => {
-                return context.notify(Weight::Normal, "The data set of this profile is there.");
-            }
-            (DataState::Missing, _) => {
-                let text = "Nobody knows where this data set can be fetched; the preview says where \
-                            it belongs.";
-                return context.notify(Weight::Warning, text);
-            }
-            (DataState::Fetchable { .. }, Some(other)) => {
-                let text = format!("{other} is being fetched; wait until it is there.");
-                return context.notify(Weight::Warning, &text);
-            }
-            (DataState::Fetchable { set, .. }, None) => set.clone(),
-        };
-        context.notify(Weight::Normal, &format!("Fetching {set}..."));
-        context.effects.push(Effect::Fetch(set.clone()));
-        self.fetching = Some(set);
+    pub(super) fn fetch(&self, context: &mut Context) {
+        match self.selected_entry() {
+            Some(ListEntry::Profile(profile)) => context.fetch(&profile.data),
+            _ => context.notify(Weight::Normal, "Select a profile to fetch its data set."),
+        }
     }
 
     /// Has the settings of the selected run read, for a form that starts another with them.
     pub(super) fn clone_run(&self, context: &mut Context) {
         match self.selected_entry() {
             Some(ListEntry::Run(run) | ListEntry::PartOf(_, run)) => {
-                let effect = Effect::Template(run.run.clone());
-                context.effects.push(effect);
+                context.ask_for_template(run.run.clone());
             }
             _ => context.notify(Weight::Normal, "Select a run to start another like it."),
         }
@@ -108,7 +90,7 @@ impl HomeScreen {
         let then = Then::Note(run.run.clone());
         let before = run.note.clone().unwrap_or_default();
         let title = format!("Note about {}", clean(&run.name));
-        let text = "In one line; an empty one removes the note:";
+        let text = "One line; leave it empty to remove the note:";
         prompt(PromptPopup::new(&title, text, &before, then))
     }
 

@@ -4,8 +4,8 @@
 use crate::tui::backend::Glance;
 use crate::tui::chart::{Chart, Curve};
 use crate::tui::context::Context;
-use crate::tui::picture::{Picture, PictureView};
-use astill_core::profile::Profile;
+use crate::tui::picture::PictureView;
+use crate::tui::series::Series;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::widgets::Widget;
@@ -19,53 +19,58 @@ const IMAGES: u16 = 6;
 const IMAGE: u16 = 12;
 const GAP: u16 = 1;
 
-/// Draws them at the bottom of `area`, as far as there is room; what is left for the text.
-pub fn draw(
-    buf: &mut Buffer,
-    area: Rect,
-    context: &Context,
-    (glance, profile): (&Glance, Option<&Profile>),
-) -> Rect {
+/// Where the text, the curve and the images are; those that there are not, or that have no room, have
+/// none.
+pub struct GlanceLayout {
+    pub text: Rect,
+    curve: Rect,
+    images: Rect,
+}
+
+impl GlanceLayout {
+    pub fn new(area: Rect, glance: &Glance) -> Self {
+        let has_images = !glance.images.is_empty() && area.height >= TEXT + IMAGES;
+        let images_rows = if has_images { IMAGES + 1 } else { 0 };
+        let has_curve = loss(glance).is_some() && area.height >= TEXT + images_rows + CURVE;
+        let curve_rows = if has_curve { CURVE } else { 0 };
+        let [text, curve, images] = Layout::vertical([
+            Constraint::Fill(1),
+            Constraint::Length(curve_rows),
+            Constraint::Length(images_rows),
+        ])
+        .areas(area);
+        Self {
+            text,
+            curve,
+            images,
+        }
+    }
+}
+
+fn loss(glance: &Glance) -> Option<&Series> {
+    glance.loss.as_ref().filter(|s| s.len() > 1)
+}
+
+/// Draws the curve and the images at the bottom of `area`, as far as there is room.
+pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, glance: &Glance) {
     let theme = &context.appearance.theme;
-    let tiles = tiles(glance, profile);
-    let has_images = !tiles.is_empty() && area.height >= TEXT + IMAGES;
-    let images_rows = if has_images { IMAGES + 1 } else { 0 };
-    let loss = glance.loss.as_ref().filter(|s| s.len() > 1);
-    let has_curve = loss.is_some() && area.height >= TEXT + images_rows + CURVE;
-    let curve_rows = if has_curve { CURVE } else { 0 };
-    let [text, curve, images] = Layout::vertical([
-        Constraint::Fill(1),
-        Constraint::Length(curve_rows),
-        Constraint::Length(images_rows),
-    ])
-    .areas(area);
-    if let Some(series) = loss.filter(|_| has_curve) {
+    let GlanceLayout { curve, images, .. } = GlanceLayout::new(area, glance);
+    if let Some(series) = loss(glance).filter(|_| !curve.is_empty()) {
         let curve_of = Curve::new("matching loss", series, theme.series(0));
         Chart::new("", theme).curve(curve_of).render(curve, buf);
     }
-    if has_images {
-        let mut x = images.x;
-        for tile in &tiles {
-            if x + IMAGE > images.right() {
-                break;
-            }
-            let place = Rect::new(x, images.y + 1, IMAGE, IMAGES);
-            PictureView::new(tile, theme)
-                .style(context.appearance.pictures)
-                .render(place, buf);
-            x += IMAGE + GAP;
-        }
+    if images.is_empty() {
+        return;
     }
-    text
-}
-
-/// The first image of every class.
-fn tiles(glance: &Glance, profile: Option<&Profile>) -> Vec<Picture> {
-    let (Some(picture), Some(profile)) = (&glance.picture, profile) else {
-        return Vec::new();
-    };
-    let size = usize::try_from(profile.dataset.size).unwrap_or(0);
-    (0..picture.rows(size))
-        .filter_map(|row| picture.tile(size, row, 0))
-        .collect()
+    let mut x = images.x;
+    for image in &glance.images {
+        if x + IMAGE > images.right() {
+            break;
+        }
+        let place = Rect::new(x, images.y + 1, IMAGE, IMAGES);
+        PictureView::new(image, theme)
+            .style(context.appearance.pictures)
+            .render(place, buf);
+        x += IMAGE + GAP;
+    }
 }

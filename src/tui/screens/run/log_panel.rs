@@ -1,14 +1,14 @@
 //! The panel below the charts: how the run ended or why it is not running, then its log.
 
 use crate::tui::advice::in_keys;
+use crate::tui::chart::plots::capitalised;
 use crate::tui::context::Context;
 use crate::tui::model::{ReportedState, Weight};
 use crate::tui::screens::log::draw_log_lines;
 use crate::tui::session::{RunStatus, Session};
-use crate::tui::text::{clean, wrap};
+use crate::tui::text::{clean, width, wrap};
 use crate::tui::widgets::{frame, put, put_lines, weight_style};
 use astill_core::run::event::{EventKind, ImageSet, RunFinished};
-use astill_core::run::result;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
@@ -18,8 +18,16 @@ pub fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
     let Some(finished) = &session.model.finished else {
         return Vec::new();
     };
-    if let Some(table) = result::table(finished) {
-        return table.lines().map(|l| (clean(l), Weight::Normal)).collect();
+    if let Some(table) = session.result() {
+        // the columns of the table stay as they are
+        let lines = table
+            .lines()
+            .map(clean)
+            .flat_map(|line| match width(&line) > cells {
+                true => wrap(&line, cells),
+                false => vec![line],
+            });
+        return lines.map(|line| (line, Weight::Normal)).collect();
     }
     let EventKind::RunFinished(RunFinished { reason, .. }) = finished else {
         return Vec::new();
@@ -72,16 +80,13 @@ pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Sessi
             } else {
                 "Press Space to resume from where the run was last saved.".into()
             };
-            let cause = match session.out_of_memory {
-                true => "The engine was killed, probably because memory ran out.",
-                false => "The engine exited unexpectedly.",
-            };
-            Some((format!("{cause} {remedy}"), theme.bad()))
+            let cause = capitalised(session.why_gone());
+            Some((format!("{cause}. {remedy}"), theme.bad()))
         }
         RunStatus::Elsewhere | RunStatus::MaybeRemote => {
             Some((clean(&session.why_no_engine()), theme.warn()))
         }
-        RunStatus::Reported(_) => None,
+        RunStatus::Starting | RunStatus::Reported(_) => None,
     };
     if let Some((text, style)) = problem {
         let lines = wrap(&text, inner.width.into());
