@@ -144,11 +144,7 @@ impl<B: Backend> EffectRunner<B> {
             }
             // the thread lives as long as the app, unless it has panicked, which was reported
             Effect::Preview(asked) => _ = self.previews.send(asked),
-            Effect::Start(new) => self.change(
-                new,
-                move |new| backend.start(new),
-                |new, started| Message::Started(new, started),
-            ),
+            Effect::Start(new) => self.change(new, move |new| backend.start(new), Message::Started),
             Effect::Fetch(set) => {
                 let messages = self.messages.clone();
                 let report = move |line| _ = messages.send(Message::Fetching(line));
@@ -446,4 +442,23 @@ pub fn thread(
         .spawn(guarded)
         .map(|_| ())
         .map_err(Error::io("start a thread for", name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_under_way_until_it_is_done_or_has_panicked() {
+        let changes = Changes::none();
+        assert!(!changes.are_under_way());
+        let (one, two) = (changes.begin(), changes.begin());
+        drop(one);
+        assert!(changes.are_under_way());
+        let panics = catch_unwind(AssertUnwindSafe(move || {
+            let _until_done = two;
+            std::panic::resume_unwind(Box::new("a bug"));
+        }));
+        assert!(panics.is_err() && !changes.are_under_way());
+    }
 }

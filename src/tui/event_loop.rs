@@ -129,9 +129,7 @@ async fn handle_events<B: Backend>(
         for effect in std::mem::take(&mut to_do) {
             match effect {
                 Effect::Leave => {
-                    // at once, asked for again
-                    let until = Instant::now() + CHANGES;
-                    leaving = Some(leaving.map_or(until, |_| Instant::now()));
+                    leaving = Some(leave_by(leaving));
                     app.context.notify(Weight::Normal, LEAVING);
                     changed = true;
                 }
@@ -202,6 +200,14 @@ async fn handle_events<B: Backend>(
             }
             _ = list.tick(), if app.shows_list() => to_do.push(Effect::List),
         }
+    }
+}
+
+/// When the app is left at the latest: at once where that was asked for before.
+fn leave_by(asked_before: Option<Instant>) -> Instant {
+    match asked_before {
+        Some(_) => Instant::now(),
+        None => Instant::now() + CHANGES,
     }
 }
 

@@ -117,3 +117,32 @@ fn namesakes_are_told_apart_by_their_folders() -> Result<()> {
     assert_ne!(names[0], names[1]);
     Ok(())
 }
+
+#[test]
+fn what_is_done_again_does_not_count_twice_and_unreadable_lines_are_counted() -> Result<()> {
+    let runs = folder()?;
+    let again = r#""kind":"run_started","run":"r","profile":"shapes","seed":0,"device":"cpu","threads":2,"version":"0","process":1,"data":"d","folder":"f","step":0,"iterations":9"#;
+    let newer = r#""kind":"teleported""#;
+    let compared = [
+        run(runs.path(), "one", &[], &[VALIDATED, again])?,
+        run(runs.path(), "two", &[], &[again, VALIDATED, newer])?,
+    ];
+    let torn = fs::read_to_string(compared[0].events()).map(|text| text + "{\"seq\":");
+    let torn = torn.map_err(Error::io("read", "events"))?;
+    fs::write(compared[0].events(), torn).map_err(Error::io("write", "events"))?;
+    let comparison = Comparison::read(&compared)?;
+    assert_eq!(comparison.runs[0].last_validation(), None);
+    assert!(comparison.runs[1].last_validation().is_some());
+    let unreadable: Vec<u64> = comparison
+        .runs
+        .iter()
+        .map(|r| r.outcome.unreadable)
+        .collect();
+    assert_eq!(unreadable, [0, 1], "a line that is being written is none");
+    let text = table(&comparison);
+    assert!(
+        text.contains("- two: 1 line of its record could not be read."),
+        "{text}"
+    );
+    Ok(())
+}

@@ -202,6 +202,13 @@ impl CompareScreen {
         };
     }
 
+    /// Hides the curves of the selected run, or shows them again.
+    fn hide_or_show(&mut self) {
+        if !self.hidden.remove(&self.selected) {
+            self.hidden.insert(self.selected);
+        }
+    }
+
     fn turn(&mut self, forward: bool) {
         let count = self.charts.len().max(1);
         let by = if forward { 1 } else { count - 1 };
@@ -245,11 +252,7 @@ impl Screen for CompareScreen {
                 let is_pinned = self.pinned == Some(self.selected);
                 self.pinned = (!is_pinned).then_some(self.selected);
             }
-            Action::HideLine => {
-                if !self.hidden.remove(&self.selected) {
-                    self.hidden.insert(self.selected);
-                }
-            }
+            Action::HideLine => self.hide_or_show(),
             Action::LogScale => self.change_view(ChartView::toggle_log),
             Action::Smoothing => self.change_view(ChartView::next_smooth),
             Action::Outliers => self.change_view(ChartView::toggle_robust),
