@@ -144,11 +144,7 @@ impl<B: Backend> EffectRunner<B> {
             }
             // the thread lives as long as the app, unless it has panicked, which was reported
             Effect::Preview(asked) => _ = self.previews.send(asked),
-            Effect::Start(new) => self.change(
-                new,
-                move |new| backend.start(new),
-                |new, started| Message::Started(new, started),
-            ),
+            Effect::Start(new) => self.change(new, move |new| backend.start(new), Message::Started),
             Effect::Fetch(set) => {
                 let messages = self.messages.clone();
                 let report = move |line| _ = messages.send(Message::Fetching(line));
@@ -223,8 +219,7 @@ impl<B: Backend> EffectRunner<B> {
                 Message::Picture(run, sample, picture)
             }),
             // about the terminal itself, which the loop has
-            Effect::AskGraphics
-            | Effect::SendGraphicsQuestion
+            Effect::AskTerminal(_)
             | Effect::Suspend
             | Effect::Retake
             | Effect::Notify(_)
