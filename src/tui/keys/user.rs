@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn names_of_keys_are_read_as_they_are_written() {
-        for bound in Scope::ALL.into_iter().flat_map(|s| names_of(s)) {
+        for bound in Scope::ALL.into_iter().flat_map(names_of) {
             assert_eq!(KeyPress::named(&bound.name()), Some(bound));
         }
         for (name, same) in [
