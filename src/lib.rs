@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod libraries;
 pub mod listing;
 pub mod logout;
+pub mod look;
 pub mod manual;
 pub mod plot;
 mod previews;

@@ -6,15 +6,13 @@ use astill::doctor;
 use astill::engine_process::{self, Local, Started};
 use astill::fetch::{self, Fetched};
 use astill::listing::list_runs;
+use astill::look::{Look, UserFile};
 use astill::manual;
 use astill::plot;
 use astill::slurm::{self, Places};
 use astill::tui;
-use astill::tui::ascii;
-use astill::tui::colour::Depth;
 use astill_core::cli::{
-    AppearanceArgs, Cli, Cmd, CompareArgs, DeviceChoice, FetchArgs, Sent, SlurmArgs, data_folder,
-    out,
+    Cli, Cmd, CompareArgs, DeviceChoice, FetchArgs, Sent, SlurmArgs, UserFileArgs, data_folder, out,
 };
 use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
@@ -51,7 +49,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let on_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     check_read_only(cli)?;
     match &cli.command {
-        None if on_terminal() => show(&local, &cli.look, (cli.read_only, None), None),
+        None if on_terminal() => {
+            show(&local, Look::load(&cli.look)?, (cli.read_only, None), None)
+        }
         None => Err(Error::Usage(
             "the menu needs a terminal; without one, use `astill run PROFILE` (see `astill --help`)".into(),
         )),
@@ -68,14 +68,15 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             on_finish,
         }) => show(
             &local,
-            &cli.look,
+            Look::load(&cli.look)?,
             (*read_only, on_finish.as_ref()),
             Some(find(run)?),
         ),
         Some(Cmd::Run(args)) if !args.headless && !args.detach && on_terminal() => {
-            check_terminal()?;
+            // what is wrong with it is said before anything is created
+            let look = Look::load(&cli.look)?;
             match local.start_unless_stopped(args.to_arguments())? {
-                Started::Running(run) => show(&local, &cli.look, (false, None), Some(run)),
+                Started::Running(run) => show(&local, look, (false, None), Some(run)),
                 Started::Interrupted { output, signal } => Ok(left_running(&output, signal)),
                 Started::Stopped { message, status } => Ok(stopped(&message, status)),
             }
@@ -90,17 +91,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             on_finish,
             ..
         }) if on_terminal() => {
-            check_terminal()?;
+            let look = Look::load(&cli.look)?;
             let changes = (device.as_ref(), set.as_slice(), on_finish.as_ref());
-            resume_in_the_app(&local, &cli.look, find_exactly(run)?, changes)
+            resume_in_the_app(&local, look, find_exactly(run)?, changes)
         }
         Some(Cmd::Doctor { json }) => {
-            let is_well = doctor::report(&local, &cli.look, *json)?;
-            Ok(if is_well {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
+            Ok(status(doctor::report(&local, &cli.look, *json)?))
         }
         Some(Cmd::Profiles { json }) => profiles(*json),
         Some(Cmd::Ablate(args)) => ablate(&local, args),
@@ -118,6 +114,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Some(Cmd::Keys(args)) => user_file(UserFile::Keys, args),
+        Some(Cmd::Theme(args)) => user_file(UserFile::Theme, args),
         Some(Cmd::Completions { shell }) => print_bytes(&manual::completions(*shell)),
         Some(Cmd::Man { to: None }) => print_bytes(&manual::page()?),
         Some(Cmd::Man { to: Some(folder) }) => {
@@ -154,6 +152,13 @@ fn check_read_only(cli: &Cli) -> Result<()> {
     }
 }
 
+fn status(is_good: bool) -> ExitCode {
+    match is_good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
 /// Whether the result of a run that is done is still there.
 fn has_result(run: &RunDir) -> bool {
     run.path().join("distilled/best.safetensors").is_file()
@@ -162,7 +167,7 @@ fn has_result(run: &RunDir) -> bool {
 /// Resumes a run, where that is needed, and shows it in the app.
 fn resume_in_the_app(
     local: &Local,
-    look: &AppearanceArgs,
+    look: Look,
     run: RunDir,
     (device, set, on_finish): (Option<&DeviceChoice>, &[String], Option<&String>),
 ) -> Result<ExitCode> {
@@ -196,20 +201,27 @@ fn resume_in_the_app(
 /// Shows the app, with the menu or the run `open`, and afterwards prints its last message.
 fn show(
     local: &Local,
-    look: &AppearanceArgs,
+    look: Look,
     (read_only, on_finish): (bool, Option<&String>),
     open: Option<RunDir>,
 ) -> Result<ExitCode> {
-    check_terminal()?;
-    let env = |name: &str| std::env::var(name).ok();
-    let depth = Depth::detect(look.color, &env);
+    let Look {
+        depth,
+        ascii,
+        mouse,
+        notifies,
+        keys,
+        theme,
+    } = look;
     let options = tui::Options {
         depth,
-        ascii: look.ascii || ascii::is_needed(&env),
-        mouse: look.mouse,
+        ascii,
+        mouse,
+        keys,
+        theme,
         read_only,
         open,
-        notifies: look.notify,
+        notifies,
         on_finish: on_finish.cloned(),
     };
     let ending = tui::run(options, local.clone())?;
@@ -238,22 +250,6 @@ fn stopped(message: &str, status: u8) -> ExitCode {
         said => said,
     });
     ExitCode::from(status)
-}
-
-/// Whether the app can be shown on this terminal.
-///
-/// # Errors
-/// [`Error::Usage`] if it cannot place text, as those inside editors and of build logs.
-fn check_terminal() -> Result<()> {
-    match std::env::var("TERM").as_deref() {
-        Ok("dumb") => Err(Error::Usage(
-            "this terminal can only print lines (TERM is dumb), and the app needs one that can place \
-             text: use `astill run PROFILE --headless`, `astill list` and `astill send RUN …`, or set \
-             TERM to what the terminal is, xterm for example"
-                .into(),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Replaces this process by the engine, with the same arguments; returns only if that fails.
@@ -341,6 +337,15 @@ fn print_slurm_script(cli: &Cli, args: &SlurmArgs) -> Result<ExitCode> {
     print_bytes(slurm::script(args, &places)?.as_bytes())
 }
 
+/// Prints a file to start from, or writes it and prints its path.
+fn user_file(file: UserFile, args: &UserFileArgs) -> Result<ExitCode> {
+    match args.write {
+        true => out(file.write()?.display())?,
+        false => out(file.template().trim_end())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn print_bytes(text: &[u8]) -> Result<ExitCode> {
     out(String::from_utf8_lossy(text).trim_end())?;
     Ok(ExitCode::SUCCESS)
@@ -356,9 +361,5 @@ fn send(local: &Local, run: &RunDir, what: Sent) -> Result<ExitCode> {
         answer => answer?,
     };
     out(&answer)?;
-    Ok(if answer.is_accepted() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(status(answer.is_accepted()))
 }

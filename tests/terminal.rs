@@ -14,6 +14,8 @@ mod habits;
 mod life;
 #[path = "terminal/modes.rs"]
 mod modes;
+#[path = "terminal/own.rs"]
+mod own;
 #[path = "terminal/runs.rs"]
 mod runs;
 

@@ -90,6 +90,13 @@ pub struct AppearanceArgs {
     /// Enable mouse support
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub mouse: bool,
+    /// File of keys, over those that astill comes with [default: keys.yaml in $XDG_CONFIG_HOME/astill
+    /// or ~/.config/astill, if it is there]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
+    pub keys: Option<PathBuf>,
+    /// File of colours, over those that astill comes with [default: theme.yaml in the same folder]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
+    pub theme: Option<PathBuf>,
     /// Ring the bell and have the terminal show a message (OSC 9 and 777) when the run in the app
     /// ends, fails, diverges or loses its engine
     #[arg(long, global = true, help_heading = GLOBAL)]
@@ -228,6 +235,10 @@ pub enum Cmd {
         #[arg(long)]
         json: bool,
     },
+    /// Print a file of keys to change them with, all of it comments
+    Keys(UserFileArgs),
+    /// Print a file of colours to change them with, all of it comments
+    Theme(UserFileArgs),
     /// Print the completions of the command line for a shell
     Completions {
         /// The shell, for example bash
@@ -248,6 +259,13 @@ pub enum Cmd {
         #[command(flatten)]
         student: Measured<StudentOptions>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct UserFileArgs {
+    /// Write it where astill looks for it, unless there is one, and print its path
+    #[arg(long)]
+    pub write: bool,
 }
 
 #[derive(Debug, Args)]
@@ -382,18 +400,8 @@ impl ProfileArgs {
 /// # Errors
 /// None is given, and the environment names none.
 pub fn data_folder(given: Option<PathBuf>) -> Result<PathBuf> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
     given
-        .or_else(|| {
-            set("XDG_DATA_HOME")
-                .filter(|p| p.is_absolute())
-                .map(|p| p.join("astill"))
-        })
-        .or_else(|| set("HOME").map(|p| p.join(".local/share/astill")))
+        .or_else(|| own_folder("XDG_DATA_HOME", ".local/share"))
         .map(|p| std::path::absolute(&p).unwrap_or(p))
         .ok_or_else(|| {
             Error::Usage(
@@ -402,6 +410,24 @@ pub fn data_folder(given: Option<PathBuf>) -> Result<PathBuf> {
                     .into(),
             )
         })
+}
+
+/// The directory for the user's own keys and colours: $XDG_CONFIG_HOME/astill, else ~/.config/astill; none
+/// where the environment names none.
+#[must_use]
+pub fn config_folder() -> Option<PathBuf> {
+    own_folder("XDG_CONFIG_HOME", ".config")
+}
+
+/// astill's folder below that of a variable of the XDG base directories, or below the user's home.
+fn own_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let set = |name| {
+        let value = std::env::var_os(name).filter(|v| !v.is_empty());
+        value.map(PathBuf::from)
+    };
+    let base = set(variable).filter(|p| p.is_absolute());
+    base.or_else(|| set("HOME").map(|home| home.join(below_home)))
+        .map(|base| base.join("astill"))
 }
 
 /// Prints a line to stdout.

@@ -23,6 +23,7 @@ pub mod statistics;
 pub mod tables;
 pub mod text;
 pub mod tuning;
+pub mod yaml;
 
 pub use epoch_record::EpochRecord;
 pub use error::{Error, Result};

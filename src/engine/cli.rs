@@ -140,6 +140,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         | Cmd::Attach { .. }
         | Cmd::Compare(_)
         | Cmd::Plot(_)
+        | Cmd::Keys(_)
+        | Cmd::Theme(_)
         | Cmd::Completions { .. }
         | Cmd::Man { .. }
         | Cmd::Fetch(_)

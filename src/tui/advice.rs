@@ -1,7 +1,10 @@
-//! Advice that names commands, as engines record it for everybody, in the keys of this app.
+//! Advice that names commands, as engines record it for everybody, in the keys of this app. The app's own
+//! texts name what a key does in the same way, so that they are right with any keys.
+
+use crate::tui::keys::{Action, Keymap, Scope};
 
 /// `text` with the keys that do here what its commands do in a shell.
-pub fn in_keys(text: &str) -> String {
+pub fn in_keys(text: &str, keys: &Keymap) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     // an even number of marks encloses every second part
     if parts.len().is_multiple_of(2) {
@@ -9,9 +12,9 @@ pub fn in_keys(text: &str) -> String {
     }
     let mut out = String::with_capacity(text.len());
     for (i, part) in parts.iter().enumerate() {
-        match (i % 2, key_for(part)) {
+        match (i % 2, key_for(part, keys)) {
             (0, _) => out.push_str(part),
-            (_, Some(key)) => out.push_str(key),
+            (_, Some(key)) => out.push_str(&key),
             (_, None) => out.push_str(&format!("`{part}`")),
         }
     }
@@ -19,7 +22,7 @@ pub fn in_keys(text: &str) -> String {
 }
 
 /// The key that does what a command does.
-fn key_for(command: &str) -> Option<&'static str> {
+fn key_for(command: &str, keys: &Keymap) -> Option<String> {
     let mut words = command.split_whitespace();
     let verb = match words.next()? {
         "astill" => match words.next()? {
@@ -29,16 +32,25 @@ fn key_for(command: &str) -> Option<&'static str> {
         },
         other => other,
     };
-    Some(match verb {
-        "resume" | "pause" => "Space",
-        "set" => "t",
-        "roll-back" => "r",
-        "stop" => "x",
-        "checkpoint" => "c",
-        "evaluate" => "e",
-        "attach" => "Enter in the menu",
-        "fetch" => "f in the menu",
+    let (action, scope) = match verb {
+        "resume" | "pause" => (Action::Pause, Scope::Run),
+        "set" => (Action::Tweak, Scope::Run),
+        "roll-back" => (Action::RollBack, Scope::Run),
+        "stop" => (Action::Stop, Scope::Run),
+        "checkpoint" => (Action::Checkpoint, Scope::Run),
+        "evaluate" => (Action::Evaluate, Scope::Run),
+        "attach" => (Action::Open, Scope::Home),
+        "fetch" => (Action::Fetch, Scope::Home),
+        // what no command does
+        "extend" => (Action::Extend, Scope::Run),
+        "clone" => (Action::Clone, Scope::Run),
+        "mark" => (Action::Mark, Scope::Home),
         _ => return None,
+    };
+    let key = keys.name(action, scope);
+    Some(match verb {
+        "attach" | "fetch" => format!("{key} in the menu"),
+        _ => key,
     })
 }
 
@@ -53,15 +65,15 @@ mod tests {
                     distill.lr_student=…`), or roll back first (`roll-back 10`), then `astill send \
                     boom resume`";
         assert_eq!(
-            in_keys(text),
+            in_keys(text, &Keymap::default()),
             "There is a checkpoint of step 20. While an engine is running (start one with Space), \
              lower distill.lr_student (t), or roll back first (r), then Space"
         );
         for unchanged in ["a `odd one", "`ls` lists files", "`astill doctor`", ""] {
-            assert_eq!(in_keys(unchanged), unchanged);
+            assert_eq!(in_keys(unchanged, &Keymap::default()), unchanged);
         }
         assert_eq!(
-            in_keys("end it first with `astill send r stop`"),
+            in_keys("end it first with `astill send r stop`", &Keymap::default()),
             "end it first with x"
         );
     }

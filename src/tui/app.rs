@@ -3,9 +3,10 @@
 
 use crate::tui::advice::in_keys;
 use crate::tui::backend::RunTemplate;
+use crate::tui::click_targets::Target;
 use crate::tui::context::{Appearance, Context, Effect};
 use crate::tui::footer;
-use crate::tui::keys::{self, Action, Scope};
+use crate::tui::keys::{Action, Binding, Scope};
 use crate::tui::message::{Message, describe_answer};
 use crate::tui::model::Weight;
 use crate::tui::screen::{Response, Screen};
@@ -82,6 +83,7 @@ impl App {
             Message::Now(now) => {
                 self.context.now = now;
                 self.context.expire_notice();
+                self.context.expire_questions();
             }
             message => self.receive(message),
         }
@@ -166,10 +168,7 @@ impl App {
                     &format!("A bug in astill: {what} panicked. The app continues without it."),
                 );
             }
-            Message::ReadsGraphicsAnswer => {
-                self.context.effects.push(Effect::SendGraphicsQuestion);
-            }
-            Message::Graphics(has_graphics) => self.context.receive_graphics(has_graphics),
+            Message::TerminalAnswer(answer) => self.context.receive_terminal_answer(&answer),
             Message::Trouble(problem) => self.context.notify(Weight::Warning, &problem),
             message => self.receive_about_run(message, is_shown),
         }
@@ -287,7 +286,7 @@ impl App {
             Ok(template) if is_on_top => self.screens.push(Box::new(StartForm::of_run(*template))),
             Ok(_) => {
                 let text = format!(
-                    "The settings of {} have been read: press n again.",
+                    "The settings of {} have been read: press `clone` again.",
                     run.name()
                 );
                 self.context.notify(Weight::Normal, &text);
@@ -330,10 +329,12 @@ impl App {
     /// Shows more than fits into a line.
     fn show_problem(&mut self, title: &str, problem: &str) {
         self.context.notice = None;
-        self.problems
-            .push(ConfirmPopup::message(title, &in_keys(problem)));
+        let text = in_keys(problem, &self.context.keys);
+        self.problems.push(ConfirmPopup::message(title, &text));
         if self.is_typing() {
-            let text = format!("{title}: press Enter or Esc to see why.");
+            let key = |action| self.context.keys.name(action, Scope::Line);
+            let (enter, escape) = (key(Action::Open), key(Action::Escape));
+            let text = format!("{title}: press {enter} or {escape} to see why.");
             self.context.notify(Weight::Failure, &text);
         }
     }
@@ -341,8 +342,9 @@ impl App {
     fn key(&mut self, key: &KeyEvent) {
         self.context.notice = None;
         let scope = self.scope();
-        let Some(binding) = keys::action(key, scope) else {
-            if scope == Scope::Line
+        let bound = self.context.keys.action(key, scope);
+        let Some(binding) = bound.map(|b| b.binding) else {
+            if scope.takes_text()
                 && let Some(top) = self.screens.last_mut()
                 && let Some(line) = top.line()
             {
@@ -351,6 +353,11 @@ impl App {
             }
             return;
         };
+        self.carry_out(binding, scope);
+    }
+
+    /// Does what a key does in a scope.
+    fn carry_out(&mut self, binding: &Binding, scope: Scope) {
         if binding.steers && self.context.appearance.read_only {
             return self.context.notify_read_only();
         }
@@ -364,7 +371,7 @@ impl App {
         }
     }
 
-    /// The wheel scrolls; a click goes to the screen on top.
+    /// The wheel scrolls; a click does what the key at the bottom does, or goes to the screen on top.
     fn mouse(&mut self, mouse: MouseEvent) {
         let Some(top) = self.screens.last_mut() else {
             return;
@@ -373,9 +380,30 @@ impl App {
             MouseEventKind::ScrollUp if top.scrolls() => self.act(Action::Up),
             MouseEventKind::ScrollDown if top.scrolls() => self.act(Action::Down),
             MouseEventKind::Down(MouseButton::Left) => {
-                top.click(Position::new(mouse.column, mouse.row), &mut self.context)
+                let at = Position::new(mouse.column, mouse.row);
+                self.click(at);
             }
             _ => {}
+        }
+    }
+
+    fn click(&mut self, at: Position) {
+        let scope = self.scope();
+        match self.context.targets.at(at) {
+            Some(Target::Key(action)) => {
+                let bound = self.context.keys.bound(action, scope);
+                if let Some(binding) = bound.map(|b| b.binding) {
+                    self.context.notice = None;
+                    self.carry_out(binding, scope);
+                }
+            }
+            Some(Target::Item(item)) => {
+                self.context.notice = None;
+                let top = self.screens.last_mut();
+                let follows = top.and_then(|top| top.choose(item, &mut self.context));
+                follows.into_iter().for_each(|action| self.act(action));
+            }
+            None => {}
         }
     }
 
@@ -413,6 +441,7 @@ impl App {
     /// Draws the last screen that fills the terminal and the popups over it.
     pub fn view(&self, frame: &mut Frame) {
         let area = frame.area();
+        self.context.targets.clear();
         if area.is_empty() {
             return;
         }
@@ -430,6 +459,8 @@ impl App {
         let [body, _] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
         let mut cursor = None;
         for screen in self.screens.iter().skip(self.base()) {
+            // those of a screen below are under this one
+            self.context.targets.clear();
             cursor = screen.draw(frame.buffer_mut(), body, &self.context);
         }
         let is_base = self.screens.len() == 1;

@@ -2,7 +2,10 @@
 
 use crate::tui::advice::in_keys;
 use crate::tui::backend::{Command, DataState, NewRun, Preview, RunRequest, Subject};
+use crate::tui::capabilities::{Answer, Capabilities};
+use crate::tui::click_targets::ClickTargets;
 use crate::tui::colour::Depth;
+use crate::tui::keys::Keymap;
 use crate::tui::model::{ReportedState, Sample, Weight};
 use crate::tui::picture::PictureStyle;
 use crate::tui::session::{RunStatus, Session};
@@ -103,10 +106,8 @@ pub enum Effect {
     Checkpoints(RunDir),
     Send(RunDir, Command),
     Picture(RunDir, Sample),
-    /// Ask the terminal whether it draws pictures itself.
-    AskGraphics,
-    /// Send it the question: nobody else reads its answer now.
-    SendGraphicsQuestion,
+    /// Send the terminal a question.
+    AskTerminal(String),
     Suspend,
     /// Set the terminal's modes again.
     Retake,
@@ -145,10 +146,14 @@ pub struct Context {
     /// The run whose settings are being read for a form that starts another.
     pub template: Option<RunDir>,
     pub effects: Vec<Effect>,
+    /// What can be clicked.
+    pub targets: ClickTargets,
+    /// The keys in use.
+    pub keys: Keymap,
     /// tmux is between the app and the terminal.
     pub in_tmux: bool,
-    /// Whether the terminal draws pictures itself, once it was asked.
-    pub has_graphics: Option<bool>,
+    /// What the terminal has answered about itself.
+    pub terminal: Capabilities,
 }
 
 impl Context {
@@ -165,15 +170,17 @@ impl Context {
             fetching: None,
             template: None,
             effects: Vec::new(),
+            targets: ClickTargets::default(),
+            keys: Keymap::default(),
             in_tmux: false,
-            has_graphics: None,
+            terminal: Capabilities::default(),
         }
     }
 
     /// Shows a message for a while.
     pub fn notify(&mut self, weight: Weight, text: &str) {
         self.notice = Some(Notice {
-            text: clean(&in_keys(text)),
+            text: clean(&in_keys(text, &self.keys)),
             weight,
             since: self.now,
             state: self.state(),
@@ -183,13 +190,14 @@ impl Context {
     /// Draws pictures in characters or in blocks again, or in other blocks, and says in which.
     pub fn change_pictures(&mut self, to_ascii: bool) {
         let now = self.appearance.pictures;
-        let style = match (to_ascii, now, self.has_graphics) {
+        let style = match (to_ascii, now, self.terminal.has_graphics()) {
             (true, ..) => now.toggle_ascii(),
             (false, PictureStyle::Sextants, Some(true)) => PictureStyle::Graphics {
                 in_tmux: self.in_tmux,
             },
             (false, PictureStyle::Sextants, None) => {
-                self.effects.push(Effect::AskGraphics);
+                let question = self.terminal.ask_for_graphics(self.now, self.in_tmux);
+                self.effects.push(Effect::AskTerminal(question));
                 now.next_blocks()
             }
             (false, ..) => now.next_blocks(),
@@ -202,19 +210,44 @@ impl Context {
         self.notify(Weight::Normal, &text);
     }
 
-    /// Takes the terminal's answer whether it draws pictures itself; it was asked because a user wants
-    /// that.
-    pub fn receive_graphics(&mut self, has_graphics: bool) {
-        self.has_graphics = Some(has_graphics);
-        if has_graphics {
+    /// Asks the terminal for its background, unless it is known.
+    pub fn ask_for_background(&mut self) {
+        if self.appearance.theme.background().is_none() {
+            let question = self.terminal.ask_for_background(self.now);
+            self.effects.push(Effect::AskTerminal(question));
+        }
+    }
+
+    /// Takes the terminal's answer to a question.
+    pub fn receive_terminal_answer(&mut self, answer: &Answer) {
+        if let (Answer::Background(colour), None) = (answer, self.appearance.theme.background()) {
+            self.appearance.theme.set_background(*colour);
+        }
+        if self.terminal.receive(answer) {
+            self.use_graphics();
+        }
+    }
+
+    /// What the terminal has not answered in time, it will not.
+    pub fn expire_questions(&mut self) {
+        if self.terminal.expire(self.now) {
+            self.use_graphics();
+        }
+    }
+
+    /// Has the terminal draw pictures, if it does: it was asked because a user wants that.
+    fn use_graphics(&mut self) {
+        if self.terminal.has_graphics() == Some(true) {
             self.appearance.pictures = PictureStyle::Graphics {
                 in_tmux: self.in_tmux,
             };
             self.notify(Weight::Normal, "Images are drawn by the terminal itself.");
         } else {
-            let text =
-                "This terminal did not report graphics support; images are drawn in half blocks.";
-            self.notify(Weight::Normal, text);
+            let text = format!(
+                "This terminal did not report graphics support; images are drawn in {}.",
+                self.appearance.pictures.name()
+            );
+            self.notify(Weight::Normal, &text);
         }
     }
 

@@ -219,8 +219,7 @@ impl<B: Backend> EffectRunner<B> {
                 Message::Picture(run, sample, picture)
             }),
             // about the terminal itself, which the loop has
-            Effect::AskGraphics
-            | Effect::SendGraphicsQuestion
+            Effect::AskTerminal(_)
             | Effect::Suspend
             | Effect::Retake
             | Effect::Notify(_)

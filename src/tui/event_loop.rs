@@ -6,19 +6,18 @@ use crate::tui::backend::Backend;
 use crate::tui::context::{Appearance, Effect};
 use crate::tui::effect_runner::{Changes, EffectRunner};
 use crate::tui::keyboard::read_keys;
+use crate::tui::keys::Keymap;
 use crate::tui::message::Message;
 use crate::tui::model::Weight;
-use crate::tui::picture::kitty;
 use crate::tui::terminal::{TerminalGuard, restore};
 use astill_core::run::RunDir;
 use astill_core::{Error, Result};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at};
 
 /// The shortest time between two frames, and the same over SSH.
 const FRAME: Duration = Duration::from_millis(1000 / 15);
@@ -34,6 +33,8 @@ const BATCHES: usize = 4;
 const CHANGES: Duration = Duration::from_secs(30);
 const CHANGES_AT_SIGNAL: Duration = Duration::from_secs(2);
 const LEAVING: &str = "Finishing what you asked for before leaving; q leaves at once.";
+/// How long answers of the terminal are waited for when the app is left.
+const ANSWERS: Duration = Duration::from_millis(300);
 
 /// How the app ended.
 #[derive(Debug, Default)]
@@ -48,7 +49,7 @@ pub struct Ending {
 /// a run if there is one, with the command for its end.
 pub fn run(
     appearance: Appearance,
-    mouse: bool,
+    (mouse, keys): (bool, Keymap),
     opened: (Option<RunDir>, Option<String>),
     backend: impl Backend,
 ) -> Result<Ending> {
@@ -60,7 +61,7 @@ pub fn run(
     let changes = Changes::none();
     let ending = runtime.block_on(handle_events(
         &mut guard,
-        appearance,
+        (appearance, keys),
         opened,
         Arc::new(backend),
         &changes,
@@ -83,6 +84,15 @@ pub fn run(
     })
 }
 
+/// Whether the terminal is one that answers questions, or at least shows none of what it does not know.
+fn answers_questions() -> bool {
+    // the console of Linux has no such colours, and old ones print a part of the question
+    !matches!(
+        std::env::var("TERM").as_deref(),
+        Ok("linux" | "dumb") | Err(_)
+    )
+}
+
 /// The shortest time between two frames.
 fn frame() -> Duration {
     let over_ssh = ["SSH_CONNECTION", "SSH_TTY"]
@@ -93,7 +103,7 @@ fn frame() -> Duration {
 
 async fn handle_events<B: Backend>(
     guard: &mut TerminalGuard,
-    appearance: Appearance,
+    (appearance, keys): (Appearance, Keymap),
     (open, on_finish): (Option<RunDir>, Option<String>),
     backend: Arc<B>,
     changes: &Changes,
@@ -107,14 +117,11 @@ async fn handle_events<B: Backend>(
     let mut hung_up = listen(SignalKind::hangup())?;
     let mut continued = listen(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
     let mut resized = listen(SignalKind::window_change())?;
-    let ask_graphics = Arc::new(AtomicBool::new(false));
-    let mut keys_ended = read_keys(messages.clone(), ask_graphics.clone())?;
+    let mut keys_ended = read_keys(messages.clone())?;
 
     let size = guard.size().map_err(terminal("measure"))?;
-    let (mut app, effects) = App::new(appearance, (size.width, size.height), open);
-    app.context.zone = TimeZone::system();
+    let (mut app, effects) = app_with((appearance, keys), (size.width, size.height), open);
     app.context.on_finish = on_finish;
-    app.context.in_tmux = std::env::var_os("TMUX").is_some();
     let mut runner = EffectRunner::new(backend, messages, batches, changes.clone())?;
     let mut second = interval(Duration::from_secs(1));
     let mut list = interval(LIST_EVERY);
@@ -142,15 +149,14 @@ async fn handle_events<B: Backend>(
                     changed = true;
                 }
                 Effect::Notify(text) => guard.notify(&text).map_err(terminal("write to"))?,
-                Effect::AskGraphics => ask_graphics.store(true, Ordering::Relaxed),
-                Effect::SendGraphicsQuestion => {
-                    let question = kitty::question(app.context.in_tmux);
+                Effect::AskTerminal(question) => {
                     guard.send(&question).map_err(terminal("write to"))?;
                 }
                 other => runner.carry_out(other),
             }
         }
         if leaving.is_some_and(|until| !changes.are_under_way() || Instant::now() >= until) {
+            await_answers(&mut app, &mut received).await;
             return Ok(Ending::by_user(&app));
         }
         if guard.is_busy() {
@@ -227,6 +233,37 @@ fn take_all(
         next = received.try_recv().ok();
     }
     has_failed
+}
+
+/// The app on this terminal, and what is to be done first.
+fn app_with(
+    (appearance, keys): (Appearance, Keymap),
+    size: (u16, u16),
+    open: Option<RunDir>,
+) -> (App, Vec<Effect>) {
+    let (mut app, mut effects) = App::new(appearance, size, open);
+    let context = &mut app.context;
+    context.zone = TimeZone::system();
+    context.in_tmux = std::env::var_os("TMUX").is_some();
+    context.keys = keys;
+    if answers_questions() {
+        context.now = unix_now();
+        context.ask_for_background();
+        effects.append(&mut context.effects);
+    }
+    (app, effects)
+}
+
+/// Takes the answers that the terminal still owes, for a moment: the shell would take them for keys.
+async fn await_answers(app: &mut App, received: &mut UnboundedReceiver<Message>) {
+    let end = Instant::now() + ANSWERS;
+    while app.context.terminal.is_awaited()
+        && let Ok(Some(message)) = timeout_at(end, received.recv()).await
+    {
+        if let Message::TerminalAnswer(_) = message {
+            _ = app.update(message);
+        }
+    }
 }
 
 impl Ending {

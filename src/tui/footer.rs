@@ -1,7 +1,8 @@
 //! The last rows of the screen: the keys of the screen on top, or a notice.
 
+use crate::tui::click_targets::Target;
 use crate::tui::context::{Context, Notice};
-use crate::tui::keys::{self, Action, Binding, Scope};
+use crate::tui::keys::{Action, Binding, Scope};
 use crate::tui::model::ReportedState;
 use crate::tui::session::{RunStatus, Session};
 use crate::tui::text::wrap;
@@ -29,32 +30,44 @@ pub fn draw(
         draw_notice(buf, above, context, notice);
     }
     let theme = &context.appearance.theme;
-    let parts: Vec<[Span; 2]> = keys::at(scope)
-        .filter(|b| !is_useless(context, b, scope))
-        .filter_map(|b| Some((b, word(b).filter(|word| !word.is_empty())?)))
-        .map(|(b, word)| {
-            let key = b.keys.first().map(|k| k.name()).unwrap_or_default();
-            let word = label(context, (b.action, word), is_base);
-            [
+    let parts: Vec<(Action, [Span; 2])> = context
+        .keys
+        .at(scope)
+        .filter(|bound| !is_useless(context, bound.binding, scope))
+        .filter_map(|bound| Some((bound, word(bound.binding).filter(|word| !word.is_empty())?)))
+        .map(|(bound, word)| {
+            let action = bound.binding.action;
+            let key = bound.keys.first().map(|k| k.name()).unwrap_or_default();
+            let word = label(context, (action, word), is_base);
+            let spans = [
                 Span::styled(
                     format!(" {key} "),
                     theme.accent().patch(Style::new().bold()),
                 ),
                 Span::styled(format!("{word}  "), theme.dim()),
-            ]
+            ];
+            (action, spans)
         })
         .collect();
     let cells = |part: &[Span; 2]| part.iter().map(Span::width).sum::<usize>();
     // the last two, help and the way out, are always shown
     let mut left = usize::from(area.width);
-    let mut reserved: usize = parts.iter().rev().take(2).map(cells).sum();
+    let last = parts.iter().rev().take(2);
+    let mut reserved: usize = last.map(|(_, part)| cells(part)).sum();
     let mut shown = Vec::new();
-    for (i, part) in parts.iter().enumerate() {
+    for (i, (action, part)) in parts.iter().enumerate() {
         let taken = cells(part);
         if i + 2 >= parts.len() {
             reserved -= taken;
         }
         if taken + reserved <= left {
+            // without the two spaces after it
+            let button = Rect {
+                x: area.right() - left as u16,
+                width: taken.saturating_sub(2) as u16,
+                ..area
+            };
+            context.targets.add(button, Target::Key(*action));
             left -= taken;
             shown.extend(part.iter().cloned());
         }

@@ -1,18 +1,19 @@
-//! Keys and what they ask for, all from one table. Dispatch, the footer, the help screen and
-//! docs/keys.md read it.
+//! Keys and what they ask for, all from one table and the user's changes of it. Dispatch, the footer and
+//! the help screen read these; docs/keys.md reads the table.
 
 mod binding;
 mod charts;
 mod entry;
+mod keymap;
 mod moves;
 mod table;
+pub mod user;
 
 pub use binding::{Action, Binding, KeyPress, Scope};
-
-use crossterm::event::KeyEvent;
+pub use keymap::{BoundKeys, Keymap};
 
 /// Every binding, in the order of the footer and the docs.
-pub fn table() -> impl Iterator<Item = &'static Binding> {
+fn table() -> impl Iterator<Item = &'static Binding> {
     let parts = [
         charts::COMPARISON,
         table::TABLE,
@@ -21,16 +22,6 @@ pub fn table() -> impl Iterator<Item = &'static Binding> {
         table::LAST,
     ];
     parts.into_iter().flatten()
-}
-
-/// The binding of a key in a scope.
-pub fn action(event: &KeyEvent, scope: Scope) -> Option<&'static Binding> {
-    table().find(|b| b.scopes.contains(&scope) && b.keys.iter().any(|k| k.is(event)))
-}
-
-/// The bindings of a scope.
-pub fn at(scope: Scope) -> impl Iterator<Item = &'static Binding> {
-    table().filter(move |b| b.scopes.contains(&scope))
 }
 
 /// docs/keys.md: one table per screen.
@@ -49,18 +40,10 @@ fn manual() -> String {
             "\n## {}\n\n| key | what it does |\n|---|---|",
             scope.name()
         );
-        for binding in at(scope) {
-            _ = writeln!(
-                text,
-                "| {} | {} |",
-                binding
-                    .keys
-                    .iter()
-                    .map(|k| format!("`{}`", k.name()))
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                binding.help
-            );
+        for bound in Keymap::default().at(scope) {
+            let names = bound.keys.iter().map(|k| format!("`{}`", k.name()));
+            let names: Vec<String> = names.collect();
+            _ = writeln!(text, "| {} | {} |", names.join(" "), bound.binding.help);
         }
     }
     text
@@ -71,14 +54,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_has_two_meanings_in_one_scope() {
+    fn no_key_and_no_action_has_two_meanings_in_one_scope() {
+        let keymap = Keymap::default();
         for scope in Scope::ALL {
-            let keys: Vec<KeyPress> = at(scope).flat_map(|b| b.keys).copied().collect();
+            let keys: Vec<KeyPress> = keymap.at(scope).flat_map(|b| b.keys.clone()).collect();
             for (i, key) in keys.iter().enumerate() {
                 assert!(
                     !keys[..i].contains(key),
                     "{} twice on {}",
                     key.name(),
+                    scope.name()
+                );
+            }
+            // so that a file can name it
+            let actions: Vec<Action> = keymap.at(scope).map(|b| b.binding.action).collect();
+            for (i, action) in actions.iter().enumerate() {
+                assert!(
+                    !actions[..i].contains(action),
+                    "{action:?} twice on {}",
                     scope.name()
                 );
             }
@@ -92,8 +85,8 @@ mod tests {
                 !binding.scopes.is_empty()
                     && !binding.keys.is_empty()
                     && binding.help.ends_with('.'),
-                "{}",
-                binding.names()
+                "{:?}",
+                binding.action
             );
         }
     }
@@ -103,7 +96,9 @@ mod tests {
         for scope in Scope::ALL {
             for action in [Action::Escape, Action::Suspend] {
                 assert!(
-                    at(scope).any(|b| b.action == action),
+                    Keymap::default()
+                        .at(scope)
+                        .any(|b| b.binding.action == action),
                     "{action:?} on {}",
                     scope.name()
                 );

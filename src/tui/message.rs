@@ -4,6 +4,7 @@ use crate::tui::backend::{
     AblationSummary, Answer, Command, Glance, NewRun, Preview, ProfileSummary, RunRequest,
     RunSummary, RunTemplate,
 };
+use crate::tui::capabilities::Answer as TerminalAnswer;
 use crate::tui::model::{Model, Sample, Weight};
 use crate::tui::picture::Picture;
 use crate::tui::text::clean;
@@ -54,10 +55,8 @@ pub enum Message {
     Checkpoints(RunDir, Vec<u64>),
     Answered(RunDir, Command, Result<Answer, String>),
     Picture(RunDir, Sample, Result<Picture, String>),
-    /// The next bytes from the terminal are taken for its answer about graphics.
-    ReadsGraphicsAnswer,
-    /// Whether the terminal draws pictures itself.
-    Graphics(bool),
+    /// The terminal has answered a question.
+    TerminalAnswer(TerminalAnswer),
     /// A background task failed in a way that the user should know about.
     Trouble(String),
     /// A background task panicked, and the panic hook gave the terminal back.

@@ -13,7 +13,9 @@ pub mod app;
 pub mod ascii;
 pub mod backend;
 mod burst;
+pub mod capabilities;
 pub mod chart;
+pub mod click_targets;
 pub mod clock;
 pub mod colour;
 pub mod context;
@@ -39,6 +41,7 @@ pub mod terminal;
 pub(crate) mod tests;
 pub mod text;
 pub mod theme;
+pub mod user_file;
 pub mod widgets;
 
 pub use backend::Backend;
@@ -48,8 +51,9 @@ use astill_core::Result;
 use astill_core::run::RunDir;
 use colour::Depth;
 use context::Appearance;
+use keys::Keymap;
 use picture::PictureStyle;
-use theme::Theme;
+use theme::{Theme, ThemeSettings};
 
 /// How the app looks and what it opens.
 #[derive(Debug, Clone)]
@@ -58,6 +62,8 @@ pub struct Options {
     /// Only ASCII characters.
     pub ascii: bool,
     pub mouse: bool,
+    pub keys: Keymap,
+    pub theme: ThemeSettings,
     /// Nothing is started and no command is sent.
     pub read_only: bool,
     /// The run to show; by default the menu.
@@ -77,16 +83,18 @@ pub fn run(options: Options, backend: impl Backend) -> Result<Ending> {
         depth,
         ascii,
         mouse,
+        keys,
+        theme,
         read_only,
         open,
         notifies,
         on_finish,
     } = options;
     let appearance = Appearance {
-        theme: Theme::new(depth, ascii),
+        theme: Theme::new(depth, ascii).with(&theme),
         pictures: PictureStyle::default(),
         read_only,
         notifies,
     };
-    event_loop::run(appearance, mouse, (open, on_finish), backend)
+    event_loop::run(appearance, (mouse, keys), (open, on_finish), backend)
 }

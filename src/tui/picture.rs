@@ -1,7 +1,7 @@
 //! Pictures in text: blocks in colour, or a ramp of ASCII characters.
 
 use crate::tui::colour::{Depth, from_linear, luminance, to_linear};
-use crate::tui::theme::Theme;
+use crate::tui::theme::{Background, Theme};
 use astill_core::{Error, Result};
 use image::{ImageReader, Limits};
 use ratatui::buffer::Buffer;
@@ -222,8 +222,8 @@ impl Widget for PictureView<'_> {
         };
         let depth = self.theme.depth;
         match self.style {
-            _ if self.theme.ascii || depth == Depth::Never => characters(&fit, buf),
-            PictureStyle::Ascii => characters(&fit, buf),
+            _ if self.theme.ascii || depth == Depth::Never => characters(&fit, self.theme, buf),
+            PictureStyle::Ascii => characters(&fit, self.theme, buf),
             PictureStyle::HalfBlocks => half_blocks(&fit, depth, buf),
             PictureStyle::Quadrants => blocks::draw(self.picture, &fit, Rows::Two, depth, buf),
             PictureStyle::Graphics { in_tmux } => kitty::draw(self.picture, &fit, in_tmux, buf),
@@ -303,8 +303,10 @@ fn half_blocks(fit: &Fit, depth: Depth, buf: &mut Buffer) {
     }
 }
 
-/// The ramp spans the lightness that the picture has, so that a dim one shows too.
-fn characters(fit: &Fit, buf: &mut Buffer) {
+/// The ramp spans the lightness that the picture has, so that a dim one shows too. On a light background,
+/// a character darkens its cell.
+fn characters(fit: &Fit, theme: &Theme, buf: &mut Buffer) {
+    let is_light = theme.background() == Some(Background::Light);
     // the cube root is about lightness as people see it
     let lightness = |rgb: [u8; 3]| luminance(rgb).cbrt();
     let cells: Vec<((u16, u16), f32)> = fit
@@ -332,9 +334,15 @@ fn characters(fit: &Fit, buf: &mut Buffer) {
     };
     for (position, light) in cells {
         let level = ((light - darkest) / span * RAMP.len() as f32) as usize;
+        let level = level.min(RAMP.len() - 1);
+        let level = if is_light {
+            RAMP.len() - 1 - level
+        } else {
+            level
+        };
         if let Some(cell) = buf.cell_mut(position) {
             cell.reset();
-            cell.set_char(RAMP[level.min(RAMP.len() - 1)] as char);
+            cell.set_char(RAMP[level] as char);
         }
     }
 }

@@ -29,7 +29,7 @@ pub enum Response {
 /// A screen, or a popup over one. The app keeps them in a stack, draws them from the bottom up and
 /// offers each action from the top down.
 pub trait Screen: Debug {
-    /// Whose keys the table looks up; [`Scope::Line`] while a line of text is being edited.
+    /// Whose keys the table looks up; a scope that takes text while a line of it is being edited.
     fn scope(&self) -> Scope;
 
     fn act(&mut self, action: Action, context: &mut Context) -> Response;
@@ -82,5 +82,8 @@ pub trait Screen: Debug {
         true
     }
 
-    fn click(&mut self, _at: Position, _context: &mut Context) {}
+    /// An item that it has drawn was clicked; the action that follows, if it was selected before.
+    fn choose(&mut self, _item: usize, _context: &mut Context) -> Option<Action> {
+        None
+    }
 }

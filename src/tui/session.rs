@@ -283,14 +283,14 @@ impl Session {
             }
             RunStatus::MaybeRemote => format!(
                 "The last engine ran on {host} and did not report that it ended. If it is gone, \
-                 press Space to start one here."
+                 press `resume` to start one here."
             ),
             RunStatus::Starting => "An engine is being started for this run.".into(),
             RunStatus::Reported(ReportedState::Done) => {
-                "The run is finished: i adds iterations, n starts a new run with its settings."
+                "The run is finished: `extend` adds iterations, `clone` starts a new run with its settings."
                     .into()
             }
-            _ => "No engine is running. Press Space on the run's screen to start one.".into(),
+            _ => "No engine is running. Press `resume` on the run's screen to start one.".into(),
         }
     }
 

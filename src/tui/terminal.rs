@@ -198,9 +198,7 @@ pub fn restore() -> bool {
 
 /// Whether the other end of a terminal (or a pipe) is gone.
 ///
-/// crossterm 0.29 never returns from `event::poll` or `event::read` if that happens before or
-/// during the call. So wait for input with poll(2), check here, and only then call `event::poll`
-/// with no timeout and `event::read`.
+/// Nothing more can be read from it then, nor shown on it.
 pub fn is_hung_up(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::empty())];
     match poll(

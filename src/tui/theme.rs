@@ -1,11 +1,20 @@
-//! The few styles that every screen uses, readable on light and dark backgrounds.
+//! The few styles that every screen uses, in the colours that suit the terminal's background.
 //!
-//! A colour is either the terminal's own text colour or of middle lightness, so that it stands out
-//! from black and from white.
+//! Where that is not known, a colour is either the terminal's own text colour or of middle lightness, so
+//! that it stands out from black and from white.
 
-use crate::tui::colour::Depth;
+mod palette;
+pub mod user;
+
+pub use palette::{Background, Palette, Palettes};
+pub use user::ThemeSettings;
+
+use crate::tui::colour::{Depth, luminance};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
+
+/// From this luminance on, dark text is easier to read on a background than light text.
+const LIGHT: f32 = 0.18;
 
 /// Named styles for one terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,27 +22,10 @@ pub struct Theme {
     pub depth: Depth,
     /// Only ASCII characters: borders, charts and pictures.
     pub ascii: bool,
+    palettes: Palettes,
+    /// None: it is not known.
+    background: Option<Background>,
 }
-
-/// An RGB colour, and the one of the 16 to use in its place: the nearest of the 16 is often
-/// unreadable on a light or a dark background, while terminal themes keep these readable.
-type Ink = ((u8, u8, u8), Color);
-
-const ACCENT: Ink = ((52, 132, 212), Color::Cyan);
-const GOOD: Ink = ((46, 139, 87), Color::Green);
-const BAD: Ink = ((214, 69, 65), Color::Red);
-const WARN: Ink = ((190, 118, 0), Color::Magenta);
-const SERIES: [Ink; 8] = [
-    ((52, 132, 212), Color::LightBlue),
-    ((208, 109, 26), Color::Red),
-    ((46, 139, 87), Color::Green),
-    ((190, 80, 170), Color::Magenta),
-    ((0, 140, 150), Color::Cyan),
-    ((214, 69, 65), Color::Yellow),
-    ((130, 100, 220), Color::LightMagenta),
-    ((128, 128, 0), Color::LightRed),
-];
-const GREY: (u8, u8, u8) = (128, 128, 128);
 
 const ASCII_BORDER: border::Set<'static> = border::Set {
     top_left: "+",
@@ -48,14 +40,50 @@ const ASCII_BORDER: border::Set<'static> = border::Set {
 
 impl Theme {
     pub const fn new(depth: Depth, ascii: bool) -> Self {
-        Self { depth, ascii }
+        Self {
+            depth,
+            ascii,
+            palettes: Palettes::DEFAULT,
+            background: None,
+        }
     }
 
-    fn ink(&self, (rgb, sixteen): Ink) -> Style {
-        match self.depth {
-            Depth::Never => Style::new(),
-            Depth::Ansi16 => Style::new().fg(sixteen),
-            Depth::Ansi256 | Depth::TrueColor => Style::new().fg(self.depth.resolve(rgb)),
+    /// The same in the user's colours.
+    pub fn with(self, settings: &ThemeSettings) -> Self {
+        Self {
+            palettes: settings.palettes,
+            background: settings.background,
+            ..self
+        }
+    }
+
+    /// What the terminal's background is, where that is known.
+    pub fn background(&self) -> Option<Background> {
+        self.background
+    }
+
+    /// The terminal has answered that this is the colour of its background.
+    pub fn set_background(&mut self, colour: [u8; 3]) {
+        self.background = Some(match luminance(colour) < LIGHT {
+            true => Background::Dark,
+            false => Background::Light,
+        });
+    }
+
+    fn palette(&self) -> &Palette {
+        match (self.depth, self.background) {
+            (Depth::Ansi16, _) => &self.palettes.sixteen,
+            (_, None) => &self.palettes.any,
+            (_, Some(Background::Dark)) => &self.palettes.dark,
+            (_, Some(Background::Light)) => &self.palettes.light,
+        }
+    }
+
+    fn ink(&self, colour: Color) -> Style {
+        match (self.depth, colour) {
+            (Depth::Never, _) | (_, Color::Reset) => Style::new(),
+            (depth, Color::Rgb(r, g, b)) => Style::new().fg(depth.resolve((r, g, b))),
+            (_, named) => Style::new().fg(named),
         }
     }
 
@@ -65,10 +93,9 @@ impl Theme {
 
     /// What matters less.
     pub fn dim(&self) -> Style {
-        match self.depth {
-            // the 16 have no safe grey: some themes make it the background
-            Depth::Never | Depth::Ansi16 => Style::new().add_modifier(Modifier::DIM),
-            Depth::Ansi256 | Depth::TrueColor => Style::new().fg(self.depth.resolve(GREY)),
+        match (self.depth, self.palette().dim) {
+            (Depth::Never, _) | (_, Color::Reset) => Style::new().add_modifier(Modifier::DIM),
+            (_, colour) => self.ink(colour),
         }
     }
 
@@ -77,20 +104,21 @@ impl Theme {
     }
 
     pub fn accent(&self) -> Style {
-        self.ink(ACCENT).add_modifier(Modifier::BOLD)
+        self.ink(self.palette().accent).add_modifier(Modifier::BOLD)
     }
 
     pub fn good(&self) -> Style {
-        self.ink(GOOD)
+        self.ink(self.palette().good)
     }
 
     /// Bold too, so that an error stands out without colour.
     pub fn bad(&self) -> Style {
-        self.ink(BAD).add_modifier(Modifier::BOLD)
+        self.ink(self.palette().bad).add_modifier(Modifier::BOLD)
     }
 
     pub fn warn(&self) -> Style {
-        self.ink(WARN).add_modifier(Modifier::BOLD)
+        self.ink(self.palette().warning)
+            .add_modifier(Modifier::BOLD)
     }
 
     pub fn border(&self) -> Style {
@@ -99,13 +127,14 @@ impl Theme {
 
     /// What is chosen: reverse video, so visible without colour.
     pub fn selected(&self) -> Style {
-        self.ink(ACCENT)
+        self.ink(self.palette().accent)
             .add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
 
     /// The style of the `index`-th line of a chart; the colours repeat.
     pub fn series(&self, index: usize) -> Style {
-        self.ink(SERIES[index % SERIES.len()])
+        let series = &self.palette().series;
+        self.ink(series[index % series.len()])
     }
 
     /// For `Block::border_set`.
@@ -121,7 +150,6 @@ impl Theme {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::colour::luminance;
 
     const DEPTHS: [Depth; 4] = [
         Depth::Never,
@@ -135,33 +163,65 @@ mod tests {
         (a.max(b) + 0.05) / (a.min(b) + 0.05)
     }
 
+    /// The colours that a theme draws with.
+    fn colours(theme: &Theme) -> Vec<[u8; 3]> {
+        let named = [
+            theme.dim(),
+            theme.accent(),
+            theme.good(),
+            theme.bad(),
+            theme.warn(),
+            theme.border(),
+        ];
+        let series = (0..palette::SERIES).map(|i| theme.series(i));
+        let rgb = |style: Style| match style.fg {
+            Some(Color::Rgb(r, g, b)) => [r, g, b],
+            Some(Color::Indexed(number)) => crate::tui::colour::fixed(number),
+            other => panic!("{other:?}"),
+        };
+        named.into_iter().chain(series).map(rgb).collect()
+    }
+
     #[test]
-    fn every_colour_is_readable_on_black_and_on_white() {
-        for depth in [Depth::Ansi256, Depth::TrueColor] {
-            let theme = Theme::new(depth, false);
-            let named = [
-                theme.dim(),
-                theme.accent(),
-                theme.good(),
-                theme.bad(),
-                theme.warn(),
-                theme.border(),
-            ];
-            for style in named
-                .into_iter()
-                .chain((0..SERIES.len()).map(|i| theme.series(i)))
-            {
-                let rgb = match style.fg {
-                    Some(Color::Rgb(r, g, b)) => [r, g, b],
-                    Some(Color::Indexed(number)) => crate::tui::colour::fixed(number),
-                    other => panic!("{other:?}"),
-                };
-                let light = luminance(rgb);
-                assert!(
-                    contrast(light, 1.) >= 3. && contrast(light, 0.) >= 3.,
-                    "{depth:?} {rgb:?} has luminance {light}"
-                );
+    fn every_colour_is_readable_on_its_background() {
+        let (black, white) = ([0; 3], [255; 3]);
+        for (background, on, least) in [
+            (None, [black, white], 3.),
+            (Some([30; 3]), [black, [40; 3]], 4.5),
+            (Some([253, 246, 227]), [white, [238; 3]], 4.5),
+        ] {
+            for depth in [Depth::Ansi256, Depth::TrueColor] {
+                let mut theme = Theme::new(depth, false);
+                background.into_iter().for_each(|b| theme.set_background(b));
+                for (rgb, ground) in colours(&theme).into_iter().flat_map(|c| on.map(|g| (c, g))) {
+                    let found = contrast(luminance(rgb), luminance(ground));
+                    // one of 240 colours is only near to what was asked for
+                    let least: f32 = if depth == Depth::Ansi256 {
+                        least * 0.85
+                    } else {
+                        least
+                    };
+                    assert!(
+                        found >= least.max(3.),
+                        "{depth:?} {rgb:?} on {ground:?}: {found}, not {least}"
+                    );
+                }
             }
+        }
+    }
+
+    #[test]
+    fn a_background_is_dark_or_light() {
+        for (colour, background) in [
+            ([0; 3], Background::Dark),
+            ([0x28, 0x2c, 0x34], Background::Dark),
+            ([255; 3], Background::Light),
+            ([253, 246, 227], Background::Light),
+        ] {
+            let mut theme = Theme::new(Depth::TrueColor, false);
+            assert_eq!(theme.background(), None);
+            theme.set_background(colour);
+            assert_eq!(theme.background(), Some(background), "{colour:?}");
         }
     }
 

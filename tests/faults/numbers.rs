@@ -2,7 +2,7 @@
 
 use crate::place::{Background, Outcome, Place, assert_status, in_full, row, text};
 use astill_core::run::command::Command;
-use astill_core::run::event::{DistillStep, EventKind};
+use astill_core::run::event::{DistillStep, EventKind, RunOutcome};
 use rustix::process::{Resource, Rlimit};
 use std::os::unix::process::CommandExt;
 
@@ -73,6 +73,46 @@ fn a_run_that_diverges_pauses_with_advice_and_fails_where_nobody_is_there() -> O
         2,
         "nothing",
         "pauses, rolled back, goes on; alone: status 1",
+    );
+    Ok(())
+}
+
+#[test]
+fn a_run_whose_last_steps_diverge_is_never_done() -> Outcome {
+    let paused = |w: &EventKind| matches!(w, EventKind::Command(c) if c.command == Command::Pause && c.is_accepted());
+    for iterations in ["20", "3"] {
+        let place = Place::new()?;
+        let iterations = format!("distill.iterations={iterations}");
+        let sets = [&EXPLODING[..], &[iterations.as_str()]].concat();
+        assert_status(&place.run(&arguments("r", &sets))?, 1);
+        let resumed = place.run(&["resume", "r", "--headless"])?;
+        assert_status(&resumed, 1);
+        let said = text(&resumed.stderr);
+        assert!(
+            said.contains("no iterations are left") && said.contains("`roll-back 0`"),
+            "{said}"
+        );
+        assert!(!place.path("runs/r/distilled/best.safetensors").exists());
+
+        assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
+        let engine = Background::of(&place, "r");
+        let first = engine.wait_for("it pauses by itself", 0, paused)?;
+        engine.accepts(&["resume"], "");
+        engine.wait_for("it pauses again", first.seq + 1, paused)?;
+        engine.accepts(&["roll-back", "0"], "→ 0");
+        engine.accepts(&["set", "distill.lr_student=0.01"], "");
+        engine.accepts(&["resume"], "");
+        engine.wait_for(
+            "it is done",
+            first.seq,
+            |w| matches!(w, EventKind::RunFinished(f) if f.status == RunOutcome::Done),
+        )?;
+    }
+    row(
+        "the last updates not finite",
+        2,
+        "nothing",
+        "never done: pauses until something is changed; alone: status 1",
     );
     Ok(())
 }

@@ -81,6 +81,8 @@ impl Place {
         command
             .current_dir(self.folder.path())
             .env("OMP_NUM_THREADS", "1")
+            // not the keys and colours of whoever runs the tests
+            .env("XDG_CONFIG_HOME", self.path("config"))
             .env("PATH", path);
         command
     }

@@ -35,7 +35,10 @@ fn the_terminal_is_asked_and_draws_the_images_itself_if_it_can() -> Outcome {
             terminal.shows(&[notice])?;
         }
         terminal.wait_until("the question", |t| sent(t, QUESTION).then_some(()))?;
-        terminal.press(answer)?;
+        // keys that are typed before the answer act at once, and those beside it are not lost
+        terminal.press("a")?;
+        terminal.shows(&["in ASCII characters"])?;
+        terminal.press(&format!("\x1b[B{answer}"))?;
         terminal.shows(&[notice])?;
         if answer == YES {
             terminal.wait_until("an image", |t| sent(t, IMAGE).then_some(()))?;

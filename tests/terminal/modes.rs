@@ -8,7 +8,9 @@ use astill::tui::backend::{
     RunTemplate,
 };
 use astill::tui::colour::Depth;
+use astill::tui::keys::Keymap;
 use astill::tui::terminal::TerminalGuard;
+use astill::tui::theme::ThemeSettings;
 use astill::tui::{self, Options};
 use astill_core::Result as AstillResult;
 use astill_core::profile::Profile;
@@ -149,6 +151,8 @@ fn the_app_continues_after_a_panic_in_the_background() -> Outcome {
             depth: Depth::Never,
             ascii: false,
             mouse: false,
+            keys: Keymap::default(),
+            theme: ThemeSettings::default(),
             read_only: false,
             open: None,
             notifies: false,

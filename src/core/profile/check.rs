@@ -4,7 +4,7 @@
 use super::auto::AUTO;
 use super::key::{ProfileKey, Range};
 use super::schema::{key, schema, sections};
-use super::yaml::Value;
+use crate::yaml::Value;
 use serde_json::Value as Json;
 
 /// The value as the typed settings take it.
@@ -168,7 +168,8 @@ fn hint(key: &ProfileKey, value: &Value) -> String {
 }
 
 /// `did you mean "…"?` with the nearest of the candidates, if one is near.
-pub(super) fn did_you_mean<'a>(
+#[must_use]
+pub fn did_you_mean<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {

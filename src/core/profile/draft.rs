@@ -6,7 +6,7 @@ use super::problem::{Location, Origin, Problem, Problems, Result};
 use super::rules::conflicts;
 use super::schema::{Profile, key, schema, sections};
 use super::source::{self, Text};
-use super::yaml::{self, MapEntry, Value, YamlError};
+use crate::yaml::{self, MapEntry, Value, YamlError};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) struct Draft {

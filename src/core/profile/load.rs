@@ -6,7 +6,7 @@ use super::problem::{Location, Origin, Problem, Problems, Result};
 use super::rules::{Conflict, conflicts_with};
 use super::schema::Profile;
 use super::source::{self, Text};
-use super::yaml;
+use crate::yaml;
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -23,10 +23,10 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod variants;
-mod yaml;
 
 pub use auto::Auto;
 pub use builtin::{Builtin, builtin};
+pub use check::did_you_mean;
 pub use choices::{
     Activation, AugmentFamily, Background, Color, Init, Intermediate, Kind, LabelKind, MatchAt,
     NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,

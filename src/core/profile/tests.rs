@@ -4,6 +4,7 @@ mod refusals;
 
 use super::problem::Result;
 use super::*;
+use crate::yaml;
 use rand::{RngExt, SeedableRng};
 use std::fs;
 use std::path::{Path, PathBuf};

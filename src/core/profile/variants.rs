@@ -11,7 +11,7 @@ use super::load::name_and_text;
 use super::problem::{Origin, Problem, Problems, Result};
 use super::schema::Profile;
 use super::source;
-use super::yaml::{self, MapEntry, Value, YamlError};
+use crate::yaml::{self, MapEntry, Value, YamlError};
 use std::collections::BTreeSet;
 use std::path::Path;
 

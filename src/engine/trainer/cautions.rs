@@ -2,11 +2,12 @@
 
 use super::checkpoint::{DistillationState, StateNumbers};
 use super::control::Control;
-use super::divergence::LATEST;
+use super::divergence::{LATEST, NOT_FINITE_IN_A_ROW};
 use super::store::Trajectory;
 use crate::data::Dataset;
 use astill_core::profile::{Auto, DistillSettings, LabelKind, Profile};
 use astill_core::run::event::{Headline, ImageSet};
+use astill_core::run::{RunDir, checkpoints};
 use astill_core::text::{number, percent};
 use astill_core::{EpochRecord, Result};
 
@@ -128,6 +129,48 @@ pub fn rates(distill: &DistillSettings) -> String {
     }
 }
 
+/// What to do after [`NOT_FINITE_IN_A_ROW`] updates were left out, the last at `step`.
+pub fn diverged(run: &RunDir, step: u64, distill: &DistillSettings) -> String {
+    let (good, name) = (step.saturating_sub(NOT_FINITE_IN_A_ROW), run.reference());
+    format!(
+        "{NOT_FINITE_IN_A_ROW} updates in a row were not finite and were skipped, so the images are \
+         those of step {good}: the student diverges. There is a checkpoint of step {step}. While an \
+         engine is running (start one with `astill resume {name} --detach`), lower {}{}, then \
+         `astill send {name} resume`",
+        rates(distill),
+        earlier(run, good, distill)
+    )
+}
+
+/// What to do where all iterations are done, and the last updates were left out.
+pub fn diverged_at_end(run: &RunDir, numbers: &StateNumbers, distill: &DistillSettings) -> String {
+    let (step, skipped, name) = (numbers.step, numbers.not_finite, run.reference());
+    let good = step.saturating_sub(skipped);
+    format!(
+        "the last {} not finite and skipped, so the images are those of step {good}: the student \
+         diverges, and no iterations are left. While an engine is running (start one with `astill \
+         resume {name} --detach`), lower {}{}, or ask for more than {step} iterations (`astill send \
+         {name} set distill.iterations=…`); then `astill send {name} resume`",
+        match skipped {
+            1 => "update was".into(),
+            skipped => format!("{skipped} updates were"),
+        },
+        rates(distill),
+        earlier(run, good, distill)
+    )
+}
+
+/// Which commands help, with the checkpoint to go back to from before `step`, if there is one.
+pub fn earlier(run: &RunDir, step: u64, distill: &DistillSettings) -> String {
+    let steps = checkpoints::steps(run.path()).unwrap_or_default();
+    let (run, rate) = (run.name(), rate_of_images(distill));
+    let commands = format!("(`astill send {run} set {rate}=…`");
+    match steps.iter().rev().find(|s| **s <= step) {
+        Some(good) => format!(" {commands}), or roll back first (`roll-back {good}`)"),
+        None => format!(" {commands})"),
+    }
+}
+
 /// That most of the latest updates were left out, the last at `step`.
 pub fn most_left_out(step: u64, distill: &DistillSettings) -> String {
     let most = distill.max_ratio.map_or_else(String::new, number);
@@ -204,6 +247,12 @@ fn of_result(numbers: &StateNumbers, best_scale: f64) -> Vec<String> {
             numbers.left_out,
             numbers.step,
             percent(share)
+        ));
+    }
+    if numbers.not_finite > 0 {
+        cautions.push(format!(
+            "the last {} were not finite and were skipped",
+            count_of(numbers.not_finite as usize, "update", "updates")
         ));
     }
     let best = numbers.best.as_ref();

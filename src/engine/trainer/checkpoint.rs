@@ -119,6 +119,9 @@ pub struct StateNumbers {
     /// Updates that were left out because of `distill.max_ratio`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u64,
+    /// The latest updates, as far as they were left out because they were not finite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_finite: u64,
     /// The step after which the images first were far larger than real ones.
     pub too_large_since: Option<u64>,
     pub best: Option<BestStep>,

@@ -4,7 +4,7 @@
 use super::cautions;
 use super::checkpoint::{BestStep, DistillationState, EvaluationRecord};
 use super::control::{Control, PendingAction, RunStage};
-use super::divergence::{Divergence, FAR_TOO_LARGE, LATEST, NOT_FINITE_IN_A_ROW, Verdict};
+use super::divergence::{self, Divergence, FAR_TOO_LARGE, LATEST, Verdict};
 use super::evaluation::{Accuracies, Evaluator, Occasion};
 use super::labelling::Labelling;
 use super::store::Trajectory;
@@ -94,7 +94,14 @@ impl Distillation<'_> {
                 divergence.go_back();
             }
             let profile = control.profile_at(Moment::Step(state.numbers.step));
-            let (step, iterations) = (state.numbers.step, profile.distill.iterations as u64);
+            let distill = &profile.distill;
+            let (step, iterations) = (state.numbers.step, distill.iterations as u64);
+            if step >= iterations && divergence::is_end_diverged(&state.numbers) {
+                self.checkpoint(state, control)?;
+                control.diverged(cautions::diverged_at_end(self.run, &state.numbers, distill))?;
+                // nothing is done before this has changed
+                continue;
+            }
             let every = profile.evaluate.every as u64;
             let is_evaluated =
                 |step: u64| step > 0 && (step.is_multiple_of(every) || step >= iterations);
@@ -120,23 +127,23 @@ impl Distillation<'_> {
                 next: Moment::Step(step + 1),
             });
             let left_out = state.numbers.left_out;
-            let loss = self.step(&profile.distill, state, control)?;
+            let loss = self.step(distill, state, control)?;
             let step = state.numbers.step;
             if divergence.leaves_out_most(state.numbers.left_out > left_out) {
-                control.warn(cautions::most_left_out(step, &profile.distill))?;
+                control.warn(cautions::most_left_out(step, distill))?;
             }
             match divergence.take(loss) {
                 Verdict::NotFinite => {
                     self.checkpoint(state, control)?;
                     last_checkpoint = Instant::now();
-                    control.diverged(self.way_out(step, &profile.distill)?)?;
+                    control.diverged(cautions::diverged(self.run, step, distill))?;
                 }
                 Verdict::TooLarge => control.warn(format!(
                     "step {step}: the matching loss was above {FAR_TOO_LARGE} in most of the last {LATEST} \
                      steps: the student ends much farther from the expert than it starts. If it \
                      does not come down, lower {}{}",
-                    cautions::rates(&profile.distill),
-                    self.earlier(step, &profile.distill)?
+                    cautions::rates(distill),
+                    cautions::earlier(self.run, step, distill)
                 ))?,
                 Verdict::None => (),
             }
@@ -222,31 +229,6 @@ impl Distillation<'_> {
             state.numbers.rate = RateMemory::default();
         }
         Ok(())
-    }
-
-    /// What to do after [`NOT_FINITE_IN_A_ROW`] updates were left out, the last at `step`.
-    fn way_out(&self, step: u64, distill: &DistillSettings) -> Result<String> {
-        let (first, run) = (step + 1 - NOT_FINITE_IN_A_ROW, self.run.reference());
-        Ok(format!(
-            "{NOT_FINITE_IN_A_ROW} updates in a row were not finite and were skipped, so the images \
-             are those of step {}: the student diverges. There is a checkpoint of step {step}. While \
-             an engine is running (start one with `astill resume {run} --detach`), lower {}{}, \
-             then `astill send {run} resume`",
-            first - 1,
-            cautions::rates(distill),
-            self.earlier(first - 1, distill)?
-        ))
-    }
-
-    /// Which commands help, with the checkpoint to go back to from before `step`, if there is one.
-    fn earlier(&self, step: u64, distill: &DistillSettings) -> Result<String> {
-        let steps = checkpoints::steps(self.run.path()).unwrap_or_default();
-        let (run, rate) = (self.run.name(), cautions::rate_of_images(distill));
-        let commands = format!("(`astill send {run} set {rate}=…`");
-        Ok(match steps.iter().rev().find(|s| **s <= step) {
-            Some(good) => format!(" {commands}), or roll back first (`roll-back {good}`)"),
-            None => format!(" {commands})"),
-        })
     }
 
     /// Evaluates the images as they are now, and remembers them if they are the best so far on the

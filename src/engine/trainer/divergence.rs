@@ -1,5 +1,6 @@
 //! Whether a student diverges, judged by the losses of its steps.
 
+use super::checkpoint::StateNumbers;
 use std::collections::VecDeque;
 
 /// This many updates in a row that are not finite are too many.
@@ -8,6 +9,13 @@ pub const NOT_FINITE_IN_A_ROW: u64 = 20;
 pub const LATEST: usize = 20;
 /// A median matching loss above this is far too large; 1 is that of a student that has not moved.
 pub const FAR_TOO_LARGE: f64 = 10.;
+
+/// Whether the images of a run that has no iterations left are not its result: too many of the last
+/// updates, or all there were, were not finite.
+pub fn is_end_diverged(numbers: &StateNumbers) -> bool {
+    let too_many = NOT_FINITE_IN_A_ROW.min(numbers.step);
+    too_many > 0 && numbers.not_finite >= too_many
+}
 
 /// What follows from the latest steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -151,6 +151,7 @@ pub fn initial_state(
         data_rms: dataset.train.root_mean_square(),
         best_ratio: Vec::new(),
         left_out: 0,
+        not_finite: 0,
         too_large_since: None,
         best: None,
         evaluations: Vec::new(),

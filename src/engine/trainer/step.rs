@@ -131,6 +131,10 @@ impl Distillation<'_> {
         control: &mut Control,
     ) -> Result<bool> {
         let (step, lr) = (state.numbers.step, state.numbers.student_lr);
+        state.numbers.not_finite = match mean.is_finite() {
+            true => 0,
+            false => state.numbers.not_finite + 1,
+        };
         if !mean.is_finite() {
             let mut rate = number(lr);
             if update::shrink_rate(distill, state) {

@@ -1,16 +1,17 @@
 //! The table of keys, in the order of the footer and the docs.
 
 use crate::tui::keys::binding::Scope::{
-    self, Chart, Compare, Confirm, Help, Home, Line, Log, RollBack, Run, Samples, Start, Tweak,
+    self, Chart, Compare, Confirm, Help, Home, Line, Log, RollBack, Run, Samples, Search, Start,
+    Tweak,
 };
 use crate::tui::keys::binding::{Action, Binding, KeyPress};
 use crate::tui::keys::entry::{
     BACK_TAB, DOWN, ENTER, ESC, LEFT, RIGHT, TAB, UP, binding, steering,
 };
 
-/// All but the line of text.
+/// All but the lines of text.
 const SCREENS: &[Scope] = match &Scope::ALL {
-    [screens @ .., Line] => screens,
+    [screens @ .., Search, Line] => screens,
     all => all,
 };
 const WATCHING: &[Scope] = &[Run, Chart];
@@ -58,6 +59,20 @@ pub static TABLE: &[Binding] = &[
         &[Confirm],
         "choose",
         "Choose the selected answer; it is Cancel at first.",
+    ),
+    binding(
+        &[ENTER],
+        Action::Open,
+        &[Search],
+        "open",
+        "Open the selected run, or the form that starts a run of the selected profile.",
+    ),
+    binding(
+        &[TAB],
+        Action::Mark,
+        &[Search],
+        "mark",
+        "Mark the selected run for a comparison, or unmark it; the search stays.",
     ),
     binding(&[ENTER], Action::Open, &[Line], "done", "Accept the text."),
     steering(
@@ -336,6 +351,20 @@ pub static TABLE: &[Binding] = &[
     binding(
         &[UP],
         Action::Up,
+        &[Search],
+        "",
+        "Select the previous match.",
+    ),
+    binding(
+        &[DOWN],
+        Action::Down,
+        &[Search],
+        "",
+        "Select the next match.",
+    ),
+    binding(
+        &[UP],
+        Action::Up,
         &[Line],
         "",
         "Select the previous choice, where there are several.",
@@ -392,7 +421,7 @@ pub static TABLE: &[Binding] = &[
     ),
     binding(
         &[KeyPress::char('n')],
-        Action::Escape,
+        Action::No,
         &[Confirm],
         "no",
         "Cancel.",
@@ -430,6 +459,13 @@ pub static LAST: &[Binding] = &[
         SCREENS,
         "",
         "Go back, but never quit; on Home, clear the search.",
+    ),
+    binding(
+        &[ESC, KeyPress::control('c')],
+        Action::Escape,
+        &[Search],
+        "end search",
+        "End the search, and show the whole list again.",
     ),
     binding(
         &[ESC, KeyPress::control('c')],

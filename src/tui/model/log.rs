@@ -1,6 +1,7 @@
 //! The log of a run: its events as sentences, as far back as they are worth keeping.
 
 use crate::tui::advice::in_keys;
+use crate::tui::keys::Keymap;
 use crate::tui::text::clean;
 use astill_core::describe::line;
 use astill_core::run::event::{DistillStep, Event, EventKind, RunFinished, RunOutcome};
@@ -32,6 +33,16 @@ pub struct LogLine {
     pub time: String,
     pub weight: Weight,
     pub text: String,
+}
+
+impl LogLine {
+    /// The same, with keys in the place of commands.
+    pub fn in_keys(self, keys: &Keymap) -> Self {
+        Self {
+            text: in_keys(&self.text, keys),
+            ..self
+        }
+    }
 }
 
 /// The lines.
@@ -82,7 +93,7 @@ impl EventLog {
             seq,
             time,
             weight,
-            text: clean(&in_keys(&text)),
+            text: clean(&text),
         });
     }
 

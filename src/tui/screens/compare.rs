@@ -66,14 +66,14 @@ pub fn letter(index: usize) -> char {
 /// Opens the comparison of these runs, where they can be compared.
 pub fn compare(runs: &[RunDir], context: &mut Context) -> Response {
     if runs.len() < 2 {
-        let text = "Mark two or more runs with Space to compare them.";
+        let text = "Mark two or more runs with `mark` to compare them.";
         context.notify(Weight::Normal, text);
         return Response::Handled;
     }
     if runs.len() > MOST_RUNS {
         let text = format!(
             "{} runs are marked, but more than {MOST_RUNS} cannot be told apart by colour; unmark some \
-             with Space.",
+             with `mark`.",
             runs.len()
         );
         context.notify(Weight::Warning, &text);

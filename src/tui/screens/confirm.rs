@@ -1,6 +1,7 @@
 //! A question before something that cannot be undone; also a text that is too long for a line.
 
 use crate::tui::backend::Command;
+use crate::tui::click_targets::Target;
 use crate::tui::context::{Context, Effect};
 use crate::tui::keys::{Action, Scope};
 use crate::tui::screen::{Response, Screen};
@@ -89,6 +90,11 @@ impl Screen for ConfirmPopup {
         Response::Close
     }
 
+    fn choose(&mut self, button: usize, _context: &mut Context) -> Option<Action> {
+        self.yes = self.on_yes.is_some() && button == 1;
+        Some(Action::Open)
+    }
+
     fn offers(&self, action: Action) -> bool {
         self.on_yes.is_some() || matches!(action, Action::Open | Action::Help)
     }
@@ -97,11 +103,12 @@ impl Screen for ConfirmPopup {
         (action == Action::Open && self.on_yes.is_none()).then_some("close")
     }
 
-    fn in_a_line(&self, _context: &Context) -> String {
+    fn in_a_line(&self, context: &Context) -> String {
+        let key = |action| context.keys.name(action, Scope::Confirm);
         let keys = if self.on_yes.is_some() {
-            "y / n"
+            format!("{} / {}", key(Action::Yes), key(Action::No))
         } else {
-            "Enter"
+            key(Action::Open)
         };
         format!("{} ({keys})", self.title)
     }
@@ -130,7 +137,16 @@ impl Screen for ConfirmPopup {
         } else {
             &[("Close", true)]
         };
-        let spans = choices.iter().flat_map(|(name, chosen)| {
+        let mut x = buttons.x;
+        let spans = choices.iter().enumerate().flat_map(|(i, (name, chosen))| {
+            let width = (name.len() + 5) as u16;
+            let button = Rect {
+                x,
+                width,
+                ..buttons
+            };
+            context.targets.add(button, Target::Item(i));
+            x += width + 2;
             let (mark, style) = if *chosen {
                 (">", theme.selected())
             } else {

@@ -1,6 +1,8 @@
 //! What a run would be, in lines with a name each: its data, its time, its memory.
 
 use crate::tui::backend::{DataState, Preview};
+use crate::tui::context::Context;
+use crate::tui::keys::{Action, Scope};
 use crate::tui::text::clean;
 use crate::tui::theme::Theme;
 use astill_core::text::duration;
@@ -13,12 +15,19 @@ const LONG: f64 = 86_400.;
 pub type Named = (&'static str, String, Style);
 
 /// The data of a run.
-pub fn data(state: &DataState, preview: Option<&Preview>, theme: &Theme) -> Named {
+pub fn data(state: &DataState, preview: Option<&Preview>, context: &Context) -> Named {
+    let theme = &context.appearance.theme;
     let (text, style) = match (state, preview.map(|p| &p.data)) {
         (_, Some(Ok(found))) => (clean(found), theme.good()),
         (DataState::Fetchable { set, bytes }, _) => {
             let size = bytes.map(|b| format!(" ({:.0} MB)", b as f64 / 1e6));
-            let text = format!("not here: f fetches {set}{}", size.unwrap_or_default());
+            let text = {
+                let (key, size) = (
+                    context.keys.name(Action::Fetch, Scope::Home),
+                    size.unwrap_or_default(),
+                );
+                format!("not here: {key} fetches {set}{size}")
+            };
             (text, theme.warn())
         }
         (_, Some(Err(problem))) => (clean(problem), theme.warn()),
@@ -120,7 +129,7 @@ mod tests {
             set: "cifar10".into(),
             bytes: Some(170_052_171),
         };
-        let (_, text, _) = data(&state, Some(&preview()), &LOOK.theme);
+        let (_, text, _) = data(&state, Some(&preview()), &Context::new(LOOK, (80, 24)));
         assert_eq!(text, "not here: f fetches cifar10 (170 MB)");
     }
 }

@@ -5,11 +5,10 @@ use crate::tui::chart::plots::paragraph;
 use crate::tui::context::Context;
 use crate::tui::glossary;
 use crate::tui::input_line::{InputLine, Search};
-use crate::tui::keys::{self, Action, Scope};
+use crate::tui::keys::{Action, BoundKeys, Keymap, Scope};
 use crate::tui::model::MarkKind;
 use crate::tui::screen::{Response, Screen};
 use crate::tui::text::{clean, pad, width, wrap};
-use crate::tui::theme::Theme;
 use crate::tui::widgets::{popup, put_lines};
 use astill_core::measures::MEASURES;
 use ratatui::buffer::Buffer;
@@ -55,11 +54,12 @@ impl HelpPopup {
         }
     }
 
-    fn lines(&self, terminal_columns: u16, theme: &Theme) -> Vec<Line<'static>> {
+    fn lines(&self, terminal_columns: u16, context: &Context) -> Vec<Line<'static>> {
+        let theme = &context.appearance.theme;
         let cells = usize::from(COLUMNS.min(terminal_columns.saturating_sub(4)));
         let query = self.search.text().trim().to_lowercase();
         let mut lines = Vec::new();
-        for section in self.sections(cells) {
+        for section in self.sections(cells, &context.keys) {
             let found = section.entries.into_iter();
             let found: Vec<Entry> = found.filter(|e| e.text.contains(&query)).collect();
             if found.is_empty() {
@@ -77,7 +77,7 @@ impl HelpPopup {
         lines
     }
 
-    fn sections(&self, cells: usize) -> Vec<Section> {
+    fn sections(&self, cells: usize, keys: &Keymap) -> Vec<Section> {
         let marks = MarkKind::ALL.map(|kind| {
             let name = format!("{}  {}", kind.letter(), kind.name());
             Entry::named(&name, 24, kind.meaning(), cells)
@@ -86,7 +86,7 @@ impl HelpPopup {
         let words = glossary::entries()
             .map(|(word, explanation)| Entry::of(&format!("{word}: {explanation}"), cells));
         let mut sections = vec![
-            self.keys_of(self.scope, cells),
+            self.keys_of(keys, self.scope, cells),
             Section {
                 title: "Marks under the charts",
                 entries: marks.into(),
@@ -101,19 +101,20 @@ impl HelpPopup {
             },
         ];
         let others = Scope::ALL.into_iter().filter(|s| *s != self.scope);
-        sections.extend(others.map(|scope| self.keys_of(scope, cells)));
+        sections.extend(others.map(|scope| self.keys_of(keys, scope, cells)));
         sections
     }
 
     /// The keys of a scope that do something, under its name.
-    fn keys_of(&self, scope: Scope, cells: usize) -> Section {
-        let keys = || keys::at(scope).filter(|b| !(b.steers && self.read_only));
+    fn keys_of(&self, keys: &Keymap, scope: Scope, cells: usize) -> Section {
+        let does_something = |b: &&BoundKeys| !(b.binding.steers && self.read_only);
+        let keys = || keys.at(scope).filter(does_something);
         let widest = keys().map(|b| width(&b.names())).max();
         let names = widest.unwrap_or(0).min(cells / 2);
         Section {
             title: scope.name(),
             entries: keys()
-                .map(|b| Entry::named(&b.names(), names, b.help, cells))
+                .map(|b| Entry::named(&b.names(), names, b.binding.help, cells))
                 .collect(),
         }
     }
@@ -162,7 +163,7 @@ impl Screen for HelpPopup {
     fn act(&mut self, action: Action, context: &mut Context) -> Response {
         let (columns, rows) = context.size;
         let page = usize::from(rows / 2).max(1);
-        let total = self.lines(columns, &context.appearance.theme).len();
+        let total = self.lines(columns, context).len();
         let visible = usize::from(rows).saturating_sub(3 + usize::from(self.search.is_shown()));
         self.first = match action {
             Action::Search => {
@@ -200,7 +201,7 @@ impl Screen for HelpPopup {
 
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
         let theme = &context.appearance.theme;
-        let lines = self.lines(area.width, theme);
+        let lines = self.lines(area.width, context);
         // as high as without a search, so that it does not jump while somebody types
         let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
         let rows = if self.search.is_shown() {

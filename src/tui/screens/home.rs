@@ -10,6 +10,7 @@ mod preview;
 use crate::tui::backend::{
     AblationSummary, DataState, Glance, ProfileSummary, RunRequest, RunSummary, Subject,
 };
+use crate::tui::click_targets::Target;
 use crate::tui::context::Context;
 use crate::tui::input_line::{InputLine, Search};
 use crate::tui::keys::{Action, Scope};
@@ -63,7 +64,7 @@ pub struct HomeScreen {
 impl Screen for HomeScreen {
     fn scope(&self) -> Scope {
         if self.search.is_edited() {
-            Scope::Line
+            Scope::Search
         } else {
             Scope::Home
         }
@@ -164,6 +165,12 @@ impl Screen for HomeScreen {
             }
             _ => true,
         }
+    }
+
+    fn choose(&mut self, entry: usize, _context: &mut Context) -> Option<Action> {
+        let before = self.selected.clone();
+        self.go(|_, _| entry);
+        (self.selected == before).then_some(Action::Open)
     }
 
     fn in_a_line(&self, context: &Context) -> String {
@@ -344,10 +351,13 @@ impl HomeScreen {
         }
         let selected = self.index(&entries);
         let (mut rows, mut selected_row) = (Vec::new(), 0);
+        // the entry in each row; headings have none
+        let mut entry_of = Vec::new();
         for (i, entry) in entries.iter().enumerate() {
             let is_first = i == 0 || entries[i - 1].heading() != entry.heading();
             if self.search.text().is_empty() && is_first {
                 rows.push(Line::styled(entry.heading(), theme.title()));
+                entry_of.push(None);
             }
             let mark = if i == selected { ">" } else { " " };
             if i == selected {
@@ -364,8 +374,14 @@ impl HomeScreen {
             let remark_cells = cells.saturating_sub(names);
             let remark = pad(&entry.remark(remark_cells, context), remark_cells);
             rows.push(Line::from(format!("{mark}{name} {remark}")));
+            entry_of.push(Some(i));
         }
-        list(buf, area, rows, selected_row, theme.selected());
+        let first = list(buf, area, rows, selected_row, theme.selected());
+        for (row, entry) in area.rows().zip(entry_of.into_iter().skip(first)) {
+            if let Some(entry) = entry {
+                context.targets.add(row, Target::Item(entry));
+            }
+        }
     }
 
     fn draw_preview(&self, buf: &mut Buffer, area: Rect, context: &Context) {
@@ -393,7 +409,7 @@ impl HomeScreen {
         match entry {
             ListEntry::Profile(profile) => {
                 let preview = context.previews.get(&request(&profile.reference));
-                preview::of_profile(profile, preview, &context.appearance.theme, cells)
+                preview::of_profile(profile, preview, context, cells)
             }
             ListEntry::Ablation(ablation) => preview::of_ablation(ablation, context, cells),
             ListEntry::Run(run) | ListEntry::PartOf(_, run) => {

@@ -93,6 +93,7 @@ impl Screen for LogScreen {
             .model
             .log
             .backwards()
+            .map(|l| l.in_keys(&context.keys))
             .filter(|l| self.shows(l))
             .skip_while(|l| !self.reaches(l))
             .take(lines.height.into())
@@ -129,6 +130,7 @@ impl LogScreen {
     fn lines(&self, context: &Context) -> Vec<LogLine> {
         let session = context.session.iter();
         let lines = session.flat_map(|s| s.model.log.backwards());
+        let lines = lines.map(|l| l.in_keys(&context.keys));
         lines.filter(|l| self.shows(l)).collect()
     }
 }

@@ -65,6 +65,11 @@ impl Screen for RollBackPopup {
         false
     }
 
+    fn choose(&mut self, row: usize, _context: &mut Context) -> Option<Action> {
+        let was_selected = std::mem::replace(&mut self.selected, row) == row;
+        was_selected.then_some(Action::Open)
+    }
+
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
         let session = context.session.as_ref()?;
         let theme = &context.appearance.theme;
@@ -89,6 +94,7 @@ impl Screen for RollBackPopup {
             .highlight_spacing(HighlightSpacing::Always);
         let mut state = TableState::default().with_selected(self.selected);
         StatefulWidget::render(table, inner, buf, &mut state);
+        context.targets.add_rows(inner, state.offset(), steps.len());
         None
     }
 }

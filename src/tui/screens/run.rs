@@ -6,9 +6,10 @@ mod log_panel;
 
 use crate::tui::backend::Command;
 use crate::tui::chart::ChartView;
+use crate::tui::click_targets::Target;
 use crate::tui::context::{Context, Effect};
 use crate::tui::header;
-use crate::tui::keys::{Action, Scope};
+use crate::tui::keys::{Action, Keymap, Scope};
 use crate::tui::message::Message;
 use crate::tui::model::{ReportedState, Weight};
 use crate::tui::panel::{self, Panel};
@@ -85,7 +86,7 @@ impl Screen for RunScreen {
                 session.focus_next(&tab_order(session), action == Action::NextPanel)
             }
             Action::Up | Action::Down | Action::Left | Action::Right => {
-                step(session, body(context.size), action)
+                step(session, &context.keys, body(context.size), action)
             }
             // what lies below is hidden, so it must not act
             _ => {}
@@ -95,11 +96,12 @@ impl Screen for RunScreen {
 
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {
         let session = context.session.as_ref()?;
-        let layout = RunLayout::new(area, session);
+        let layout = RunLayout::new(area, session, &context.keys);
         header::draw(buf, layout.header, context, session);
         let charts = layout.panels.iter().filter(|(p, _)| p.plot().is_some());
         let is_alone = charts.count() == 1;
-        for (panel, area) in layout.panels {
+        for (i, (panel, area)) in layout.panels.into_iter().enumerate() {
+            context.targets.add(area, Target::Item(i));
             let focused = session.focus() == panel;
             match panel {
                 Panel::Pictures => draw_pictures(buf, area, context, session, focused),
@@ -130,15 +132,15 @@ impl Screen for RunScreen {
         }
     }
 
-    /// Gives the focus to the panel at this position.
-    fn click(&mut self, at: Position, context: &mut Context) {
+    /// Gives a panel the focus.
+    fn choose(&mut self, panel: usize, context: &mut Context) -> Option<Action> {
         let area = body(context.size);
-        if let Some(session) = &mut context.session
-            && RunLayout::fits(area)
-            && let Some(panel) = RunLayout::new(area, session).panel_at(at)
-        {
-            session.chosen = Some(panel);
-        }
+        let session = context.session.as_mut()?;
+        let layout = RunLayout::new(area, session, &context.keys);
+        let (panel, _) = *layout.panels.get(panel)?;
+        let had_focus = session.focus() == panel;
+        session.chosen = Some(panel);
+        had_focus.then_some(Action::Open)
     }
 }
 
@@ -155,9 +157,9 @@ fn tab_order(session: &Session) -> Vec<Panel> {
 
 /// Moves the focus to the nearest panel on that side; where the screen has none, to the next or the
 /// previous one.
-fn step(session: &mut Session, area: Rect, action: Action) {
+fn step(session: &mut Session, keys: &Keymap, area: Rect, action: Action) {
     let neighbour = RunLayout::fits(area)
-        .then(|| RunLayout::new(area, session).neighbour(session.focus(), action))
+        .then(|| RunLayout::new(area, session, keys).neighbour(session.focus(), action))
         .flatten();
     match neighbour {
         Some(panel) => session.chosen = Some(panel),
@@ -194,7 +196,7 @@ fn extend(context: &mut Context) -> Response {
         return Response::Handled;
     };
     if session.status() != RunStatus::Reported(ReportedState::Done) {
-        let text = "The run is not finished: t changes distill.iterations.";
+        let text = "The run is not finished: `set` changes distill.iterations.";
         context.notify(Weight::Normal, text);
         return Response::Handled;
     }

@@ -1,6 +1,7 @@
 //! The synthetic images: a gallery by class, one image large beside what it started from, and the
 //! steps between.
 
+use crate::tui::click_targets::Target;
 use crate::tui::context::{Appearance, Context, Effect};
 use crate::tui::keys::{Action, Scope};
 use crate::tui::model::Sample;
@@ -99,6 +100,15 @@ impl Screen for SamplesScreen {
 
     fn word(&self, action: Action) -> Option<&'static str> {
         (action == Action::Open && self.zoomed).then_some("gallery")
+    }
+
+    fn choose(&mut self, tile: usize, context: &mut Context) -> Option<Action> {
+        let session = context.session.as_ref()?;
+        let picture = self.picture(session)?;
+        let grid = self.grid(picture, session, room(context.size));
+        let chosen = *grid.rows.iter().flatten().nth(tile)?;
+        let was_selected = std::mem::replace(&mut self.selected, chosen) == chosen;
+        was_selected.then_some(Action::Open)
     }
 
     /// The picture of the step; beside one image, where it started from.
@@ -212,6 +222,7 @@ impl SamplesScreen {
         let (row, _) = grid.find(self.selected);
         let first = row / grid.per_page * grid.per_page;
         let side = side(picture, session);
+        let mut number: usize = grid.rows.iter().take(first).map(Vec::len).sum();
         for (i, tiles) in grid.rows.iter().skip(first).take(grid.per_page).enumerate() {
             for (j, (class, image)) in tiles.iter().enumerate() {
                 let tile_area = Rect {
@@ -221,6 +232,8 @@ impl SamplesScreen {
                     height: grid.tile.1 + 1,
                 }
                 .intersection(area);
+                context.targets.add(tile_area, Target::Item(number));
+                number += 1;
                 let mut name = class_name(session, *class);
                 if picture.columns(side) > 1 {
                     name += &format!(" {}", image + 1);

@@ -343,8 +343,18 @@ impl Screen for StartForm {
         action != Action::Fetch || self.data != DataState::Ready
     }
 
-    fn in_a_line(&self, _context: &Context) -> String {
-        format!("{}? (Enter)", self.title)
+    fn choose(&mut self, row: usize, _context: &mut Context) -> Option<Action> {
+        // what is written in another row would be lost
+        if self.line.is_some() {
+            return None;
+        }
+        let was_selected = std::mem::replace(&mut self.selected, row) == row;
+        (was_selected || self.row() == Row::Start).then_some(Action::Open)
+    }
+
+    fn in_a_line(&self, context: &Context) -> String {
+        let key = context.keys.name(Action::Open, Scope::Start);
+        format!("{}? ({key})", self.title)
     }
 
     fn draw(&self, buf: &mut Buffer, area: Rect, context: &Context) -> Option<Position> {

@@ -84,6 +84,15 @@ impl Screen for TweakPopup {
         self.line.is_none()
     }
 
+    fn choose(&mut self, row: usize, _context: &mut Context) -> Option<Action> {
+        // what is written in another row would be lost
+        if self.line.is_some() {
+            return None;
+        }
+        let was_selected = std::mem::replace(&mut self.selected, row) == row;
+        was_selected.then_some(Action::Open)
+    }
+
     fn receive(&mut self, message: &Message, context: &Context) -> bool {
         match message {
             Message::Answered(run, command @ Command::Set { .. }, answer)
@@ -257,6 +266,7 @@ impl TweakPopup {
             theme.selected()
         };
         let first = list(buf, area, items, self.selected, highlight);
+        context.targets.add_rows(area, first, self.keys.len());
         let row = u16::try_from(self.selected - first).unwrap_or(u16::MAX);
         edited.map(|(_, at)| Position::new(area.x + (before + at) as u16, area.y + row))
     }

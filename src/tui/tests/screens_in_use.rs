@@ -98,6 +98,26 @@ fn lines_that_could_not_be_read_are_counted() {
 }
 
 #[test]
+fn runs_are_marked_while_they_are_searched_for() {
+    let fake = Fake::default();
+    let done = |name: &str| summary(&run_dir(name), RunState::Done, 100);
+    *fake.runs.lock().unwrap() = vec![done("wide"), done("deep"), done("other")];
+    let mut stage = AppStage::menu((80, 24), fake);
+    stage.keys(&["/", "deep", "Tab"]);
+    assert!(stage.screen().contains(">[A] deep"), "{}", stage.screen());
+    stage.keys(&["Ctrl-U", "wi de", "Tab"]);
+    assert!(stage.screen().contains("/wi de"), "{}", stage.screen());
+    stage.keys(&["Esc"]);
+    let screen = stage.screen();
+    assert!(
+        screen.contains("[A] deep") && screen.contains("[B] wide"),
+        "{screen}"
+    );
+    stage.keys(&["c"]);
+    assert_eq!(stage.app.scope(), Scope::Compare);
+}
+
+#[test]
 fn the_selection_stays_on_its_name_when_the_list_changes() {
     let mut stage = AppStage::menu((80, 24), Fake::default());
     stage.keys(&["Down"]);
@@ -361,10 +381,91 @@ fn the_wheel_scrolls_lists_and_answers_no_question() {
     assert_eq!(stage.app.scope(), Scope::Confirm);
 }
 
+/// A click on the last place where the screen shows this.
+fn click(stage: &mut AppStage, text: &str) {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let screen = stage.screen();
+    let at = screen.lines().enumerate().filter_map(|(row, line)| {
+        let column = line[..line.find(text)?].chars().count();
+        Some((column + 1, row))
+    });
+    let (column, row) = at.last().unwrap_or_else(|| panic!("{text}: {screen}"));
+    stage.send(Message::Mouse(MouseEvent {
+        kind: MouseEventKind::Down(MouseButton::Left),
+        column: column as u16,
+        row: row as u16,
+        modifiers: KeyModifiers::NONE,
+    }));
+}
+
+#[test]
+fn a_click_selects_a_row_and_another_opens_it() {
+    let fake = Fake::default();
+    *fake.runs.lock().unwrap() = vec![summary(&run_dir("old"), RunState::Done, 100)];
+    let mut stage = AppStage::menu((80, 24), fake);
+    click(&mut stage, "cifar10-ipc1 ");
+    assert!(
+        stage.screen().contains(">cifar10-ipc1"),
+        "{}",
+        stage.screen()
+    );
+    // a heading is no row
+    click(&mut stage, "Earlier runs");
+    assert!(stage.screen().contains(">cifar10-ipc1"));
+    click(&mut stage, ">cifar10-ipc1");
+    assert_eq!(stage.app.scope(), Scope::Start);
+    // rows of the form; what is behind it does not count
+    click(&mut stage, "Seed");
+    assert!(stage.screen().contains(">Seed"), "{}", stage.screen());
+    click(&mut stage, "Seed");
+    assert_eq!(stage.app.scope(), Scope::Line);
+    // while one is edited, the others are not left
+    click(&mut stage, "Device");
+    assert_eq!(stage.app.scope(), Scope::Line);
+    stage.keys(&["Esc"]);
+    click(&mut stage, "[ Start ]");
+    assert!(
+        stage.screen().contains("Could not start"),
+        "{}",
+        stage.screen()
+    );
+    click(&mut stage, "[ Close ]");
+    assert_eq!(stage.app.scope(), Scope::Start);
+}
+
+#[test]
+fn keys_at_the_bottom_and_buttons_can_be_clicked() {
+    let mut stage = AppStage::run((120, 40), "r", a_run("r", 60));
+    click(&mut stage, "x stop");
+    assert_eq!(stage.app.scope(), Scope::Confirm);
+    click(&mut stage, "[ Cancel ]");
+    assert_eq!(stage.app.scope(), Scope::Run);
+    assert!(stage.fake.commands.lock().unwrap().is_empty());
+    click(&mut stage, "x stop");
+    click(&mut stage, "[ Yes ]");
+    assert_eq!(stage.fake.commands.lock().unwrap().len(), 1);
+    // a panel takes the focus, then opens
+    click(&mut stage, "Student rate");
+    assert!(
+        stage.screen().contains(">Student rate"),
+        "{}",
+        stage.screen()
+    );
+    click(&mut stage, "Student rate");
+    assert_eq!(stage.app.scope(), Scope::Chart);
+    stage.keys(&["q"]);
+    click(&mut stage, "s samples");
+    assert_eq!(stage.app.scope(), Scope::Samples);
+    click(&mut stage, "square");
+    assert!(stage.screen().contains(">square"), "{}", stage.screen());
+    click(&mut stage, ">square");
+    assert!(stage.screen().contains("image 1 of"), "{}", stage.screen());
+}
+
 #[test]
 fn the_data_of_a_profile_are_fetched_by_a_key() {
     let mut stage = AppStage::menu((120, 40), Fake::default());
-    assert!(stage.screen().contains("(no data)"), "{}", stage.screen());
+    assert!(stage.screen().contains("no data - A"), "{}", stage.screen());
     stage.keys(&["f"]);
     assert!(
         stage.fake.fetched.lock().unwrap().is_empty(),
@@ -374,7 +475,7 @@ fn the_data_of_a_profile_are_fetched_by_a_key() {
     assert_eq!(*stage.fake.fetched.lock().unwrap(), ["cifar10"]);
     let screen = stage.screen();
     assert!(screen.contains("cifar10 is in /data/cifar10"), "{screen}");
-    assert!(!screen.contains("(no data) A small CIFAR-10"), "{screen}");
+    assert!(!screen.contains("no data - A small CIFAR-10"), "{screen}");
 }
 
 #[test]

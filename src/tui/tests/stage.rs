@@ -461,7 +461,7 @@ impl AppStage {
                     let compared = self.fake.compare(&runs).map(Arc::new);
                     Message::Comparison(runs, compared.map_err(text))
                 }
-                Effect::Retake | Effect::AskGraphics | Effect::SendGraphicsQuestion => continue,
+                Effect::Retake | Effect::AskTerminal(_) => continue,
                 Effect::Suspend => {
                     self.suspended = true;
                     continue;

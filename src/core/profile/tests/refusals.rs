@@ -219,7 +219,7 @@ fn texts_that_are_no_profile_are_refused() {
         ),
         (
             "seed: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]",
-            "a.yaml:1: nested more than 16 levels deep; a profile has sections and keys",
+            "a.yaml:1: nested more than 16 levels deep; expected sections with keys",
         ),
         (
             &format!("seed: {}", "[".repeat(100_000)),
@@ -231,8 +231,8 @@ fn texts_that_are_no_profile_are_refused() {
         ),
         (
             &format!("b0: &b0 x\n{bomb}"),
-            "a.yaml:2: more than 1000 values once aliases (*name) are expanded; a profile has \
-             about forty",
+            "a.yaml:2: more than 1000 values once aliases (*name) are expanded; expected at \
+             most that",
         ),
         (
             &"x".repeat((1 << 20) + 1),

@@ -14,6 +14,7 @@ fn state(step: u64) -> DistillationState {
         data_rms: 1.,
         best_ratio: vec![Some(0.5), None],
         left_out: 3,
+        not_finite: 2,
         too_large_since: None,
         best: None,
         evaluations: Vec::new(),

@@ -99,7 +99,7 @@ impl HomeScreen {
         let (run, problem) = match self.selected_entry() {
             Some(ListEntry::Run(run)) if run.state.has_engine() => (
                 run,
-                format!("A run at work cannot be {done}: stop it first (Enter, then x)."),
+                format!("A run at work cannot be {done}: stop it first (`attach`, then `stop`)."),
             ),
             Some(ListEntry::Run(run)) => return Some(run),
             Some(ListEntry::PartOf(ablation, run)) => (

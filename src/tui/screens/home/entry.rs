@@ -89,13 +89,13 @@ impl ListEntry<'_> {
             Self::Profile(profile) => {
                 let mark = match profile.data {
                     DataState::Ready => "",
-                    DataState::Fetchable { .. } | DataState::Missing => "(no data) ",
+                    DataState::Fetchable { .. } | DataState::Missing => "no data",
                 };
+                let between = if mark.is_empty() { "" } else { " - " };
                 match cells {
                     // beside a long name
-                    ..9 => mark.trim_matches(['(', ')', ' ']).into(),
-                    9..DESCRIPTION => mark.trim_end().into(),
-                    _ => format!("{mark}{}", clean(&profile.description)),
+                    ..DESCRIPTION => mark.into(),
+                    _ => format!("{mark}{between}{}", clean(&profile.description)),
                 }
             }
             Self::Ablation(ablation) => {

@@ -27,13 +27,14 @@ struct Lines<'a> {
 pub fn of_profile(
     summary: &ProfileSummary,
     preview: Option<&Preview>,
-    theme: &Theme,
+    context: &Context,
     cells: usize,
 ) -> Vec<Line<'static>> {
+    let theme = &context.appearance.theme;
     let mut lines = Lines::new(theme, cells);
     lines.paragraph(&clean(&summary.description), theme.text());
     lines.blank();
-    lines.estimated(summary, preview);
+    lines.estimated(summary, preview, context);
     lines.blank();
     lines.yaml(&summary.text);
     lines.lines
@@ -61,7 +62,7 @@ pub fn of_run(
             RunState::Failed => theme.bad(),
             _ => theme.text(),
         };
-        lines.item("Reason", &clean(&in_keys(reason)), style);
+        lines.item("Reason", &clean(&in_keys(reason, &context.keys)), style);
     }
     lines.item("Profile", &clean(&run.profile), theme.text());
     if let Some(phase) = run.phase {
@@ -155,9 +156,14 @@ impl<'a> Lines<'a> {
     }
 
     /// What is known of a run of a profile.
-    fn estimated(&mut self, summary: &ProfileSummary, preview: Option<&Preview>) {
+    fn estimated(
+        &mut self,
+        summary: &ProfileSummary,
+        preview: Option<&Preview>,
+        context: &Context,
+    ) {
         let theme = self.theme;
-        let (name, text, style) = estimate::data(&summary.data, preview, theme);
+        let (name, text, style) = estimate::data(&summary.data, preview, context);
         self.item(name, &text, style);
         match preview.map(|p| &p.profile) {
             Some(Err(problem)) => problem

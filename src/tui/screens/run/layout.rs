@@ -1,11 +1,11 @@
 //! Where the parts of the screen of a run are.
 
 use crate::tui::chart::plots::PLOTS;
-use crate::tui::keys::Action;
+use crate::tui::keys::{Action, Keymap};
 use crate::tui::panel::{self, Panel};
 use crate::tui::screens::run::log_panel::ending_lines;
 use crate::tui::session::Session;
-use ratatui::layout::{Constraint, Layout, Position, Rect};
+use ratatui::layout::{Constraint, Layout, Rect};
 
 /// Smallest useful chart: columns and rows.
 const SMALLEST_CHART: (u16, u16) = (38, 9);
@@ -24,8 +24,8 @@ impl RunLayout {
     }
 
     /// Divides the screen: the header, charts with the pictures beside them, the log below.
-    pub fn new(area: Rect, session: &Session) -> Self {
-        let ending = ending_lines(session, usize::from(area.width).saturating_sub(2));
+    pub fn new(area: Rect, session: &Session, keys: &Keymap) -> Self {
+        let ending = ending_lines(session, keys, usize::from(area.width).saturating_sub(2));
         let wanted = u16::try_from(ending.len() + 2).unwrap_or(u16::MAX);
         let log_height = match area.height {
             0..16 => 0,
@@ -53,11 +53,6 @@ impl RunLayout {
         let others = [(Panel::Pictures, pictures), (Panel::Log, log)];
         panels.extend(others.into_iter().filter(|(_, area)| !area.is_empty()));
         Self { header, panels }
-    }
-
-    pub fn panel_at(&self, at: Position) -> Option<Panel> {
-        let found = self.panels.iter().find(|(_, area)| area.contains(at));
-        found.map(|(panel, _)| *panel)
     }
 
     /// The nearest panel in the direction of an arrow key.

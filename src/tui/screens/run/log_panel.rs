@@ -3,6 +3,7 @@
 use crate::tui::advice::in_keys;
 use crate::tui::chart::plots::capitalised;
 use crate::tui::context::Context;
+use crate::tui::keys::Keymap;
 use crate::tui::model::{ReportedState, Weight};
 use crate::tui::screens::log::draw_log_lines;
 use crate::tui::session::{RunStatus, Session};
@@ -14,7 +15,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 
 /// How the run ended; empty as long as it has not.
-pub fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
+pub fn ending_lines(session: &Session, keys: &Keymap, cells: usize) -> Vec<(String, Weight)> {
     let Some(finished) = &session.model.finished else {
         return Vec::new();
     };
@@ -38,7 +39,7 @@ pub fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
         Weight::Warning
     };
     wrap(
-        &clean(&in_keys(reason.as_deref().unwrap_or_default())),
+        &clean(&in_keys(reason.as_deref().unwrap_or_default(), keys)),
         cells,
     )
     .into_iter()
@@ -49,7 +50,11 @@ pub fn ending_lines(session: &Session, cells: usize) -> Vec<(String, Weight)> {
 /// Draws it; the latest lines of the log take what room the ending leaves.
 pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Session, focused: bool) {
     let (appearance, theme) = (&context.appearance, &context.appearance.theme);
-    let ending = ending_lines(session, usize::from(area.width).saturating_sub(2));
+    let ending = ending_lines(
+        session,
+        &context.keys,
+        usize::from(area.width).saturating_sub(2),
+    );
     let title = match session.model.state {
         _ if ending.is_empty() => "Log",
         ReportedState::Done => "Result",
@@ -78,14 +83,18 @@ pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Sessi
                 let run = clean(&session.run.reference());
                 format!("`astill resume {run}` resumes the run from where it was last saved.")
             } else {
-                "Press Space to resume from where the run was last saved.".into()
+                in_keys(
+                    "Press `resume` to resume from where the run was last saved.",
+                    &context.keys,
+                )
             };
             let cause = capitalised(session.why_gone());
             Some((format!("{cause}. {remedy}"), theme.bad()))
         }
-        RunStatus::Elsewhere | RunStatus::MaybeRemote => {
-            Some((clean(&session.why_no_engine()), theme.warn()))
-        }
+        RunStatus::Elsewhere | RunStatus::MaybeRemote => Some((
+            clean(&in_keys(&session.why_no_engine(), &context.keys)),
+            theme.warn(),
+        )),
         RunStatus::Starting | RunStatus::Reported(_) => None,
     };
     if let Some((text, style)) = problem {
@@ -100,6 +109,7 @@ pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Sessi
         .model
         .log
         .backwards()
+        .map(|l| l.in_keys(&context.keys))
         .take(rest.height.into())
         .collect();
     if lines.is_empty() && height == 0 {

@@ -50,6 +50,7 @@ impl StartForm {
             None => theme.selected(),
         };
         let first = list(buf, area, items, self.selected, highlight);
+        context.targets.add_rows(area, first, rows.len());
         let row = u16::try_from(self.selected - first).unwrap_or(u16::MAX);
         edited.map(|(_, at)| Position::new(area.x + (NAME + at) as u16, area.y + row))
     }
@@ -85,7 +86,7 @@ impl StartForm {
     pub(super) fn draw_estimate(&self, buf: &mut Buffer, area: Rect, context: &Context) {
         let theme = &context.appearance.theme;
         let preview = context.previews.get(&self.request());
-        let mut named = vec![estimate::data(&self.data, preview, theme)];
+        let mut named = vec![estimate::data(&self.data, preview, context)];
         match preview.map(|p| &p.profile) {
             Some(Err(problem)) => {
                 let problem = clean(problem.lines().next().unwrap_or_default());

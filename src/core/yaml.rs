@@ -1,6 +1,6 @@
 //! YAML in and out; the only file that knows which library reads it.
 
-use super::Profile;
+use serde::Serialize;
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess,
     VariantAccess, Visitor,
@@ -8,10 +8,10 @@ use serde::de::{
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-/// A YAML value with the line of every key. Keys keep their order and may repeat, so that the
-/// reader of a profile can name both lines.
+/// A YAML value with the line of every key. Keys keep their order and may repeat, so that whoever
+/// reads a profile, for example, can name both lines.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
     Null,
     Bool(bool),
     Int(i128),
@@ -19,12 +19,13 @@ pub(super) enum Value {
     Text(String),
     List(Vec<Value>),
     Map(Vec<MapEntry>),
-    /// A value with a tag of its own ("!name"), which no profile needs.
+    /// A value with a tag of its own ("!name"), which nothing here needs.
     Tagged(String),
 }
 
+/// A key of a mapping, and its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct MapEntry {
+pub struct MapEntry {
     pub key: String,
     /// Of the key, from 1; none where the key is not written as `key:`.
     pub line: Option<usize>,
@@ -33,18 +34,21 @@ pub(super) struct MapEntry {
 
 /// Why a text is not one YAML value.
 #[derive(Debug)]
-pub(super) struct YamlError {
+pub struct YamlError {
     pub line: Option<usize>,
     pub message: String,
 }
 
-/// A profile has three levels and about forty values. Both are limited, because aliases can
-/// multiply what is written.
+/// No file that is read has more than three levels and some hundred values. Both are limited, because
+/// aliases can multiply what is written.
 const DEPTH: usize = 16;
 const VALUES: usize = 1000;
 
 /// Reads exactly one document; an empty one is null.
-pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
+///
+/// # Errors
+/// It is not one YAML value, or has more levels or values than anything needs.
+pub fn parse(text: &str) -> Result<Value, YamlError> {
     if let Some(line) = too_deep(text) {
         return Err(YamlError {
             line: Some(line),
@@ -72,23 +76,22 @@ pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
     }
 }
 
-/// The profile as YAML that [`parse`] reads back to the same numbers.
-pub(super) fn emit(profile: &Profile) -> String {
+/// Settings as YAML that [`parse`] reads back to the same numbers.
+#[must_use]
+pub fn emit(settings: &impl Serialize) -> String {
     // Plain structs, numbers and text: there is nothing in them that YAML cannot hold.
-    serde_yaml::to_string(profile).unwrap_or_else(|error| format!("# {error}\n"))
+    serde_yaml::to_string(settings).unwrap_or_else(|error| format!("# {error}\n"))
 }
 
 fn nested() -> String {
-    format!("nested more than {DEPTH} levels deep; a profile has sections and keys")
+    format!("nested more than {DEPTH} levels deep; expected sections with keys")
 }
 
 fn multiplied() -> String {
-    format!(
-        "more than {VALUES} values once aliases (*name) are expanded; a profile has about forty"
-    )
+    format!("more than {VALUES} values once aliases (*name) are expanded; expected at most that")
 }
 
-/// The line on which more brackets are open than any profile has: the library's time grows with the
+/// The line on which more brackets are open than any file needs: the library's time grows with the
 /// square of their depth, to minutes. Brackets in text and comments count too, but they usually
 /// close again.
 fn too_deep(text: &str) -> Option<usize> {
@@ -332,7 +335,8 @@ impl Visitor<'_> for KeyName {
 }
 
 impl Value {
-    /// In one line, as a profile writes it.
+    /// In one line, as a file writes it.
+    #[must_use]
     pub fn as_yaml(&self) -> String {
         match self {
             Self::Null => "null".into(),
