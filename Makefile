@@ -6,7 +6,7 @@ CARGO ?= cargo
 cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
 target = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build install wheel wheel-test test lint golden bench faults fuzz help
+.PHONY: run build install wheel wheel-test test gpu-fake lint golden bench faults fuzz help
 
 run: build ## open the menu; without a terminal, run the demo "shapes"
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(target)/release/astill; else exec $(target)/release/astill run shapes; fi
@@ -26,6 +26,9 @@ wheel-test: build ## build the wheel, install it into a fresh environment and us
 
 test: build ## run all tests
 	@$(cargo) test --release
+
+gpu-fake: build ## test the GPU path without a GPU: libtorch's CUDA part on libraries that count (installs 4 GB into .cuda, or ASTILL_CUDA_SITE)
+	@ASTILL_FAKE_GPU="$$(scripts/gpu-fake)" && export ASTILL_FAKE_GPU && $(cargo) test --release --test gpu -- --ignored
 
 lint: ## check formatting, and run clippy with warnings as errors
 	@$(CARGO) fmt --check

@@ -14,10 +14,13 @@ def options(**defaults):
     for name, value in dict(defaults, threads=2).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--tf32", action="store_true", help="on a GPU, round the factors of products to TF32, as astill bench does with it")
     parser.add_argument("--json", action="store_true", help="always; for the same command line as astill bench")
     arguments = parser.parse_args()
     del arguments.json
     torch.set_num_threads(arguments.threads)
+    # PyTorch's own default is exact products and rounded convolutions, which astill has not
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = arguments.tf32
     torch.manual_seed(0)
     return arguments
 

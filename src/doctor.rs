@@ -185,14 +185,21 @@ fn engine_findings(found: &Value) -> impl Iterator<Item = (&'static str, String)
     .into_iter()
 }
 
-/// Why there is no GPU, if there is none.
+/// Why there is no GPU, or one cannot be used.
 fn no_gpu(found: &Value) -> Option<String> {
     let why = found["no_gpu"].as_str()?;
     let mark = match found["is_gpu_overlooked"].as_bool() {
         Some(true) => "!!",
         _ => "ok",
     };
-    Some(format!("{mark}  {:9} none ({why})", "gpu"))
+    let none = match found["gpus"]
+        .as_array()
+        .is_some_and(|gpus| !gpus.is_empty())
+    {
+        true => "not all",
+        false => "none",
+    };
+    Some(format!("{mark}  {:9} {none} ({why})", "gpu"))
 }
 
 /// What the engine reports about itself.

@@ -45,6 +45,9 @@ pub enum Error {
          expert, is saved. {advice}", advice = memory_advice()
     )]
     Memory(String),
+    /// The same where nothing was done yet; the message also says what to do.
+    #[error("out of memory: {0}")]
+    NoRoom(String),
     /// The caller asked to stop; everything up to the last finished step is saved.
     #[error("stopped")]
     Interrupted,
@@ -102,7 +105,7 @@ impl Error {
 
     /// Whether the cause is that memory ran out.
     pub fn is_out_of_memory(&self) -> bool {
-        matches!(self, Self::Memory(_))
+        matches!(self, Self::Memory(_) | Self::NoRoom(_))
             || matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory)
     }
 

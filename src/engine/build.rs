@@ -26,4 +26,25 @@ fn main() {
             .files(SOURCES)
             .compile("astill_libtorch");
     }
+    emulate();
+}
+
+/// Compiles the kernels for the CPU, for the tests alone.
+fn emulate() {
+    const EMULATOR: &str = "../../tests/engine/emulator.cpp";
+    println!("cargo:rerun-if-changed={EMULATOR}");
+    println!("cargo:rerun-if-changed=kernels");
+    // a package of the engine alone has no tests
+    let Some(out) = std::env::var_os("OUT_DIR").filter(|_| Path::new(EMULATOR).exists()) else {
+        return;
+    };
+    cc::Build::new()
+        .cpp(true)
+        .std("c++20")
+        .warnings(false)
+        .cargo_metadata(false)
+        .file(EMULATOR)
+        .compile("astill_emulator");
+    let library = Path::new(&out).join("libastill_emulator.a");
+    println!("cargo:rustc-link-arg-tests={}", library.display());
 }

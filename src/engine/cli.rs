@@ -158,9 +158,12 @@ fn not_for_the_engine() -> Error {
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, ..) = checked(&args.profile, data)?;
     let choice = help::device(&args.workers, Some(&args.device)).unwrap_or_default();
-    let device = device::choose(&choice)?;
-    let overlooked = device::overlooked_gpu(&choice, device);
-    let workers = help::plan(&args.workers, &loaded.profile, device)?;
+    // a detached run claims its GPU itself
+    let chosen = match args.detach {
+        true => device::choose(&choice)?,
+        false => device::choose_for_run(&choice)?,
+    };
+    let workers = help::plan(&args.workers, &loaded.profile, chosen.device)?;
     // before anything is created, so that none is missed
     let signals = engine_signals()?;
     trainer::check_text("the folder of runs (--runs)", runs)?;
@@ -169,7 +172,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         .map_err(|error| not_allowed(error, "--runs"))?;
     if args.detach {
         drop(lock);
-        overlooked.iter().for_each(warn);
+        chosen.warnings.iter().for_each(warn);
         let changes = resuming::Changes {
             device: Some(&args.device),
             data: Some(data),
@@ -188,14 +191,14 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         profile: loaded.profile,
         data,
         folder,
-        device,
-        threads: help::threads(&args.workers, device),
+        device: chosen.device,
+        threads: help::threads(&args.workers, chosen.device),
         workers,
         killed: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),
         sets: Vec::new(),
         is_profile_edited: false,
-        warnings: overlooked.into_iter().collect(),
+        warnings: chosen.warnings.clone(),
         only_experts: None,
     };
     process::run_engine(
@@ -206,11 +209,11 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     )
 }
 
-/// Chooses a device, and says on stderr why a GPU that seems to be there is not used.
+/// Chooses a device, and says on stderr what is to know about that.
 fn choose(choice: &DeviceChoice) -> Result<Device> {
-    let device = device::choose(choice)?;
-    device::overlooked_gpu(choice, device).iter().for_each(warn);
-    Ok(device)
+    let chosen = device::choose(choice)?;
+    chosen.warnings.iter().for_each(warn);
+    Ok(chosen.device)
 }
 
 fn warn(text: &String) {

@@ -1,20 +1,39 @@
 // What tch does not offer: how exactly a GPU multiplies, and what its allocator has counted.
 
 #include <ATen/Context.h>
+#include <c10/core/AllocatorConfig.h>
 #include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 
 namespace {
 
-// What the tensors on CUDA device number `device` take together; throws where it is not known.
-auto allocated(int64_t device) {
-  const auto stats = c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
-  return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
+constexpr auto ALL = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+
+// What the allocator of CUDA device number `device` has counted; throws where it is not known.
+auto stats(int64_t device) {
+  return c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
 }
 
+// What the tensors there take together.
+auto allocated(int64_t device) { return stats(device).allocated_bytes[ALL]; }
+
 }  // namespace
+
+// To be called before the first tensor on a GPU: cuDNN may only choose algorithms that give the same bits every time, and the
+// allocator grows its segments instead of keeping one for every size (unless the user has configured it).
+extern "C" void astill_prepare_gpu() noexcept {
+  try {
+    at::globalContext().setDeterministicCuDNN(true);
+    if (!std::getenv("PYTORCH_CUDA_ALLOC_CONF") && !std::getenv("PYTORCH_ALLOC_CONF"))
+      c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
+  } catch (const std::exception &) {
+    // then it works with more memory
+  }
+}
 
 // Whether a GPU may round the factors of its products to TF32, in convolutions and in matrix products.
 extern "C" void astill_allow_tf32(bool allowed) noexcept {
@@ -23,6 +42,17 @@ extern "C" void astill_allow_tf32(bool allowed) noexcept {
     at::globalContext().setAllowTF32CuBLAS(allowed);
   } catch (const std::exception &) {
     // a libtorch without these switches has no TF32
+  }
+}
+
+// The stream on which libtorch works on CUDA device number `device`, as the driver knows it; null, which is the default stream, where
+// it is not known.
+extern "C" void *astill_current_stream(int64_t device) noexcept {
+  try {
+    const c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
+    return guard.getStream(c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device))).native_handle();
+  } catch (const std::exception &) {
+    return nullptr;
   }
 }
 
@@ -39,6 +69,28 @@ extern "C" int64_t astill_allocated_bytes(int64_t device) noexcept {
 extern "C" int64_t astill_peak_allocated_bytes(int64_t device) noexcept {
   try {
     return allocated(device).peak;
+  } catch (const std::exception &) {
+    return -1;
+  }
+}
+
+// The most bytes that the allocator has taken from CUDA device number `device`; -1 where it is not known.
+extern "C" int64_t astill_reserved_bytes(int64_t device) noexcept {
+  try {
+    return stats(device).reserved_bytes[ALL].peak;
+  } catch (const std::exception &) {
+    return -1;
+  }
+}
+
+// The bytes that are free on CUDA device number `device`, and those that the allocator has taken and does not use; -1 where it is
+// not known.
+extern "C" int64_t astill_available_bytes(int64_t device) noexcept {
+  try {
+    const auto counted = stats(device);
+    const auto allocator = c10::getDeviceAllocator(c10::DeviceType::CUDA);
+    const auto free = allocator->getMemoryInfo(static_cast<c10::DeviceIndex>(device)).first;
+    return static_cast<int64_t>(free) + counted.reserved_bytes[ALL].current - counted.allocated_bytes[ALL].current;
   } catch (const std::exception &) {
     return -1;
   }

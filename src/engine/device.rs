@@ -4,62 +4,154 @@
 //! machines with and without a GPU. Where there is a driver, the CUDA part is loaded at run time,
 //! before any other use of libtorch.
 
-use crate::{gpus, threads};
+use crate::gpus::claim::{self, GpuClaim};
+use crate::{gpus, kernels, threads};
 use astill_core::cgroup::MemoryGroup;
 use astill_core::cli::DeviceChoice;
 use astill_core::{Error, Result};
 use tch::{Cuda, Device};
 
+/// What was chosen.
+#[derive(Debug)]
+pub struct Chosen {
+    pub device: Device,
+    /// What whoever chose should know: why the CPU was taken where there seems to be a GPU, or that a
+    /// GPU is shared.
+    pub warnings: Vec<String>,
+    /// Keeps other engines of this user from choosing the GPU by themselves.
+    pub claim: Option<GpuClaim>,
+}
+
+impl Chosen {
+    fn without_claim(device: Device) -> Self {
+        Self {
+            device,
+            warnings: Vec::new(),
+            claim: None,
+        }
+    }
+}
+
 /// The device of a choice; a GPU computes exactly until [`allow_tf32`].
 ///
-/// Must come before any other use of libtorch, because its CUDA part registers itself when it is
-/// loaded.
+/// Of several GPUs, `auto` takes that with the most free memory among those on which no run of this
+/// user computes. Must come before any other use of libtorch, because its CUDA part registers itself
+/// when it is loaded.
 ///
 /// # Errors
-/// A GPU that does not exist; the system does not allow as many threads as computing takes.
-pub fn choose(choice: &DeviceChoice) -> Result<Device> {
-    let device = found(choice)?;
+/// A GPU that does not exist or does not work; the system does not allow as many threads as computing
+/// takes.
+pub fn choose(choice: &DeviceChoice) -> Result<Chosen> {
+    start(choice, false)
+}
+
+/// [`choose`] for the engine of a run, which claims its GPU.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_for_run(choice: &DeviceChoice) -> Result<Chosen> {
+    start(choice, true)
+}
+
+fn start(choice: &DeviceChoice, is_run: bool) -> Result<Chosen> {
+    let mut chosen = match choice {
+        DeviceChoice::Cpu => Chosen::without_claim(Device::Cpu),
+        DeviceChoice::Auto => automatic(is_run),
+        DeviceChoice::Cuda(index) => named(choice, *index, is_run)?,
+    };
+    if let Device::Cuda(index) = chosen.device
+        && let Err(why) = kernels::try_out(index)
+    {
+        chosen.warnings.push(format!(
+            "the GPU computes more slowly than it could, because its own kernels cannot be used: {why}"
+        ));
+    }
     threads::limit();
     threads::check()?;
-    Ok(device)
+    Ok(chosen)
 }
 
-fn found(choice: &DeviceChoice) -> Result<Device> {
-    let index = match choice {
-        DeviceChoice::Cpu => return Ok(Device::Cpu),
-        DeviceChoice::Auto => 0,
-        DeviceChoice::Cuda(index) => *index,
+fn named(choice: &DeviceChoice, index: usize, is_run: bool) -> Result<Chosen> {
+    let refused = |why: String| {
+        Err(Error::Usage(format!(
+            "there is no {choice} here ({why}); choose another device with --device, for example \
+             --device cpu"
+        )))
     };
     match gpus::count() {
-        Ok(count) if index < count => {
-            allow_tf32(false);
-            Ok(Device::Cuda(index))
-        }
-        _ if *choice == DeviceChoice::Auto => Ok(Device::Cpu),
-        found => {
-            let why = match found {
-                Ok(count) => format!("libtorch sees {count}"),
-                Err(none) => none.reason,
-            };
-            Err(Error::Usage(format!(
-                "there is no {choice} here ({why}); choose another device with --device, for example \
-                 --device cpu"
-            )))
-        }
+        Ok(count) if index < count => prepare(),
+        Ok(count) => return refused(format!("libtorch sees {count}")),
+        Err(none) => return refused(none.reason),
     }
+    gpus::try_out(index).map_err(Error::Usage)?;
+    Ok(Chosen {
+        claim: is_run.then(|| claim::claim(index)).flatten(),
+        ..Chosen::without_claim(Device::Cuda(index))
+    })
 }
 
-/// Why the CPU was chosen on a machine that seems to have a GPU; none where there is nothing to say.
-pub fn overlooked_gpu(choice: &DeviceChoice, chosen: Device) -> Option<String> {
-    if *choice != DeviceChoice::Auto || chosen != Device::Cpu {
-        return None;
+fn automatic(is_run: bool) -> Chosen {
+    let on_cpu = |why: Option<String>| Chosen {
+        warnings: why.map(overlooked).into_iter().collect(),
+        ..Chosen::without_claim(Device::Cpu)
+    };
+    let count = match gpus::count() {
+        Ok(count) => count,
+        Err(none) => return on_cpu(none.is_overlooked.then_some(none.reason)),
+    };
+    prepare();
+    let (mut busy, mut warnings) = (Vec::new(), Vec::new());
+    for index in gpus::by_free_memory(count) {
+        // claimed before anything else, so that two runs that start together do not choose the same
+        let claim = is_run.then(|| claim::claim(index)).flatten();
+        if claim.is_none() && claim::is_claimed(index) {
+            busy.push(index);
+            continue;
+        }
+        match gpus::try_out(index) {
+            Ok(()) => {
+                return Chosen {
+                    device: Device::Cuda(index),
+                    warnings,
+                    claim,
+                };
+            }
+            Err(why) => warnings.push(why),
+        }
     }
-    let no_gpu = gpus::count().err().filter(|none| none.is_overlooked)?;
-    Some(format!(
-        "computing on the CPU although this machine seems to have a GPU: {} (--device cpu if that is \
-         what you want)",
-        no_gpu.reason
-    ))
+    for index in busy {
+        match gpus::try_out(index) {
+            Ok(()) => {
+                let device = Device::Cuda(index);
+                warnings.push(format!(
+                    "another run of yours computes on {} too, because no other GPU is free",
+                    name(device)
+                ));
+                return Chosen {
+                    warnings,
+                    ..Chosen::without_claim(device)
+                };
+            }
+            Err(why) => warnings.push(why),
+        }
+    }
+    on_cpu(Some(warnings.join("; ")))
+}
+
+/// Why the CPU was chosen on a machine that seems to have a GPU.
+fn overlooked(why: String) -> String {
+    format!(
+        "computing on the CPU although this machine seems to have a GPU: {why} (--device cpu if that \
+         is what you want)"
+    )
+}
+
+/// Makes a GPU compute exactly, give the same bits every time, and waste no memory between blocks of
+/// different sizes.
+fn prepare() {
+    // SAFETY: it sets switches of libtorch and throws nothing
+    unsafe { astill_prepare_gpu() };
+    allow_tf32(false);
 }
 
 /// The name of a device, as `--device` takes it.
@@ -78,7 +170,10 @@ pub fn synchronize(device: Device) {
 }
 
 unsafe extern "C" {
+    fn astill_prepare_gpu();
     fn astill_allow_tf32(allowed: bool);
+    fn astill_reserved_bytes(device: i64) -> i64;
+    fn astill_available_bytes(device: i64) -> i64;
     fn astill_allocated_bytes(device: i64) -> i64;
     fn astill_peak_allocated_bytes(device: i64) -> i64;
     fn astill_free_bytes(device: i64) -> i64;
@@ -102,6 +197,23 @@ pub fn allocated_mib(device: Device) -> Option<u64> {
 pub fn peak_device_mib(device: Device) -> Option<u64> {
     // SAFETY: as above
     on_gpu(device, |n| unsafe { astill_peak_allocated_bytes(n) })
+}
+
+/// The most memory that libtorch has reserved on a GPU so far, for tensors and between them, in MiB;
+/// none for the CPU.
+pub fn peak_reserved_mib(device: Device) -> Option<u64> {
+    // SAFETY: as above
+    on_gpu(device, |n| unsafe { astill_reserved_bytes(n) })
+}
+
+/// The bytes that further tensors could take on a GPU: what is free there, and what libtorch has
+/// reserved without using it; none for the CPU, or where it is not known.
+pub fn available_bytes(device: Device) -> Option<u64> {
+    match device {
+        // SAFETY: as above
+        Device::Cuda(n) => u64::try_from(unsafe { astill_available_bytes(n as i64) }).ok(),
+        _ => None,
+    }
 }
 
 /// The memory of a device that is free now, in MiB: of a GPU, or of the host for the CPU; none where
@@ -179,7 +291,7 @@ mod tests {
             assert_eq!(free_mib(Device::Cuda(0)), None);
             return Ok(());
         }
-        let gpu = choose(&DeviceChoice::Cuda(0))?;
+        let gpu = choose(&DeviceChoice::Cuda(0))?.device;
         let before = allocated_mib(gpu).unwrap_or(0);
         let large = tch::Tensor::zeros([64 << 20], (tch::Kind::Float, gpu));
         let during = allocated_mib(gpu).unwrap_or(0);

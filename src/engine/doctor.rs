@@ -1,5 +1,6 @@
 //! What the engine finds on this machine.
 
+use super::gpus::Identity;
 use super::{device, gpus, libtorch, threads};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -14,7 +15,9 @@ pub struct Findings {
     pub folder: Option<PathBuf>,
     /// "cpu", "cuda:0" …
     pub devices: Vec<String>,
-    /// Why there is no GPU, if there is none.
+    /// Which GPUs those are.
+    pub gpus: Vec<Identity>,
+    /// Why there is no GPU, or one cannot be used.
     pub no_gpu: Option<String>,
     /// Whether there seems to be one all the same.
     pub is_gpu_overlooked: bool,
@@ -30,19 +33,30 @@ pub struct Findings {
 impl Findings {
     /// Collects them; loads libtorch's CUDA part where there is one.
     pub fn collect() -> Self {
-        let gpus = gpus::count();
+        let count = gpus::count();
+        let all = 0..count.as_ref().copied().unwrap_or(0);
+        let (usable, broken): (Vec<_>, Vec<_>) = all
+            .map(|index| gpus::try_out(index).map(|()| index))
+            .partition(Result::is_ok);
+        let usable: Vec<usize> = usable.into_iter().flatten().collect();
+        let broken: Vec<String> = broken.into_iter().filter_map(Result::err).collect();
         let folder = libtorch::folder();
         threads::limit();
         let (free, limited) = (device::free_host_mib(), device::limited_mib());
         Self {
             libtorch: libtorch::version(),
             devices: std::iter::once(Device::Cpu)
-                .chain((0..gpus.as_ref().copied().unwrap_or(0)).map(Device::Cuda))
+                .chain(usable.iter().copied().map(Device::Cuda))
                 .map(device::name)
                 .collect(),
+            gpus: usable.iter().copied().filter_map(gpus::identity).collect(),
             folder,
-            is_gpu_overlooked: gpus.as_ref().is_err_and(|none| none.is_overlooked),
-            no_gpu: gpus.err().map(|none| none.reason),
+            is_gpu_overlooked: !broken.is_empty()
+                || count.as_ref().is_err_and(|none| none.is_overlooked),
+            no_gpu: match count {
+                Ok(_) => (!broken.is_empty()).then(|| broken.join("; ")),
+                Err(none) => Some(none.reason),
+            },
             threads: tch::get_num_threads(),
             no_threads: threads::check().err().map(|e| e.to_string()),
             free_host_mib: free,

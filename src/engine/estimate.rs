@@ -4,8 +4,9 @@
 use crate::data::{Inventory, WHITENED_AT_ONCE};
 use crate::device;
 use crate::distill::evaluate::test_batch;
-use crate::distill::expert::CPU_PIECE;
-use crate::distill::{cache_budget_bytes, path_vectors};
+use crate::distill::expert::{CPU_PIECE, GRAPH};
+use crate::distill::path_vectors;
+use crate::network::WORKING;
 use crate::rates::{NetworkRates, Rates};
 use crate::trainer::{ROLLOUTS, network};
 use astill_core::Result;
@@ -18,9 +19,6 @@ const MIB: f64 = (1 << 20) as f64;
 /// The eigenvalues and products of an n × n matrix take as long as about this many products of two
 /// such matrices.
 const EIGEN: f64 = 9.;
-/// The memory of a step that autograd differentiates, as a multiple of its convolutions' outputs:
-/// 1.15 GB were measured for 100 images of 32 × 32 at width 128 and depth 3.
-const GRAPH: f64 = 16.;
 
 /// An estimate, for a run that finds neither experts in the store nor whitening and decoded images
 /// in the cache.
@@ -193,9 +191,8 @@ impl<'a> Sizes<'a> {
     /// How many student steps cache their forward pass.
     fn kept_steps(&self, rates: &Rates) -> f64 {
         let steps = self.profile.distill.syn_steps;
-        self.pass(rates).map_or(0., |pass| {
-            (cache_budget_bytes(steps, self.vector) as f64 / pass).min(steps as f64)
-        })
+        self.pass(rates)
+            .map_or(0., |pass| (rates.budget as f64 / pass).min(steps as f64))
     }
 
     /// Bytes of all real images in memory, and the most that loading them takes.
@@ -258,7 +255,12 @@ impl<'a> Sizes<'a> {
     }
 
     /// The most memory on the GPU `on`, in bytes.
-    fn device_bytes(&self, on: Device) -> f64 {
+    fn device_bytes(&self, on: Device, rates: &Rates) -> f64 {
+        if let (Some(of_image), Some(pass)) = (rates.pass, self.pass(rates)) {
+            let images = self.batch.max(self.profile.expert.batch as f64);
+            let kept = self.kept_steps(rates) * pass;
+            return self.images().0 + self.vectors() + kept + WORKING * images * of_image;
+        }
         // an operation's input, its output, and one more
         let tested = test_batch(on, false) as f64 * self.outputs().0 * 4. * 3.;
         self.images().0
@@ -301,7 +303,7 @@ impl Estimate {
             ),
             _ => (
                 own + sizes.images().1 / MIB,
-                Some(sizes.device_bytes(on) / MIB),
+                Some(sizes.device_bytes(on, &rates) / MIB),
                 device::free_mib(on),
             ),
         };

@@ -1,11 +1,18 @@
 //! Which GPUs can be used, or why none can.
 
-use crate::libtorch;
-use std::ffi::{CStr, c_int, c_void};
-use std::path::Path;
-use tch::Cuda;
+pub mod claim;
+mod driver;
+mod nvml;
 
-const DRIVER: &CStr = c"libcuda.so.1";
+pub use driver::{Identity, identity};
+
+use crate::library::Library;
+use crate::{failure, guard, libtorch};
+use std::ffi::{CStr, c_int};
+use std::path::Path;
+use tch::{Cuda, Device, Kind, Tensor};
+
+pub(crate) const DRIVER: &CStr = c"libcuda.so.1";
 const LIBTORCH: &CStr = c"libtorch_cuda.so";
 /// There where a GPU of NVIDIA and its kernel driver are, also inside a container.
 const DEVICE_FILES: [&str; 2] = ["/dev/nvidiactl", "/proc/driver/nvidia/version"];
@@ -45,12 +52,12 @@ struct Found {
 pub fn count() -> Result<usize, NoGpu> {
     let mut found = Found {
         has_device_file: DEVICE_FILES.iter().any(|file| Path::new(file).exists()),
-        driver: load(DRIVER).map(driver_version),
+        driver: Library::load(DRIVER).map(driver_version),
         visible: std::env::var(VISIBLE).ok(),
         ..Found::none()
     };
     if found.driver.is_ok() {
-        found.libtorch = load(LIBTORCH).map(drop);
+        found.libtorch = Library::load(LIBTORCH).map(drop);
         if found.libtorch.is_ok() {
             found.count = Cuda::device_count();
         }
@@ -129,35 +136,65 @@ fn cuda_of(libtorch: &str) -> Option<i32> {
     digits.parse::<i32>().ok().map(|number| number * 100)
 }
 
-/// Loads a library; it stays loaded.
-fn load(name: &CStr) -> Result<*mut c_void, String> {
-    // SAFETY: the name is a C string; both libraries are made to be loaded at any time
-    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-    if !handle.is_null() {
-        return Ok(handle);
-    }
-    // SAFETY: the text is valid until the next call of these functions, and is copied here
-    let text = unsafe {
-        let text = libc::dlerror();
-        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
-    };
-    Err(text.unwrap_or_else(|| "unknown reason".into()))
-}
-
 /// The newest CUDA that the loaded driver supports; none where it does not say.
-fn driver_version(driver: *mut c_void) -> Option<i32> {
-    // SAFETY: the handle is that of a loaded library, the name a C string
-    let symbol = unsafe { libc::dlsym(driver, c"cuDriverGetVersion".as_ptr()) };
-    if symbol.is_null() {
-        return None;
-    }
+fn driver_version(driver: Library) -> Option<i32> {
     let mut version: c_int = 0;
     // SAFETY: CUresult cuDriverGetVersion(int *); it may be called before cuInit
     let status = unsafe {
-        let get: unsafe extern "C" fn(*mut c_int) -> c_int = std::mem::transmute(symbol);
+        let get: unsafe extern "C" fn(*mut c_int) -> c_int =
+            driver.function(c"cuDriverGetVersion")?;
         get(&mut version)
     };
     (status == 0).then_some(version)
+}
+
+/// The numbers of `count` GPUs, the one with the most free memory first; in order where that is not
+/// known.
+pub fn by_free_memory(count: usize) -> Vec<usize> {
+    let mut gpus: Vec<usize> = (0..count).collect();
+    if count > 1 {
+        let free = |index: usize| nvml::free_bytes(&identity(index)?.uuid);
+        // a stable sort, so that equal ones stay in order
+        gpus.sort_by_cached_key(|index| std::cmp::Reverse(free(*index)));
+    }
+    gpus
+}
+
+/// Multiplies something small on a GPU: what can be seen is not always usable.
+///
+/// # Errors
+/// Why it cannot be used, and what to do.
+pub fn try_out(index: usize) -> Result<(), String> {
+    let product = || {
+        let ones = Tensor::ones([8, 8], (Kind::Float, Device::Cuda(index)));
+        let _ = ones.matmul(&ones);
+        Cuda::synchronize(index as i64);
+    };
+    guard::caught(product).map_err(|payload| {
+        let said = failure::sentence(failure::text(payload.as_ref()));
+        let name = identity(index).map_or_else(|| "it".into(), |identity| identity.name);
+        format!(
+            "cuda:{index} ({name}) cannot be used: {said}{}",
+            remedy(&said)
+        )
+    })
+}
+
+/// What to do about a GPU that does not work.
+fn remedy(said: &str) -> String {
+    let version = libtorch::version().unwrap_or_else(|| "of this build".into());
+    if said.contains("no kernel image") {
+        return format!(
+            "; the libtorch {version} has no kernels for this card: set LIBTORCH to a libtorch 2.11 \
+             that has, and build again"
+        );
+    }
+    if said.contains("busy or unavailable") {
+        return "; another process has it for itself (exclusive-process mode): wait for that, or \
+                choose another device"
+            .into();
+    }
+    String::new()
 }
 
 #[cfg(test)]

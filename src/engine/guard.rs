@@ -1,5 +1,6 @@
 //! Calls into libraries that panic where their input is damaged.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,10 +10,18 @@ thread_local! {
 
 /// The result of `call`; none if it panics, of which nobody is told.
 pub fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+    caught(call).ok()
+}
+
+/// The result of `call`, or the payload of its panic, of which nobody else is told.
+///
+/// # Errors
+/// The payload.
+pub fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     let before = IS_GUARDED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(call));
     IS_GUARDED.set(before);
-    result.ok()
+    result
 }
 
 /// Whether a panic on this thread is expected, and so no bug.

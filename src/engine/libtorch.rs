@@ -9,13 +9,18 @@ pub fn version() -> Option<String> {
 
 /// The folder of its libraries.
 pub fn folder() -> Option<PathBuf> {
+    loaded("libtorch_cpu.so")?.parent().map(Path::to_path_buf)
+}
+
+/// The path of a library in this process whose file name begins so.
+pub fn loaded(start: &str) -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let library = maps.lines().find_map(|l| {
-        l.split_whitespace()
-            .last()
-            .filter(|path| path.ends_with("/libtorch_cpu.so"))
-    })?;
-    Path::new(library).parent().map(Path::to_path_buf)
+    let mut paths = maps.lines().filter_map(|l| l.split_whitespace().last());
+    let is_it = |path: &&str| {
+        path.rsplit_once('/')
+            .is_some_and(|(_, name)| name.starts_with(start))
+    };
+    paths.find(is_it).map(PathBuf::from)
 }
 
 /// The version, from the file that states it beside the libraries of a wheel or a release.

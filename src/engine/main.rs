@@ -8,10 +8,10 @@ mod process;
 use astill_core::cli::Cli;
 use astill_core::console::to_stderr;
 use astill_core::{program, signals};
-use astill_engine::guard;
 use astill_engine::memory;
 use astill_engine::network::PIECE_THREAD;
 use astill_engine::trainer::TRAINER_THREAD;
+use astill_engine::{failure, guard};
 use clap::Parser;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -24,11 +24,12 @@ fn main() -> ExitCode {
     let begun = signals::reset_inherited().and_then(|()| program::begin());
     let arguments = Cli::parse();
     std::panic::set_hook(Box::new(|info| {
-        // a panic of the trainer becomes an error in the run's record, and one of a guarded library
-        // an error about its input; any other is a bug
+        // a panic of the trainer becomes an error in the run's record, one of a guarded library an
+        // error about its input, and one of libtorch an error of this command; any other is a bug
         let is_trainers = |name: &str| name == TRAINER_THREAD || name.starts_with(PIECE_THREAD);
         let is_trainers = std::thread::current().name().is_some_and(is_trainers);
-        if !is_trainers && !guard::is_guarded() {
+        let is_libtorchs = failure::is_libtorchs(failure::text(info.payload()));
+        if !is_trainers && !is_libtorchs && !guard::is_guarded() {
             to_stderr(format!(
                 "astill: this is a bug in astill, please report it: {info}"
             ));
@@ -42,6 +43,11 @@ fn main() -> ExitCode {
     match ended {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {
+            to_stderr(format!("astill: {error}"));
+            ExitCode::from(error.exit_status())
+        }
+        Err(payload) if failure::is_libtorchs(failure::text(payload.as_ref())) => {
+            let error = failure::of_command(payload.as_ref());
             to_stderr(format!("astill: {error}"));
             ExitCode::from(error.exit_status())
         }

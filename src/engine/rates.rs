@@ -4,7 +4,9 @@ use crate::data::Augmentation;
 use crate::device;
 use crate::distill::evaluate::Learner;
 use crate::distill::expert::expert_gradient;
-use crate::distill::{ExpertBatch, ExpertSettings, Labels, Student, StudentStep, TrainingSet};
+use crate::distill::{
+    ExpertBatch, ExpertSettings, Labels, Student, StudentStep, TrainingSet, budget_on,
+};
 use crate::network::{Mode, Network, Weights};
 use crate::random;
 use crate::trainer::{evaluation_networks, network};
@@ -39,6 +41,8 @@ pub(super) struct Rates {
     /// Bytes of the cached forward pass of a student step; none where autograd computes it, which
     /// caches nothing between steps.
     pub pass: Option<f64>,
+    /// Bytes that an iteration has for such passes.
+    pub budget: usize,
     /// An expert's training step, with its gradient penalty.
     pub expert: f64,
     /// A forward pass alone.
@@ -184,10 +188,16 @@ impl Rates {
             pass: net
                 .analytic(&synthetic)
                 .map(|analytic| analytic.cache_bytes(&synthetic) as f64 / n as f64),
+            budget: budget_on(
+                on,
+                profile.distill.syn_steps,
+                theta.numel() * theta.kind().elt_size_in_bytes(),
+            ),
             expert: expert / m as f64,
             forward: forward / most as f64,
             evaluated,
-            product: seconds_of_multiplication(on)?,
+            // images are whitened on the CPU, whatever the run computes on
+            product: seconds_of_multiplication(Device::Cpu)?,
         })
     }
 }

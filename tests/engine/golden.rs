@@ -6,6 +6,8 @@
 //! < 2e-3 in float32. The folder is ASTILL_GOLDEN, or tests/golden; the device ASTILL_DEVICE
 //! (cuda:0), or the CPU.
 
+mod differentiated;
+
 use astill_core::cli::DeviceChoice;
 use astill_core::profile::{NetworkSettings, Parameters};
 use astill_engine::data::{Zca, augment};
@@ -23,6 +25,7 @@ use astill_engine::distill::{
 use astill_engine::network::{self, ConvNet, ConvNetConfig, Mode, Network, Task, WeightedBatch};
 use astill_engine::scores::pixels::Operation;
 use astill_engine::tensor_file::TensorFile;
+use differentiated::{Differentiated, Way};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tch::{Device, Kind, Tensor};
@@ -35,6 +38,8 @@ struct Case {
     settings: Value,
     kind: Kind,
     device: Device,
+    /// How its network is differentiated.
+    way: Way,
     /// The largest relative difference that is allowed.
     limit: f64,
     /// The largest relative difference so far, and of what.
@@ -98,10 +103,10 @@ impl Case {
         Ok(())
     }
 
-    fn net(&self, classes: i64) -> Result<ConvNet, Failure> {
+    fn net(&self, classes: i64) -> Result<Differentiated, Failure> {
         let default = ConvNetConfig::default();
         let whole = |key, default: i64| self.number(key, Some(default as f64)).map(|v| v as i64);
-        ConvNet::new(ConvNetConfig {
+        let net = ConvNet::new(ConvNetConfig {
             channels: whole("channels", default.channels)?,
             classes,
             width: whole("width", default.width)?,
@@ -111,7 +116,15 @@ impl Case {
             activation: self.name("act", "relu")?,
             pooling: self.name("pool", "avg")?,
         })
-        .ok_or_else(|| "no such network".into())
+        .ok_or("no such network")?;
+        Ok(Differentiated { net, way: self.way })
+    }
+
+    /// Whether the case is about derivatives of a network.
+    fn is_differentiated(&self) -> bool {
+        const KINDS: [&str; 4] = ["expert", "student", "soft_labels", "gsam"];
+        let kind = self.settings["kind"].as_str();
+        kind.is_some_and(|kind| KINDS.contains(&kind))
     }
 
     fn run(&mut self) -> Result<(), Failure> {
@@ -520,7 +533,11 @@ fn hashed(seed: u64, n: i64) -> Tensor {
 }
 
 /// One case in one precision: the worst relative difference, and of what.
-fn check(path: &std::path::Path, kind: Kind, device: Device) -> Result<(f64, String), Failure> {
+fn check(
+    path: &std::path::Path,
+    kind: Kind,
+    (device, way): (Device, Way),
+) -> Result<(f64, String), Failure> {
     let file = TensorFile::open(path)?;
     let settings = serde_json::from_str(file.metadata("case")?)?;
     let mut case = Case {
@@ -528,18 +545,25 @@ fn check(path: &std::path::Path, kind: Kind, device: Device) -> Result<(f64, Str
         settings,
         kind,
         device,
+        way,
         limit: match kind {
             Kind::Double => 1e-8,
             _ => 2e-3,
         },
         worst: (0., String::new()),
     };
-    case.run()?;
+    if way == Way::Chosen || case.is_differentiated() {
+        case.run()?;
+    }
     Ok(case.worst)
 }
 
 /// All cases of a folder, with a line each on stdout; how many there are and how many failed.
-fn check_folder(folder: &std::path::Path, device: Device) -> Result<(usize, usize), Failure> {
+fn check_folder(
+    folder: &std::path::Path,
+    device: Device,
+    way: Way,
+) -> Result<(usize, usize), Failure> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(|e| format!("{}: {e}", folder.display()))?
         .map(|entry| entry.map(|e| e.path()))
@@ -551,7 +575,9 @@ fn check_folder(folder: &std::path::Path, device: Device) -> Result<(usize, usiz
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let results =
             [("float64", Kind::Double), ("float32", Kind::Float)].map(|(label, kind)| match check(
-                path, kind, device,
+                path,
+                kind,
+                (device, way),
             ) {
                 Ok((worst, name)) => (true, format!("{label} {worst:.1e} ({name})")),
                 Err(e) => (false, format!("{label} {e}")),
@@ -568,22 +594,50 @@ fn check_folder(folder: &std::path::Path, device: Device) -> Result<(usize, usiz
     Ok((files.len(), failed))
 }
 
-#[test]
-fn every_golden_case_comes_out() -> Result<(), Failure> {
+fn golden_folder() -> PathBuf {
     let folder = std::env::var_os("ASTILL_GOLDEN")
         .map_or_else(|| PathBuf::from("tests/golden"), PathBuf::from);
     // a relative one is meant from the top of the project, where `make` stands
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(folder);
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(folder)
+}
+
+#[test]
+fn every_golden_case_comes_out() -> Result<(), Failure> {
+    let folder = golden_folder();
     let choice = std::env::var("ASTILL_DEVICE")
         .map_or(Ok(DeviceChoice::Cpu), |name| name.parse::<DeviceChoice>())?;
-    let device = device::choose(&choice)?;
-    let (cases, failed) = check_folder(&folder, device)?;
+    let device = device::choose(&choice)?.device;
+    let (cases, failed) = check_folder(&folder, device, Way::Chosen)?;
     assert!(
         cases > 0,
         "there is no case (*.safetensors) in {}",
         folder.display()
     );
     assert_eq!(failed, 0, "{failed} of {cases} golden cases failed");
+    Ok(())
+}
+
+/// What a GPU takes, on the CPU.
+#[test]
+fn derivatives_come_out_by_the_kernels_for_gpus_too() -> Result<(), Failure> {
+    let (cases, failed) = check_folder(&golden_folder(), Device::Cpu, Way::Kernels(1))?;
+    assert!(cases > 0);
+    assert_eq!(
+        failed, 0,
+        "{failed} of {cases} golden cases failed by kernels"
+    );
+    Ok(())
+}
+
+/// What other networks take, with the common one.
+#[test]
+fn derivatives_come_out_by_autograd_too() -> Result<(), Failure> {
+    let (cases, failed) = check_folder(&golden_folder(), Device::Cpu, Way::Autograd)?;
+    assert!(cases > 0);
+    assert_eq!(
+        failed, 0,
+        "{failed} of {cases} golden cases failed by autograd"
+    );
     Ok(())
 }
 
@@ -597,10 +651,8 @@ fn an_unknown_kind_of_case_fails() -> Result<(), Failure> {
         &[("x", &x)],
         Some(("case", r#"{"kind": "strange"}"#.into())),
     )?;
-    assert_eq!(check_folder(folder.path(), Device::Cpu)?, (1, 1));
-    assert_eq!(
-        check_folder(tempfile::tempdir()?.path(), Device::Cpu)?,
-        (0, 0)
-    );
+    let check = |folder| check_folder(folder, Device::Cpu, Way::Chosen);
+    assert_eq!(check(folder.path())?, (1, 1));
+    assert_eq!(check(tempfile::tempdir()?.path())?, (0, 0));
     Ok(())
 }

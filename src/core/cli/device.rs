@@ -7,7 +7,8 @@ use std::str::FromStr;
 /// The device that a user requests. Only the engine knows whether it exists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum DeviceChoice {
-    /// The first GPU if there is one, else the CPU.
+    /// The GPU with the most free memory on which no run of this user computes, if there is a GPU that
+    /// works, else the CPU.
     #[default]
     Auto,
     Cpu,

@@ -39,18 +39,7 @@ pub fn path(run: &RunDir, create: bool) -> Result<PathBuf> {
 
 /// As [`path`], for the engines of `user`.
 fn path_of(run: &RunDir, user: u32, create: bool) -> Result<PathBuf> {
-    let folder = PathBuf::from(format!("/tmp/astill-{user}"));
-    if create {
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Err(e) if e.kind() != ErrorKind::AlreadyExists => {
-                return Err(Error::io("create", &folder)(e));
-            }
-            _ => {}
-        }
-    }
-    if folder.symlink_metadata().is_ok() {
-        check_folder(&folder, user)?;
-    }
+    let folder = folder_of(user, create)?;
     let real = run
         .path()
         .canonicalize()
@@ -63,6 +52,31 @@ fn path_of(run: &RunDir, user: u32, create: bool) -> Result<PathBuf> {
     hash.update(&found.ino().to_le_bytes());
     let hash = hash.finalize().to_hex();
     Ok(folder.join(format!("{}.sock", &hash[..16])))
+}
+
+/// The folder /tmp/astill-UID, for what the engines of this user have on this machine. With `create`,
+/// it is made.
+///
+/// # Errors
+/// It cannot be made, belongs to somebody else or is open to others.
+pub fn folder(create: bool) -> Result<PathBuf> {
+    folder_of(user(), create)
+}
+
+fn folder_of(user: u32, create: bool) -> Result<PathBuf> {
+    let folder = PathBuf::from(format!("/tmp/astill-{user}"));
+    if create {
+        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+                return Err(Error::io("create", &folder)(e));
+            }
+            _ => {}
+        }
+    }
+    if folder.symlink_metadata().is_ok() {
+        check_folder(&folder, user)?;
+    }
+    Ok(folder)
 }
 
 /// In a folder that others can write to, somebody could have prepared that of `user`.

@@ -7,7 +7,7 @@ use crate::network::analytic::convolution::{
 };
 use crate::network::analytic::pieces::{PIECE, Workers, in_pieces};
 use crate::network::{Network, padding};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// Which convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl BlockConvolutions {
                 drop(weight_gradient(output, input, weight, padding));
                 drop(image_gradient(
                     [(output, weight), (output, weight)],
-                    [input.size()[2], input.size()[3]],
+                    input,
                     padding,
                 ));
             }
@@ -133,7 +133,8 @@ impl Convolutions {
     /// Those of a student step of `net`, whose blocks end in a 2×2 pooling, on a batch like
     /// `images` (N, C, H, W).
     pub fn of(net: &dyn Network, images: &Tensor) -> Self {
-        let analytic = net.analytic(images).is_some();
+        // on a GPU a batch is processed whole
+        let analytic = images.device() == Device::Cpu && net.analytic(images).is_some();
         let size = images.size();
         let n = if analytic {
             PIECE.min(size[0])
@@ -188,7 +189,7 @@ impl Convolutions {
 mod tests {
     use super::*;
     use crate::network::{ConvNet, ConvNetConfig, Norm};
-    use tch::{Device, Kind};
+    use tch::Kind;
 
     #[test]
     fn every_pass_runs_for_colour_and_grey_images_of_any_side_and_network() {

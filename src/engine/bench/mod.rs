@@ -34,6 +34,9 @@ pub struct Peak {
     /// Of libtorch's tensors on a GPU, if it computed there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_gpu_mib: Option<u64>,
+    /// Of what libtorch has reserved for them there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_gpu_reserved_mib: Option<u64>,
 }
 
 impl Peak {
@@ -42,6 +45,7 @@ impl Peak {
         Self {
             peak_rss_mib: device::peak_resident_mib(),
             peak_gpu_mib: device::peak_device_mib(device),
+            peak_gpu_reserved_mib: device::peak_reserved_mib(device),
         }
     }
 }
@@ -56,7 +60,7 @@ impl std::fmt::Display for Peak {
 
 /// Sets libtorch's threads and finds the device.
 fn prepare(machine: &MachineOptions) -> Result<Device> {
-    let device = device::choose(&machine.device)?;
+    let device = device::choose(&machine.device)?.device;
     device::allow_tf32(machine.tf32);
     set_threads(machine.threads)?;
     Ok(device)

@@ -40,7 +40,7 @@ pub(super) fn preview(args: &ProfileArgs, data: &Path, choice: &DeviceChoice) ->
             request: None,
         },
     };
-    let on = device::choose(choice)?;
+    let on = device::choose(choice)?.device;
     let free_mib = device::free_mib(on);
     let obstacle = match &found.inventory {
         None => Some("the size of the data set is not known without its files".to_string()),

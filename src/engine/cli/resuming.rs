@@ -89,13 +89,12 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
             .map_err(|e| Error::file(run.events(), format!("found the device {name:?}, {e}")))?,
         (None, None) => DeviceChoice::Auto,
     };
-    let device = device::choose(&choice).map_err(|error| match changes.device {
+    let chosen = device::choose_for_run(&choice).map_err(|error| match changes.device {
         None => Error::Usage(format!("the run was on {choice} before, but {error}")),
         Some(_) => error,
     })?;
-    let workers = help::plan(changes.workers, &plan.profile, device)?;
-    plan.warnings
-        .extend(device::overlooked_gpu(&choice, device));
+    let workers = help::plan(changes.workers, &plan.profile, chosen.device)?;
+    plan.warnings.extend(chosen.warnings.iter().cloned());
     let given = changes.data.map(Path::to_path_buf);
     let (data, folder) = if plan.is_data_moved {
         let data = data_folder(given.or(history.data))?;
@@ -116,10 +115,10 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         profile: plan.profile,
         data,
         folder,
-        device,
+        device: chosen.device,
         threads: history
             .threads
-            .or_else(|| help::threads(changes.workers, device)),
+            .or_else(|| help::threads(changes.workers, chosen.device)),
         workers,
         killed,
         attended,

@@ -9,6 +9,10 @@
 //! Forward and backward give the same bits at every call, on a GPU too: where threads add into one
 //! place, their order does not matter.
 
+mod fused;
+
+pub use fused::{add_gradient, augmented_rows};
+
 use crate::random;
 use astill_core::profile::AugmentFamily;
 use rand_chacha::ChaCha8Rng;
@@ -92,6 +96,21 @@ impl Augmentation {
                 u: random::uniform(rng, n),
             },
         })
+    }
+
+    /// The numbers of the draw, to be moved.
+    pub fn numbers_mut(&mut self) -> Vec<&mut Tensor> {
+        match self {
+            Self::Color {
+                u_brightness,
+                u_saturation,
+                u_contrast,
+            } => vec![u_brightness, u_saturation, u_contrast],
+            Self::Crop { dy, dx } => vec![dy, dx],
+            Self::Cutout { cy, cx } => vec![cy, cx],
+            Self::Flip { u } | Self::Rotate { u } => vec![u],
+            Self::Scale { ux, uy } => vec![ux, uy],
+        }
     }
 
     /// The augmented images, shaped like `images` (N, C, H, W), N being the number that the draw

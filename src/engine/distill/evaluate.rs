@@ -5,7 +5,7 @@ use super::{Labels, TrainingSet};
 use crate::data::{Augmentation, DataSplit};
 use crate::network::{Analytic, Mode, Network, Weights};
 use crate::progress::{Watch, report};
-use crate::random;
+use crate::{random, room};
 use astill_core::Result;
 use astill_core::profile::AugmentFamily;
 use astill_core::statistics;
@@ -196,9 +196,36 @@ fn in_batches(
     for (b, chunk) in (0..).zip(rows.chunks(batch)) {
         report(watch, "images", b * batch as u64, rows.len() as u64)?;
         let (images, labels) = split.batch(chunk);
-        each(&net.tested(weights, analytic.as_deref(), &images), &labels);
+        each(
+            &in_pieces(net, weights, analytic.as_deref(), &images),
+            &labels,
+        );
     }
     Ok(())
+}
+
+/// The logits of `images`, as many at a time as there is memory for on a GPU.
+fn in_pieces(
+    net: &dyn Network,
+    weights: &Weights,
+    analytic: Option<&dyn Analytic>,
+    images: &Tensor,
+) -> Tensor {
+    let (n, on) = (images.size()[0], images.device());
+    // of the largest layer: its input, its output, and one more
+    let largest = net.conv_outputs().into_iter().max().unwrap_or(0) * 3;
+    let bytes = (largest as usize * images.kind().elt_size_in_bytes()) as f64;
+    room::halving(on, room::images_at_once(on, n, bytes), |piece| {
+        if piece >= n {
+            return net.tested(weights, analytic, images);
+        }
+        let parts: Vec<Tensor> = (0..n)
+            .step_by(piece.max(1) as usize)
+            .map(|from| images.narrow(0, from, piece.min(n - from)))
+            .map(|images| net.tested(weights, analytic, &images))
+            .collect();
+        Tensor::cat(&parts, 0)
+    })
 }
 
 /// Mean and sample standard deviation (n − 1; 0 for a single value) of accuracies in per cent.

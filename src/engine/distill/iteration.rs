@@ -1,6 +1,7 @@
 //! Student alignment: one iteration of distillation, from its random draws to the gradient of the
 //! synthetic images.
 
+use super::one_copy::move_together;
 use super::perturb::{self, PerturbationStatistics};
 use super::rates::Fit;
 use super::{
@@ -144,7 +145,7 @@ impl Draw {
         let mut rng = random::generator(seed, "distill", &[index]);
         let batch = settings.batch.unwrap_or(n).clamp(1, n.max(1));
         let mut left: Vec<i64> = Vec::new();
-        let steps = (0..settings.syn_steps)
+        let mut steps: Vec<StudentStep> = (0..settings.syn_steps)
             .map(|_| {
                 if left.is_empty() {
                     left = random::permutation(&mut rng, n);
@@ -153,22 +154,29 @@ impl Draw {
                 let augmentation =
                     Augmentation::draw(&mut rng, &settings.augment, rows.len(), side);
                 StudentStep {
-                    rows: Tensor::from_slice(&rows).to_device(device),
+                    rows: Tensor::from_slice(&rows),
                     augmentation,
                 }
             })
             .collect();
-        let noise = if settings.perturbation > 0. {
+        let mut noise = if settings.perturbation > 0. {
             random::normal(&mut rng, net.parameters() as usize)
         } else {
             Tensor::zeros([net.parameters()], (Kind::Float, Device::Cpu))
         };
+        let mut moved = vec![&mut noise];
+        for step in &mut steps {
+            moved.push(&mut step.rows);
+            let numbers = step.augmentation.iter_mut();
+            moved.extend(numbers.flat_map(Augmentation::numbers_mut));
+        }
+        move_together(moved, device);
         Self {
             expert: followed % experts.max(1),
             mirrored: followed >= experts,
             start_epoch: starts.first + start / starts.per_epoch,
             start_part: start % starts.per_epoch,
-            noise: noise.to_device(device),
+            noise,
             steps,
         }
     }

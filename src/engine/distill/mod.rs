@@ -8,6 +8,8 @@ pub mod expert;
 pub mod iteration;
 mod labels;
 mod matching;
+mod one_copy;
+mod operations;
 pub mod parameters;
 pub mod perturb;
 pub mod rates;
@@ -22,11 +24,12 @@ pub use balance::balance_factor;
 pub use expert::{Expert, ExpertBatch, ExpertSettings};
 pub use labels::Labels;
 pub use matching::{Matching, MatchingOptions, intermediate_steps, matching_loss};
+pub use operations::StudentStep;
 pub use parameters::{Budget, Parameterisation};
 pub use representative::{kmeans, representatives};
 pub use smoothness::{ExpertPath, Smoothness};
 pub use student::{
-    Gradient, Observer, Operation, Rollout, Student, StudentStep, cache_budget_bytes, path_vectors,
+    Gradient, Observer, Operation, Rollout, Student, budget_on, cache_budget_bytes, path_vectors,
 };
 
 use tch::{Device, Kind, Tensor};

@@ -8,21 +8,14 @@
 //! differentiated separately, which keeps its graph out of the double backward. Within a fixed
 //! budget the passes of the last steps are cached, so that the backward pass need not repeat them.
 
+use super::operations::{Operations, StudentStep, gradient};
 use super::{Labels, TrainingSet};
-use crate::data::Augmentation;
+use crate::device;
 use crate::network::{
     Analytic, CachedForward, DirectionalDerivative, LossGradient, Mode, Network, WeightedBatch,
 };
 use astill_core::Result;
-use tch::Tensor;
-
-/// One student step: which synthetic images it sees and how they are augmented.
-#[derive(Debug)]
-pub struct StudentStep {
-    /// Rows of the synthetic set, i64 (batch), each at most once.
-    pub rows: Tensor,
-    pub augmentation: Option<Augmentation>,
-}
+use tch::{Device, Tensor};
 
 /// The inner training problem of one iteration.
 #[derive(Debug)]
@@ -91,6 +84,17 @@ pub fn cache_budget_bytes(syn_steps: usize, vector_bytes: usize) -> usize {
     ROLLOUT_BYTES.saturating_sub(path_vectors(syn_steps) * vector_bytes)
 }
 
+/// The bytes that a rollout has for forward passes on this device: a GPU has more memory, most of which
+/// is left for everything else.
+pub fn budget_on(device: Device, syn_steps: usize, vector_bytes: usize) -> usize {
+    const SHARE: u64 = 4;
+    const MOST: u64 = 2 << 30;
+    match device::available_bytes(device) {
+        Some(available) => (available / SHARE).min(MOST) as usize,
+        None => cache_budget_bytes(syn_steps, vector_bytes),
+    }
+}
+
 impl Rollout {
     /// Drops the cached forward passes: the backward pass computes all of them again.
     pub fn forget(&mut self) {
@@ -118,6 +122,15 @@ impl Rollout {
 }
 
 impl Student<'_> {
+    fn operations<'a>(&'a self, analytic: Option<&'a dyn Analytic>) -> Operations<'a> {
+        Operations {
+            set: self.set,
+            classes: self.net.classes(),
+            momentum: self.momentum,
+            kernels: analytic.and_then(|analytic| analytic.kernels()),
+        }
+    }
+
     /// Trains from `start` (P): v_0 = g_0, v_i = μ v_i−1 + g_i, θ_i+1 = θ_i − α v_i.
     ///
     /// # Errors
@@ -131,16 +144,16 @@ impl Student<'_> {
         let mut rollout = Rollout::reserve(start, steps.len());
         rollout.points[0].copy_(start);
         let analytic = self.net.analytic(self.set.images);
-        let budget = cache_budget_bytes(
-            steps.len(),
-            start.numel() * start.kind().elt_size_in_bytes(),
-        );
+        let operations = self.operations(analytic.as_deref());
+        let all_labels = operations.labels();
+        let vector_bytes = start.numel() * start.kind().elt_size_in_bytes();
+        let budget = budget_on(start.device(), steps.len(), vector_bytes);
         for (i, step) in steps.iter().enumerate() {
             observe(Operation::Step)?;
             let theta = rollout.points[i].detach();
             observe(Operation::Augmentation)?;
-            let images = augmented(&self.set.images.index_select(0, &step.rows), step);
-            let labels = self.set.labels.index_select(&step.rows);
+            let images = operations.seen(step, false).images;
+            let labels = all_labels.index_select(&step.rows);
             let loss = StepLoss {
                 images: &images,
                 labels: &labels,
@@ -163,13 +176,9 @@ impl Student<'_> {
                 None => loss.gradient(self.net, None, &theta),
             };
             observe(Operation::Update)?;
-            let v = match i.checked_sub(1) {
-                Some(before) => &rollout.velocities[before] * self.momentum + g,
-                None => g,
-            };
-            let next = &rollout.points[i] - &v * self.set.lr;
-            rollout.points[i + 1].copy_(&next);
-            rollout.velocities[i].copy_(&v);
+            let (earlier, later) = rollout.velocities.split_at_mut(i);
+            let (v, next) = (&mut later[0], &mut rollout.points[i + 1]);
+            operations.advance((earlier.last(), g), &theta, (v, next));
         }
         Ok(rollout)
     }
@@ -199,6 +208,8 @@ impl Student<'_> {
             }
         };
         let analytic = self.net.analytic(self.set.images);
+        let operations = self.operations(analytic.as_deref());
+        let all_labels = operations.labels();
         let mut lambda = rollout.points[0].zeros_like();
         let last = derivatives.iter().map(|(i, _)| *i).max().unwrap_or(0);
         let steps = &steps[..last];
@@ -214,25 +225,19 @@ impl Student<'_> {
         for (i, step) in steps.iter().enumerate().rev() {
             observe(Operation::Step)?;
             d_lr -= lambda.dot(&rollout.velocities[i]);
-            nu -= &lambda * self.set.lr;
+            operations.back(&lambda, &mut nu);
 
             observe(Operation::Augmentation)?;
             let theta = rollout.points[i].detach();
-            let batch = self
-                .set
-                .images
-                .index_select(0, &step.rows)
-                .detach()
-                .set_requires_grad(step.augmentation.is_some());
-            let seen = augmented(&batch, step);
-            let input = seen.detach();
-            let labels = self.set.labels.index_select(&step.rows);
+            let seen = operations.seen(step, true);
+            let input = &seen.images;
+            let labels = all_labels.index_select(&step.rows);
             let cached = rollout.cached[i].take();
             observe(Operation::Adjoint {
                 cached: cached.as_ref().map_or(0, |cached| cached.images),
             })?;
             let loss = StepLoss {
-                images: &input,
+                images: input,
                 labels: &labels,
                 factor: self.loss_factor,
                 mode: Mode::Train,
@@ -245,22 +250,13 @@ impl Student<'_> {
                 None => loss.gradient_along(self.net, &theta, &nu),
             };
             observe(Operation::Augmentation)?;
-            let d_batch = match step.augmentation {
-                // the augmentation is differentiated on its own, outside the step's double backward
-                Some(_) => {
-                    let [d] = gradient(&(seen * d.images).sum(None), [&batch], false);
-                    d
-                }
-                None => d.images,
-            };
+            operations.add_image_gradient(step, &seen, d.images, &mut d_images);
             observe(Operation::Update)?;
-            let _ = d_images.index_add_(0, &step.rows, &d_batch);
             if let Some(d_labels) = &mut d_labels {
                 let _ = d_labels.index_add_(0, &step.rows, &d.targets);
             }
-            lambda += d.parameters;
+            operations.before(&d.parameters, &mut lambda, &mut nu);
             add_direct(&mut lambda, i);
-            nu *= self.momentum;
         }
         Ok(Gradient {
             images: d_images,
@@ -362,20 +358,4 @@ impl<'a> StepLoss<'a> {
             targets,
         }
     }
-}
-
-fn augmented(images: &Tensor, step: &StudentStep) -> Tensor {
-    step.augmentation
-        .as_ref()
-        .map_or_else(|| images.shallow_clone(), |a| a.apply(images))
-}
-
-/// ∂`scalar`/∂`inputs`; with `graph`, the results can be differentiated again.
-pub(super) fn gradient<const N: usize>(
-    scalar: &Tensor,
-    inputs: [&Tensor; N],
-    graph: bool,
-) -> [Tensor; N] {
-    let mut gradients = Tensor::run_backward(&[scalar], &inputs, graph, graph).into_iter();
-    inputs.map(|input| gradients.next().unwrap_or_else(|| input.zeros_like()))
 }

@@ -1,14 +1,16 @@
 //! The field's standard ConvNet: `depth` blocks of [conv 3×3, norm, activation, pool 2] and one
 //! linear layer.
 
-use super::analytic::{Analytic, CpuConvNet};
+use super::analytic::{Analytic, CpuConvNet, GpuConvNet};
 use super::batch_norm::BatchNorm;
 use super::blocks::{EPS, padding};
 use super::flat::{Drawn, FlatShapes, Parameter};
 use super::{Mode, Network, NetworkSettings, Task};
+use crate::kernels::{self, Kernels};
 use astill_core::profile::{Activation, Norm, Pooling};
 use astill_core::{Error, Result};
 use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 const GROUPS: i64 = 4;
@@ -265,22 +267,47 @@ impl Network for ConvNet {
         (0..depth).map(|b| width * side(b) * side(b)).collect()
     }
 
-    /// For instance norm, relu and average pooling, on the CPU.
+    /// For instance norm, relu and average pooling.
     fn analytic(&self, images: &Tensor) -> Option<Box<dyn Analytic + '_>> {
+        if !self.is_analytic(images) {
+            return None;
+        }
+        let ConvNetConfig { width, depth, .. } = self.config;
+        match images.device() {
+            Device::Cpu => Some(Box::new(CpuConvNet::new(&self.shapes, width, depth))),
+            device => self.analytic_with(kernels::of(device)?, images),
+        }
+    }
+}
+
+impl ConvNet {
+    /// [`Network::analytic`] with these kernels, which can work where the images are.
+    pub fn analytic_with(
+        &self,
+        kernels: Arc<dyn Kernels>,
+        images: &Tensor,
+    ) -> Option<Box<dyn Analytic + '_>> {
+        if !self.is_analytic(images) {
+            return None;
+        }
+        let ConvNetConfig { width, depth, .. } = self.config;
+        let (place, size) = ((images.kind(), images.device()), (width, depth));
+        let net = GpuConvNet::new(&self.shapes, size, kernels, place);
+        Some(Box::new(net))
+    }
+
+    /// Whether the analytic passes are those of this network, and of images of this kind.
+    fn is_analytic(&self, images: &Tensor) -> bool {
         let ConvNetConfig {
             norm,
             activation,
             pooling,
-            width,
             depth,
             ..
         } = self.config;
         let kind = matches!(images.kind(), Kind::Float | Kind::Double);
         let layers =
             norm == Norm::Instance && activation == Activation::Relu && pooling == Pooling::Avg;
-        if images.device() != Device::Cpu || !kind || !layers || depth == 0 {
-            return None;
-        }
-        Some(Box::new(CpuConvNet::new(&self.shapes, width, depth)))
+        kind && layers && depth > 0
     }
 }

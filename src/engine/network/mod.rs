@@ -11,7 +11,8 @@ mod resnet;
 mod vgg;
 
 pub use analytic::{
-    Analytic, CachedForward, DirectionalDerivative, LossGradient, PIECE_THREAD, WeightedBatch,
+    Analytic, CachedForward, DirectionalDerivative, LossGradient, PIECE_THREAD, WORKING,
+    WeightedBatch,
 };
 pub use astill_core::profile::{Activation, Norm, Pooling};
 pub(crate) use blocks::padding;

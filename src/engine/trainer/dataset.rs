@@ -3,12 +3,14 @@
 use super::RunPlan;
 use super::control::Control;
 use crate::data::{Dataset, DatasetRequest, count_left_out, list_left_out};
+use crate::memory;
 use astill_core::files::atomic;
 use astill_core::profile::Profile;
 use astill_core::run::event::{DatasetLoaded, EventKind};
 use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tch::Device;
 
 /// The file of a run that lists everything that its data set leaves out: one line per file, with its
 /// name and the reason, separated by a tab.
@@ -145,6 +147,10 @@ pub(super) fn load(plan: &RunPlan, control: &mut Control) -> Result<Dataset> {
     dataset.validation.to_device(plan.device);
     dataset.test.to_device(plan.device);
     dataset.normalisation = dataset.normalisation.to_device(plan.device);
+    if plan.device != Device::Cpu {
+        // the copies of all images on the host, which nobody needs any more
+        memory::return_freed();
+    }
     if !dataset.left_out.is_empty() {
         let list = list_left_out(&dataset.left_out);
         let path = plan.run.path().join(LEFT_OUT);

@@ -7,6 +7,7 @@
 use super::RunPlan;
 use super::control::{CommandRequest, Control};
 use super::recorder::Recorder;
+use crate::failure;
 use astill_core::files::atomic::{PART, remove_left_over};
 use astill_core::run;
 use astill_core::run::event::{Event, EventKind, RunFinished, RunOutcome};
@@ -22,17 +23,6 @@ use std::time::{Duration, Instant};
 
 /// The name of the thread that owns libtorch; a panic in it becomes an [`Error::Libtorch`].
 pub const TRAINER_THREAD: &str = "trainer";
-
-/// What libtorch's messages contain when there is not enough memory, on the host or on the device.
-/// The last is from oneDNN, which found no memory for the code that it generates for a convolution;
-/// its other cause, a convolution that it does not support, does not occur here.
-const OUT_OF_MEMORY: [&str; 5] = [
-    "can't allocate memory",
-    "not enough memory",
-    "out of memory",
-    "bad_alloc",
-    "could not create a primitive",
-];
 
 /// A running engine. Dropping it leaves the trainer running until it ends by itself.
 #[derive(Debug)]
@@ -109,7 +99,7 @@ impl Engine {
     pub fn join(self) -> Result<()> {
         self.trainer
             .join()
-            .unwrap_or_else(|payload| Err(panic_error(payload)))
+            .unwrap_or_else(|payload| Err(failure::of_run(payload.as_ref())))
     }
 }
 
@@ -117,7 +107,7 @@ impl Engine {
 fn run_to_end(plan: RunPlan, mut control: Control) -> Result<()> {
     let begin = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| super::run(&plan, &mut control)))
-        .unwrap_or_else(|p| Err(panic_error(p)));
+        .unwrap_or_else(|p| Err(failure::of_run(p.as_ref())));
     let error = match result {
         Ok(()) => return Ok(()),
         Err(Error::Interrupted) => match (control.take_failure(), control.take_lost()) {
@@ -166,63 +156,4 @@ fn run_to_end(plan: RunPlan, mut control: Control) -> Result<()> {
         // where not even this can be written, the error itself is what matters
         (error, _) => error,
     })
-}
-
-fn panic_error(payload: Box<dyn std::any::Any + Send>) -> Error {
-    let text = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(payload.downcast_ref::<&str>().copied());
-    let message = libtorch_message(text.unwrap_or("no message"));
-    if OUT_OF_MEMORY.iter().any(|part| message.contains(part)) {
-        return Error::Memory(message);
-    }
-    Error::Libtorch {
-        doing: "computing".into(),
-        message,
-    }
-}
-
-/// The sentence of a libtorch exception, without the stack of C++ calls and the wrapping of the
-/// Rust binding.
-fn libtorch_message(text: &str) -> String {
-    let inner = text.split_once("Torch(\"").map_or(text, |(_, rest)| rest);
-    let line = inner
-        .split("\\n")
-        .next()
-        .unwrap_or(inner)
-        .lines()
-        .next()
-        .unwrap_or_default();
-    // without the place in libtorch's sources
-    let line = line
-        .strip_prefix("[enforce fail at")
-        .and_then(|l| l.split_once("err == 0. "))
-        .map_or(line, |(_, rest)| rest);
-    line.trim_end_matches("\")").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_libtorch_panic_reads_as_one_sentence() {
-        let text = r#"called `Result::unwrap()` on an `Err` value: Torch("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)\nException raised from meta at x.cpp:1\nframe #0")"#;
-        assert_eq!(
-            libtorch_message(text),
-            "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"
-        );
-        assert_eq!(libtorch_message("plain\nException raised"), "plain");
-        let text = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't \
-                    allocate memory: you tried to allocate 9 bytes.";
-        let error = panic_error(Box::new(text));
-        assert!(
-            error
-                .to_string()
-                .starts_with("out of memory: DefaultCPUAllocator: can't allocate memory"),
-            "{error}"
-        );
-        assert!(matches!(error, Error::Memory(_)));
-    }
 }

@@ -1,7 +1,7 @@
 //! Convolutions of stride 1 on batches of images, and their gradients.
 
 use std::ffi::{CStr, c_char};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
 // SAFETY: as convolution.cpp defines it.
@@ -62,7 +62,7 @@ pub(crate) fn weight_gradient(
     /// Of an image. A matrix product is faster for so few: libtorch's own first copies all of
     /// `d_output` into another order.
     const FEW_CHANNELS: i64 = 4;
-    if input.size()[1] <= FEW_CHANNELS {
+    if input.size()[1] <= FEW_CHANNELS && input.device() == Device::Cpu {
         // (N, C · 9, H' · W')
         let columns = input.im2col([3, 3], [1, 1], [padding, padding], [1, 1]);
         let each = d_output.flatten(2, -1).bmm(&columns.transpose(1, 2));
@@ -114,12 +114,22 @@ fn backward(
 /// [`input_gradient`] for the few channels of an image, as a matrix product: libtorch's own is
 /// several times slower for so few.
 ///
-/// The sum over pairs of `d_output` (N, C', H', W') and `weight` (C', C, 3, 3) → (N, C, `side`).
+/// The sum over pairs of `d_output` (N, C', H', W') and `weight` (C', C, 3, 3) → (N, C, H, W), as
+/// `images` are shaped.
 pub(crate) fn image_gradient<const K: usize>(
     pairs: [(&Tensor, &Tensor); K],
-    side: [i64; 2],
+    images: &Tensor,
     padding: i64,
 ) -> Tensor {
+    if images.device() != Device::Cpu {
+        let gradients = pairs.map(|(d, weight)| input_gradient(d, images, weight, padding));
+        let sum = gradients.into_iter().reduce(|mut sum, next| {
+            sum += next;
+            sum
+        });
+        return sum.unwrap_or_default();
+    }
+    let side = [images.size()[2], images.size()[3]];
     let product = |(d_output, weight): (&Tensor, &Tensor)| {
         weight.flatten(1, -1).tr().matmul(&d_output.flatten(2, -1))
     };

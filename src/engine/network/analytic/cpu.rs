@@ -3,14 +3,16 @@
 
 use super::first_order::{CachedPiece, WithRespectTo, first_order, forward};
 use super::layers::{Direction, Layers, Loss, ParameterDirection, ParameterGradients};
+use super::passes::Passes;
 use super::pieces::{Piece, Workers, in_pieces, pieces};
-use super::real::Real;
 use super::tangent::{Along, along};
-use super::{Analytic, CachedForward, DirectionalDerivative, LossGradient, WeightedBatch};
-use crate::network::blocks::padding;
+use super::{
+    Analytic, CachedForward, DirectionalDerivative, LossGradient, WeightedBatch, cpu_passes,
+    pass_bytes,
+};
 use crate::network::flat::FlatShapes;
 use std::sync::{Mutex, PoisonError};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// The derivatives of a ConvNet. While it lives, libtorch's operations on its thread take one
 /// thread: the others are for the pieces of its batches.
@@ -79,16 +81,6 @@ impl<'a> CpuConvNet<'a> {
     }
 }
 
-impl Loss {
-    /// The share of every piece of a batch.
-    fn of(batch: WeightedBatch<'_>) -> Self {
-        Self::CrossEntropy {
-            targets: batch.targets.shallow_clone(),
-            scale: batch.factor / batch.images.size()[0] as f64,
-        }
-    }
-}
-
 impl Analytic for CpuConvNet<'_> {
     fn loss_gradient(
         &self,
@@ -109,12 +101,8 @@ impl Analytic for CpuConvNet<'_> {
         let work = |shared: &Shared, piece: Piece| {
             let (images, loss) = shared.piece(piece);
             let layers = &shared.layers;
-            let first = match images.kind() {
-                Kind::Double => {
-                    first_order::<f64>(layers, &images, &loss, WithRespectTo::Parameters)
-                }
-                _ => first_order::<f32>(layers, &images, &loss, WithRespectTo::Parameters),
-            };
+            let passes = cpu_passes::of(images.kind());
+            let first = first_order(passes, layers, &images, &loss, WithRespectTo::Parameters);
             let kept = (piece.index < cached_pieces).then_some((first.cached, piece.length));
             (first.parameters, first.logits, kept)
         };
@@ -139,10 +127,8 @@ impl Analytic for CpuConvNet<'_> {
         let mut logits = Vec::new();
         let work = |shared: &Shared, piece| {
             let (images, _) = shared.piece(piece);
-            match images.kind() {
-                Kind::Double => forward::<f64>(&shared.layers, &images, |_, _, _| ()).1,
-                _ => forward::<f32>(&shared.layers, &images, |_, _, _| ()).1,
-            }
+            let passes = cpu_passes::of(images.kind());
+            forward(passes, &shared.layers, &images, |_, _, _| ()).1
         };
         let n = images.size()[0];
         let collect = |piece| logits.push(piece);
@@ -173,10 +159,7 @@ impl Analytic for CpuConvNet<'_> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .get_mut(piece.index)
                 .and_then(Option::take);
-            match images.kind() {
-                Kind::Double => piece_along::<f64>(shared, &images, &loss, cached),
-                _ => piece_along::<f32>(shared, &images, &loss, cached),
-            }
+            piece_along(shared, &images, &loss, cached)
         };
         let collect = |piece: Option<Along>| {
             let Some(piece) = piece else { return };
@@ -205,10 +188,8 @@ impl Analytic for CpuConvNet<'_> {
         let mut total = Tensor::zeros([], (theta.kind(), Device::Cpu));
         let work = |shared: &Shared, piece| {
             let (images, _) = shared.piece(piece);
-            match images.kind() {
-                Kind::Double => piece_input_along::<f64>(&shared.layers, &images, function),
-                _ => piece_input_along::<f32>(&shared.layers, &images, function),
-            }
+            let passes = cpu_passes::of(images.kind());
+            piece_input_along(passes, &shared.layers, &images, function)
         };
         let collect = |(value, gradients): (Tensor, ParameterGradients)| {
             total += value;
@@ -220,39 +201,36 @@ impl Analytic for CpuConvNet<'_> {
     }
 
     fn cache_bytes(&self, images: &Tensor) -> usize {
-        let size = images.size();
-        let (mut side, mut values) = (size[2] + 2 * padding(0, size[1]) - 2, 0);
-        for _ in 0..self.depth {
-            values += side * side + (side / 2) * (side / 2);
-            side /= 2;
-        }
-        (size[0] * self.width * values) as usize * images.kind().elt_size_in_bytes()
+        pass_bytes(images, self.width, self.depth)
     }
 }
 
 /// [`along`] the shared direction, after a first-order pass where none was cached.
-fn piece_along<T: Real>(
+fn piece_along(
     shared: &Shared,
     images: &Tensor,
     loss: &Loss,
     cached: Option<CachedPiece>,
 ) -> Option<Along> {
-    let layers = &shared.layers;
+    let (layers, passes) = (&shared.layers, cpu_passes::of(images.kind()));
     let direction = shared.direction.as_ref()?;
-    let cached = cached
-        .unwrap_or_else(|| first_order::<T>(layers, images, loss, WithRespectTo::Nothing).cached);
-    Some(along::<T>(layers, images, loss, &cached, direction))
+    let cached = cached.unwrap_or_else(|| {
+        first_order(passes, layers, images, loss, WithRespectTo::Nothing).cached
+    });
+    Some(along(passes, layers, images, loss, &cached, direction))
 }
 
 /// P(g) and its gradient with respect to the parameters, for one piece.
-fn piece_input_along<T: Real>(
+pub(super) fn piece_input_along(
+    passes: &dyn Passes,
     layers: &Layers,
     images: &Tensor,
     function: &dyn Fn(&Tensor) -> (Tensor, Tensor),
 ) -> (Tensor, ParameterGradients) {
-    let first = first_order::<T>(layers, images, &Loss::Logits, WithRespectTo::Images);
+    let loss = &Loss::Logits;
+    let first = first_order(passes, layers, images, loss, WithRespectTo::Images);
     let (value, h) = function(&first.images.unwrap_or_default());
     let direction = Direction::Images(h);
-    let along = along::<T>(layers, images, &Loss::Logits, &first.cached, &direction);
+    let along = along(passes, layers, images, loss, &first.cached, &direction);
     (value, along.parameters)
 }

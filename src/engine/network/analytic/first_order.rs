@@ -3,8 +3,7 @@
 
 use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
 use super::layers::{Layers, Loss, ParameterGradients};
-use super::planes::{self, Planes};
-use super::real::{Real, values, values_mut};
+use super::passes::Passes;
 use tch::{Kind, Tensor};
 
 /// What a forward and backward pass leaves for the derivative along a direction.
@@ -50,22 +49,16 @@ pub(super) struct FirstOrder {
 /// (N, K).
 ///
 /// `each` gets of every block its input, the normalised planes and their 1/s.
-pub(super) fn forward<T: Real>(
+pub(super) fn forward(
+    passes: &dyn Passes,
     layers: &Layers,
     images: &Tensor,
-    mut each: impl FnMut(&Tensor, Tensor, Vec<T>),
+    mut each: impl FnMut(&Tensor, Tensor, Tensor),
 ) -> (Tensor, Tensor) {
     let mut a = images.shallow_clone();
     for (d, block) in layers.blocks.iter().enumerate() {
         let mut n = convolve(&a, &block.weight, block.padding(d)); // z at first
-        let planes = Planes::of(&n);
-        let mut below = planes.pooled().empty(T::KIND);
-        let scales = planes::forward::<T>(
-            planes,
-            block.affine(),
-            values_mut(&mut n),
-            values_mut(&mut below),
-        );
+        let (below, scales) = passes.forward(block, &mut n);
         each(&a, n, scales);
         a = below;
     }
@@ -74,17 +67,18 @@ pub(super) fn forward<T: Real>(
 }
 
 /// Forward and backward through all layers, for one piece.
-pub(super) fn first_order<T: Real>(
+pub(super) fn first_order(
+    passes: &dyn Passes,
     layers: &Layers,
     images: &Tensor,
     loss: &Loss,
     with_respect_to: WithRespectTo,
 ) -> FirstOrder {
     let (mut inputs, mut normalised) = (Vec::new(), Vec::new());
-    let (output, logits) = forward::<T>(layers, images, |input, n, scales| {
+    let (output, logits) = forward(passes, layers, images, |input, n, scales| {
         inputs
             .extend((with_respect_to == WithRespectTo::Parameters).then(|| input.shallow_clone()));
-        normalised.push((n, Tensor::from_slice(&scales)));
+        normalised.push((n, scales));
     });
     let features = output.flatten(1, -1); // (N, features)
     let probabilities = logits.softmax(1, None::<Kind>);
@@ -97,23 +91,13 @@ pub(super) fn first_order<T: Real>(
     let mut d_a = d_logits.matmul(&layers.weight).view_as(&output);
     let (mut blocks, mut d_images) = (Vec::new(), None);
     for (d, (block, (n, scales))) in layers.blocks.iter().zip(normalised).enumerate().rev() {
-        let planes = Planes::of(&n);
         let needs_d_z = d > 0 || with_respect_to != WithRespectTo::Nothing;
         let mut below = Tensor::default();
         if needs_d_z {
-            let mut d_z = planes.empty(T::KIND);
-            let affine = planes::backward::<T>(
-                planes,
-                block.affine(),
-                values(&n),
-                values(&scales),
-                values(&d_a),
-                values_mut(&mut d_z),
-            );
+            let (d_z, affine) = passes.backward(block, &n, &scales, &d_a);
             let padding = block.padding(d);
             if with_respect_to == WithRespectTo::Parameters {
-                parameters
-                    .extend([affine.beta, affine.gamma].map(|g| Some(Tensor::from_slice(&g))));
+                parameters.extend([affine.beta, affine.gamma].map(Some));
                 let input = inputs.pop().unwrap_or_default();
                 parameters.extend([
                     None,
@@ -124,8 +108,7 @@ pub(super) fn first_order<T: Real>(
                 // the input has the shape of the output: all blocks have the same width
                 below = input_gradient(&d_z, &n, &block.weight, padding);
             } else if with_respect_to == WithRespectTo::Images {
-                let side = [images.size()[2], images.size()[3]];
-                d_images = Some(image_gradient([(&d_z, &block.weight)], side, padding));
+                d_images = Some(image_gradient([(&d_z, &block.weight)], images, padding));
             }
         }
         blocks.push(CachedBlock {

@@ -1,6 +1,7 @@
 //! What the analytic passes are given: the layers of a network, what is differentiated, and the
 //! direction of a derivative.
 
+use super::WeightedBatch;
 use super::planes::Affine;
 use super::real::{Real, values};
 use crate::network::blocks;
@@ -115,6 +116,14 @@ impl Loss {
         }
     }
 
+    /// What is differentiated for every piece of a batch.
+    pub fn of(batch: WeightedBatch<'_>) -> Self {
+        Self::CrossEntropy {
+            targets: batch.targets.shallow_clone(),
+            scale: batch.factor / batch.images.size()[0] as f64,
+        }
+    }
+
     /// The gradient with respect to the logits f (N, K) with probabilities q: scale · (q −
     /// targets), or 1.
     pub fn gradient(&self, logits: &Tensor, q: &Tensor) -> Tensor {
@@ -151,9 +160,9 @@ pub(super) enum Direction {
 #[derive(Debug)]
 pub(super) struct ParameterDirection {
     pub dot: Layers,
-    /// Per block [w_dot, w] (C', 2 C, 3, 3).
+    /// Per block [w_dot, w] (C', 2 C, 3, 3); of the first, whose images do not move, nothing.
     pub forward: Vec<Tensor>,
-    /// Per block [w, w_dot] (2 C', C, 3, 3).
+    /// Per block [w, w_dot] (2 C', C, 3, 3); of the first nothing.
     pub backward: Vec<Tensor>,
 }
 
@@ -164,7 +173,8 @@ impl ParameterDirection {
                 let (w, w_dot) = (&b.weight, &b_dot.weight);
                 Tensor::cat(&if dot_first { [w_dot, w] } else { [w, w_dot] }, dim)
             };
-            layers.blocks.iter().zip(&dot.blocks).map(join).collect()
+            let others = layers.blocks.iter().zip(&dot.blocks).skip(1).map(join);
+            std::iter::once(Tensor::new()).chain(others).collect()
         };
         let (forward, backward) = (joined(1, true), joined(0, false));
         Self {

@@ -1,26 +1,35 @@
 //! The derivatives of networks without autograd: what they are ([`Analytic`]), and the passes that
-//! compute them for ConvNets on the CPU.
+//! compute them for ConvNets.
 //!
 //! [`Network::analytic`](super::Network::analytic) decides where they apply; everything else is
 //! differentiated by autograd. The convolutions are libtorch's (`convolution`), and all that lies
 //! between two of them is one pass over a plane (`planes`). `first_order` computes the gradient,
 //! `tangent` its derivative along a direction: of the parameters for the backward pass of the
 //! student, of the images for the experts' gradient penalty. `cpu` runs both on a batch in small
-//! `pieces`, on several threads.
+//! `pieces`, on several threads; `gpu` runs them on as many images as there is memory for, where a
+//! pass is a kernel of our own.
 
 pub(crate) mod convolution;
 mod cpu;
+mod cpu_passes;
 mod first_order;
+mod gpu;
+mod gpu_passes;
 mod layers;
+mod passes;
 pub(crate) mod pieces;
 mod planes;
 mod real;
 mod tangent;
 
 pub(super) use cpu::CpuConvNet;
+pub(super) use gpu::GpuConvNet;
+pub use gpu::WORKING;
 pub use pieces::PIECE_THREAD;
 
 use self::first_order::CachedPiece;
+use super::blocks::padding;
+use crate::kernels::Kernels;
 use std::fmt::Debug;
 use tch::Tensor;
 
@@ -107,4 +116,21 @@ pub trait Analytic: Debug {
 
     /// About how many bytes the passes of `images` (N, C, H, W) take if all are cached.
     fn cache_bytes(&self, images: &Tensor) -> usize;
+
+    /// The kernels for what lies around the passes, on a GPU.
+    fn kernels(&self) -> Option<&dyn Kernels> {
+        None
+    }
+}
+
+/// The bytes of what a first-order pass of `images` (N, C, H, W) leaves, for `depth` blocks of
+/// `width` channels.
+fn pass_bytes(images: &Tensor, width: i64, depth: usize) -> usize {
+    let size = images.size();
+    let (mut side, mut values) = (size[2] + 2 * padding(0, size[1]) - 2, 0);
+    for _ in 0..depth {
+        values += side * side + (side / 2) * (side / 2);
+        side /= 2;
+    }
+    (size[0] * width * values) as usize * images.kind().elt_size_in_bytes()
 }

@@ -9,10 +9,10 @@
 //! to its input and weight one each of [d_z_dot, d_z].
 
 use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
-use super::first_order::CachedPiece;
-use super::layers::{Direction, Layers, Loss, ParameterGradients};
-use super::planes::{self, Affine, PairLayout, Planes};
-use super::real::{Real, values, values_mut};
+use super::first_order::{CachedBlock, CachedPiece};
+use super::layers::{BlockParameters, Direction, Layers, Loss, ParameterGradients};
+use super::passes::{Kept, Moved, Passes};
+use super::planes::PairLayout;
 use tch::{Kind, Tensor};
 
 /// The derivatives of a gradient along a direction, for one piece.
@@ -26,11 +26,11 @@ pub(super) struct Along {
 }
 
 /// What the forward pass along a direction leaves for the backward pass.
-struct BlockTangent<T> {
+struct BlockTangent {
     /// [a, a_dot] that went into the block; none for images that do not move.
     input: Option<Tensor>,
     n_dot: Tensor,
-    s_dots: Vec<T>,
+    s_dots: Tensor,
 }
 
 /// What the linear layer leaves for the backward pass: the derivative of the gradient with respect
@@ -41,18 +41,18 @@ struct HeadTangent {
 }
 
 /// The pass of one piece along a direction.
-struct TangentPass<'a, T> {
+struct TangentPass<'a> {
+    passes: &'a dyn Passes,
     layers: &'a Layers,
     images: &'a Tensor,
     cached: &'a CachedPiece,
     direction: &'a Direction,
-    /// γ_dot and β_dot where the images move.
-    zeros: Vec<T>,
 }
 
 /// The derivative of the parameters' gradient along `direction`, and, where the parameters move,
 /// that of the images', for one piece; `cached` is what the first-order pass left.
-pub(super) fn along<T: Real>(
+pub(super) fn along(
+    passes: &dyn Passes,
     layers: &Layers,
     images: &Tensor,
     loss: &Loss,
@@ -60,11 +60,11 @@ pub(super) fn along<T: Real>(
     direction: &Direction,
 ) -> Along {
     let pass = TangentPass {
+        passes,
         layers,
         images,
         cached,
         direction,
-        zeros: vec![T::of(0.); layers.blocks.first().map_or(0, |b| b.gamma.numel())],
     };
     let mut parameters: ParameterGradients = Vec::new(); // last first
     let (tangents, output) = pass.forward();
@@ -78,14 +78,22 @@ pub(super) fn along<T: Real>(
     }
 }
 
-impl<T: Real> TangentPass<'_, T> {
-    fn affine_dot(&self, block: usize) -> Affine<'_, T> {
+impl CachedBlock {
+    fn kept(&self) -> Kept<'_> {
+        Kept {
+            n: &self.n,
+            scales: &self.scales,
+            d_a: &self.d_a,
+        }
+    }
+}
+
+impl TangentPass<'_> {
+    /// The derivatives of a block's parameters; none where the images move.
+    fn dot(&self, block: usize) -> Option<&BlockParameters> {
         match self.direction {
-            Direction::Parameters(direction) => direction.dot.blocks[block].affine(),
-            Direction::Images(_) => Affine {
-                gamma: &self.zeros,
-                beta: &self.zeros,
-            },
+            Direction::Parameters(direction) => Some(&direction.dot.blocks[block]),
+            Direction::Images(_) => None,
         }
     }
 
@@ -97,7 +105,7 @@ impl<T: Real> TangentPass<'_, T> {
     }
 
     /// Through all blocks; also the last one's output [a, a_dot].
-    fn forward(&self) -> (Vec<BlockTangent<T>>, Option<Tensor>) {
+    fn forward(&self) -> (Vec<BlockTangent>, Option<Tensor>) {
         let (direction, images, layout) = (self.direction, self.images, self.layout());
         // [a, a_dot] that goes into a block; none for images that do not move
         let mut input = match direction {
@@ -125,18 +133,9 @@ impl<T: Real> TangentPass<'_, T> {
                     convolve(&pair.get(1), &block.weight, padding)
                 }
             }; // z_dot at first
-            let planes = Planes::of(&n_dot);
-            let mut pair = planes.pooled().empty_pair(layout, T::KIND);
-            let s_dots = planes::forward_tangent::<T>(
-                planes,
-                block.affine(),
-                self.affine_dot(d),
-                values(&kept.n),
-                values(&kept.scales),
-                values_mut(&mut n_dot),
-                values_mut(&mut pair),
-                layout,
-            );
+            let (pair, s_dots) =
+                self.passes
+                    .forward_tangent(block, self.dot(d), kept.kept(), &mut n_dot, layout);
             tangents.push(BlockTangent {
                 input: input.replace(pair),
                 n_dot,
@@ -187,7 +186,7 @@ impl<T: Real> TangentPass<'_, T> {
     /// Back through all blocks; where the parameters move, the derivative of the images' gradient.
     fn backward(
         &self,
-        tangents: Vec<BlockTangent<T>>,
+        tangents: Vec<BlockTangent>,
         mut d_a_dot: Tensor,
         parameters: &mut ParameterGradients,
     ) -> Option<Tensor> {
@@ -200,28 +199,22 @@ impl<T: Real> TangentPass<'_, T> {
                 n_dot,
                 s_dots,
             } = tangent;
-            let (planes, padding) = (Planes::of(&n_dot), block.padding(d));
+            let padding = block.padding(d);
             let layout = if d > 0 {
                 self.layout()
             } else {
                 PairLayout::ByBatch
             };
-            let mut pair = planes.empty_pair(layout, T::KIND);
-            let affine = planes::backward_tangent::<T>(
-                planes,
-                block.affine(),
-                self.affine_dot(d).gamma,
-                values(&kept.n),
-                values(&n_dot),
-                values(&kept.scales),
-                &s_dots,
-                values(&kept.d_a),
-                values(&d_a_dot),
-                values_mut(&mut pair),
-                layout,
-            );
+            let moved = Moved {
+                n_dot: &n_dot,
+                s_dots: &s_dots,
+                d_a_dot: &d_a_dot,
+            };
+            let (pair, affine) =
+                self.passes
+                    .backward_tangent(block, self.dot(d), kept.kept(), moved, layout);
             drop(n_dot);
-            parameters.extend([affine.beta, affine.gamma].map(|g| Some(Tensor::from_slice(&g))));
+            parameters.extend([affine.beta, affine.gamma].map(Some));
             let d_weight = match &input {
                 Some(input) => weight_gradient(
                     &pair.flatten(0, 1),
@@ -240,12 +233,11 @@ impl<T: Real> TangentPass<'_, T> {
                     d_a_dot = input_gradient(&pair.get(0), &kept.n, &block.weight, padding)
                 }
                 Direction::Parameters(u) => {
-                    let side = [images.size()[2], images.size()[3]];
                     let pairs = [
                         (&pair.get(0), &block.weight),
                         (&pair.get(1), &u.dot.blocks[d].weight),
                     ];
-                    d_images = Some(image_gradient(pairs, side, padding));
+                    d_images = Some(image_gradient(pairs, images, padding));
                 }
                 Direction::Images(_) => (),
             }
