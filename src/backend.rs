@@ -48,14 +48,18 @@ impl Local {
         ) else {
             return DataState::Missing;
         };
-        if profile.dataset.kind == Kind::Shapes || folder.is_dir() {
+        if profile.dataset.kind == Kind::Shapes {
             return DataState::Ready;
         }
         let wanted = folder.strip_prefix(&data).unwrap_or(&folder);
         let found = fetch::CATALOGUE.iter().find(|entry| {
-            let roots = entry.proof.iter().map(|p| Path::new(&entry.folder).join(p));
-            roots.into_iter().any(|root| root.starts_with(wanted))
+            let paths = entry.proof.iter().map(|p| &p.path);
+            let mut roots = paths.map(|path| Path::new(&entry.folder).join(path));
+            roots.any(|root| root.starts_with(wanted))
         });
+        if folder.is_dir() && !found.is_some_and(|entry| fetch::is_partly_there(entry, &data)) {
+            return DataState::Ready;
+        }
         found.map_or(DataState::Missing, |entry| DataState::Fetchable {
             set: entry.name.clone(),
             bytes: entry.files.iter().map(|file| file.bytes).sum(),

@@ -286,10 +286,8 @@ fn fetch_data(args: &FetchArgs, data: &Path) -> Result<ExitCode> {
         }
         Fetched::Done(folder) => folder,
     };
-    if let Some(name) = args.set.as_deref().filter(|set| set.starts_with("hf:")) {
-        to_stderr(format!(
-            "use it with dataset.kind: parquet and dataset.path: {name}"
-        ));
+    if let Some(keys) = args.set.as_deref().and_then(fetch::keys_of) {
+        to_stderr(format!("use it with {keys}"));
     }
     out(folder.display())?;
     Ok(ExitCode::SUCCESS)

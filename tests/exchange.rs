@@ -252,11 +252,15 @@ fn whatever_export_writes_is_judged_like_the_run() -> Outcome {
         }
         assert_eq!(values(&["pt/images_best.pt"])?, own);
         assert_eq!(values(&["npz/distilled.npz"])?, own);
-        refused(
-            &place,
-            &["evaluate", "pt", "--profile", "tiny.yaml"],
-            &["holds the profile of its run"],
-        )?;
+        for more in [["--profile", "tiny.yaml"], ["--set", "dataset.size=8"]] {
+            refused(
+                &place,
+                &[&["evaluate", "pt"][..], &more].concat(),
+                &["holds the profile of its run", "dataset.path"],
+            )?;
+        }
+        // its data may be elsewhere (these are drawn, wherever they are)
+        assert_eq!(values(&["pt", "--set", "dataset.path=data"])?, own);
         // pixels go back into the space of the run, and are not judged as if they were in it
         let to_pixels = ["--format", "npz", "--space", "pixels"];
         assert_status(
@@ -287,6 +291,25 @@ fn a_set_of_another_program_is_judged_by_the_profile_that_is_named() -> Outcome 
     );
     let of_parts = found(&parts, &["--lr", "0.01"])?;
     assert_eq!(of_parts["networks"], of_hard["networks"]);
+    // a number in a name is not that of a part, unless the names are those of parts
+    for (from, to) in [
+        ("distilled/images_best.pt", "mtt/images_5000.pt"),
+        ("distilled/labels_best.pt", "mtt/labels_5000.pt"),
+        ("parts/images_best_0.pt", "mtt/images_0.pt"),
+        ("parts/images_best_0.pt", "gap/images_best_0.pt"),
+        ("parts/images_best_1.pt", "gap/images_best_2.pt"),
+    ] {
+        let to = place.path(to);
+        fs::create_dir_all(to.parent().ok_or("no folder")?)?;
+        fs::copy(buffers(from), to)?;
+    }
+    let of_number = found("mtt/images_5000.pt", &["--lr", "0.01"])?;
+    assert_eq!(of_number["networks"], of_hard["networks"]);
+    refused(
+        &place,
+        &[&["evaluate", "gap", "--lr", "0.01"][..], &tiny].concat(),
+        &["images_best_1.pt", "is missing"],
+    )?;
     let of_soft = found(&soft, &[])?;
     assert!((of_soft["lr"].as_f64().ok_or("no rate")? - 0.02).abs() < 1e-6);
     assert_ne!(of_soft["networks"], of_hard["networks"]);

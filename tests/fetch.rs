@@ -4,7 +4,9 @@
 #[path = "fetch/server.rs"]
 mod server;
 
-use astill::fetch::{Checksum, Client, DataSet, Fetched, Packing, Progress, SourceFile, fetch};
+use astill::fetch::{
+    Checksum, Client, DataSet, Fetched, Packing, Progress, Proof, SourceFile, fetch, is_there,
+};
 use astill_core::cli::FetchArgs;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -273,6 +275,66 @@ fn what_one_address_gets_wrong_the_next_makes_right() -> Outcome {
             "{what}: {error}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn what_has_arrived_is_kept_for_the_next_address() -> Outcome {
+    for wrong in [404, 200] {
+        // the first address gives a part, and then another file or none
+        let (bad, mut set, data) = served(move |r, before, bytes| match before {
+            0 => file(r, bytes, "\"of the first\"").cut(20_000),
+            _ => Reply::new(wrong, b"short"),
+        })?;
+        let archive = tar_gz(|_| ());
+        let good = Server::start(move |r, _| file(r, &archive, "\"of the second\""))?;
+        set.files[0]
+            .urls
+            .push(format!("{}/things.tar.gz", good.url));
+        get(&set, data.path(), &[])?;
+        assert_complete(data.path());
+        let asked = &good.requests()[0];
+        // the second one may call the same file anything
+        assert_eq!(asked.header("if-range"), None, "{wrong}");
+        assert_eq!(asked.from(), Some(20_000), "{wrong}");
+        assert!(bad.requests()[1].header("if-range").is_some());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_set_is_there_only_with_the_lengths_of_its_files() -> Outcome {
+    let (_server, mut set, data) = served(|r, _, bytes| file(r, bytes, "\"1\""))?;
+    set.proof[0].bytes = Some(content().len() as u64);
+    set.proof.push(Proof::folder("set/deep", 1));
+    get(&set, data.path(), &[])?;
+    assert!(is_there(&set, data.path()));
+    // what a fetch that was killed at its end has left goes with the next one
+    let left = data.path().join(".fetch/things");
+    fs::create_dir_all(left.join("unpacked"))?;
+    fs::write(left.join("lock"), "")?;
+    assert!(matches!(
+        get(&set, data.path(), &[])?,
+        Fetched::AlreadyThere(_)
+    ));
+    assert_complete(data.path());
+
+    let path = data.path().join("things/set/a.bin");
+    fs::write(&path, "short")?;
+    assert!(!is_there(&set, data.path()));
+    let error = get(&set, data.path(), &[]).expect_err("a short file");
+    assert!(
+        error
+            .to_string()
+            .contains("set/a.bin has 5 bytes, expected 60000"),
+        "{error}"
+    );
+    fs::remove_file(&path)?;
+    let error = get(&set, data.path(), &[]).expect_err("no file");
+    assert!(
+        error.to_string().contains("set/a.bin is missing"),
+        "{error}"
+    );
     Ok(())
 }
 

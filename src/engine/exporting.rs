@@ -382,3 +382,75 @@ impl Drop for Unfinished {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distill::Labels;
+    use crate::set_files;
+    use astill_core::profile;
+    use serde_json::json;
+
+    /// A file with a set of one image a class of CIFAR-10.
+    fn cifar10_set(folder: &Path) -> DistilledSet {
+        let loaded = profile::load("cifar10-cpu", &["dataset.zca=false".into()]).unwrap();
+        let classes: Vec<String> = (0..10).map(|class| format!("c{class}")).collect();
+        let provenance = json!({
+            "program": "astill", "profile": loaded.profile, "edits": [], "classes": classes,
+            "normalisation": "channels", "data_content": "", "step": 1,
+            "validation_accuracy": null, "results": [], "paper_style_max": null,
+        });
+        tch::manual_seed(3);
+        let set = DistilledSet {
+            images: Tensor::randn([10, 3, 32, 32], (Kind::Float, tch::Device::Cpu)),
+            labels: Labels::Hard(Tensor::arange(10, (Kind::Int64, tch::Device::Cpu))),
+            student_lr: 0.02,
+            normalisation: Normalisation::Channels {
+                mean: Tensor::from_slice(&[0.49f32, 0.48, 0.45]),
+                std: Tensor::from_slice(&[0.247f32, 0.243, 0.262]),
+            },
+            provenance: serde_json::from_value(provenance).unwrap(),
+        };
+        export::write(&set, &folder.join(export::FILE)).unwrap();
+        set
+    }
+
+    #[test]
+    fn presets_have_the_images_of_the_field_with_its_mean_and_deviation() {
+        let home = tempfile::tempdir().unwrap();
+        let set = cifar10_set(home.path());
+        let Normalisation::Channels { mean, std } = &set.normalisation else {
+            panic!("channels");
+        };
+        let per_channel = |values: &Tensor| values.to_kind(Kind::Double).reshape([3, 1, 1]);
+        let pixels = set.images.to_kind(Kind::Double) * per_channel(std) + per_channel(mean);
+        let [mean, std] = [[0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]]
+            .map(|values: [f64; 3]| Tensor::from_slice(&values));
+        let expected = (pixels - per_channel(&mean)) / per_channel(&std);
+        for (format, below) in [("dd-ranking", ""), ("dc-bench", "TM/CIFAR10/IPC1")] {
+            let to = home.path().join(format);
+            let args = ExportArgs {
+                source: home.path().join(export::FILE).display().to_string(),
+                to: to.clone(),
+                format: format.into(),
+                space: None,
+                with_test: false,
+            };
+            let data = home.path().join("data");
+            let mut watch = |_: crate::progress::Progress<'_>| std::ops::ControlFlow::Continue(());
+            export(&args, home.path(), &data, &mut watch).unwrap();
+            let file = set_files::find(&to.join(below)).unwrap();
+            let found = set_files::read(&file).unwrap();
+            let off =
+                (found.images.to_kind(Kind::Double) - &expected) / expected.abs().clamp_min(1.);
+            assert!(off.abs().max().double_value(&[]) < 2e-7, "{format}");
+            let Some(Normalisation::Channels { mean: own, .. }) = found.normalisation else {
+                panic!("{format} does not say how its images are normalised");
+            };
+            assert!(
+                (own - &mean).abs().max().double_value(&[]) < 1e-6,
+                "{format}"
+            );
+        }
+    }
+}

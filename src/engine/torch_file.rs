@@ -22,6 +22,8 @@ const DEEPEST: usize = 16;
 /// More than any file that is read here holds.
 const MOST_ITEMS: usize = 1 << 20;
 const MOST_DIMENSIONS: usize = 16;
+/// Of all names in dicts together, in bytes: one text can stand in many places.
+const LONGEST_NAMES: usize = 16 << 20;
 
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,6 +159,7 @@ fn parse(bytes: &[u8]) -> Result<(Item, Vec<Storage>), String> {
         storages: Vec::new(),
         known: HashMap::new(),
         items: 0,
+        names: 0,
     };
     let content = reader.item(pickle.value, 0)?;
     Ok((content, reader.storages))
@@ -209,6 +212,8 @@ struct Reader<'a> {
     /// The numbers of storages, by their key.
     known: HashMap<&'a str, usize>,
     items: usize,
+    /// The bytes of all names.
+    names: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -254,6 +259,12 @@ impl<'a> Reader<'a> {
                 Value::Int(number) => number.to_string(),
                 _ => return Err("expected names as the keys of a dict".to_string()),
             };
+            self.names += name.len();
+            if self.names > LONGEST_NAMES {
+                return Err(format!(
+                    "expected names of at most {LONGEST_NAMES} bytes in all, found more"
+                ));
+            }
             Ok((name, self.item(*value, depth + 1)?))
         });
         Ok(Item::Dict(entries.collect::<Result<_, _>>()?))

@@ -2,7 +2,7 @@
 
 use super::http::Client;
 use super::hub;
-use super::set::{Checksum, DataSet, Packing, SourceFile};
+use super::set::{Checksum, DataSet, OnHub, Packing, Proof, SourceFile};
 use astill_core::{Error, Result};
 use std::sync::LazyLock;
 
@@ -19,10 +19,13 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
             (
                 "cifar-10-batches-bin",
                 &[
-                    "data_batch_1.bin",
-                    "data_batch_5.bin",
-                    "test_batch.bin",
-                    "batches.meta.txt",
+                    ("data_batch_1.bin", Some(30_730_000)),
+                    ("data_batch_2.bin", Some(30_730_000)),
+                    ("data_batch_3.bin", Some(30_730_000)),
+                    ("data_batch_4.bin", Some(30_730_000)),
+                    ("data_batch_5.bin", Some(30_730_000)),
+                    ("test_batch.bin", Some(30_730_000)),
+                    ("batches.meta.txt", None),
                 ],
             ),
         ),
@@ -35,7 +38,11 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
             (168_513_733, "03b5dce01913d631647c71ecec9e9cb8"),
             (
                 "cifar-100-binary",
-                &["train.bin", "test.bin", "fine_label_names.txt"],
+                &[
+                    ("train.bin", Some(153_700_000)),
+                    ("test.bin", Some(30_740_000)),
+                    ("fine_label_names.txt", None),
+                ],
             ),
         ),
         DataSet {
@@ -52,9 +59,12 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
                 checksums: vec![Checksum::md5("90528d7ca1a48142e341f4ef8d21d0de")],
                 packing: Packing::Zip,
             }],
-            proof: ["wnids.txt", "words.txt", "train", "val/val_annotations.txt"]
-                .map(|p| format!("tiny-imagenet-200/{p}"))
-                .to_vec(),
+            proof: vec![
+                "tiny-imagenet-200/wnids.txt".into(),
+                "tiny-imagenet-200/words.txt".into(),
+                Proof::folder("tiny-imagenet-200/train", 200),
+                "tiny-imagenet-200/val/val_annotations.txt".into(),
+            ],
             hub: None,
             commit: None,
         },
@@ -69,7 +79,10 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
                 checksums: vec![Checksum::md5("e793b78cc4c9e9a4ccc0c1155377a412")],
                 packing: Packing::TarGz,
             }],
-            proof: vec!["imagenette2-160/train".into(), "imagenette2-160/val".into()],
+            proof: ["train", "val"]
+                .iter()
+                .flat_map(|part| IMAGENETTE.map(|id| format!("imagenette2-160/{part}/{id}").into()))
+                .collect(),
             hub: None,
             commit: None,
         },
@@ -105,17 +118,47 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
             folder: "svhn".into(),
             files: Vec::new(),
             proof: vec!["cropped_digits".into()],
-            hub: Some("hf:ufldl-stanford/svhn/cropped_digits"),
+            hub: Some(OnHub {
+                repository: "hf:ufldl-stanford/svhn/cropped_digits",
+                // the third one, extra, is several times as large, and not trained on
+                splits: &["train", "test"],
+            }),
             commit: None,
         },
     ]
 });
 
+/// The classes of Imagenette.
+const IMAGENETTE: [&str; 10] = [
+    "n01440764",
+    "n02102040",
+    "n02979186",
+    "n03000684",
+    "n03028079",
+    "n03394916",
+    "n03417042",
+    "n03425413",
+    "n03445777",
+    "n03888257",
+];
+
+/// The keys with which a profile reads a fetched set; none where they are the default of its kind.
+pub fn keys_of(name: &str) -> Option<String> {
+    let (kind, path) = match name {
+        "mnist" | "fashion-mnist" => ("idx", name),
+        "imagenette" => ("image-folder", "imagenette2-160"),
+        "svhn" => ("parquet", name),
+        name if name.starts_with("hf:") => ("parquet", name),
+        _ => return None,
+    };
+    Some(format!("dataset.kind: {kind} and dataset.path: {path}"))
+}
+
 fn cifar(
     (name, about): (&str, &str),
     file: &str,
     (bytes, md5): (u64, &'static str),
-    (root, proof): (&str, &[&str]),
+    (root, proof): (&str, &[(&str, Option<u64>)]),
 ) -> DataSet {
     DataSet {
         name: name.into(),
@@ -131,7 +174,13 @@ fn cifar(
             checksums: vec![Checksum::md5(md5)],
             packing: Packing::TarGz,
         }],
-        proof: proof.iter().map(|p| format!("{root}/{p}")).collect(),
+        proof: proof
+            .iter()
+            .map(|(file, bytes)| Proof {
+                bytes: *bytes,
+                ..format!("{root}/{file}").into()
+            })
+            .collect(),
         hub: None,
         commit: None,
     }
@@ -161,7 +210,7 @@ fn idx(
         about: about.into(),
         folder: name.into(),
         files: FILES.into_iter().zip(published).map(file).collect(),
-        proof: FILES.map(String::from).to_vec(),
+        proof: FILES.map(Proof::from).to_vec(),
         hub: None,
         commit: None,
     }
@@ -188,21 +237,57 @@ pub fn find(name: &str) -> Result<&'static DataSet> {
     })
 }
 
+/// Whether a file (`train-00000-of-00001.parquet`, `train/0000.parquet`) is of one of these splits.
+fn is_of(splits: &[&str], path: &str) -> bool {
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let of_file = file.split(['-', '.']).next().unwrap_or_default();
+    let of_folder = folder.rsplit('/').next().unwrap_or_default();
+    splits.contains(&of_file) || splits.contains(&of_folder)
+}
+
 impl DataSet {
     /// The same with its files, which a set that is on the Hub asks the Hub for.
     ///
     /// # Errors
     /// The Hub does not answer.
     pub fn resolved(self, client: &Client) -> Result<Self> {
-        let Some(repository) = self.hub.and_then(hub::Repository::named) else {
+        let Some(OnHub { repository, splits }) = self.hub else {
             return Ok(self);
         };
-        let found = repository?.data_set(client)?;
+        let Some(repository) = hub::Repository::named(repository) else {
+            return Ok(self);
+        };
+        let mut found = repository?.data_set(client)?;
+        found.files.retain(|file| is_of(splits, &file.name));
+        found.proof.retain(|proof| is_of(splits, &proof.path));
+        if found.files.is_empty() {
+            return Err(Error::Network(format!(
+                "the Hub has no files of the splits {} for {}",
+                splits.join(" and "),
+                self.name
+            )));
+        }
         Ok(Self {
             files: found.files,
             proof: found.proof,
             commit: found.commit,
             ..self
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_are_known_by_the_names_of_files_and_folders() {
+        let splits = ["train", "test"];
+        for path in ["c/train-00000-of-00001.parquet", "c/test/0000.parquet"] {
+            assert!(is_of(&splits, path), "{path}");
+        }
+        for path in ["c/extra-00000-of-00002.parquet", "c/extra/0000.parquet"] {
+            assert!(!is_of(&splits, path), "{path}");
+        }
     }
 }

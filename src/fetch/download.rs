@@ -79,8 +79,8 @@ fn from_address(
         let before = part.running.bytes();
         let ended = match is_whole(file, part) {
             true => Ok(None),
-            false => match client.get(url, before, part.validator.as_deref()) {
-                Ok(answer) => receive(answer, file, part, progress)?,
+            false => match client.get(url, before, part.validator_of(url)) {
+                Ok(answer) => receive(answer, url, file, part, progress)?,
                 Err(problem) => Err(problem),
             },
         };
@@ -122,6 +122,7 @@ fn is_whole(file: &SourceFile, part: &Part) -> bool {
 /// a problem that may pass.
 fn receive(
     mut answer: Answer,
+    url: &str,
     file: &SourceFile,
     part: &mut Part,
     progress: &mut dyn Progress,
@@ -135,11 +136,7 @@ fn receive(
                 return Ok(Err("sent another part than the one asked for".into()));
             }
         },
-        200 => {
-            // it does not know ranges, or the file has changed
-            part.begin_again()?;
-            part.keep_validator(answer.validator.take())?;
-        }
+        200 => {}
         416 if there > 0 => {
             // there is no more than what is here; the checksum decides, where there is one
             return Ok(match file.checksums.is_empty() {
@@ -160,7 +157,6 @@ fn receive(
         }
         status => return Ok(Ok(Some(format!("answers with status {status}")))),
     }
-    let begun = part.running.bytes();
     let whole = match answer.range {
         Some((_, whole)) => whole,
         None => answer.length,
@@ -168,11 +164,17 @@ fn receive(
     if let (Some(expected), Some(whole)) = (file.bytes, whole)
         && expected != whole
     {
-        part.begin_again()?;
+        // what is here may be right, and another address go on with it
         return Ok(Ok(Some(format!(
             "has another file: expected {expected} bytes, found {whole}"
         ))));
     }
+    if answer.status == 200 {
+        // it does not know ranges, or the file has changed
+        part.begin_again()?;
+        part.keep_validator(answer.validator.take(), url)?;
+    }
+    let begun = part.running.bytes();
     let total = file.bytes.or(whole);
     let most = total.unwrap_or(LARGEST_UNKNOWN);
     let mut block = vec![0; 1 << 16];
@@ -209,7 +211,8 @@ struct Part {
     path: PathBuf,
     file: File,
     running: Running,
-    /// Names the version of the file that the bytes are of.
+    /// Names the version of the file that the bytes are of, after the address that calls it so and a
+    /// line break.
     validator: Option<String>,
 }
 
@@ -227,11 +230,17 @@ impl Part {
         digest::read_all(&mut file, &mut running).map_err(Error::io("read", &path))?;
         let validator = fs::read_to_string(validator_path(&path)).ok();
         Ok(Self {
-            validator: validator.filter(|v| !v.is_empty() && v.len() < 1000),
+            validator: validator.filter(|v| !v.is_empty() && v.len() < 10_000),
             path,
             file,
             running,
         })
+    }
+
+    /// What this address calls the version of the bytes; another one may call it anything.
+    fn validator_of(&self, url: &str) -> Option<&str> {
+        let (of, validator) = self.validator.as_deref()?.split_once('\n')?;
+        (of == url).then_some(validator)
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
@@ -249,11 +258,12 @@ impl Part {
             .and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(Error::io("write", &self.path))?;
         self.running = Running::default();
-        self.keep_validator(None)
+        self.keep_validator(None, "")
     }
 
-    fn keep_validator(&mut self, validator: Option<String>) -> Result<()> {
+    fn keep_validator(&mut self, validator: Option<String>, url: &str) -> Result<()> {
         let path = validator_path(&self.path);
+        let validator = validator.map(|validator| format!("{url}\n{validator}"));
         match &validator {
             Some(text) => fs::write(&path, text).map_err(Error::io("write", &path))?,
             None => _ = fs::remove_file(&path),

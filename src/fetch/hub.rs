@@ -151,7 +151,7 @@ impl Repository {
             name: self.folder(),
             about: format!("{}/{} of the Hugging Face Hub", self.owner, self.name),
             folder: self.folder(),
-            proof: files.iter().map(|f| f.path.clone()).collect(),
+            proof: files.iter().map(|f| f.path.clone().into()).collect(),
             files: files.iter().map(source).collect(),
             hub: None,
             commit: Some(sha.to_owned()),
@@ -160,8 +160,14 @@ impl Repository {
 
     /// The parquet files of the configuration.
     fn chosen<'a>(&self, listed: &'a [Listed]) -> Result<Vec<&'a Listed>> {
-        let is_data =
-            |f: &&Listed| f.kind == "file" && f.path.ends_with(".parquet") && is_safe(&f.path);
+        let is_data = |f: &&Listed| f.kind == "file" && f.path.ends_with(".parquet");
+        if let Some(odd) = listed.iter().filter(is_data).find(|f| !is_safe(&f.path)) {
+            return Err(Error::Network(format!(
+                "the Hub lists a file of {} with the name {:?}, which no file may have here",
+                self.folder(),
+                odd.path
+            )));
+        }
         let all: Vec<&Listed> = listed.iter().filter(is_data).collect();
         let folder = |f: &Listed| {
             f.path
@@ -169,7 +175,7 @@ impl Repository {
                 .map_or("", |(folder, _)| folder)
                 .to_string()
         };
-        let mut folders: Vec<String> = all.iter().map(|f| folder(f)).collect();
+        let mut folders: Vec<String> = all.iter().map(|f| configuration(&f.path)).collect();
         folders.sort();
         folders.dedup();
         let of_config: Vec<&Listed> = match &self.config {
@@ -243,10 +249,22 @@ fn parsed<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T> {
     })
 }
 
-/// A path that stays in its folder.
+/// The folder of the configuration that a file is of: the one that it is in, or the one above where that
+/// is named after a split, as in `default/train/0000.parquet`.
+fn configuration(path: &str) -> String {
+    const SPLITS: [&str; 6] = ["train", "validation", "valid", "val", "dev", "test"];
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let (above, last) = folder.rsplit_once('/').unwrap_or(("", folder));
+    // the Hub numbers the files that it has converted, whatever their split is called
+    let stem = file.trim_end_matches(".parquet");
+    let is_split = stem.bytes().all(|b| b.is_ascii_digit()) || SPLITS.contains(&last);
+    if is_split { above } else { folder }.to_owned()
+}
+
+/// A path that stays in its folder, and that a terminal can show.
 fn is_safe(path: &str) -> bool {
     let is_name = |part: &str| !part.is_empty() && part != "." && part != "..";
-    path.split('/').all(is_name) && !path.contains(['\\', '\0'])
+    path.split('/').all(is_name) && !path.contains(|c: char| c == '\\' || c.is_control())
 }
 
 fn encoded_path(path: &str) -> String {
@@ -297,6 +315,31 @@ mod tests {
                 "{strange}"
             );
         }
+    }
+
+    #[test]
+    fn folders_of_splits_are_no_configurations_and_odd_names_are_refused() {
+        let repository = named_well("hf:o/n");
+        let listed = |paths: &[&str]| {
+            let files: Vec<serde_json::Value> = paths
+                .iter()
+                .map(|path| serde_json::json!({ "type": "file", "path": path, "size": 1 }))
+                .collect();
+            repository.listed("https://hub", "0", &serde_json::json!(files).to_string())
+        };
+        let found = listed(&["default/train/0000.parquet", "default/extra/0000.parquet"]);
+        assert_eq!(found.map(|set| set.files.len()).ok(), Some(2));
+        let found = listed(&["train/a.parquet", "test/a.parquet"]);
+        assert_eq!(found.map(|set| set.files.len()).ok(), Some(2));
+        let several = listed(&["a/train/0000.parquet", "b/train/0000.parquet"]);
+        assert!(matches!(several, Err(Error::Usage(text)) if text.contains("a, b")));
+        let odd = listed(&["data/\u{1b}[2J.parquet", "data/train.parquet"]);
+        assert!(matches!(odd, Err(Error::Network(text)) if !text.contains('\u{1b}')));
+    }
+
+    fn named_well(text: &str) -> Repository {
+        let found = Repository::named(text).and_then(Result::ok);
+        found.unwrap_or_else(|| panic!("{text}"))
     }
 
     #[test]

@@ -12,12 +12,12 @@ mod progress;
 mod set;
 mod unpack;
 
-pub use catalogue::CATALOGUE;
+pub use catalogue::{CATALOGUE, keys_of};
 pub use http::Client;
 pub use hub::Repository;
-pub use presence::is_there;
+pub use presence::{is_partly_there, is_there};
 pub use progress::{Lines, Progress, Terminal};
-pub use set::{Checksum, DataSet, Packing, SourceFile};
+pub use set::{Checksum, DataSet, OnHub, Packing, Proof, SourceFile};
 pub use unpack::unpack;
 
 use astill_core::cli::FetchArgs;
@@ -86,6 +86,7 @@ pub fn fetch(
 ) -> Result<Fetched> {
     let folder = data.join(&set.folder);
     if presence::is_whole(set, data)? {
+        Place::sweep(set, data);
         return Ok(Fetched::AlreadyThere(folder));
     }
     let place = Place::new(set, data, progress)?;

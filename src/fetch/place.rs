@@ -2,9 +2,9 @@
 //! there in part.
 
 use super::digest;
-use super::presence::COMMIT;
+use super::presence::{self, COMMIT};
 use super::progress::Progress;
-use super::set::{DataSet, Packing, SourceFile};
+use super::set::{DataSet, Packing, Proof, SourceFile};
 use super::unpack;
 use astill_core::files::{atomic, sharing};
 use astill_core::{Error, Result};
@@ -33,15 +33,7 @@ impl Place {
     /// # Errors
     /// A folder cannot be created.
     pub fn new(set: &DataSet, data: &Path, progress: &mut dyn Progress) -> Result<Self> {
-        let name: String = set
-            .name
-            .chars()
-            .map(|c| match c {
-                c if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') => c,
-                _ => '-',
-            })
-            .collect();
-        let coming = data.join(".fetch").join(name);
+        let coming = coming(set, data);
         let path = coming.join(LOCK);
         let lock = loop {
             sharing::create_all(&coming).map_err(Error::io("create", &coming))?;
@@ -73,6 +65,24 @@ impl Place {
         })
     }
 
+    /// Removes what a fetch that was killed after its last step has left, unless another process is at
+    /// work there.
+    pub fn sweep(set: &DataSet, data: &Path) {
+        let coming = coming(set, data);
+        let Ok(lock) = File::open(coming.join(LOCK)) else {
+            return;
+        };
+        if lock.try_lock().is_ok() {
+            let folder = data.join(&set.folder);
+            let place = Self {
+                folder,
+                coming,
+                _lock: lock,
+            };
+            place.discard();
+        }
+    }
+
     /// Checks, before anything is fetched, that nothing is in the way.
     ///
     /// # Errors
@@ -81,7 +91,7 @@ impl Place {
         for root in roots(set) {
             let path = self.folder.join(root);
             if path.symlink_metadata().is_ok() && !self.is_plain(set, root) {
-                return Err(in_the_way(&path, set));
+                return Err(in_the_way(&path, set, presence::missing(set, &self.folder)));
             }
         }
         Ok(())
@@ -142,7 +152,8 @@ impl Place {
         });
         if let Err(error) = unpacked {
             remove(&into)?;
-            if is_own {
+            // a full disk says nothing about the archive, which has its checksum
+            if is_own && matches!(error, Error::File { .. }) {
                 let _ = fs::remove_file(archive);
             }
             return Err(error);
@@ -157,10 +168,13 @@ impl Place {
     /// it.
     pub fn finish(self, set: &DataSet) -> Result<()> {
         let unpacked = self.coming.join(UNPACKED);
-        let is_absent = |p: &&String| !unpacked.join(p).exists() && !self.folder.join(p).exists();
-        if let Some(missing) = set.proof.iter().find(is_absent) {
+        let flaw_of = |proof: &Proof| {
+            let flaw = presence::flaw(proof, &unpacked)?;
+            presence::flaw(proof, &self.folder).map(|_| flaw)
+        };
+        if let Some(flaw) = set.proof.iter().find_map(flaw_of) {
             let flaw = format!(
-                "expected {missing} in the files of the data set {}, found none",
+                "the files of the data set {} are not complete: {flaw}",
                 set.name
             );
             let folder = self.folder.clone();
@@ -175,7 +189,8 @@ impl Place {
         sync_tree(&unpacked);
         sharing::create_all(&self.folder).map_err(Error::io("create", &self.folder))?;
         let entries = fs::read_dir(&unpacked).map_err(Error::io("read", &unpacked))?;
-        for entry in entries.flatten() {
+        for entry in entries {
+            let entry = entry.map_err(Error::io("read", &unpacked))?;
             let to = self.folder.join(entry.file_name());
             merge(&entry.path(), &to, set)?;
         }
@@ -228,34 +243,47 @@ fn roots(set: &DataSet) -> Vec<&str> {
     let mut roots: Vec<&str> = set
         .proof
         .iter()
-        .filter_map(|p| p.split('/').next())
+        .filter_map(|p| p.path.split('/').next())
         .collect();
     roots.dedup();
     roots
 }
 
-fn in_the_way(path: &Path, set: &DataSet) -> Error {
+fn in_the_way(path: &Path, set: &DataSet, missing: Option<String>) -> Error {
+    let missing = missing.map(|missing| format!(" ({missing})"));
     Error::Usage(format!(
-        "{} is there, but it is not all of {}; move it away, then fetch again",
+        "{} is there, but it is not all of {}{}; move it away, then fetch again",
         path.display(),
-        set.name
+        set.name,
+        missing.unwrap_or_default()
     ))
+}
+
+/// What is on its way of a set.
+fn coming(set: &DataSet, data: &Path) -> PathBuf {
+    let name: String = set
+        .name
+        .chars()
+        .map(|c| match c {
+            c if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') => c,
+            _ => '-',
+        })
+        .collect();
+    data.join(".fetch").join(name)
 }
 
 /// Moves `from` to `to`; into a folder that is there already, file by file.
 fn merge(from: &Path, to: &Path, set: &DataSet) -> Result<()> {
     if from.is_dir() && to.is_dir() {
-        for entry in fs::read_dir(from)
-            .map_err(Error::io("read", from))?
-            .flatten()
-        {
+        for entry in fs::read_dir(from).map_err(Error::io("read", from))? {
+            let entry = entry.map_err(Error::io("read", from))?;
             merge(&entry.path(), &to.join(entry.file_name()), set)?;
         }
         return Ok(());
     }
     match to.symlink_metadata() {
         // a file of the same set, from before, is replaced as a whole
-        Ok(there) if !there.is_file() || from.is_dir() => Err(in_the_way(to, set)),
+        Ok(there) if !there.is_file() || from.is_dir() => Err(in_the_way(to, set, None)),
         _ => fs::rename(from, to).map_err(Error::io("move to", to)),
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a data set is in its folder already: its own files, whole, and of the right commit.
 
 use super::digest;
-use super::set::{DataSet, SourceFile};
+use super::set::{DataSet, Proof, SourceFile};
 use astill_core::files::untrusted;
 use astill_core::{Error, Result};
 use std::fs;
@@ -19,7 +19,15 @@ pub fn is_there(set: &DataSet, data: &Path) -> bool {
         let there = fs::metadata(folder.join(&file.name));
         there.is_ok_and(|there| file.bytes.is_none_or(|bytes| there.len() == bytes))
     };
-    has_proof(set, &folder) && set.plain().all(has_length)
+    missing(set, &folder).is_none() && set.plain().all(has_length)
+}
+
+/// Whether something of a set is in `data`, but not all of it.
+#[must_use]
+pub fn is_partly_there(set: &DataSet, data: &Path) -> bool {
+    let folder = data.join(&set.folder);
+    let mut roots = set.proof.iter().filter_map(|p| p.path.split('/').next());
+    roots.any(|root| folder.join(root).exists()) && !is_there(set, data)
 }
 
 /// Whether all of a set is in `data`. Files that stay as they are are read and compared with their
@@ -38,7 +46,7 @@ pub fn is_whole(set: &DataSet, data: &Path) -> Result<bool> {
             Some(found) => Err(of_another_commit(set, &folder, commit, &found)),
         };
     }
-    let mut is_whole = has_proof(set, &folder);
+    let mut is_whole = missing(set, &folder).is_none();
     for file in set.plain() {
         let path = folder.join(&file.name);
         if path.symlink_metadata().is_err() {
@@ -54,17 +62,38 @@ pub fn is_whole(set: &DataSet, data: &Path) -> Result<bool> {
     Ok(is_whole)
 }
 
-/// Whether everything is there that proves a set complete, and nothing of it is empty.
-fn has_proof(set: &DataSet, folder: &Path) -> bool {
-    let is_filled = |name: &String| {
-        let path = folder.join(name);
-        match fs::metadata(&path) {
-            Ok(there) if there.is_file() => there.len() > 0,
-            Ok(_) => fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()),
-            Err(_) => false,
-        }
+/// What of a set is not in `folder`, or not all of it; none if it is complete.
+pub fn missing(set: &DataSet, folder: &Path) -> Option<String> {
+    if set.proof.is_empty() {
+        return Some("its files are not known".into());
+    }
+    set.proof.iter().find_map(|proof| flaw(proof, folder))
+}
+
+/// What is wrong with what shows that a set is complete.
+pub fn flaw(proof: &Proof, folder: &Path) -> Option<String> {
+    let path = folder.join(&proof.path);
+    let Ok(there) = fs::metadata(&path) else {
+        return Some(format!("{} is missing", proof.path));
     };
-    !set.proof.is_empty() && set.proof.iter().all(is_filled)
+    if there.is_file() {
+        return match proof.bytes {
+            Some(bytes) if there.len() != bytes => Some(format!(
+                "{} has {} bytes, expected {bytes}",
+                proof.path,
+                there.len()
+            )),
+            _ if there.len() == 0 => Some(format!("{} is empty", proof.path)),
+            _ => None,
+        };
+    }
+    let entries = fs::read_dir(&path).map_or(0, |entries| entries.take(proof.entries).count());
+    (entries < proof.entries).then(|| {
+        format!(
+            "{} has {entries} entries, expected {}",
+            proof.path, proof.entries
+        )
+    })
 }
 
 /// The commit that is in the folder of a set of the Hub, where a fetch has noted it.

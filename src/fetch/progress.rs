@@ -1,7 +1,7 @@
 //! How far a fetch is, for people.
 
 use astill_core::console::to_stderr;
-use astill_core::text::duration;
+use astill_core::text::{duration, harmless};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -129,6 +129,7 @@ impl Progress for Lines<'_> {
 
 /// "cifar-10-binary.tar.gz: 45 % of 170.1 MB, 3.2 MB/s, 29 s left".
 fn line(what: &str, done: u64, total: Option<u64>, here: u64, taken: Duration) -> String {
+    let what = harmless(what);
     let mb = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     let speed = here as f64 / taken.as_secs_f64().max(0.001);
     let rate = match taken.as_secs_f64() > 0.5 {

@@ -9,10 +9,10 @@ pub struct DataSet {
     /// Below the data folder, where it goes; empty for the data folder itself.
     pub folder: String,
     pub files: Vec<SourceFile>,
-    /// Paths in `folder` that are there if and only if the set is complete.
-    pub proof: Vec<String>,
+    /// What is in `folder` if and only if the set is complete.
+    pub proof: Vec<Proof>,
     /// The repository of the Hub whose files it consists of; `files` is then still empty.
-    pub hub: Option<&'static str>,
+    pub hub: Option<OnHub>,
     /// The commit of that repository whose files these are.
     pub commit: Option<String>,
 }
@@ -21,6 +21,52 @@ impl DataSet {
     /// The files that stay as they are.
     pub fn plain(&self) -> impl Iterator<Item = &SourceFile> {
         self.files.iter().filter(|f| f.packing == Packing::Plain)
+    }
+}
+
+/// A set of the catalogue that is on the Hub.
+#[derive(Debug, Clone, Copy)]
+pub struct OnHub {
+    /// As [`Repository::named`](super::Repository::named) takes it.
+    pub repository: &'static str,
+    /// The splits that are fetched, of those that are there.
+    pub splits: &'static [&'static str],
+}
+
+/// A file or folder that shows that a set is complete.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// Below the set's folder.
+    pub path: String,
+    /// The length of a file, where it is published.
+    pub bytes: Option<u64>,
+    /// How many entries a folder has at least.
+    pub entries: usize,
+}
+
+impl From<String> for Proof {
+    fn from(path: String) -> Self {
+        Self {
+            path,
+            bytes: None,
+            entries: 1,
+        }
+    }
+}
+
+impl From<&str> for Proof {
+    fn from(path: &str) -> Self {
+        path.to_owned().into()
+    }
+}
+
+impl Proof {
+    /// A folder with at least so many entries.
+    pub fn folder(path: &str, entries: usize) -> Self {
+        Self {
+            entries,
+            ..path.into()
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub fn unpack(
     };
     match packing {
         Packing::TarGz => tar_gz(file, &mut target, &mut |read| report(read, Some(size))),
-        Packing::Zip => zip(file, &mut target, report),
+        Packing::Zip => zip(file, &mut target, &mut |read| report(read, Some(size))),
         Packing::Plain => Ok(()),
     }
 }
@@ -150,18 +150,14 @@ fn tar_gz(file: File, target: &mut Target<'_>, report: &mut dyn FnMut(u64)) -> R
     Ok(())
 }
 
-fn zip(
-    file: File,
-    target: &mut Target<'_>,
-    report: &mut dyn FnMut(u64, Option<u64>),
-) -> Result<()> {
+fn zip(file: File, target: &mut Target<'_>, report: &mut dyn FnMut(u64)) -> Result<()> {
     const KIND: u32 = 0o170_000;
     const REGULAR: u32 = 0o100_000;
     const FOLDER: u32 = 0o040_000;
     let mut archive =
         ::zip::ZipArchive::new(BufReader::new(file)).map_err(|e| target.damaged(e))?;
-    let count = archive.len();
-    for index in 0..count {
+    let mut read = 0u64;
+    for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|e| target.damaged(e))?;
         let name = entry.name().map_err(|e| target.damaged(e))?;
         let name = PathBuf::from(name.into_owned());
@@ -173,7 +169,8 @@ fn zip(
             0 | FOLDER if entry.is_dir() => target.folder(&path)?,
             _ => return Err(target.refused(&name, "is a link or a device")),
         }
-        report(index as u64 + 1, Some(count as u64));
+        read = read.saturating_add(entry.compressed_size());
+        report(read);
     }
     Ok(())
 }

@@ -101,6 +101,7 @@ fn data_sets_of_other_programs() {
     for parser in [
         parsers::cifar_python_archive(),
         parsers::cifar_python_file(),
+        parsers::cifar_python_names(),
         parsers::pickle(),
         parsers::parquet_file(),
         parsers::parquet_of_zstd(),

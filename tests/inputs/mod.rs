@@ -12,6 +12,19 @@ use tempfile::TempDir;
 /// No input of a few kilobytes may keep a parser for longer, even beside other tests.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// Nor may it take so much more memory, in MiB.
+const MOST_MEMORY: u64 = 1024;
+
+/// The most memory that this process has had at a time, in MiB; 0 where the system does not say.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.trim().parse::<u64>().ok())
+        .unwrap_or(0)
+        / 1024
+}
+
 /// A folder for files that are written a hundred thousand times: in memory, where the system has a
 /// folder for that.
 pub fn folder() -> std::io::Result<TempDir> {
@@ -32,6 +45,7 @@ pub fn try_many(
         valid.len(),
         "{parser}: inputs that are valid must be taken"
     );
+    let before = peak();
     let mut inputs = Inputs::new([valid, odd].concat());
     let (mut taken, mut longest) = (0, Duration::ZERO);
     for number in 0..count() {
@@ -43,6 +57,11 @@ pub fn try_many(
             longest < LONGEST,
             "{parser}: input {number} took {longest:?}: {}",
             input.escape_ascii()
+        );
+        assert!(
+            peak() < before + MOST_MEMORY,
+            "{parser}: input {number} took {} MiB",
+            peak() - before
         );
         match parsed {
             Ok(took) => taken += u64::from(took),

@@ -14,8 +14,9 @@ pub struct EvaluateArgs {
     /// Name or path of the profile with data set and networks, for a set of another program
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
-    /// Override a key of that profile, for example dataset.zca=false (repeatable)
-    #[arg(long = "set", value_name = "KEY=VALUE", requires = "profile")]
+    /// Override a key of that profile, for example dataset.zca=false (repeatable); for a set that holds
+    /// its profile, only dataset.path
+    #[arg(long = "set", value_name = "KEY=VALUE")]
     pub changes: Vec<String>,
     /// Networks to train on the set [default: those of the profile]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = network)]

@@ -99,7 +99,7 @@ fn judged(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<(Judg
     };
     if let Some(file) = set_files::find(Path::new(&args.set)) {
         let set = set_files::read(&file)?;
-        let profile = profile_of(&set, named)?;
+        let profile = profile_of(&set, named, &args.changes)?;
         let data = data_folder(data.map(Path::to_path_buf))?;
         let folder = trainer::dataset_folder(&profile, &data);
         let judged = Judged {
@@ -123,7 +123,7 @@ fn judged(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<(Judg
     let profile = Edits::read(&run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
     let history = History::read(&run.events())?;
     let set = set_files::read(&export::of_run(&run)?)?;
-    if named.is_some() {
+    if named.is_some() || !args.changes.is_empty() {
         return Err(holds_its_profile(&set));
     }
     let (data, folder) = folders(data, (history.data, history.folder), &profile)?;
@@ -136,11 +136,23 @@ fn judged(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<(Judg
     Ok((judged, history.threads))
 }
 
-/// The profile that a set is judged by: its own, or the one that is named for a set without one.
-fn profile_of(set: &FoundSet, named: Option<Profile>) -> Result<Profile> {
+/// The profile that a set is judged by: its own, with the path of the data set among `changes`, or the
+/// one that is named for a set without one.
+fn profile_of(set: &FoundSet, named: Option<Profile>, changes: &[String]) -> Result<Profile> {
     match (&set.provenance, named) {
-        (Some(provenance), None) => Profile::recorded(&provenance.profile)
-            .map_err(|problem| Error::file(&set.file, problem)),
+        (Some(provenance), None) => {
+            let mut profile = Profile::recorded(&provenance.profile)
+                .map_err(|problem| Error::file(&set.file, problem))?;
+            for change in changes {
+                match change.split_once('=') {
+                    Some(("dataset.path", path)) if !path.is_empty() => {
+                        profile.dataset.path = Some(path.into());
+                    }
+                    _ => return Err(holds_its_profile(set)),
+                }
+            }
+            Ok(profile)
+        }
         (Some(_), Some(_)) => Err(holds_its_profile(set)),
         (None, Some(profile)) => {
             to_stderr(
@@ -159,7 +171,8 @@ fn profile_of(set: &FoundSet, named: Option<Profile>) -> Result<Profile> {
 
 fn holds_its_profile(set: &FoundSet) -> Error {
     Error::Usage(format!(
-        "{} holds the profile of its run; --profile is for the sets of other programs",
+        "{} holds the profile of its run; --profile and --set are for the sets of other programs, except \
+         --set dataset.path=FOLDER for an exported set whose data are elsewhere",
         set.file.display()
     ))
 }

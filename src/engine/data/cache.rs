@@ -92,7 +92,12 @@ fn unreadable(map: &[u8], rows: &BySplit<Vec<usize>>) -> Option<BySplit<Vec<Unre
     let [train, validation, test]: [Vec<(usize, String, String)>; 3] =
         serde_json::from_str(&text).ok()?;
     let named = |images: Vec<(usize, String, String)>| -> Vec<UnreadableImage> {
-        let image = |(row, name, problem)| UnreadableImage { row, name, problem };
+        let image = |(row, name, problem)| UnreadableImage {
+            row,
+            name,
+            problem,
+            may_pass: false,
+        };
         images.into_iter().map(image).collect()
     };
     let unreadable = BySplit {
@@ -294,6 +299,7 @@ mod tests {
             row: 1,
             name: "a/1.png".into(),
             problem: "cut off".into(),
+            may_pass: false,
         };
         ReadImages {
             pixels: BySplit {

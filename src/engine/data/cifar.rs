@@ -292,7 +292,7 @@ impl Cifar {
     /// The names of the classes.
     fn names(&self, path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
         let names = match self.is_python {
-            true => cifar_python::names(bytes, self.format.python_names)
+            true => cifar_python::names(bytes, self.format.python_names, self.format.classes)
                 .map_err(|problem| Error::file(path, problem))?,
             false => std::str::from_utf8(bytes)
                 .map_err(|_| Error::file(path, "it is not UTF-8 text; download the file again"))?
@@ -370,8 +370,8 @@ fn locate(format: &'static CifarFormat, folder: &Path) -> Result<(Place, bool)> 
             Some((place, absent)) => format!("{} lacks {}", place.display(), absent.join(", ")),
         },
         remedy: &format!(
-            "Download https://www.cs.toronto.edu/~kriz/{} and put it there",
-            binary.archive
+            "Run `astill fetch {}`, or put https://www.cs.toronto.edu/~kriz/{} there",
+            format.name, binary.archive
         ),
     }
     .into_error())

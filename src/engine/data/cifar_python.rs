@@ -51,23 +51,38 @@ pub fn batch<'a>(bytes: &'a [u8], labels: &str, pixels: usize) -> Result<Batch<'
     })
 }
 
-/// Reads the names of the classes: a list of text under the key `names`.
+/// Reads the names of the classes: a list of text under the key `names`, `count` of them or none.
 ///
 /// # Errors
 /// What was expected and found.
-pub fn names(bytes: &[u8], names: &str) -> Result<Vec<String>, String> {
+pub fn names(bytes: &[u8], names: &str, count: usize) -> Result<Vec<String>, String> {
+    /// Of a name, in bytes.
+    const LONGEST: usize = 1000;
     let pickle = pickle::read(bytes)?;
     let list = entry(&pickle, names);
     let list = list.and_then(|list| pickle.elements(list));
     let list = list.ok_or_else(|| format!("expected a dict with a list as {names}"))?;
+    // one text can stand in the list many times, so nothing is copied before this is known
+    if !list.is_empty() && list.len() != count {
+        return Err(format!(
+            "expected {count} class names, found {}; download the file again",
+            list.len()
+        ));
+    }
     list.iter()
-        .map(|name| match name {
-            Value::Text(text) => Ok((*text).to_owned()),
-            Value::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
-            name => {
-                let bytes = encoded(&pickle, *name);
-                let bytes = bytes.ok_or("expected the names of classes as text")?;
-                Ok(String::from_utf8_lossy(&bytes).into_owned())
+        .map(|name| {
+            let bytes = match name {
+                Value::Text(text) => Cow::Borrowed(text.as_bytes()),
+                Value::Bytes(bytes) => Cow::Borrowed(*bytes),
+                name => Cow::Owned(
+                    encoded(&pickle, *name).ok_or("expected the names of classes as text")?,
+                ),
+            };
+            match bytes.len() {
+                0..=LONGEST => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+                found => Err(format!(
+                    "expected class names of at most {LONGEST} bytes, found one of {found}"
+                )),
             }
         })
         .collect()
@@ -81,7 +96,8 @@ fn entry<'a>(pickle: &Pickle<'a>, key: &str) -> Option<Value<'a>> {
     };
     let mut entries = entries.iter();
     plain.or_else(|| {
-        let named = |name: Value<'a>| encoded(pickle, name).is_some_and(|n| n == key.as_bytes());
+        // compared where it is: a long one can be the key of many entries
+        let named = |name: Value<'a>| encoded_text(pickle, name) == Some(key);
         let found = entries.find(|(name, _)| named(*name));
         found.map(|(_, value)| *value)
     })
@@ -187,6 +203,12 @@ fn kind_of(pickle: &Pickle<'_>, kind: Value<'_>) -> Option<String> {
 
 /// What Python 3 writes for bytes in protocol 2: `_codecs.encode(text, "latin1")`, or `bytes()`.
 fn encoded(pickle: &Pickle<'_>, value: Value<'_>) -> Option<Vec<u8>> {
+    let text = encoded_text(pickle, value)?.chars();
+    text.map(|c| u8::try_from(u32::from(c)).ok()).collect()
+}
+
+/// The text whose characters are these bytes.
+fn encoded_text<'a>(pickle: &Pickle<'a>, value: Value<'a>) -> Option<&'a str> {
     let Some(Node::Object {
         callable,
         arguments,
@@ -197,13 +219,10 @@ fn encoded(pickle: &Pickle<'_>, value: Value<'_>) -> Option<Vec<u8>> {
     };
     let arguments = pickle.elements(*arguments)?;
     if is_named(*callable, &["__builtin__", "builtins"], "bytes") && arguments.is_empty() {
-        return Some(Vec::new());
+        return Some("");
     }
     match (is_named(*callable, &["_codecs"], "encode"), arguments) {
-        (true, [Value::Text(text), Value::Text("latin1" | "latin-1")]) => text
-            .chars()
-            .map(|c| u8::try_from(u32::from(c)).ok())
-            .collect(),
+        (true, [Value::Text(text), Value::Text("latin1" | "latin-1")]) => Some(text),
         _ => None,
     }
 }

@@ -79,6 +79,34 @@ impl Encoded {
     }
 }
 
+/// Why an image cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    pub problem: String,
+    /// Whether it is the system that refused to read the image: that may pass, and says nothing of
+    /// what is in it.
+    pub may_pass: bool,
+}
+
+impl From<String> for Flaw {
+    fn from(problem: String) -> Self {
+        Self {
+            problem,
+            may_pass: false,
+        }
+    }
+}
+
+impl From<std::io::Error> for Flaw {
+    fn from(error: std::io::Error) -> Self {
+        Self {
+            problem: error.to_string(),
+            // only the system's own errors have a number
+            may_pass: error.raw_os_error().is_some(),
+        }
+    }
+}
+
 /// What images are decoded to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
@@ -116,10 +144,10 @@ impl Decoder {
         encoded: Encoded,
         form: &Form,
         planar: &mut [u8],
-    ) -> std::result::Result<ImageFacts, String> {
+    ) -> std::result::Result<ImageFacts, Flaw> {
         // held until nothing of the image is left but its square
         let mut alone = (encoded.len() > LARGE).then(|| self.large.lock());
-        let file = encoded.into_bytes().map_err(|error| error.to_string())?;
+        let file = encoded.into_bytes()?;
         let mended = png::mended(&file);
         let mut decoder = decoder(&mended)?;
         if alone.is_none() && decoder.total_bytes() > LARGE {
@@ -134,15 +162,15 @@ impl Decoder {
             ..ImageFacts::default()
         };
         if form.channels == 1 && form.color == Color::Auto && !facts.is_grey {
-            return Err(
-                "it has colours, but others are grey; set dataset.color to rgb or grey".into(),
-            );
+            let problem = "it has colours, but others are grey; set dataset.color to rgb or grey";
+            return Err(problem.to_owned().into());
         }
         let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
         drop(mended);
         drop(file);
         if matches!(image.color(), ColorType::Rgb32F | ColorType::Rgba32F) {
-            return Err("its values are floating-point numbers; convert it to 8 or 16 bits".into());
+            let problem = "its values are floating-point numbers; convert it to 8 or 16 bits";
+            return Err(problem.to_owned().into());
         }
         facts.deepest = deepest(&image);
         let (image, is_transparent) = opaque(image, form.background);

@@ -6,7 +6,7 @@ use super::archive::unpacked;
 use super::layout::{BySplit, MissingFiles};
 use super::left_out::{PassedOver, without_part};
 use super::parts::{Part, is_junk, part};
-use super::plain::{Plain, PlainBytes, PlainImages};
+use super::plain::{Plain, PlainBytes, PlainImages, numbered_classes};
 use super::request::DatasetRequest;
 use super::walk::Visited;
 use astill_core::{Error, Result, files::untrusted};
@@ -109,13 +109,16 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
                 true => "no such file is there",
                 false => "images or labels of the training part are missing",
             },
-            remedy: "Put the files of MNIST or one of its kin there",
+            remedy: "Run `astill fetch mnist` and set dataset.path: mnist, put the files of MNIST or one \
+                     of its kin there",
         }
         .into_error());
     }
+    let whole = std::path::absolute(folder).unwrap_or_default();
+    let last = whole.file_name().unwrap_or_default();
     let is_fashion = found.train.iter().flatten().any(|path| {
-        let path = path.to_string_lossy().to_lowercase();
-        path.contains("fashion")
+        let path = Path::new(last).join(path.strip_prefix(folder).unwrap_or(path));
+        path.to_string_lossy().to_lowercase().contains("fashion")
     });
     let (found, note) = found.tested_on_validation(|files| files.iter().all(Option::is_none));
     let read = found.try_map(|files| match files {
@@ -127,9 +130,15 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
         )),
     })?;
     let names: &[&str] = if is_fashion { &FASHION } else { &[] };
+    let of_names = "the classes have the names of Fashion-MNIST's, because \"fashion\" is in the names of \
+                    the files or folders";
+    let labels = read.as_ref().map(|(labels, _)| labels.clone());
+    let is_named =
+        numbered_classes(&labels, names).first().map(String::as_str) == names.first().copied();
+    let of_names = (is_fashion && is_named).then(|| of_names.to_owned());
     let passed_over = PassedOver {
         files: without_part(folder, &without),
-        notes: note.into_iter().collect(),
+        notes: note.into_iter().chain(of_names).collect(),
     };
     Ok(Plain::new(read, names, passed_over, request.color))
 }

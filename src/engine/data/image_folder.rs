@@ -7,6 +7,7 @@ use super::left_out::PassedOver;
 use super::parts::{Part, part};
 use super::walk::{HIDDEN, Listing, Walk, list};
 use astill_core::{Error, Result};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// How many folders with nothing but one folder in them are gone down.
@@ -29,7 +30,7 @@ struct Arrangement {
 }
 
 /// Lists `folder`, or, if that holds nothing but one folder, the folder in it. Classes are the
-/// sub-folders of the training part, sorted by name.
+/// sub-folders of the training part, sorted by name as they are spelled there.
 ///
 /// # Errors
 /// [`Error::Usage`] if there are no folders of classes; [`Error::File`] for test images of a class
@@ -45,13 +46,17 @@ pub fn find(folder: &Path) -> Result<ImageList> {
     } = arrange(folder)?;
     let classes = class_folders(&root, &train, Part::Train.name(), &mut walk)?;
     let names: Vec<String> = distinct(&classes);
-    let train = labelled(&root, &classes, &names, Part::Train, &mut walk)?;
+    let label_of = (0i64..).zip(&names);
+    let label_of: HashMap<&str, i64> = label_of
+        .map(|(label, name)| (name.as_str(), label))
+        .collect();
+    let train = labelled(&root, &classes, &label_of, Part::Train, &mut walk)?;
     let mut hold = |folder: Option<PathBuf>, part: Part| -> Result<LabelledFiles> {
         let Some(folder) = folder else {
             return Ok(Vec::new());
         };
         let found = class_folders(&root, &folder, part.name(), &mut walk)?;
-        labelled(&root, &found, &names, part, &mut walk)
+        labelled(&root, &found, &label_of, part, &mut walk)
     };
     let images = BySplit {
         train,
@@ -94,7 +99,7 @@ fn arrange(folder: &Path) -> Result<Arrangement> {
                 return Err(absent(folder, &found));
             }
             ([], [only]) if !has_images(&root, &listing) => root.push(only),
-            ([], [_, ..]) => return without_parts(root, &parts),
+            ([], [_, ..]) => return without_parts(root, &listing, &parts),
             ([], []) => break,
         }
     }
@@ -194,6 +199,9 @@ fn with_parts(
         Ok(None)
     };
     let (validation, test) = (labelled(Part::Validation)?, labelled(Part::Test)?);
+    if !notes.is_empty() && root.join("wnids.txt").is_file() {
+        notes.push("it looks like Tiny ImageNet, which dataset.kind: tiny-imagenet reads".into());
+    }
     let (validation, test) = match (validation, test) {
         (Some(validation), None) => {
             notes.push(format!("the test images are those of {validation}"));
@@ -211,8 +219,9 @@ fn with_parts(
     for name in listing.folders.values().flatten() {
         let is_used = [Some(&train), validation.as_ref(), test.as_ref()].contains(&Some(name));
         if !is_used && !parts.iter().any(|(_, part)| part == name) {
+            // they may be classes, where the folder of the training images is one too
             let reason = "in a folder that is not a part of the set";
-            walk.leave_out_below(&root, Path::new(name), ("", None), reason, false)?;
+            walk.leave_out_below(&root, Path::new(name), ("", None), reason, true)?;
         }
     }
     Ok(Arrangement {
@@ -226,12 +235,32 @@ fn with_parts(
 }
 
 /// A set whose folders are its classes.
-fn without_parts(root: PathBuf, parts: &[(Part, String)]) -> Result<Arrangement> {
+fn without_parts(
+    root: PathBuf,
+    listing: &Listing,
+    parts: &[(Part, String)],
+) -> Result<Arrangement> {
     if let [(_, name), ..] = parts {
         return Err(absent(
             &root,
             &format!("it has {name}, but no folder of training images"),
         ));
+    }
+    // in a folder of training images, they are classes
+    let is_part = root.file_name().is_some_and(is_train);
+    let named: Vec<(Part, &String)> = listing
+        .folders
+        .values()
+        .flatten()
+        .filter(|_| !is_part)
+        .filter_map(|name| Some((part(name)?, name)))
+        .collect();
+    if let Some((_, other)) = named.iter().find(|(part, _)| *part != named[0].0) {
+        let found = format!(
+            "its folders {} and {other} are named after parts, but have no folders of classes in them",
+            named[0].1
+        );
+        return Err(absent(&root, &found));
     }
     let beside = root.parent().map(Path::to_path_buf);
     let notes = match beside.filter(|_| root.file_name().is_some_and(is_train)) {
@@ -265,7 +294,7 @@ fn note_rest(root: &Path, folder: &Path, listing: &Listing, part: &'static str, 
     walk.leave_out_files(root, folder, &listing.files, part, reason);
 }
 
-/// The folders of classes in a part.
+/// The folders of classes in a part, in the order of torchvision: by their names as they are spelled.
 fn class_folders(
     root: &Path,
     folder: &Path,
@@ -274,40 +303,38 @@ fn class_folders(
 ) -> Result<ClassFolders> {
     let listing = list(&root.join(folder))?;
     note_rest(root, folder, &listing, part, walk);
-    let classes = listing.folders.into_iter();
-    Ok(classes
-        .flat_map(|(class, names)| {
-            let folders = names.into_iter().map(|name| folder.join(name));
-            folders
-                .map(|folder| (class.clone(), folder))
-                .collect::<Vec<_>>()
-        })
-        .collect())
+    let mut classes = ClassFolders::new();
+    for (class, names) in listing.folders {
+        let folders = names.into_iter().map(|name| folder.join(name));
+        classes.extend(folders.map(|folder| (class.clone(), folder)));
+    }
+    classes.sort_by(|(_, one), (_, other)| one.file_name().cmp(&other.file_name()));
+    Ok(classes)
 }
 
 fn distinct(classes: &ClassFolders) -> Vec<String> {
-    let mut names: Vec<String> = classes.iter().map(|(class, _)| class.clone()).collect();
-    names.dedup();
-    names
+    let mut seen = HashSet::new();
+    let names = classes.iter().map(|(class, _)| class);
+    names.filter(|name| seen.insert(*name)).cloned().collect()
 }
 
 /// The images of these folders, with the label of each.
 fn labelled(
     root: &Path,
     folders: &ClassFolders,
-    classes: &[String],
+    label_of: &HashMap<&str, i64>,
     part: Part,
     walk: &mut Walk,
 ) -> Result<LabelledFiles> {
     let mut images = Vec::new();
     for (class, folder) in folders {
-        let Ok(label) = classes.binary_search(class) else {
+        let Some(&label) = label_of.get(class.as_str()) else {
             let reason = "not a class of the training images";
             walk.leave_out_below(root, folder, (part.name(), Some(class)), reason, true)?;
             continue;
         };
         walk.down(root, folder, part.name(), Some(class))?;
-        images.extend(walk.images.drain(..).map(|path| (path, label as i64)));
+        images.extend(walk.images.drain(..).map(|path| (path, label)));
     }
     Ok(images)
 }

@@ -126,7 +126,7 @@ impl ImageList {
     /// The key of the cache: it changes with the folder, the name, length and time of any file, and
     /// the form.
     fn key(&self, rows: &BySplit<Vec<usize>>, form: &Form) -> Result<String> {
-        let mut key = blake3::Hasher::new_derive_key("astill decoded images 2");
+        let mut key = blake3::Hasher::new_derive_key("astill decoded images 3");
         let root = fs::canonicalize(&self.root).map_err(Error::io("find", &self.root))?;
         let mut text = |bytes: &[u8]| {
             key.update(&(bytes.len() as u64).to_le_bytes());
@@ -171,10 +171,11 @@ impl ImageList {
                     .map(|(image, pixels)| decoder.decode(image?, form, pixels))
                     .collect();
                 let outcomes = rows.iter().zip(outcomes).map(|(&row, outcome)| {
-                    outcome.map_err(|problem| UnreadableImage {
+                    outcome.map_err(|flaw| UnreadableImage {
                         row,
                         name: images.name(row),
-                        problem,
+                        problem: flaw.problem,
+                        may_pass: flaw.may_pass,
                     })
                 });
                 done += rows.len() as u64;
@@ -317,7 +318,10 @@ impl Layout for ImageList {
             unreadable: by_split(keep.unreadable),
             damaged_cache: None,
         };
-        let is_written = cache::write_images(&path, &read);
+        // a disk that did not answer once must not cost an image for ever
+        let unreadable = read.unreadable.as_ref().into_iter();
+        let may_pass = unreadable.flatten().any(|image| image.may_pass);
+        let is_written = !may_pass && cache::write_images(&path, &read);
         read.damaged_cache = (was_there && is_written).then_some(path);
         Ok(read)
     }
@@ -372,7 +376,9 @@ impl Layout for ImageList {
                 };
                 encoded.into_par_iter().for_each(|image| {
                     let mut pixels = vec![0; form.bytes_per_image()];
-                    let _ = image.and_then(|image| decoder.decode(image, &form, &mut pixels));
+                    if let Ok(image) = image {
+                        let _ = decoder.decode(image, &form, &mut pixels);
+                    }
                 });
                 done += some.len();
                 if begin.elapsed() > LONG_ENOUGH {

@@ -216,6 +216,8 @@ pub struct UnreadableImage {
     /// Its file, or its place in an archive.
     pub name: String,
     pub problem: String,
+    /// Whether it may be readable the next time, so that nothing about it is to be kept.
+    pub may_pass: bool,
 }
 
 /// What a layout has read.

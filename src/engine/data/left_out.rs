@@ -3,6 +3,7 @@
 
 use astill_core::run::event::LeftOut;
 use astill_core::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// How many files an error names.
@@ -46,6 +47,55 @@ pub fn without_part(root: &Path, files: &[PathBuf]) -> Vec<LeftOutFile> {
         is_lost: true,
     });
     left_out.collect()
+}
+
+/// The files of a part that are not there, although the names of others count them:
+/// `train-00001-of-00002.parquet`, where `train-00000-of-00002.parquet` is alone.
+pub fn missing_shards(root: &Path, files: &[PathBuf], part: &'static str) -> Vec<LeftOutFile> {
+    /// Enough to say so.
+    const MOST: usize = 1000;
+    let mut shards: BTreeMap<(PathBuf, String, u64), BTreeSet<u64>> = BTreeMap::new();
+    for path in files {
+        let Some((begin, shard, count)) = shard_of(path) else {
+            continue;
+        };
+        let folder = path.parent().unwrap_or(root).to_path_buf();
+        let there = shards.entry((folder, begin, count)).or_default();
+        there.insert(shard);
+    }
+    let extension = files.first().and_then(|path| path.extension());
+    let extension = extension.unwrap_or_default().to_string_lossy().into_owned();
+    let mut missing = Vec::new();
+    for ((folder, begin, count), there) in shards {
+        // some programs count from 1
+        let is_whole = there.len() as u64 >= count;
+        let absent = (0..count).filter(|shard| !is_whole && !there.contains(shard));
+        missing.extend(absent.take(MOST).map(|shard| {
+            let name = format!("{begin}-{shard:05}-of-{count:05}.{extension}");
+            let path = folder.join(name);
+            LeftOutFile {
+                name: path
+                    .strip_prefix(root)
+                    .unwrap_or(&path)
+                    .display()
+                    .to_string(),
+                part,
+                class: None,
+                reason: format!("it is missing, one of {count} files by the names of the others"),
+                is_lost: true,
+            }
+        }));
+    }
+    missing
+}
+
+/// "train", 0 and 2 of `train-00000-of-00002.parquet`; a word may follow the count.
+fn shard_of(path: &Path) -> Option<(String, u64, u64)> {
+    let stem = path.file_stem()?.to_str()?;
+    let (begin, count) = stem.rsplit_once("-of-")?;
+    let (begin, shard) = begin.rsplit_once('-')?;
+    let count = count.split('-').next()?;
+    Some((begin.to_owned(), shard.parse().ok()?, count.parse().ok()?))
 }
 
 /// The notes of a layout, for the end of a clause.

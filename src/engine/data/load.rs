@@ -17,7 +17,7 @@ use super::survey::{self, Survey};
 use super::zca::{Moments, Zca};
 use crate::memory;
 use crate::progress::{Watch, report, unless_stopped};
-use astill_core::profile::{NormalisedBy, Unreadable, channel_constants};
+use astill_core::profile::{NormalisedBy, Unreadable};
 use astill_core::run::event::DataWarning;
 use astill_core::{Error, Result};
 use std::path::PathBuf;
@@ -276,6 +276,8 @@ impl DatasetRequest {
         let splits = seen.labels.as_mut().zip(looked_at.as_ref());
         splits.map(|(labels, looked_at)| labels.truncate(*looked_at));
         leave_out(&mut seen, &rows, &unreadable);
+        // as a run does, so that both draw the same
+        leave_out(&mut labelling, &rows, &unreadable);
         let hashes = match self.draw_test(&mut labelling, &passed_over.notes)? {
             Some(drawn) => drawn_hashes(&mut seen.labels, hashes, &drawn),
             None => hashes,
@@ -308,6 +310,7 @@ impl DatasetRequest {
             )));
         }
         let layout = register::open(self)?;
+        self.constants(layout.channels())?;
         let mut passed_over = layout.passed_over();
         let all = layout.labelling();
         let (labelling, rows) = match &self.classes {
@@ -416,14 +419,8 @@ impl DatasetRequest {
             memory::return_freed();
             return Ok(Some((Normalisation::Zca(zca), damaged)));
         }
-        let constants = channel_constants(self.kind).ok_or_else(|| {
-            Error::Usage(format!(
-                "published programs share no mean and deviation for the data set {}; set \
-                 dataset.normalisation to own",
-                self.kind
-            ))
-        })?;
-        Ok(Some((Normalisation::of_constants(constants), None)))
+        let constants = self.constants(train.shape()[1])?;
+        Ok(constants.map(|constants| (Normalisation::of_constants(constants), None)))
     }
 
     /// The whitening of the training images that are the rows `rows` of the set with this

@@ -19,6 +19,9 @@ pub enum Normalisation {
 }
 
 impl Normalisation {
+    /// The name of a whitening.
+    pub const ZCA: &'static str = "zca";
+
     /// Mean and standard deviation (over all pixels, divided by their number) of `images`, u8 (N,
     /// C, H, W).
     pub(super) fn of_channels(images: &Tensor) -> Self {
@@ -96,7 +99,7 @@ impl Normalisation {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Channels { .. } => "channels",
-            Self::Zca(_) => "zca",
+            Self::Zca(_) => Self::ZCA,
         }
     }
 

@@ -13,7 +13,7 @@ use self::source::Rows;
 use super::image_list::ImageList;
 use super::image_source::ImageSource;
 use super::layout::{BySplit, Labelling, MissingFiles};
-use super::left_out::{LeftOutFile, PassedOver, without_part};
+use super::left_out::{LeftOutFile, PassedOver, missing_shards, without_part};
 use super::parts::{Part, is_junk, part};
 use super::request::DatasetRequest;
 use super::walk::Visited;
@@ -37,9 +37,15 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     if files.train.is_empty() {
         return Err(missing(&root, "no file of the training split is there"));
     }
+    let mut passed_over = not_used(&root, without);
+    // a file that is named itself is meant to be alone
+    if !root.is_file() {
+        for (files, part) in files.as_ref().zip(BySplit::NAMES) {
+            passed_over.files.extend(missing_shards(&root, files, part));
+        }
+    }
     let (files, note) = files.tested_on_validation(Vec::is_empty);
     let features = Features::read(&files.train[0], request)?;
-    let mut passed_over = not_used(&root, without);
     passed_over.notes.extend(note);
     let named_from = match root.is_file() {
         true => root.parent().unwrap_or(&root),
@@ -71,15 +77,21 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
             });
         }
     }
-    let images = read.zip(numbers.as_ref()).map(|((mut rows, ..), numbers)| {
+    let kept = read.zip(numbers).map(|((mut rows, ..), numbers)| {
         rows.keep(|row| numbers[row].is_some());
-        let source: Box<dyn ImageSource> = Box::new(rows);
-        source
+        (rows, numbers.into_iter().flatten().collect::<Vec<i64>>())
     });
+    // a challenge that withholds the labels of its test images
+    let (kept, note) = kept.tested_on_validation(|(_, labels)| labels.is_empty());
+    passed_over.notes.extend(note.map(|_| {
+        "the test part has no labels, so the test images are those of the validation part".into()
+    }));
+    let labels = kept.as_ref().map(|(_, labels)| labels.clone());
+    let images = kept.map(|(rows, _)| -> Box<dyn ImageSource> { Box::new(rows) });
     let labelling = Labelling {
         classes,
         ids: None,
-        labels: numbers.map(|numbers| numbers.into_iter().flatten().collect()),
+        labels,
     };
     Ok(ImageList::new(root, images, labelling, passed_over).with_color(request.color))
 }

@@ -1,6 +1,9 @@
 //! What to load.
 
-use astill_core::profile::{Background, Color, Kind, NormalisedBy, Unreadable};
+use astill_core::profile::{
+    Background, ChannelConstants, Color, Kind, NormalisedBy, Unreadable, channel_constants,
+};
+use astill_core::{Error, Result};
 use std::path::PathBuf;
 
 /// Which data set to load, from where, and how.
@@ -71,6 +74,31 @@ impl DatasetRequest {
             color: Color::Auto,
             background: Background::White,
             cache: cache.into(),
+        }
+    }
+
+    /// The mean and deviation of published programs, if the profile asks for them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there are none for this data set, or none for images with so many channels.
+    pub(super) fn constants(&self, channels: usize) -> Result<Option<ChannelConstants>> {
+        if self.zca || self.normalisation == NormalisedBy::Own {
+            return Ok(None);
+        }
+        match channel_constants(self.kind) {
+            None => Err(Error::Usage(format!(
+                "published programs share no mean and deviation for the data set {}; set \
+                 dataset.normalisation to own",
+                self.kind
+            ))),
+            Some(constants) if constants.mean.len() != channels => Err(Error::Usage(format!(
+                "dataset.normalisation is field, whose mean and deviation are of {} channels, but the \
+                 images in {} have {channels}; set dataset.normalisation to own, or dataset.color to \
+                 rgb",
+                constants.mean.len(),
+                self.folder.display()
+            ))),
+            constants => Ok(constants),
         }
     }
 }

@@ -191,7 +191,7 @@ impl Walk {
             self.leave_out(image, part, class, reason, is_lost);
         }
         if below.images.is_empty() {
-            self.leave_out(folder, part, class, reason, is_lost);
+            self.leave_out(folder, part, class, reason, is_lost && class.is_some());
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::decode::Encoded;
 use super::image_list::ImageList;
 use super::image_source::{ImageSource, stamp_file};
 use super::layout::{BySplit, Labelling, MissingFiles};
-use super::left_out::{LeftOutFile, PassedOver, without_part};
+use super::left_out::{LeftOutFile, PassedOver, missing_shards, without_part};
 use super::parts::{Part, is_junk, part};
 use super::request::DatasetRequest;
 use super::walk::Visited;
@@ -123,6 +123,12 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     if shards.train.is_empty() {
         return Err(missing(folder, "no tar file of training samples is there"));
     }
+    let mut left_out = without_part(folder, &without);
+    if !folder.is_file() {
+        for (shards, part) in shards.as_ref().zip(BySplit::NAMES) {
+            left_out.extend(missing_shards(folder, shards, part));
+        }
+    }
     let (shards, note) = shards.tested_on_validation(Vec::is_empty);
     let mut read = shards.try_map(|shards| {
         let mut samples = Samples::default();
@@ -132,7 +138,7 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
         Ok(samples)
     })?;
     let mut passed_over = PassedOver {
-        files: without_part(folder, &without),
+        files: left_out,
         notes: note.into_iter().collect(),
     };
     let (classes, labels) = labels(folder, &read, &mut passed_over.notes)?;

@@ -45,15 +45,19 @@ pub struct Provenance {
 
 impl Provenance {
     /// Removes what only this machine knows, for files that go elsewhere: the folders that the profile
-    /// names.
+    /// names. A relative path and `hf:OWNER/NAME` stay, as they are found in other data folders too.
     pub fn remove_folders(&mut self) {
         remove_folders(&mut self.profile);
     }
 }
 
-/// Without the folder of the data set, and with the name alone of a set that distillation started from.
+/// Without an absolute folder of the data set, and with the name alone of a set that distillation started from.
 fn remove_folders(profile: &mut Value) {
-    if let Some(path) = profile.pointer_mut("/dataset/path") {
+    if let Some(path) = profile.pointer_mut("/dataset/path")
+        && path
+            .as_str()
+            .is_none_or(|path| path.starts_with(['/', '~']))
+    {
         *path = Value::Null;
     }
     if let Some(Value::String(init)) = profile.pointer_mut("/distill/init")
@@ -124,8 +128,13 @@ mod tests {
         let expected =
             json!({ "dataset": { "path": null }, "distill": { "init": "best.safetensors" } });
         assert_eq!(profile, expected);
-        let mut profile = json!({ "distill": { "init": "representative" } });
-        remove_folders(&mut profile);
-        assert_eq!(profile, json!({ "distill": { "init": "representative" } }));
+        for path in ["pets", "hf:owner/name"] {
+            let elsewhere = json!({
+                "dataset": { "path": path }, "distill": { "init": "representative" },
+            });
+            let mut profile = elsewhere.clone();
+            remove_folders(&mut profile);
+            assert_eq!(profile, elsewhere);
+        }
     }
 }

@@ -92,6 +92,13 @@ pub fn experts(request: &ImportRequest, tell: &mut dyn FnMut(String)) -> Result<
     if let Ok(manifest) = crate::trainer::imported::read(store.folder()) {
         return Ok(imported(&store, manifest, true, &profile));
     }
+    store.create_folder()?;
+    let busy = || Error::Usage("another astill is importing these experts; wait for it".into());
+    let _alone = store.join_alone()?.ok_or_else(busy)?;
+    // another process may have finished it meanwhile
+    if let Ok(manifest) = crate::trainer::imported::read(store.folder()) {
+        return Ok(imported(&store, manifest, true, &profile));
+    }
     let manifest = write(&store, settings, &buffers, net.as_ref(), tell).inspect_err(|_| {
         // without its manifest nothing of it could be used
         let _ = fs::remove_dir_all(store.folder());
@@ -153,7 +160,7 @@ fn statement(profile: &Profile, paths: &[PathBuf]) -> Result<ImportSettings> {
     })
 }
 
-/// Writes all experts, and at last the manifest, which makes the import complete.
+/// Writes all experts into a store whose lock is held, and at last the manifest, which makes the import complete.
 fn write(
     store: &Store,
     settings: ImportSettings,
@@ -161,9 +168,6 @@ fn write(
     net: &dyn Network,
     tell: &mut dyn FnMut(String),
 ) -> Result<Manifest> {
-    store.create_folder()?;
-    let busy = || Error::Usage("another astill is importing these experts; wait for it".into());
-    let _alone = store.join_alone()?.ok_or_else(busy)?;
     let (mut epochs, mut left_out) = (Vec::new(), Vec::new());
     for buffer in buffers {
         let name = harmless(&buffer.name());

@@ -53,7 +53,7 @@ pub fn read(file: &Path) -> Result<FoundSet> {
 
 /// The images of a file and of those that continue it, and the labels where they are in it too.
 fn images_of(path: &Path) -> Result<(Tensor, Option<Tensor>)> {
-    if number(path).is_some() {
+    if is_split(path) {
         let images = parts(path, "images")?;
         let images = images.ok_or_else(|| Error::file(path, "expected images_best_0.pt, …"))?;
         return Ok((images, None));
@@ -70,10 +70,12 @@ fn images_of(path: &Path) -> Result<(Tensor, Option<Tensor>)> {
     Ok((file.tensor(images)?, labels))
 }
 
-/// The number at the end of the name of a file that others continue: 0 of images_best_0.pt.
-fn number(path: &Path) -> Option<u32> {
-    let stem = path.file_stem()?.to_str()?;
-    stem.rsplit_once('_')?.1.parse().ok()
+/// Whether this is the first file of a set that is in several, as DC-BENCH reads them. A number in any
+/// other name says something else, such as the iteration in images_5000.pt.
+fn is_split(images: &Path) -> bool {
+    images
+        .file_name()
+        .is_some_and(|name| name == "images_best_0.pt")
 }
 
 /// The tensor `what` ("labels") of a set, put together where it is in several files; none where no
@@ -84,22 +86,19 @@ fn parts(images: &Path, what: &str) -> Result<Option<Tensor>> {
     let Some(first) = beside(images, what).filter(|path| path.is_file()) else {
         return Ok(None);
     };
-    if number(images).is_none() {
+    if !is_split(images) {
         return tensor(&first).map(Some);
     }
-    let stem = first.file_stem().unwrap_or_default().to_string_lossy();
-    let stem = stem
-        .rsplit_once('_')
-        .map_or("", |(stem, _)| stem)
-        .to_string();
-    let files = (0..MOST).map(|part| first.with_file_name(format!("{stem}_{part}.pt")));
-    let tensors = files
-        .take_while(|file| file.is_file())
-        .map(|file| tensor(&file))
-        .collect::<Result<Vec<_>>>()?;
-    if tensors.is_empty() {
-        return Ok(None);
+    let file = |part: u32| first.with_file_name(format!("{what}_best_{part}.pt"));
+    let there: Vec<u32> = (0..MOST).filter(|part| file(*part).is_file()).collect();
+    if let Some((absent, _)) = (0..).zip(&there).find(|(part, there)| part != *there) {
+        return Err(Error::file(
+            file(absent),
+            "is missing, but files that continue it are there; get it again",
+        ));
     }
+    let tensors = there.iter().map(|part| tensor(&file(*part)));
+    let tensors = tensors.collect::<Result<Vec<_>>>()?;
     let whole = Tensor::f_cat(&tensors, 0);
     whole.map(Some).map_err(|_| {
         Error::file(

@@ -55,11 +55,22 @@ pub fn check_path(profile: &Profile, data: &Path) -> Result<()> {
         ),
         false => format!("{} does not exist", here.display()),
     };
+    let fetched = FETCHED.iter().find(|(folder, _)| given.ends_with(folder));
+    let fetch = fetched.map(|(_, set)| format!("run `astill fetch {set}`, or "));
     Err(Error::Usage(format!(
-        "dataset.path is {}, but {places}; set it to the folder that holds the data set",
-        given.display()
+        "dataset.path is {}, but {places}; {}set it to the folder that holds the data set",
+        given.display(),
+        fetch.unwrap_or_default()
     )))
 }
+
+/// Where `astill fetch` puts the sets that are not in the folder of their kind.
+const FETCHED: [(&str, &str); 4] = [
+    ("imagenette2-160", "imagenette"),
+    ("mnist", "mnist"),
+    ("fashion-mnist", "fashion-mnist"),
+    ("svhn", "svhn"),
+];
 
 /// The path with the home folder in the place of a leading ~; for "hf:OWNER/NAME", the folder in
 /// `data` that `astill fetch` makes of that data set, or that in the local cache of the Hugging Face
@@ -69,7 +80,8 @@ fn expanded(path: &Path, data: &Path) -> PathBuf {
         let fetched = data.join(hub_folder(name));
         return match fetched.is_dir() {
             true => std::path::absolute(&fetched).unwrap_or(fetched),
-            false => hub_cache().join(format!("datasets--{}", hub_folder(name))),
+            // which holds all configurations
+            false => hub_cache().join(cached(configured(name).0)),
         };
     }
     match (path.strip_prefix("~"), std::env::home_dir()) {
@@ -81,6 +93,28 @@ fn expanded(path: &Path, data: &Path) -> PathBuf {
 /// The name of a data set of the Hub, which may end with a configuration.
 fn of_hub(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix("hf:")
+}
+
+/// OWNER/NAME and CONFIG of "OWNER/NAME/CONFIG".
+fn configured(name: &str) -> (&str, Option<&str>) {
+    match name.match_indices('/').nth(1) {
+        Some((at, _)) => (&name[..at], Some(&name[at + 1..])),
+        None => (name, None),
+    }
+}
+
+/// What the folder of OWNER/NAME is called in the local cache of the Hub.
+fn cached(name: &str) -> String {
+    format!("datasets--{}", hub_folder(name))
+}
+
+/// The configuration that `dataset.path` names, where `folder` holds all of them.
+fn configuration(path: Option<&Path>, folder: &Path) -> Option<String> {
+    let (name, configuration) = configured(path.and_then(of_hub)?);
+    let is_cached = folder
+        .file_name()
+        .is_some_and(|own| own == cached(name).as_str());
+    configuration.filter(|_| is_cached).map(str::to_owned)
 }
 
 /// What the folder of a data set of the Hub is called.
@@ -107,7 +141,10 @@ pub fn data_request(profile: &Profile, folder: &Path, data: &Path) -> DatasetReq
         classes: set.classes.clone(),
         label: set.label.clone(),
         image: set.image.clone(),
-        configuration: set.configuration.clone(),
+        configuration: set
+            .configuration
+            .clone()
+            .or_else(|| configuration(set.path.as_deref(), folder)),
         train_limit: set.train_limit,
         validation: set.validation,
         test: set.test,
@@ -196,5 +233,14 @@ mod tests {
         assert!(found().ends_with("datasets--o--n"));
         std::fs::create_dir(data.path().join("o--n")).unwrap();
         assert_eq!(found(), data.path().join("o--n"));
+        // the cache has all configurations in one folder, what was fetched has one
+        let path = Path::new("hf:o/m/c");
+        let folder = expanded(path, data.path());
+        assert!(folder.ends_with("datasets--o--m"));
+        assert_eq!(configuration(Some(path), &folder).as_deref(), Some("c"));
+        let fetched = data.path().join("o--m--c");
+        std::fs::create_dir(&fetched).unwrap();
+        assert_eq!(expanded(path, data.path()), fetched);
+        assert_eq!(configuration(Some(path), &fetched), None);
     }
 }

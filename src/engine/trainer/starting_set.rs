@@ -1,7 +1,7 @@
 //! A distilled set that distillation starts from (`distill.init: FILE`).
 
 use crate::data::Normalisation;
-use crate::export;
+use crate::export::{self, Provenance};
 use crate::set_files;
 use astill_core::profile::{Init, NormalisedBy, Profile, channel_constants};
 use astill_core::run::RunDir;
@@ -72,7 +72,12 @@ impl StartingSet {
         }
         let normalisation = match (&set.provenance, set.normalisation) {
             (Some(_), Some(own)) => Some(own),
-            _ => of_the_field(path, profile)?,
+            (provenance, _) => {
+                if let Some(provenance) = provenance {
+                    check_whitening(path, provenance, profile)?;
+                }
+                of_the_field(path, profile)?
+            }
         };
         Ok(Self {
             images: set.images.index_select(0, &Tensor::from_slice(&rows)),
@@ -92,6 +97,26 @@ impl StartingSet {
     }
 }
 
+/// Refuses images that say that they are whitened for a run that does not whiten, and the other way
+/// round.
+fn check_whitening(path: &Path, provenance: &Provenance, profile: &Profile) -> Result<()> {
+    let is_whitened = provenance.normalisation == Normalisation::ZCA;
+    if is_whitened == profile.dataset.zca {
+        return Ok(());
+    }
+    let (are, wanted) = match is_whitened {
+        true => ("are whitened", "are not"),
+        false => ("are not whitened", "are"),
+    };
+    Err(Error::file(
+        path,
+        format!(
+            "holds images that {are}, but those of this run {wanted}; set dataset.zca={is_whitened} and \
+             dataset.normalisation=field, or start from best.safetensors of its run"
+        ),
+    ))
+}
+
 /// How others normalise; none where the run does the same.
 fn of_the_field(path: &Path, profile: &Profile) -> Result<Option<Normalisation>> {
     let set = &profile.dataset;
@@ -105,6 +130,34 @@ fn of_the_field(path: &Path, profile: &Profile) -> Result<Option<Normalisation>>
         )),
         (NormalisedBy::Own, false) => {
             Ok(channel_constants(set.kind).map(Normalisation::of_constants))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use astill_core::profile;
+    use serde_json::json;
+
+    #[test]
+    fn images_that_say_that_they_are_whitened_fit_a_run_that_whitens() {
+        for (normalisation, zca, is_refused) in [
+            ("zca", true, false),
+            ("zca", false, true),
+            ("channels", false, false),
+            ("channels", true, true),
+        ] {
+            let provenance = json!({
+                "program": "astill", "profile": {}, "edits": [], "classes": ["a", "b"],
+                "normalisation": normalisation, "space": "field", "data_content": "", "step": 1,
+                "validation_accuracy": null, "results": [], "paper_style_max": null,
+            });
+            let provenance = serde_json::from_value(provenance).unwrap();
+            let zca = format!("dataset.zca={zca}");
+            let profile = profile::load("cifar10-cpu", &[zca]).unwrap().profile;
+            let checked = check_whitening(Path::new("set"), &provenance, &profile);
+            assert_eq!(checked.is_err(), is_refused, "{normalisation}: {checked:?}");
         }
     }
 }

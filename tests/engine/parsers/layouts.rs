@@ -1,6 +1,6 @@
 //! The parsers of data sets that other programs write, on the files of `tests/formats`.
 
-use super::{Parser, home, ignore_progress, of_file, of_member, write};
+use super::{Parser, home, ignore_progress, long_text, of_file, of_member, write};
 use astill_engine::data::{DatasetRequest, Kind, Unreadable};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -147,8 +147,34 @@ fn python_batch(labels: &[u8]) -> Vec<u8> {
     pickle
 }
 
-/// A file of CIFAR-10's Python version that is unpacked.
+/// A file of images of CIFAR-10's Python version that is unpacked.
 pub fn cifar_python_file() -> Parser {
+    let mut parser = cifar_python("CIFAR-10, Python version", "data_batch_2");
+    // one long text, as Python 3 writes bytes, as the key of many entries
+    let encoded = b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R";
+    let entries = [
+        &encoded[..],
+        b"q\x010",
+        &b"}("[..],
+        &b"h\x01K\x01".repeat(4000),
+        b"u.",
+    ];
+    parser
+        .odd
+        .push([&long_text()[..], &entries.concat()].concat());
+    parser
+}
+
+/// Its names of classes.
+pub fn cifar_python_names() -> Parser {
+    let mut parser = cifar_python("CIFAR-10, Python version, names", "batches.meta");
+    let names = b"h\x00".repeat(4000);
+    let list = [&b"}U\x0blabel_names]("[..], &names, b"es."].concat();
+    parser.odd.push([&long_text()[..], &list].concat());
+    parser
+}
+
+fn cifar_python(name: &str, file: &str) -> Parser {
     let home = home();
     let folder = home.path().join("cifar-10-batches-py");
     for file in 0..5u8 {
@@ -160,9 +186,9 @@ pub fn cifar_python_file() -> Parser {
     let names: Vec<u8> = (b'a'..=b'j').flat_map(|name| [b'U', 1, name]).collect();
     let meta = [&b"\x80\x02}U\x0blabel_names]("[..], &names, b"es."].concat();
     write(&folder.join("batches.meta"), meta);
-    let file = "cifar-10-batches-py/data_batch_2";
+    let file = format!("cifar-10-batches-py/{file}");
     let cache = home.path().join("cache");
-    of_file("CIFAR-10, Python version", home, file, move |home| {
+    of_file(name, home, &file, move |home| {
         let request = DatasetRequest::new(Kind::Cifar10, home, 32, &cache);
         let is_read = request.load(&mut ignore_progress).is_ok();
         let _ = fs::remove_dir_all(&cache);

@@ -466,6 +466,16 @@ pub fn trajectory() -> Parser {
 /// A file of torch.save: lists of tensors and numbers.
 const TORCH_FILE: &[u8] = include_bytes!("../../buffers/small.pt");
 
+/// The beginning of a pickle that keeps a text of 8 KiB under the number 0.
+pub fn long_text() -> Vec<u8> {
+    [
+        &b"\x80\x02X\x00\x20\x00\x00"[..],
+        &[b'n'; 0x2000],
+        b"q\x000",
+    ]
+    .concat()
+}
+
 /// Reads every tensor of a file of torch.save.
 fn takes_torch_file(path: &Path) -> bool {
     fn takes(file: &TorchFile, item: &Item) -> bool {
@@ -505,6 +515,11 @@ pub fn torch_pickle() -> Parser {
     ]
     .map(<[u8]>::to_vec)
     .to_vec();
+    // one long text as the key of many entries
+    let entries = b"h\x00K\x01".repeat(4000);
+    parser
+        .odd
+        .push([&long_text()[..], b"}(", &entries, b"u."].concat());
     parser
 }
 

@@ -259,7 +259,8 @@ fn what_may_be_an_image_is_refused_or_skipped_and_counted_and_the_rest_is_counte
     save(&at("extra/a/0.png"), drawing(0, 9));
     let refused = problem(home.path());
     for part in [
-        "3 of 12 images cannot be used",
+        "4 of 13 images cannot be used",
+        "extra/a/0.png (in a folder that is not a part of the set)",
         "train/lost.png (not in the folder of a class)",
         "train/a/phone.heic (HEIC is not read; convert it to PNG)",
         "train/a/no-name (AVIF",
@@ -323,6 +324,68 @@ fn a_class_of_the_test_images_alone_is_refused_or_skipped() {
     let want =
         "1 of 10 images cannot be used: test/bird/0.png (not a class of the training images)";
     assert!(refused.contains(want), "{refused}");
+}
+
+#[test]
+fn a_class_that_is_called_like_a_part_does_not_hide_the_others() {
+    let home = TempDir::new().unwrap();
+    for class in ["bus", "car", "train"] {
+        for (index, kind) in ["a", "b"].into_iter().enumerate() {
+            let path = home.path().join(class).join(kind).join("0.png");
+            save(&path, drawing(index, class.len()));
+        }
+    }
+    let refused = problem(home.path());
+    let want =
+        "4 of 6 images cannot be used: bus/a/0.png (in a folder that is not a part of the set)";
+    assert!(refused.contains(want), "{refused}");
+}
+
+#[test]
+fn parts_without_folders_of_classes_are_refused() {
+    let home = TempDir::new().unwrap();
+    for (index, name) in ["test/0.png", "train/0.png", "train/1.png"]
+        .iter()
+        .enumerate()
+    {
+        save(&home.path().join(name), drawing(0, index));
+    }
+    let refused = problem(home.path());
+    let want = "test and train are named after parts, but have no folders of classes in them";
+    assert!(refused.contains(want), "{refused}");
+    // one class may have such a name
+    fs::rename(home.path().join("test"), home.path().join("bus")).unwrap();
+    let drawn = DatasetRequest {
+        test: Some(0.5),
+        ..request(Kind::ImageFolder, home.path(), 4)
+    };
+    assert_eq!(drawn.inspect().unwrap().classes, ["bus", "train"]);
+}
+
+#[test]
+fn classes_are_in_the_order_of_their_names_as_they_are_spelled() {
+    let home = TempDir::new().unwrap();
+    // composed, the first one would come last
+    let spelled = ["cafe\u{301}", "caff"];
+    for (class, name) in spelled.into_iter().enumerate() {
+        save(
+            &home.path().join("train").join(name).join("0.png"),
+            drawing(class, 0),
+        );
+        let composed = crate::data::parts::normal(name);
+        save(
+            &home.path().join("test").join(composed).join("0.png"),
+            drawing(class, 1),
+        );
+    }
+    let dataset = request(Kind::ImageFolder, home.path(), 4)
+        .load(&mut ignore_progress)
+        .unwrap();
+    assert_eq!(dataset.classes, ["caf\u{e9}", "caff"]);
+    for (label, split) in [(0, &dataset.test), (1, &dataset.train)] {
+        assert_eq!(split.labels(), [0, 1]);
+        assert_pixels(&pixels(&dataset, split, label)[..1], &[50.0 * label as f32]);
+    }
 }
 
 #[test]

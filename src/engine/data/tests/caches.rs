@@ -42,6 +42,29 @@ fn decoded_images_come_from_the_cache_until_a_file_changes_and_damage_is_repaire
 }
 
 #[test]
+fn an_image_that_the_system_did_not_give_is_not_kept_as_unreadable() {
+    use crate::data::layout::{BySplit, Layout};
+    let home = TempDir::new().unwrap();
+    image_folder(home.path(), 2);
+    let request = request(Kind::ImageFolder, home.path(), 4);
+    let found = crate::data::image_folder::find(home.path()).unwrap();
+    let rows = BySplit {
+        train: vec![0, 1, 2, 3],
+        validation: Vec::new(),
+        test: vec![0, 1],
+    };
+    let read = || found.read(&rows, &request, &mut ignore_progress).unwrap();
+    let path = home.path().join("train/cat/1.png");
+    fs::remove_file(&path).unwrap();
+    assert!(read().unreadable.train[0].may_pass);
+    assert!(!home.path().join(".cache").exists());
+    // what is in a file stays as it is
+    write(&path, "no image");
+    assert!(!read().unreadable.train[0].may_pass);
+    assert_eq!(fs::read_dir(home.path().join(".cache")).unwrap().count(), 1);
+}
+
+#[test]
 fn a_cache_folder_that_cannot_be_created_is_not_an_error() {
     let home = TempDir::new().unwrap();
     image_folder(home.path(), 3);

@@ -86,6 +86,11 @@ fn tiny_imagenet_is_tested_on_val_in_the_order_of_sorted_ids() {
         assert_eq!(dataset.channels, 3, "it is a set of colour images");
         assert!(dataset.left_out.is_empty(), "{:?}", dataset.left_out);
     }
+    let as_folders = request(Kind::ImageFolder, &folder, 8)
+        .inspect()
+        .unwrap_err();
+    let text = as_folders.to_string();
+    assert!(text.contains("dataset.kind: tiny-imagenet"), "{text}");
     fs::remove_file(folder.join("words.txt")).unwrap();
     let inventory = request(Kind::TinyImagenet, &folder, 8).inspect().unwrap();
     assert_eq!(inventory.classes, ["n1", "n2"]);

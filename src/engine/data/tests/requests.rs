@@ -202,3 +202,56 @@ fn the_normalisation_of_the_field_is_that_of_its_constants_or_of_all_training_im
     let refused = shapes.load(&mut ignore_progress).unwrap_err();
     assert!(matches!(refused, Error::Usage(_)), "{refused}");
 }
+
+#[test]
+fn constants_of_colours_are_refused_for_grey_images_before_anything_is_read() {
+    let home = TempDir::new().unwrap();
+    for (part, class) in [("train", "a"), ("train", "b"), ("test", "a"), ("test", "b")] {
+        save(
+            &home.path().join(part).join(class).join("0.png"),
+            image::GrayImage::new(4, 4),
+        );
+    }
+    let grey = DatasetRequest {
+        normalisation: NormalisedBy::Field,
+        ..request(Kind::ImageFolder, home.path(), 4)
+    };
+    let refused = grey.inspect().unwrap_err();
+    assert_eq!(refused.exit_status(), 2);
+    let text = refused.to_string();
+    assert!(
+        text.contains("of 3 channels") && text.contains("dataset.color"),
+        "{text}"
+    );
+    let rgb = DatasetRequest {
+        color: astill_core::profile::Color::Rgb,
+        ..grey
+    };
+    rgb.load(&mut ignore_progress).unwrap();
+}
+
+#[test]
+fn a_look_at_the_images_draws_the_test_images_of_the_run() {
+    let home = TempDir::new().unwrap();
+    // pairs of equal images, some of which are torn apart
+    for class in ["a", "b"] {
+        for index in 0..40u8 {
+            let image = RgbImage::from_pixel(4, 4, Rgb([index / 2, 9, class.as_bytes()[0]]));
+            save(
+                &home.path().join(class).join(format!("{index:02}.png")),
+                image,
+            );
+        }
+        write(&home.path().join(class).join("00.png"), "no image");
+    }
+    let request = DatasetRequest {
+        test: Some(0.3),
+        unreadable: crate::data::Unreadable::Skip,
+        ..request(Kind::ImageFolder, home.path(), 4)
+    };
+    let budget = std::time::Duration::MAX / 4;
+    let look = request.survey(budget, &mut ignore_progress).unwrap();
+    let run = request.load(&mut ignore_progress).unwrap();
+    assert!(!run.warnings.is_empty());
+    assert_eq!(look.warnings, run.warnings);
+}

@@ -74,6 +74,83 @@ fn parquet_files_without_a_part_are_lost_where_others_have_one() {
 }
 
 #[test]
+fn shards_that_the_others_count_are_missed() {
+    let home = copied("parquet/data");
+    let request = request(Kind::Parquet, home.path(), 8);
+    let whole = request.inspect().unwrap().stored;
+    fs::remove_file(home.path().join("train-00001-of-00002.parquet")).unwrap();
+    let parts = [
+        "train-00001-of-00002.parquet (it is missing, one of 2 files",
+        "dataset.unreadable: skip",
+    ];
+    assert_refused(&request, &parts);
+    let skipping = DatasetRequest {
+        unreadable: crate::data::Unreadable::Skip,
+        ..request.clone()
+    };
+    assert!(skipping.inspect().unwrap().stored < whole);
+    // a file that is named itself is meant to be alone
+    let alone = DatasetRequest {
+        folder: home.path().join("train-00000-of-00002.parquet"),
+        test: Some(0.5),
+        ..request
+    };
+    assert_eq!(alone.inspect().unwrap().stored, 3);
+}
+
+/// A parquet file of one image for each of these labels.
+fn parquet(path: &Path, labels: &[i64]) {
+    use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+    use ::parquet::file::writer::SerializedFileWriter;
+    let schema = "message schema {
+        optional group image { optional binary bytes; optional binary path (STRING); }
+        optional int64 label;
+    }";
+    let schema = ::parquet::schema::parser::parse_message_type(schema).unwrap();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema.into(), Default::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let texts: Vec<ByteArray> = labels.iter().map(|_| "not looked at".into()).collect();
+    for _ in 0..2 {
+        let mut column = group.next_column().unwrap().unwrap();
+        let levels = vec![2; labels.len()];
+        let typed = column.typed::<ByteArrayType>();
+        typed.write_batch(&texts, Some(&levels), None).unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    let levels = vec![1; labels.len()];
+    let typed = column.typed::<Int64Type>();
+    typed.write_batch(labels, Some(&levels), None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_parquet_test_part_without_labels_gives_way_to_validation() {
+    let home = TempDir::new().unwrap();
+    for (part, labels) in [
+        ("train", &[0, 0, 1, 1][..]),
+        ("validation", &[0, 1]),
+        ("test", &[-1, -1, -1]),
+    ] {
+        parquet(&home.path().join(format!("{part}.parquet")), labels);
+    }
+    let request = DatasetRequest {
+        label: Some("label".into()),
+        image: Some("image".into()),
+        ..request(Kind::Parquet, home.path(), 8)
+    };
+    let found = request.inspect().unwrap();
+    assert_eq!((found.train, found.test), (vec![2, 2], vec![1, 1]));
+    let survey = request.survey_labels().unwrap();
+    assert_eq!(survey.left_out[0].count, 3);
+    let note = "the test part has no labels, so the test images are those of the validation part";
+    assert!(survey.notes.iter().any(|n| n == note), "{:?}", survey.notes);
+}
+
+#[test]
 fn parquet_files_with_other_class_names_are_refused() {
     let home = copied("parquet/data");
     let test = home.path().join("test-00001-of-00002.parquet");
@@ -277,6 +354,27 @@ fn idx_files_that_go_on_or_name_no_part_are_refused() {
     write(&at("train-labels-idx1-ubyte"), idx(&[2], &[0, 1]));
     write(&at("extra-images-idx3-ubyte"), idx(&[2, 2, 2], &[7; 8]));
     assert_refused(&request, &["extra-images-idx3-ubyte (its name has no part"]);
+}
+
+#[test]
+fn only_names_in_the_folder_of_the_set_make_its_classes_clothes() {
+    let home = TempDir::new().unwrap();
+    for (folder, want) in [
+        ("fashion/mnist", "0"),
+        ("mnist/fashion-mnist", "T-shirt/top"),
+    ] {
+        let folder = home.path().join(folder);
+        for part in ["train", "t10k"] {
+            let labels: Vec<u8> = (0..10).collect();
+            let at = |what: &str| folder.join(format!("{part}-{what}-ubyte"));
+            write(&at("images-idx3"), idx(&[10, 2, 2], &[7; 40]));
+            write(&at("labels-idx1"), idx(&[10], &labels));
+        }
+        let request = request(Kind::Idx, &folder, 2);
+        assert_eq!(request.inspect().unwrap().classes[0], want);
+        let notes = request.survey_labels().unwrap().notes;
+        assert_eq!(notes.is_empty(), want == "0", "{notes:?}");
+    }
 }
 
 #[test]
