@@ -454,7 +454,7 @@ fn keys_at_the_bottom_and_buttons_can_be_clicked() {
     click(&mut stage, "Student rate");
     assert_eq!(stage.app.scope(), Scope::Chart);
     stage.keys(&["q"]);
-    click(&mut stage, "s samples");
+    click(&mut stage, "s images");
     assert_eq!(stage.app.scope(), Scope::Samples);
     click(&mut stage, "square");
     assert!(stage.screen().contains(">square"), "{}", stage.screen());
