@@ -22,7 +22,7 @@ fn the_terminal_is_asked_and_draws_the_images_itself_if_it_can() -> Outcome {
         (YES, "Images are drawn by the terminal itself."),
         (
             NO,
-            "This terminal does not answer that it draws images itself",
+            "This terminal did not report graphics support",
         ),
     ] {
         let mut terminal = app(&place, &["attach", "r"])?;
