@@ -44,6 +44,16 @@ fn imported_experts_have_the_smoothness_that_pytorch_computes_and_are_distilled(
     assert_eq!(line("normalisation: ")?, "field");
     let again = place.run(&import)?;
     assert!(text(&again.stderr).contains("are already in"));
+    // one that another process is still importing is left as it is
+    let store = place.path("data/trajectories").join(&key);
+    let (manifest, aside) = (store.join("manifest.json"), place.path("aside"));
+    fs::rename(&manifest, &aside)?;
+    let lock = fs::File::open(store.join("lock"))?;
+    lock.lock()?;
+    refused(&place, &import, &["another astill is importing"])?;
+    drop(lock);
+    assert!(store.join("expert_000.safetensors").exists());
+    fs::rename(&aside, &manifest)?;
 
     let from_key = format!("expert.from={key}");
     let with = |sets: &[&str]| {

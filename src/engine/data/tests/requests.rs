@@ -242,7 +242,10 @@ fn a_look_at_the_images_draws_the_test_images_of_the_run() {
                 image,
             );
         }
-        write(&home.path().join(class).join("00.png"), "no image");
+        write(
+            &home.path().join(class).join("00.png"),
+            b"\x89PNG\r\n\x1a\n",
+        );
     }
     let request = DatasetRequest {
         test: Some(0.3),

@@ -1,0 +1,3 @@
+#![no_main]
+
+astill_fuzz::fuzz_engine!(cifar_python_names);
