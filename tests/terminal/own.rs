@@ -31,7 +31,8 @@ fn keys_of_ones_own_are_used_and_named() -> Outcome {
     terminal.press("q/\x1bOQcif")?;
     terminal.shows(&["/cif", ">cifar10"])?;
     terminal.press("\x03")?;
-    terminal.shows(&[">shapes"])?;
+    // what was found stays selected, in the whole list
+    terminal.shows(&[" shapes", ">cifar10", "Q quit"])?;
     terminal.press("Q")?;
     assert!(terminal.ended()?.success());
 
