@@ -9,6 +9,7 @@ use super::unpack;
 use astill_core::files::{atomic, sharing};
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -153,7 +154,10 @@ impl Place {
         if let Err(error) = unpacked {
             remove(&into)?;
             // a full disk says nothing about the archive, which has its checksum
-            if is_own && matches!(error, Error::File { .. }) {
+            let is_full = |e: &std::io::Error| {
+                matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            };
+            if is_own && !matches!(&error, Error::Io { source, .. } if is_full(source)) {
                 let _ = fs::remove_file(archive);
             }
             return Err(error);
