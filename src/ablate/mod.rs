@@ -175,7 +175,7 @@ impl<'a> Study<'a> {
     }
 
     fn check_held(&self, held: &EngineLock) -> Result<()> {
-        held.check().map_err(|error| match error {
+        held.check_path().map_err(|error| match error {
             Error::RunLost { path, .. } => Error::RunLost {
                 path,
                 problem: "the folder of this ablation was moved, removed or replaced while it was \

@@ -23,8 +23,8 @@ pub fn images_at_once(on: Device, n: i64, bytes_of_image: f64) -> i64 {
 /// The size of as few pieces of `n` images as there are with at most `most` in each, all about equal.
 fn balanced(n: i64, most: i64) -> i64 {
     let most = most.clamp(1, n.max(1));
-    let pieces = (n + most - 1) / most;
-    (n + pieces - 1) / pieces.max(1)
+    let pieces = ((n + most - 1) / most).max(1);
+    (n + pieces - 1) / pieces
 }
 
 /// Does `work` with pieces of this size, and again with half of it as often as the GPU runs out of

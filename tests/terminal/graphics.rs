@@ -20,10 +20,7 @@ fn the_terminal_is_asked_and_draws_the_images_itself_if_it_can() -> Outcome {
     );
     for (answer, notice) in [
         (YES, "Images are drawn by the terminal itself."),
-        (
-            NO,
-            "This terminal did not report graphics support",
-        ),
+        (NO, "This terminal did not report graphics support"),
     ] {
         let mut terminal = app(&place, &["attach", "r"])?;
         terminal.shows(&["done"])?;

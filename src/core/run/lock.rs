@@ -84,6 +84,27 @@ impl EngineLock {
         })
     }
 
+    /// As [`Self::check`], for who works by the path: also that this still leads to the folder.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; the folder was moved.
+    pub fn check_path(&self) -> Result<()> {
+        self.check()?;
+        let found = self.path.join(LOCK).symlink_metadata();
+        let own = self
+            .file
+            .metadata()
+            .map_err(Error::io("inspect", &self.path))?;
+        let is_own = found.is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()));
+        match is_own {
+            true => Ok(()),
+            false => Err(Error::RunLost {
+                path: self.path.clone(),
+                problem: "its folder was moved".into(),
+            }),
+        }
+    }
+
     /// A text with the path that people know in the place of the open directory's.
     #[must_use]
     pub fn named_text(&self, text: &str) -> String {
