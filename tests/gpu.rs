@@ -140,7 +140,7 @@ fn every_network_passes_every_phase() -> Outcome {
         "network.activation=sigmoid",
         "network.pooling=max",
         "distill.labels=soft",
-        "distill.parameters=frequencies",
+        "distill.parameters=frequency",
         "network.tf32=true",
     ] {
         let machine = Machine::new(&[])?;
@@ -306,7 +306,7 @@ fn nothing_is_waited_for_within_an_iteration() -> Outcome {
     })?;
     // an iteration, of 20 steps, copies its draws there and its results back in three parts; bench waits at both
     // ends of it
-    assert!(waits <= 5. / 20., "{waits} waits a student step");
+    assert!(waits <= 6. / 20., "{waits} waits a student step");
     assert!(copies <= 4. / 20., "{copies} copies a student step");
     Ok(())
 }

@@ -185,14 +185,13 @@ fn through_steps(way: Way, is_soft: bool) -> Gradient {
 fn the_gradient_through_all_steps_is_the_same_by_kernels_and_by_autograd() {
     for is_soft in [false, true] {
         let want = through_steps(Way::Chosen, is_soft);
-        for way in [Way::Kernels(1), Way::Kernels(THREADS)] {
-            let got = through_steps(way, is_soft);
-            assert_close("images", &got.images, &want.images);
-            assert_close("student rate", &got.lr, &want.lr);
-            assert_eq!(got.labels.is_some(), is_soft);
-            if let (Some(got), Some(want)) = (&got.labels, &want.labels) {
-                assert_close("labels", got, want);
-            }
+        // one thread, as that is fast: the other tests have several in a block
+        let got = through_steps(Way::Kernels(1), is_soft);
+        assert_close("images", &got.images, &want.images);
+        assert_close("student rate", &got.lr, &want.lr);
+        assert_eq!(got.labels.is_some(), is_soft);
+        if let (Some(got), Some(want)) = (&got.labels, &want.labels) {
+            assert_close("labels", got, want);
         }
         let got = through_steps(Way::Autograd, is_soft);
         let difference =

@@ -96,8 +96,8 @@ fn distilled_set(
     let student_lr = best.map_or(state.numbers.student_lr, |b| b.student_lr);
     let channels = state.best_images.size()[1];
     DistilledSet {
-        images: state.best_images.shallow_clone(),
-        labels: state.best_labels(),
+        images: state.best_images.to_device(Device::Cpu),
+        labels: state.best_labels().to_device(Device::Cpu),
         student_lr,
         normalisation: dataset.normalisation.to_device(Device::Cpu),
         provenance: Provenance {

@@ -54,6 +54,14 @@ CHOICE(cudnnGetConvolutionBackwardFilterAlgorithm_v7)
 WORKSPACE(cudnnGetConvolutionForwardWorkspaceSize)
 WORKSPACE(cudnnGetConvolutionBackwardDataWorkspaceSize)
 WORKSPACE(cudnnGetConvolutionBackwardFilterWorkspaceSize)
+EXPORT int cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(void *, int, int, void *, void *, void *, void *, void *, size_t *n) {
+  return *n = 0, 0;
+}
+EXPORT int cudnnGetBatchNormalizationBackwardExWorkspaceSize(void *, int, int, void *, void *, void *, void *, void *, void *, void *,
+                                                             size_t *n) {
+  return *n = 0, 0;
+}
+EXPORT int cudnnGetBatchNormalizationTrainingExReserveSpaceSize(void *, int, int, void *, void *, size_t *n) { return *n = 0, 0; }
 EXPORT int cudnnGetProperty(int which, int *value) { return *value = which == 0 ? 9 : which == 1 ? 19 : 0, 0; }
 EXPORT size_t cudnnGetVersion() { return 91900; }
 EXPORT size_t cudnnGetCudartVersion() { return 13000; }

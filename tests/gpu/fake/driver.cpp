@@ -76,3 +76,17 @@ EXPORT int cuMemImportFromShareableHandle() { return 1; }
 EXPORT int cuMemsetD32Async() { return 0; }
 EXPORT int cuStreamWriteValue32() { return 0; }
 EXPORT int cuStreamWriteValue32_v2() { return 0; }
+
+// --- what libtorch looks up and astill does not use ---
+#define UNUSED(name) \
+  EXPORT int name() { return hit(#name), 1; }
+UNUSED(cuMemRetainAllocationHandle) UNUSED(cuMemGetAllocationPropertiesFromHandle)
+UNUSED(cuMulticastAddDevice) UNUSED(cuMulticastBindMem) UNUSED(cuMulticastCreate) UNUSED(cuMulticastUnbind)
+UNUSED(cuCtxFromGreenCtx) UNUSED(cuCtxPopCurrent) UNUSED(cuCtxPushCurrent) UNUSED(cuDevResourceGenerateDesc)
+UNUSED(cuDevSmResourceSplitByCount) UNUSED(cuDeviceGetDevResource) UNUSED(cuGreenCtxCreate) UNUSED(cuGreenCtxDestroy)
+UNUSED(cuGreenCtxStreamCreate)
+// NVRTC asks for these, and does without them
+EXPORT int cuGetExportTable(const void **table, const void *) {
+  constexpr int NOT_FOUND = 500;
+  return *table = nullptr, NOT_FOUND;
+}

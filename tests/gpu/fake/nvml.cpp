@@ -17,3 +17,13 @@ EXPORT int nvmlDeviceGetMemoryInfo(void *gpu, Memory *memory) {
   fake_memory(int(size_t(gpu)) - 1, &free, &total);
   return *memory = {total, free, total - free}, 0;
 }
+
+// --- who else is on a GPU, which libtorch says where memory runs out ---
+EXPORT int nvmlDeviceGetHandleByPciBusId_v2(const char *, void **gpu) { return *gpu = (void *)1, 0; }
+EXPORT int nvmlDeviceGetComputeRunningProcesses(void *, unsigned *n, void *) { return *n = 0, 0; }
+
+// --- what libtorch looks up and astill does not use ---
+#define UNUSED(name) \
+  EXPORT int name() { return 1; }
+UNUSED(nvmlDeviceGetGpuFabricInfoV)
+UNUSED(nvmlDeviceGetNvLinkRemoteDeviceType) UNUSED(nvmlDeviceGetNvLinkRemotePciInfo_v2) UNUSED(nvmlSystemGetCudaDriverVersion_v2)
