@@ -66,16 +66,6 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
             theme.text(),
         ));
     }
-    second.extend(
-        model
-            .host_mib
-            .map(|m| (format!("memory {m} MiB"), theme.dim())),
-    );
-    second.extend(
-        model
-            .device_mib
-            .map(|m| (format!("device {m} MiB"), theme.dim())),
-    );
     if model.warnings > 0 {
         let plural = if model.warnings == 1 { "" } else { "s" };
         second.push((format!("{} warning{plural}", model.warnings), theme.warn()));
@@ -97,6 +87,17 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
     if context.appearance.read_only {
         second.push(("read-only".into(), theme.dim()));
     }
+    // what may be cut off comes last
+    second.extend(
+        model
+            .host_mib
+            .map(|m| (format!("memory {m} MiB"), theme.dim())),
+    );
+    second.extend(
+        model
+            .device_mib
+            .map(|m| (format!("device {m} MiB"), theme.dim())),
+    );
     spread(buf, area, 1, second);
 
     if area.height > 2 {

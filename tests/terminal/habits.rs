@@ -78,7 +78,7 @@ fn text_pasted_without_a_mark_gives_no_commands() -> Outcome {
     terminal.press(ENTER)?;
     terminal.wait_for("a line to edit", |s| s.contains("Enter"))?;
     terminal.press("123456789\r")?;
-    terminal.shows(&["press Enter to use it"])?;
+    terminal.shows(&["treated as pasted"])?;
     terminal.press(ESC)?;
     let is_command = |e: &astill_core::run::event::Event| {
         matches!(e.what, astill_core::run::event::EventKind::Command(_))
