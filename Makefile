@@ -6,7 +6,7 @@ CARGO ?= cargo
 cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
 target = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build install wheel wheel-test test gpu-fake lint golden bench faults fuzz help
+.PHONY: run build install wheel wheel-test slurm-test test gpu-fake lint golden bench faults fuzz help
 
 run: build ## open the menu; without a terminal, run the demo "shapes"
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(target)/release/astill; else exec $(target)/release/astill run shapes; fi
@@ -23,6 +23,9 @@ wheel: build ## build a Python wheel of both programs into dist
 
 wheel-test: build ## build the wheel, install it into a fresh environment and use it
 	@dest="$$(mktemp -d)" && scripts/test_wheel "$$(scripts/wheel "$$dest")" "$$(scripts/libtorch)"; status=$$?; rm -rf "$$dest"; exit $$status
+
+slurm-test: build ## submit a run to a Slurm of its own with two nodes, and compare it with one without (root; Debian's apt-get)
+	@scripts/slurm_test $(target)/release/astill
 
 test: build ## run all tests
 	@$(cargo) test --release
