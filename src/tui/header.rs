@@ -51,6 +51,9 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
         let text = format!("{} {}{spread} %", accuracy.split, percent(accuracy.mean));
         second.push((text, theme.good()));
     }
+    if context.appearance.read_only {
+        second.push(("read-only".into(), theme.dim()));
+    }
     let baselines = model.baselines().into_iter();
     second.extend(baselines.map(|b| {
         let mean = percent(b.mean);
@@ -83,9 +86,6 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
             format!("{}...", clean(&command.to_string())),
             theme.accent(),
         ));
-    }
-    if context.appearance.read_only {
-        second.push(("read-only".into(), theme.dim()));
     }
     // what may be cut off comes last
     second.extend(
