@@ -48,7 +48,7 @@ fn going_back_takes_an_edit_of_the_learned_rate_with_it() -> Outcome {
 #[test]
 fn what_was_accepted_and_is_dropped_by_a_stop_is_said() -> Outcome {
     let place = Place::new()?;
-    let sets = [ENDLESS[0], ENDLESS[1], ENDLESS[2], "evaluate.epochs=20000"];
+    let sets = [ENDLESS[0], ENDLESS[1], ENDLESS[2], "evaluate.epochs=4000"];
     let engine = Background::start(&place, &sets)?;
     engine.wait_for("a step", 0, is_step)?;
     let seq = place.events("r")?.len() as u64;
