@@ -10,16 +10,20 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
 
+/// What `take` takes of the events of the run.
+fn recorded<T>(
+    place: &Place,
+    take: impl Fn(EventKind) -> Option<T>,
+) -> Result<Vec<T>, Box<dyn std::error::Error>> {
+    let events = place.events("r")?.into_iter();
+    Ok(events.filter_map(|e| take(e.what)).collect())
+}
+
 fn steps(place: &Place) -> Result<Vec<DistillStep>, Box<dyn std::error::Error>> {
-    let step = |what| match what {
+    recorded(place, |what| match what {
         EventKind::DistillStep(step) => Some(step),
         _ => None,
-    };
-    Ok(place
-        .events("r")?
-        .into_iter()
-        .filter_map(|e| step(e.what))
-        .collect())
+    })
 }
 
 #[test]
@@ -65,15 +69,10 @@ fn an_update_takes_the_mean_of_its_segments_which_are_all_recorded() -> Outcome 
 }
 
 fn changes(place: &Place) -> Result<Vec<WorkerChange>, Box<dyn std::error::Error>> {
-    let change = |what| match what {
+    recorded(place, |what| match what {
         EventKind::Worker(change) => Some(change),
         _ => None,
-    };
-    Ok(place
-        .events("r")?
-        .into_iter()
-        .filter_map(|e| change(e.what))
-        .collect())
+    })
 }
 
 /// The process of a worker, from its name.

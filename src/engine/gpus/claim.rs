@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 /// The right of an engine to have found a GPU first; until it is dropped.
 #[derive(Debug)]
-pub struct GpuClaim(#[allow(dead_code)] File);
+pub struct GpuClaim {
+    _file: File,
+}
 
 /// The lock of the GPU that libtorch counts as number `index`.
 fn path(index: usize) -> Option<PathBuf> {
@@ -26,7 +28,7 @@ pub fn claim(index: usize) -> Option<GpuClaim> {
     let file = options.create(true).truncate(false).write(true).open(path);
     let file = file.ok()?;
     file.try_lock().ok()?;
-    Some(GpuClaim(file))
+    Some(GpuClaim { _file: file })
 }
 
 /// Whether an engine of this user has a GPU.
