@@ -12,6 +12,7 @@ use crate::tui::model::Model;
 use crate::tui::picture::Picture;
 use astill_core::ablation;
 use astill_core::cli::{FetchArgs, data_folder};
+use astill_core::dataset_folder::dataset_folder;
 use astill_core::on_finish;
 use astill_core::profile::{self, Kind, Profile, schema};
 use astill_core::run::command::{Answer, Command};
@@ -32,12 +33,7 @@ impl Local {
     /// The folder of a profile's data set; none where the environment names no folder of data.
     fn data_set_folder(&self, profile: &Profile) -> Option<PathBuf> {
         let data = data_folder(self.data.clone()).ok()?;
-        let set = &profile.dataset;
-        Some(match &set.path {
-            Some(path) if path.is_relative() && !path.exists() => data.join(path),
-            Some(path) => path.clone(),
-            None => data.join(set.kind.to_string()),
-        })
+        Some(dataset_folder(profile, &data))
     }
 
     /// Whether the data set of a profile is here, as far as its folder shows that.
@@ -57,13 +53,23 @@ impl Local {
             let mut roots = paths.map(|path| Path::new(&entry.folder).join(path));
             roots.any(|root| root.starts_with(wanted))
         });
-        if folder.is_dir() && !found.is_some_and(|entry| fetch::is_partly_there(entry, &data)) {
+        if folder.exists() && !found.is_some_and(|entry| fetch::is_partly_there(entry, &data)) {
             return DataState::Ready;
         }
-        found.map_or(DataState::Missing, |entry| DataState::Fetchable {
-            set: entry.name.clone(),
-            bytes: entry.files.iter().map(|file| file.bytes).sum(),
-        })
+        let of_hub = || {
+            let path = profile.dataset.path.as_deref()?.to_str()?;
+            Some((path.strip_prefix("hf:").map(|_| path.to_owned())?, None))
+        };
+        found
+            .map(|entry| {
+                let bytes = entry.files.iter().map(|file| file.bytes).sum();
+                (entry.name.clone(), bytes)
+            })
+            .or_else(of_hub)
+            .map_or(DataState::Missing, |(set, bytes)| DataState::Fetchable {
+                set,
+                bytes,
+            })
     }
 
     /// What the engine says about a run that could be started; none if that is not wanted any more.

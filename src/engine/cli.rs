@@ -182,7 +182,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         };
         return process::detach(&run, &loaded.name, &changes.arguments(), signals);
     }
-    let folder = trainer::dataset_folder(&loaded.profile, data);
+    let folder = astill_core::dataset_folder::dataset_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
     let plan = RunPlan {
         run: lock.run(),
@@ -235,8 +235,8 @@ fn checked(
     data: &Path,
 ) -> Result<(Loaded, data::DatasetRequest, data::Inventory)> {
     let mut loaded = args.load()?;
-    trainer::check_path(&loaded.profile, data)?;
-    let folder = trainer::dataset_folder(&loaded.profile, data);
+    astill_core::dataset_folder::check_path(&loaded.profile, data)?;
+    let folder = astill_core::dataset_folder::dataset_folder(&loaded.profile, data);
     // nothing has been created yet, so a broken data set is a wrong use, like a missing one
     let request = trainer::data_request(&loaded.profile, &folder, data);
     let inventory = request.inspect().map_err(|e| Error::Usage(e.to_string()))?;
@@ -269,7 +269,7 @@ fn folders(
         (None, Some(data), Some(folder)) => (data, folder),
         (given, ..) => {
             let data = data_folder(given.map(Path::to_path_buf))?;
-            let folder = trainer::dataset_folder(profile, &data);
+            let folder = astill_core::dataset_folder::dataset_folder(profile, &data);
             (data, folder)
         }
     })

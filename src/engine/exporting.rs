@@ -226,7 +226,7 @@ impl Source {
         let profile = self.set.profile()?;
         let folder = match &self.folder {
             Some(folder) => folder.clone(),
-            None => trainer::dataset_folder(&profile, &self.data),
+            None => astill_core::dataset_folder::dataset_folder(&profile, &self.data),
         };
         let mut request = trainer::data_request(&profile, &folder, &self.data);
         if by_field {

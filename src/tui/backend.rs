@@ -31,7 +31,7 @@ pub struct ProfileSummary {
 /// Whether the data set of a profile is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataState {
-    /// Its folder is there, or it needs none.
+    /// Its folder or file is there, or it needs none.
     Ready,
     /// `astill fetch` brings it.
     Fetchable {

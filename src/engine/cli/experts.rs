@@ -10,7 +10,7 @@ use astill_core::run::{EngineAt, RunDir, socket};
 use astill_core::signals::engine_signals;
 use astill_core::{Error, Result};
 use astill_engine::reporter::Reporter;
-use astill_engine::trainer::{self, OnlyExperts, RunPlan, WorkersPlan};
+use astill_engine::trainer::{OnlyExperts, RunPlan, WorkersPlan};
 use std::fs::Metadata;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
@@ -112,7 +112,7 @@ fn train_here(
         run: lock.run(),
         held: Arc::new(lock),
         profile_name: loaded.name,
-        folder: trainer::dataset_folder(&loaded.profile, data),
+        folder: astill_core::dataset_folder::dataset_folder(&loaded.profile, data),
         profile: loaded.profile,
         data: data.to_path_buf(),
         device,

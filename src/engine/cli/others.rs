@@ -11,7 +11,7 @@ use astill_core::{Error, Result};
 use astill_engine::cross_evaluation::{self, Judged, Protocol};
 use astill_engine::import::{self, ImportRequest};
 use astill_engine::set_files::{self, FoundSet};
-use astill_engine::{export, trainer};
+use astill_engine::export;
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -101,7 +101,7 @@ fn judged(args: &EvaluateArgs, data: Option<&Path>, runs: &Path) -> Result<(Judg
         let set = set_files::read(&file)?;
         let profile = profile_of(&set, named, &args.changes)?;
         let data = data_folder(data.map(Path::to_path_buf))?;
-        let folder = trainer::dataset_folder(&profile, &data);
+        let folder = astill_core::dataset_folder::dataset_folder(&profile, &data);
         let judged = Judged {
             set,
             profile,

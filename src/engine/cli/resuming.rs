@@ -98,7 +98,7 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
     let given = changes.data.map(Path::to_path_buf);
     let (data, folder) = if plan.is_data_moved {
         let data = data_folder(given.or(history.data))?;
-        let folder = trainer::dataset_folder(&plan.profile, &data);
+        let folder = astill_core::dataset_folder::dataset_folder(&plan.profile, &data);
         (data, folder)
     } else {
         let known = (history.data, history.folder);

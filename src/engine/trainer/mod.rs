@@ -35,7 +35,7 @@ mod workers;
 
 pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
-pub use dataset::{check_path, data_request, dataset_folder};
+pub use dataset::data_request;
 pub use evaluation::HEADLINE;
 pub use local_workers::WorkersPlan;
 pub use places::{check_places, check_text};
