@@ -6,7 +6,7 @@ CARGO ?= cargo
 cargo = LIBTORCH="$$(scripts/libtorch)" && export LIBTORCH && $(CARGO)
 target = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build install wheel wheel-test slurm-test test gpu-fake lint golden bench faults fuzz help
+.PHONY: run build install wheel wheel-test slurm-test exchange-test test gpu-fake lint golden bench faults fuzz help
 
 run: build ## open the menu; without a terminal, run the demo "shapes"
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(target)/release/astill; else exec $(target)/release/astill run shapes; fi
@@ -29,6 +29,9 @@ slurm-test: build ## submit a run to a Slurm of its own with two nodes, and comp
 
 test: build ## run all tests
 	@$(cargo) test --release
+
+exchange-test: build ## let astill and PyTorch, torchvision, datasets, webdataset, medmnist, DD-Ranking read each other's files (installs 5 GB, or PYTHON)
+	@scripts/exchange_test
 
 gpu-fake: build ## test the GPU path without a GPU: libtorch's CUDA part on libraries that count (installs 4 GB into .cuda, or ASTILL_CUDA_SITE)
 	@ASTILL_FAKE_GPU="$$(scripts/gpu-fake)" && export ASTILL_FAKE_GPU && $(cargo) test --release --test gpu -- --ignored

@@ -266,23 +266,37 @@ fn what_a_killed_export_leaves_is_used_by_the_next_one() -> Outcome {
     Ok(())
 }
 
-/// A Python with numpy: PYTHON, that of the benchmarks, or python3.
-fn python() -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".bench-python/bin/python");
+/// A Python that has `module`: PYTHON, that of scripts/exchange_test or of the benchmarks, or python3.
+/// Without one, a test is skipped, except by scripts/exchange_test.
+fn python(module: &str) -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = [".exchange-python", ".bench-python"].map(|own| project.join(own).join("bin/python"));
     let named = std::env::var_os("PYTHON").map(PathBuf::from);
-    named
-        .into_iter()
-        .chain([own, "python3".into()])
-        .find(|python| {
-            let has = Command::new(python).args(["-c", "import numpy"]).output();
-            has.is_ok_and(|output| output.status.success())
-        })
+    let import = format!("import {module}");
+    let has = |python: &PathBuf| {
+        let tried = Command::new(python).args(["-c", &import]).output();
+        tried.is_ok_and(|output| output.status.success())
+    };
+    let all = named.into_iter().chain(own).chain(["python3".into()]);
+    let found = all.into_iter().find(has);
+    if found.is_none() {
+        let problem = format!("no Python with {module}; set PYTHON to one");
+        if is_needed() {
+            return Err(problem.into());
+        }
+        eprintln!("skipped: {problem}");
+    }
+    Ok(found)
+}
+
+/// Whether nothing may be skipped.
+fn is_needed() -> bool {
+    std::env::var_os("ASTILL_PYTHON_NEEDED").is_some()
 }
 
 #[test]
 fn the_programs_that_people_use_read_every_format() -> Outcome {
-    let Some(python) = python() else {
-        eprintln!("skipped: no Python with numpy; set PYTHON to one");
+    let Some(python) = python("numpy")? else {
         return Ok(());
     };
     for labels in ["hard", "soft"] {
@@ -303,7 +317,9 @@ fn the_programs_that_people_use_read_every_format() -> Outcome {
             .arg(place.path("o"))
             .output()?;
         assert_status(&output, 0);
-        eprintln!("{}", text(&output.stdout));
+        let said = text(&output.stdout);
+        assert!(!is_needed() || !said.contains("without"), "{said}");
+        eprintln!("{said}");
     }
     Ok(())
 }
@@ -360,20 +376,9 @@ fn the_script_refuses_networks_that_it_cannot_train_and_sets_without_test_images
 /// Of the same set, by the same protocol: PyTorch's networks agree with those of the run.
 #[test]
 fn networks_of_pytorch_reach_the_accuracy_of_the_run() -> Outcome {
-    let Some(python) = python() else {
-        eprintln!("skipped: no Python with numpy; set PYTHON to one");
+    let Some(python) = python("torch")? else {
         return Ok(());
     };
-    let has_torch = Command::new(&python)
-        .args(["-c", "import torch"])
-        .output()?;
-    if !has_torch.status.success() {
-        eprintln!(
-            "skipped: {} has no torch; set PYTHON to one that has",
-            python.display()
-        );
-        return Ok(());
-    }
     for whitened in ["dataset.zca=false", "dataset.zca=true"] {
         let place = finished(&[
             "--set",
@@ -419,5 +424,37 @@ fn networks_of_pytorch_reach_the_accuracy_of_the_run() -> Outcome {
             "{said} against {own_mean} ± {own_std}"
         );
     }
+    Ok(())
+}
+
+/// The preset is what DD-Ranking's own package reads, with its protocol, and trains on.
+#[test]
+fn dd_ranking_scores_its_preset() -> Outcome {
+    let Some(python) = python("ddranking")? else {
+        return Ok(());
+    };
+    let place = Place::new()?;
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let archive = fs::File::open(project.join("tests/formats/cifar-10-python.tar.gz"))?;
+    tar::Archive::new(flate2::read::GzDecoder::new(archive)).unpack(place.path("cifar"))?;
+    let profile = "extends: cifar10\n\
+        dataset: {path: cifar, validation: 0.2}\n\
+        expert: {count: 1, epochs: 2, batch: 16}\n\
+        distill: {ipc: 1, iterations: 2, syn_steps: 2, expert_epochs: 1, max_start_epoch: 1}\n\
+        evaluate: {every: 2, repeats: 1, epochs: 4}\n";
+    fs::write(place.path("cifar.yaml"), profile)?;
+    assert_status(&place.run(&["run", "cifar.yaml", "--name", "r"])?, 0);
+    assert_status(&place.run(&["export", "r", "--format", "dd-ranking", "--to", "o"])?, 0);
+    let output = Command::new(&python)
+        .arg(project.join("tests/export/dd_ranking.py"))
+        .args([place.path("o"), place.path("cifar")])
+        .args(["--epochs", "2", "--repeats", "1"])
+        .env("OMP_NUM_THREADS", "1")
+        .output()?;
+    assert_status(&output, 0);
+    let said = text(&output.stdout);
+    let mean = said.lines().last().and_then(|line| line.strip_prefix("mean "));
+    let mean = mean.and_then(|line| line.split(' ').next()?.parse::<f64>().ok());
+    assert!(mean.is_some_and(|mean| (0. ..=100.).contains(&mean)), "{said}");
     Ok(())
 }

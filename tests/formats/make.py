@@ -1,8 +1,10 @@
 """Writes the small data sets that the tests read, with the programs that people make them with.
 
-    pip install numpy pillow datasets webdataset
+    pip install -r requirements.txt
     python make.py OUT_DIR
     python check.py OUT_DIR    reads all of it with the programs that people read it with
+
+With those versions the files are the same bytes every time; scripts/exchange_test compares them.
 
 Image i of class c is drawn by `picture` or `grey`, so that the tests know each pixel: red 2 · c,
 green 10 · i, blue 100 everywhere; or grey 20 · c + i.
@@ -10,7 +12,7 @@ green 10 · i, blue 100 everywhere; or grey 20 · c + i.
 cifar-10-python.tar.gz   as Python 3 and today's numpy pickle it
 cifar-10-bytes/…         the same as who reads the release with encoding="bytes" pickles it again
 cifar-100-python.tar.gz  as the release, by Python 2 (imitated: strings of bytes, numpy.core)
-hub/                     a data set of two configurations in the cache of the Hugging Face Hub
+hub/                     a data set of two configurations as huggingface_hub caches it
 parquet/                 train and test of PNGs in several row groups, compressed with snappy
 parquet-zstd/            train, validation and test of grey PNGs with two columns of labels
 mnist/                   train and t10k in idx, compressed with gzip
@@ -21,15 +23,22 @@ folders/                 an image folder in every format that Pillow writes and 
                          PNGs that are not quite right
 """
 import gzip
+import hashlib
+import http.server
 import io
+import json
 import os
 import pickle
+import shutil
 import struct
 import sys
 import tarfile
+import tempfile
+import threading
 import zlib
 
 import datasets
+import huggingface_hub
 import numpy as np
 import pyarrow.parquet as pq
 import webdataset
@@ -155,15 +164,55 @@ for split, pairs in [("train", TRAIN), ("validation", TEST[:3]), ("test", TEST[3
     table(pairs, grey, **more).to_parquet(file)
     pq.write_table(pq.read_table(file), file, compression="zstd")
 
-hub = f"{OUT}/hub/datasets--someone--pets"
 commit = "0123456789abcdef0123456789abcdef01234567"
+hub = {}
 for configuration in ["plain", "other"]:
-    os.makedirs(f"{hub}/snapshots/{commit}/{configuration}", exist_ok=True)
     for split, pairs in [("train", TRAIN), ("test", TEST)]:
-        file = f"{hub}/snapshots/{commit}/{configuration}/{split}-00000-of-00001.parquet"
+        file = io.BytesIO()
         table(pairs, picture).to_parquet(file)
-os.makedirs(f"{hub}/refs", exist_ok=True)
-open(f"{hub}/refs/main", "w").write(commit)
+        hub[f"{configuration}/{split}-00000-of-00001.parquet"] = file.getvalue()
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """As much of the Hugging Face Hub as huggingface_hub asks for."""
+
+    def answer(self, content, **headers):
+        self.send_response(200)
+        for name, value in {"Content-Length": len(content), "X-Repo-Commit": commit, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    def do_GET(self):
+        if "/tree/" in self.path:
+            files = [
+                {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                for name, content in hub.items()
+            ]
+            self.answer(json.dumps(files).encode())
+        elif self.path.startswith("/api/"):
+            files = [{"rfilename": name} for name in hub]
+            self.answer(json.dumps({"id": "someone/pets", "sha": commit, "siblings": files}).encode())
+        else:
+            content = hub[self.path.split(f"/resolve/{commit}/")[1]]
+            self.answer(content, ETag=f'"{hashlib.sha256(content).hexdigest()}"')
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server, tempfile.TemporaryDirectory() as cache:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    huggingface_hub.snapshot_download(
+        "someone/pets", repo_type="dataset", endpoint=f"http://127.0.0.1:{server.server_port}", cache_dir=cache
+    )
+    server.shutdown()
+    shutil.rmtree(f"{OUT}/hub", ignore_errors=True)
+    name = "datasets--someone--pets"
+    shutil.copytree(f"{cache}/{name}", f"{OUT}/hub/{name}", symlinks=True)
 
 
 def idx(path, array):
