@@ -148,7 +148,7 @@ impl CompareScreen {
         let Some((compared, view)) = self.current() else {
             return;
         };
-        let of_experts = compared.is_of_experts();
+        let counted = compared.counted();
         let drawn = chart(self, compared, view.clone(), theme);
         let Some(extent) = drawn.extent() else { return };
         let Some(changed) = navigated(action, view, drawn.values(), extent) else {
@@ -162,7 +162,7 @@ impl CompareScreen {
             };
         }
         for (chart, view) in &mut self.charts {
-            if chart.is_of_experts() == of_experts {
+            if chart.counted() == counted {
                 view.cursor = cursor;
             }
         }
