@@ -4,7 +4,7 @@
 mod host;
 mod machine;
 
-pub use machine::{Machine, gib};
+pub use machine::Machine;
 
 use astill_core::run::event::Usage;
 use astill_core::{Error, Result};

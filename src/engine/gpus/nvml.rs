@@ -1,8 +1,7 @@
 //! What NVIDIA's management library knows of a GPU: its memory, load and temperature. libtorch could
 //! tell the memory too, but only after it has made a context on the GPU.
 
-use crate::usage::gib;
-use astill_core::run::event::GpuUsage;
+use astill_core::run::event::{GpuUsage, gib};
 use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 use std::ffi::OsStr;

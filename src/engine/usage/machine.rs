@@ -3,10 +3,8 @@
 use super::Source;
 use super::host::{Memory, Processors};
 use crate::gpus::{GpuMonitor, identity};
-use astill_core::run::event::{HostUsage, Usage};
+use astill_core::run::event::{HostUsage, Usage, gib};
 use tch::Device;
-
-const GIB: f64 = (1u64 << 30) as f64;
 
 /// Asks the system, and NVIDIA's management library where there is one.
 #[derive(Debug)]
@@ -46,9 +44,4 @@ impl Source for Machine {
             },
         }
     }
-}
-
-/// With two decimals.
-pub fn gib(bytes: u64) -> f64 {
-    (bytes as f64 / GIB * 100.).round() / 100.
 }

@@ -294,6 +294,12 @@ impl Screen for CompareScreen {
         context.effects.push(Effect::Compare(runs));
     }
 
+    fn choose(&mut self, item: usize, _context: &mut Context) -> Option<Action> {
+        let was_selected = self.selected == item;
+        self.selected = item.min(self.runs.len().saturating_sub(1));
+        was_selected.then_some(Action::Open)
+    }
+
     fn in_a_line(&self, _context: &Context) -> String {
         let names = (0..).zip(&self.runs);
         let names: Vec<String> = names

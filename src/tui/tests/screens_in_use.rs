@@ -383,7 +383,7 @@ fn the_wheel_scrolls_lists_and_answers_no_question() {
 }
 
 /// A click on the last place where the screen shows this.
-fn click(stage: &mut AppStage, text: &str) {
+pub(super) fn click(stage: &mut AppStage, text: &str) {
     use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
     let screen = stage.screen();
     let at = screen.lines().enumerate().filter_map(|(row, line)| {

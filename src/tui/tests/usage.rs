@@ -102,7 +102,9 @@ fn an_engine_that_is_paused_or_gone_uses_nothing_now() {
     let row = row_of(&stage).unwrap() as u16;
     let dim = LOOK.theme.dim().fg.unwrap();
     assert_eq!(stage.buffer()[(0, row)].fg, dim);
-    stage.receive(vec![finished()]);
+    let mut life = on_a_gpu();
+    life.push(finished());
+    stage = AppStage::run((80, 24), "r", life);
     assert_eq!(row_of(&stage), None, "{}", stage.screen());
     assert_eq!(charts_over_time(&stage).len(), 4);
 }

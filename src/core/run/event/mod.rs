@@ -16,7 +16,7 @@ pub use evaluation::{EvalSplit, Evaluation, Headline, ImageSet};
 pub use expert::{ExpertEpoch, ExpertFound};
 pub use lifetime::{DataWarning, DatasetLoaded, LeftOut, RunFinished, RunOutcome, RunStarted};
 pub use step::{DistillStep, Perturbation, SegmentStep, WorkerChange};
-pub use usage::{GpuUsage, HostUsage, Usage};
+pub use usage::{GpuUsage, HostUsage, Usage, gib};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;

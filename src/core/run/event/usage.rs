@@ -33,6 +33,12 @@ pub struct HostUsage {
     pub load: Option<f64>,
 }
 
+/// Bytes in GiB, with two decimals.
+#[must_use]
+pub fn gib(bytes: u64) -> f64 {
+    (bytes as f64 / (1u64 << 30) as f64 * 100.).round() / 100.
+}
+
 impl Usage {
     /// One record of several readings in a row: the most memory, the mean load, the latest
     /// temperature; none of no reading.
@@ -90,6 +96,11 @@ mod tests {
                 load: Some(load),
             },
         }
+    }
+
+    #[test]
+    fn bytes_are_rounded_to_hundredths_of_a_gib() {
+        assert_eq!(gib(85_520_809_984), 79.65);
     }
 
     #[test]
