@@ -17,7 +17,7 @@ use astill_core::cli::{
 use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
 use astill_core::run::RunDir;
-use astill_core::run::list::{RunState, RunSummary, summary};
+use astill_core::run::list::{RunState, RunSummary, list, summary};
 use astill_core::{Error, Result, profile, program, signals};
 use clap::Parser;
 use serde_json::json;
@@ -56,7 +56,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             "the menu needs a terminal; without one, use `astill run PROFILE` (see `astill --help`)".into(),
         )),
         Some(Cmd::Attach { run, .. }) if !on_terminal() => {
-            let log = find(run)?.log();
+            let log = attached(&cli.runs, run.as_deref())?.log();
             Err(Error::Usage(format!(
                 "watching a run needs a terminal; without one, use `tail -f {}`",
                 log.display()
@@ -70,7 +70,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             &local,
             Look::load(&cli.look)?,
             (*read_only, on_finish.as_ref()),
-            Some(find(run)?),
+            Some(attached(&cli.runs, run.as_deref())?),
         ),
         Some(Cmd::Run(args)) if !args.headless && !args.detach && on_terminal() => {
             // what is wrong with it is said before anything is created
@@ -311,6 +311,26 @@ fn profiles(as_json: bool) -> Result<ExitCode> {
 
 fn find_all(runs: &Path, named: &[String]) -> Result<Vec<RunDir>> {
     named.iter().map(|run| RunDir::find(runs, run)).collect()
+}
+
+/// The run of this name; without one, the only run that an engine works on.
+fn attached(runs: &Path, named: Option<&str>) -> Result<RunDir> {
+    if let Some(name) = named {
+        return RunDir::find(runs, name);
+    }
+    let mut at_work = list(runs)?;
+    at_work.retain(|run| run.state.has_engine());
+    if let [only] = at_work.as_slice() {
+        return Ok(only.run.clone());
+    }
+    let names: Vec<&str> = at_work.iter().map(|run| run.name.as_str()).collect();
+    let found = match names.as_slice() {
+        [] => format!("no run in {} is at work", runs.display()),
+        names => format!("{} runs are at work: {}", names.len(), names.join(", ")),
+    };
+    Err(Error::Usage(format!(
+        "{found}; name the run: astill attach RUN"
+    )))
 }
 
 /// Prints runs side by side.

@@ -187,6 +187,13 @@ fn runs_are_listed_with_their_state_and_one_without_an_engine_says_so() -> Outco
         (&runs[0]["name"], &runs[0]["state"], &runs[0]["iterations"]),
         (&"one".into(), &"stopped".into(), &5.into())
     );
+    let refused = place.run(&["attach"])?;
+    assert_status(&refused, 2);
+    assert!(
+        text(&refused.stderr).contains("is at work; name the run"),
+        "{}",
+        text(&refused.stderr)
+    );
     let refused = place.run(&["send", "one", "pause"])?;
     assert_status(&refused, 2);
     assert!(

@@ -119,6 +119,10 @@ fn a_whole_run_computes_on_the_gpu_that_is_asked_for_alone() -> Outcome {
             events.contains(&format!("\"device\":\"{device}\"")),
             "{events}"
         );
+        assert!(
+            events.contains("\"load\":97.0,\"temperature\":64.0"),
+            "{events}"
+        );
         let counts = machine.counts()?;
         for other in [0, 1] {
             let made = counts.of(&format!("CONTEXT made on device {other}"));

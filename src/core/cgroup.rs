@@ -84,20 +84,27 @@ impl MemoryGroup {
     /// Bytes that may still be used before the tightest of the limits; none without a limit.
     #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
+        self.limit_and_use().map(|(limit, used)| limit - used)
+    }
+
+    /// The tightest of the limits, and what is used of it, in bytes; none without a limit.
+    #[must_use]
+    pub fn limit_and_use(&self) -> Option<(u64, u64)> {
         let (limit, usage) = match self.is_v2 {
             true => ("memory.max", "memory.current"),
             false => ("memory.limit_in_bytes", "memory.usage_in_bytes"),
         };
-        let free = |folder: &PathBuf| {
+        let of = |folder: &PathBuf| {
             let limit = number(&folder.join(limit)).filter(|limit| *limit < NO_LIMIT)?;
             let usage = number(&folder.join(usage)).unwrap_or(0);
             // what is only cached can be dropped
             let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
             let cached =
                 value(&stat, "total_inactive_file").or_else(|| value(&stat, "inactive_file"));
-            Some(limit.saturating_sub(usage.saturating_sub(cached.unwrap_or(0))))
+            Some((limit, usage.saturating_sub(cached.unwrap_or(0)).min(limit)))
         };
-        self.folders.iter().filter_map(free).min()
+        let limits = self.folders.iter().filter_map(of);
+        limits.min_by_key(|(limit, used)| limit - used)
     }
 
     /// How often a process of this group was ended for lack of memory.
@@ -214,6 +221,7 @@ mod tests {
             Some(500),
             "what is cached can be dropped"
         );
+        assert_eq!(group.limit_and_use(), Some((1000, 500)));
         assert_eq!(group.oom_kills(), Some(1));
     }
 

@@ -154,8 +154,8 @@ pub enum Cmd {
     },
     /// Open a run in the app, to watch and control it
     Attach {
-        /// Name or path of the run, or the beginning of its name
-        run: String,
+        /// Name or path of the run, or the beginning of its name; by default the only run at work
+        run: Option<String>,
         /// Only watch: start no engine and send no commands
         #[arg(long)]
         read_only: bool,

@@ -41,6 +41,7 @@ pub fn line(what: &EventKind) -> Option<String> {
             let device = device_mib.map(|d| format!(", {d} MiB on the device"));
             format!("memory: {host_mib} MiB{}", device.unwrap_or_default())
         }
+        EventKind::Usage(_) => return None,
         EventKind::Worker(change) => worker(change),
         EventKind::Warning { message } => format!("warning: {message}"),
         EventKind::Waiting {

@@ -10,7 +10,7 @@ mod table;
 
 pub use table::MEASURES;
 
-use crate::run::event::{DistillStep, Evaluation, EventKind, ExpertEpoch};
+use crate::run::event::{DistillStep, Evaluation, EventKind, ExpertEpoch, Usage};
 
 /// What the x axis of a measure counts, and so which event holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ pub enum Axis {
     Epoch,
     /// Evaluations, at their steps of distillation; event `evaluation`.
     Evaluation,
+    /// Seconds in which an engine was at work on the run; event `usage`.
+    Time,
 }
 
 /// Which values are good.
@@ -38,6 +40,7 @@ pub enum MeasuredEvent<'a> {
     Step(&'a DistillStep),
     Epoch(&'a ExpertEpoch),
     Evaluation(&'a Evaluation),
+    Usage(&'a Usage),
 }
 
 /// The value of a measure in an event.
@@ -82,6 +85,13 @@ enum Getter {
     Epoch(fn(&ExpertEpoch) -> Option<f64>),
     Evaluation(fn(&Evaluation) -> f64),
     EvaluationEach(fn(&Evaluation) -> &[f64]),
+    Usage(fn(&Usage) -> Option<f64>),
+}
+
+impl Reading<'_> {
+    fn of(value: Option<f64>) -> Self {
+        value.map_or(Self::Missing, Self::One)
+    }
 }
 
 impl Measure {
@@ -91,6 +101,7 @@ impl Measure {
             Getter::Step(_) | Getter::StepEach(_) => Axis::Step,
             Getter::Epoch(_) => Axis::Epoch,
             Getter::Evaluation(_) | Getter::EvaluationEach(_) => Axis::Evaluation,
+            Getter::Usage(_) => Axis::Time,
         }
     }
 
@@ -106,9 +117,8 @@ impl Measure {
         match (self.read, event) {
             (Getter::Step(get), MeasuredEvent::Step(step)) => Reading::One(get(step)),
             (Getter::StepEach(get), MeasuredEvent::Step(step)) => Reading::Each(get(step)),
-            (Getter::Epoch(get), MeasuredEvent::Epoch(epoch)) => {
-                get(epoch).map_or(Reading::Missing, Reading::One)
-            }
+            (Getter::Epoch(get), MeasuredEvent::Epoch(epoch)) => Reading::of(get(epoch)),
+            (Getter::Usage(get), MeasuredEvent::Usage(usage)) => Reading::of(get(usage)),
             (Getter::Evaluation(get), MeasuredEvent::Evaluation(e)) => Reading::One(get(e)),
             (Getter::EvaluationEach(get), MeasuredEvent::Evaluation(e)) => Reading::Each(get(e)),
             _ => Reading::Missing,
@@ -150,6 +160,7 @@ impl<'a> MeasuredEvent<'a> {
             EventKind::DistillStep(step) => Some(Self::Step(step)),
             EventKind::ExpertEpoch(epoch) => Some(Self::Epoch(epoch)),
             EventKind::Evaluation(evaluation) => Some(Self::Evaluation(evaluation)),
+            EventKind::Usage(usage) => Some(Self::Usage(usage)),
             _ => None,
         }
     }
@@ -160,6 +171,7 @@ impl<'a> MeasuredEvent<'a> {
             Self::Step(_) => Axis::Step,
             Self::Epoch(_) => Axis::Epoch,
             Self::Evaluation(_) => Axis::Evaluation,
+            Self::Usage(_) => Axis::Time,
         }
     }
 }

@@ -106,17 +106,24 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             no_images,
             json,
         } => {
-            let data = data()?;
-            let (loaded, request, inventory) = checked(profile, &data)?;
-            let checking = Checking {
-                loaded: &loaded,
-                request: &request,
-                inventory: &inventory,
-                device: choose(device)?,
-                is_timed: !no_estimate,
-                is_surveyed: !no_images,
+            let check = || {
+                let data = data()?;
+                let (loaded, request, inventory) = checked(profile, &data)?;
+                let checking = Checking {
+                    loaded: &loaded,
+                    request: &request,
+                    inventory: &inventory,
+                    device: choose(device)?,
+                    is_timed: !no_estimate,
+                    is_surveyed: !no_images,
+                };
+                check::check(&checking, *json)
             };
-            check::check(&checking, *json)
+            let result = check();
+            if let (Err(problem), true) = (&result, *json) {
+                out(json!({ "problem": problem.to_string() }))?;
+            }
+            result
         }
         Cmd::Experts(args) => experts::train(args, &data()?),
         Cmd::Evaluate(args) => others::evaluate(args, cli.data.as_deref(), &cli.runs),

@@ -5,6 +5,7 @@ mod driver;
 mod nvml;
 
 pub use driver::{Identity, identity};
+pub use nvml::GpuMonitor;
 
 use crate::library::Library;
 use crate::{failure, guard, libtorch};

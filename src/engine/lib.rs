@@ -37,5 +37,6 @@ pub mod tensor_file;
 pub mod threads;
 pub mod torch_file;
 pub mod trainer;
+pub mod usage;
 pub mod wire;
 pub mod worker;

@@ -39,21 +39,22 @@ impl Reporter {
         self.pace.apply(event);
         let what = &event.what;
         let Some(text) = self.text(what) else { return };
+        let timed = || format!("{}{text}", clock(&event.time));
         let (step, iterations) = (self.pace.step(), self.pace.iterations());
         match (&self.bar, what) {
             (Some(bar), EventKind::Progress { done, total, .. }) => {
                 position(bar, *done, *total, &text);
             }
             (Some(bar), EventKind::DistillStep(_)) => position(bar, step, iterations, &text),
-            (Some(bar), _) => bar.println(harmless(&text)),
+            (Some(bar), _) => bar.println(harmless(&timed())),
             (None, EventKind::Progress { .. } | EventKind::DistillStep(_)) => {
                 let is_last = matches!(what, EventKind::DistillStep(_)) && step == iterations;
                 if is_last || self.last_line.is_none_or(|t| t.elapsed() >= LINE_EVERY) {
                     self.last_line = Some(Instant::now());
-                    to_stderr(text);
+                    to_stderr(timed());
                 }
             }
-            (None, _) => to_stderr(text),
+            (None, _) => to_stderr(timed()),
         }
     }
 
@@ -92,6 +93,18 @@ fn position(bar: &ProgressBar, done: u64, total: u64, message: &str) {
     bar.set_length(total);
     bar.set_position(done);
     bar.set_message(harmless(message));
+}
+
+/// "2026-01-01 22:51:07 " in the time of this machine; nothing for what is no time.
+fn clock(time: &str) -> String {
+    let time = time.parse::<jiff::Timestamp>();
+    time.map_or_else(
+        |_| String::new(),
+        |time| {
+            let local = time.to_zoned(jiff::tz::TimeZone::system());
+            local.strftime("%Y-%m-%d %H:%M:%S ").to_string()
+        },
+    )
 }
 
 #[cfg(test)]

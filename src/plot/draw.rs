@@ -164,6 +164,7 @@ where
         .x_desc(match plot.axis {
             Axis::Step | Axis::Evaluation => "step of distillation",
             Axis::Epoch => "epoch",
+            Axis::Time => "minutes of work",
         })
         .draw()
         .map_err(failed)?;

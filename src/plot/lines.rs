@@ -44,6 +44,7 @@ pub fn lines(plot: &Plot, runs: &[PlottedRun], look: Look) -> Vec<Line> {
             Axis::Step => maker.of_steps(plot, run),
             Axis::Evaluation => maker.of_evaluations(plot, run),
             Axis::Epoch => maker.of_experts(plot, run),
+            Axis::Time => maker.of_usage(plot, run),
         }
         all.extend(maker.lines);
     }
@@ -104,6 +105,19 @@ impl Maker<'_> {
             let experts = run.model.experts.values();
             let series = experts.flat_map(|e| e.of(measure.name));
             self.alike("each expert", series.filter(|s| !s.is_empty()));
+        }
+    }
+
+    /// Over minutes of work.
+    fn of_usage(&mut self, plot: &Plot, run: &PlottedRun) {
+        for measure in plot.measures() {
+            for series in run.model.usage.of(measure.name) {
+                let mut stretches = self.stretches(series);
+                let points = stretches.iter_mut().flatten();
+                points.for_each(|(x, _)| *x /= 60.);
+                let line = self.named(measure.label, stretches);
+                self.lines.push(line);
+            }
         }
     }
 

@@ -23,28 +23,43 @@ pub enum Answer {
     KittyGraphics(bool),
 }
 
+/// How a terminal draws pictures itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Graphics {
+    /// Kitty's protocol.
+    Kitty,
+    Sixel,
+    Neither,
+}
+
+/// The attribute (DA1) of terminals that have sixels.
+const SIXELS: u16 = 4;
+
 /// What is known of the terminal.
 #[derive(Debug, Clone, Default)]
 pub struct Capabilities {
     /// Questions for its attributes without an answer so far, and when the last one was asked.
     pending: u32,
     asked_at: f64,
-    /// It was asked whether it draws pictures, and has not answered.
+    /// It was asked how it draws pictures, and has not answered.
     asked_for_graphics: bool,
+    /// Inside tmux, which answers for its attributes itself, before the terminal around it answers.
+    in_tmux: bool,
     has_kitty_graphics: bool,
-    /// Whether it draws pictures itself, once that is known.
-    has_graphics: Option<bool>,
+    /// How it draws pictures itself, once that is known.
+    graphics: Option<Graphics>,
 }
 
 impl Capabilities {
-    /// Whether the terminal draws pictures itself, once it was asked and has answered.
-    pub fn has_graphics(&self) -> Option<bool> {
-        self.has_graphics
+    /// How the terminal draws pictures itself, once it was asked and has answered.
+    pub fn graphics(&self) -> Option<Graphics> {
+        self.graphics
     }
 
-    /// The question whether it draws pictures itself, asked at `now`.
+    /// The question how it draws pictures itself, asked at `now`.
     pub fn ask_for_graphics(&mut self, now: f64, in_tmux: bool) -> String {
         (self.asked_for_graphics, self.has_kitty_graphics) = (true, false);
+        self.in_tmux = in_tmux;
         self.asked(now);
         kitty::question(in_tmux) + ATTRIBUTES
     }
@@ -55,16 +70,28 @@ impl Capabilities {
         format!("{BACKGROUND}{ATTRIBUTES}")
     }
 
-    /// Takes an answer; true if it is known now, and was not, whether the terminal draws pictures.
+    /// Takes an answer; true if it is known now, and was not, how the terminal draws pictures.
+    ///
+    /// Where it has both ways, sixels are taken: WezTerm and Konsole, for example, have kitty's protocol
+    /// without the placeholders that are used here.
     pub fn receive(&mut self, answer: &Answer) -> bool {
         match answer {
             Answer::KittyGraphics(has) => {
                 self.has_kitty_graphics = *has;
-                *has && self.conclude()
+                *has && self.pending == 0 && self.conclude(Graphics::Kitty)
             }
-            Answer::Attributes(_) => {
+            Answer::Attributes(attributes) => {
                 self.pending = self.pending.saturating_sub(1);
-                self.pending == 0 && self.conclude()
+                if self.pending > 0 {
+                    return false;
+                }
+                match attributes.contains(&SIXELS) {
+                    true => self.conclude(Graphics::Sixel),
+                    false if self.has_kitty_graphics => self.conclude(Graphics::Kitty),
+                    // the terminal around it may still answer
+                    false if self.in_tmux => false,
+                    false => self.conclude(Graphics::Neither),
+                }
             }
             Answer::Background(_) => false,
         }
@@ -72,19 +99,23 @@ impl Capabilities {
 
     /// The same once the terminal has had its time to answer; a late answer counts, too.
     pub fn expire(&mut self, now: f64) -> bool {
-        if self.pending == 0 || now - self.asked_at <= PATIENCE {
+        if !self.is_awaited() || now - self.asked_at <= PATIENCE {
             return false;
         }
         self.pending = 0;
-        if self.asked_for_graphics {
-            self.has_graphics = Some(false);
+        let is_undecided = self.asked_for_graphics && self.graphics.is_none();
+        if is_undecided {
+            self.graphics = Some(match self.has_kitty_graphics {
+                true => Graphics::Kitty,
+                false => Graphics::Neither,
+            });
         }
-        self.asked_for_graphics
+        is_undecided
     }
 
     /// Whether answers may still come: whoever has the terminal next would take them for keys.
     pub fn is_awaited(&self) -> bool {
-        self.pending > 0
+        self.pending > 0 || (self.asked_for_graphics && self.graphics.is_none())
     }
 
     fn asked(&mut self, now: f64) {
@@ -92,9 +123,9 @@ impl Capabilities {
         self.asked_at = now;
     }
 
-    fn conclude(&mut self) -> bool {
+    fn conclude(&mut self, graphics: Graphics) -> bool {
         if self.asked_for_graphics {
-            self.has_graphics = Some(self.has_kitty_graphics);
+            self.graphics = Some(graphics);
         }
         std::mem::take(&mut self.asked_for_graphics)
     }
@@ -104,35 +135,70 @@ impl Capabilities {
 mod tests {
     use super::*;
 
+    fn asked(in_tmux: bool) -> Capabilities {
+        let mut terminal = Capabilities::default();
+        let question = terminal.ask_for_graphics(10., in_tmux);
+        assert!(question.ends_with("\x1b[c"));
+        terminal
+    }
+
+    fn attributes(of: &[u16]) -> Answer {
+        Answer::Attributes(of.to_vec())
+    }
+
     #[test]
     fn the_answer_for_attributes_says_that_no_other_will_come() {
-        let attributes = Answer::Attributes(vec![62]);
-        let mut terminal = Capabilities::default();
-        assert!(terminal.ask_for_graphics(10., false).ends_with("\x1b[c"));
-        assert!(terminal.receive(&Answer::KittyGraphics(true)));
-        assert_eq!(terminal.has_graphics(), Some(true));
-        assert!(!terminal.receive(&attributes), "it was known before");
+        let mut terminal = asked(false);
+        assert!(!terminal.receive(&Answer::KittyGraphics(true)));
+        assert!(terminal.receive(&attributes(&[62])));
+        assert_eq!(terminal.graphics(), Some(Graphics::Kitty));
 
         let mut terminal = Capabilities::default();
         terminal.ask_for_background(9.);
         terminal.ask_for_graphics(10., false);
         // the one that was asked for before
-        assert!(!terminal.receive(&attributes));
-        assert!(terminal.receive(&attributes));
-        assert_eq!(terminal.has_graphics(), Some(false));
+        assert!(!terminal.receive(&attributes(&[62])));
+        assert!(terminal.receive(&attributes(&[62])));
+        assert_eq!(terminal.graphics(), Some(Graphics::Neither));
         // nothing that was asked for
-        assert!(!terminal.receive(&attributes));
+        assert!(!terminal.receive(&attributes(&[62])));
+    }
+
+    #[test]
+    fn sixels_are_an_attribute_and_come_before_kittys_protocol() {
+        let mut terminal = asked(false);
+        assert!(terminal.receive(&attributes(&[62, 4, 22])));
+        assert_eq!(terminal.graphics(), Some(Graphics::Sixel));
+        let mut terminal = asked(false);
+        terminal.receive(&Answer::KittyGraphics(true));
+        assert!(terminal.receive(&attributes(&[65, 4])));
+        assert_eq!(terminal.graphics(), Some(Graphics::Sixel));
+    }
+
+    #[test]
+    fn tmux_answers_before_the_terminal_around_it() {
+        let mut terminal = asked(true);
+        assert!(!terminal.receive(&attributes(&[1, 2])));
+        assert!(terminal.is_awaited());
+        assert!(terminal.receive(&Answer::KittyGraphics(true)));
+        assert_eq!(terminal.graphics(), Some(Graphics::Kitty));
+        let mut terminal = asked(true);
+        terminal.receive(&attributes(&[1, 2]));
+        assert!(terminal.expire(11.5) && !terminal.is_awaited());
+        assert_eq!(terminal.graphics(), Some(Graphics::Neither));
+        // tmux itself may have sixels
+        assert!(asked(true).receive(&attributes(&[1, 2, 4])));
     }
 
     #[test]
     fn a_terminal_that_does_not_answer_has_no_graphics() {
-        let mut terminal = Capabilities::default();
-        terminal.ask_for_graphics(10., false);
+        let mut terminal = asked(false);
         assert!(!terminal.expire(10.5) && terminal.is_awaited());
         assert!(terminal.expire(11.5) && !terminal.is_awaited());
-        assert_eq!(terminal.has_graphics(), Some(false));
+        assert_eq!(terminal.graphics(), Some(Graphics::Neither));
+        assert!(!terminal.expire(12.5));
         // unless its answer was slow
         assert!(terminal.receive(&Answer::KittyGraphics(true)));
-        assert_eq!(terminal.has_graphics(), Some(true));
+        assert_eq!(terminal.graphics(), Some(Graphics::Kitty));
     }
 }

@@ -18,11 +18,12 @@ use astill_core::text::number;
 use dots::{Dots, Grain};
 use line::{draw_line, point_bucket};
 pub use marks::ChartMark;
+use plots::Counted;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::Widget;
-use scale::{Scale, step_label};
+use scale::Scale;
 use std::borrow::Cow;
 
 /// The marks of the lines where they are drawn in characters.
@@ -110,7 +111,7 @@ pub struct Chart<'a> {
     theme: &'a Theme,
     view: ChartView,
     /// What the horizontal axis counts.
-    unit: &'static str,
+    counted: Counted,
     curves: Vec<Curve<'a>>,
     references: Vec<(Cow<'a, str>, f64)>,
     /// The steps that references are drawn over as long as there is no curve.
@@ -124,7 +125,7 @@ impl<'a> Chart<'a> {
             title: title.into(),
             theme,
             view: ChartView::default(),
-            unit: "step",
+            counted: Counted::Steps,
             curves: Vec::new(),
             references: Vec::new(),
             span: None,
@@ -142,8 +143,8 @@ impl<'a> Chart<'a> {
         Self { view, ..self }
     }
 
-    pub fn unit(self, unit: &'static str) -> Self {
-        Self { unit, ..self }
+    pub fn counting(self, counted: Counted) -> Self {
+        Self { counted, ..self }
     }
 
     pub fn curve(mut self, curve: Curve<'a>) -> Self {
@@ -246,10 +247,11 @@ impl<'a> Chart<'a> {
 
     /// The first and the last step, and the middle one where there is room.
     fn step_labels(&self, range: (f64, f64), area: Rect, buf: &mut Buffer) {
-        let label = |step: f64| step_label(step, range.1 - range.0);
+        let label = |step: f64| self.counted.label(step, range.1 - range.0);
+        let unit = self.counted.unit();
         let (mut first, last) = (label(range.0), label(range.1));
         let room = usize::from(area.width);
-        let named = format!("{} {first}", self.unit);
+        let named = format!("{unit} {first}");
         if named.len() + last.len() + 4 <= room {
             first = named;
         }
@@ -264,7 +266,7 @@ impl<'a> Chart<'a> {
             buf.set_string(area.x, area.y, &first, style);
             buf.set_string(area.right() - last.len() as u16, area.y, &last, style);
         } else {
-            let alone = format!("{} {}", self.unit, label(middle));
+            let alone = format!("{unit} {}", label(middle));
             return centred(&alone, area, style, buf);
         }
         // no step and a half

@@ -2,7 +2,7 @@
 
 use crate::tui::advice::in_keys;
 use crate::tui::backend::{Command, DataState, NewRun, Preview, RunRequest, Subject};
-use crate::tui::capabilities::{Answer, Capabilities};
+use crate::tui::capabilities::{Answer, Capabilities, Graphics};
 use crate::tui::click_targets::ClickTargets;
 use crate::tui::colour::Depth;
 use crate::tui::keys::Keymap;
@@ -190,11 +190,11 @@ impl Context {
     /// Draws pictures in characters or in blocks again, or in other blocks, and says in which.
     pub fn change_pictures(&mut self, to_ascii: bool) {
         let now = self.appearance.pictures;
-        let style = match (to_ascii, now, self.terminal.has_graphics()) {
+        let style = match (to_ascii, now, self.terminal.graphics()) {
             (true, ..) => now.toggle_ascii(),
-            (false, PictureStyle::Sextants, Some(true)) => PictureStyle::Graphics {
-                in_tmux: self.in_tmux,
-            },
+            (false, PictureStyle::Sextants, Some(graphics)) => {
+                self.drawn_by(graphics).unwrap_or(now.next_blocks())
+            }
             (false, PictureStyle::Sextants, None) => {
                 let question = self.terminal.ask_for_graphics(self.now, self.in_tmux);
                 self.effects.push(Effect::AskTerminal(question));
@@ -235,20 +235,33 @@ impl Context {
         }
     }
 
+    /// How pictures are drawn by a terminal that does it so.
+    fn drawn_by(&self, graphics: Graphics) -> Option<PictureStyle> {
+        let in_tmux = self.in_tmux;
+        match graphics {
+            Graphics::Kitty => Some(PictureStyle::Kitty { in_tmux }),
+            Graphics::Sixel => Some(PictureStyle::Sixel),
+            Graphics::Neither => None,
+        }
+    }
+
     /// Has the terminal draw pictures, if it does: it was asked because a user wants that.
     fn use_graphics(&mut self) {
-        if self.terminal.has_graphics() == Some(true) {
-            self.appearance.pictures = PictureStyle::Graphics {
-                in_tmux: self.in_tmux,
-            };
-            self.notify(Weight::Normal, "Images are drawn by the terminal itself.");
-        } else {
-            let text = format!(
+        let graphics = self.terminal.graphics();
+        let text = match graphics.and_then(|graphics| self.drawn_by(graphics)) {
+            Some(style) => {
+                self.appearance.pictures = style;
+                format!(
+                    "Images are drawn by the terminal itself, in {}.",
+                    style.name()
+                )
+            }
+            None => format!(
                 "This terminal did not report graphics support; images are drawn in {}.",
                 self.appearance.pictures.name()
-            );
-            self.notify(Weight::Normal, &text);
-        }
+            ),
+        };
+        self.notify(Weight::Normal, &text);
     }
 
     /// Drops the notice once its time or the state that it is about is over.

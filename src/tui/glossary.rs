@@ -38,6 +38,10 @@ mod tests {
             (Axis::Step, "In every distillation step"),
             (Axis::Epoch, "In every epoch of an expert"),
             (Axis::Evaluation, "In every evaluation"),
+            (
+                Axis::Time,
+                "Of the machine, about every ten seconds of work",
+            ),
         ] {
             let head = "| measure | what it is | good | source |\n|---|---|---|---|";
             _ = writeln!(text, "\n### {when}\n\n{head}");

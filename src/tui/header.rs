@@ -7,16 +7,33 @@ use crate::tui::session::{RunStatus, Session};
 use crate::tui::text::{clean, fit, number, width};
 use crate::tui::widgets::gauge;
 use astill_core::profile::Profile;
-use astill_core::run::event::Phase;
+use astill_core::run::event::{Phase, Usage};
 use astill_core::run::outlook::{Ahead, in_all};
-use astill_core::text::{duration, percent, rate};
+use astill_core::text::{duration, percent, rate, significant};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-/// Name, status, phase, speed; accuracy, device, memory; the progress.
+/// The fewest rows of a screen that has room for what is in use of the machine.
+const WITH_USAGE: u16 = 22;
+/// Cells of a bar of memory.
+const BAR: usize = 8;
+/// Memory is short above this share of it.
+const SHORT: f64 = 0.95;
+
+/// The rows of the header on a screen of so many.
+pub fn rows(of_screen: u16, session: &Session) -> u16 {
+    let has_usage = session.is_live() && session.model.usage.latest().is_some();
+    match of_screen {
+        0..18 => 2,
+        WITH_USAGE.. if has_usage => 4,
+        _ => 3,
+    }
+}
+
+/// Name, status, phase, speed; accuracy, device, memory; the progress; what is in use of the machine.
 pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) {
     let (appearance, model) = (&context.appearance, &session.model);
     let theme = &appearance.theme;
@@ -105,6 +122,53 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
         let rows: [Rect; 3] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
         gauge(buf, rows[2], appearance, share, &text);
     }
+    if let Some(usage) = model.usage.latest() {
+        // while the run is paused, it is what was in use before
+        let is_now = session.status() == RunStatus::Reported(ReportedState::Running);
+        let dim = |parts: Vec<(String, Style)>| {
+            let parts = parts.into_iter();
+            parts.map(|(text, _)| (text, theme.dim())).collect()
+        };
+        let parts = in_use(usage, appearance);
+        spread(buf, area, 3, if is_now { parts } else { dim(parts) });
+    }
+}
+
+/// "GPU 98 %, 64 C", a bar with "21.5/79.6 GiB", "CPU 45 %", a bar with "12.3/128 GiB": of these what
+/// is known.
+fn in_use(usage: &Usage, appearance: &Appearance) -> Vec<(String, Style)> {
+    let theme = &appearance.theme;
+    let mut parts = Vec::new();
+    let per_cent = |name: &str, load: f64| format!("{name} {load:.0} %");
+    let gpu = usage.gpu.unwrap_or_default();
+    let temperature = gpu.temperature.map(|t| format!("{t:.0} C"));
+    let load = gpu.load.map(|load| per_cent("GPU", load));
+    let of_gpu: Vec<String> = load.into_iter().chain(temperature).collect();
+    parts.push((of_gpu.join(", "), theme.text()));
+    parts.extend(bar(gpu.used_gib, gpu.total_gib, appearance));
+    let load = usage.host.load.map(|load| per_cent("CPU", load));
+    parts.extend(load.map(|load| (load, theme.text())));
+    parts.extend(bar(usage.host.used_gib, usage.host.total_gib, appearance));
+    parts
+}
+
+/// A bar of memory with its figures.
+fn bar(used: Option<f64>, total: Option<f64>, appearance: &Appearance) -> Option<(String, Style)> {
+    let theme = &appearance.theme;
+    let (used, total) = used.zip(total).filter(|(_, total)| *total > 0.)?;
+    let share = (used / total).clamp(0., 1.);
+    let filled = (share * BAR as f64).round() as usize;
+    let [full, empty] = match theme.ascii {
+        true => ["#", "."],
+        false => ["█", "░"],
+    };
+    let [used, total] = [used, total].map(|gib| significant(gib, 3));
+    let bar = full.repeat(filled) + &empty.repeat(BAR - filled);
+    let style = match share > SHORT {
+        true => theme.warn(),
+        false => theme.accent(),
+    };
+    Some((format!("{bar} {used}/{total} GiB"), style))
 }
 
 /// "2 h 10 min left, done at 22:51", of the whole run where that is known, else of its phase.

@@ -4,10 +4,12 @@
 mod curves;
 mod log;
 mod marks;
+mod usage;
 
 pub use curves::Curves;
 pub use log::{EventLog, LogLine, Weight};
 pub use marks::{Mark, MarkKind, Marks};
+pub use usage::UsageHistory;
 
 use astill_core::measures::{Axis, MeasuredEvent};
 use astill_core::profile::Profile;
@@ -50,6 +52,8 @@ pub struct Model {
     pub is_waiting: bool,
     pub host_mib: Option<u64>,
     pub device_mib: Option<u64>,
+    /// How much of the machine is in use, over the seconds of work.
+    pub usage: UsageHistory,
     /// The event that ended the latest engine.
     pub finished: Option<EventKind>,
     /// RFC 3339; of the latest event.
@@ -112,6 +116,7 @@ impl Default for Model {
             is_waiting: false,
             host_mib: None,
             device_mib: None,
+            usage: UsageHistory::default(),
             finished: None,
             last_time: String::new(),
             log: EventLog::default(),
@@ -140,7 +145,10 @@ impl Model {
         self.last_time.clone_from(&event.time);
         self.log.push(event);
         match &event.what {
-            EventKind::RunStarted(started) => self.started(started),
+            EventKind::RunStarted(started) => {
+                self.started(started);
+                self.usage.start(&event.time);
+            }
             EventKind::Phase { name } => self.phase = Some(*name),
             EventKind::Progress { .. } | EventKind::Calibration(_) => {}
             EventKind::Dataset(dataset) => self.dataset = Some(dataset.clone()),
@@ -180,6 +188,7 @@ impl Model {
                 host_mib,
                 device_mib,
             } => (self.host_mib, self.device_mib) = (Some(*host_mib), *device_mib),
+            EventKind::Usage(usage) => self.usage.push(&event.time, usage),
             EventKind::Warning { .. } => self.warnings += 1,
             EventKind::Worker(_) => {}
             EventKind::Waiting { reason } => self.is_waiting = reason.is_some(),

@@ -1,9 +1,10 @@
 //! The panels of a run: what each chart draws.
 
-use crate::tui::chart::plots::{OF_A_LIST, PLOTS, Plot, paragraph, unit};
+use crate::tui::chart::plots::{Counted, OF_A_LIST, PLOTS, Plot, paragraph};
 use crate::tui::chart::{Chart, ChartMark, ChartView, Curve};
 use crate::tui::colour::Depth;
 use crate::tui::model::{AccuracyCurves, Curves, Mark, MarkKind, Model};
+use crate::tui::series::Series;
 use crate::tui::text::{clean, fit, wrap};
 use crate::tui::theme::Theme;
 use astill_core::measures::Axis;
@@ -22,9 +23,9 @@ pub enum Panel {
 const EXPERTS: usize = 12;
 
 impl Panel {
-    /// The first chart of experts, or of distillation.
-    pub fn first(of_experts: bool) -> Self {
-        let fits = |plot: &Plot| plot.is_of_experts() == of_experts;
+    /// The first chart that counts this.
+    pub fn first(counted: Counted) -> Self {
+        let fits = |plot: &Plot| plot.counted() == counted;
         Self::Chart(PLOTS.iter().position(fits).unwrap_or(0))
     }
 
@@ -44,23 +45,28 @@ impl Panel {
         }
     }
 
-    /// What its horizontal axis counts.
-    fn unit(self) -> &'static str {
-        self.plot().map_or("step", |plot| unit(plot.axis))
+    /// What its horizontal axis counts; pictures and log follow the steps.
+    pub fn counted(self) -> Counted {
+        self.plot().map_or(Counted::Steps, Plot::counted)
     }
 
-    /// About the epochs of experts, not about steps.
-    pub fn is_of_experts(self) -> bool {
-        self.plot().is_some_and(Plot::is_of_experts)
+    /// Whether the run has, or will have, something to show there: not every machine has a GPU.
+    fn is_shown(self, model: &Model) -> bool {
+        let has_points = |plot: &Plot| {
+            let mut measures = plot.measures();
+            measures.any(|m| !model.usage.of(m.name).is_empty())
+        };
+        self.counted() != Counted::Seconds || self.plot().is_some_and(has_points)
     }
 }
 
 /// The charts in the order in which they are shown: those of the experts come first while these
 /// are being trained.
-pub fn in_order(experts_first: bool) -> Vec<Panel> {
-    let mut order: Vec<Panel> = (0..PLOTS.len()).map(Panel::Chart).collect();
+pub fn in_order(experts_first: bool, model: &Model) -> Vec<Panel> {
+    let all = (0..PLOTS.len()).map(Panel::Chart);
+    let mut order: Vec<Panel> = all.filter(|panel| panel.is_shown(model)).collect();
     if experts_first {
-        order.sort_by_key(|p| !p.is_of_experts());
+        order.sort_by_key(|p| p.counted() != Counted::Epochs);
     }
     order
 }
@@ -71,17 +77,22 @@ fn curves<'a>(panel: Panel, model: &'a Model, theme: &Theme) -> Vec<Curve<'a>> {
         return Vec::new();
     };
     match plot.axis {
-        Axis::Step => of_steps(plot, &model.steps, theme),
+        Axis::Step => of_measures(plot, |name| model.steps.of(name), theme),
         Axis::Epoch => of_experts(plot, &model.experts, theme),
         Axis::Evaluation => of_evaluations(plot, &model.accuracy, theme),
+        Axis::Time => of_measures(plot, |name| model.usage.of(name), theme),
     }
 }
 
 /// A line per measure; the entries of a list are drawn dim behind the others.
-fn of_steps<'a>(plot: &Plot, steps: &'a Curves, theme: &Theme) -> Vec<Curve<'a>> {
+fn of_measures<'a>(
+    plot: &Plot,
+    of: impl Fn(&str) -> &'a [Series],
+    theme: &Theme,
+) -> Vec<Curve<'a>> {
     let mut curves = Vec::new();
     for (i, measure) in plot.measures().enumerate() {
-        for (j, series) in (1..).zip(steps.of(measure.name).iter().take(OF_A_LIST)) {
+        for (j, series) in (1..).zip(of(measure.name).iter().take(OF_A_LIST)) {
             let style = theme.series(curves.len());
             let number = curves.len();
             let curve = if measure.is_list() {
@@ -143,13 +154,13 @@ pub fn chart<'a>(panel: Panel, model: &'a Model, view: ChartView, theme: &'a The
     let (mut chosen, others): (Vec<_>, Vec<_>) = shown
         .filter(|c| view.shows(c.number))
         .partition(|c| view.line == Some(c.number));
-    let mut chart = Chart::new("", theme).view(view).unit(panel.unit());
+    let mut chart = Chart::new("", theme).view(view).counting(panel.counted());
     // the chosen line is drawn over the others
     chosen.iter_mut().for_each(|c| c.dim = false);
     for curve in chosen.into_iter().chain(others) {
         chart = chart.curve(curve);
     }
-    if !panel.is_of_experts() {
+    if panel.counted() == Counted::Steps {
         chart = chart.marks(marks(model, theme));
     }
     if panel.plot().is_some_and(|p| p.axis == Axis::Evaluation) {
@@ -179,7 +190,7 @@ fn marks(model: &Model, theme: &Theme) -> Vec<ChartMark> {
 
 /// "marks: t tweak  e evaluation", of the kinds that a chart has; empty without any.
 pub fn legend_of_marks(panel: Panel, model: &Model) -> String {
-    if panel.is_of_experts() {
+    if panel.counted() != Counted::Steps {
         return String::new();
     }
     let is_there = |kind: &MarkKind| model.marks.all().iter().any(|m| m.kind == *kind);
@@ -209,6 +220,7 @@ pub fn nothing_yet(panel: Panel, model: &Model, view: &ChartView) -> &'static st
         Some(Axis::Evaluation) => "No evaluation yet.",
         Some(Axis::Epoch) if model.experts.is_empty() => "No expert epoch yet.",
         Some(Axis::Epoch) => "Available from an expert's second epoch.",
+        Some(Axis::Time) => "Not measured yet.",
         _ => "No distillation step yet.",
     }
 }
@@ -249,7 +261,6 @@ pub fn explanation(
 /// "step 57: tweak distill.lr_images: 500 -> 30; total 0.81, final 0.4": what happened within `around`
 /// steps of the cursor, and the values there.
 pub fn reading(panel: Panel, model: &Model, theme: &Theme, (cursor, around): (f64, f64)) -> String {
-    let of = panel.unit();
     let mut at = cursor;
     let mut values = Vec::new();
     for curve in curves(panel, model, theme) {
@@ -260,15 +271,16 @@ pub fn reading(panel: Panel, model: &Model, theme: &Theme, (cursor, around): (f6
             values.push(format!("{} {}", curve.name, (curve.spell)(y)));
         }
     }
-    if panel.is_of_experts() {
-        return format!("{of} {at}: {}", values.join(", "));
+    let counted = panel.counted();
+    let mut text = format!("{} {}: ", counted.unit(), counted.label(at, 4.));
+    if counted != Counted::Steps {
+        return text + &values.join(", ");
     }
     let near = model.marks.within((cursor - around, cursor + around));
     // what a user changed comes before what the run does by itself, and both before the values, which
     // the legend has too
     let mut near: Vec<&Mark> = near.iter().collect();
     near.sort_by_key(|m| m.kind);
-    let mut text = format!("{of} {at}: ");
     for mark in near {
         text += &mark.in_words();
         if mark.step as f64 != at {

@@ -13,6 +13,7 @@ use std::path::Path;
 mod blocks;
 mod dither;
 pub mod kitty;
+pub mod sixel;
 
 use blocks::Rows;
 
@@ -37,7 +38,9 @@ pub enum PictureStyle {
     /// Six dots a cell, in two colours; fonts older than Unicode 13 lack them.
     Sextants,
     /// By the terminal itself, in the graphics protocol of kitty; `in_tmux`, through tmux.
-    Graphics { in_tmux: bool },
+    Kitty { in_tmux: bool },
+    /// By the terminal itself, as sixels.
+    Sixel,
     /// Characters without colour; also where the theme is ASCII or has no colours.
     Ascii,
 }
@@ -48,7 +51,7 @@ impl PictureStyle {
         match self {
             Self::HalfBlocks => Self::Quadrants,
             Self::Quadrants => Self::Sextants,
-            Self::Sextants | Self::Graphics { .. } | Self::Ascii => Self::HalfBlocks,
+            Self::Sextants | Self::Kitty { .. } | Self::Sixel | Self::Ascii => Self::HalfBlocks,
         }
     }
 
@@ -65,7 +68,8 @@ impl PictureStyle {
             Self::HalfBlocks => "half blocks",
             Self::Quadrants => "quadrants",
             Self::Sextants => "sextants",
-            Self::Graphics { .. } => "the terminal's own graphics",
+            Self::Kitty { .. } => "kitty's graphics protocol",
+            Self::Sixel => "sixels",
             Self::Ascii => "ASCII characters",
         }
     }
@@ -145,9 +149,9 @@ impl Picture {
         }
     }
 
-    /// With fewer pixels, each the mean of the area that it covers, in linear light, so that no detail
-    /// is missed and none flickers between two steps.
-    fn reduced(&self, width: usize, height: usize) -> Picture {
+    /// With more or fewer pixels, each the mean of the area that it covers, in linear light, so that no
+    /// detail is missed and none flickers between two steps.
+    fn resampled(&self, width: usize, height: usize) -> Picture {
         let (across, down) = (shares(self.width, width), shares(self.height, height));
         let mut rgb = Vec::with_capacity(3 * width * height);
         for rows in &down {
@@ -226,7 +230,8 @@ impl Widget for PictureView<'_> {
             PictureStyle::Ascii => characters(&fit, self.theme, buf),
             PictureStyle::HalfBlocks => half_blocks(&fit, depth, buf),
             PictureStyle::Quadrants => blocks::draw(self.picture, &fit, Rows::Two, depth, buf),
-            PictureStyle::Graphics { in_tmux } => kitty::draw(self.picture, &fit, in_tmux, buf),
+            PictureStyle::Kitty { in_tmux } => kitty::draw(self.picture, &fit, in_tmux, buf),
+            PictureStyle::Sixel => sixel::draw(self.picture, &fit, buf),
             PictureStyle::Sextants => blocks::draw(self.picture, &fit, Rows::Three, depth, buf),
         }
     }
@@ -261,7 +266,7 @@ impl Fit {
             height: cell_rows,
         };
         let dots = match scale {
-            0 => picture.reduced(columns, rows),
+            0 => picture.resampled(columns, rows),
             _ => picture.enlarged(scale),
         };
         Some(Self { cells, dots })

@@ -2,7 +2,7 @@
 
 use crate::tui::backend::{Answer, Command};
 use crate::tui::chart::ChartView;
-use crate::tui::chart::plots::PLOTS;
+use crate::tui::chart::plots::{Counted, PLOTS};
 use crate::tui::message::EventBatch;
 use crate::tui::model::{Model, ReportedState, Sample};
 use crate::tui::panel::Panel;
@@ -363,8 +363,10 @@ impl Session {
 
     /// The panel with the focus.
     pub fn focus(&self) -> Panel {
-        self.chosen
-            .unwrap_or_else(|| Panel::first(self.is_learning()))
+        self.chosen.unwrap_or_else(|| match self.is_learning() {
+            true => Panel::first(Counted::Epochs),
+            false => Panel::first(Counted::Steps),
+        })
     }
 
     /// Gives the focus to the panel after the one that has it, or before it, in this order.
@@ -396,13 +398,14 @@ impl Session {
 
     /// The step that is looked at, on all charts over steps and in the pictures; none for the latest.
     pub fn cursor(&self) -> Option<f64> {
-        self.view_of(Panel::first(false)).and_then(|v| v.cursor)
+        self.view_of(Panel::first(Counted::Steps))
+            .and_then(|v| v.cursor)
     }
 
-    /// Moves the cursor of all charts over epochs of experts, or of all over steps; their windows stay.
-    pub fn set_cursor(&mut self, of_experts: bool, cursor: Option<f64>) {
+    /// Moves the cursor of all charts that count this; their windows stay.
+    pub fn set_cursor(&mut self, of: Counted, cursor: Option<f64>) {
         for (view, plot) in self.views.iter_mut().zip(PLOTS) {
-            if plot.is_of_experts() == of_experts {
+            if plot.counted() == of {
                 view.cursor = cursor;
             }
         }

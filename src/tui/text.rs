@@ -40,6 +40,22 @@ pub fn fit(text: &str, cells: usize) -> String {
     }
 }
 
+/// As [`fit`], but cut before its end, by which names of one beginning are told apart.
+pub fn fit_middle(text: &str, cells: usize) -> String {
+    // with less room, no beginning would be left
+    if text.width() <= cells || cells < 8 {
+        return fit(text, cells);
+    }
+    let mut taken = 0;
+    let fits = |c: &char| {
+        taken += c.width().unwrap_or(0);
+        taken <= cells / 3
+    };
+    let end: Vec<char> = text.chars().rev().take_while(fits).collect();
+    let end: String = end.into_iter().rev().collect();
+    fit(text, cells - end.width()) + &end
+}
+
 /// The beginning of `text` that fits into `cells`, without a mark.
 pub fn fit_plain(text: &str, cells: usize) -> String {
     let mut taken = 0;
@@ -113,6 +129,11 @@ mod tests {
         assert_eq!(fit("漢字", 1), "");
         assert_eq!(pad("漢", 4), "漢  ");
         assert_eq!(fit("abc", 0), "");
+        let name = "datm-tiny-imagenet-ipc50";
+        assert_eq!(fit_middle(name, 20), "datm-tiny-im..-ipc50");
+        assert_eq!(fit_middle(name, 24), name);
+        assert_eq!(fit_middle("漢字漢字漢字", 8), "漢字..字");
+        assert_eq!(fit_middle("漢字漢字", 6), "漢字..");
     }
 
     #[test]

@@ -4,12 +4,15 @@ use crate::app;
 use crate::place::{Outcome, Place, assert_status};
 use crate::screen::Terminal;
 
-/// What the app asks, and the answers of a terminal with kitty's graphics and of one without.
+/// What the app asks, and the answers of a terminal with kitty's graphics, of one with sixels and of one
+/// with neither.
 const QUESTION: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c";
 const YES: &str = "\x1b_Gi=31;OK\x1b\\\x1b[?62;22c";
+const SIXELS: &str = "\x1b[?62;4;22c";
 const NO: &str = "\x1b[?62;22c";
-/// The beginning of an image that is sent.
+/// What an image contains that is sent so.
 const IMAGE: &str = "\x1b_Gq=2,a=T,U=1,i=";
+const SIXEL_IMAGE: &str = "q\"1;1;";
 
 #[test]
 fn the_terminal_is_asked_and_draws_the_images_itself_if_it_can() -> Outcome {
@@ -18,9 +21,14 @@ fn the_terminal_is_asked_and_draws_the_images_itself_if_it_can() -> Outcome {
         &place.run(&["run", "tiny.yaml", "--name", "r", "--headless"])?,
         0,
     );
-    for (answer, notice) in [
-        (YES, "Images are drawn by the terminal itself."),
-        (NO, "This terminal did not report graphics support"),
+    for (answer, notice, image) in [
+        (YES, "in kitty's graphics protocol.", Some(IMAGE)),
+        (
+            SIXELS,
+            "by the terminal itself, in sixels.",
+            Some(SIXEL_IMAGE),
+        ),
+        (NO, "This terminal did not report graphics support", None),
     ] {
         let mut terminal = app(&place, &["attach", "r"])?;
         terminal.shows(&["done"])?;
@@ -37,10 +45,14 @@ fn the_terminal_is_asked_and_draws_the_images_itself_if_it_can() -> Outcome {
         terminal.shows(&["in ASCII characters"])?;
         terminal.press(&format!("\x1b[B{answer}"))?;
         terminal.shows(&[notice])?;
-        if answer == YES {
-            terminal.wait_until("an image", |t| sent(t, IMAGE).then_some(()))?;
-        } else {
-            assert!(!sent(&terminal, IMAGE));
+        for kind in [IMAGE, SIXEL_IMAGE] {
+            match image == Some(kind) {
+                true => terminal.wait_until("an image", |t| sent(t, kind).then_some(()))?,
+                false => assert!(!sent(&terminal, kind)),
+            }
+        }
+        if image == Some(SIXEL_IMAGE) {
+            sixels_give_way_to_a_popup_and_come_back(&mut terminal)?;
         }
         terminal.press("q")?;
         terminal.press("q")?;
@@ -48,6 +60,20 @@ fn the_terminal_is_asked_and_draws_the_images_itself_if_it_can() -> Outcome {
         terminal.assert_given_back();
     }
     Ok(())
+}
+
+/// An image is sent once, and again when what was written over it is gone.
+fn sixels_give_way_to_a_popup_and_come_back(terminal: &mut Terminal) -> Outcome {
+    let images = |t: &Terminal| {
+        let sent = String::from_utf8_lossy(t.sent()).into_owned();
+        sent.matches(SIXEL_IMAGE).count()
+    };
+    let before = images(terminal);
+    terminal.press("?")?;
+    terminal.shows(&["Help"])?;
+    assert_eq!(images(terminal), before);
+    terminal.press("q")?;
+    terminal.wait_until("the images again", |t| (images(t) > before).then_some(()))
 }
 
 fn sent(terminal: &Terminal, text: &str) -> bool {

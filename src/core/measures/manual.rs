@@ -13,6 +13,7 @@ fn generated() -> String {
         (Axis::Step, "`distill_step`"),
         (Axis::Epoch, "`expert_epoch`"),
         (Axis::Evaluation, "`evaluation`"),
+        (Axis::Time, "`usage`"),
     ] {
         _ = writeln!(
             text,

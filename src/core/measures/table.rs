@@ -10,6 +10,7 @@ const SMOOTH: &str = "defined by astill, smoothness of the expert's path";
 const ATT: &str = "ATT, arXiv 2407.14245";
 const OURS_SCALE: &str = "defined by astill";
 const MEASURED: &str = "measured";
+const NVML: &str = "NVIDIA's management library";
 
 /// All measures, in the order of the log and of the documentation.
 pub static MEASURES: &[Measure] = &[
@@ -300,6 +301,67 @@ pub static MEASURES: &[Measure] = &[
         "The accuracy of each network",
         MEASURED,
     ),
+    measure("gpu.used_gib", "GPU memory used", Getter::Usage(|u| u.gpu?.used_gib))
+        .label("used")
+        .unit("GiB")
+        .spell(briefly)
+        .means(
+            "Memory of the engine's GPU that all programs together use, at most since the last record",
+            NVML,
+        ),
+    measure("gpu.total_gib", "GPU memory", Getter::Usage(|u| u.gpu?.total_gib))
+        .label("all")
+        .unit("GiB")
+        .spell(briefly)
+        .means("All memory of the engine's GPU", NVML),
+    measure("gpu.load", "GPU load", Getter::Usage(|u| u.gpu?.load))
+        .label("GPU")
+        .unit("%")
+        .good(Good::Higher)
+        .spell(briefly)
+        .means(
+            "The share of the time in which the GPU computed, whatever part of it; far below 100 it waits \
+             for the CPU or the disk",
+            NVML,
+        ),
+    measure(
+        "gpu.temperature",
+        "GPU temperature",
+        Getter::Usage(|u| u.gpu?.temperature),
+    )
+    .label("GPU")
+    .unit("C")
+    .spell(briefly)
+    .means(
+        "The temperature of the GPU in degrees Celsius; above its limit it slows itself down",
+        NVML,
+    ),
+    measure("host.used_gib", "host memory used", Getter::Usage(|u| u.host.used_gib))
+        .label("used")
+        .unit("GiB")
+        .spell(briefly)
+        .means(
+            "Memory of the engine's machine that is not available to programs, at most since the last \
+             record",
+            MEASURED,
+        ),
+    measure("host.total_gib", "host memory", Getter::Usage(|u| u.host.total_gib))
+        .label("all")
+        .unit("GiB")
+        .spell(briefly)
+        .means(
+            "All memory of the engine's machine, or the limit of its control group where that is less",
+            MEASURED,
+        ),
+    measure("host.load", "CPU load", Getter::Usage(|u| u.host.load))
+        .label("CPU")
+        .unit("%")
+        .spell(briefly)
+        .means(
+            "The share of the time in which the processors that the engine may use were at work, for any \
+             program",
+            MEASURED,
+        ),
 ];
 
 fn briefly(value: f64) -> String {

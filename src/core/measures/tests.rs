@@ -1,7 +1,7 @@
 use super::*;
 use crate::EpochRecord;
 use crate::profile::LabelKind;
-use crate::run::event::{EvalSplit, ImageSet, Perturbation};
+use crate::run::event::{EvalSplit, GpuUsage, HostUsage, ImageSet, Perturbation};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -64,6 +64,22 @@ fn evaluation() -> Evaluation {
     }
 }
 
+fn usage() -> Usage {
+    Usage {
+        gpu: Some(GpuUsage {
+            used_gib: Some(21.5),
+            total_gib: Some(79.6),
+            load: Some(97.5),
+            temperature: Some(64.),
+        }),
+        host: HostUsage {
+            used_gib: Some(12.3),
+            total_gib: Some(128.),
+            load: Some(31.5),
+        },
+    }
+}
+
 /// The numbers in a JSON object by their keys, as the table spells them.
 fn numbers(prefix: &str, json: &Value, found: &mut Vec<(String, Value)>) {
     for (key, value) in json.as_object().into_iter().flatten() {
@@ -79,7 +95,7 @@ fn numbers(prefix: &str, json: &Value, found: &mut Vec<(String, Value)>) {
 
 #[test]
 fn every_measured_number_of_an_event_is_in_the_table_and_read_from_its_place() {
-    let (step, epoch, evaluation) = (step(), epoch(), evaluation());
+    let (step, epoch, evaluation, usage) = (step(), epoch(), evaluation(), usage());
     for (event, json) in [
         (MeasuredEvent::Step(&step), serde_json::to_value(&step)),
         (MeasuredEvent::Epoch(&epoch), serde_json::to_value(epoch)),
@@ -87,6 +103,7 @@ fn every_measured_number_of_an_event_is_in_the_table_and_read_from_its_place() {
             MeasuredEvent::Evaluation(&evaluation),
             serde_json::to_value(&evaluation),
         ),
+        (MeasuredEvent::Usage(&usage), serde_json::to_value(usage)),
     ] {
         let mut found = Vec::new();
         numbers("", &json.expect("serialises"), &mut found);

@@ -37,6 +37,7 @@ impl Costs {
             // these can come in the middle of the work
             EventKind::Progress { .. }
             | EventKind::Memory { .. }
+            | EventKind::Usage(_)
             | EventKind::Warning { .. }
             | EventKind::Worker(_) => return,
             EventKind::Phase { name } => self.phase = Some(*name),

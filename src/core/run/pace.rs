@@ -50,7 +50,10 @@ impl Pace {
                 return;
             }
             // these can be written in the middle of the work
-            EventKind::Memory { .. } | EventKind::Warning { .. } | EventKind::Worker(_) => return,
+            EventKind::Memory { .. }
+            | EventKind::Usage(_)
+            | EventKind::Warning { .. }
+            | EventKind::Worker(_) => return,
             EventKind::Command(answered) => {
                 // the length of a run can be changed while it runs
                 if let Command::Set { edit } = &answered.command

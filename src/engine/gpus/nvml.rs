@@ -1,37 +1,55 @@
-//! The free memory of GPUs, from NVIDIA's management library. libtorch could tell it too, but only
-//! after it has made a context on each.
+//! What NVIDIA's management library knows of a GPU: its memory, load and temperature. libtorch could
+//! tell the memory too, but only after it has made a context on the GPU.
 
-use crate::library::Library;
-use std::ffi::{CString, c_char, c_int, c_void};
+use astill_core::run::event::{GpuUsage, gib};
+use nvml_wrapper::Nvml;
+use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
+use std::ffi::OsStr;
 
-/// Bytes, as nvml.h lays them out.
-#[repr(C)]
-#[derive(Debug, Default)]
-struct Memory {
-    total: u64,
-    free: u64,
-    used: u64,
+/// The name under which every driver installs it; the crate's own is that of a developer's package.
+const LIBRARY: &str = "libnvidia-ml.so.1";
+
+/// None where the machine has no such library, or no driver that it works with.
+fn load() -> Option<Nvml> {
+    Nvml::builder().lib_path(OsStr::new(LIBRARY)).init().ok()
 }
 
 /// The bytes that are free on the GPU of this UUID; none where the library is missing or does not say.
 pub fn free_bytes(uuid: &str) -> Option<u64> {
-    let library = Library::load(c"libnvidia-ml.so.1").ok()?;
-    let uuid = CString::new(uuid).ok()?;
-    let (mut gpu, mut memory) = (std::ptr::null_mut::<c_void>(), Memory::default());
-    // SAFETY: the functions have these types in nvml.h; each returns 0 if it succeeded
-    let found = unsafe {
-        let init: unsafe extern "C" fn() -> c_int = library.function(c"nvmlInit_v2")?;
-        let get: unsafe extern "C" fn(*const c_char, *mut *mut c_void) -> c_int =
-            library.function(c"nvmlDeviceGetHandleByUUID")?;
-        let get_memory: unsafe extern "C" fn(*mut c_void, *mut Memory) -> c_int =
-            library.function(c"nvmlDeviceGetMemoryInfo")?;
-        let end: unsafe extern "C" fn() -> c_int = library.function(c"nvmlShutdown")?;
-        let found = init() == 0;
-        let told = found && get(uuid.as_ptr(), &mut gpu) == 0 && get_memory(gpu, &mut memory) == 0;
-        if found {
-            end();
+    let library = load()?;
+    let gpu = library.device_by_uuid(uuid).ok()?;
+    gpu.memory_info().ok().map(|memory| memory.free)
+}
+
+/// Reads what is in use on a GPU, again and again.
+#[derive(Debug)]
+pub struct GpuMonitor {
+    library: Nvml,
+    uuid: String,
+}
+
+impl GpuMonitor {
+    /// Of the GPU of this UUID; none where the library is missing or does not know it.
+    pub fn new(uuid: String) -> Option<Self> {
+        let library = load()?;
+        library.device_by_uuid(uuid.as_str()).ok()?;
+        Some(Self { library, uuid })
+    }
+
+    /// What is in use now. What the GPU does not report is unknown; a part of a GPU (MIG) reports no
+    /// load, for example.
+    pub fn read(&self) -> GpuUsage {
+        let Ok(gpu) = self.library.device_by_uuid(self.uuid.as_str()) else {
+            return GpuUsage::default();
+        };
+        let memory = gpu.memory_info().ok();
+        let load = gpu.utilization_rates().ok();
+        let temperature = gpu.temperature(TemperatureSensor::Gpu).ok();
+        GpuUsage {
+            used_gib: memory.as_ref().map(|m| gib(m.used)),
+            total_gib: memory.as_ref().map(|m| gib(m.total)),
+            load: load.map(|l| f64::from(l.gpu)),
+            temperature: temperature.map(f64::from),
         }
-        told
-    };
-    found.then_some(memory.free)
+    }
 }

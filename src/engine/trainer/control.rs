@@ -17,6 +17,7 @@ use super::RunPlan;
 use super::recorder::Recorder;
 use crate::device;
 use crate::progress::{Progress, Watch};
+use crate::usage::{Machine, UsageMeter};
 use astill_core::profile::Profile;
 use astill_core::run::command::{Answer, Command, PAUSED_BY_ITSELF};
 use astill_core::run::edits::{Edits, Moment};
@@ -87,6 +88,7 @@ pub struct Control {
     run: RunDir,
     held: Arc<EngineLock>,
     recorder: Recorder,
+    usage: UsageMeter,
     requests: Receiver<CommandRequest>,
     device: Device,
     settings: LiveSettings,
@@ -119,13 +121,15 @@ impl Control {
     /// For the run of `plan`.
     ///
     /// # Errors
-    /// Its edits cannot be read, or do not fit the profile.
+    /// Its edits cannot be read, or do not fit the profile; the system gives no thread.
     pub fn new(
         plan: &RunPlan,
         recorder: Recorder,
         requests: Receiver<CommandRequest>,
     ) -> Result<Self> {
+        let device = plan.device;
         Ok(Self {
+            usage: UsageMeter::start(move || Machine::new(device))?,
             settings: LiveSettings::read(&plan.run, &plan.profile)?,
             run: plan.run.clone(),
             held: Arc::clone(&plan.held),

@@ -1,7 +1,6 @@
 //! The first row of a chart: its title, and the names and values of its lines.
 
 use super::dots::Grain;
-use super::scale::step_label;
 use super::{Chart, Curve};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,7 +14,7 @@ impl Chart<'_> {
             title.push_str(" (log)");
         }
         if let Some(step) = self.view.cursor {
-            title.push_str(&format!(" @ {}", step_label(step, 4.)));
+            title.push_str(&format!(" @ {}", self.counted.label(step, 4.)));
         }
         let (mut x, _) =
             buf.set_stringn(area.x, area.y, title, area.width.into(), self.theme.title());
@@ -73,7 +72,7 @@ impl Chart<'_> {
         let elsewhere = point
             .zip(self.view.cursor)
             .filter(|(p, cursor)| (p.0 - cursor).abs() > tolerance);
-        let at = elsewhere.map(|(p, _)| format!(" at {}", step_label(p.0, 4.)));
+        let at = elsewhere.map(|(p, _)| format!(" at {}", self.counted.label(p.0, 4.)));
         value + &at.unwrap_or_default()
     }
 

@@ -1,7 +1,9 @@
 //! Which charts there are: a title, and the measures that it shows. A chart of something in the
 //! events is one line here.
 
+use super::scale::step_label;
 use astill_core::measures::{Axis, Measure, find};
+use astill_core::text::duration;
 
 /// The first curves of a list are drawn, up to this many.
 pub const OF_A_LIST: usize = 8;
@@ -19,15 +21,45 @@ pub struct Plot {
     names: &'static [&'static str],
 }
 
-/// What the horizontal axis of a chart counts.
-pub fn unit(axis: Axis) -> &'static str {
-    match axis {
-        Axis::Epoch => "epoch",
-        Axis::Step | Axis::Evaluation => "step",
+/// What the horizontal axis of a chart counts; charts that count the same share their cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counted {
+    Steps,
+    /// Of experts.
+    Epochs,
+    /// In which an engine was at work.
+    Seconds,
+}
+
+impl Counted {
+    pub fn of(axis: Axis) -> Self {
+        match axis {
+            Axis::Step | Axis::Evaluation => Self::Steps,
+            Axis::Epoch => Self::Epochs,
+            Axis::Time => Self::Seconds,
+        }
+    }
+
+    /// "step", as in "step 57".
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Steps => "step",
+            Self::Epochs => "epoch",
+            Self::Seconds => "time",
+        }
+    }
+
+    /// A place on the axis, which shows a stretch of this width: "57", "0.5", "2 min 05 s".
+    pub fn label(self, place: f64, width: f64) -> String {
+        match self {
+            Self::Steps | Self::Epochs => step_label(place, width),
+            Self::Seconds if place < 60. => format!("{:.0} s", place.round().max(0.)),
+            Self::Seconds => duration(place),
+        }
     }
 }
 
-/// All charts in the order of the screen: those of distillation, then those of the experts.
+/// All charts in the order of the screen: those of distillation, of the experts, of the machine.
 #[rustfmt::skip]
 pub const PLOTS: &[Plot] = &[
     plot("matching-loss", "Matching loss", Axis::Step, &["matching_loss", "final_ratio", "intermediate"]),
@@ -43,6 +75,10 @@ pub const PLOTS: &[Plot] = &[
     plot("expert-step-length", "Experts: step length", Axis::Epoch, &["step_length"]),
     plot("expert-turn", "Experts: turn (cosine)", Axis::Epoch, &["turn"]),
     plot("expert-accuracy", "Experts: validation accuracy, %", Axis::Epoch, &["validation_accuracy"]),
+    plot("load", "Load of GPU and CPU, %", Axis::Time, &["gpu.load", "host.load"]),
+    plot("gpu-memory", "GPU memory, GiB", Axis::Time, &["gpu.used_gib", "gpu.total_gib"]),
+    plot("gpu-temperature", "GPU temperature, C", Axis::Time, &["gpu.temperature"]),
+    plot("host-memory", "Host memory, GiB", Axis::Time, &["host.used_gib", "host.total_gib"]),
 ];
 
 const fn plot(
@@ -69,9 +105,8 @@ impl Plot {
         self.measures().any(|m| m.log_y)
     }
 
-    /// About the epochs of experts, not about steps of distillation.
-    pub fn is_of_experts(&self) -> bool {
-        self.axis == Axis::Epoch
+    pub fn counted(&self) -> Counted {
+        Counted::of(self.axis)
     }
 
     /// What it shows, for a newcomer: a paragraph per measure.
@@ -120,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn charts_of_experts_come_last() {
-        assert!(PLOTS.is_sorted_by_key(Plot::is_of_experts));
+    fn charts_that_count_the_same_stand_together() {
+        assert!(PLOTS.is_sorted_by_key(Plot::counted));
     }
 }

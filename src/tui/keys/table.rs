@@ -417,7 +417,7 @@ pub static TABLE: &[Binding] = &[
         &[Run, Samples],
         "blocks",
         "Draw images in finer blocks (quadrants; sextants, which not every font has), by the terminal itself \
-         if it answers that it has kitty's graphics, or in half blocks again.",
+         if it answers that it can (sixels, kitty's graphics), or in half blocks again.",
     ),
     binding(
         &[KeyPress::char('n')],

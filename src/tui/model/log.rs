@@ -72,7 +72,7 @@ impl EventLog {
                 let step = step.without_lists();
                 return self.steps.push_back(LoggedStep { seq, time, step });
             }
-            EventKind::Progress { .. } | EventKind::Memory { .. } => return,
+            EventKind::Progress { .. } | EventKind::Memory { .. } | EventKind::Usage(_) => return,
             EventKind::Command(_) | EventKind::RolledBack { .. } => Weight::Command,
             EventKind::Warning { .. } | EventKind::Waiting { reason: Some(_) } => Weight::Warning,
             EventKind::Evaluation(_) => Weight::Result,

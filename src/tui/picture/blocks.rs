@@ -52,7 +52,7 @@ fn sextant(mask: u32) -> char {
 /// Draws a picture where `fit` has put it.
 pub fn draw(picture: &Picture, fit: &Fit, rows: Rows, depth: Depth, buf: &mut Buffer) {
     let (columns, lines) = (usize::from(fit.cells.width), usize::from(fit.cells.height));
-    let dots = picture.reduced(2 * columns, rows.count() * lines);
+    let dots = picture.resampled(2 * columns, rows.count() * lines);
     for (y, x) in (0..lines).flat_map(|y| (0..columns).map(move |x| (y, x))) {
         let inside = (0..rows.count()).flat_map(|down| (0..2).map(move |right| (right, down)));
         let light: Vec<[f32; 3]> = inside

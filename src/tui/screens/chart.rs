@@ -1,6 +1,7 @@
 //! A chart in its frame, and the screen that one chart fills. What is not about the chart is left
 //! to the screen of the run below.
 
+use crate::tui::chart::plots::Counted;
 use crate::tui::chart::{ChartView, Scroll, Zoom};
 use crate::tui::context::{Appearance, Context};
 use crate::tui::header;
@@ -38,7 +39,7 @@ impl Screen for ChartScreen {
             Action::Escape if session.clear_cursors() => {}
             Action::FullSize | Action::Back | Action::Escape => return Response::Close,
             Action::NextPanel | Action::PreviousPanel => {
-                let order = panel::in_order(session.is_learning());
+                let order = panel::in_order(session.is_learning(), &session.model);
                 session.focus_next(&order, action == Action::NextPanel);
             }
             // a chart without points has nowhere to go, and neither has the hidden focus
@@ -122,7 +123,7 @@ fn navigate(action: Action, session: &mut Session, appearance: &Appearance) -> b
         return false;
     };
     let changed = match action {
-        Action::NextMark | Action::PreviousMark if !panel.is_of_experts() => {
+        Action::NextMark | Action::PreviousMark if panel.counted() == Counted::Steps => {
             let forward = action == Action::NextMark;
             let outside = match forward {
                 true => f64::NEG_INFINITY,
@@ -145,8 +146,9 @@ fn navigate(action: Action, session: &mut Session, appearance: &Appearance) -> b
     };
     let cursor = changed.cursor;
     session.change_view(panel, |_| changed);
-    // the charts over steps share a cursor with each other and the pictures, and so do those over epochs
-    session.set_cursor(panel.is_of_experts(), cursor);
+    // the charts over steps share a cursor with each other and the pictures, those over epochs and over
+    // time with each other
+    session.set_cursor(panel.counted(), cursor);
     true
 }
 
@@ -193,7 +195,7 @@ pub fn draw_chart(
     // the chart itself shows the latest values and its scale
     let mut title = panel.title().to_string();
     if is_alone {
-        let order = panel::in_order(session.is_learning());
+        let order = panel::in_order(session.is_learning(), &session.model);
         let place = order.iter().position(|p| *p == panel).unwrap_or(0);
         title += &format!(" ({} of {})", place + 1, order.len());
     }

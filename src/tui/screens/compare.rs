@@ -148,7 +148,7 @@ impl CompareScreen {
         let Some((compared, view)) = self.current() else {
             return;
         };
-        let of_experts = compared.is_of_experts();
+        let counted = compared.counted();
         let drawn = chart(self, compared, view.clone(), theme);
         let Some(extent) = drawn.extent() else { return };
         let Some(changed) = navigated(action, view, drawn.values(), extent) else {
@@ -162,7 +162,7 @@ impl CompareScreen {
             };
         }
         for (chart, view) in &mut self.charts {
-            if chart.is_of_experts() == of_experts {
+            if chart.counted() == counted {
                 view.cursor = cursor;
             }
         }
@@ -292,6 +292,12 @@ impl Screen for CompareScreen {
         (self.requested, self.is_awaited) = (Some((states, context.now)), true);
         let runs = self.runs.iter().map(|r| r.run.clone()).collect();
         context.effects.push(Effect::Compare(runs));
+    }
+
+    fn choose(&mut self, item: usize, _context: &mut Context) -> Option<Action> {
+        let was_selected = self.selected == item;
+        self.selected = item.min(self.runs.len().saturating_sub(1));
+        was_selected.then_some(Action::Open)
     }
 
     fn in_a_line(&self, _context: &Context) -> String {

@@ -17,7 +17,7 @@ use crate::tui::keys::{Action, Scope};
 use crate::tui::message::Message;
 use crate::tui::screen::{Response, Screen};
 use crate::tui::screens::compare::compare;
-use crate::tui::text::{clean, pad, width};
+use crate::tui::text::{clean, fit_middle, pad, width};
 use crate::tui::widgets::{frame, list, put, put_lines};
 use astill_core::ablation::AblationState;
 use astill_core::profile::Profile;
@@ -370,7 +370,7 @@ impl HomeScreen {
             };
             let widest = widest.get(entry.heading()).copied().unwrap_or(0);
             let names = widest.min(most);
-            let name = pad(&self.marked_label(entry), names);
+            let name = pad(&fit_middle(&self.marked_label(entry), names), names);
             let remark_cells = cells.saturating_sub(names);
             let remark = pad(&entry.remark(remark_cells, context), remark_cells);
             rows.push(Line::from(format!("{mark}{name} {remark}")));

@@ -150,7 +150,7 @@ fn body(size: (u16, u16)) -> Rect {
 }
 
 fn tab_order(session: &Session) -> Vec<Panel> {
-    let mut panels = panel::in_order(session.is_learning());
+    let mut panels = panel::in_order(session.is_learning(), &session.model);
     panels.extend([Panel::Pictures, Panel::Log]);
     panels
 }

@@ -1,6 +1,7 @@
 //! The synthetic images: a gallery by class, one image large beside what it started from, and the
 //! steps between.
 
+use crate::tui::chart::plots::Counted;
 use crate::tui::click_targets::Target;
 use crate::tui::context::{Appearance, Context, Effect};
 use crate::tui::keys::{Action, Scope};
@@ -57,9 +58,9 @@ impl Screen for SamplesScreen {
             Action::Right => scrub(session, 1),
             Action::First => {
                 let first = session.model.samples.first().map(|s| s.step as f64);
-                session.set_cursor(false, first);
+                session.set_cursor(Counted::Steps, first);
             }
-            Action::Last => session.set_cursor(false, None),
+            Action::Last => session.set_cursor(Counted::Steps, None),
             _ => self.select(action, session, context.size),
         }
         Response::Handled
@@ -309,7 +310,7 @@ fn scrub(session: &mut Session, by: isize) {
     let wanted = at.saturating_add_signed(by).min(samples.len() - 1);
     let is_last = wanted + 1 == samples.len();
     let step = samples.get(wanted).map(|s| s.step as f64);
-    session.set_cursor(false, step.filter(|_| !is_last));
+    session.set_cursor(Counted::Steps, step.filter(|_| !is_last));
 }
 
 impl Grid {

@@ -1,11 +1,13 @@
 //! Frames on their way to the terminal: each inside a synchronized update, and none that changes
 //! nothing.
 
+use crate::tui::picture::sixel::{self, SixelImage};
 use crossterm::style::force_color_output;
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Rect, Size};
 use ratatui::{Frame, Terminal};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 
@@ -18,6 +20,12 @@ const USUAL_SIZE: Size = Size {
     width: 80,
     height: 24,
 };
+/// The pixels of a cell where the terminal does not know them: those of the VT340, which had sixels
+/// first.
+const USUAL_CELL: Size = Size {
+    width: 10,
+    height: 20,
+};
 
 /// A frame as escape sequences: ratatui's backend over crossterm, except for what follows.
 ///
@@ -25,12 +33,15 @@ const USUAL_SIZE: Size = Size {
 ///   terminal is gone.
 /// - A frame without changes is empty, and one without colours does not even reset them.
 /// - The 16 colours are sent in their own form, which terminals without 256 colours understand.
+/// - Pictures in sixels come after the cells, which they are drawn over.
 #[derive(Debug, Default)]
 pub struct FrameEncoder {
     /// What is to be sent.
     frame: Vec<u8>,
     /// Where in the frame the cells end and the cursor begins.
     cells_end: usize,
+    /// The numbers of pictures in sixels of which a cell has changed.
+    changed_images: BTreeSet<u32>,
     /// Whose size counts; the usual size without one.
     file: Option<File>,
 }
@@ -44,6 +55,33 @@ impl FrameEncoder {
             file,
             ..Self::default()
         }
+    }
+
+    /// The pixels of a cell.
+    fn cell(&self) -> Size {
+        let size = self.file.as_ref().map(rustix::termios::tcgetwinsize);
+        let Some(Ok(size)) = size else {
+            return USUAL_CELL;
+        };
+        let width = size.ws_xpixel.checked_div(size.ws_col).unwrap_or(0);
+        let height = size.ws_ypixel.checked_div(size.ws_row).unwrap_or(0);
+        match (width, height) {
+            (1.., 1..) => Size { width, height },
+            _ => USUAL_CELL,
+        }
+    }
+
+    /// Draws those pictures over their cells of which one has changed.
+    fn draw_images(&mut self, images: &[SixelImage]) -> io::Result<()> {
+        let cell = self.cell();
+        let changed = std::mem::take(&mut self.changed_images);
+        for image in images.iter().filter(|i| changed.contains(&i.number)) {
+            let sequence = image.sequence(cell)?.into_bytes();
+            let end = self.cells_end + sequence.len();
+            self.frame.splice(self.cells_end..self.cells_end, sequence);
+            self.cells_end = end;
+        }
+        Ok(())
     }
 
     fn crossterm(&mut self) -> CrosstermBackend<&mut Vec<u8>> {
@@ -129,8 +167,13 @@ impl<W: Write> Painter<W> {
             let size = self.terminal.size()?;
             self.terminal.resize(Rect::from((Position::ORIGIN, size)))?;
         }
-        self.terminal.draw(view)?;
+        let mut images = Vec::new();
+        self.terminal.draw(|frame| {
+            view(frame);
+            images = sixel::whole_images(frame.buffer_mut());
+        })?;
         let encoder = self.terminal.backend_mut();
+        encoder.draw_images(&images)?;
         let frame = std::mem::take(&mut encoder.frame);
         let (cells, cursor) = frame.split_at(encoder.cells_end);
         if !self.stale && cells.is_empty() && cursor == self.cursor {
@@ -169,7 +212,15 @@ impl Backend for FrameEncoder {
     fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> io::Result<()> {
         let mut content = content.peekable();
         if content.peek().is_some() {
-            let mut cells = Vec::new();
+            let (mut cells, blank) = (Vec::new(), Cell::EMPTY);
+            let changed = &mut self.changed_images;
+            let content = content.map(|(x, y, cell)| match sixel::number_of(cell) {
+                Some(number) => {
+                    changed.insert(number);
+                    (x, y, &blank)
+                }
+                None => (x, y, cell),
+            });
             CrosstermBackend::new(&mut cells).draw(content)?;
             let cells = shortened(&String::from_utf8_lossy(&cells));
             self.frame.extend_from_slice(cells.as_bytes());
@@ -234,11 +285,23 @@ impl Backend for FrameEncoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::colour::Depth;
+    use crate::tui::picture::{Picture, PictureStyle, PictureView};
+    use crate::tui::theme::Theme;
     use ratatui::style::{Color, Style, Styled, Stylize};
     use ratatui::text::Line;
+    use ratatui::widgets::Clear;
     use std::sync::{Arc, Mutex};
 
     type SentBytes = Arc<Mutex<Vec<u8>>>;
+
+    fn picture() -> Picture {
+        Picture {
+            width: 8,
+            height: 8,
+            rgb: (0..8 * 8 * 3).collect(),
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Wire(SentBytes);
@@ -356,6 +419,33 @@ mod tests {
         let expected = "\x1b[1;1H\x1b[7mone\x1b[27m\x1b[1m\x1b[31;107mtwo\x1b[31;48;5;200mthree\x1b[22m\x1b[38;2;1;2;3;49mfour\x1b[39;49mfive\x1b[94;49msix\x1b[0m";
         let bytes = sent();
         assert!(bytes.contains(expected), "{bytes:?}");
+    }
+
+    #[test]
+    fn a_picture_in_sixels_comes_after_the_cells_and_again_when_text_was_over_it() {
+        let (mut painter, sent) = painter();
+        let (theme, picture) = (Theme::new(Depth::TrueColor, false), picture());
+        let view = |f: &mut Frame, text: &str| {
+            let view = PictureView::new(&picture, &theme).style(PictureStyle::Sixel);
+            f.render_widget(view, Rect::new(0, 0, 8, 4));
+            let over = Rect::new(6, 1, text.len() as u16, 1);
+            f.render_widget(Clear, over);
+            f.render_widget(text, over);
+            f.render_widget("below", Rect::new(0, 4, 5, 1));
+        };
+        let has_image = |bytes: &str| bytes.contains("\x1bP");
+        painter.draw(|f| view(f, "")).expect("drawn");
+        let bytes = sent();
+        let (cells, image) = bytes.split_once("\x1b[1;1H\x1bP").expect("an image");
+        assert!(cells.contains("below") && !image.contains("below"));
+        assert!(!bytes.contains('\u{F516E}'), "{bytes:?}");
+        painter.draw(|f| view(f, "")).expect("drawn");
+        assert_eq!(sent(), "");
+        painter.draw(|f| view(f, "text")).expect("drawn");
+        let bytes = sent();
+        assert!(bytes.contains("text") && !has_image(&bytes), "{bytes:?}");
+        painter.draw(|f| view(f, "")).expect("drawn");
+        assert!(has_image(&sent()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::tui::backend::{Command, RunState};
 use crate::tui::colour::Depth;
 use crate::tui::context::Appearance;
 use crate::tui::keys::Scope;
+use crate::tui::tests::screens_in_use::click;
 use crate::tui::tests::stage::*;
 use crate::tui::theme::Theme;
 use astill_core::run::command::Answer;
@@ -278,6 +279,22 @@ fn curves_of_several_runs_share_their_axes() {
         "the charts share the cursor: {screen}"
     );
     stage.keys(&["Esc", "Enter"]);
+    assert_eq!(stage.app.scope(), Scope::Run);
+    let run = &stage.app.context.session.as_ref().unwrap().run;
+    assert_eq!(*run, run_dir("small-steps"));
+}
+
+#[test]
+fn a_click_selects_a_run_of_a_comparison_and_another_opens_it() {
+    let mut stage = compared(LOOK, (120, 40));
+    assert!(stage.screen().contains(">A large-steps"));
+    click(&mut stage, "B small-steps  running");
+    assert!(
+        stage.screen().contains(">B small-steps"),
+        "{}",
+        stage.screen()
+    );
+    click(&mut stage, "B small-steps  running");
     assert_eq!(stage.app.scope(), Scope::Run);
     let run = &stage.app.context.session.as_ref().unwrap().run;
     assert_eq!(*run, run_dir("small-steps"));

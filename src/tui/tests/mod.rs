@@ -9,3 +9,4 @@ mod screens;
 mod screens_in_use;
 pub mod stage;
 mod story;
+mod usage;

@@ -45,7 +45,7 @@ fn run_with(
     let (mut waits, mut said) = (0, String::new());
     for line in BufReader::new(child.stderr.take().ok_or("no stderr")?).lines() {
         let line = line?;
-        if line.starts_with("waiting: ") {
+        if line.contains(" waiting: ") {
             waits += 1;
             cure(&line)?;
         }
@@ -128,7 +128,7 @@ fn read_only(want: &Computed) -> Outcome {
             .spawn()?;
         for line in BufReader::new(child.stderr.take().ok_or("no stderr")?).lines() {
             let line = line?;
-            if line.starts_with("phase data") {
+            if line.contains(" phase data") {
                 mount = Some(Mount::new(path.clone(), "ro"));
             }
             if line.starts_with("waiting: ") {

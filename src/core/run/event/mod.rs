@@ -7,6 +7,7 @@ mod evaluation;
 mod expert;
 mod lifetime;
 mod step;
+mod usage;
 
 pub use super::command::CommandStatus;
 pub use answered::CommandAnswered;
@@ -15,6 +16,7 @@ pub use evaluation::{EvalSplit, Evaluation, Headline, ImageSet};
 pub use expert::{ExpertEpoch, ExpertFound};
 pub use lifetime::{DataWarning, DatasetLoaded, LeftOut, RunFinished, RunOutcome, RunStarted};
 pub use step::{DistillStep, Perturbation, SegmentStep, WorkerChange};
+pub use usage::{GpuUsage, HostUsage, Usage, gib};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -86,6 +88,9 @@ pub enum EventKind {
         host_mib: u64,
         device_mib: Option<u64>,
     },
+    /// How much of the engine's machine is in use; recorded with other events, at most every ten
+    /// seconds.
+    Usage(Usage),
     /// A worker that computes segments has joined the run, or is gone.
     Worker(WorkerChange),
     Warning {

@@ -16,6 +16,12 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 impl Control {
     /// Writes an event.
     pub fn record(&mut self, what: EventKind) -> Result<()> {
+        // before it, because the last event says how the run ended; the first says that it began
+        if !matches!(what, EventKind::RunStarted(_))
+            && let Some(usage) = self.usage.due(Instant::now())
+        {
+            self.recorder.take(EventKind::Usage(usage))?;
+        }
         self.recorder.take(what)?;
         self.write_events()
     }

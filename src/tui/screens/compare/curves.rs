@@ -1,7 +1,7 @@
 //! Which charts a comparison has, and the lines of each run on them.
 
 use super::{CompareScreen, ComparedRun, letter};
-use crate::tui::chart::plots::{PLOTS, capitalised, unit};
+use crate::tui::chart::plots::{Counted, PLOTS, capitalised};
 use crate::tui::chart::{Chart, ChartView, Curve};
 use crate::tui::series::Series;
 use crate::tui::text::{clean, fit};
@@ -19,15 +19,16 @@ pub struct ComparedChart {
 }
 
 impl ComparedChart {
-    pub fn is_of_experts(&self) -> bool {
-        self.measure.axis() == Axis::Epoch
+    pub fn counted(&self) -> Counted {
+        Counted::of(self.measure.axis())
     }
 }
 
-/// A chart for every measure of which there is one value at a time, in the order of a run's screen.
+/// A chart for every measure of which there is one value at a time, in the order of a run's screen;
+/// none of the machine, which says nothing about the images.
 pub fn charts() -> Vec<ComparedChart> {
     let measures = PLOTS.iter().flat_map(|plot| plot.measures());
-    let single = measures.filter(|m| !m.is_list());
+    let single = measures.filter(|m| !m.is_list() && m.axis() != Axis::Time);
     single
         .map(|measure| {
             let unit = match measure.unit {
@@ -37,7 +38,7 @@ pub fn charts() -> Vec<ComparedChart> {
             let title = capitalised(measure.title) + &unit;
             let title = match measure.axis() {
                 Axis::Epoch => format!("{title}, latest expert"),
-                Axis::Step | Axis::Evaluation => title,
+                Axis::Step | Axis::Evaluation | Axis::Time => title,
             };
             ComparedChart { title, measure }
         })
@@ -56,6 +57,10 @@ pub fn series<'a>(run: &'a ComparedRun, measure: &Measure) -> Vec<(String, &'a S
             let latest = run.model.experts.values().next_back();
             let series = latest.map_or(&[][..], |expert| expert.of(measure.name));
             series.iter().map(unnamed).collect()
+        }
+        Axis::Time => {
+            let series = run.model.usage.of(measure.name).iter();
+            series.map(unnamed).collect()
         }
         Axis::Evaluation => run
             .model
@@ -82,8 +87,9 @@ pub fn chart<'a>(
         .into_iter()
         .filter(|i| view.shows(*i))
         .collect();
-    let unit = unit(compared.measure.axis());
-    let mut chart = Chart::new("", theme).view(view).unit(unit);
+    let mut chart = Chart::new("", theme)
+        .view(view)
+        .counting(compared.counted());
     for i in shown {
         let Some(run) = screen.runs.get(i) else {
             continue;

@@ -99,7 +99,8 @@ fn draw_runs(screen: &CompareScreen, buf: &mut Buffer, area: Rect, context: &Con
             Span::raw(format!(" {name}  {remark}")),
         ])
     });
-    list(buf, inner, rows, screen.selected, Style::new().bold());
+    let first = list(buf, inner, rows, screen.selected, Style::new().bold());
+    context.targets.add_rows(inner, first, screen.runs.len());
 }
 
 fn bold() -> Style {

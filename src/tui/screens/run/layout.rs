@@ -1,6 +1,6 @@
 //! Where the parts of the screen of a run are.
 
-use crate::tui::chart::plots::PLOTS;
+use crate::tui::header;
 use crate::tui::keys::{Action, Keymap};
 use crate::tui::panel::{self, Panel};
 use crate::tui::screens::run::log_panel::ending_lines;
@@ -34,7 +34,7 @@ impl RunLayout {
             _ => wanted.clamp(12, 20),
         };
         let [header, body, log] = Layout::vertical([
-            Constraint::Length(if area.height >= 18 { 3 } else { 2 }),
+            Constraint::Length(header::rows(area.height, session)),
             Constraint::Fill(1),
             Constraint::Length(log_height),
         ])
@@ -88,8 +88,8 @@ impl RunLayout {
 fn chart_areas(area: Rect, session: &Session) -> Vec<(Panel, Rect)> {
     let most_columns = usize::from(area.width / SMALLEST_CHART.0).max(1);
     let most_rows = usize::from(area.height / SMALLEST_CHART.1).max(1);
-    let slots = (most_columns * most_rows).min(PLOTS.len());
-    let order = panel::in_order(session.is_learning());
+    let order = panel::in_order(session.is_learning(), &session.model);
+    let slots = (most_columns * most_rows).min(order.len());
     let at = order.iter().position(|p| *p == session.focus());
     let first = at.map_or(0, |i| i / slots * slots);
     let shown: Vec<Panel> = order.into_iter().skip(first).take(slots).collect();
