@@ -38,4 +38,4 @@ pub mod threads;
 pub mod torch_file;
 pub mod trainer;
 pub mod wire;
-pub mod worker;
+pub mod worker_client;
