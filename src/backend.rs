@@ -11,7 +11,7 @@ use crate::tui::events_file::{EventsFile, Found, read_whole};
 use crate::tui::model::Model;
 use crate::tui::picture::Picture;
 use astill_core::ablation;
-use astill_core::cli::{FetchArgs, data_folder};
+use astill_core::cli::{FetchArgs, ResumeChanges, data_folder};
 use astill_core::dataset_folder::dataset_folder;
 use astill_core::on_finish;
 use astill_core::profile::{self, Kind, Profile, schema};
@@ -262,7 +262,11 @@ impl Backend for Local {
     }
 
     fn resume(&self, run: &RunDir, sets: &[String]) -> Result<()> {
-        self.resume_engine(run, None, sets)
+        let changes = ResumeChanges {
+            set: sets.to_vec(),
+            ..ResumeChanges::default()
+        };
+        self.resume_engine(run, &changes)
     }
 
     fn profile(&self, run: &RunDir) -> Result<Profile> {

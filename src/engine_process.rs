@@ -2,7 +2,7 @@
 
 use crate::libraries;
 use crate::previews::KnownAnswers;
-use astill_core::cli::DeviceChoice;
+use astill_core::cli::{DeviceChoice, ResumeChanges};
 use astill_core::run::RunDir;
 use astill_core::run::known_runs::KnownRuns;
 use astill_core::signals::stop_signals;
@@ -69,7 +69,9 @@ fn not_installed(own: &Path) -> String {
     let folder = own.parent().unwrap_or(Path::new("/"));
     // cargo installs into the folder bin of its root
     let root = match folder.parent() {
-        Some(root) if folder.ends_with("bin") => format!(" --root {}", quoted(root)),
+        Some(root) if folder.ends_with("bin") => {
+            format!(" --root {}", quoted(&root.to_string_lossy()))
+        }
         _ => String::new(),
     };
     format!(
@@ -80,12 +82,12 @@ fn not_installed(own: &Path) -> String {
     )
 }
 
-/// A path as a word of a shell command.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+/// Text as a word of a shell command.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,".contains(c);
     if text.chars().all(is_plain) {
-        text
+        text.to_string()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
@@ -132,48 +134,29 @@ impl Local {
         Ok(command)
     }
 
-    /// Starts an engine, in a session of its own, that resumes a run: on `device`, or on the device
-    /// that it had before; and with changes of live settings, each "section.key=value".
+    /// Starts an engine, in a session of its own, that resumes a run with these changes.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn resume_engine(
-        &self,
-        run: &RunDir,
-        device: Option<&DeviceChoice>,
-        sets: &[String],
-    ) -> Result<()> {
-        run_engine(&mut self.resuming(run, device, sets, None)?).map(|_| ())
+    pub fn resume_engine(&self, run: &RunDir, changes: &ResumeChanges) -> Result<()> {
+        run_engine(&mut self.resuming(run, changes)?).map(|_| ())
     }
 
-    /// As [`Self::resume_engine`] for a command on a terminal, like [`Self::start_unless_stopped`]; with
-    /// a command for the end of the run.
+    /// As [`Self::resume_engine`] for a command on a terminal, like [`Self::start_unless_stopped`].
     ///
     /// # Errors
     /// As [`Self::start`].
     pub fn resume_unless_stopped(
         &self,
         run: &RunDir,
-        device: Option<&DeviceChoice>,
-        sets: &[String],
-        on_finish: Option<&String>,
+        changes: &ResumeChanges,
     ) -> Result<Started<Output>> {
-        run_engine_unless_stopped(&mut self.resuming(run, device, sets, on_finish)?)
+        run_engine_unless_stopped(&mut self.resuming(run, changes)?)
     }
 
-    fn resuming(
-        &self,
-        run: &RunDir,
-        device: Option<&DeviceChoice>,
-        sets: &[String],
-        on_finish: Option<&String>,
-    ) -> Result<process::Command> {
+    fn resuming(&self, run: &RunDir, changes: &ResumeChanges) -> Result<process::Command> {
         let mut command = self.command("resume")?;
-        command.args(on_finish.map(|c| format!("--on-finish={c}")));
-        device
-            .into_iter()
-            .for_each(|d| _ = command.args(["--device", &d.to_string()]));
-        command.args(sets.iter().map(|set| format!("--set={set}")));
+        command.args(changes.to_arguments());
         command.arg(run.path()).arg("--detach");
         Ok(command)
     }
@@ -238,7 +221,7 @@ pub(crate) fn run_engine(command: &mut process::Command) -> Result<Output> {
 /// Why the engine has failed: its message.
 pub(crate) fn refusal(program: &OsStr, output: &Output) -> Error {
     let text = match message(output) {
-        said if said.is_empty() => format!("it ended ({}) and said nothing", output.status),
+        said if said.is_empty() => format!("it ended ({}) without a message", output.status),
         said => said,
     };
     match output.status.code() {

@@ -1,6 +1,7 @@
 //! The libraries that the engine is loaded with: what to say where one is missing, or another
 //! version of it is found.
 
+use astill_core::program::{LIBRARIES, LIBRARY_PATH};
 use astill_core::{Error, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ const LOADER: [&str; 3] = [
 /// How the loader lists a library that it does not find.
 const MISSING: &str = "=> not found";
 /// What makes the loader take libraries from elsewhere.
-const FROM_ELSEWHERE: [&str; 2] = [SEARCHED_FIRST, "LD_PRELOAD"];
+const FROM_ELSEWHERE: [&str; 2] = [LIBRARY_PATH, "LD_PRELOAD"];
 /// Rebuilding finds or installs libtorch.
 const REBUILD: &str = "build astill again with `make build` or `make install`, which finds or installs \
                        libtorch";
@@ -26,7 +27,6 @@ const LIBTORCH: &str = "libtorch_cpu.so";
 /// What names the Python environments that are active, and where they have packages.
 const ACTIVE: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
 const PACKAGES: [&str; 2] = ["site-packages", "dist-packages"];
-const SEARCHED_FIRST: &str = "LD_LIBRARY_PATH";
 
 /// The engine, to be started with a libtorch that it can load: the one that it was built with, or
 /// else that of the Python environment.
@@ -45,16 +45,24 @@ pub fn command(engine: &Path) -> Result<Command> {
     };
     let mut command = Command::new(engine);
     if let Some(folder) = found {
-        command.env(SEARCHED_FIRST, with_first(&folder));
+        command.env(LIBRARY_PATH, with_first(&folder));
+        // the user's own programs that the engine starts do without
+        command.env(LIBRARIES, folder);
     }
     Ok(command)
 }
 
 /// The folder of a libtorch for the engine; none if its own is there.
 fn find(engine: &Path, environment: &Environment) -> Result<Option<PathBuf>> {
-    let missing = missing(engine, None);
+    let listed = listed(engine, None);
+    let missing = missing_in(&listed);
     if missing.is_empty() {
-        return Ok(None);
+        return match loaded_from(&listed).and_then(|own| Some((version_in(&own)?, own))) {
+            Some((version, own)) if !is_right(&version) => {
+                Err(other_version(engine, &version, &own))
+            }
+            _ => Ok(None),
+        };
     }
     let mut others = Vec::new();
     for folder in environment.folders(engine) {
@@ -62,9 +70,9 @@ fn find(engine: &Path, environment: &Environment) -> Result<Option<PathBuf>> {
             continue;
         }
         let version = version_in(&folder).unwrap_or_else(|| "unknown".into());
-        if version != VERSION && !version.starts_with(&format!("{VERSION}.")) {
+        if !is_right(&version) {
             others.push(format!("version {version} in {}", folder.display()));
-        } else if self::missing(engine, Some(&folder)).is_empty() {
+        } else if missing_in(&self::listed(engine, Some(&folder))).is_empty() {
             return Ok(Some(folder));
         }
     }
@@ -137,38 +145,55 @@ fn version_in(folder: &Path) -> Option<String> {
     Some(version.to_string())
 }
 
+/// Whether the engine works with this version of libtorch.
+fn is_right(version: &str) -> bool {
+    let rest = version.strip_prefix(VERSION);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// This folder and then what the loader searches first already.
 fn with_first(folder: &Path) -> OsString {
     let mut all = folder.as_os_str().to_os_string();
-    if let Some(others) = std::env::var_os(SEARCHED_FIRST).filter(|v| !v.is_empty()) {
+    if let Some(others) = std::env::var_os(LIBRARY_PATH).filter(|v| !v.is_empty()) {
         all.push(":");
         all.push(others);
     }
     all
 }
 
-/// The libraries that the engine would not find, by the loader's own list of them, without loading
-/// any; with `folder` searched first.
-fn missing(engine: &Path, folder: Option<&Path>) -> Vec<String> {
+/// The loader's own list of the libraries of the engine, without loading any; with `folder` searched
+/// first. Empty where the loader cannot be asked: then it speaks for itself.
+fn listed(engine: &Path, folder: Option<&Path>) -> String {
     let mut command = Command::new(engine);
     if let Some(folder) = folder {
-        command.env(SEARCHED_FIRST, with_first(folder));
+        command.env(LIBRARY_PATH, with_first(folder));
     }
     let listed = command
         .env("LD_TRACE_LOADED_OBJECTS", "1")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
-    // where it cannot be asked, the loader speaks for itself
-    let Ok(listed) = listed else {
-        return Vec::new();
-    };
-    let text = String::from_utf8_lossy(&listed.stdout);
-    text.lines()
-        .filter(|l| l.contains(MISSING))
-        .filter_map(|l| l.split_whitespace().next())
-        .map(str::to_string)
-        .collect()
+    listed.map_or_else(
+        |_| String::new(),
+        |listed| String::from_utf8_lossy(&listed.stdout).into_owned(),
+    )
+}
+
+/// The libraries of such a list that are not found.
+fn missing_in(listed: &str) -> Vec<String> {
+    let lines = listed.lines().filter(|l| l.contains(MISSING));
+    let names = lines.filter_map(|l| l.split_whitespace().next());
+    names.map(str::to_string).collect()
+}
+
+/// The folder of the libtorch in such a list.
+fn loaded_from(listed: &str) -> Option<PathBuf> {
+    let mut lines = listed.lines().map(str::trim);
+    let found = lines.find_map(|l| l.strip_prefix(LIBTORCH)?.strip_prefix(" => "))?;
+    // "/path (0x00007f…)"
+    let path = found.rsplit_once(" (").map_or(found, |(path, _)| path);
+    let folder = Path::new(path).parent().filter(|p| p.is_absolute());
+    folder.map(Path::to_path_buf)
 }
 
 /// The problem behind what a program printed as it failed; none if it is not about libraries.
@@ -205,6 +230,16 @@ fn explained(engine: &Path, printed: &str, from_elsewhere: &[String]) -> Option<
         "the engine {} cannot be loaded ({said}): {cause}",
         engine.display()
     )))
+}
+
+/// The engine would be loaded with a libtorch that it was not built for, as after an upgrade.
+fn other_version(engine: &Path, version: &str, folder: &Path) -> Error {
+    Error::Usage(format!(
+        "the engine {} works with libtorch {VERSION}, but would be loaded with version {version} in {}: \
+         install the right one there with `pip install 'torch=={VERSION}.*'`, or {REBUILD}",
+        engine.display(),
+        folder.display()
+    ))
 }
 
 /// What is missing, where there are only `others`: of another version.
@@ -252,7 +287,28 @@ mod tests {
 
     #[test]
     fn a_program_whose_libraries_are_there_passes() {
-        assert!(std::env::current_exe().is_ok_and(|own| missing(&own, None).is_empty()));
+        let own = std::env::current_exe().unwrap();
+        assert!(missing_in(&listed(&own, None)).is_empty());
+    }
+
+    #[test]
+    fn the_libtorch_that_would_be_loaded_is_known_by_its_version() {
+        let listed = "\tlinux-vdso.so.1 (0x00007ffd)\n\
+                      \tlibtorch_cpu.so => /my env/lib/torch/lib/libtorch_cpu.so (0x00007f)\n\
+                      \tlibgomp.so.1 => not found\n";
+        assert_eq!(loaded_from(listed), Some("/my env/lib/torch/lib".into()));
+        assert_eq!(missing_in(listed), ["libgomp.so.1"]);
+        assert_eq!(loaded_from("\tlibtorch_cpu.so => not found\n"), None);
+        for (version, right) in [
+            ("2.11", true),
+            ("2.11.1", true),
+            ("2.12.0", false),
+            ("2.110", false),
+        ] {
+            assert_eq!(is_right(version), right, "{version}");
+        }
+        let text = other_version(Path::new("engine"), "2.12.0", Path::new("/env")).to_string();
+        assert!(text.contains("2.12.0 in /env") && text.contains("torch==2.11.*"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use astill::ablate::{ablate, tune};
 use astill::doctor;
-use astill::engine_process::{self, Local, Started};
+use astill::engine_process::{self, Local, Started, quoted};
 use astill::fetch::{self, Fetched};
 use astill::listing::list_runs;
 use astill::look::{Look, UserFile};
@@ -12,7 +12,8 @@ use astill::plot;
 use astill::slurm::{self, Places};
 use astill::tui;
 use astill_core::cli::{
-    Cli, Cmd, CompareArgs, DeviceChoice, FetchArgs, Sent, SlurmArgs, UserFileArgs, data_folder, out,
+    Cli, Cmd, CompareArgs, FetchArgs, ResumeArgs, ResumeChanges, Sent, SlurmArgs, UserFileArgs,
+    data_folder, out,
 };
 use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
@@ -81,18 +82,15 @@ fn run(cli: &Cli) -> Result<ExitCode> {
                 Started::Stopped { message, status } => Ok(stopped(&message, status)),
             }
         }
-        Some(Cmd::Resume {
+        Some(Cmd::Resume(ResumeArgs {
             run,
             headless: false,
             detach: false,
             engine_of: None,
-            device,
-            set,
-            on_finish,
-            ..
-        }) if on_terminal() => {
+            unattended: false,
+            changes,
+        })) if on_terminal() => {
             let look = Look::load(&cli.look)?;
-            let changes = (device.as_ref(), set.as_slice(), on_finish.as_ref());
             resume_in_the_app(&local, look, find_exactly(run)?, changes)
         }
         Some(Cmd::Doctor { json }) => {
@@ -125,7 +123,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Cmd::Send { run, what }) => send(&local, &find_exactly(run)?, what.clone()),
         Some(
             Cmd::Run(_)
-            | Cmd::Resume { .. }
+            | Cmd::Resume(_)
             | Cmd::Work(_)
             | Cmd::Check { .. }
             | Cmd::Evaluate(_)
@@ -169,32 +167,32 @@ fn resume_in_the_app(
     local: &Local,
     look: Look,
     run: RunDir,
-    (device, set, on_finish): (Option<&DeviceChoice>, &[String], Option<&String>),
+    changes: &ResumeChanges,
 ) -> Result<ExitCode> {
-    let RunSummary { state, host, .. } = summary(run.clone());
-    match (state, device) {
+    let found = summary(run.clone());
+    match found.state {
         // the app shows where it may be, and asks before it starts another
-        (RunState::Elsewhere, None) if set.is_empty() => {}
-        (RunState::Done, _) if set.is_empty() && has_result(&run) => {}
-        (RunState::Elsewhere, device) => {
-            let device = device.map(|d| format!(" --device {d}"));
+        RunState::Elsewhere if !changes.need_new_engine() => {}
+        RunState::Done if changes.set.is_empty() && has_result(&run) => {}
+        RunState::Elsewhere => {
+            let arguments = changes.to_arguments().into_iter();
+            let arguments: Vec<String> = arguments.map(|a| format!(" {}", quoted(&a))).collect();
             return Err(Error::Usage(format!(
-                "the latest engine of this run was on the machine {} and never reported \
-                 that it ended; if it is gone, start one here with `astill resume \
-                 {}{} --detach`",
-                host.unwrap_or_default(),
+                "{}; if it is gone, start one here with `astill resume {}{} --detach`",
+                found.doubt(),
                 run.reference(),
-                device.unwrap_or_default()
+                arguments.concat()
             )));
         }
-        _ if state.has_engine() && set.is_empty() => {}
-        _ => match local.resume_unless_stopped(&run, device, set, on_finish)? {
+        state if state.has_engine() && !changes.need_new_engine() => {}
+        _ => match local.resume_unless_stopped(&run, changes)? {
             // its engine runs the command
             Started::Running(_) => return show(local, look, (false, None), Some(run)),
             Started::Interrupted { signal, .. } => return Ok(left_running(&run, signal)),
             Started::Stopped { message, status } => return Ok(stopped(&message, status)),
         },
     }
+    let on_finish = changes.on_finish.as_ref();
     show(local, look, (false, on_finish), Some(run))
 }
 

@@ -1,8 +1,8 @@
 //! What the engine says about a run before it is started, for the menu: asked one question at a time,
 //! given up once the answer is not wanted any more, and remembered until the files change.
 
-use astill_core::{Error, Result};
-use rustix::process::{Signal, nice, set_parent_process_death_signal};
+use astill_core::{Error, Result, program};
+use rustix::process::{Signal, nice};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often a process is looked at.
-const EVERY: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How much less of the processor than others it wants.
 const POLITE: i32 = 10;
 /// Entries of a folder that are looked at.
@@ -78,27 +78,28 @@ pub fn run_unless_outdated(
     command: &mut Command,
     is_outdated: &dyn Fn() -> bool,
 ) -> Result<Option<Output>> {
-    let program = command.get_program().to_os_string();
+    let name = command.get_program().to_os_string();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let prepare = || -> std::io::Result<()> {
+    program::tied(command, Signal::KILL);
+    let prepare = || {
         // what nobody has asked for waits for everything else
         let _ = nice(POLITE);
-        Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+        Ok(())
     };
-    // SAFETY: between fork and exec only these system calls are made, which take no lock and no memory
+    // SAFETY: between fork and exec only this one system call is made, which takes no lock and no memory
     unsafe { command.pre_exec(prepare) };
-    let mut child = command.spawn().map_err(Error::io("start", &program))?;
+    let mut child = command.spawn().map_err(Error::io("start", &name))?;
     // read all the time, so that the program never waits for a reader
     let output = child.stdout.take().map(read);
     let errors = child.stderr.take().map(read);
     let ended = loop {
-        match child.try_wait().map_err(Error::io("wait for", &program))? {
+        match child.try_wait().map_err(Error::io("wait for", &name))? {
             Some(status) => break Some(status),
             None if is_outdated() => {
                 end(&mut child);
                 break None;
             }
-            None => std::thread::sleep(EVERY),
+            None => std::thread::sleep(POLL_INTERVAL),
         }
     };
     let text = |reader: Option<JoinHandle<Vec<u8>>>| {

@@ -2,7 +2,7 @@
 //! experts and a job that distils.
 
 use astill_core::cli::{Gpus, SlurmArgs};
-use astill_core::run::name_problem;
+use astill_core::run::{name_problem, name_stem};
 use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -30,10 +30,13 @@ pub struct Places {
 /// that no script can hold; [`Error::Profile`] for a wrong profile.
 pub fn script(args: &SlurmArgs, places: &Places) -> Result<String> {
     let loaded = args.profile.load()?;
-    let name = args.name.clone().unwrap_or_else(|| loaded.name.clone());
-    if let Some(problem) = name_problem(&name) {
-        return Err(Error::Usage(format!("--name: {problem}")));
-    }
+    let name = match &args.name {
+        None => name_stem(&loaded.name),
+        Some(name) => match name_problem(name) {
+            None => name.clone(),
+            Some(problem) => return Err(Error::Usage(format!("--name: {problem}"))),
+        },
+    };
     let count = loaded.profile.expert.count as u64;
     let tasks = args.array.unwrap_or(count.min(TASKS));
     if tasks > count {
@@ -114,7 +117,7 @@ impl Job {
              #!/bin/bash\n\
              srun --cpus-per-task=\"$SLURM_CPUS_PER_TASK\" {}\n\
              status=$?\n\
-             # saved and stopped before the time limit: the rest is for another turn\n\
+             # saved and stopped before the time limit: the rest is done after requeueing\n\
              if [ $status = 140 ]; then scontrol requeue \"$SLURM_JOB_ID\"; fi\n\
              exit $status\n\
              END\n",
@@ -193,6 +196,28 @@ fn quoted(text: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_without_a_name_is_called_after_its_profile_as_far_as_a_name_allows() {
+        #[derive(clap::Parser)]
+        struct Arguments {
+            #[command(flatten)]
+            of: SlurmArgs,
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let profile = folder.path().join("my first profile.yaml");
+        std::fs::write(&profile, "extends: shapes\n").unwrap();
+        let given = ["slurm".as_ref(), profile.as_os_str()];
+        let arguments: Arguments = clap::Parser::parse_from(given);
+        let places = Places {
+            program: "astill".into(),
+            here: folder.path().into(),
+            runs: "runs".into(),
+            data: None,
+        };
+        let script = script(&arguments.of, &places).unwrap();
+        assert!(script.contains("--name=my-first-profile "), "{script}");
+    }
 
     #[test]
     fn a_word_stays_one_word_for_a_shell() {

@@ -6,7 +6,7 @@ use astill_core::ablation::AblationFolder;
 use astill_core::cli::DeviceChoice;
 use astill_core::console::to_stderr;
 use astill_core::run::command::Command as Request;
-use astill_core::run::list::{RunState, RunSummary, summary};
+use astill_core::run::list::{RunState, summary};
 use astill_core::run::{RunDir, reach};
 use astill_core::signals::{Asked, ONE_REQUEST, engine_signals};
 use astill_core::{Error, Result};
@@ -110,15 +110,14 @@ impl<'a> Engines<'a> {
             if RunDir::open(run.path()).is_none() {
                 return self.start(folder, name);
             }
-            let RunSummary { state, host, .. } = summary(run.clone());
-            match state {
+            let found = summary(run.clone());
+            match found.state {
                 RunState::Done => return Ok(RunEnd::Done),
                 RunState::Running | RunState::Paused | RunState::Waiting => self.wait_for(&run),
                 RunState::Elsewhere => {
                     return Err(Error::Usage(format!(
-                        "the latest engine of the run {name} was on the machine {} and never reported \
-                         that it ended; if it is gone, finish this run first with `astill resume {}`",
-                        host.unwrap_or_default(),
+                        "the run {name}: {}; if it is gone, finish this run first with `astill resume {}`",
+                        found.doubt(),
                         run.reference()
                     )));
                 }

@@ -22,6 +22,7 @@ mod fetch;
 mod import;
 mod list;
 mod plot;
+mod resume;
 mod scores;
 mod slurm;
 #[cfg(test)]
@@ -39,10 +40,11 @@ pub use fetch::FetchArgs;
 pub use import::{Import, ImportExpertsArgs};
 pub use list::{ListArgs, ListedState, SortedBy};
 pub use plot::PlotArgs;
+pub use resume::{ResumeArgs, ResumeChanges};
 pub use scores::{ScoresArgs, ScoresProtocol};
 pub use slurm::{Gpus, NotGpus, SlurmArgs};
 pub use tune::TuneArgs;
-pub use workers::{WorkArgs, WorkersArgs, WorkersChoice};
+pub use workers::{ListenAddress, NotAListenAddress, WorkArgs, WorkersArgs, WorkersChoice};
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -124,34 +126,7 @@ pub enum Cmd {
     /// Run a profile
     Run(RunArgs),
     /// Resume a stopped run
-    Resume {
-        /// Name or path of the run
-        run: String,
-        /// Stay in the foreground and print progress as text
-        #[arg(long, conflicts_with = "detach")]
-        headless: bool,
-        /// Start the engine in the background, print the run's path, and return
-        #[arg(long)]
-        detach: bool,
-        /// auto (a GPU if there is one), cpu, cuda or cuda:N [default: the run's last device]
-        #[arg(long)]
-        device: Option<DeviceChoice>,
-        /// Change a live setting from here on, for example distill.iterations=8000 (repeatable)
-        #[arg(long, value_name = "KEY=VALUE")]
-        set: Vec<String>,
-        /// Run this shell command when the run ends: $ASTILL_RUN, $ASTILL_STATUS, $ASTILL_REASON and
-        /// $ASTILL_ACCURACY say how
-        #[arg(long, value_name = "COMMAND")]
-        on_finish: Option<String>,
-        #[command(flatten)]
-        workers: WorkersArgs,
-        /// For the engine in the background only: the name of the run's profile
-        #[arg(long, hide = true)]
-        engine_of: Option<String>,
-        /// For ablations only: end with an error where the run would pause for an answer
-        #[arg(long, hide = true)]
-        unattended: bool,
-    },
+    Resume(ResumeArgs),
     /// Open a run in the app, to watch and control it
     Attach {
         /// Name or path of the run, or the beginning of its name; by default the only run at work

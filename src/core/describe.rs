@@ -65,10 +65,7 @@ fn worker(change: &WorkerChange) -> String {
             let solved = count(change.solved as usize, "segment");
             format!("{} has left after {solved}; {now} now", change.name)
         }
-        (false, Some(reason)) => format!(
-            "{} is lost ({reason}), and what it was computing is computed again; {now} now",
-            change.name
-        ),
+        (false, Some(reason)) => format!("{} is lost ({reason}); {now} now", change.name),
     }
 }
 

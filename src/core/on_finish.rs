@@ -3,7 +3,7 @@
 use crate::run::RunDir;
 use crate::run::event::{ImageSet, RunFinished};
 use crate::text::percent;
-use crate::{Error, Result};
+use crate::{Error, Result, program};
 use std::process::{Command, ExitStatus, Stdio};
 
 /// Runs a command of the shell and waits for it. It learns about the run from its environment:
@@ -51,6 +51,7 @@ fn shell(command: &str, run: &RunDir, finished: &RunFinished) -> Command {
             result.map(|r| percent(r.mean)).unwrap_or_default(),
         )
         .stdin(Stdio::null());
+    program::without_own_libraries(&mut shell);
     shell
 }
 

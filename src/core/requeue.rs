@@ -1,6 +1,6 @@
 //! `astill run --or-resume`: a job that is queued again continues with its run.
 
-use crate::cli::{Cli, Cmd, DeviceChoice, RunArgs};
+use crate::cli::{Cli, Cmd, DeviceChoice, ResumeArgs, ResumeChanges, RunArgs};
 use crate::profile::{Difference, Profile, Start};
 use crate::run::RunDir;
 use crate::{Error, Result};
@@ -16,22 +16,24 @@ impl Cli {
         if let Some(Cmd::Run(args)) = &self.command
             && args.or_resume
             && let Some(name) = &args.name
-            // what is no name is refused as for any new run
+            // anything that is not a name is refused as for any new run
             && !name.contains(['/', '\0'])
             && let Some(run) = RunDir::open(&self.runs.join(name))
         {
             check_settings(&run, args)?;
-            self.command = Some(Cmd::Resume {
+            self.command = Some(Cmd::Resume(ResumeArgs {
                 run: name.clone(),
                 headless: args.headless,
                 detach: args.detach,
-                device: Some(args.device.clone()).filter(|d| *d != DeviceChoice::Auto),
-                set: Vec::new(),
-                on_finish: args.on_finish.clone(),
-                workers: args.workers.clone(),
+                changes: ResumeChanges {
+                    device: Some(args.device.clone()).filter(|d| *d != DeviceChoice::Auto),
+                    set: Vec::new(),
+                    on_finish: args.on_finish.clone(),
+                    workers: args.workers.clone(),
+                },
                 engine_of: None,
                 unattended: args.unattended,
-            });
+            }));
         }
         Ok(self)
     }

@@ -1,16 +1,17 @@
 //! Arguments → one call into the library each, and its results printed.
 
 mod experts;
-mod help;
 mod others;
 mod preview;
 mod resuming;
+mod work;
 
 use crate::check::{self, Checking};
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, DeviceChoice, ExportArgs, Import, ProfileArgs, RunArgs, ScoresArgs, data_folder, out,
+    Cli, Cmd, DeviceChoice, ExportArgs, Import, ProfileArgs, ResumeArgs, ResumeChanges, RunArgs,
+    ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
 use astill_core::profile::{Loaded, Profile, Start};
@@ -61,17 +62,14 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
     };
     match command {
         Cmd::Run(args) => start(args, &data()?, &cli.runs),
-        Cmd::Resume {
+        Cmd::Resume(ResumeArgs {
             run,
             headless: _,
             detach,
-            device,
-            set,
-            on_finish,
-            workers,
+            changes,
             engine_of,
             unattended,
-        } => {
+        }) => {
             let launch = match (engine_of, detach) {
                 (Some(profile), _) => Launch::Background {
                     profile: profile.clone(),
@@ -82,16 +80,9 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
                 },
             };
             let run = RunDir::find_exactly(&cli.runs, run)?;
-            let changes = resuming::Changes {
-                device: device.as_ref(),
-                data: cli.data.as_deref(),
-                sets: set,
-                on_finish: on_finish.as_deref(),
-                workers,
-            };
-            resuming::resume(&run, changes, launch)
+            resuming::resume(&run, changes, cli.data.as_deref(), launch)
         }
-        Cmd::Work(args) => help::help(args, cli.data.as_deref(), &cli.runs),
+        Cmd::Work(args) => work::work(args, cli.data.as_deref(), &cli.runs),
         Cmd::Check {
             profile,
             device,
@@ -164,13 +155,14 @@ fn not_for_the_engine() -> Error {
 
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, ..) = checked(&args.profile, data)?;
-    let choice = help::device(&args.workers, Some(&args.device)).unwrap_or_default();
+    let given = Some(&args.device).filter(|device| **device != DeviceChoice::Auto);
+    let choice = work::device(&args.workers, given)?.unwrap_or_default();
     // a detached run claims its GPU itself
     let chosen = match args.detach {
         true => device::choose(&choice)?,
         false => device::choose_for_run(&choice)?,
     };
-    let workers = help::plan(&args.workers, &loaded.profile, chosen.device)?;
+    let (workers, warning) = work::plan(&args.workers, &loaded.profile, chosen.device)?;
     // before anything is created, so that none is missed
     let signals = engine_signals()?;
     trainer::check_text("the folder of runs (--runs)", runs)?;
@@ -178,16 +170,17 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (run, lock) = RunDir::create(runs, &loaded.name, args.name.as_deref(), &text)
         .map_err(|error| not_allowed(error, "--runs"))?;
     if args.detach {
-        drop(lock);
+        // the engine in the background takes both itself
+        drop((lock, workers));
         chosen.warnings.iter().for_each(warn);
-        let changes = resuming::Changes {
-            device: Some(&args.device),
-            data: Some(data),
-            sets: &[],
-            on_finish: args.on_finish.as_deref(),
-            workers: &args.workers,
+        let changes = ResumeChanges {
+            device: Some(args.device.clone()),
+            set: Vec::new(),
+            on_finish: args.on_finish.clone(),
+            workers: args.workers.clone(),
         };
-        return process::detach(&run, &loaded.name, &changes.arguments(), signals);
+        let arguments = resuming::arguments(&changes, Some(data));
+        return process::detach(&run, &loaded.name, &arguments, signals);
     }
     let folder = astill_core::dataset_folder::dataset_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
@@ -199,13 +192,13 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         data,
         folder,
         device: chosen.device,
-        threads: help::threads(&args.workers, chosen.device),
+        threads: work::threads(&args.workers, chosen.device),
         workers,
         killed: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),
         sets: Vec::new(),
         is_profile_edited: false,
-        warnings: chosen.warnings.clone(),
+        warnings: chosen.warnings.iter().cloned().chain(warning).collect(),
         only_experts: None,
     };
     process::run_engine(
@@ -216,7 +209,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     )
 }
 
-/// Chooses a device, and says on stderr what is to know about that.
+/// Chooses a device, and says on stderr anything worth knowing about it.
 fn choose(choice: &DeviceChoice) -> Result<Device> {
     let chosen = device::choose(choice)?;
     chosen.warnings.iter().for_each(warn);

@@ -4,21 +4,22 @@
 use crate::process::by_signal;
 use astill_core::cli::{DeviceChoice, ExpertsArgs};
 use astill_core::console::to_stderr;
+use astill_core::files::untrusted;
 use astill_core::program;
-use astill_core::signals::engine_signals;
+use astill_core::signals::{Asked, engine_signals};
 use astill_core::{Error, Result};
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
-use std::io::{BufRead, BufReader};
+use astill_engine::threads;
+use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::thread::{JoinHandle, available_parallelism};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often it is looked whether a process has ended or a signal has come.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// What limits the threads of a process, unless the user has set it.
-const THREADS: &str = "OMP_NUM_THREADS";
+/// A longer line of a process is not passed on, in bytes.
+const LONGEST_LINE: usize = 1 << 16;
 
 /// A process that trains, and the thread that passes on what it reports.
 struct DeviceProcess {
@@ -42,7 +43,7 @@ pub fn train(args: &ExpertsArgs, data: &Path) -> Result<ExitCode> {
     let mut signalled = None;
     while processes.iter().any(|process| process.ended.is_none()) {
         for signal in signals.pending() {
-            signalled = signalled.or(Some(signal));
+            signalled = signalled.or(stops(signal));
             let running = processes.iter().filter(|process| process.ended.is_none());
             for process in running {
                 if let Some(signal) = Signal::from_named_raw(signal) {
@@ -67,6 +68,11 @@ pub fn train(args: &ExpertsArgs, data: &Path) -> Result<ExitCode> {
         }
     }
     Ok(outcome(args.any, signalled, &processes))
+}
+
+/// A signal that ends processes; none if they continue after it.
+fn stops(signal: i32) -> Option<i32> {
+    (Asked::by(signal) != Asked::Checkpoint).then_some(signal)
 }
 
 /// The status of all together.
@@ -105,34 +111,33 @@ fn start(
     command.arg("--data").arg(data).args(args.to_arguments());
     command.arg(format!("--device={device}"));
     let on_cpu = args.device.on_cpu();
-    if *device == DeviceChoice::Cpu && std::env::var_os(THREADS).is_none_or(|v| v.is_empty()) {
-        let all = available_parallelism().map_or(1, |n| n.get());
-        command.env(THREADS, (all / on_cpu.max(1)).max(1).to_string());
+    if *device == DeviceChoice::Cpu
+        && let Some(own) = threads::per_process(on_cpu)
+    {
+        command.env(threads::CHOSEN_BY_USER, own.to_string());
     }
     // Ctrl-C is for this process, which passes it on once
     command
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0);
-    // SAFETY: between fork and exec only this one system call is made, which takes no lock and no
-    // memory
-    unsafe {
-        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
-    }
+    program::tied(&mut command, Signal::TERM);
     let mut child = command.spawn().map_err(Error::io("start", own))?;
     let reported = child.stderr.take();
     let label = name.clone();
     let pass_on = move || {
-        for line in BufReader::new(reported?).lines() {
-            to_stderr(format!("process {label}: {}", line.ok()?));
-        }
-        Some(())
+        let Some(reported) = reported else { return };
+        // what cannot be read any more is lost
+        let _ = untrusted::for_each_line(reported, LONGEST_LINE, |line| {
+            to_stderr(format!(
+                "process {label}: {}",
+                String::from_utf8_lossy(line)
+            ));
+        });
     };
     let passes_on = std::thread::Builder::new()
         .name("reports".into())
-        .spawn(move || {
-            pass_on();
-        })
+        .spawn(pass_on)
         .map_err(Error::io("start a thread for", "a process"))?;
     Ok(DeviceProcess {
         name,
@@ -140,4 +145,17 @@ fn start(
         passes_on: Some(passes_on),
         ended: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use signal_hook::consts::{SIGTERM, SIGUSR1, SIGUSR2};
+
+    #[test]
+    fn a_request_for_a_checkpoint_is_not_what_stopped_a_process() {
+        assert_eq!(stops(SIGUSR1), None);
+        assert_eq!(stops(SIGUSR2), Some(SIGUSR2));
+        assert_eq!(stops(SIGTERM), Some(SIGTERM));
+    }
 }

@@ -29,8 +29,8 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// For the commands to the run's engine, which are passed on to `requests`. What was left for an
-    /// earlier engine is removed.
+    /// For the commands to the run's engine, which are passed on to `requests`. Those that were left
+    /// for an earlier engine are refused.
     pub fn open(run: &RunDir, held: &Arc<EngineLock>, requests: Sender<CommandRequest>) -> Self {
         let inbox = Self {
             run: run.clone(),
@@ -40,15 +40,53 @@ impl Inbox {
             waiting: Vec::new(),
         };
         if inbox.is_mine() {
-            for entry in fs::read_dir(inbox::folder(run))
-                .into_iter()
-                .flatten()
-                .flatten()
-            {
+            inbox.remove_left_over();
+            inbox.refuse_all();
+        }
+        inbox
+    }
+
+    /// Removes what nobody waits for any more: answers, and files that were not finished.
+    fn remove_left_over(&self) {
+        let folder = inbox::folder(&self.run);
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            if inbox::id_of(name).or(inbox::taken_id_of(name)).is_some() {
+                continue;
+            }
+            let modified = entry.metadata().and_then(|found| found.modified());
+            let age = modified.and_then(|modified| clock::age(&folder, modified));
+            if age.is_ok_and(|age| age > inbox::PATIENCE) {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        inbox
+    }
+
+    /// Refuses the commands that no engine has carried out.
+    fn refuse_all(&self) {
+        for name in self.names() {
+            let id = inbox::id_of(&name).or(inbox::taken_id_of(&name));
+            let Some(id) = id else { continue };
+            let [request, taken, _] = inbox::files(&self.run, id);
+            // its sender may take it back at this moment
+            let is_taken =
+                fs::rename(&request, &taken).is_ok() || taken.is_symlink() || taken.exists();
+            if is_taken {
+                self.write(
+                    id,
+                    &Answer::rejected("the engine that it was for has ended"),
+                );
+                let _ = fs::remove_file(&taken);
+            }
+        }
+    }
+
+    /// The names of the files that are there now.
+    fn names(&self) -> Vec<String> {
+        let listed = fs::read_dir(inbox::folder(&self.run)).into_iter().flatten();
+        let names = listed.flatten().map(|entry| entry.file_name());
+        names.filter_map(|name| name.into_string().ok()).collect()
     }
 
     /// Reads new commands and writes the answers that there are. Does nothing where the run is not
@@ -59,19 +97,20 @@ impl Inbox {
         }
         self.show();
         self.write_answers();
-        let listed = fs::read_dir(inbox::folder(&self.run)).into_iter().flatten();
-        let names = listed.flatten().map(|entry| entry.file_name());
-        let ids = names.filter_map(|name| inbox::id_of(name.to_str()?).map(String::from));
-        for id in ids.take(AT_A_TIME).collect::<Vec<_>>() {
-            self.take(id);
+        let names = self.names();
+        let ids = names.iter().filter_map(|name| inbox::id_of(name));
+        for id in ids.take(AT_A_TIME) {
+            self.take(id.to_string());
         }
     }
 
-    /// Writes the last answers, once the trainer has ended.
+    /// Writes the last answers, once the trainer has ended, and refuses what came too late.
     pub fn close(&mut self) {
         if self.is_mine() {
             self.write_answers();
+            // first, so that nobody leaves a command here from now on
             let _ = fs::remove_file(inbox::open_file(&self.run));
+            self.refuse_all();
         }
     }
 
@@ -275,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command_of_this_user_is_refused() -> Result<()> {
+    fn what_is_not_a_command_of_this_user_is_refused() -> Result<()> {
         let mut engine = Engine::new()?;
         let long = " ".repeat(LONGEST_LINE + 1);
         for text in ["", "{", r#"{"command":"explode"}"#, &long] {
@@ -301,16 +340,44 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_for_an_earlier_engine_is_not_carried_out() -> Result<()> {
-        let engine = Engine::new()?;
-        engine.leave("a", r#"{"command":"stop","reason":"old"}"#)?;
-        let mut next = Inbox::open(
-            &engine.run,
-            &engine.inbox.held,
-            engine.inbox.requests.clone(),
-        );
+    fn what_was_left_for_an_earlier_engine_is_refused_and_answers_stay_for_those_who_wait()
+    -> Result<()> {
+        let mut engine = Engine::new()?;
+        let stop = r#"{"command":"stop","reason":"old"}"#;
+        let [.., left] = engine.leave("a", stop)?;
+        let [request, taken, half_read] = engine.leave("b", stop)?;
+        fs::rename(request, taken).map_err(Error::io("rename", "b"))?;
+        let folder = inbox::folder(&engine.run);
+        let (answered, forgotten) = (folder.join("c.answer"), folder.join("d.answer"));
+        for path in [&answered, &forgotten] {
+            fs::write(path, "{}").map_err(Error::io("write", path))?;
+        }
+        let long_ago = std::time::SystemTime::now() - 2 * inbox::PATIENCE;
+        File::options()
+            .write(true)
+            .open(&forgotten)
+            .and_then(|file| file.set_modified(long_ago))
+            .map_err(Error::io("touch", &forgotten))?;
+        let (run, held) = (engine.run.clone(), Arc::clone(&engine.inbox.held));
+        let mut next = Inbox::open(&run, &held, engine.inbox.requests.clone());
         next.tend();
-        assert!(engine.requests.is_empty());
+        assert!(engine.requests.is_empty(), "nothing is carried out");
+        for path in [left, half_read] {
+            let answer = engine.answer(&path)?;
+            assert!(answer.reason.is_some_and(|why| why.contains("has ended")));
+        }
+        assert!(answered.exists() && !forgotten.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn what_comes_too_late_is_refused() -> Result<()> {
+        let mut engine = Engine::new()?;
+        engine.inbox.tend();
+        let [request, _, path] = engine.leave("a", r#"{"command":"pause"}"#)?;
+        engine.inbox.close();
+        assert!(!request.exists() && engine.requests.is_empty());
+        assert!(!engine.answer(&path)?.is_accepted());
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often it looks.
-const EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The thread that looks, until this is dropped.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Drop for Keeper {
 
 fn watch(mut kept: Kept, is_done: &Receiver<()>) {
     let (mut is_lost, mut was_missing) = (false, false);
-    while is_done.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+    while is_done.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
         if let Err(Error::RunLost { .. }) = kept.held.check() {
             if !is_lost {
                 // wakes a run that is paused or waits; the trainer finds out why by itself

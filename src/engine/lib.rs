@@ -39,4 +39,4 @@ pub mod torch_file;
 pub mod trainer;
 pub mod usage;
 pub mod wire;
-pub mod worker;
+pub mod worker_client;

@@ -193,19 +193,22 @@ pub fn run_engine(
     let own = plan.run.clone();
     let place = own.clone();
     let (requests, request_out) = crossbeam_channel::unbounded();
-    let (server, unreachable) = Server::start(&own, &held, requests.clone());
-    plan.warnings.extend(unreachable);
+    // nobody knows the record of an engine that only trains experts
+    let server = (!is_of_experts).then(|| Server::start(&own, &held, requests.clone()));
+    let (server, unreachable) = server.unzip();
+    plan.warnings.extend(unreachable.flatten());
     let engine = Engine::start(plan, (requests.clone(), request_out))?;
-    let inbox = Inbox::open(&own, &held, requests.clone());
-    let kept = Kept {
-        run: own,
-        held,
-        profile,
-        server,
-        inbox,
-        requests,
+    let keeper = match server {
+        None => None,
+        Some(server) => Some(Keeper::start(Kept {
+            inbox: Inbox::open(&own, &held, requests.clone()),
+            run: own,
+            held,
+            profile,
+            server,
+            requests,
+        })?),
     };
-    let keeper = Keeper::start(kept)?;
     let caught = Arc::new(AtomicI32::new(0));
     let has_said_all = Arc::new(AtomicBool::new(false));
     let listener = SignalListener {

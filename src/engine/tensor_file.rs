@@ -176,10 +176,10 @@ pub fn encode(tensors: &[(&str, &Tensor)], metadata: (&str, String)) -> Result<V
 /// The texts and tensors (on the CPU) of such bytes.
 ///
 /// # Errors
-/// They are no safetensors file, or hold a type of numbers that is not supported.
+/// They are not a safetensors file, or hold a type of numbers that is not supported.
 pub fn decode(bytes: &[u8]) -> Result<(Texts, Tensors)> {
     let broken = |e: safetensors::SafeTensorError| {
-        Error::Network(format!("received what is no message: {e}"))
+        Error::Network(format!("received something that is not a message: {e}"))
     };
     let (_, info) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let tensors = SafeTensors::deserialize(bytes)

@@ -9,21 +9,36 @@ const OTHERS: usize = 8;
 /// Computing threads start up to this often: for libtorch's operations, for its thread pool, and
 /// for the pieces of a batch.
 const POOLS: usize = 3;
-/// How a user chooses the number.
-const CHOSEN_BY: [&str; 2] = ["OMP_NUM_THREADS", "MKL_NUM_THREADS"];
+/// How a user chooses the number, and what a process is told by.
+pub const CHOSEN_BY_USER: &str = "OMP_NUM_THREADS";
+const CHOSEN_BY: [&str; 2] = [CHOSEN_BY_USER, "MKL_NUM_THREADS"];
 
 /// Makes libtorch use no more threads than this process may run at a time: it knows the processors
 /// of the machine and those that this process is bound to, but not the quota of a container or a
 /// batch job. What the user has chosen holds.
 pub fn limit() {
-    let is_chosen = CHOSEN_BY
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
     let allowed =
         available_parallelism().map_or(i32::MAX, |n| n.get().try_into().unwrap_or(i32::MAX));
-    if !is_chosen && allowed < tch::get_num_threads() {
+    if !is_chosen() && allowed < tch::get_num_threads() {
         tch::set_num_threads(allowed);
     }
+}
+
+fn is_chosen() -> bool {
+    CHOSEN_BY
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()))
+}
+
+/// The threads of each of `processes` that compute at the same time and share the processors; none
+/// where the user has chosen a number, which then holds for each of them.
+pub fn per_process(processes: usize) -> Option<usize> {
+    let all = available_parallelism().map_or(1, usize::from);
+    (!is_chosen()).then(|| share(all, processes))
+}
+
+fn share(all: usize, processes: usize) -> usize {
+    (all / processes.max(1)).max(1)
 }
 
 /// Starts as many threads as a run needs, and ends them again. libtorch hangs or ends the process
@@ -68,6 +83,11 @@ fn start(count: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_share_the_processors_and_have_one_thread_at_least() {
+        assert_eq!([share(16, 4), share(2, 3), share(8, 0)], [4, 1, 8]);
+    }
 
     #[test]
     fn threads_that_the_system_allows_are_started_and_ended() {

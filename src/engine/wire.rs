@@ -1,5 +1,5 @@
 //! What an engine and the workers that compute its segments say to each other: messages in JSON, each
-//! with the tensors that belong to it.
+//! with the tensors that belong to it. docs/protocol.md describes them.
 //!
 //! A frame is its length (u64, little-endian) and a safetensors file of that length, with the message
 //! as its metadata. Numbers of a result are tensors too, so that every bit arrives.
@@ -9,18 +9,28 @@ use crate::distill::perturb::PerturbationStatistics;
 use crate::tensor_file::{self, Tensors};
 use astill_core::run::event::SegmentStep;
 use astill_core::{Error, Result};
+use rustix::net::sockopt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tch::Tensor;
 
 /// The file in the run's folder that says where its engine listens.
 pub const ADDRESS: &str = "workers.json";
 /// No frame is longer, in bytes.
 pub const LONGEST: u64 = 16 << 30;
-/// Nor is a greeting.
+/// Nor are a greeting, a message without tensors, and a welcome.
 pub const LONGEST_GREETING: u64 = 1 << 16;
+pub const LONGEST_WELCOME: u64 = 1 << 24;
+/// A machine that has lost its power, or its network, says nothing. After this time without a packet
+/// it is asked whether it is there, this often, and again after as long …
+const ASKED_AFTER: Duration = Duration::from_secs(10);
+const ASKED_TIMES: u32 = 6;
+/// … and so long may it leave what was sent unconfirmed.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
 
 const MESSAGE: &str = "message";
 const NUMBERS: usize = 9;
@@ -60,15 +70,27 @@ pub enum ToWorker {
     End,
 }
 
+/// Everything that a result depends on, except for what comes with the segments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
+    /// The engine's own, with every key, as YAML: the file in the run's folder may have been edited.
+    pub profile: String,
     pub classes: usize,
     pub channels: i64,
     /// Intra-op threads: sums depend on their number.
     pub threads: i32,
-    /// The files of the experts, below the folder of data where they are there.
-    pub experts: Vec<PathBuf>,
-    pub per_epoch: usize,
+    pub experts: Vec<ExpertFile>,
+}
+
+/// An expert of the run, and what shows that a worker has the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpertFile {
+    /// Below the folder of data if it is there.
+    pub path: PathBuf,
+    /// How many of its epochs the run uses; the file may hold more.
+    pub epochs: usize,
+    /// The BLAKE3 hash of the weights after these epochs, which depend on all before them.
+    pub weights: String,
 }
 
 /// What a worker says after its greeting.
@@ -130,6 +152,40 @@ pub fn receive<M: DeserializeOwned>(from: &mut impl Read, longest: u64) -> Resul
     let message = metadata.get(MESSAGE).map_or("", String::as_str);
     let message = serde_json::from_str(message).map_err(|e| unexpected(e.to_string()))?;
     Ok((message, tensors))
+}
+
+/// Makes a connection notice when the other side is gone, and send without delay.
+///
+/// # Errors
+/// The system refuses it.
+pub fn prepare(stream: &TcpStream) -> Result<()> {
+    let within = CONFIRMED_WITHIN.as_millis().try_into().unwrap_or(u32::MAX);
+    sockopt::set_tcp_nodelay(stream, true)
+        .and_then(|()| sockopt::set_socket_keepalive(stream, true))
+        .and_then(|()| sockopt::set_tcp_keepidle(stream, ASKED_AFTER))
+        .and_then(|()| sockopt::set_tcp_keepintvl(stream, ASKED_AFTER))
+        .and_then(|()| sockopt::set_tcp_keepcnt(stream, ASKED_TIMES))
+        .and_then(|()| sockopt::set_tcp_user_timeout(stream, within))
+        .map_err(|error| lost(error.into()))
+}
+
+/// Reads of a connection until a moment, however little comes at a time.
+#[derive(Debug)]
+pub struct Until<'a> {
+    pub stream: &'a TcpStream,
+    pub end: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        let mut stream = self.stream;
+        stream.read(buffer)
+    }
 }
 
 /// For `map_err`: the connection broke.
@@ -299,7 +355,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn a_message_that_comes_byte_by_byte_is_not_waited_for_without_end() -> Result<()> {
+        let failed = || Error::io("use", "a connection");
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed())?;
+        let address = listener.local_addr().map_err(failed())?;
+        let mut slow = TcpStream::connect(address).map_err(failed())?;
+        let (stream, _) = listener.accept().map_err(failed())?;
+        prepare(&stream)?;
+        slow.write_all(&[9, 0, 0]).map_err(failed())?;
+        let end = Instant::now() + Duration::from_millis(20);
+        let mut until = Until {
+            stream: &stream,
+            end,
+        };
+        assert!(receive::<Greeting>(&mut until, LONGEST_GREETING).is_err());
+        assert!(Instant::now() >= end);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_not_a_message_is_refused() {
         let refused = |bytes: &[u8]| {
             receive::<FromWorker>(&mut &bytes[..], 1000)
                 .map(drop)

@@ -119,7 +119,10 @@ fn can_steer(context: &Context, binding: &Binding, scope: Scope) -> bool {
         Action::Pause => {
             session.is_reachable()
                 || session.has_ended()
-                || session.status() == RunStatus::MaybeRemote
+                || matches!(
+                    session.status(),
+                    RunStatus::MaybeRemote | RunStatus::Unknown
+                )
         }
         Action::Tweak | Action::RollBack => session.is_reachable() || session.has_ended(),
         _ => session.is_reachable(),

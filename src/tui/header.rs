@@ -232,6 +232,7 @@ fn status(session: &Session) -> String {
         RunStatus::Gone => "interrupted",
         RunStatus::Elsewhere => return format!("engine on {}", clean(session.host())),
         RunStatus::MaybeRemote => return format!("engine may be on {}", clean(session.host())),
+        RunStatus::Unknown => "engine unknown",
         RunStatus::Reported(ReportedState::Waiting) => "starting",
         RunStatus::Reported(ReportedState::Running | ReportedState::Paused)
             if session.model.is_waiting =>
@@ -263,7 +264,8 @@ fn status_style(session: &Session, appearance: &Appearance) -> Style {
             ReportedState::Paused | ReportedState::Stopping | ReportedState::Stopped,
         )
         | RunStatus::Elsewhere
-        | RunStatus::MaybeRemote => theme.warn(),
+        | RunStatus::MaybeRemote
+        | RunStatus::Unknown => theme.warn(),
         RunStatus::Reported(ReportedState::Failed) | RunStatus::Gone => theme.bad(),
     }
 }

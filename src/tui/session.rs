@@ -121,6 +121,8 @@ pub enum RunStatus {
     Elsewhere,
     /// Its last engine ran on another machine; whether it is still running is not known.
     MaybeRemote,
+    /// Its lock cannot be read, so that an engine may be running.
+    Unknown,
 }
 
 impl Session {
@@ -165,7 +167,7 @@ impl Session {
             && !was_loading
             && matches!(
                 self.engine,
-                Some(EngineAt::Nowhere | EngineAt::MaybeRemote(_))
+                Some(EngineAt::Nowhere | EngineAt::MaybeRemote(_) | EngineAt::Unknown(_))
             )
         {
             self.elsewhere = true;
@@ -235,6 +237,7 @@ impl Session {
             Some(EngineAt::Host(_)) => RunStatus::Elsewhere,
             Some(_) if self.elsewhere => RunStatus::Elsewhere,
             Some(EngineAt::MaybeRemote(_)) => RunStatus::MaybeRemote,
+            Some(EngineAt::Unknown(_)) => RunStatus::Unknown,
             Some(EngineAt::Nowhere) => RunStatus::Gone,
         }
     }
@@ -244,6 +247,20 @@ impl Session {
         match &self.engine {
             Some(EngineAt::Host(host) | EngineAt::MaybeRemote(host)) => host,
             _ => "another machine",
+        }
+    }
+
+    /// Why its engine may or may not be running, for two sentences; empty unless that is not known.
+    pub fn doubt(&self) -> String {
+        match (self.status(), &self.engine) {
+            (RunStatus::MaybeRemote, _) => format!(
+                "The last engine ran on {} and did not report that it ended.",
+                self.host()
+            ),
+            (_, Some(EngineAt::Unknown(why))) => {
+                format!("Whether an engine is running cannot be told from here: {why}.")
+            }
+            _ => String::new(),
         }
     }
 
@@ -281,9 +298,9 @@ impl Session {
             RunStatus::Elsewhere => {
                 format!("The engine runs on {host}. From here you can only watch the run.")
             }
-            RunStatus::MaybeRemote => format!(
-                "The last engine ran on {host} and did not report that it ended. If it is gone, \
-                 press `resume` to start one here."
+            RunStatus::MaybeRemote | RunStatus::Unknown => format!(
+                "{} If there is none any more, press `resume` to start one here.",
+                self.doubt()
             ),
             RunStatus::Starting => "An engine is being started for this run.".into(),
             RunStatus::Reported(ReportedState::Done) => {
@@ -331,6 +348,7 @@ impl Session {
                      {run} --detach`"
                 )
             }
+            RunStatus::Unknown => format!("Run {name}: {}", clean(&self.doubt())),
             RunStatus::Starting => {
                 format!("Run {name} is being resumed; return to it with `astill attach {run}`")
             }

@@ -95,6 +95,50 @@ fn an_engine_of_another_user_is_said_to_be_one() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn a_lock_that_cannot_be_read_does_not_pass_for_a_run_without_an_engine() -> Outcome {
+    let fault = "lock of another user that cannot be read";
+    if socket::user() != 0 {
+        row(
+            fault,
+            0,
+            "none",
+            "not tried: only root can act as somebody else",
+        );
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let engine = Background::start(&place, &ENDLESS)?;
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755))?;
+    let lock = place.path("runs/r/lock");
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o600))?;
+    let as_another = |arguments: &[&str]| place.astill(arguments).uid(4242).output();
+    match (as_another(&["list"]), as_another(&["send", "r", "stop"])) {
+        (Ok(listed), Ok(refused)) => {
+            let said = text(&listed.stdout);
+            assert!(
+                said.contains("elsewhere") && !said.contains("interrupted"),
+                "{said}"
+            );
+            assert_status(&refused, 2);
+            let said = text(&refused.stderr);
+            assert!(
+                said.contains("chmod a+r") && said.contains("the user 0"),
+                "{said}"
+            );
+            row(fault, 2, "none", "said, with the way out");
+        }
+        _ => row(
+            fault,
+            0,
+            "none",
+            "not tried: others may not start the program",
+        ),
+    }
+    engine.accepts(&["stop"], "");
+    Ok(())
+}
+
 /// Runs a shell script in namespaces of its own; none where that is not possible.
 fn apart(place: &Place, namespaces: &str, script: &str) -> Option<std::process::Output> {
     let possible = Command::new("unshare").args([namespaces, "true"]).status();

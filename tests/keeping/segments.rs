@@ -1,13 +1,15 @@
 //! Several draws for an update.
 
 use crate::is_step;
-use crate::place::{Background, Outcome, Place, assert_status, text};
+use crate::place::{Background, Outcome, Place, assert_status, last_step, text, wait_until};
+use astill_core::run::RunDir;
 use astill_core::run::event::{DistillStep, EventKind, WorkerChange};
 use rustix::process::{Pid, Signal, kill_process};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// What `take` takes of the events of the run.
@@ -88,80 +90,122 @@ fn has_joined(what: &EventKind) -> bool {
     matches!(what, EventKind::Worker(change) if change.has_joined)
 }
 
-#[test]
-fn the_result_does_not_depend_on_how_many_processes_compute_it() -> Outcome {
-    let mut results = Vec::new();
-    for workers in ["1", "2", "3"] {
-        let place = Place::new()?;
-        let run = place.run(&[
-            "run",
-            "tiny.yaml",
-            "--headless",
-            "--name",
-            "r",
-            "--workers",
-            workers,
-            "--set=distill.segments=3",
-            "--set=distill.iterations=300",
-            "--set=distill.labels=soft",
-            "--set=evaluate.every=150",
-        ])?;
-        assert_status(&run, 0);
-        assert!(!place.path("runs/r/workers.json").exists());
-        results.push((
-            place.distilled("r")?,
-            steps(&place)?.len(),
-            changes(&place)?,
-        ));
-    }
-    let (alone, count, nobody) = &results[0];
-    assert!(*count == 300 && nobody.is_empty());
-    for (bytes, count, changes) in &results[1..] {
-        assert!(bytes == alone, "other bytes");
-        assert_eq!(*count, 300);
-        let joined = changes.iter().any(|c| c.has_joined);
-        assert!(joined, "the worker came too late to be of use: {changes:?}");
-    }
-    Ok(())
-}
-
-#[test]
-fn workers_that_die_or_are_none_do_not_harm_a_run() -> Outcome {
-    let place = Place::new()?;
-    let mut arguments = vec![
-        "run",
-        "tiny.yaml",
-        "--name",
-        "r",
-        "--detach",
-        "--workers",
-        "3",
-    ];
+/// Starts a run that never ends by itself, with segments and these arguments.
+fn start<'a>(
+    place: &'a Place,
+    more: &[&str],
+) -> Result<Background<'a>, Box<dyn std::error::Error>> {
+    let mut arguments = vec!["run", "tiny.yaml", "--name", "r", "--detach"];
     arguments.extend(["--set", "distill.segments=4"]);
     crate::ENDLESS
         .iter()
         .for_each(|set| arguments.extend(["--set", set]));
+    arguments.extend(more);
     assert_status(&place.run(&arguments)?, 0);
-    let engine = Background::of(&place, "r");
+    Ok(Background::of(place, "r"))
+}
+
+/// Everything that a step computed.
+fn numbers(step: &DistillStep) -> String {
+    let timeless = DistillStep {
+        seconds: 0.,
+        ..step.clone()
+    };
+    // every float is written with all its digits
+    format!("{timeless:?}")
+}
+
+#[test]
+fn the_result_does_not_depend_on_how_many_processes_compute_it() -> Outcome {
+    let soft = &["--set", "distill.labels=soft"][..];
+    let (alone, helped) = (Place::new()?, Place::new()?);
+    let engine = start(&helped, &[soft, &["--workers", "3"]].concat())?;
     let first = engine.wait_for("a worker", 0, has_joined)?;
-    engine.wait_for("another worker", first.seq + 1, has_joined)?;
+    engine.wait_for("another", first.seq + 1, has_joined)?;
+    let joined = last_step(&helped, "r");
+    wait_until("steps with both", || {
+        (last_step(&helped, "r") > joined + 20).then_some(())
+    })?;
+    engine.accepts(&["stop"], "");
+    wait_for_the_end(&engine)?;
+    assert!(!helped.path("runs/r/workers.json").exists());
+    let solved: u64 = changes(&helped)?.iter().map(|change| change.solved).sum();
+    assert!(solved > 0, "the workers have computed nothing");
+
+    let with_workers = steps(&helped)?;
+    let engine = start(&alone, soft)?;
+    wait_until("as many steps", || {
+        (last_step(&alone, "r") >= with_workers.len() as u64).then_some(())
+    })?;
+    engine.accepts(&["stop"], "");
+    assert!(changes(&alone)?.is_empty());
+    for (alone, helped) in steps(&alone)?.iter().zip(&with_workers) {
+        assert_eq!(numbers(alone), numbers(helped));
+    }
+    Ok(())
+}
+
+fn wait_for_the_end(engine: &Background<'_>) -> Outcome {
+    let is_end = |what: &EventKind| matches!(what, EventKind::RunFinished(_));
+    engine.wait_for("the end", 0, is_end).map(drop)
+}
+
+/// Connects to the engine as a worker that says `token`, and returns what it answers.
+fn greet(address: &str, token: &str, version: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let message = serde_json::json!({ "token": token, "version": version, "name": "stranger" });
+    let metadata = HashMap::from([("message".to_string(), message.to_string())]);
+    let none: Vec<(&str, safetensors::tensor::TensorView<'_>)> = Vec::new();
+    let body = safetensors::serialize(none, Some(metadata))?;
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(&(body.len() as u64).to_le_bytes())?;
+    stream.write_all(&body)?;
+    let mut answer = Vec::new();
+    // it closes the connection
+    let _ = stream.read_to_end(&mut answer);
+    Ok(text(&answer))
+}
+
+#[test]
+fn workers_that_die_or_hang_and_strangers_do_not_harm_a_run() -> Outcome {
+    let place = Place::new()?;
+    let engine = start(&place, &["--workers", "3"])?;
+    let first = engine.wait_for("a worker", 0, has_joined)?;
+    let second = engine.wait_for("another worker", first.seq + 1, has_joined)?;
+    let (EventKind::Worker(first_worker), EventKind::Worker(second_worker)) =
+        (&first.what, &second.what)
+    else {
+        return Err("other events".into());
+    };
+
+    // one hangs
+    let hanging = process_of(second_worker)?;
+    kill_process(hanging, Signal::STOP)?;
+    let stopped = last_step(&place, "r");
+    wait_until("steps without it", || {
+        (last_step(&place, "r") > stopped + 10).then_some(())
+    })?;
+    kill_process(hanging, Signal::CONT)?;
 
     // one is killed
-    let EventKind::Worker(change) = &first.what else {
-        return Err("another event".into());
-    };
-    kill_process(process_of(change)?, Signal::KILL)?;
+    kill_process(process_of(first_worker)?, Signal::KILL)?;
     let lost = engine.wait_for(
         "its loss",
-        first.seq,
+        second.seq,
         |what| matches!(what, EventKind::Worker(change) if change.reason.is_some()),
+    )?;
+    engine.wait_for(
+        "how it ended",
+        lost.seq,
+        |what| matches!(what, EventKind::Warning { message } if message.contains("signal: 9")),
     )?;
     engine.wait_for("a step without it", lost.seq, is_step)?;
 
     // strangers
-    let address = fs::read_to_string(place.path("runs/r/workers.json"))?;
-    let address: serde_json::Value = serde_json::from_str(&address)?;
-    let address = address["address"].as_str().ok_or("no address")?;
+    let file = place.path("runs/r/workers.json");
+    assert_eq!(fs::metadata(&file)?.permissions().mode() & 0o777, 0o600);
+    let told: serde_json::Value = serde_json::from_str(&fs::read_to_string(file)?)?;
+    let address = told["address"].as_str().ok_or("no address")?;
+    let token = told["token"].as_str().ok_or("no token")?;
     assert!(address.starts_with("127.0.0.1:"), "{address}");
     for noise in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],
@@ -171,31 +215,93 @@ fn workers_that_die_or_are_none_do_not_harm_a_run() -> Outcome {
         let mut stream = TcpStream::connect(address)?;
         stream.write_all(noise)?;
         let mut answer = Vec::new();
-        // it is hung up on
+        // the engine closes the connection
         let _ = stream.read_to_end(&mut answer);
         assert!(answer.is_empty());
     }
+    let before = changes(&place)?.len();
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(greet(address, "guessed", version)?.contains("this is not the token"));
+    assert_eq!(changes(&place)?.len(), before);
+    assert!(greet(address, token, "0.0.1")?.contains("its version is 0.0.1"));
+    engine.wait_for(
+        "what is said of it",
+        lost.seq,
+        |what| matches!(what, EventKind::Worker(change) if change.name == "stranger"),
+    )?;
+    engine.accepts(&["stop"], "");
+    Ok(())
+}
 
-    // one that comes by itself
-    let seq = place.events("r")?.len() as u64;
-    let helper = place
+#[test]
+fn a_worker_waits_for_distillation_and_needs_the_same_experts() -> Outcome {
+    let place = Place::new()?;
+    // a process on another machine claims the second expert, so that distillation does not begin
+    let experts = ["experts", "tiny.yaml", "--only", "1"];
+    assert_status(&place.run(&experts)?, 0);
+    let folder = fs::read_dir(place.path("data/trajectories"))?
+        .next()
+        .ok_or("no experts")??;
+    let claim = folder.path().join("expert_001.claim");
+    fs::write(&claim, "elsewhere\nclaim 1\n")?;
+    let engine = start(&place, &[])?;
+    let mut early = place
         .astill(&["work", "r"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
-    let came = engine.wait_for("a worker by hand", seq, has_joined)?;
+    let mut said = BufReader::new(early.stderr.take().ok_or("no stderr")?).lines();
+    let first = said.next().ok_or("it says nothing")??;
+    assert!(first.contains("waiting for the run to begin"), "{first}");
+    fs::remove_file(&claim)?;
+    let came = engine.wait_for("the worker", 0, has_joined)?;
+    assert!(
+        said.next()
+            .ok_or("no more")??
+            .contains("computing segments")
+    );
     engine.wait_for("a step with it", came.seq, is_step)?;
+
+    // another folder of data: with the same experts, with others, with none
+    let other = place.path("other");
+    let there = other.join("trajectories").join(folder.file_name());
+    fs::create_dir_all(&there)?;
+    let copy = |from: &str, to: &str| fs::copy(folder.path().join(from), there.join(to));
+    let expert = |number: u32| format!("expert_{number:03}.safetensors");
+    let experts = [expert(0), expert(1)];
+    let work = |data: &str| {
+        let mut command = place.command(env!("CARGO_BIN_EXE_astill"));
+        command.args(["--data", data, "--runs", "runs", "work", "r"]);
+        command
+    };
+    let refused = work("none").output()?;
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+    experts
+        .iter()
+        .try_for_each(|name| copy(name, name).map(drop))?;
+    copy(&experts[0], &experts[1])?;
+    let refused = work("other").output()?;
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("is another expert than the engine's"));
+    engine.wait_for(
+        "what is said of it",
+        came.seq,
+        |what| matches!(what, EventKind::Worker(change) if change.reason.as_ref().is_some_and(|why| why.contains("another expert"))),
+    )?;
+    copy(&experts[1], &experts[1])?;
+    let seq = place.events("r")?.len() as u64;
+    let mut helper = work("other").stderr(Stdio::null()).spawn()?;
+    engine.wait_for("the worker with its own folder", seq, has_joined)?;
+
     engine.accepts(&["stop"], "");
-    let helped = helper.wait_with_output()?;
-    assert_status(&helped, 0);
-    assert!(text(&helped.stderr).contains("computing segments"));
+    for worker in [&mut early, &mut helper] {
+        assert_eq!(worker.wait()?.code(), Some(0));
+    }
+    let run = RunDir::at(place.path("runs/r"));
+    wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
     let none = place.run(&["work", "r"])?;
     assert_status(&none, 2);
-    assert!(
-        text(&none.stderr).contains("has no engine"),
-        "{}",
-        text(&none.stderr)
-    );
+    assert!(text(&none.stderr).contains("has no engine"));
     Ok(())
 }
 
@@ -210,6 +316,15 @@ fn workers_without_anything_to_do_are_refused() -> Outcome {
             "found 3 processes, but an update has 2 segments",
         ),
         (&["--workers", "none"], "expected a number from 1 to 1024"),
+        (
+            &["--device", "cpu", "--workers", "cuda:0,cuda:1"],
+            "leave out --device",
+        ),
+        (
+            // an address for documentation, which no machine has
+            &["--set", "distill.segments=2", "--listen", "192.0.2.1"],
+            "cannot listen for workers on 192.0.2.1",
+        ),
     ] {
         let arguments = [&["run", "tiny.yaml", "--headless", "--name", "r"], more].concat();
         let refused = place.run(&arguments)?;
@@ -218,5 +333,10 @@ fn workers_without_anything_to_do_are_refused() -> Outcome {
         assert!(message.contains(said), "{more:?}: {message}");
         assert!(!place.path("runs/r").exists());
     }
+    let engine = Background::start(&place, &crate::ENDLESS)?;
+    let alone = place.run(&["work", "r"])?;
+    assert_status(&alone, 2);
+    assert!(text(&alone.stderr).contains("distill.segments is 1"));
+    engine.accepts(&["stop"], "");
     Ok(())
 }

@@ -316,13 +316,17 @@ fn a_run_whose_engine_may_be_elsewhere_is_resumed_only_after_a_question() -> Out
     );
     let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
     place::wait_until("the engine is gone", || (!run.has_engine()).then_some(()))?;
+    // the new engine is asked for all of it
+    let mut terminal = app(&place, &["resume", "r", "--workers", "3"])?;
+    assert_eq!(terminal.ended()?.code(), Some(2));
+    terminal.shows(&["distill.segments is 1"])?;
     std::fs::write(place.path("runs/r/lock"), "node7")?;
 
     let mut terminal = app(&place, &["resume", "r", "--device", "cpu"])?;
     assert_eq!(terminal.ended()?.code(), Some(2));
     terminal.shows(&[
         "was on the machine node7",
-        "`astill resume r --device cpu --detach`",
+        "`astill resume r --device=cpu --detach`",
     ])?;
 
     let mut terminal = app(&place, &["resume", "r"])?;

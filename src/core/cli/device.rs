@@ -73,7 +73,7 @@ impl Serialize for DeviceChoice {
 pub struct DeviceList(Vec<DeviceChoice>);
 
 /// More processes than any machine has use for.
-const MOST: usize = 4096;
+const MOST_PROCESSES: usize = 4096;
 
 /// Not a list of devices.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,14 +114,14 @@ impl FromStr for DeviceList {
                 Some((name, times)) => (name, times.parse().map_err(|_| NotDevices)?),
                 None => (name, 1),
             };
-            if !(1..=MOST).contains(&times) {
+            if !(1..=MOST_PROCESSES).contains(&times) {
                 return Err(NotDevices);
             }
             let device: DeviceChoice = name.parse().map_err(|_| NotDevices)?;
             all.extend(std::iter::repeat_n(device, times));
         }
         // which device is meant must be clear if there are several
-        match all.len() > 1 && all.contains(&DeviceChoice::Auto) || all.len() > MOST {
+        match all.len() > 1 && all.contains(&DeviceChoice::Auto) || all.len() > MOST_PROCESSES {
             true => Err(NotDevices),
             false => Ok(Self(all)),
         }

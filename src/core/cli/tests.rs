@@ -95,7 +95,33 @@ fn the_arguments_of_a_run_survive_the_way_to_another_process() {
         "--set=distill.ipc=3",
         "--seed=7",
         "--name=r",
+        "--on-finish=echo \"done\"",
+        "--workers=cuda:1,cuda:2",
+        "--listen=10.0.0.5:7000",
     ];
     let given = given.map(String::from);
     assert_eq!(parse(&given), given);
+}
+
+#[test]
+fn the_changes_of_a_resumed_run_survive_the_way_to_another_process() {
+    let given = [
+        "--device=cuda:1",
+        "--set=distill.iterations=3",
+        "--on-finish=true",
+        "--workers=3",
+        "--listen=0.0.0.0",
+    ];
+    let arguments = ["astill", "resume", "r"].into_iter().chain(given);
+    let changes = match Cli::try_parse_from(arguments).unwrap().command {
+        Some(Cmd::Resume(args)) => args.changes,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(changes.to_arguments(), given);
+    assert!(changes.need_new_engine());
+    let later = ResumeChanges {
+        on_finish: changes.on_finish,
+        ..ResumeChanges::default()
+    };
+    assert!(!later.need_new_engine(), "the app can do that");
 }

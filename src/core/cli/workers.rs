@@ -6,18 +6,18 @@ use std::fmt;
 use std::str::FromStr;
 
 /// How many processes may be asked for at once.
-const MOST: usize = 1024;
+const MOST_PROCESSES: usize = 1024;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct WorkersArgs {
-    /// Compute the segments of an update (distill.segments) in N processes at once, or in one on
-    /// each of these devices, for example cuda:0,cuda:1; the result stays the same
+    /// Compute the segments of an update (distill.segments) in N processes at once, the engine among
+    /// them, or in one on each of these devices, for example cuda:0,cuda:1; the result stays the same
     #[arg(long, value_name = "N|DEVICES")]
     pub workers: Option<WorkersChoice>,
     /// Let `astill work RUN` help from other machines, which reach this one at ADDRESS, for example
-    /// 0.0.0.0 for all its networks
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<String>,
+    /// 0.0.0.0 for all its networks; without PORT, at any port that is free
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    pub listen: Option<ListenAddress>,
 }
 
 impl WorkersArgs {
@@ -52,11 +52,11 @@ impl FromStr for WorkersChoice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = format!(
-            "expected a number from 1 to {MOST}, or devices with commas between them, for example \
+            "expected a number from 1 to {MOST_PROCESSES}, or devices with commas between them, for example \
              cuda:0,cuda:1"
         );
         if let Ok(count) = text.parse::<usize>() {
-            return match (1..=MOST).contains(&count) {
+            return match (1..=MOST_PROCESSES).contains(&count) {
                 true => Ok(Self::Count(count)),
                 false => Err(expected),
             };
@@ -79,6 +79,61 @@ impl fmt::Display for WorkersChoice {
     }
 }
 
+/// An address of this machine, or the name of one, and perhaps a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAddress {
+    pub host: String,
+    pub port: Option<u16>,
+}
+
+/// Not an address to listen on.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected an address and perhaps a port from 1 to 65535, for example 0.0.0.0, 10.0.0.5:7000 or \
+     [::1]:7000"
+)]
+pub struct NotAListenAddress;
+
+impl FromStr for ListenAddress {
+    type Err = NotAListenAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAListenAddress> {
+        let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+            Some(None) => return Err(NotAListenAddress),
+            Some(Some((host, ""))) => (host, None),
+            Some(Some((host, rest))) => {
+                (host, Some(rest.strip_prefix(':').ok_or(NotAListenAddress)?))
+            }
+            // an IPv6 address has several
+            None => match text.split_once(':').filter(|(_, port)| !port.contains(':')) {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        let port = port.map(str::parse::<u16>).transpose();
+        let port = port.ok().filter(|port| *port != Some(0));
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".:-_%".contains(c);
+        match (host.is_empty() || !host.chars().all(is_allowed), port) {
+            (false, Some(port)) => Ok(Self {
+                host: host.into(),
+                port,
+            }),
+            _ => Err(NotAListenAddress),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = &self.host;
+        match self.port {
+            None => f.write_str(host),
+            Some(port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Some(port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct WorkArgs {
     /// Name or path of the run
@@ -91,6 +146,30 @@ pub struct WorkArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_has_a_port_or_not() {
+        for (text, host, port) in [
+            ("0.0.0.0", "0.0.0.0", None),
+            ("10.0.0.5:7000", "10.0.0.5", Some(7000)),
+            ("node-7", "node-7", None),
+            ("::1", "::1", None),
+            ("[::1]:7000", "::1", Some(7000)),
+        ] {
+            let address: ListenAddress = text.parse().unwrap();
+            assert_eq!((address.host.as_str(), address.port), (host, port));
+            assert_eq!(address.to_string(), text);
+        }
+        for wrong in [
+            "", ":7000", "a:0", "a:x", "a:70000", "[::1", "[::1]7", "a b", "http://a",
+        ] {
+            assert_eq!(
+                wrong.parse::<ListenAddress>(),
+                Err(NotAListenAddress),
+                "{wrong}"
+            );
+        }
+    }
 
     #[test]
     fn workers_are_a_number_or_devices() {

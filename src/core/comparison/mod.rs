@@ -9,7 +9,7 @@ use crate::run::list::{RunState, RunSummary, summary};
 use crate::statistics::{mean, sd};
 use crate::{Error, Result};
 use serde_json::{Value as Json, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 mod csv;
 mod table;
@@ -186,7 +186,17 @@ fn check_that_they_differ(runs: &[RunDir]) -> Result<()> {
 #[must_use]
 pub fn distinct_names(runs: &[RunDir]) -> Vec<String> {
     let mut names: Vec<String> = runs.iter().map(RunDir::name).collect();
-    let mut folders: Vec<Option<&Path>> = runs.iter().map(|r| r.path().parent()).collect();
+    // a path as it was given may end in "..", or begin in the working directory
+    let above = |run: &RunDir| {
+        let folder = run.path().parent()?;
+        let folder = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        folder.canonicalize().ok()
+    };
+    let places: Vec<Option<PathBuf>> = runs.iter().map(above).collect();
+    let mut folders: Vec<Option<&Path>> = places.iter().map(Option::as_deref).collect();
     loop {
         let has_namesake = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
         let alike: Vec<bool> = names.iter().map(has_namesake).collect();

@@ -119,6 +119,18 @@ fn namesakes_are_told_apart_by_their_folders() -> Result<()> {
 }
 
 #[test]
+fn namesakes_are_told_apart_however_their_paths_are_written() -> Result<()> {
+    let place = folder()?;
+    for name in ["a", "b"] {
+        run(&place.path().join(name), "same", &[], &[])?;
+    }
+    let path = |path: &str| RunDir::at(place.path().join(path));
+    let names = distinct_names(&[path("a/same"), path("a/../b/same")]);
+    assert_eq!(names, ["a/same", "b/same"]);
+    Ok(())
+}
+
+#[test]
 fn what_is_done_again_does_not_count_twice_and_unreadable_lines_are_counted() -> Result<()> {
     let runs = folder()?;
     let again = r#""kind":"run_started","run":"r","profile":"shapes","seed":0,"device":"cpu","threads":2,"version":"0","process":1,"data":"d","folder":"f","step":0,"iterations":9"#;

@@ -3,6 +3,7 @@
 use super::dir::{check_name, name_stem};
 use super::{EngineAt, EngineLock, RunDir};
 use crate::files::atomic::{PART, write_atomically};
+use crate::files::clock;
 use crate::{Error, Result};
 use std::fs;
 use std::path::Path;
@@ -28,6 +29,22 @@ impl RunDir {
         name: Option<&str>,
         text: &str,
     ) -> Result<(Self, EngineLock)> {
+        Self::create_with(runs, (profile, name, text), Self::lock)
+    }
+
+    /// As [`Self::create`], in a folder that no other process knows, which needs no locks.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_in_private(runs: &Path, name: &str, text: &str) -> Result<(Self, EngineLock)> {
+        Self::create_with(runs, (name, Some(name), text), Self::lock_in_private)
+    }
+
+    fn create_with(
+        runs: &Path,
+        (profile, name, text): (&str, Option<&str>, &str),
+        lock: fn(&Self) -> Result<EngineLock>,
+    ) -> Result<(Self, EngineLock)> {
         if let Some(name) = name {
             check_name(name)?;
         }
@@ -37,13 +54,13 @@ impl RunDir {
             Some(name) => Box::new(std::iter::once(name.to_string())),
             None => Box::new((1..).map(|n| format!("{}-{n:03}", name_stem(profile)))),
         };
-        let mut begun = Unnamed::new(runs, text)?;
+        let mut begun = Unnamed::new(runs, text, lock)?;
         for candidate in candidates {
             let path = runs.join(&candidate);
             if begun.name(&path)? {
                 let _ = begun.folder.keep();
                 let run = Self::at(path);
-                let held = run.lock()?;
+                let held = lock(&run)?;
                 return Ok((run, held));
             }
         }
@@ -59,14 +76,14 @@ struct Unnamed {
 }
 
 impl Unnamed {
-    fn new(runs: &Path, profile: &str) -> Result<Self> {
+    fn new(runs: &Path, profile: &str, lock: fn(&RunDir) -> Result<EngineLock>) -> Result<Self> {
         // its kind, because tempfile's own error names a random folder
         let folder = tempfile::Builder::new()
             .prefix(PART)
             .tempdir_in(runs)
             .map_err(|e| Error::io("create a run in", runs)(e.kind().into()))?;
         let run = RunDir::at(folder.path());
-        let held = Some(run.lock()?);
+        let held = Some(lock(&run)?);
         run.make_folders()?;
         write_atomically(&run.profile(), profile.as_bytes())?;
         Ok(Self { folder, held })
@@ -110,23 +127,24 @@ fn remove_left_over(runs: &Path) {
             .starts_with(PART.as_bytes());
         let run = RunDir::at(entry.path());
         // one with a record was somebody's run, whatever it is called
-        if is_part && !run.events().exists() && is_left(&run, &entry) {
+        if is_part && !run.events().exists() && is_left(&run, runs, &entry) {
             // one that stays only takes up space
             let _ = fs::remove_dir_all(run.path());
         }
     }
 }
 
-/// Whether nobody is making this run any more.
-fn is_left(run: &RunDir, entry: &fs::DirEntry) -> bool {
+/// Whether nobody is making this run any more; `entry` is that of its folder in `runs`.
+fn is_left(run: &RunDir, runs: &Path, entry: &fs::DirEntry) -> bool {
+    // another machine may be making it, whose clock differs
     let is_old = || {
-        entry
-            .metadata()
-            .and_then(|m| m.modified())
-            .is_ok_and(|t| t.elapsed().unwrap_or_default() >= LEFT_OVER)
+        let modified = entry.metadata().and_then(|m| m.modified());
+        modified
+            .and_then(|modified| clock::age(runs, modified))
+            .is_ok_and(|age| age >= LEFT_OVER)
     };
     match run.engine() {
-        EngineAt::Here | EngineAt::Host(_) => false,
+        EngineAt::Here | EngineAt::Host(_) | EngineAt::Unknown(_) => false,
         // a program that was killed leaves its name
         EngineAt::Nowhere => run.holder().is_some() || is_old(),
         EngineAt::MaybeRemote(_) => is_old(),
@@ -154,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_run_is_refused_and_left_as_it_is() -> Result<()> {
+    fn what_is_not_a_run_is_refused_and_left_as_it_is() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let path = |name: &str| runs.path().join(name);
         let io = |e| Error::io("write", runs.path())(e);
@@ -203,6 +221,13 @@ mod tests {
         RunDir::create(runs.path(), "p", None, "")?;
         assert!(made.exists());
         assert!(RunDir::open(&made).is_none());
+        // by the clock of the file system, it is old
+        let long_ago = std::time::SystemTime::now() - 2 * LEFT_OVER;
+        fs::File::open(&made)
+            .and_then(|folder| folder.set_modified(long_ago))
+            .map_err(Error::io("touch", &made))?;
+        RunDir::create(runs.path(), "p", None, "")?;
+        assert!(!made.exists());
         Ok(())
     }
 }

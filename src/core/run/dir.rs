@@ -317,7 +317,8 @@ pub fn name_problem(name: &str) -> Option<String> {
 }
 
 /// The part of the name of a profile, or of another file, that its runs are named after.
-pub(crate) fn name_stem(profile: &str) -> String {
+#[must_use]
+pub fn name_stem(profile: &str) -> String {
     let safe: String = profile
         .chars()
         .map(|c| {

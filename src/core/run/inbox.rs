@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! RUN/inbox/open          touched by the engine as long as it reads commands here
-//!           ID.json       a command, written under another name and renamed; removed when it is read
+//!           ID.json       a command, written under another name and renamed
+//!           ID.taken      the same while the engine reads it, which then removes it
 //!           ID.answer     the answer to it; removed by whoever reads it
 //! ```
 
@@ -26,8 +27,8 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 pub const TOUCHED_EVERY: Duration = Duration::from_secs(15);
 /// An engine that has not done so for this long reads nothing any more.
 const SILENT_AFTER: Duration = Duration::from_secs(180);
-/// How often an answer is looked for.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How often an answer is looked for: as often as an engine looks for commands.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
 /// The longest id.
@@ -45,11 +46,21 @@ pub fn open_file(run: &RunDir) -> PathBuf {
     folder(run).join("open")
 }
 
-/// The id of a command in a file of this name; none if it is not one. An id has nothing in it that
-/// could lead to another folder.
+/// The id of a command in a file of this name; none if it is not one.
 #[must_use]
 pub fn id_of(name: &str) -> Option<&str> {
-    let id = name.strip_suffix(".json")?;
+    checked_id(name.strip_suffix(".json")?)
+}
+
+/// The id of a command that an engine has begun to read, in a file of this name; none if it is not
+/// one.
+#[must_use]
+pub fn taken_id_of(name: &str) -> Option<&str> {
+    checked_id(name.strip_suffix(".taken")?)
+}
+
+/// An id has nothing in it that could lead to another folder.
+fn checked_id(id: &str) -> Option<&str> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
     (!id.is_empty() && id.len() <= LONGEST_ID && id.chars().all(is_allowed)).then_some(id)
 }
@@ -78,7 +89,7 @@ pub fn is_read(run: &RunDir) -> bool {
 ///
 /// # Errors
 /// The command cannot be written; [`Error::File`] if there was no answer: then the command was
-/// taken back, or the engine has it and will carry it out.
+/// taken back, or the engine has it.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
     let id = new_id();
     let [request, _, answer] = files(run, &id);
@@ -98,8 +109,8 @@ pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answe
              effect; the engine may have ended"
         ),
         Err(_) => format!(
-            "the engine has read the command, but not answered within {seconds} s; its answer will \
-             appear in the run's events"
+            "the engine has read the command, but not answered within {seconds} s; the run's events \
+             will show whether it carries it out"
         ),
     };
     Err(Error::file(run.events(), problem))

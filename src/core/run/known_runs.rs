@@ -75,8 +75,11 @@ impl KnownRun {
 
     fn is_current(&self, run: &RunDir) -> bool {
         // an engine writes its name into the lock as it begins; one that is killed changes nothing
-        let may_have_died = matches!(self.engine, EngineAt::Here | EngineAt::Host(_));
-        self.stamps == stamps(run) && (!may_have_died || self.engine == run.engine())
+        let may_differ = matches!(
+            self.engine,
+            EngineAt::Here | EngineAt::Host(_) | EngineAt::Unknown(_)
+        );
+        self.stamps == stamps(run) && (!may_differ || self.engine == run.engine())
     }
 }
 

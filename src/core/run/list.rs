@@ -29,7 +29,8 @@ pub enum RunState {
     /// Its engine exited without reporting its end; it can be resumed like a stopped one.
     #[serde(rename = "interrupted")]
     Dead,
-    /// Its latest engine was on another machine and has not reported its end.
+    /// Its latest engine was on another machine and has not reported its end; or whether an engine
+    /// is at work cannot be told from here.
     Elsewhere,
 }
 
@@ -53,7 +54,7 @@ pub struct RunSummary {
     pub accuracy: Option<f64>,
     /// Its engine was killed, probably because memory ran out.
     pub out_of_memory: bool,
-    /// Why it failed or was stopped.
+    /// Why it failed or was stopped, or why nobody here can tell whether an engine is at work.
     pub reason: Option<String>,
     /// What the user has written about it.
     pub note: Option<String>,
@@ -75,10 +76,32 @@ impl RunState {
         }
     }
 
+    /// Whether an engine is running, here or perhaps elsewhere.
+    #[must_use]
+    pub fn may_have_engine(self) -> bool {
+        self.has_engine() || self == Self::Elsewhere
+    }
+
     /// Whether an engine is running.
     #[must_use]
     pub fn has_engine(self) -> bool {
         matches!(self, Self::Running | Self::Paused | Self::Waiting)
+    }
+}
+
+impl RunSummary {
+    /// What is known of the engine of a run whose state is [`RunState::Elsewhere`], for a sentence.
+    #[must_use]
+    pub fn doubt(&self) -> String {
+        match (&self.host, &self.reason) {
+            (None, Some(why)) => {
+                format!("whether an engine is at work on this run cannot be told from here: {why}")
+            }
+            (host, _) => format!(
+                "the latest engine of this run was on the machine {} and never reported that it ended",
+                host.as_deref().unwrap_or_default()
+            ),
+        }
     }
 }
 
@@ -201,9 +224,12 @@ pub fn summary(run: RunDir) -> RunSummary {
         (_, EngineAt::Here | EngineAt::Host(_)) => RunState::Running,
         (Some(RunOutcome::Stopped), _) => RunState::Stopped,
         (Some(RunOutcome::Failed), _) => RunState::Failed,
-        (None, EngineAt::MaybeRemote(_)) => RunState::Elsewhere,
+        (None, EngineAt::MaybeRemote(_) | EngineAt::Unknown(_)) => RunState::Elsewhere,
         (None, EngineAt::Nowhere) => RunState::Dead,
     };
+    if let (RunState::Elsewhere, EngineAt::Unknown(why)) = (summary.state, &engine) {
+        summary.reason = Some(why.clone());
+    }
     let is_killed = summary.state == RunState::Dead && is_whole;
     summary.out_of_memory = is_killed && started_by.as_ref().is_some_and(was_out_of_memory);
     if let (

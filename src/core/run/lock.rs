@@ -7,7 +7,7 @@ use crate::{Error, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ impl EngineLock {
         })
     }
 
-    /// As [`Self::check`], for who works by the path: also that this still leads to the folder.
+    /// As [`Self::check`], for callers that use the path: also that it still leads to the folder.
     ///
     /// # Errors
     /// As [`Self::check`]; the folder was moved.
@@ -164,6 +164,8 @@ pub enum EngineAt {
     /// Perhaps running on the machine of this name: the latest engine was there, has not reported
     /// its end, and locks of that machine may be invisible here.
     MaybeRemote(String),
+    /// The lock cannot be read or tried, so nobody here can tell; why.
+    Unknown(String),
     /// Not running.
     Nowhere,
 }
@@ -172,8 +174,20 @@ impl RunDir {
     /// Takes the right to be this run's engine.
     ///
     /// # Errors
-    /// [`Error::Usage`] if another process has it.
+    /// [`Error::Usage`] if another process has it, or the file system has no locks.
     pub fn lock(&self) -> Result<EngineLock> {
+        self.lock_where(false)
+    }
+
+    /// As [`Self::lock`], for a run in a folder that no other process knows: that needs no locks.
+    ///
+    /// # Errors
+    /// As [`Self::lock`], except for a lack of locks.
+    pub fn lock_in_private(&self) -> Result<EngineLock> {
+        self.lock_where(true)
+    }
+
+    fn lock_where(&self, is_private: bool) -> Result<EngineLock> {
         let path = self.path().join(LOCK);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(CWD, self.path(), flags, Mode::empty())
@@ -181,7 +195,11 @@ impl RunDir {
         for _ in 0..LOCK_TRIES {
             let mut file = untrusted::open_own(&path, OpenOptions::new().write(true).create(true))
                 .map_err(|e| self.not_opened(&path, e))?;
-            match file.try_lock() {
+            let locked = match file.try_lock() {
+                Err(TryLockError::Error(e)) if is_private && sharing::has_no_locks(&e) => Ok(()),
+                locked => locked,
+            };
+            match locked {
                 // somebody has replaced the file, or the folder, in between
                 Ok(()) if !matches!(compare(&file, &folder), Ok(Found::Same)) => {}
                 Ok(()) => {
@@ -235,17 +253,8 @@ impl RunDir {
     /// Where the run's engine is. Changes nothing.
     #[must_use]
     pub fn engine(&self) -> EngineAt {
-        let Ok(file) = untrusted::open(&self.path().join(LOCK)) else {
-            return EngineAt::Nowhere;
-        };
-        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        let elsewhere = holder_in(&file).filter(|holder| !holder.is_here());
-        match (is_held, elsewhere) {
-            (true, None) => EngineAt::Here,
-            (true, Some(there)) => EngineAt::Host(there.host),
-            (false, Some(there)) => EngineAt::MaybeRemote(there.host),
-            (false, None) => EngineAt::Nowhere,
-        }
+        let path = self.path().join(LOCK);
+        found(&path, untrusted::open(&path))
     }
 
     /// What the lock says about the engine that holds the run, or was killed while it did, and the
@@ -261,6 +270,37 @@ impl RunDir {
     #[must_use]
     pub fn has_engine(&self) -> bool {
         matches!(self.engine(), EngineAt::Here | EngineAt::Host(_))
+    }
+}
+
+/// Where the engine of a run is whose lock, at `path`, was `opened`.
+fn found(path: &Path, opened: io::Result<File>) -> EngineAt {
+    let unknown = |error| EngineAt::Unknown(Error::io("read", path)(error).to_string());
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) => {
+            return match error.kind() {
+                // no engine has had the run yet; and none locks anything but a regular file
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput => {
+                    EngineAt::Nowhere
+                }
+                _ => unknown(error),
+            };
+        }
+    };
+    let is_held = match file.try_lock_shared() {
+        Ok(()) => false,
+        Err(TryLockError::WouldBlock) => true,
+        // an engine refuses to work on such a file system
+        Err(TryLockError::Error(error)) if sharing::has_no_locks(&error) => false,
+        Err(TryLockError::Error(error)) => return unknown(error),
+    };
+    let elsewhere = holder_in(&file).filter(|holder| !holder.is_here());
+    match (is_held, elsewhere) {
+        (true, None) => EngineAt::Here,
+        (true, Some(there)) => EngineAt::Host(there.host),
+        (false, Some(there)) => EngineAt::MaybeRemote(there.host),
+        (false, None) => EngineAt::Nowhere,
     }
 }
 
@@ -305,6 +345,46 @@ mod tests {
             run.engine(),
             EngineAt::Nowhere,
             "it was killed on this machine"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_read_does_not_say_that_there_is_no_engine() -> Result<()> {
+        let at = |kind: ErrorKind| found(Path::new("r/lock"), Err(kind.into()));
+        for kind in [ErrorKind::NotFound, ErrorKind::InvalidInput] {
+            assert_eq!(at(kind), EngineAt::Nowhere);
+        }
+        for kind in [
+            ErrorKind::PermissionDenied,
+            ErrorKind::StaleNetworkFileHandle,
+        ] {
+            assert!(
+                matches!(at(kind), EngineAt::Unknown(why) if why.starts_with("cannot read r/lock: "))
+            );
+        }
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::create(runs.path(), "p", None, "")?.0;
+        let lock = run.path().join(LOCK);
+        // a folder is not what an engine locks
+        fs::remove_file(&lock)
+            .and_then(|()| fs::create_dir(&lock))
+            .map_err(Error::io("replace", &lock))?;
+        assert_eq!(run.engine(), EngineAt::Nowhere);
+        Ok(())
+    }
+
+    #[test]
+    fn a_private_run_needs_no_locks_of_its_file_system() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::at(runs.path().join("r"));
+        fs::create_dir(run.path()).map_err(Error::io("create", run.path()))?;
+        let held = run.lock_in_private()?;
+        held.check()?;
+        assert_eq!(
+            run.engine(),
+            EngineAt::Here,
+            "where there are locks, it has one"
         );
         Ok(())
     }

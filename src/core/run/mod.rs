@@ -21,8 +21,8 @@ mod record_end;
 pub mod result;
 pub mod socket;
 
-pub use dir::{DEFAULT_RUNS_DIR, FOLDERS, RunDir, name_problem};
-pub(crate) use dir::{check_name, name_stem};
+pub(crate) use dir::check_name;
+pub use dir::{DEFAULT_RUNS_DIR, FOLDERS, RunDir, name_problem, name_stem};
 pub use history::{History, was_out_of_memory};
 pub use holder::Holder;
 pub use lock::{EngineAt, EngineLock};

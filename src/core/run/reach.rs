@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Sends a command over a socket and waits up to `patience` for the answer. Where no socket is
 /// reached, and an engine reads commands in the run's folder, it is left there: that may take a
-/// while, which is said to `tell`.
+/// while, which is reported.
 ///
 /// # Errors
 /// As [`socket::send`] and [`inbox::send`].
@@ -15,17 +15,18 @@ pub fn send(
     run: &RunDir,
     command: &Command,
     patience: Duration,
-    tell: &dyn Fn(String),
+    report: &dyn Fn(String),
 ) -> Result<Answer> {
-    let Err(unreachable) = socket::connect(run).map(drop) else {
-        return socket::send(run, command, patience);
+    let unreachable = match socket::connect(run) {
+        Ok(stream) => return socket::send_over(stream, run, command, patience),
+        Err(unreachable) => unreachable,
     };
     // where the lock shows that none is at work, what it left behind says nothing
     if run.engine() == EngineAt::Nowhere || !inbox::is_read(run) {
         return Err(unreachable);
     }
     let host = run.holder().map(|(holder, _)| holder.host);
-    tell(format!(
+    report(format!(
         "no socket reaches the engine on {}, so the command is left in the run's folder; the answer \
          may take a minute or two",
         host.unwrap_or_default()

@@ -163,6 +163,17 @@ fn why_unreachable(run: &RunDir, failures: &[Error]) -> String {
              and never reported that it ended. If it is gone, start one here with `astill resume \
              {it} --detach`"
         ),
+        (EngineAt::Unknown(why), _) => {
+            let owner = run.path().metadata().map(|found| found.uid());
+            let way_out = match owner {
+                Ok(owner) if owner != user() => format!(
+                    ". The run belongs to the user {owner}: have them open its lock for you (`chmod a+r \
+                     {path}/lock`)"
+                ),
+                _ => String::new(),
+            };
+            format!("cannot tell whether an engine is running {path}: {why}{way_out}")
+        }
         (EngineAt::Nowhere, _) => {
             format!("no engine is running {path}: start one with `astill resume {it}`")
         }
@@ -207,7 +218,7 @@ fn is_stopped(process: u32) -> bool {
 }
 
 /// How long to wait before a command is sent again.
-const AGAIN: Duration = Duration::from_millis(10);
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How an engine answers a connection that it closes for another one, before it has read a command.
 pub const TURNED_AWAY: &str = "closed: there are too many connections";
@@ -217,20 +228,38 @@ pub const TURNED_AWAY: &str = "closed: there are too many connections";
 /// # Errors
 /// [`Error::Usage`] if no engine can be reached; [`Error::File`] if it has not answered.
 pub fn send(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
+    send_over(connect(run)?, run, command, patience)
+}
+
+/// As [`send`], over a connection to the run's engine.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_over(
+    mut stream: UnixStream,
+    run: &RunDir,
+    command: &Command,
+    patience: Duration,
+) -> Result<Answer> {
     let begin = Instant::now();
     loop {
-        let answer = send_once(run, command, patience)?;
+        let answer = send_once(&stream, run, command, patience)?;
         let is_turned_away = |reason: &String| reason.starts_with(TURNED_AWAY);
         // nothing of it was read, so it is sent again
         if !answer.reason.as_ref().is_some_and(is_turned_away) || begin.elapsed() >= patience {
             return Ok(answer);
         }
-        std::thread::sleep(AGAIN);
+        std::thread::sleep(RETRY_INTERVAL);
+        stream = connect(run)?;
     }
 }
 
-fn send_once(run: &RunDir, command: &Command, patience: Duration) -> Result<Answer> {
-    let stream = connect(run)?;
+fn send_once(
+    mut stream: &UnixStream,
+    run: &RunDir,
+    command: &Command,
+    patience: Duration,
+) -> Result<Answer> {
     let failed = |e: std::io::Error| match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => silent(run, patience),
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => ended(run),
@@ -248,13 +277,13 @@ fn send_once(run: &RunDir, command: &Command, patience: Duration) -> Result<Answ
     };
     let mut line = serde_json::to_string(command).map_err(garbled)?;
     line.push('\n');
-    match (&stream).write_all(line.as_bytes()) {
+    match stream.write_all(line.as_bytes()) {
         // an engine that turns this client away answers without reading, and closes
         Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
         written => written.map_err(failed)?,
     }
     let mut answer = String::new();
-    BufReader::new((&stream).take(LONGEST_ANSWER))
+    BufReader::new(stream.take(LONGEST_ANSWER))
         .read_line(&mut answer)
         .map_err(failed)?;
     if answer.is_empty() {

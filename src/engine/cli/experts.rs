@@ -6,11 +6,13 @@ use crate::device_processes;
 use crate::process;
 use astill_core::cli::{DeviceChoice, ExpertsArgs};
 use astill_core::profile::Loaded;
-use astill_core::run::{EngineAt, RunDir, socket};
+use astill_core::run::{EngineAt, Holder, RunDir, socket};
 use astill_core::signals::engine_signals;
 use astill_core::{Error, Result};
 use astill_engine::reporter::Reporter;
 use astill_engine::trainer::{OnlyExperts, RunPlan, WorkersPlan};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use std::fs::Metadata;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
@@ -32,7 +34,7 @@ pub(super) fn train(args: &ExpertsArgs, data: &Path) -> Result<ExitCode> {
     match args.device.each() {
         [device] => train_here(loaded, only, device, data),
         devices => {
-            // what is wrong is said once
+            // anything wrong is reported once, not by every process
             devices
                 .iter()
                 .try_for_each(|device| choose(device).map(drop))?;
@@ -70,6 +72,14 @@ fn only(args: &ExpertsArgs, loaded: &Loaded) -> Result<OnlyExperts> {
     })
 }
 
+/// Whether a process of this machine has ended.
+fn has_ended(holder: &Holder) -> bool {
+    let id = holder
+        .process
+        .and_then(|id| Pid::from_raw(id.try_into().ok()?));
+    id.is_some_and(|id| test_kill_process(id) == Err(Errno::SRCH))
+}
+
 /// Removes the records of processes that were killed.
 fn remove_left_over() {
     let entries = std::fs::read_dir(std::env::temp_dir())
@@ -83,8 +93,10 @@ fn remove_left_over() {
         let is_mine = |found: Metadata| found.is_dir() && found.uid() == socket::user();
         if is_record && entry.metadata().is_ok_and(is_mine) {
             let run = RunDir::at(entry.path().join(RUN));
-            // one that was killed has left its name in the lock
-            if run.holder().is_some() && run.engine() == EngineAt::Nowhere {
+            // one that was killed has left its name in the lock; where there are no locks, it shows
+            // that it is alive by its process
+            let is_dead = |(holder, _): (Holder, u32)| has_ended(&holder);
+            if run.holder().is_some_and(is_dead) && run.engine() == EngineAt::Nowhere {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
@@ -100,14 +112,14 @@ fn train_here(
 ) -> Result<ExitCode> {
     let device = choose(choice)?;
     let signals = engine_signals()?;
-    // the trainer keeps a record, which nobody needs afterwards
+    // the trainer keeps a record, which nobody needs afterwards, and which no other process knows
     remove_left_over();
     let record = tempfile::Builder::new()
         .prefix(RECORD)
         .tempdir()
         .map_err(Error::io("create a folder in", std::env::temp_dir()))?;
     let text = loaded.profile.to_yaml();
-    let (run, lock) = RunDir::create(record.path(), &loaded.name, Some(RUN), &text)?;
+    let (run, lock) = RunDir::create_in_private(record.path(), RUN, &text)?;
     let plan = RunPlan {
         run: lock.run(),
         held: Arc::new(lock),

@@ -1,8 +1,8 @@
 //! `astill resume`.
 
-use super::{Launch, engine_signals, folders, help};
+use super::{Launch, engine_signals, folders, work};
 use crate::process;
-use astill_core::cli::{DeviceChoice, WorkersArgs, data_folder};
+use astill_core::cli::{DeviceChoice, ResumeChanges, data_folder};
 use astill_core::console::to_stderr;
 use astill_core::run::event::EventKind;
 use astill_core::run::{EngineAt, History, RunDir};
@@ -16,33 +16,23 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// What is to be different from the last engine.
-pub(super) struct Changes<'a> {
-    pub device: Option<&'a DeviceChoice>,
-    pub data: Option<&'a Path>,
-    pub sets: &'a [String],
-    /// The command for the end of the run.
-    pub on_finish: Option<&'a str>,
-    pub workers: &'a WorkersArgs,
-}
-
-impl Changes<'_> {
-    /// These for another process.
-    pub fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = Vec::new();
-        arguments.extend(self.device.map(|d| format!("--device={d}").into()));
-        if let Some(data) = self.data {
-            arguments.extend(["--data".into(), data.into()]);
-        }
-        arguments.extend(self.sets.iter().map(|s| format!("--set={s}").into()));
-        arguments.extend(self.on_finish.map(|c| format!("--on-finish={c}").into()));
-        arguments.extend(self.workers.to_arguments().into_iter().map(OsString::from));
-        arguments
+/// These changes, and the folder of data, as arguments for another process.
+pub(super) fn arguments(changes: &ResumeChanges, data: Option<&Path>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    if let Some(data) = data {
+        arguments.extend(["--data".into(), data.into()]);
     }
+    arguments.extend(changes.to_arguments().into_iter().map(OsString::from));
+    arguments
 }
 
 /// Resumes a run, or says that it is done.
-pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Result<ExitCode> {
+pub(super) fn resume(
+    run: &RunDir,
+    changes: &ResumeChanges,
+    data: Option<&Path>,
+    launch: Launch,
+) -> Result<ExitCode> {
     let is_background = matches!(launch, Launch::Background { .. });
     if let (EngineAt::MaybeRemote(host), false) = (run.engine(), is_background) {
         to_stderr(format!(
@@ -57,9 +47,9 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
     run.check_folders()?;
     run.make_folders()?;
     let history = History::of(run)?;
-    let mut plan = resumption(run, &history, changes.sets)?;
+    let mut plan = resumption(run, &history, &changes.set)?;
     if let Some(done) = &history.done
-        && is_over(run, &mut plan, changes.sets)?
+        && is_over(run, &mut plan, &changes.set)?
     {
         return already_done(done, run);
     }
@@ -77,10 +67,10 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
     };
     if matches!(launch, Launch::Detached) {
         drop(lock);
-        return process::detach(run, &name, &changes.arguments(), signals);
+        return process::detach(run, &name, &arguments(changes, data), signals);
     }
     let choice = match (
-        help::device(changes.workers, changes.device),
+        work::device(&changes.workers, changes.device.as_ref())?,
         &history.device,
     ) {
         (Some(choice), _) => choice,
@@ -93,9 +83,10 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         None => Error::Usage(format!("the run was on {choice} before, but {error}")),
         Some(_) => error,
     })?;
-    let workers = help::plan(changes.workers, &plan.profile, chosen.device)?;
+    let (workers, warning) = work::plan(&changes.workers, &plan.profile, chosen.device)?;
     plan.warnings.extend(chosen.warnings.iter().cloned());
-    let given = changes.data.map(Path::to_path_buf);
+    plan.warnings.extend(warning);
+    let given = data.map(Path::to_path_buf);
     let (data, folder) = if plan.is_data_moved {
         let data = data_folder(given.or(history.data))?;
         let folder = astill_core::dataset_folder::dataset_folder(&plan.profile, &data);
@@ -118,7 +109,7 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         device: chosen.device,
         threads: history
             .threads
-            .or_else(|| help::threads(changes.workers, chosen.device)),
+            .or_else(|| work::threads(&changes.workers, chosen.device)),
         workers,
         killed,
         attended,
@@ -128,7 +119,7 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         only_experts: None,
     };
     let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
-    process::run_engine(run, plan, reporter, (signals, changes.on_finish))
+    process::run_engine(run, plan, reporter, (signals, changes.on_finish.as_deref()))
 }
 
 /// Whether nothing is left to do in a run that is done: no more steps were asked for, and its result

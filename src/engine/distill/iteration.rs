@@ -98,6 +98,45 @@ impl Segment {
             number: 0,
         }
     }
+
+    /// Which one it is of all segments of the run.
+    fn index(self, settings: &Settings) -> u64 {
+        self.iteration * settings.segments as u64 + self.number
+    }
+}
+
+/// Which expert a segment follows, and from where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    pub expert: u64,
+    /// Whether the mirror image of the expert is followed.
+    pub mirrored: bool,
+    /// t, the epoch that the student starts in, and how many checkpoints later.
+    pub epoch: usize,
+    pub part: usize,
+}
+
+impl Start {
+    /// That of a segment where there are so many experts. It is stratified: every pair of expert and
+    /// start comes once before any comes again.
+    #[must_use]
+    pub fn draw(settings: &Settings, segment: Segment, experts: u64) -> Self {
+        let (starts, index) = (settings.starts, segment.index(settings));
+        let followed = experts * if settings.mirror { 2 } else { 1 };
+        let pairs = (followed * starts.count_at(segment.iteration)).max(1);
+        let order = random::permutation(
+            &mut random::generator(segment.seed, "expert and start", &[index / pairs]),
+            pairs as usize,
+        );
+        let pair = order[(index % pairs) as usize] as u64;
+        let (followed, start) = (pair % followed, (pair / followed) as usize);
+        Self {
+            expert: followed % experts.max(1),
+            mirrored: followed >= experts,
+            epoch: starts.first + start / starts.per_epoch,
+            part: start % starts.per_epoch,
+        }
+    }
 }
 
 /// Everything that a segment draws at random, before it starts.
@@ -115,10 +154,8 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// The draw of a segment, for synthetic `images` (n, C, H, W), on their device.
-    ///
-    /// Expert and start are stratified: every pair of them comes once before any comes again. What
-    /// is switched on and off draws last, so that it shifts no other draw.
+    /// The draw of a segment, for synthetic `images` (n, C, H, W), on their device. What is switched
+    /// on and off draws last, so that it shifts no other draw.
     pub fn new(
         settings: &Settings,
         net: &dyn Network,
@@ -126,23 +163,10 @@ impl Draw {
         experts: u64,
         images: &Tensor,
     ) -> Self {
-        let Segment {
-            seed,
-            iteration,
-            number,
-        } = segment;
-        let index = iteration * settings.segments as u64 + number;
         let (n, side, device) = (images.size()[0] as usize, images.size()[3], images.device());
-        let starts = settings.starts;
-        let followed = experts * if settings.mirror { 2 } else { 1 };
-        let pairs = (followed * starts.count_at(iteration)).max(1);
-        let order = random::permutation(
-            &mut random::generator(seed, "expert and start", &[index / pairs]),
-            pairs as usize,
-        );
-        let pair = order[(index % pairs) as usize] as u64;
-        let (followed, start) = (pair % followed, (pair / followed) as usize);
-        let mut rng = random::generator(seed, "distill", &[index]);
+        let start = Start::draw(settings, segment, experts);
+        let index = segment.index(settings);
+        let mut rng = random::generator(segment.seed, "distill", &[index]);
         let batch = settings.batch.unwrap_or(n).clamp(1, n.max(1));
         let mut left: Vec<i64> = Vec::new();
         let mut steps: Vec<StudentStep> = (0..settings.syn_steps)
@@ -172,10 +196,10 @@ impl Draw {
         }
         move_together(moved, device);
         Self {
-            expert: followed % experts.max(1),
-            mirrored: followed >= experts,
-            start_epoch: starts.first + start / starts.per_epoch,
-            start_part: start % starts.per_epoch,
+            expert: start.expert,
+            mirrored: start.mirrored,
+            start_epoch: start.epoch,
+            start_part: start.part,
             noise,
             steps,
         }

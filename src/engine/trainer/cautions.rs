@@ -163,7 +163,7 @@ pub fn diverged_at_end(run: &RunDir, numbers: &StateNumbers, distill: &DistillSe
 /// Which commands help, with the checkpoint to go back to from before `step`, if there is one.
 pub fn earlier(run: &RunDir, step: u64, distill: &DistillSettings) -> String {
     let steps = checkpoints::steps(run.path()).unwrap_or_default();
-    let (run, rate) = (run.name(), rate_of_images(distill));
+    let (run, rate) = (run.reference(), rate_of_images(distill));
     let commands = format!("(`astill send {run} set {rate}=…`");
     match steps.iter().rev().find(|s| **s <= step) {
         Some(good) => format!(" {commands}), or roll back first (`roll-back {good}`)"),

@@ -1,27 +1,35 @@
 //! Workers on this machine, which the engine starts and ends.
 
 use super::RunPlan;
+use super::worker_server::Listener;
 use astill_core::cli::DeviceChoice;
 use astill_core::files::untrusted;
 use astill_core::{Error, Result, program};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::Signal;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 /// Which workers a run is to have.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct WorkersPlan {
     /// A process on each of these, besides the engine.
     pub local: Vec<DeviceChoice>,
-    /// Where to listen for those of other machines; this machine alone if none.
-    pub listen: Option<String>,
+    /// Where workers connect; none where there is nothing to share.
+    pub listener: Option<Listener>,
 }
 
 /// The processes, as long as this lives.
 #[derive(Debug, Default)]
 pub struct LocalWorkers {
-    processes: Vec<Child>,
+    processes: Vec<LocalWorker>,
+}
+
+#[derive(Debug)]
+struct LocalWorker {
+    device: DeviceChoice,
+    process: Child,
+    has_ended: bool,
 }
 
 impl LocalWorkers {
@@ -49,25 +57,41 @@ impl LocalWorkers {
                 .stdout(Stdio::null())
                 .stderr(log)
                 .process_group(0);
-            // SAFETY: between fork and exec only this one system call is made, which takes no lock and
-            // no memory
-            unsafe {
-                command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
-            }
-            workers
-                .processes
-                .push(command.spawn().map_err(Error::io("start", own))?);
+            program::tied(&mut command, Signal::TERM);
+            workers.processes.push(LocalWorker {
+                device: device.clone(),
+                process: command.spawn().map_err(Error::io("start", own))?,
+                has_ended: false,
+            });
         }
         Ok(workers)
+    }
+
+    /// What is to be said of those that have failed since this was asked last.
+    pub fn failures(&mut self) -> Vec<String> {
+        let running = self.processes.iter_mut().filter(|worker| !worker.has_ended);
+        running
+            .filter_map(|worker| {
+                let status = worker.process.try_wait().ok()??;
+                worker.has_ended = true;
+                let (device, id) = (&worker.device, worker.process.id());
+                (!status.success()).then(|| {
+                    format!(
+                        "the worker on {device} (process {id}) has ended with {status}, for the reason in \
+                         run.log if it gave one; the run continues without it"
+                    )
+                })
+            })
+            .collect()
     }
 }
 
 impl Drop for LocalWorkers {
     fn drop(&mut self) {
-        for process in &mut self.processes {
+        for worker in &mut self.processes {
             // it has nothing to lose
-            let _ = process.kill();
-            let _ = process.wait();
+            let _ = worker.process.kill();
+            let _ = worker.process.wait();
         }
     }
 }

@@ -14,6 +14,7 @@ mod expert_slot;
 mod expert_training;
 mod experts;
 mod found;
+mod helped;
 pub mod imported;
 mod initial;
 mod labelling;
@@ -31,6 +32,7 @@ mod thread;
 mod training;
 mod update;
 pub mod without_engine;
+mod worker_server;
 mod workers;
 
 pub use calibration::ROLLOUTS;
@@ -41,21 +43,19 @@ pub use local_workers::WorkersPlan;
 pub use places::{check_places, check_text};
 pub use resumption::{Resumption, resumption};
 pub use thread::{Engine, TRAINER_THREAD};
+pub use worker_server::Listener;
 
 use self::checkpoint::DistillationState;
 use self::control::{Control, RunStage};
 use self::distillation::Distillation;
 use self::evaluation::Evaluator;
 use self::labelling::Labelling;
-use self::local_workers::LocalWorkers;
 use self::training::Training;
-use self::workers::Workers;
 use crate::data::Dataset;
 use crate::device;
 use crate::distill::evaluate::Course;
 use crate::distill::parameters::{Budget, Parameterisation};
 use crate::network::{self, Network, Task};
-use crate::wire::{Welcome, below};
 use astill_core::cgroup::OomKills;
 use astill_core::files::atomic::write_atomically;
 use astill_core::profile::Profile;
@@ -70,8 +70,6 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 use tch::Device;
 
-/// Where only processes of this machine can connect.
-const THIS_MACHINE: &str = "127.0.0.1";
 /// The moment that experts begin with.
 const FIRST: Moment = Moment::Expert {
     expert: 0,
@@ -240,7 +238,9 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     let done = state.numbers.step;
     let next = Moment::Step(done);
     enter_phase(Phase::Distill, RunStage::Distill { done, next }, control)?;
-    distil_with_workers(plan, &distillation, &mut state, control)?;
+    helped::with_workers(plan, &distillation, control, |helped, control| {
+        distil(plan, helped, &mut state, control)
+    })?;
 
     enter_phase(Phase::Evaluate, RunStage::Evaluate, control)?;
     result::headlines(&distillation, &mut state, control)?;
@@ -272,43 +272,6 @@ fn begin_state(
     baselines::evaluate(distillation, &plan.profile.distill, &mut state, control)?;
     distillation.checkpoint(&state, control)?;
     Ok(state)
-}
-
-/// Distils to the last step, with the help of whoever comes.
-fn distil_with_workers(
-    plan: &RunPlan,
-    distillation: &Distillation<'_>,
-    state: &mut DistillationState,
-    control: &mut Control,
-) -> Result<()> {
-    let workers = workers(plan, distillation)?;
-    let helped = Distillation {
-        workers: workers.as_ref(),
-        ..*distillation
-    };
-    let _local = LocalWorkers::start(plan)?;
-    distil(plan, &helped, state, control)?;
-    for change in workers.iter().flat_map(Workers::close) {
-        control.record(EventKind::Worker(change))?;
-    }
-    Ok(())
-}
-
-/// Where the workers of a run with several segments find its engine.
-fn workers(plan: &RunPlan, distillation: &Distillation<'_>) -> Result<Option<Workers>> {
-    if plan.profile.distill.segments == 1 {
-        return Ok(None);
-    }
-    let experts = distillation.experts.iter();
-    let welcome = Welcome {
-        classes: distillation.dataset.classes.len(),
-        channels: distillation.dataset.channels,
-        threads: tch::get_num_threads(),
-        experts: experts.map(|e| below(&plan.data, e.path())).collect(),
-        per_epoch: distillation.per_epoch,
-    };
-    let host = plan.workers.listen.as_deref().unwrap_or(THIS_MACHINE);
-    Workers::listen(&plan.held, host, welcome).map(Some)
 }
 
 /// Sets the number of threads, also where it is libtorch's own choice: setting it ends MKL's own

@@ -7,7 +7,8 @@ use super::control::Control;
 use super::distillation::Distillation;
 use super::segment::{Solved, Solver};
 use super::update;
-use super::workers::{Next, Workers};
+use super::worker_server::Next;
+use super::workers::Workers;
 use crate::distill::TrainingSet;
 use crate::distill::iteration::{Outcome, Segment, Settings};
 use crate::distill::rates::root_mean_square;
@@ -46,7 +47,7 @@ impl Distillation<'_> {
                 .collect::<Result<Vec<_>>>()?,
             Some(workers) => self
                 .share(workers, &settings, state, control)
-                .inspect_err(|_| workers.cancel())?,
+                .inspect_err(|_| workers.server.cancel())?,
         };
         let Some(mean) = Outcome::mean(solved.iter().map(|s| &s.outcome)) else {
             return Ok(None);
@@ -74,21 +75,19 @@ impl Distillation<'_> {
             labels: &labels,
             lr: state.numbers.student_lr,
         };
-        workers.begin((self.seed, state.numbers.step), settings, &set)?;
+        let server = &workers.server;
+        server.begin((self.seed, state.numbers.step), settings, &set)?;
         let solved = loop {
-            match workers.next() {
+            match server.next() {
                 Next::Solve(number) => {
-                    let begin = Instant::now();
                     let solved = self.segment(settings, number, state, control)?;
-                    workers.put(number, solved, begin.elapsed());
+                    server.put(number, solved);
                 }
                 Next::Wait => control.answer_requests()?,
                 Next::Done(solved) => break solved,
             }
         };
-        for change in workers.news() {
-            control.record(EventKind::Worker(change))?;
-        }
+        workers.record_changes(control)?;
         Ok(solved
             .into_iter()
             .map(|one| one.to_device(self.device))

@@ -7,7 +7,7 @@
 use super::RunPlan;
 use super::control::{CommandRequest, Control};
 use super::recorder::Recorder;
-use crate::failure;
+use crate::{failure, wire};
 use astill_core::files::atomic::{PART, remove_left_over};
 use astill_core::run;
 use astill_core::run::event::{Event, EventKind, RunFinished, RunOutcome};
@@ -71,6 +71,8 @@ impl Engine {
             check_writable(&folder).map_err(|error| plan.held.named(error))?;
             remove_left_over(&folder, Duration::ZERO);
         }
+        // where a killed engine listened for its workers
+        let _ = std::fs::remove_file(plan.run.path().join(wire::ADDRESS));
         let (event_in, events) = crossbeam_channel::unbounded();
         let recorder = Recorder::open(&plan.run, Arc::clone(&plan.held), event_in)?;
         let control = Control::new(&plan, recorder, request_out)?;

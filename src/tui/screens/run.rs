@@ -244,11 +244,10 @@ fn pause(context: &mut Context) -> Response {
             let why = session.why_no_engine();
             context.notify(Weight::Warning, &why);
         }
-        RunStatus::MaybeRemote => {
+        RunStatus::MaybeRemote | RunStatus::Unknown => {
             let text = format!(
-                "The last engine ran on {} and did not report that it ended. Two engines at once \
-                 would corrupt the run.",
-                session.host()
+                "{} Two engines at once would corrupt the run.",
+                session.doubt()
             );
             return Response::Open(Box::new(ConfirmPopup::question(
                 "Start an engine here?",

@@ -262,6 +262,23 @@ fn a_run_whose_engine_may_be_on_another_machine_gets_a_new_one_only_after_a_ques
     );
     stage.keys(&["Enter"]);
     assert!(stage.fake.resumed.lock().unwrap().is_empty());
+    // nor does one whose lock cannot be read
+    let why = "cannot read runs/r/lock: Permission denied".to_string();
+    stage.send(Message::Engine(run_dir("r"), EngineAt::Unknown(why)));
+    assert!(
+        stage.screen().contains("engine unknown"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Space"]);
+    assert!(
+        stage.screen().contains("Start an engine here?")
+            && stage.screen().contains("Permission denied"),
+        "{}",
+        stage.screen()
+    );
+    stage.keys(&["Enter"]);
+    assert!(stage.fake.resumed.lock().unwrap().is_empty());
     stage.keys(&["Space", "y"]);
     assert_eq!(*stage.fake.resumed.lock().unwrap(), [run_dir("r")]);
     // one that is seen running there is steered through the run's folder

@@ -84,6 +84,18 @@ impl Trajectory {
         self.network(self.asked)
     }
 
+    /// The BLAKE3 hash of the weights after `epoch` epochs, which depend on all before them.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub fn hash_after(&self, epoch: usize) -> Result<String> {
+        let weights = self.checkpoint(epoch, 0)?.contiguous();
+        let count = weights.numel();
+        let mut bytes = vec![0; count * weights.kind().elt_size_in_bytes()];
+        weights.copy_data_u8(&mut bytes, count);
+        Ok(blake3::hash(&bytes).to_hex().to_string())
+    }
+
     /// P, the length of every checkpoint.
     pub fn parameters(&self) -> i64 {
         let shape = self.file.shape("trajectory").unwrap_or_default();

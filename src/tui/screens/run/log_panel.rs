@@ -91,7 +91,7 @@ pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Sessi
             let cause = capitalised(session.why_gone());
             Some((format!("{cause}. {remedy}"), theme.bad()))
         }
-        RunStatus::Elsewhere | RunStatus::MaybeRemote => Some((
+        RunStatus::Elsewhere | RunStatus::MaybeRemote | RunStatus::Unknown => Some((
             clean(&in_keys(&session.why_no_engine(), &context.keys)),
             theme.warn(),
         )),
