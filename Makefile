@@ -24,7 +24,7 @@ wheel: build ## build a Python wheel of both programs into dist
 wheel-test: build ## build the wheel, install it into a fresh environment and use it
 	@dest="$$(mktemp -d)" && scripts/test_wheel "$$(scripts/wheel "$$dest")" "$$(scripts/libtorch)"; status=$$?; rm -rf "$$dest"; exit $$status
 
-slurm-test: build ## submit a run to a Slurm of its own with two nodes, and compare it with one without (root; Debian's apt-get)
+slurm-test: build ## submit runs to a Slurm of its own with two nodes, kill one of them, and compare with a run without (root; Debian's apt-get)
 	@scripts/slurm_test $(target)/release/astill
 
 test: build ## run all tests
