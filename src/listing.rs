@@ -112,9 +112,11 @@ fn run_row(run: &RunSummary) -> [String; 4] {
         .map(|p| format!(", {p}"))
         .unwrap_or_default();
     let steps = format!("step {}/{}", run.step, run.iterations);
-    let why = match run.out_of_memory {
-        true => " (probably out of memory)",
-        false => "",
+    let is_unknown = run.state == RunState::Elsewhere && run.host.is_none();
+    let why = match (run.out_of_memory, is_unknown) {
+        (true, _) => " (probably out of memory)",
+        (_, true) => " (its lock cannot be read)",
+        _ => "",
     };
     let host = run
         .host
