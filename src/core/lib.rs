@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod comparison;
 pub mod console;
+pub mod cores;
 pub mod describe;
 mod epoch_record;
 pub mod error;

@@ -6,13 +6,13 @@ use astill_core::cli::{DeviceChoice, ExpertsArgs};
 use astill_core::console::to_stderr;
 use astill_core::program;
 use astill_core::signals::engine_signals;
-use astill_core::{Error, Result};
+use astill_core::{Error, Result, cores};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::thread::{JoinHandle, available_parallelism};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often it is looked whether a process has ended or a signal has come.
@@ -106,7 +106,7 @@ fn start(
     command.arg(format!("--device={device}"));
     let on_cpu = args.device.on_cpu();
     if *device == DeviceChoice::Cpu && std::env::var_os(THREADS).is_none_or(|v| v.is_empty()) {
-        let all = available_parallelism().map_or(1, |n| n.get());
+        let all = cores::usable().unwrap_or(1);
         command.env(THREADS, (all / on_cpu.max(1)).max(1).to_string());
     }
     // Ctrl-C is for this process, which passes it on once

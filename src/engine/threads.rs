@@ -1,8 +1,8 @@
 //! How many threads compute, and whether the system allows them.
 
-use astill_core::{Error, Result};
+use astill_core::{Error, Result, cores};
 use std::sync::{Arc, Mutex};
-use std::thread::{Builder, JoinHandle, available_parallelism};
+use std::thread::{Builder, JoinHandle};
 
 /// Threads besides those that compute: the trainer, the socket, signals, connections.
 const OTHERS: usize = 8;
@@ -19,8 +19,7 @@ pub fn limit() {
     let is_chosen = CHOSEN_BY
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-    let allowed =
-        available_parallelism().map_or(i32::MAX, |n| n.get().try_into().unwrap_or(i32::MAX));
+    let allowed = cores::usable().map_or(i32::MAX, |n| n.try_into().unwrap_or(i32::MAX));
     if !is_chosen && allowed < tch::get_num_threads() {
         tch::set_num_threads(allowed);
     }

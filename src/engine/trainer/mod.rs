@@ -63,10 +63,9 @@ use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome, RunStarted};
 use astill_core::run::{EngineLock, RunDir, checkpoints};
 use astill_core::text::count;
-use astill_core::{Error, Result};
+use astill_core::{Error, Result, cores};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Instant;
 use tch::Device;
 
@@ -384,7 +383,7 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
     if let Some(cause) = &plan.killed {
         control.warn(cause)?;
     }
-    let allowed = available_parallelism().map_or(MOST_THREADS, |n| n.get() as i64);
+    let allowed = cores::usable().map_or(MOST_THREADS, |n| n as i64);
     if let Some(threads) = plan.threads.filter(|threads| *threads > allowed) {
         control.warn(format!(
             "the run began with {threads} threads and keeps them, so that its numbers stay the same; \
