@@ -17,7 +17,7 @@ use super::RunPlan;
 use super::recorder::Recorder;
 use crate::device;
 use crate::progress::{Progress, Watch};
-use astill_core::profile::Profile;
+use astill_core::profile::{CheckpointsRead, Profile};
 use astill_core::run::command::{Answer, Command, PAUSED_BY_ITSELF};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::event::{CommandAnswered, EventKind};
@@ -274,6 +274,12 @@ impl Control {
     /// The edits made so far.
     pub fn edits(&self) -> &Edits {
         self.settings.edits()
+    }
+
+    /// Which checkpoints of expert number `index` the run reads: what it needed when it began. Edits
+    /// that need others are rejected where these alone are kept.
+    pub fn checkpoints_read(&self, index: u64) -> CheckpointsRead {
+        self.settings.first().checkpoints_read(index)
     }
 
     /// The run goes back to `step` with its `learned` rate, as was requested when there were so many

@@ -2,7 +2,7 @@
 //! `astill resume --set`, and a profile.yaml that was edited between two engines.
 
 use super::RunStage;
-use astill_core::profile::{self, Auto, Profile};
+use astill_core::profile::{self, Auto, Keep, Profile};
 use astill_core::run::edits::{Moment, key_of};
 
 /// The moment from which an edit holds in a run at `stage`, which has resumed from the checkpoint of
@@ -59,6 +59,15 @@ pub(in crate::trainer) fn moment_of(
              start a new run with that, or with expert.train_epochs",
             after.epochs_read()
         ));
+    }
+    // all experts beyond the first ones are read alike
+    let of = |profile: &Profile| profile.checkpoints_read(profile.expert.count as u64);
+    if first.expert.keep == Keep::Needed && !of(first).cover(&of(after)) {
+        return Err(
+            "distillation would read checkpoints of the experts that are not kept (expert.keep: \
+             needed); start a new run with that"
+                .into(),
+        );
     }
     Ok(at)
 }
