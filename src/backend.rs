@@ -256,7 +256,7 @@ impl Backend for Local {
     }
 
     fn resume(&self, run: &RunDir, sets: &[String]) -> Result<()> {
-        self.resume_engine(run, None, sets)
+        self.resume_engine(run, sets)
     }
 
     fn profile(&self, run: &RunDir) -> Result<Profile> {

@@ -2,7 +2,7 @@
 
 use crate::libraries;
 use crate::previews::KnownAnswers;
-use astill_core::cli::DeviceChoice;
+use astill_core::cli::{DeviceChoice, DeviceList, WorkersArgs};
 use astill_core::run::RunDir;
 use astill_core::run::known_runs::KnownRuns;
 use astill_core::signals::stop_signals;
@@ -35,6 +35,18 @@ pub struct Local {
     pub known: Arc<Mutex<KnownRuns>>,
     /// What the engine has said about runs that could be started.
     pub answers: Arc<KnownAnswers>,
+}
+
+/// How a run is resumed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resuming<'a> {
+    /// On these devices, or on that which it had before.
+    pub device: Option<&'a DeviceList>,
+    /// Changes of live settings, each "section.key=value".
+    pub sets: &'a [String],
+    /// A command for the end of the run.
+    pub on_finish: Option<&'a String>,
+    pub workers: Option<&'a WorkersArgs>,
 }
 
 /// The path of the engine's program.
@@ -132,47 +144,42 @@ impl Local {
         Ok(command)
     }
 
-    /// Starts an engine, in a session of its own, that resumes a run: on `device`, or on the device
-    /// that it had before; and with changes of live settings, each "section.key=value".
+    /// Starts an engine, in a session of its own, that resumes a run with changes of live settings,
+    /// each "section.key=value".
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn resume_engine(
-        &self,
-        run: &RunDir,
-        device: Option<&DeviceChoice>,
-        sets: &[String],
-    ) -> Result<()> {
-        run_engine(&mut self.resuming(run, device, sets, None)?).map(|_| ())
+    pub fn resume_engine(&self, run: &RunDir, sets: &[String]) -> Result<()> {
+        let changes = Resuming {
+            sets,
+            ..Resuming::default()
+        };
+        run_engine(&mut self.resuming(run, changes)?).map(|_| ())
     }
 
-    /// As [`Self::resume_engine`] for a command on a terminal, like [`Self::start_unless_stopped`]; with
-    /// a command for the end of the run.
+    /// As [`Self::resume_engine`] for a command on a terminal, like [`Self::start_unless_stopped`].
     ///
     /// # Errors
     /// As [`Self::start`].
     pub fn resume_unless_stopped(
         &self,
         run: &RunDir,
-        device: Option<&DeviceChoice>,
-        sets: &[String],
-        on_finish: Option<&String>,
+        changes: Resuming<'_>,
     ) -> Result<Started<Output>> {
-        run_engine_unless_stopped(&mut self.resuming(run, device, sets, on_finish)?)
+        run_engine_unless_stopped(&mut self.resuming(run, changes)?)
     }
 
-    fn resuming(
-        &self,
-        run: &RunDir,
-        device: Option<&DeviceChoice>,
-        sets: &[String],
-        on_finish: Option<&String>,
-    ) -> Result<process::Command> {
+    fn resuming(&self, run: &RunDir, changes: Resuming<'_>) -> Result<process::Command> {
+        let Resuming {
+            device,
+            sets,
+            on_finish,
+            workers,
+        } = changes;
         let mut command = self.command("resume")?;
         command.args(on_finish.map(|c| format!("--on-finish={c}")));
-        device
-            .into_iter()
-            .for_each(|d| _ = command.args(["--device", &d.to_string()]));
+        command.args(device.map(|d| format!("--device={d}")));
+        command.args(workers.into_iter().flat_map(WorkersArgs::to_arguments));
         command.args(sets.iter().map(|set| format!("--set={set}")));
         command.arg(run.path()).arg("--detach");
         Ok(command)

@@ -3,7 +3,7 @@
 
 use astill::ablate::{ablate, tune};
 use astill::doctor;
-use astill::engine_process::{self, Local, Started};
+use astill::engine_process::{self, Local, Resuming, Started};
 use astill::fetch::{self, Fetched};
 use astill::listing::list_runs;
 use astill::look::{Look, UserFile};
@@ -12,7 +12,7 @@ use astill::plot;
 use astill::slurm::{self, Places};
 use astill::tui;
 use astill_core::cli::{
-    Cli, Cmd, CompareArgs, DeviceChoice, FetchArgs, Sent, SlurmArgs, UserFileArgs, data_folder, out,
+    Cli, Cmd, CompareArgs, FetchArgs, Sent, SlurmArgs, UserFileArgs, data_folder, out,
 };
 use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
@@ -89,10 +89,16 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             device,
             set,
             on_finish,
+            workers,
             ..
         }) if on_terminal() => {
             let look = Look::load(&cli.look)?;
-            let changes = (device.as_ref(), set.as_slice(), on_finish.as_ref());
+            let changes = Resuming {
+                device: device.as_ref(),
+                sets: set,
+                on_finish: on_finish.as_ref(),
+                workers: Some(workers),
+            };
             resume_in_the_app(&local, look, find_exactly(run)?, changes)
         }
         Some(Cmd::Doctor { json }) => {
@@ -169,13 +175,14 @@ fn resume_in_the_app(
     local: &Local,
     look: Look,
     run: RunDir,
-    (device, set, on_finish): (Option<&DeviceChoice>, &[String], Option<&String>),
+    changes: Resuming<'_>,
 ) -> Result<ExitCode> {
     let RunSummary { state, host, .. } = summary(run.clone());
+    let (device, is_unchanged) = (changes.device, changes.sets.is_empty());
     match (state, device) {
         // the app shows where it may be, and asks before it starts another
-        (RunState::Elsewhere, None) if set.is_empty() => {}
-        (RunState::Done, _) if set.is_empty() && has_result(&run) => {}
+        (RunState::Elsewhere, None) if is_unchanged => {}
+        (RunState::Done, _) if is_unchanged && has_result(&run) => {}
         (RunState::Elsewhere, device) => {
             let device = device.map(|d| format!(" --device {d}"));
             return Err(Error::Usage(format!(
@@ -187,15 +194,15 @@ fn resume_in_the_app(
                 device.unwrap_or_default()
             )));
         }
-        _ if state.has_engine() && set.is_empty() => {}
-        _ => match local.resume_unless_stopped(&run, device, set, on_finish)? {
+        _ if state.has_engine() && is_unchanged => {}
+        _ => match local.resume_unless_stopped(&run, changes)? {
             // its engine runs the command
             Started::Running(_) => return show(local, look, (false, None), Some(run)),
             Started::Interrupted { signal, .. } => return Ok(left_running(&run, signal)),
             Started::Stopped { message, status } => return Ok(stopped(&message, status)),
         },
     }
-    show(local, look, (false, on_finish), Some(run))
+    show(local, look, (false, changes.on_finish), Some(run))
 }
 
 /// Shows the app, with the menu or the run `open`, and afterwards prints its last message.

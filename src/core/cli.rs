@@ -133,9 +133,10 @@ pub enum Cmd {
         /// Start the engine in the background, print the run's path, and return
         #[arg(long)]
         detach: bool,
-        /// auto (a GPU if there is one), cpu, cuda or cuda:N [default: the run's last device]
+        /// auto (a GPU if there is one), cpu, cuda or cuda:N, or several; see `astill run --help`
+        /// [default: the run's last device]
         #[arg(long)]
-        device: Option<DeviceChoice>,
+        device: Option<DeviceList>,
         /// Change a live setting from here on, for example distill.iterations=8000 (repeatable)
         #[arg(long, value_name = "KEY=VALUE")]
         set: Vec<String>,
@@ -287,9 +288,11 @@ pub struct RunArgs {
     /// Name of the run [default: the profile's name and a number]
     #[arg(long)]
     pub name: Option<String>,
-    /// auto (a GPU if there is one), cpu, cuda or cuda:N
+    /// auto (a GPU if there is one), cpu, cuda or cuda:N; or several devices, each with a process of
+    /// its own, which train experts and compute segments side by side: cuda:0,cuda:1, or cpux4 for
+    /// four processes that share the processors
     #[arg(long, default_value_t)]
-    pub device: DeviceChoice,
+    pub device: DeviceList,
     /// Stay in the foreground and print progress as text
     #[arg(long, conflicts_with = "detach")]
     pub headless: bool,

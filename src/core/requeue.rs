@@ -1,6 +1,6 @@
 //! `astill run --or-resume`: a job that is queued again continues with its run.
 
-use crate::cli::{Cli, Cmd, DeviceChoice, RunArgs};
+use crate::cli::{Cli, Cmd, DeviceList, RunArgs};
 use crate::profile::{Difference, Profile, Start};
 use crate::run::RunDir;
 use crate::{Error, Result};
@@ -25,7 +25,7 @@ impl Cli {
                 run: name.clone(),
                 headless: args.headless,
                 detach: args.detach,
-                device: Some(args.device.clone()).filter(|d| *d != DeviceChoice::Auto),
+                device: Some(args.device.clone()).filter(|d| *d != DeviceList::default()),
                 set: Vec::new(),
                 on_finish: args.on_finish.clone(),
                 workers: args.workers.clone(),

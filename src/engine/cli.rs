@@ -157,13 +157,17 @@ fn not_for_the_engine() -> Error {
 
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, ..) = checked(&args.profile, data)?;
-    let choice = help::device(&args.workers, Some(&args.device)).unwrap_or_default();
+    let processes = help::Processes {
+        devices: Some(&args.device),
+        workers: &args.workers,
+    };
+    let choice = processes.device().unwrap_or_default();
     // a detached run claims its GPU itself
     let chosen = match args.detach {
         true => device::choose(&choice)?,
         false => device::choose_for_run(&choice)?,
     };
-    let workers = help::plan(&args.workers, &loaded.profile, chosen.device)?;
+    let workers = processes.plan(&loaded.profile, chosen.device)?;
     // before anything is created, so that none is missed
     let signals = engine_signals()?;
     trainer::check_text("the folder of runs (--runs)", runs)?;
@@ -192,7 +196,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         data,
         folder,
         device: chosen.device,
-        threads: help::threads(&args.workers, chosen.device),
+        threads: processes.threads(chosen.device),
         workers,
         killed: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),

@@ -1,16 +1,15 @@
-//! Workers of a run: which it is to have, and `astill work`.
+//! The processes of a run besides its engine: which it is to have, and `astill work`.
 
 use super::choose;
-use astill_core::cli::{DeviceChoice, WorkArgs, WorkersArgs, WorkersChoice};
+use astill_core::cli::{DeviceChoice, DeviceList, WorkArgs, WorkersArgs, WorkersChoice};
 use astill_core::console::to_stderr;
 use astill_core::profile::Profile;
 use astill_core::run::RunDir;
-use astill_core::{Error, Result};
+use astill_core::{Error, Result, cores};
 use astill_engine::trainer::WorkersPlan;
 use astill_engine::{device, worker};
 use std::path::Path;
 use std::process::ExitCode;
-use std::thread::available_parallelism;
 use tch::Device;
 
 /// The number of threads that the user wants in every process.
@@ -25,66 +24,95 @@ pub(super) fn help(args: &WorkArgs, data: Option<&Path>, runs: &Path) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// The device of the engine: the first of its workers' devices, or else the one that was chosen.
-pub(super) fn device(workers: &WorkersArgs, chosen: Option<&DeviceChoice>) -> Option<DeviceChoice> {
-    match &workers.workers {
-        Some(WorkersChoice::Devices(devices)) => devices.first().cloned(),
-        Some(WorkersChoice::Count(_)) | None => chosen.cloned(),
-    }
+/// Which processes a run is to have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Processes<'a> {
+    pub devices: Option<&'a DeviceList>,
+    pub workers: &'a WorkersArgs,
 }
 
-/// The workers of a run with this profile, whose engine works on `device`.
-///
-/// # Errors
-/// [`Error::Usage`] if they would have nothing to do.
-pub(super) fn plan(
-    workers: &WorkersArgs,
-    profile: &Profile,
-    device: Device,
-) -> Result<WorkersPlan> {
-    let segments = profile.distill.segments;
-    if segments == 1 && !workers.is_empty() {
-        return Err(Error::Usage(
-            "--workers and --listen share the segments of an update among processes, but \
-             distill.segments is 1: raise it, for example with --set distill.segments=4 (this \
-             changes the result, and how many iterations are needed)"
-                .into(),
-        ));
-    }
-    let local = match &workers.workers {
-        None => Vec::new(),
-        Some(WorkersChoice::Count(count)) => {
-            let name = device::name(device);
-            let same = name
-                .parse()
-                .map_err(|e| Error::Usage(format!("{name}: {e}")))?;
-            vec![same; count - 1]
+impl Processes<'_> {
+    /// The device of the engine: the first of its workers' devices, or else of those that were
+    /// chosen.
+    pub fn device(&self) -> Option<DeviceChoice> {
+        match &self.workers.workers {
+            Some(WorkersChoice::Devices(devices)) => Some(devices.first()),
+            Some(WorkersChoice::Count(_)) | None => self.devices.map(DeviceList::first),
         }
-        Some(WorkersChoice::Devices(devices)) => devices[1..].to_vec(),
-    };
-    if local.len() >= segments {
-        return Err(Error::Usage(format!(
-            "--workers: found {} processes, but an update has {segments} segments (distill.segments), \
-             so some would never have anything to do; ask for at most {segments}",
-            local.len() + 1
-        )));
     }
-    Ok(WorkersPlan {
-        local,
-        listen: workers.listen.clone(),
-    })
-}
 
-/// How many threads a new run has in each of its processes: what the user says, or else the cores
-/// are shared out.
-pub(super) fn threads(workers: &WorkersArgs, device: Device) -> Option<i64> {
-    match &workers.workers {
-        Some(WorkersChoice::Count(count))
-            if device == Device::Cpu && std::env::var_os(THREADS).is_none() =>
-        {
-            let cores = available_parallelism().map_or(1, usize::from);
-            Some((cores / count).max(1) as i64)
+    /// What the other processes of a run with this profile are, whose engine works on `device`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there would be two lists of them, some would have nothing to do, or a
+    /// device is not there.
+    pub fn plan(&self, profile: &Profile, device: Device) -> Result<WorkersPlan> {
+        let Self { devices, workers } = *self;
+        let segments = profile.distill.segments;
+        let others = devices.map_or(&[][..], DeviceList::others);
+        if let (false, Some(choice)) = (others.is_empty(), &workers.workers) {
+            return Err(Error::Usage(format!(
+                "found several devices with --device, and --workers {choice}, which both say how many \
+                 processes the run has; leave one of them out"
+            )));
         }
-        _ => None,
+        if segments == 1 && !workers.is_empty() {
+            return Err(Error::Usage(
+                "--workers and --listen share the segments of an update among processes, but \
+                 distill.segments is 1: raise it, for example with --set distill.segments=4 (this \
+                 changes the result, and how many iterations are needed); --device with several \
+                 devices shares the experts alone"
+                    .into(),
+            ));
+        }
+        let local = match &workers.workers {
+            None => others[..others.len().min(segments - 1)].to_vec(),
+            Some(WorkersChoice::Count(count)) => {
+                let name = device::name(device);
+                let same = name
+                    .parse()
+                    .map_err(|e| Error::Usage(format!("{name}: {e}")))?;
+                vec![same; count - 1]
+            }
+            Some(WorkersChoice::Devices(devices)) => devices.others().to_vec(),
+        };
+        if local.len() >= segments {
+            return Err(Error::Usage(format!(
+                "--workers: found {} processes, but an update has {segments} segments \
+                 (distill.segments), so some would never have anything to do; ask for at most \
+                 {segments}",
+                local.len() + 1
+            )));
+        }
+        let of_experts = match others {
+            [] => local.clone(),
+            others => others.to_vec(),
+        };
+        // what is wrong is said before anything begins
+        let on_gpus = |device: &&DeviceChoice| matches!(device, DeviceChoice::Cuda(_));
+        for other in of_experts.iter().chain(&local).filter(on_gpus) {
+            choose(other)?;
+        }
+        let trains = profile.expert.from.is_none();
+        Ok(WorkersPlan {
+            experts: if trains { of_experts } else { Vec::new() },
+            local,
+            listen: workers.listen.clone(),
+        })
+    }
+
+    /// How many threads a new run has in each of its processes: what the user says, or else the
+    /// cores are shared out.
+    pub fn threads(&self, device: Device) -> Option<i64> {
+        let count = match &self.workers.workers {
+            Some(WorkersChoice::Count(count)) => *count,
+            Some(WorkersChoice::Devices(devices)) => devices.on_cpu(),
+            None => self.devices.map_or(1, DeviceList::on_cpu),
+        };
+        let is_shared = count > 1 && device == Device::Cpu && std::env::var_os(THREADS).is_none();
+        is_shared.then(|| {
+            let cores = cores::usable().unwrap_or(1);
+            (cores / count).max(1) as i64
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Launch, engine_signals, folders, help};
 use crate::process;
-use astill_core::cli::{DeviceChoice, WorkersArgs, data_folder};
+use astill_core::cli::{DeviceChoice, DeviceList, WorkersArgs, data_folder};
 use astill_core::console::to_stderr;
 use astill_core::run::event::EventKind;
 use astill_core::run::{EngineAt, History, RunDir};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// What is to be different from the last engine.
 pub(super) struct Changes<'a> {
-    pub device: Option<&'a DeviceChoice>,
+    pub device: Option<&'a DeviceList>,
     pub data: Option<&'a Path>,
     pub sets: &'a [String],
     /// The command for the end of the run.
@@ -79,10 +79,11 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         drop(lock);
         return process::detach(run, &name, &changes.arguments(), signals);
     }
-    let choice = match (
-        help::device(changes.workers, changes.device),
-        &history.device,
-    ) {
+    let processes = help::Processes {
+        devices: changes.device,
+        workers: changes.workers,
+    };
+    let choice = match (processes.device(), &history.device) {
         (Some(choice), _) => choice,
         (None, Some(name)) => name
             .parse()
@@ -93,7 +94,7 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         None => Error::Usage(format!("the run was on {choice} before, but {error}")),
         Some(_) => error,
     })?;
-    let workers = help::plan(changes.workers, &plan.profile, chosen.device)?;
+    let workers = processes.plan(&plan.profile, chosen.device)?;
     plan.warnings.extend(chosen.warnings.iter().cloned());
     let given = changes.data.map(Path::to_path_buf);
     let (data, folder) = if plan.is_data_moved {
@@ -116,9 +117,7 @@ pub(super) fn resume(run: &RunDir, changes: Changes<'_>, launch: Launch) -> Resu
         data,
         folder,
         device: chosen.device,
-        threads: history
-            .threads
-            .or_else(|| help::threads(changes.workers, chosen.device)),
+        threads: history.threads.or_else(|| processes.threads(chosen.device)),
         workers,
         killed,
         attended,

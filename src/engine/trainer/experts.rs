@@ -113,6 +113,7 @@ impl Training<'_> {
     ) -> Result<Reached> {
         control.enter_epoch(index, 0);
         control.wait_while_paused()?;
+        control.check_helpers()?;
         let mut here = self.slot(index, gathering.slot.take(), control);
         let (epochs, read) = (
             control.epochs_trained(index),

@@ -10,10 +10,12 @@ mod dataset;
 mod distillation;
 mod divergence;
 mod evaluation;
+mod expert_helpers;
 mod expert_slot;
 mod expert_training;
 mod experts;
 mod found;
+mod helper_process;
 pub mod imported;
 mod initial;
 mod labelling;
@@ -189,7 +191,9 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     if let Some(only) = &plan.only_experts {
         return experts_alone(&training, only, begin, control);
     }
+    control.start_helpers(plan)?;
     let experts = training.experts(control)?;
+    control.end_helpers()?;
     control.record_memory()?;
 
     let networks = evaluation_networks(profile, dataset.classes.len(), dataset.channels)?;

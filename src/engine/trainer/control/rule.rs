@@ -16,7 +16,7 @@ pub(in crate::trainer) fn moment_of(
     (first, after): (&Profile, &Profile),
     (stage, resumed): (RunStage, Option<u64>),
 ) -> Result<Moment, String> {
-    let is_of_experts = profile::key(key_of(edit)).is_some_and(|k| k.section() == "expert");
+    let is_of_experts = is_of_experts(edit);
     let late =
         || Err("the experts are already trained, so their settings can no longer change".into());
     let at = match (stage, resumed) {
@@ -77,4 +77,9 @@ fn is_before_an_epoch(first: &Profile, moment: Moment) -> bool {
     let count = first.expert.count as u64;
     let epochs = first.epochs_trained(count.saturating_sub(1)) as u64;
     matches!(moment, Moment::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
+}
+
+/// Whether an edit changes how experts are trained.
+pub(super) fn is_of_experts(edit: &str) -> bool {
+    profile::key(key_of(edit)).is_some_and(|key| key.section() == "expert")
 }
