@@ -37,6 +37,18 @@ pub struct Local {
     pub answers: Arc<KnownAnswers>,
 }
 
+/// How a run is resumed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resuming<'a> {
+    /// On these devices, or on that which it had before.
+    pub device: Option<&'a DeviceList>,
+    /// Changes of live settings, each "section.key=value".
+    pub sets: &'a [String],
+    /// A command for the end of the run.
+    pub on_finish: Option<&'a String>,
+    pub workers: Option<&'a WorkersArgs>,
+}
+
 /// The path of the engine's program.
 ///
 /// # Errors

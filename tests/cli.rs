@@ -211,6 +211,87 @@ fn experts_that_were_interrupted_are_not_trained_again() -> Outcome {
     Ok(())
 }
 
+/// What a command prints as JSON.
+fn printed_json(place: &Place, arguments: &[&str]) -> Result<serde_json::Value, Box<dyn Error>> {
+    let output = place.run(arguments)?;
+    assert_status(&output, 0);
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Runs the tiny profile with starts in epoch 1 alone, or in all, and these settings; the warnings of
+/// the run.
+fn with_starts(place: &Place, name: &str, sets: &[&str]) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut arguments = vec!["run", "tiny.yaml", "--headless", "--name", name];
+    arguments.extend(["--set", "distill.max_start_epoch=2"]);
+    sets.iter().for_each(|set| arguments.extend(["--set", set]));
+    assert_status(&place.run(&arguments)?, 0);
+    let events = place.events(name)?.into_iter();
+    Ok(events
+        .filter_map(|e| match e.what {
+            EventKind::Warning { message } => Some(message),
+            _ => None,
+        })
+        .collect())
+}
+
+#[test]
+fn a_run_keeps_what_it_needs_of_its_experts_and_trains_again_what_another_did_not_keep() -> Outcome
+{
+    let (late, needed) = ("distill.min_start_epoch=1", "expert.keep=needed");
+    let (whole, thin) = (Place::new()?, Place::new()?);
+    with_starts(&whole, "late", &[late])?;
+    with_starts(&whole, "early", &[])?;
+    let sizes = |place: &Place| -> Result<u64, Box<dyn Error>> {
+        let store = fs::read_dir(place.path("data/trajectories"))?
+            .flatten()
+            .next()
+            .ok_or("no store")?;
+        let files = fs::read_dir(store.path())?.flatten();
+        Ok(files.map(|f| f.metadata().map_or(0, |m| m.len())).sum())
+    };
+    let is_early = |message: &String| message.contains("is trained again from the beginning");
+    // both sizes are known before
+    let mut check = vec!["check", "tiny.yaml", "--json", "--no-images"];
+    check.extend([
+        "--set",
+        "distill.max_start_epoch=2",
+        "--set",
+        late,
+        "--set",
+        needed,
+    ]);
+    let checked = printed_json(&thin, &check)?;
+    let size = |key: &str| checked["estimate"][key].as_f64();
+    assert!(size("experts_needed_mib") < size("experts_all_mib"));
+    assert!(
+        size("experts_needed_mib").is_some() && size("experts_needed_mib") == size("experts_mib")
+    );
+    with_starts(&thin, "thin", &[late, needed])?;
+    // the same result from fewer checkpoints, which another run finds
+    let warnings = with_starts(&thin, "late", &[late])?;
+    assert!(!warnings.iter().any(is_early));
+    assert_eq!(epochs_trained(&thin.events("late")?), 0);
+    assert!(thin.computed("late")? == whole.computed("late")?);
+    let few = sizes(&thin)?;
+    assert!(few < sizes(&whole)?);
+    // another run that needs all of them
+    let warnings = with_starts(&thin, "early", &[])?;
+    assert_eq!(warnings.iter().filter(|w| is_early(w)).count(), 2);
+    assert!(thin.computed("early")? == whole.computed("early")?);
+    // from then on they are there
+    assert!(sizes(&thin)? > few);
+    for name in ["late again", "early again"] {
+        let sets: &[&str] = if name.starts_with("late") {
+            &[late, needed]
+        } else {
+            &[]
+        };
+        with_starts(&thin, name, sets)?;
+        assert_eq!(epochs_trained(&thin.events(name)?), 0, "{name}");
+    }
+    Ok(())
+}
+
 /// The accuracy on the validation share of a set of images at step 0.
 fn at_the_start(place: &Place, run: &str, set: ImageSet) -> Result<Vec<f64>, Box<dyn Error>> {
     let found = place.events(run)?.into_iter().find_map(|e| match e.what {

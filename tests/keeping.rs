@@ -3,6 +3,8 @@
 
 mod place;
 
+#[path = "keeping/devices.rs"]
+mod devices;
 #[path = "keeping/folder.rs"]
 mod folder;
 #[path = "keeping/reach.rs"]

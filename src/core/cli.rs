@@ -262,9 +262,11 @@ pub struct RunArgs {
     /// Name of the run [default: the profile's name and a number]
     #[arg(long)]
     pub name: Option<String>,
-    /// auto (a GPU if there is one), cpu, cuda or cuda:N
+    /// auto (a GPU if there is one), cpu, cuda or cuda:N; or several devices, each with a process of
+    /// its own, which train experts and compute segments side by side: cuda:0,cuda:1, or cpux4 for
+    /// four processes that share the processors
     #[arg(long, default_value_t)]
-    pub device: DeviceChoice,
+    pub device: DeviceList,
     /// Stay in the foreground and print progress as text
     #[arg(long, conflicts_with = "detach")]
     pub headless: bool,

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod comparison;
 pub mod console;
 pub mod dataset_folder;
+pub mod cores;
 pub mod describe;
 mod epoch_record;
 pub mod error;

@@ -1,6 +1,6 @@
 //! `astill run --or-resume`: a job that is queued again continues with its run.
 
-use crate::cli::{Cli, Cmd, DeviceChoice, ResumeArgs, ResumeChanges, RunArgs};
+use crate::cli::{Cli, Cmd, DeviceList, ResumeArgs, ResumeChanges, RunArgs};
 use crate::profile::{Difference, Profile, Start};
 use crate::run::RunDir;
 use crate::{Error, Result};
@@ -26,7 +26,7 @@ impl Cli {
                 headless: args.headless,
                 detach: args.detach,
                 changes: ResumeChanges {
-                    device: Some(args.device.clone()).filter(|d| *d != DeviceChoice::Auto),
+                    device: Some(args.device.clone()).filter(|d| *d != DeviceList::default()),
                     set: Vec::new(),
                     on_finish: args.on_finish.clone(),
                     workers: args.workers.clone(),

@@ -144,15 +144,32 @@ fn report_estimate(estimate: &Estimate) {
     ));
     to_stderr(format!("about {:.0} MiB of memory", estimate.memory_mib));
     if estimate.experts_mib > 0. {
-        let (size, unit) = match estimate.experts_mib {
-            mib if mib < 1000. => (format!("{mib:.0}"), "MiB"),
-            mib => (format!("{:.1}", mib / 1024.), "GiB"),
+        let [now, all, needed] = [
+            estimate.experts_mib,
+            estimate.experts_all_mib,
+            estimate.experts_needed_mib,
+        ]
+        .map(size);
+        let otherwise = if all == needed {
+            String::new()
+        } else if now == all {
+            format!("; {needed} with expert.keep: needed")
+        } else {
+            format!("; {all} with expert.keep: all")
         };
         to_stderr(format!(
-            "about {size} {unit} on disk for the experts, in the folder of data sets (--data)"
+            "about {now} on disk for the experts, in the folder of data sets (--data){otherwise}"
         ));
     }
     if let Some(warning) = estimate.warning() {
         to_stderr(format!("warning: {warning}"));
+    }
+}
+
+/// "12 MiB", "1.5 GiB".
+fn size(mib: f64) -> String {
+    match mib {
+        mib if mib < 1000. => format!("{mib:.0} MiB"),
+        mib => format!("{:.1} GiB", mib / 1024.),
     }
 }

@@ -10,7 +10,7 @@ use crate::check::{self, Checking};
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, DeviceChoice, ExportArgs, Import, ProfileArgs, ResumeArgs, ResumeChanges, RunArgs,
+    Cli, Cmd, DeviceChoice, DeviceList, ExportArgs, Import, ProfileArgs, ResumeArgs, ResumeChanges, RunArgs,
     ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
@@ -155,14 +155,17 @@ fn not_for_the_engine() -> Error {
 
 fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (loaded, ..) = checked(&args.profile, data)?;
-    let given = Some(&args.device).filter(|device| **device != DeviceChoice::Auto);
-    let choice = work::device(&args.workers, given)?.unwrap_or_default();
+    let processes = work::Processes {
+        devices: Some(&args.device).filter(|devices| **devices != DeviceList::default()),
+        workers: &args.workers,
+    };
+    let choice = processes.device()?.unwrap_or_default();
     // a detached run claims its GPU itself
     let chosen = match args.detach {
         true => device::choose(&choice)?,
         false => device::choose_for_run(&choice)?,
     };
-    let (workers, warning) = work::plan(&args.workers, &loaded.profile, chosen.device)?;
+    let (workers, warning) = processes.plan(&loaded.profile, chosen.device)?;
     // before anything is created, so that none is missed
     let signals = engine_signals()?;
     trainer::check_text("the folder of runs (--runs)", runs)?;
@@ -174,7 +177,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         drop((lock, workers));
         chosen.warnings.iter().for_each(warn);
         let changes = ResumeChanges {
-            device: Some(args.device.clone()),
+            device: processes.devices.cloned(),
             set: Vec::new(),
             on_finish: args.on_finish.clone(),
             workers: args.workers.clone(),
@@ -192,7 +195,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         data,
         folder,
         device: chosen.device,
-        threads: work::threads(&args.workers, chosen.device),
+        threads: processes.threads(chosen.device),
         workers,
         killed: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),

@@ -11,7 +11,7 @@ use crate::rates::{NetworkRates, Rates};
 use crate::trainer::{ROLLOUTS, network};
 use astill_core::Result;
 use astill_core::profile::MEMORY_KEYS;
-use astill_core::profile::{Auto, LabelKind, Profile};
+use astill_core::profile::{Auto, Keep, LabelKind, Profile};
 use serde::Serialize;
 use tch::Device;
 
@@ -44,6 +44,10 @@ pub struct Estimate {
     pub free_mib: Option<f64>,
     /// What the experts take on disk.
     pub experts_mib: f64,
+    /// What they would take if all their checkpoints were kept, and if only those that are needed
+    /// were.
+    pub experts_all_mib: f64,
+    pub experts_needed_mib: f64,
 }
 
 /// The sizes that determine time and memory.
@@ -126,7 +130,7 @@ impl<'a> Sizes<'a> {
     }
 
     /// What the experts take on disk: a vector for each checkpoint, and one to train them on.
-    fn experts_bytes(&self) -> f64 {
+    fn experts_bytes(&self, keep: Keep) -> f64 {
         let expert = &self.profile.expert;
         // imported ones are there already
         let count = match expert.from {
@@ -134,7 +138,10 @@ impl<'a> Sizes<'a> {
             None => expert.count as u64,
         };
         let vectors = (0..count)
-            .map(|index| self.profile.epochs_trained(index) * expert.per_epoch + 2)
+            .map(|index| match keep {
+                Keep::All => self.profile.epochs_trained(index) * expert.per_epoch + 2,
+                Keep::Needed => self.profile.checkpoints_read(index).iter().count() + 1,
+            })
             .sum::<usize>();
         vectors as f64 * self.vector as f64
     }
@@ -319,7 +326,9 @@ impl Estimate {
             device_mib,
             memory_mib: device_mib.unwrap_or(host_mib),
             free_mib,
-            experts_mib: sizes.experts_bytes() / MIB,
+            experts_mib: sizes.experts_bytes(profile.expert.keep) / MIB,
+            experts_all_mib: sizes.experts_bytes(Keep::All) / MIB,
+            experts_needed_mib: sizes.experts_bytes(Keep::Needed) / MIB,
         })
     }
 

@@ -1,8 +1,8 @@
 //! How many threads compute, and whether the system allows them.
 
-use astill_core::{Error, Result};
+use astill_core::{Error, Result, cores};
 use std::sync::{Arc, Mutex};
-use std::thread::{Builder, JoinHandle, available_parallelism};
+use std::thread::{Builder, JoinHandle};
 
 /// Threads besides those that compute: the trainer, the socket, signals, connections.
 const OTHERS: usize = 8;
@@ -17,8 +17,7 @@ const CHOSEN_BY: [&str; 2] = [CHOSEN_BY_USER, "MKL_NUM_THREADS"];
 /// of the machine and those that this process is bound to, but not the quota of a container or a
 /// batch job. What the user has chosen holds.
 pub fn limit() {
-    let allowed =
-        available_parallelism().map_or(i32::MAX, |n| n.get().try_into().unwrap_or(i32::MAX));
+    let allowed = cores::usable().map_or(i32::MAX, |n| n.try_into().unwrap_or(i32::MAX));
     if !is_chosen() && allowed < tch::get_num_threads() {
         tch::set_num_threads(allowed);
     }
@@ -33,7 +32,7 @@ fn is_chosen() -> bool {
 /// The threads of each of `processes` that compute at the same time and share the processors; none
 /// where the user has chosen a number, which then holds for each of them.
 pub fn per_process(processes: usize) -> Option<usize> {
-    let all = available_parallelism().map_or(1, usize::from);
+    let all = cores::usable().unwrap_or(1);
     (!is_chosen()).then(|| share(all, processes))
 }
 

@@ -90,6 +90,18 @@ impl DeviceList {
         &self.0
     }
 
+    /// That of the first process.
+    #[must_use]
+    pub fn first(&self) -> DeviceChoice {
+        self.0.first().cloned().unwrap_or_default()
+    }
+
+    /// Those of all processes but the first; none where there is only one.
+    #[must_use]
+    pub fn others(&self) -> &[DeviceChoice] {
+        self.0.get(1..).unwrap_or_default()
+    }
+
     /// How many processes are on the CPU.
     #[must_use]
     pub fn on_cpu(&self) -> usize {

@@ -1,6 +1,6 @@
 //! The arguments of `astill resume`.
 
-use super::{DeviceChoice, WorkersArgs};
+use super::{DeviceList, WorkersArgs};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -26,9 +26,10 @@ pub struct ResumeArgs {
 /// What is to be different from the run's last engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct ResumeChanges {
-    /// auto (a GPU if there is one), cpu, cuda or cuda:N [default: the run's last device]
+    /// auto (a GPU if there is one), cpu, cuda or cuda:N, or several; see `astill run --help`
+    /// [default: the run's last device]
     #[arg(long)]
-    pub device: Option<DeviceChoice>,
+    pub device: Option<DeviceList>,
     /// Change a live setting from here on, for example distill.iterations=8000 (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

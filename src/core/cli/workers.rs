@@ -1,6 +1,6 @@
 //! Which processes compute the segments of a run.
 
-use super::{DeviceChoice, NotADevice};
+use super::{DeviceChoice, DeviceList};
 use clap::Args;
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,8 @@ const MOST_PROCESSES: usize = 1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct WorkersArgs {
     /// Compute the segments of an update (distill.segments) in N processes at once, the engine among
-    /// them, or in one on each of these devices, for example cuda:0,cuda:1; the result stays the same
+    /// them, or in one on each of these devices, for example cuda:0,cuda:1; the result stays the same,
+    /// and the experts are trained by as many
     #[arg(long, value_name = "N|DEVICES")]
     pub workers: Option<WorkersChoice>,
     /// Let `astill work RUN` help from other machines, which reach this one at ADDRESS, for example
@@ -44,7 +45,7 @@ pub enum WorkersChoice {
     /// So many, all on the engine's device.
     Count(usize),
     /// One on each of these.
-    Devices(Vec<DeviceChoice>),
+    Devices(DeviceList),
 }
 
 impl FromStr for WorkersChoice {
@@ -61,9 +62,7 @@ impl FromStr for WorkersChoice {
                 false => Err(expected),
             };
         }
-        let devices = text.split(',').map(str::parse);
-        let devices: Result<Vec<DeviceChoice>, NotADevice> = devices.collect();
-        devices.map(Self::Devices).map_err(|_| expected)
+        text.parse().map(Self::Devices).map_err(|_| expected)
     }
 }
 
@@ -71,10 +70,7 @@ impl fmt::Display for WorkersChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Count(count) => count.fmt(f),
-            Self::Devices(devices) => {
-                let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
-                names.join(",").fmt(f)
-            }
+            Self::Devices(devices) => devices.fmt(f),
         }
     }
 }
@@ -175,8 +171,9 @@ mod tests {
     fn workers_are_a_number_or_devices() {
         let parse = |text: &str| text.parse::<WorkersChoice>();
         assert_eq!(parse("3"), Ok(WorkersChoice::Count(3)));
-        let two = vec![DeviceChoice::Cuda(0), DeviceChoice::Cuda(1)];
+        let two = "cuda:0,cuda:1".parse().unwrap();
         assert_eq!(parse("cuda:0,cuda:1"), Ok(WorkersChoice::Devices(two)));
+        assert_eq!(parse("cpux2"), parse("cpu,cpu"));
         for text in ["3", "cuda:0,cpu"] {
             assert_eq!(parse(text).map(|w| w.to_string()), Ok(text.into()));
         }

@@ -126,6 +126,12 @@ choices! {
         "none" None "No pooling: the images keep their size."
     }
 
+    /// Which checkpoints of an expert stay on disk once it is trained.
+    pub enum Keep {
+        "all" All "Every one, for any profile that shares the experts."
+        "needed" Needed "Those that the profile reads, and the last."
+    }
+
     /// What the synthetic images start from.
     pub enum Init {
         "representative" Representative

@@ -6,6 +6,7 @@
 mod auto;
 mod builtin;
 mod check;
+mod checkpoints_read;
 mod choices;
 mod difference;
 mod draft;
@@ -27,9 +28,10 @@ mod variants;
 pub use auto::Auto;
 pub use builtin::{Builtin, builtin};
 pub use check::did_you_mean;
+pub use checkpoints_read::CheckpointsRead;
 pub use choices::{
-    Activation, AugmentFamily, Background, Color, Init, Intermediate, Kind, LabelKind, MatchAt,
-    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,
+    Activation, AugmentFamily, Background, Color, Init, Intermediate, Keep, Kind, LabelKind,
+    MatchAt, NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
 pub use difference::Difference;
 pub use key::{ProfileKey, Range};

@@ -4,8 +4,8 @@
 
 use super::auto::Auto;
 use super::choices::{
-    Activation, AugmentFamily, Background, Color, Init, Intermediate, Kind, LabelKind, MatchAt,
-    NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,
+    Activation, AugmentFamily, Background, Color, Init, Intermediate, Keep, Kind, LabelKind,
+    MatchAt, NetworkKind, Norm, NormalisedBy, Parameters, Pooling, Start, Unreadable,
 };
 use super::key::{
     ProfileKey, above, list_of, names, number, one_of, one_of_or_path, path, section, switch, text,
@@ -251,6 +251,10 @@ section! {
 
     /// Checkpoints per epoch. More of them give more starting points from the same training.
     per_epoch: usize = 1, whole(1, 100).unit("checkpoints").source(MTT);
+
+    /// Which of these checkpoints stay on disk. A run that reads one that was not kept, or trains such
+    /// an expert further, trains it again from the beginning, and says so.
+    keep: Keep = Keep::All, one_of(Keep::NAMES).source(OURS);
 
     /// Real images per training step.
     batch: usize = 256, whole(1, 65_536).unit("images").source(AST);

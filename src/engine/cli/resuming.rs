@@ -69,21 +69,22 @@ pub(super) fn resume(
         drop(lock);
         return process::detach(run, &name, &arguments(changes, data), signals);
     }
-    let choice = match (
-        work::device(&changes.workers, changes.device.as_ref())?,
-        &history.device,
-    ) {
+    let processes = work::Processes {
+        devices: changes.device.as_ref(),
+        workers: &changes.workers,
+    };
+    let choice = match (processes.device()?, &history.device) {
         (Some(choice), _) => choice,
         (None, Some(name)) => name
             .parse()
             .map_err(|e| Error::file(run.events(), format!("found the device {name:?}, {e}")))?,
         (None, None) => DeviceChoice::Auto,
     };
-    let chosen = device::choose_for_run(&choice).map_err(|error| match changes.device {
+    let chosen = device::choose_for_run(&choice).map_err(|error| match &changes.device {
         None => Error::Usage(format!("the run was on {choice} before, but {error}")),
         Some(_) => error,
     })?;
-    let (workers, warning) = work::plan(&changes.workers, &plan.profile, chosen.device)?;
+    let (workers, warning) = processes.plan(&plan.profile, chosen.device)?;
     plan.warnings.extend(chosen.warnings.iter().cloned());
     plan.warnings.extend(warning);
     let given = data.map(Path::to_path_buf);
@@ -107,9 +108,7 @@ pub(super) fn resume(
         data,
         folder,
         device: chosen.device,
-        threads: history
-            .threads
-            .or_else(|| work::threads(&changes.workers, chosen.device)),
+        threads: history.threads.or_else(|| processes.threads(chosen.device)),
         workers,
         killed,
         attended,

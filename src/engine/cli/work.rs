@@ -1,7 +1,7 @@
 //! `astill work`, and which workers a run is to have.
 
 use super::choose;
-use astill_core::cli::{DeviceChoice, WorkArgs, WorkersArgs, WorkersChoice};
+use astill_core::cli::{DeviceChoice, DeviceList, WorkArgs, WorkersArgs, WorkersChoice};
 use astill_core::console::to_stderr;
 use astill_core::profile::Profile;
 use astill_core::run::RunDir;
@@ -21,88 +21,124 @@ pub(super) fn work(args: &WorkArgs, data: Option<&Path>, runs: &Path) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// The device of the engine: the first of its workers' devices, or else the one that was chosen.
-///
-/// # Errors
-/// [`Error::Usage`] if these are two.
-pub(super) fn device(
-    workers: &WorkersArgs,
-    chosen: Option<&DeviceChoice>,
-) -> Result<Option<DeviceChoice>> {
-    let (Some(WorkersChoice::Devices(devices)), chosen) = (&workers.workers, chosen) else {
-        return Ok(chosen.cloned());
-    };
-    match (devices.first(), chosen) {
-        (Some(first), Some(chosen)) if first != chosen => Err(Error::Usage(format!(
-            "found --device {chosen} and --workers {first},…: the first device of --workers is the \
-             engine's own, so leave out --device"
-        ))),
-        (first, _) => Ok(first.cloned()),
+/// Which processes a run is to have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Processes<'a> {
+    /// Where they are to work, as far as that was chosen.
+    pub devices: Option<&'a DeviceList>,
+    pub workers: &'a WorkersArgs,
+}
+
+impl Processes<'_> {
+    /// The device of the engine: the first of its workers' devices, or else of those that were
+    /// chosen.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if these are two, or there are two lists of devices.
+    pub fn device(&self) -> Result<Option<DeviceChoice>> {
+        let chosen = self.devices.map(DeviceList::first);
+        let others = self.devices.map_or(&[][..], DeviceList::others);
+        match (&self.workers.workers, chosen) {
+            (Some(choice), Some(_)) if !others.is_empty() => Err(Error::Usage(format!(
+                "found several devices with --device, and --workers {choice}, which both say how many \
+                 processes the run has; leave one of them out"
+            ))),
+            (Some(WorkersChoice::Devices(list)), Some(chosen)) if list.first() != chosen => {
+                Err(Error::Usage(format!(
+                    "found --device {chosen} and --workers {list}: the first device of --workers is \
+                     the engine's own, so leave out --device"
+                )))
+            }
+            (Some(WorkersChoice::Devices(list)), _) => Ok(Some(list.first())),
+            (_, chosen) => Ok(chosen),
+        }
+    }
+
+    /// What the other processes of a run with this profile are, whose engine works on `device`, and
+    /// what is worth a warning about them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if some would have nothing to do or cannot connect, or a device is not there.
+    pub fn plan(&self, profile: &Profile, device: Device) -> Result<(WorkersPlan, Option<String>)> {
+        let Self { devices, workers } = *self;
+        let segments = profile.distill.segments;
+        let others = devices.map_or(&[][..], DeviceList::others);
+        if segments == 1 && !workers.is_empty() {
+            return Err(Error::Usage(
+                "--workers and --listen share the segments of an update among processes, but \
+                 distill.segments is 1: raise it, for example with --set distill.segments=4 (this \
+                 changes the result, and how many iterations are needed); --device with several \
+                 devices shares the experts alone"
+                    .into(),
+            ));
+        }
+        let local = match &workers.workers {
+            None => others[..others.len().min(segments - 1)].to_vec(),
+            Some(WorkersChoice::Count(count)) => {
+                let name = device::name(device);
+                let same = name
+                    .parse()
+                    .map_err(|e| Error::Usage(format!("{name}: {e}")))?;
+                vec![same; count - 1]
+            }
+            Some(WorkersChoice::Devices(devices)) => devices.others().to_vec(),
+        };
+        if local.len() >= segments {
+            return Err(Error::Usage(format!(
+                "--workers: found {} processes, but an update has {segments} segments \
+                 (distill.segments), so some would never have anything to do; ask for at most \
+                 {segments}",
+                local.len() + 1
+            )));
+        }
+        let of_experts = match others {
+            [] => local.clone(),
+            others => others.to_vec(),
+        };
+        // what is wrong is said before anything begins
+        let on_gpus = |device: &&DeviceChoice| matches!(device, DeviceChoice::Cuda(_));
+        for other in of_experts.iter().chain(&local).filter(on_gpus) {
+            choose(other)?;
+        }
+        let is_asked_for = !workers.is_empty() || !local.is_empty();
+        let (listener, warning) = listener(segments, workers, is_asked_for)?;
+        let trains = profile.expert.from.is_none();
+        let plan = WorkersPlan {
+            experts: if trains { of_experts } else { Vec::new() },
+            local,
+            listener,
+        };
+        Ok((plan, warning))
+    }
+
+    /// How many threads a new run has in each of its processes, where the cores are shared out among
+    /// several; none where that is left to each.
+    pub fn threads(&self, device: Device) -> Option<i64> {
+        let on_cpu = match &self.workers.workers {
+            Some(WorkersChoice::Count(count)) => *count,
+            Some(WorkersChoice::Devices(devices)) => devices.on_cpu(),
+            None => self.devices.map_or(1, DeviceList::on_cpu),
+        };
+        let is_shared = on_cpu > 1 && device == Device::Cpu;
+        let own = threads::per_process(on_cpu).filter(|_| is_shared)?;
+        i64::try_from(own).ok()
     }
 }
 
-/// The workers of a run with this profile, whose engine works on `device`, and what is worth a warning
-/// about them.
-///
-/// # Errors
-/// [`Error::Usage`] if they would have nothing to do, or cannot connect.
-pub(super) fn plan(
+/// Where workers connect to a run with so many segments: found out now, and not when hours later it is
+/// needed; and what is worth a warning about that.
+fn listener(
+    segments: usize,
     workers: &WorkersArgs,
-    profile: &Profile,
-    device: Device,
-) -> Result<(WorkersPlan, Option<String>)> {
-    let segments = profile.distill.segments;
-    if segments == 1 && !workers.is_empty() {
-        return Err(Error::Usage(
-            "--workers and --listen share the segments of an update among processes, but \
-             distill.segments is 1: raise it, for example with --set distill.segments=4 (this \
-             changes the result, and how many iterations are needed)"
-                .into(),
-        ));
-    }
-    let local = match &workers.workers {
-        None => Vec::new(),
-        Some(WorkersChoice::Count(count)) => {
-            let name = device::name(device);
-            let same = name
-                .parse()
-                .map_err(|e| Error::Usage(format!("{name}: {e}")))?;
-            vec![same; count - 1]
-        }
-        Some(WorkersChoice::Devices(devices)) => devices[1..].to_vec(),
-    };
-    if local.len() >= segments {
-        return Err(Error::Usage(format!(
-            "--workers: found {} processes, but an update has {segments} segments (distill.segments), \
-             so some would never have anything to do; ask for at most {segments}",
-            local.len() + 1
-        )));
-    }
-    // now, and not when hours later it is needed
+    is_asked_for: bool,
+) -> Result<(Option<Listener>, Option<String>)> {
     let listener = (segments > 1).then(|| Listener::bind(workers.listen.as_ref()));
-    let (listener, warning) = match listener.transpose() {
-        Ok(listener) => (listener, None),
-        // nobody has asked for workers
-        Err(error) if workers.is_empty() => (
+    match listener.transpose() {
+        Ok(listener) => Ok((listener, None)),
+        Err(error) if !is_asked_for => Ok((
             None,
             Some(format!("no workers can help with this run: {error}")),
-        ),
-        Err(error) => return Err(error),
-    };
-    Ok((WorkersPlan { local, listener }, warning))
-}
-
-/// How many threads a new run has in each of its processes, where the cores are shared out among
-/// several; none where that is left to each.
-pub(super) fn threads(workers: &WorkersArgs, device: Device) -> Option<i64> {
-    let on_cpu = match &workers.workers {
-        None => return None,
-        Some(WorkersChoice::Count(count)) => *count,
-        Some(WorkersChoice::Devices(devices)) => {
-            let cuda = |device: &&DeviceChoice| matches!(device, DeviceChoice::Cuda(_));
-            devices.len() - devices.iter().filter(cuda).count()
-        }
-    };
-    let own = threads::per_process(on_cpu).filter(|_| device == Device::Cpu)?;
-    i64::try_from(own).ok()
+        )),
+        Err(error) => Err(error),
+    }
 }

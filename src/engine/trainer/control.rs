@@ -11,14 +11,16 @@ mod rule;
 mod settings;
 mod writing;
 
+use self::rule::is_of_experts;
 pub(super) use self::rule::moment_of;
 use self::settings::LiveSettings;
 use super::RunPlan;
+use super::expert_helpers::ExpertHelpers;
 use super::recorder::Recorder;
 use crate::device;
 use crate::progress::{Progress, Watch};
 use crate::usage::{Machine, UsageMeter};
-use astill_core::profile::Profile;
+use astill_core::profile::{CheckpointsRead, Profile};
 use astill_core::run::command::{Answer, Command, PAUSED_BY_ITSELF};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::event::{CommandAnswered, EventKind};
@@ -115,6 +117,8 @@ pub struct Control {
     serving: bool,
     stopping: Option<String>,
     failure: Option<Error>,
+    /// Processes that train experts beside this one.
+    helpers: ExpertHelpers,
 }
 
 impl Control {
@@ -150,6 +154,7 @@ impl Control {
             serving: false,
             stopping: None,
             failure: None,
+            helpers: ExpertHelpers::default(),
         })
     }
 
@@ -275,6 +280,12 @@ impl Control {
         self.settings.first().epochs_trained(index)
     }
 
+    /// Which checkpoints of expert number `index` the run reads: what it needed when it began. Edits
+    /// that need others are rejected where these alone are kept.
+    pub fn checkpoints_read(&self, index: u64) -> CheckpointsRead {
+        self.settings.first().checkpoints_read(index)
+    }
+
     /// The edits made so far.
     pub fn edits(&self) -> &Edits {
         self.settings.edits()
@@ -309,9 +320,48 @@ impl Control {
     /// using the processor.
     pub fn wait_while_paused(&mut self) -> Result<()> {
         self.answer_requests()?;
+        if !self.paused || self.serving {
+            return Ok(());
+        }
+        self.helpers.pause(true);
         while self.paused && !self.serving {
             self.answer_next_request()?;
         }
+        self.helpers.pause(false);
+        Ok(())
+    }
+
+    /// Starts the processes that train experts beside this one. They know nothing of edits of the
+    /// experts' settings, so that there are none after one.
+    ///
+    /// # Errors
+    /// One cannot be started.
+    pub fn start_helpers(&mut self, plan: &RunPlan) -> Result<()> {
+        let edits = self.settings.edits().all();
+        if !edits.iter().any(|edit| is_of_experts(&edit.set)) {
+            self.helpers = ExpertHelpers::start(plan)?;
+        }
+        Ok(())
+    }
+
+    /// Warns of those of these processes that have failed.
+    ///
+    /// # Errors
+    /// The warning cannot be recorded.
+    pub fn check_helpers(&mut self) -> Result<()> {
+        let failures = self.helpers.failures();
+        failures
+            .into_iter()
+            .try_for_each(|failure| self.warn(failure))
+    }
+
+    /// Ends these processes.
+    ///
+    /// # Errors
+    /// As [`Self::check_helpers`].
+    pub fn end_helpers(&mut self) -> Result<()> {
+        self.check_helpers()?;
+        self.helpers.end();
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::distill::{Expert, ExpertPath, evaluate};
 use crate::network::Weights;
 use crate::progress::Progress;
 use astill_core::EpochRecord;
-use astill_core::profile::ExpertSettings as Settings;
+use astill_core::profile::{ExpertSettings as Settings, Keep};
 use astill_core::run::event::{EventKind, ExpertEpoch};
 use astill_core::text::number;
 use astill_core::{Error, Result};
@@ -31,11 +31,19 @@ impl Training<'_> {
         if let Some(partial) = begun {
             return Ok(partial);
         }
+        if matches!(store.whole(index, 0), Ok(Some(expert)) if !expert.is_whole()) {
+            control.warn(format!(
+                "expert {} is trained again from the beginning: it is in the store, but not all its \
+                 checkpoints were kept (expert.keep: needed), and this run needs others",
+                index + 1
+            ))?;
+        }
         let expert = Expert::new(self.net, self.profile.expert.seed, index);
         control.write_at(store.folder(), || store.save_epoch(index, 0, &expert, None))?;
         control.has_kept_in(store.folder());
         Ok(Partial {
             points: vec![expert.weights.theta.copy()],
+            kept: None,
             running: vec![expert.weights.running.copy()],
             expert,
             epochs: Vec::new(),
@@ -75,8 +83,10 @@ impl Training<'_> {
                     return Ok((here, false));
                 }
                 self.claim(index, &mut here, control)?;
-                if here.claim.is_none() || matches!(here.store.finished(index, target), Ok(Some(_)))
-                {
+                let found = here.store.finished(index, target);
+                let is_there =
+                    matches!(found, Ok(Some(e)) if e.has_all(&control.checkpoints_read(index)));
+                if here.claim.is_none() || is_there {
                     return Ok((here, false));
                 }
                 move_to(&here.store, index, &so_far, per_epoch, control)?;
@@ -124,7 +134,11 @@ impl Training<'_> {
                 return Ok((here, false));
             }
         }
-        control.write_with_retry(|_| here.store.finish(index, &so_far))?;
+        let needed = match self.profile.expert.keep {
+            Keep::All => None,
+            Keep::Needed => Some(control.checkpoints_read(index)),
+        };
+        control.write_with_retry(|_| here.store.finish(index, &so_far, needed.as_ref()))?;
         let classes = self.dataset.classes.len();
         let records: Vec<EpochRecord> = so_far.epochs.iter().map(|e| e.record).collect();
         if let Some(caution) = cautions::of_expert(index as usize, &records, classes) {

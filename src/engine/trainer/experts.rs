@@ -113,13 +113,17 @@ impl Training<'_> {
     ) -> Result<Reached> {
         control.enter_epoch(index, 0);
         control.wait_while_paused()?;
+        control.check_helpers()?;
         let mut here = self.slot(index, gathering.slot.take(), control);
-        let epochs = control.epochs_trained(index);
+        let (epochs, read) = (
+            control.epochs_trained(index),
+            control.checkpoints_read(index),
+        );
         let mut trained_here = false;
         let found = loop {
             match here.store.finished(index, epochs) {
-                Ok(Some(expert)) => break Ok(expert),
-                Ok(None) => {}
+                Ok(Some(expert)) if expert.has_all(&read) => break Ok(expert),
+                Ok(_) => {}
                 Err(problem @ Error::File { .. }) => {
                     let message = format!(
                         "{problem}; expert {} will be trained again, with the same result",
@@ -149,8 +153,8 @@ impl Training<'_> {
             Err(claimant) => Reached::Elsewhere(claimant),
             Ok(expert) if trained_here => Reached::Here(expert),
             Ok(expert) => {
-                let (store, epochs) = (&here.store, expert.epochs().len());
-                store.tidy(index, epochs, claim.as_ref());
+                let store = &here.store;
+                store.tidy(index, &expert, claim.as_ref());
                 Reached::Here(self.found(index, expert, (store, claim.as_ref()), control)?)
             }
         };

@@ -23,13 +23,13 @@ impl Training<'_> {
         (store, claim): (&Store, Option<&Claim>),
         control: &mut Control,
     ) -> Result<Trajectory> {
-        let expert = match self.outdated(expert.epochs(), expert.asked()) {
+        let expert = match self.outdated(&expert) {
             outdated if outdated.is_empty() => expert,
             outdated => {
                 let expert = self.measure_again(index, expert, &outdated, control)?;
                 let written = store.with_claim(index, claim, || {
                     let whole = expert.partial()?;
-                    control.write_with_retry(|_| store.write(index, &whole))
+                    control.write_with_retry(|_| store.write(index, &whole, None))
                 });
                 written.transpose()?;
                 expert
@@ -45,15 +45,16 @@ impl Training<'_> {
 
     /// The epochs (from 0) whose accuracy was measured on other images, and the last of the `asked`
     /// ones if it has never been measured.
-    fn outdated(&self, epochs: &[StoredEpoch], asked: usize) -> Vec<usize> {
-        let (last, now) = (asked.saturating_sub(1), &self.dataset.validation_content);
+    fn outdated(&self, expert: &Trajectory) -> Vec<usize> {
+        let (epochs, last) = (expert.epochs(), expert.asked().saturating_sub(1));
+        let now = &self.dataset.validation_content;
         let has_images = !self.dataset.validation.is_empty();
         let is_outdated = |(e, epoch): &(usize, &StoredEpoch)| {
             match (epoch.record.validation_accuracy, &epoch.measured_on) {
                 (Some(_), Some(on)) => on != now || !has_images,
                 // from before that was kept: these images were part of what the key stands for
                 (Some(_), None) => !has_images,
-                (None, _) => has_images && *e == last,
+                (None, _) => has_images && *e == last && expert.has_end_of(e + 1),
             }
         };
         let found = epochs.iter().enumerate().filter(is_outdated);
@@ -73,9 +74,11 @@ impl Training<'_> {
             let label = format!("expert {}, epoch {}, tested again: ", index + 1, epoch + 1);
             let mut watch = control.watch(&label, Duration::ZERO);
             let validation = &self.dataset.validation;
-            let accuracy = match validation.is_empty() {
-                true => None,
-                false => {
+            // nobody can measure what was not kept
+            let is_measured = !validation.is_empty() && expert.has_end_of(epoch + 1);
+            let accuracy = match is_measured {
+                false => None,
+                true => {
                     let weights = expert.network(epoch + 1)?.to_device(self.device);
                     Some(evaluate::accuracy(
                         self.net, &weights, validation, &mut watch,

@@ -1,19 +1,18 @@
 //! Workers on this machine, which the engine starts and ends.
 
-use super::RunPlan;
 use super::worker_server::Listener;
+use super::{RunPlan, helper_process};
+use astill_core::Result;
 use astill_core::cli::DeviceChoice;
-use astill_core::files::untrusted;
-use astill_core::{Error, Result, program};
-use rustix::process::Signal;
-use std::fs::OpenOptions;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::ffi::OsStr;
+use std::process::Child;
 
 /// Which workers a run is to have.
 #[derive(Debug, Clone, Default)]
 pub struct WorkersPlan {
-    /// A process on each of these, besides the engine.
+    /// A process that trains experts on each of these, besides the engine.
+    pub experts: Vec<DeviceChoice>,
+    /// A process that computes segments on each of these, besides the engine.
     pub local: Vec<DeviceChoice>,
     /// Where workers connect; none where there is nothing to share.
     pub listener: Option<Listener>,
@@ -38,29 +37,13 @@ impl LocalWorkers {
     /// # Errors
     /// One cannot be started.
     pub fn start(plan: &RunPlan) -> Result<Self> {
-        let mut workers = Self::default();
-        let own = program::own()?;
         let run = plan.run.real_path();
+        let arguments = [OsStr::new("work"), run.as_os_str()];
+        let mut workers = Self::default();
         for device in &plan.workers.local {
-            let log = untrusted::open_own(
-                &plan.run.log(),
-                OpenOptions::new().create(true).append(true),
-            )
-            .map_err(Error::io("open", plan.run.log()))?;
-            let mut command = Command::new(own);
-            command.arg("--data").arg(&plan.data);
-            command.arg("work").arg(&run);
-            command.args(["--device", &device.to_string()]);
-            // Ctrl-C is for the engine, which writes a checkpoint first
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(log)
-                .process_group(0);
-            program::tied(&mut command, Signal::TERM);
             workers.processes.push(LocalWorker {
                 device: device.clone(),
-                process: command.spawn().map_err(Error::io("start", own))?,
+                process: helper_process::start(plan, device, &arguments)?,
                 has_ended: false,
             });
         }

@@ -10,11 +10,13 @@ mod dataset;
 mod distillation;
 mod divergence;
 mod evaluation;
+mod expert_helpers;
 mod expert_slot;
 mod expert_training;
 mod experts;
 mod found;
 mod helped;
+mod helper_process;
 pub mod imported;
 mod initial;
 mod labelling;
@@ -63,10 +65,9 @@ use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome, RunStarted};
 use astill_core::run::{EngineLock, RunDir, checkpoints};
 use astill_core::text::count;
-use astill_core::{Error, Result};
+use astill_core::{Error, Result, cores};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Instant;
 use tch::Device;
 
@@ -188,7 +189,9 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     if let Some(only) = &plan.only_experts {
         return experts_alone(&training, only, begin, control);
     }
+    control.start_helpers(plan)?;
     let experts = training.experts(control)?;
+    control.end_helpers()?;
     control.record_memory()?;
 
     let networks = evaluation_networks(profile, dataset.classes.len(), dataset.channels)?;
@@ -347,7 +350,7 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
     if let Some(cause) = &plan.killed {
         control.warn(cause)?;
     }
-    let allowed = available_parallelism().map_or(MOST_THREADS, |n| n.get() as i64);
+    let allowed = cores::usable().map_or(MOST_THREADS, |n| n as i64);
     if let Some(threads) = plan.threads.filter(|threads| *threads > allowed) {
         control.warn(format!(
             "the run began with {threads} threads and keeps them, so that its numbers stay the same; \

@@ -54,8 +54,8 @@ impl Schedule {
 }
 
 impl Training<'_> {
-    /// Every setting that affects an expert, and nothing else: how many experts there are, and how
-    /// far they are trained, does not.
+    /// Every setting that affects an expert, and nothing else: how many experts there are, how far
+    /// they are trained, and what is kept of them, does not.
     pub(super) fn settings(&self, schedule: &Schedule) -> serde_json::Value {
         let Profile {
             dataset: set,
@@ -68,6 +68,7 @@ impl Training<'_> {
                 map.remove("count");
                 map.remove("train_epochs");
                 map.remove("from");
+                map.remove("keep");
             }
             settings
         };

@@ -4,7 +4,8 @@
 //! trajectories/KEY/manifest.json            the settings that the key stands for
 //!                  expert_000.safetensors   "trajectory" (e · C + 1, P) f32 after e epochs with C checkpoints each,
 //!                                           "velocity" (P) to train on, and "running" (e + 1, S) where the network has
-//!                                           batch norm; what was measured under the metadata key "epochs"
+//!                                           batch norm; what was measured under the metadata key "epochs"; where not all
+//!                                           checkpoints were kept, the numbers of those that were in "kept" (rows) i64
 //!                  expert_001.partial/      an expert in training: epoch_000.safetensors (the initialisation), epoch_001 …
 //!                  expert_001.claim         who trains it
 //!                  lock                     shared by the processes at work here, where there are locks
@@ -32,6 +33,7 @@ use tch::{Device, Kind, Tensor};
 mod claim;
 mod presence;
 mod trajectory;
+mod writing;
 
 pub use claim::{Claim, Claimant, Claimed};
 pub use presence::Presence;
@@ -45,6 +47,8 @@ const VERSION: u32 = 3;
 pub const MANIFEST: &str = "manifest.json";
 /// The name that the file of an expert has until it is whole, in the folder of its epochs.
 const WHOLE: &str = "whole.safetensors";
+/// The tensor that numbers the checkpoints of an expert of which not all were kept.
+const KEPT: &str = "kept";
 
 /// The folder of all experts that were trained under the same settings.
 #[derive(Debug)]
@@ -82,6 +86,8 @@ pub struct Partial {
     pub expert: Expert,
     /// The checkpoints of the finished epochs, the initialisation first.
     pub points: Vec<Tensor>,
+    /// Their numbers, in ascending order; none where all of them are there, as always in training.
+    pub kept: Option<Vec<usize>>,
     /// The running statistics (S) at the end of every epoch, those of the initialisation first.
     pub running: Vec<Tensor>,
     pub epochs: Vec<StoredEpoch>,
@@ -188,7 +194,7 @@ impl Store {
     }
 
     /// How far the training of expert `index` has come, at most `epochs` epochs, none if it has not
-    /// begun; and what is wrong with the file of the next epoch, if it is damaged. Epochs count up
+    /// begun, or has to begin again because not all its checkpoints were kept; and what is wrong with the file of the next epoch, if it is damaged. Epochs count up
     /// to the first that is missing or damaged.
     ///
     /// # Errors
@@ -196,7 +202,10 @@ impl Store {
     pub fn partial(&self, index: u64, epochs: usize) -> Result<(Option<Partial>, Option<Error>)> {
         let mut partial = match self.trained(index) {
             // it is trained on
-            Ok(trained) => trained.map(|expert| expert.partial()).transpose()?,
+            Ok(trained) => trained
+                .filter(Trajectory::is_whole)
+                .map(|expert| expert.partial())
+                .transpose()?,
             Err(Error::File { .. }) => None,
             Err(error) => return Err(error),
         };
@@ -214,6 +223,7 @@ impl Store {
                     partial = Some(Partial {
                         expert: saved.expert,
                         points: vec![theta],
+                        kept: None,
                         running: vec![running],
                         epochs: Vec::new(),
                     })
@@ -302,60 +312,18 @@ impl Store {
         )
     }
 
-    /// Turns an expert that is trained as far as needed into its final file.
-    ///
-    /// # Errors
-    /// The file cannot be written, or the folder of its epochs cannot be removed.
-    pub fn finish(&self, index: u64, trained: &Partial) -> Result<()> {
-        self.write(index, trained)?;
-        let folder = self.partial_folder(index);
-        match fs::remove_dir_all(&folder) {
-            // another process has removed it, or still trains the same
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
-                Ok(())
-            }
-            removed => removed.map_err(Error::io("remove", &folder)),
-        }
-    }
-
-    /// Writes the file of an expert, unless there is one with more epochs; epochs in training beyond
-    /// it stay.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self, index: u64, trained: &Partial) -> Result<()> {
-        if let Ok(Some(there)) = self.trained(index)
-            && there.epochs.len() > trained.epochs.len()
-        {
-            return Ok(());
-        }
-        let trajectory = Tensor::stack(&trained.points, 0);
-        let running = Tensor::stack(&trained.running, 0);
-        let mut tensors = vec![("trajectory", &trajectory)];
-        if running.numel() > 0 {
-            tensors.push(("running", &running));
-        }
-        tensors.extend(trained.expert.velocity.as_ref().map(|v| ("velocity", v)));
-        // in a folder that whoever claims this expert next cleans up
-        let folder = self.make_partial_folder(index)?;
-        let (whole, path) = (folder.join(WHOLE), self.file(index));
-        tensor_file::write_sealed(
-            &whole,
-            &tensors,
-            ("epochs", serde_json::json!(trained.epochs).to_string()),
-        )?;
-        fs::rename(&whole, &path).map_err(Error::io("write", &path))?;
-        // only if nothing else is in it
-        let _ = fs::remove_dir(&folder);
-        Ok(())
-    }
-
     /// Removes the files that a process left behind when it was killed while it finished expert
-    /// `index`, which has `epochs` epochs, unless a process other than the caller, who may have
-    /// `claim`, is training it. Those of an interrupted training beyond these epochs stay.
-    pub fn tidy(&self, index: u64, epochs: usize, claim: Option<&Claim>) {
+    /// `index`, unless a process other than the caller, who may have `claim`, is training it. Those
+    /// of an interrupted training beyond its epochs stay, and those of one that trains it again
+    /// because not all its checkpoints were kept.
+    pub fn tidy(&self, index: u64, expert: &Trajectory, claim: Option<&Claim>) {
         let folder = self.partial_folder(index);
-        let is_left_over = || folder.exists() && !self.epoch_file(index, epochs + 1).exists();
+        let is_in_training = || {
+            let is_there = |epoch| self.epoch_file(index, epoch).exists();
+            let last = expert.epochs.len();
+            is_there(last + 1) || (!expert.is_whole() && is_there(0) && !is_there(last))
+        };
+        let is_left_over = || folder.exists() && !is_in_training();
         if is_left_over() || self.claim_file(index).exists() {
             self.with_claim(index, claim, || {
                 if is_left_over() {

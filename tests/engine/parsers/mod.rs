@@ -10,7 +10,7 @@ pub use layouts::*;
 pub use messages::*;
 pub use sets::*;
 
-use astill_core::profile::Profile;
+use astill_core::profile::{Auto, Profile};
 use astill_engine::data::{DatasetRequest, Kind, Normalisation};
 use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
@@ -20,7 +20,7 @@ use astill_engine::progress::Progress;
 use astill_engine::tensor_file::{self, TensorFile};
 use astill_engine::torch_file::{Item, TorchFile};
 use astill_engine::trainer::checkpoint::{Average, DistillationState, MadeWith, SyntheticLabels};
-use astill_engine::trainer::store::{Partial, Store};
+use astill_engine::trainer::store::{Partial, Store, StoredEpoch};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use serde_json::json;
 use std::fs;
@@ -420,6 +420,13 @@ fn store(root: &Path) -> (Store, [String; 2]) {
             None,
         )
         .expect("is written");
+    let record: StoredEpoch = serde_json::from_value(record).expect("a record");
+    // of which the first checkpoint is not kept
+    let mut late = Profile::new(Kind::Shapes);
+    late.expert.train_epochs = Auto::Value(2);
+    late.distill.min_start_epoch = 1;
+    late.distill.max_start_epoch = 2;
+    late.distill.expert_epochs = 1;
     store
         .finish(
             0,
@@ -431,10 +438,12 @@ fn store(root: &Path) -> (Store, [String; 2]) {
                     },
                     velocity: Some(theta()),
                 },
-                points: vec![theta(), theta()],
-                running: vec![theta(), theta()],
-                epochs: vec![serde_json::from_value(record).expect("a record")],
+                points: vec![theta(), theta(), theta()],
+                kept: None,
+                running: vec![theta(), theta(), theta()],
+                epochs: vec![record.clone(), record],
             },
+            Some(&late.checkpoints_read(0)),
         )
         .expect("is written");
     let files = [
@@ -458,8 +467,8 @@ pub fn trajectory() -> Parser {
     let (store, [finished, _]) = store(root.path());
     of_sealed_file("trajectories of experts", root, &finished, move |_| {
         store
-            .finished(0, 1)
-            .is_ok_and(|t| t.is_some_and(|t| t.checkpoint(0, 0).is_ok() && t.last().is_ok()))
+            .finished(0, 2)
+            .is_ok_and(|t| t.is_some_and(|t| t.checkpoint(1, 0).is_ok() && t.last().is_ok()))
     })
 }
 

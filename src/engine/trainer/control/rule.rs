@@ -2,7 +2,7 @@
 //! `astill resume --set`, and a profile.yaml that was edited between two engines.
 
 use super::RunStage;
-use astill_core::profile::{self, Auto, Profile};
+use astill_core::profile::{self, Auto, Keep, Profile};
 use astill_core::run::edits::{Moment, key_of};
 
 /// The moment from which an edit holds in a run at `stage`, which has resumed from the checkpoint of
@@ -16,7 +16,7 @@ pub(in crate::trainer) fn moment_of(
     (first, after): (&Profile, &Profile),
     (stage, resumed): (RunStage, Option<u64>),
 ) -> Result<Moment, String> {
-    let is_of_experts = profile::key(key_of(edit)).is_some_and(|k| k.section() == "expert");
+    let is_of_experts = is_of_experts(edit);
     let late =
         || Err("the experts are already trained, so their settings can no longer change".into());
     let at = match (stage, resumed) {
@@ -60,6 +60,15 @@ pub(in crate::trainer) fn moment_of(
             after.epochs_read()
         ));
     }
+    // all experts beyond the first ones are read alike
+    let of = |profile: &Profile| profile.checkpoints_read(profile.expert.count as u64);
+    if first.expert.keep == Keep::Needed && !of(first).cover(&of(after)) {
+        return Err(
+            "distillation would read checkpoints of the experts that are not kept (expert.keep: \
+             needed); start a new run with that"
+                .into(),
+        );
+    }
     Ok(at)
 }
 
@@ -68,4 +77,9 @@ fn is_before_an_epoch(first: &Profile, moment: Moment) -> bool {
     let count = first.expert.count as u64;
     let epochs = first.epochs_trained(count.saturating_sub(1)) as u64;
     matches!(moment, Moment::Expert { expert, epoch } if expert + 1 < count || epoch < epochs)
+}
+
+/// Whether an edit changes how experts are trained.
+pub(super) fn is_of_experts(edit: &str) -> bool {
+    profile::key(key_of(edit)).is_some_and(|key| key.section() == "expert")
 }
