@@ -17,17 +17,23 @@ use astill_core::on_finish;
 use astill_core::profile::{self, Kind, Profile, schema};
 use astill_core::run::command::{Answer, Command};
 use astill_core::run::edits::{Edits, Moment};
-use astill_core::run::event::{EventKind, RunFinished, RunOutcome};
+use astill_core::run::event::{DataWarning, EventKind, LeftOut, RunFinished, RunOutcome};
 use astill_core::run::list::RunSummary;
 use astill_core::run::pace::unix_seconds;
 use astill_core::run::{EngineAt, RunDir, checkpoints, reach};
 use astill_core::{Error, Result};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 /// A record that is longer than this, in bytes, is not read for a glance.
 const GLANCED_AT: u64 = 8 << 20;
+
+/// Whether the data of the profiles are here is looked at again after this, or once a fetch has ended:
+/// the list itself is read every few seconds.
+const LOOKED_AGAIN: Duration = Duration::from_secs(30);
 
 impl Local {
     /// The folder of a profile's data set; none where the environment names no folder of data.
@@ -53,23 +59,49 @@ impl Local {
             let mut roots = paths.map(|path| Path::new(&entry.folder).join(path));
             roots.any(|root| root.starts_with(wanted))
         });
-        if folder.exists() && !found.is_some_and(|entry| fetch::is_partly_there(entry, &data)) {
+        // other versions of a set are read too, such as the Python one of CIFAR
+        let is_whole = match found {
+            Some(entry) => !fetch::is_partly_there(entry, &data),
+            None => !fetch::is_cut_off(&folder),
+        };
+        if is_whole && has_content(&folder) {
             return DataState::Ready;
         }
-        let of_hub = || {
-            let path = profile.dataset.path.as_deref()?.to_str()?;
-            Some((path.strip_prefix("hf:").map(|_| path.to_owned())?, None))
-        };
-        found
-            .map(|entry| {
-                let bytes = entry.files.iter().map(|file| file.bytes).sum();
-                (entry.name.clone(), bytes)
+        if let Some(entry) = found {
+            let bytes = entry.files.iter().map(|file| file.bytes);
+            return DataState::Fetchable {
+                set: entry.name.clone(),
+                // those of a set of the Hub are not known before
+                bytes: bytes.sum::<Option<u64>>().filter(|bytes| *bytes > 0),
+            };
+        }
+        let path = profile.dataset.path.as_deref().and_then(Path::to_str);
+        match path.filter(|path| path.starts_with("hf:")) {
+            Some(set) => DataState::Fetchable {
+                set: set.to_owned(),
+                bytes: None,
+            },
+            None => DataState::Missing,
+        }
+    }
+
+    /// The profiles of the menu, and whether their data are here.
+    fn listed_profiles(&self) -> Vec<ProfileSummary> {
+        let listed = profile::builtin().iter().filter(|b| b.listed);
+        listed
+            .map(|b| {
+                let profile = profile::load(b.name, &[]).ok().map(|l| Box::new(l.profile));
+                let data = profile.as_ref().map(|p| self.data_state(p));
+                ProfileSummary {
+                    published: b.is_published(),
+                    reference: b.name.into(),
+                    description: b.description().into(),
+                    text: b.text.into(),
+                    data: data.unwrap_or(DataState::Missing),
+                    profile,
+                }
             })
-            .or_else(of_hub)
-            .map_or(DataState::Missing, |(set, bytes)| DataState::Fetchable {
-                set,
-                bytes,
-            })
+            .collect()
     }
 
     /// What the engine says about a run that could be started; none if that is not wanted any more.
@@ -132,6 +164,16 @@ impl Local {
     }
 }
 
+/// Whether something is in a folder that is not hidden, or whether it is a file.
+fn has_content(path: &Path) -> bool {
+    if path.is_file() {
+        return true;
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name());
+    names.any(|name| !name.as_encoded_bytes().starts_with(b"."))
+}
+
 /// The preview in an answer of the engine.
 fn preview_of(profile: Profile, answer: &Value) -> Preview {
     let counts = &answer["data"];
@@ -152,6 +194,7 @@ fn preview_of(profile: Profile, answer: &Value) -> Preview {
     Preview {
         profile: Ok(profile),
         data,
+        remarks: remarks(counts),
         device: answer["device"].as_str().unwrap_or_default().into(),
         memory_mib: estimate("memory_mib"),
         seconds: estimate("seconds"),
@@ -160,11 +203,28 @@ fn preview_of(profile: Profile, answer: &Value) -> Preview {
     }
 }
 
+/// What is left out of a data set, and what else the engine says about it.
+fn remarks(data: &Value) -> Vec<String> {
+    fn list<T: DeserializeOwned>(data: &Value, name: &str) -> Vec<T> {
+        // an older engine says nothing of it
+        serde_json::from_value(data[name].clone()).unwrap_or_default()
+    }
+    let left_out: Vec<LeftOut> = list(data, "left_out");
+    let warnings: Vec<DataWarning> = list(data, "warnings");
+    let left_out = left_out.iter().map(|files| format!("left out: {files}"));
+    let warnings = warnings.into_iter().map(|warning| warning.message);
+    left_out
+        .chain(warnings)
+        .chain(list(data, "notes"))
+        .collect()
+}
+
 /// A preview that says only what is wrong.
 fn refused(profile: std::result::Result<Profile, String>, problem: String) -> Preview {
     Preview {
         profile,
         data: Err(problem),
+        remarks: Vec::new(),
         device: String::new(),
         memory_mib: None,
         seconds: None,
@@ -195,24 +255,22 @@ fn glance(run: &RunDir) -> Glance {
 
 impl Backend for Local {
     fn profiles(&self) -> Vec<ProfileSummary> {
-        let listed = profile::builtin().iter().filter(|b| b.listed);
-        listed
-            .map(|b| {
-                let profile = profile::load(b.name, &[]).ok().map(|l| Box::new(l.profile));
-                let data = profile.as_ref().map(|p| self.data_state(p));
-                ProfileSummary {
-                    published: b.is_published(),
-                    reference: b.name.into(),
-                    description: b.description().into(),
-                    text: b.text.into(),
-                    data: data.unwrap_or(DataState::Missing),
-                    profile,
-                }
-            })
-            .collect()
+        let mut known = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((since, profiles)) if since.elapsed() < LOOKED_AGAIN => profiles.clone(),
+            _ => {
+                let profiles = self.listed_profiles();
+                known.insert((Instant::now(), profiles)).1.clone()
+            }
+        }
     }
 
-    fn fetch(&self, set: &str, report: &dyn Fn(String)) -> Result<String> {
+    fn fetch(
+        &self,
+        set: &str,
+        report: &dyn Fn(String),
+        is_ended: &dyn Fn() -> bool,
+    ) -> Result<String> {
         let args = FetchArgs {
             set: Some(set.into()),
             from: Vec::new(),
@@ -221,19 +279,21 @@ impl Backend for Local {
             list: false,
         };
         let data = data_folder(self.data.clone())?;
-        let mut lines = fetch::Lines::new(report);
-        let (fetch::Fetched::AlreadyThere(folder) | fetch::Fetched::Done(folder)) =
-            fetch::run(&args, &data, &mut lines)?;
+        let mut lines = fetch::Lines::new(report, is_ended);
+        let fetched = fetch::run(&args, &data, &mut lines);
+        // whatever came of it, something else may be here now
+        *self.profiles.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let (fetch::Fetched::AlreadyThere(folder) | fetch::Fetched::Done(folder)) = fetched?;
         Ok(folder.display().to_string())
     }
 
-    fn runs(&self) -> Vec<RunSummary> {
+    fn runs(&self) -> Result<Vec<RunSummary>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.list(&self.runs).unwrap_or_default()
+        known.list(&self.runs)
     }
 
-    fn ablations(&self) -> Vec<AblationSummary> {
-        ablation::list(&self.runs).unwrap_or_default()
+    fn ablations(&self) -> Result<Vec<AblationSummary>> {
+        ablation::list(&self.runs)
     }
 
     fn preview(&self, request: &RunRequest, is_outdated: &dyn Fn() -> bool) -> Option<Preview> {
@@ -307,8 +367,8 @@ impl Backend for Local {
         run.write_note(note)
     }
 
-    fn checkpoints(&self, run: &RunDir) -> Vec<u64> {
-        checkpoints::steps(run.path()).unwrap_or_default()
+    fn checkpoints(&self, run: &RunDir) -> Result<Vec<u64>> {
+        checkpoints::steps(run.path())
     }
 
     fn engine(&self, run: &RunDir) -> EngineAt {
@@ -349,5 +409,125 @@ impl Backend for Local {
             true => Ok(()),
             false => Err(Error::Usage(format!("--on-finish {command}: {status}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn local(data: &Path) -> Local {
+        Local {
+            runs: data.join("runs"),
+            data: Some(data.to_path_buf()),
+            known: Default::default(),
+            answers: Default::default(),
+            profiles: Default::default(),
+        }
+    }
+
+    fn profile_with(name: &str, sets: &[&str]) -> Profile {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_string()).collect();
+        profile::load(name, &sets).unwrap().profile
+    }
+
+    #[test]
+    fn data_are_ready_only_where_something_of_them_is_there() {
+        let home = TempDir::new().unwrap();
+        let local = local(home.path());
+        let at = |name: &str| home.path().join(name);
+        let make = |name: &str| {
+            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            fs::write(at(name), "x").unwrap();
+        };
+        let cifar = profile_with("cifar10-ipc1", &[]);
+        let fetchable = |state: &DataState, of: &str, wanted: Option<u64>| matches!(state, DataState::Fetchable { set, bytes } if set == of && *bytes == wanted);
+        let is_fetchable = || fetchable(&local.data_state(&cifar), "cifar10", Some(170_052_171));
+        assert!(is_fetchable());
+        fs::create_dir(at("cifar10")).unwrap();
+        assert!(is_fetchable(), "an empty folder holds no data");
+        make("cifar10/.DS_Store");
+        assert!(is_fetchable(), "nor does a hidden file");
+        make("cifar10/cifar-10-batches-bin/data_batch_1.bin");
+        assert!(is_fetchable(), "a part is not the whole");
+        fs::remove_dir_all(at("cifar10/cifar-10-batches-bin")).unwrap();
+        // another version, which is read too
+        make("cifar10/cifar-10-python.tar.gz");
+        assert_eq!(local.data_state(&cifar), DataState::Ready);
+
+        // of the Hub: how much it is is not known, and a fetch that was cut off is not all
+        let svhn = profile_with(
+            "cifar10-ipc1",
+            &["dataset.kind=parquet", "dataset.path=svhn"],
+        );
+        assert!(fetchable(&local.data_state(&svhn), "svhn", None));
+        let hub = profile_with(
+            "cifar10-ipc1",
+            &["dataset.kind=parquet", "dataset.path=hf:o/n"],
+        );
+        assert!(fetchable(&local.data_state(&hub), "hf:o/n", None));
+        for (folder, profile) in [("svhn", &svhn), ("o--n", &hub)] {
+            make(&format!("{folder}/.commit"));
+            assert!(fetchable(
+                &local.data_state(profile),
+                profile_set(profile),
+                None
+            ));
+            let note = "abc\n1 cropped_digits/train.parquet\n1 cropped_digits/test.parquet\n";
+            fs::write(at(&format!("{folder}/.commit")), note).unwrap();
+            make(&format!("{folder}/cropped_digits/train.parquet"));
+            assert!(
+                fetchable(&local.data_state(profile), profile_set(profile), None),
+                "{folder}"
+            );
+            make(&format!("{folder}/cropped_digits/test.parquet"));
+            assert_eq!(local.data_state(profile), DataState::Ready, "{folder}");
+        }
+        let own = profile_with("cifar10-ipc1", &["dataset.kind=npz", "dataset.path=mine"]);
+        assert_eq!(local.data_state(&own), DataState::Missing);
+        make("mine/set.npz");
+        assert_eq!(local.data_state(&own), DataState::Ready);
+        let shapes = profile_with("shapes", &[]);
+        assert_eq!(local.data_state(&shapes), DataState::Ready);
+    }
+
+    fn profile_set(profile: &Profile) -> &str {
+        profile
+            .dataset
+            .path
+            .as_deref()
+            .and_then(Path::to_str)
+            .unwrap()
+    }
+
+    #[test]
+    fn a_folder_of_runs_that_cannot_be_read_is_a_problem_and_none_is_not() {
+        let home = TempDir::new().unwrap();
+        let local = local(home.path());
+        assert!(local.runs().unwrap().is_empty() && local.ablations().unwrap().is_empty());
+        fs::write(home.path().join("runs"), "a file").unwrap();
+        assert!(local.runs().is_err() && local.ablations().is_err());
+    }
+
+    #[test]
+    fn what_the_engine_says_is_left_out_is_remarked() {
+        let answer = serde_json::json!({
+            "data": {
+                "classes": 2, "train": 4, "validation": 0, "test": 2,
+                "left_out": [{"part": "train", "class": "cat", "reason": "HEIC is not read", "count": 3,
+                    "first": "train/cat/1.heic", "is_lost": true}],
+                "warnings": [{"kind": "class-without-test", "count": 1, "message": "1 of 2 classes"}],
+                "notes": ["val chooses"],
+            },
+        });
+        let preview = preview_of(profile_with("shapes", &[]), &answer);
+        let wanted = [
+            "left out: 3 files of class cat in train: HEIC is not read (train/cat/1.heic)",
+            "1 of 2 classes",
+            "val chooses",
+        ];
+        assert_eq!(preview.remarks, wanted);
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::libraries;
 use crate::previews::KnownAnswers;
-use astill_core::cli::{DeviceChoice, ResumeChanges};
+use crate::tui::backend::ProfileSummary;
+use astill_core::cli::{DeviceChoice, DeviceList, ResumeChanges};
 use astill_core::run::RunDir;
 use astill_core::run::known_runs::KnownRuns;
 use astill_core::signals::stop_signals;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The program that computes; it is in the same folder as this one.
 const ENGINE: &str = "astill-engine";
@@ -24,6 +25,9 @@ const ENGINE: &str = "astill-engine";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How often signals are looked for while an engine starts.
 const SIGNALS_EVERY: Duration = Duration::from_millis(20);
+
+/// When the profiles were looked at, and what they were.
+pub type KnownProfiles = Option<(Instant, Vec<ProfileSummary>)>;
 
 /// The folders of runs and data on this machine.
 #[derive(Debug, Clone)]
@@ -35,18 +39,8 @@ pub struct Local {
     pub known: Arc<Mutex<KnownRuns>>,
     /// What the engine has said about runs that could be started.
     pub answers: Arc<KnownAnswers>,
-}
-
-/// How a run is resumed.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Resuming<'a> {
-    /// On these devices, or on that which it had before.
-    pub device: Option<&'a DeviceList>,
-    /// Changes of live settings, each "section.key=value".
-    pub sets: &'a [String],
-    /// A command for the end of the run.
-    pub on_finish: Option<&'a String>,
-    pub workers: Option<&'a WorkersArgs>,
+    /// The profiles of the menu, as they were looked at last.
+    pub profiles: Arc<Mutex<KnownProfiles>>,
 }
 
 /// The path of the engine's program.

@@ -44,6 +44,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         data: cli.data.clone(),
         known: Arc::default(),
         answers: Arc::default(),
+        profiles: Arc::default(),
     };
     let find = |run: &str| RunDir::find(&cli.runs, run);
     let find_exactly = |run: &str| RunDir::find_exactly(&cli.runs, run);
@@ -275,8 +276,9 @@ fn fetch_data(args: &FetchArgs, data: &Path) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut terminal = fetch::Terminal::new();
-    let fetched = fetch::run(args, data, &mut terminal)?;
-    terminal.finish();
+    let fetched = fetch::run(args, data, &mut terminal);
+    drop(terminal);
+    let fetched = fetched?;
     let folder = match fetched {
         Fetched::AlreadyThere(folder) => {
             to_stderr("it is there already; to fetch it again, remove it first");

@@ -1,5 +1,5 @@
 //! What the engine says about a run before it is started, for the menu: asked one question at a time,
-//! given up once the answer is not wanted any more, and remembered until the files change.
+//! given up once the answer is not wanted any more, and remembered until files come or go.
 
 use astill_core::{Error, Result, program};
 use rustix::process::{Signal, nice};
@@ -19,13 +19,14 @@ use std::time::Duration;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How much less of the processor than others it wants.
 const POLITE: i32 = 10;
-/// Entries of a folder that are looked at.
-const MOST_ENTRIES: usize = 1000;
+/// Entries that are looked at, and levels of folders below the first one: `train/CLASS/images`.
+const MOST_ENTRIES: usize = 4000;
+const FOLDERS_BELOW: usize = 2;
 
 /// Every key of a profile, written out, and the device.
 type Question = (String, String);
 
-/// What tells whether a folder has changed: its own state and that of what is in it.
+/// What tells whether a folder has changed: its own state and that of what is in it, by its path.
 pub type FolderStamp = Vec<(OsString, u64, i64, i64)>;
 
 /// The answers that hold as long as the files stay as they were.
@@ -51,20 +52,43 @@ impl KnownAnswers {
     }
 }
 
-/// The state of a folder and of what is directly in it; empty if there is none.
+/// The state of a folder, of what is directly in it, and of the folders two levels below that; empty if
+/// there is none. A folder changes with every file that comes or goes.
 pub fn folder_stamp(folder: &Path) -> FolderStamp {
-    let of = |path: &Path, name: OsString| {
+    let of = |path: &Path| {
         let found = path.metadata().ok()?;
-        Some((name, found.len(), found.mtime(), found.mtime_nsec()))
+        let name = path.strip_prefix(folder).unwrap_or(path);
+        Some((
+            name.as_os_str().to_owned(),
+            found.len(),
+            found.mtime(),
+            found.mtime_nsec(),
+        ))
     };
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let inside = entries
-        .take(MOST_ENTRIES)
-        .filter_map(|entry| of(&entry.path(), entry.file_name()));
-    let mut stamp: FolderStamp = of(folder, OsString::new())
-        .into_iter()
-        .chain(inside)
-        .collect();
+    let mut stamp: FolderStamp = of(folder).into_iter().collect();
+    let mut folders = vec![folder.to_path_buf()];
+    for depth in 0..=FOLDERS_BELOW {
+        let mut below = Vec::new();
+        for entry in folders
+            .iter()
+            .filter_map(|folder| folder.read_dir().ok())
+            .flatten()
+            .flatten()
+        {
+            // a link may lead to a folder
+            let is_folder = entry
+                .file_type()
+                .is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
+            if stamp.len() >= MOST_ENTRIES || (depth > 0 && !is_folder) {
+                continue;
+            }
+            stamp.extend(of(&entry.path()));
+            if is_folder {
+                below.push(entry.path());
+            }
+        }
+        folders = below;
+    }
     stamp.sort();
     stamp
 }
@@ -161,6 +185,15 @@ mod tests {
         let file = folder.path().join("data_batch_1.bin");
         std::fs::write(&file, "x").map_err(Error::io("write", &file))?;
         assert_eq!(known.get(&question, &folder_stamp(folder.path())), None);
+        // images come and go in the folders of the classes
+        for depth in ["train/cat", "train/cat/images"] {
+            let class = folder.path().join(depth);
+            std::fs::create_dir_all(&class).map_err(Error::io("create", &class))?;
+            let before = folder_stamp(folder.path());
+            let image = class.join("0.png");
+            std::fs::write(&image, "x").map_err(Error::io("write", &image))?;
+            assert_ne!(folder_stamp(folder.path()), before, "{depth}");
+        }
         assert_eq!(folder_stamp(&folder.path().join("none")), Vec::new());
         Ok(())
     }

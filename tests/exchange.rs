@@ -3,6 +3,7 @@
 
 mod place;
 
+use astill_core::profile::NetworkKind;
 use astill_core::run::event::EventKind;
 use place::{Outcome, Place, assert_status, text};
 use serde_json::Value;
@@ -165,16 +166,164 @@ fn a_folder_as_mtt_names_it_needs_no_profile() -> Outcome {
     let place = Place::new()?;
     let folder = place.path("buffers/CIFAR10_NO_ZCA/ConvNet");
     fs::create_dir_all(&folder)?;
-    fs::copy(
-        buffers("shapes/replay_buffer_0.pt"),
-        folder.join("replay_buffer_0.pt"),
-    )?;
+    let buffer = folder.join("replay_buffer_0.pt");
+    let import = ["import", "experts", "buffers/CIFAR10_NO_ZCA/ConvNet"];
     // of images of 16×16, which CIFAR's are not
+    fs::copy(buffers("shapes/replay_buffer_0.pt"), &buffer)?;
+    refused(&place, &import, &["no network has the shapes"])?;
+    fs::copy(buffers("cifar/replay_buffer_0.pt"), &buffer)?;
+    let output = place.run(&import)?;
+    assert_status(&output, 0);
+    let yaml = text(&output.stdout);
+    for line in [
+        "kind: cifar10",
+        "size: 32",
+        "zca: false",
+        "normalisation: field",
+        "kind: convnet",
+        "width: 4",
+        "depth: 3",
+        "count: 1",
+        "epochs: 1",
+    ] {
+        assert!(yaml.contains(&format!("  {line}\n")), "no {line} in {yaml}");
+    }
+    // what is printed is a part of a profile
+    fs::write(place.path("imported.yaml"), &yaml)?;
+    let checked = place.run(&["check", "imported.yaml", "--no-images"])?;
+    let said = text(&checked.stderr);
+    assert!(said.contains("the data set cifar10 is not in"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_stated_normalisation_of_imported_experts_is_kept() -> Outcome {
+    let place = Place::new()?;
+    let from = buffers("shapes");
+    let own = ["--set", "dataset.normalisation=own"];
+    let import = ["import", "experts", &from, "--profile", "tiny.yaml"];
+    for (more, wanted) in [
+        (&own[..], "normalisation: own"),
+        (&[], "normalisation: field"),
+    ] {
+        let output = place.run(&[&import[..], more].concat())?;
+        assert_status(&output, 0);
+        let yaml = text(&output.stdout);
+        assert!(yaml.contains(wanted), "no {wanted} in {yaml}");
+    }
+    Ok(())
+}
+
+#[test]
+fn labels_that_are_not_a_tensor_are_not_taken_for_none() -> Outcome {
+    let listed = buffers("listed");
+    let evaluate = [
+        "evaluate",
+        &listed,
+        "--profile",
+        "tiny.yaml",
+        "--lr",
+        "0.01",
+    ];
     refused(
-        &place,
-        &["import", "experts", "buffers/CIFAR10_NO_ZCA/ConvNet"],
-        &["no network has the shapes"],
+        &Place::new()?,
+        &evaluate,
+        &["expected its labels as one tensor"],
     )
+}
+
+/// Every kind of network as an expert, one epoch of a few images each.
+#[test]
+fn every_kind_of_network_is_trained_as_an_expert() -> Outcome {
+    let place = Place::new()?;
+    for kind in NetworkKind::NAMES {
+        let kind = format!("network.kind={kind}");
+        let output = place.run(&[
+            "experts",
+            "tiny.yaml",
+            "--set",
+            &kind,
+            "--set",
+            "dataset.size=32",
+            "--set",
+            "dataset.train_limit=20",
+            "--set",
+            "dataset.zca=false",
+            "--set",
+            "expert.count=1",
+            "--set",
+            "expert.epochs=1",
+            "--set",
+            "distill.expert_epochs=1",
+            "--set",
+            "distill.max_start_epoch=0",
+        ])?;
+        assert_status(&output, 0);
+    }
+    let stores = fs::read_dir(place.path("data/trajectories"))?.count();
+    assert_eq!(stores, NetworkKind::NAMES.len());
+    Ok(())
+}
+
+/// `dataset.augment` is one list for experts, students and evaluation; it may be empty.
+#[test]
+fn the_families_of_augmentation_reach_experts_students_and_evaluation() -> Outcome {
+    let place = Place::new()?;
+    let none = "dataset.augment=[]";
+    let imported = place.run(&[
+        "import",
+        "experts",
+        &buffers("shapes"),
+        "--profile",
+        "tiny.yaml",
+    ])?;
+    assert_status(&imported, 0);
+    let yaml = text(&imported.stdout);
+    let key = yaml
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("from: "));
+    let from = format!("expert.from={}", key.ok_or("no key")?);
+    let run = |name: &str, sets: &[&str]| -> Outcome {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let arguments: Vec<&str> = ["run", "tiny.yaml", "--name", name]
+            .into_iter()
+            .chain(sets)
+            .collect();
+        assert_status(&place.run(&arguments)?, 0);
+        Ok(())
+    };
+    // experts of its own, and the same experts for both
+    run("experts", &[])?;
+    run("experts-without", &[none])?;
+    let same = [&from[..], "dataset.normalisation=field"];
+    run("students", &same)?;
+    run("students-without", &[&same[..], &[none]].concat())?;
+    let losses = |name: &str, of_experts: bool| -> Result<Vec<f64>, Box<dyn std::error::Error>> {
+        let events = place.events(name)?.into_iter();
+        let losses = events.filter_map(|event| match event.what {
+            EventKind::ExpertEpoch(epoch) if of_experts => Some(epoch.record.train_loss),
+            EventKind::DistillStep(step) if !of_experts => Some(step.matching_loss),
+            _ => None,
+        });
+        // before anything that follows from it
+        Ok(losses.take(1).collect())
+    };
+    for (name, of_experts) in [("experts", true), ("students", false)] {
+        let (with, without) = (
+            losses(name, of_experts)?,
+            losses(&format!("{name}-without"), of_experts)?,
+        );
+        assert!(with.len() == 1 && without.len() == 1, "{name}");
+        assert_ne!(with, without, "{name}");
+    }
+    let judged = |more: &[&str]| -> Result<Value, Box<dyn std::error::Error>> {
+        let found = evaluated(&place, &[&["students"], more].concat())?;
+        Ok(found["networks"][0]["values"].clone())
+    };
+    let (with, without) = (judged(&[])?, judged(&["--set", none])?);
+    assert!(with.is_array() && without.is_array());
+    assert_ne!(with, without);
+    Ok(())
 }
 
 #[test]
@@ -388,12 +537,11 @@ fn distillation_starts_from_a_set_of_another_program_or_run() -> Outcome {
     assert_status(&run("b", &buffers("distilled"), &field)?, 0);
     assert_status(&run("c", "runs/a", &[])?, 0);
     let set = |name: &str| fs::read(place.path(&format!("runs/{name}/distilled/best.safetensors")));
-    let same = |a: &str, b: &str| -> Result<bool, std::io::Error> {
-        // all but the name of the file in the metadata
-        let tail = |bytes: Vec<u8>| bytes[bytes.len() - 1000..].to_vec();
-        Ok(tail(set(a)?) == tail(set(b)?))
-    };
-    assert!(same("a", "b")?);
+    // all but the name of the file in the metadata
+    for tensor in ["images", "pixels", "labels", "student_lr"] {
+        let of = |name: &str| tensor_of(&set(name)?, tensor);
+        assert!(of("a")? == of("b")?, "{tensor}");
+    }
     for (init, more, part) in [
         (
             "representatve",
@@ -420,6 +568,19 @@ fn distillation_starts_from_a_set_of_another_program_or_run() -> Outcome {
         assert!(!place.path("runs/x").exists());
     }
     Ok(())
+}
+
+/// The bytes of a tensor in a safetensors file.
+fn tensor_of(file: &[u8], name: &str) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let length = u64::from_le_bytes(file[..8].try_into()?) as usize;
+    let header: Value = serde_json::from_slice(&file[8..8 + length])?;
+    let place = |at: usize| {
+        header[name]["data_offsets"][at]
+            .as_u64()
+            .map(|n| n as usize)
+    };
+    let (from, to) = place(0).zip(place(1)).ok_or(format!("no {name}"))?;
+    Ok(file[8 + length + from..8 + length + to].to_vec())
 }
 
 /// Changes every stamp and every accuracy in the file of an expert, and seals it again.

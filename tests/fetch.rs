@@ -5,7 +5,8 @@
 mod server;
 
 use astill::fetch::{
-    Checksum, Client, DataSet, Fetched, Packing, Progress, Proof, SourceFile, fetch, is_there,
+    Checksum, Client, DataSet, Fetched, Packing, Progress, Proof, Repository, SourceFile, fetch,
+    is_there,
 };
 use astill_core::cli::FetchArgs;
 use flate2::Compression;
@@ -202,6 +203,167 @@ fn a_file_that_has_changed_meanwhile_is_read_from_the_beginning() -> Outcome {
     })?;
     get(&set, data.path(), &[])?;
     assert_complete(data.path());
+    Ok(())
+}
+
+/// One that begins again each time and is cut anywhere is given up: it does not get any further.
+#[test]
+fn a_server_that_ignores_ranges_and_is_always_cut_is_given_up() -> Outcome {
+    let (server, set, data) = served(|_, before, bytes| {
+        let after = [20_000, 10_000, 19_000, 15_000, 18_000][before % 5];
+        Reply::new(200, bytes).cut(after)
+    })?;
+    let error = refusal(get(&set, data.path(), &[]), data.path());
+    assert!(
+        error.contains("ended after") && error.contains("--mirror URL"),
+        "{error}"
+    );
+    assert!(server.requests().len() < 20, "{}", server.requests().len());
+    Ok(())
+}
+
+#[test]
+fn a_part_of_a_file_of_unknown_length_is_continued_and_a_weak_tag_names_no_version() -> Outcome {
+    let (server, set, data) = served(|r, before, bytes| match before {
+        0 => file(r, bytes, "W/\"1\"").cut(20_000),
+        _ => {
+            let from = r.from().unwrap_or(0);
+            let range = format!("bytes {from}-{}/*", bytes.len() - 1);
+            Reply::new(206, &bytes[from..]).with("content-range", &range)
+        }
+    })?;
+    get(&set, data.path(), &[])?;
+    assert_complete(data.path());
+    let again = &server.requests()[1];
+    assert_eq!(
+        (again.header("if-range"), again.from()),
+        (None, Some(20_000))
+    );
+    Ok(())
+}
+
+#[test]
+fn of_two_that_fetch_the_same_set_one_waits_for_the_other() -> Outcome {
+    let (server, set, data) = served(|r, _, bytes| file(r, bytes, "\"1\""))?;
+    let both = std::thread::scope(|scope| {
+        let fetches = [(); 2].map(|()| scope.spawn(|| get(&set, data.path(), &[])));
+        fetches.map(|fetch| fetch.join().expect("no panic"))
+    });
+    for fetched in both {
+        fetched?;
+    }
+    assert_complete(data.path());
+    assert_eq!(server.requests().len(), 1);
+    Ok(())
+}
+
+/// Somebody who stops once a part has arrived.
+struct Stopping {
+    arrived: u64,
+}
+
+impl Progress for Stopping {
+    fn say(&mut self, _: &str) {}
+    fn bytes(&mut self, _: &str, done: u64, _: Option<u64>) {
+        self.arrived = done;
+    }
+    fn is_ended(&self) -> bool {
+        self.arrived > 0
+    }
+}
+
+#[test]
+fn a_fetch_that_is_stopped_keeps_what_has_arrived() -> Outcome {
+    let (server, set, data) = served(|r, before, bytes| match before {
+        // the rest comes only to who asks again
+        0 => file(r, bytes, "\"1\"").cut(20_000).stall(),
+        _ => file(r, bytes, "\"1\""),
+    })?;
+    let mut stopping = Stopping { arrived: 0 };
+    let stopped = fetch(
+        &set,
+        &arguments(&[], &[]),
+        data.path(),
+        &client(),
+        &mut stopping,
+    );
+    assert!(matches!(stopped, Err(astill_core::Error::Interrupted)));
+    assert!(!data.path().join("things").exists());
+    get(&set, data.path(), &[])?;
+    assert_complete(data.path());
+    assert_eq!(server.requests()[1].from(), Some(stopping.arrived as usize));
+    Ok(())
+}
+
+/// A good archive is not thrown away because of the disk that it is unpacked to.
+#[test]
+fn an_archive_stays_where_it_cannot_be_unpacked() -> Outcome {
+    // no file system has a name so long
+    let name = "n".repeat(300);
+    let archive = tar_gz(|tar| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        tar.append_data(&mut header, format!("set/{name}"), &b"x"[..])
+            .expect("in memory");
+    });
+    let bytes = archive.clone();
+    let server = Server::start(move |r, _| file(r, &bytes, "\"1\""))?;
+    let data = TempDir::new()?;
+    let url = format!("{}/things.tar.gz", server.url);
+    let set = set(&archive, Packing::TarGz, &[url]);
+    for _again in 0..2 {
+        let error = get(&set, data.path(), &[]).expect_err("a name that is too long");
+        assert!(matches!(error, astill_core::Error::Io { .. }), "{error}");
+        let part = data.path().join(".fetch/things/things.tar.gz.part");
+        assert_eq!(fs::read(part)?, archive);
+    }
+    assert_eq!(server.requests().len(), 1, "it was fetched once");
+    Ok(())
+}
+
+#[test]
+fn a_set_of_two_archives_has_what_both_hold() -> Outcome {
+    let first = tar_gz(|_| ());
+    let mut second = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    add(&mut second, "set/deep/c.txt", b"more");
+    let second = second.into_inner()?.finish()?;
+    let files = TempDir::new()?;
+    let mut set = set(&first, Packing::TarGz, &[]);
+    let mut more = self::set(&second, Packing::TarGz, &[]).files;
+    more[0].name = "more.tar.gz".into();
+    set.files.append(&mut more);
+    set.proof.push("set/deep/c.txt".into());
+    let paths = [("things.tar.gz", &first), ("more.tar.gz", &second)].map(|(name, bytes)| {
+        let path = files.path().join(name);
+        fs::write(&path, bytes).map(|()| path)
+    });
+    let [first, second] = paths;
+    // in any order, and a file that is missing is named
+    let given = [second?, first?];
+    for (from, is_whole) in [(&given[..1], false), (&given[..], true)] {
+        let data = TempDir::new()?;
+        let fetched = fetch(
+            &set,
+            &arguments(from, &[]),
+            data.path(),
+            &client(),
+            &mut Silent,
+        );
+        match is_whole {
+            true => {
+                fetched?;
+                assert_complete(data.path());
+                assert_eq!(
+                    fs::read(data.path().join("things/set/deep/c.txt"))?,
+                    b"more"
+                );
+            }
+            false => {
+                let error = refusal(fetched, data.path());
+                assert!(error.contains("found no things.tar.gz in"), "{error}");
+            }
+        }
+    }
     Ok(())
 }
 
@@ -808,6 +970,180 @@ fn a_proxy_is_used() -> Outcome {
             .iter()
             .any(|r| r.path.ends_with("/api/datasets/o/unknown/revision/main"))
     );
+    Ok(())
+}
+
+/// A Hub with SVHN in three splits.
+fn hub_with_svhn(is_out_of_order: bool) -> std::io::Result<Server> {
+    const AT: &str = "/api/datasets/ufldl-stanford/svhn";
+    Server::start(move |r, before| {
+        let path = r.path.as_str();
+        if is_out_of_order && before < 2 {
+            return Reply::new(503, b"");
+        }
+        if path == format!("{AT}/revision/main") {
+            return Reply::new(200, br#"{"sha":"abc"}"#);
+        }
+        if path == format!("{AT}/tree/abc?recursive=true") {
+            let listed = ["test", "train", "extra"].map(|split| {
+                format!(r#"{{"type":"file","path":"cropped_digits/{split}-00000-of-00001.parquet","size":4}}"#)
+            });
+            return Reply::new(200, format!("[{}]", listed.join(",")).as_bytes());
+        }
+        match path.contains("/resolve/abc/cropped_digits/") {
+            true => Reply::new(200, b"PAR1"),
+            false => Reply::new(404, b""),
+        }
+    })
+}
+
+#[test]
+fn of_svhn_two_splits_are_fetched_and_they_are_there_without_a_network() -> Outcome {
+    let hub = hub_with_svhn(false)?;
+    let data = TempDir::new()?;
+    let offline = "http://127.0.0.1:1";
+    let fetch = |hub: &str, more: &[&str]| -> Result<(Option<i32>, String), std::io::Error> {
+        let output = astill(data.path(), hub, "svhn").args(more).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status.code(), said))
+    };
+    let listed = || -> Result<String, std::io::Error> {
+        let mut list = Command::new(env!("CARGO_BIN_EXE_astill"));
+        list.args(["--data".as_ref(), data.path().as_os_str()]);
+        let output = list.args(["fetch", "--list"]).output()?;
+        let all = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(all
+            .lines()
+            .filter(|line| line.starts_with("svhn"))
+            .collect())
+    };
+    let (status, said) = fetch(offline, &[])?;
+    assert!(
+        status == Some(1) && said.contains("try again later"),
+        "{said}"
+    );
+    let (status, said) = fetch(&hub.url, &["--mirror", "http://m"])?;
+    assert!(status == Some(2) && said.contains("HF_ENDPOINT"), "{said}");
+    let (status, said) = fetch(&hub.url, &[])?;
+    assert_eq!(status, Some(0), "{said}");
+    let folder = data.path().join("svhn/cropped_digits");
+    let test = folder.join("test-00000-of-00001.parquet");
+    assert_eq!(fs::read_dir(&folder)?.count(), 2);
+    assert!(test.exists() && listed()?.contains("there"));
+    let (status, said) = fetch(offline, &[])?;
+    assert!(
+        status == Some(0) && said.contains("the commit abc are there"),
+        "{said}"
+    );
+    // what a fetch that was killed between two files has left is not all of it
+    fs::remove_file(&test)?;
+    assert!(!listed()?.contains("there"), "{}", listed()?);
+    assert_eq!(fetch(offline, &[])?.0, Some(1));
+    assert_eq!(fetch(&hub.url, &[])?.0, Some(0));
+    assert!(test.exists());
+    Ok(())
+}
+
+#[test]
+fn svhn_is_taken_from_files_without_a_network() -> Outcome {
+    let (data, files) = (TempDir::new()?, TempDir::new()?);
+    let given = |name: &str| fs::write(files.path().join(name), name);
+    given("train-00000-of-00002.parquet")?;
+    given("test-00000-of-00001.parquet")?;
+    given("extra-00000-of-00001.parquet")?;
+    let fetch = || {
+        let mut command = astill(data.path(), "http://127.0.0.1:1", "svhn");
+        command.arg("--from").arg(files.path()).output()
+    };
+    let output = fetch()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(2)
+            && said.contains("found 1 files of the split train, expected 2"),
+        "{said}"
+    );
+    given("train-00001-of-00002.parquet")?;
+    let output = fetch()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("dataset.kind: parquet and dataset.path: svhn"),
+        "{said}"
+    );
+    let folder = data.path().join("svhn/cropped_digits");
+    assert_eq!(fs::read_dir(folder)?.count(), 3);
+    assert!(!data.path().join(".fetch").exists());
+    Ok(())
+}
+
+/// The Hub's API is asked again, as files are; and what it sends is bounded in all.
+#[test]
+fn a_hub_that_is_out_of_order_for_a_moment_or_endless_is_dealt_with() -> Outcome {
+    let hub = hub_with_svhn(true)?;
+    let mut client = Client::new(|name| (name == "HF_ENDPOINT").then(|| hub.url.clone()))?;
+    client.pause = |_| Duration::ZERO;
+    let repository = Repository::named("hf:ufldl-stanford/svhn").ok_or("no name")??;
+    assert_eq!(repository.data_set(&client)?.files.len(), 3);
+
+    let page = format!(
+        r#"[{{"type":"file","path":"{}","size":1}}]"#,
+        "x".repeat(30 << 20)
+    );
+    let endless = Server::start(move |r, _| match r.path.contains("/revision/") {
+        true => Reply::new(200, br#"{"sha":"abc"}"#),
+        false => {
+            let here = r.header("host").unwrap_or_default();
+            let next = format!("<http://{here}/api/datasets/o/n/tree/abc?cursor=1>; rel=\"next\"");
+            Reply::new(200, page.as_bytes()).with("link", &next)
+        }
+    })?;
+    let client = Client::new(|name| (name == "HF_ENDPOINT").then(|| endless.url.clone()))?;
+    let repository = Repository::named("hf:o/n").ok_or("no name")??;
+    let error = repository
+        .data_set(&client)
+        .expect_err("endless")
+        .to_string();
+    assert!(error.contains("more than 64 MiB"), "{error}");
+    assert_eq!(endless.requests().len(), 4);
+    Ok(())
+}
+
+#[test]
+fn a_host_in_no_proxy_is_asked_itself_and_odd_certificates_are_refused() -> Outcome {
+    let (hub, _store, _) = hub(None)?;
+    let data = TempDir::new()?;
+    let run = |set: &dyn Fn(&mut Command)| {
+        let mut command = astill(data.path(), &hub.url, "hf:o/unknown");
+        set(&mut command);
+        command.output()
+    };
+    // nobody listens there
+    let proxy = "http://127.0.0.1:1";
+    let output = run(&|command| {
+        command.envs([
+            ("HTTP_PROXY", proxy),
+            ("ALL_PROXY", proxy),
+            ("NO_PROXY", "127.0.0.1"),
+        ]);
+    })?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(2) && said.contains("no data set hf:o/unknown"),
+        "{said}"
+    );
+    let odd = data.path().join("odd.pem");
+    fs::write(&odd, "not PEM")?;
+    for (path, part) in [
+        (odd.as_path(), "holds no certificate"),
+        (Path::new("/nowhere.pem"), "cannot be read"),
+    ] {
+        let output = run(&|command| _ = command.env("SSL_CERT_FILE", path))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(2) && said.contains(part),
+            "{said}"
+        );
+    }
     Ok(())
 }
 

@@ -88,6 +88,7 @@ impl<'a> Engines<'a> {
         Ok(Self {
             local: Local {
                 answers: Default::default(),
+                profiles: Default::default(),
                 runs: folder.to_path_buf(),
                 data: local.data.clone(),
                 known: Arc::default(),

@@ -1,6 +1,7 @@
 //! Where the data set of a profile is: `dataset.path`, the home folder, what `astill fetch` has made, and
 //! the local cache of the Hugging Face Hub.
 
+use crate::known_sets::set_in;
 use crate::profile::Profile;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -45,22 +46,13 @@ pub fn check_path(profile: &Profile, data: &Path) -> Result<()> {
         ),
         false => format!("{} does not exist", here.display()),
     };
-    let fetched = FETCHED.iter().find(|(folder, _)| given.ends_with(folder));
-    let fetch = fetched.map(|(_, set)| format!("run `astill fetch {set}`, or "));
+    let fetch = set_in(given).map(|set| format!("run `astill fetch {}`, or ", set.name));
     Err(Error::Usage(format!(
         "dataset.path is {}, but {places}; {}set it to the folder that holds the data set",
         given.display(),
         fetch.unwrap_or_default()
     )))
 }
-
-/// Where `astill fetch` puts the sets that are not in the folder of their kind.
-const FETCHED: [(&str, &str); 4] = [
-    ("imagenette2-160", "imagenette"),
-    ("mnist", "mnist"),
-    ("fashion-mnist", "fashion-mnist"),
-    ("svhn", "svhn"),
-];
 
 /// The path with the home folder in the place of a leading ~; for "hf:OWNER/NAME", the folder in
 /// `data` that `astill fetch` makes of that data set, or that in the local cache of the Hugging Face

@@ -3,8 +3,8 @@
 use crate::measures::{self, MeasuredEvent};
 use crate::profile::LabelKind;
 use crate::run::event::{
-    Calibration, CommandAnswered, DatasetLoaded, Evaluation, EventKind, ExpertFound, RunFinished,
-    RunStarted, WorkerChange,
+    Calibration, CommandAnswered, DatasetLoaded, Evaluation, EventKind, ExpertFound, LeftOut,
+    RunFinished, RunStarted, WorkerChange,
 };
 use crate::text::{count, duration, number};
 
@@ -100,14 +100,30 @@ fn dataset_loaded(dataset: &DatasetLoaded) -> String {
         ..
     } = dataset;
     let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
-    let left_out = match left_out.iter().map(|files| files.count).sum::<u64>() {
-        0 => String::new(),
-        files => format!("; {} left out", count(files as usize, "file")),
-    };
+    let left_out = left_out_in_words(left_out);
     format!(
         "data: {} classes, {train} training, {validation} validation and {test} test images of \
          {size}×{size}, normalisation {normalisation}{left_out}{notes}",
         classes.len()
+    )
+}
+
+/// What is not in the data set, what may belong to it first.
+fn left_out_in_words(left_out: &[LeftOut]) -> String {
+    /// The record has all of them.
+    const NAMED: usize = 3;
+    let files = left_out.iter().map(|files| files.count).sum::<u64>();
+    if files == 0 {
+        return String::new();
+    }
+    let (lost, others): (Vec<&LeftOut>, Vec<_>) = left_out.iter().partition(|files| files.is_lost);
+    let named = lost.into_iter().chain(others).take(NAMED);
+    let named: Vec<String> = named.map(LeftOut::to_string).collect();
+    let more = if left_out.len() > NAMED { ", …" } else { "" };
+    format!(
+        "; {} left out: {}{more}",
+        count(usize::try_from(files).unwrap_or(usize::MAX), "file"),
+        named.join(", ")
     )
 }
 

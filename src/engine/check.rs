@@ -98,17 +98,7 @@ fn report_survey(survey: &Survey, is_surveyed: bool) {
         to_stderr(format!("note: {note}"));
     }
     for files in &survey.left_out {
-        let of_class = match (&files.class, files.part.as_str()) {
-            (Some(class), part) => format!(" of class {class} in {part}"),
-            (None, "") => String::new(),
-            (None, part) => format!(" in {part}"),
-        };
-        to_stderr(format!(
-            "left out: {}{of_class}: {} ({})",
-            astill_core::text::count(files.count as usize, "file"),
-            files.reason,
-            files.first
-        ));
+        to_stderr(format!("left out: {files}"));
     }
     for warning in &survey.warnings {
         to_stderr(format!("warning: {}", warning.message));

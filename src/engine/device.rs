@@ -253,6 +253,14 @@ pub fn free_host_mib() -> Option<f64> {
     [host, limited_mib()].into_iter().flatten().reduce(f64::min)
 }
 
+/// The memory of this host with what it can swap out, or that up to the limit of this process's control
+/// group where that is less, in MiB; none where the system does not report it.
+pub fn host_mib() -> Option<f64> {
+    let [memory, swap] = ["MemTotal:", "SwapTotal:"].map(|key| kib("/proc/meminfo", key));
+    let host = (memory > 0).then(|| (memory + swap) as f64 / 1024.);
+    [host, limited_mib()].into_iter().flatten().reduce(f64::min)
+}
+
 /// What this process could use up to the limit of its control group, what it uses now included, in
 /// MiB; none without a limit.
 pub fn limited_mib() -> Option<f64> {

@@ -171,7 +171,7 @@ impl Source {
             // what leaves this machine must not be another run that only begins like the wanted one
             let run = RunDir::find_exactly(runs, reference)?;
             let file = export::of_run(&run)?;
-            let history = History::read(&run.events()).unwrap_or_default();
+            let history = History::of(&run)?;
             (file, run.name(), (history.data, history.folder))
         };
         // nothing has been created yet, so what cannot be read is a wrong use

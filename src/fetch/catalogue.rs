@@ -3,7 +3,11 @@
 use super::http::Client;
 use super::hub;
 use super::set::{Checksum, DataSet, OnHub, Packing, Proof, SourceFile};
+use astill_core::imagenet::subset_ids;
+use astill_core::known_sets::KNOWN_SETS;
+use astill_core::profile::Kind;
 use astill_core::{Error, Result};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// Every data set with a name of its own.
@@ -81,7 +85,10 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
             }],
             proof: ["train", "val"]
                 .iter()
-                .flat_map(|part| IMAGENETTE.map(|id| format!("imagenette2-160/{part}/{id}").into()))
+                .flat_map(|part| {
+                    let ids = subset_ids("nette").into_iter().flatten();
+                    ids.map(move |id| format!("imagenette2-160/{part}/{id}").into())
+                })
                 .collect(),
             hub: None,
             commit: None,
@@ -120,6 +127,8 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
             proof: vec!["cropped_digits".into()],
             hub: Some(OnHub {
                 repository: "hf:ufldl-stanford/svhn/cropped_digits",
+                page: "https://huggingface.co/datasets/ufldl-stanford/svhn/tree/main/cropped_digits",
+                folder: "cropped_digits",
                 // the third one, extra, is several times as large, and not trained on
                 splits: &["train", "test"],
             }),
@@ -128,28 +137,12 @@ pub static CATALOGUE: LazyLock<Vec<DataSet>> = LazyLock::new(|| {
     ]
 });
 
-/// The classes of Imagenette.
-const IMAGENETTE: [&str; 10] = [
-    "n01440764",
-    "n02102040",
-    "n02979186",
-    "n03000684",
-    "n03028079",
-    "n03394916",
-    "n03417042",
-    "n03425413",
-    "n03445777",
-    "n03888257",
-];
-
 /// The keys with which a profile reads a fetched set; none where they are the default of its kind.
 pub fn keys_of(name: &str) -> Option<String> {
-    let (kind, path) = match name {
-        "mnist" | "fashion-mnist" => ("idx", name),
-        "imagenette" => ("image-folder", "imagenette2-160"),
-        "svhn" => ("parquet", name),
-        name if name.starts_with("hf:") => ("parquet", name),
-        _ => return None,
+    let (kind, path) = match KNOWN_SETS.iter().find(|set| set.name == name) {
+        Some(set) => (set.kind, set.path?),
+        None if name.starts_with("hf:") => (Kind::Parquet, name),
+        None => return None,
     };
     Some(format!("dataset.kind: {kind} and dataset.path: {path}"))
 }
@@ -251,7 +244,10 @@ impl DataSet {
     /// # Errors
     /// The Hub does not answer.
     pub fn resolved(self, client: &Client) -> Result<Self> {
-        let Some(OnHub { repository, splits }) = self.hub else {
+        let Some(OnHub {
+            repository, splits, ..
+        }) = self.hub
+        else {
             return Ok(self);
         };
         let Some(repository) = hub::Repository::named(repository) else {
@@ -274,11 +270,100 @@ impl DataSet {
             ..self
         })
     }
+
+    /// The same with the parquet files that `given` names, or that are in the folders that it names:
+    /// for a set that is on the Hub, where there is no network. Nobody says then which files it has, and
+    /// what is in them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is none of one of its splits, or one of those that count themselves is
+    /// missing.
+    pub fn of_files(self, given: &[PathBuf]) -> Result<Self> {
+        let Some(OnHub { splits, folder, .. }) = self.hub else {
+            return Ok(self);
+        };
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for path in given {
+            match path.is_dir() {
+                true => {
+                    for entry in std::fs::read_dir(path).map_err(Error::io("list", path))? {
+                        paths.push(entry.map_err(Error::io("list", path))?.path());
+                    }
+                }
+                false => paths.push(path.clone()),
+            }
+        }
+        let mut names: Vec<String> = paths
+            .iter()
+            .filter_map(|path| path.file_name()?.to_str())
+            .filter(|name| name.ends_with(".parquet") && is_of(splits, name))
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names.dedup();
+        for split in splits {
+            let of_split = names.iter().filter(|name| is_of(&[split], name));
+            let there = of_split.clone().count();
+            // train-00000-of-00002.parquet
+            let count = of_split.clone().find_map(|name| {
+                let (_, count) = name.strip_suffix(".parquet")?.rsplit_once("-of-")?;
+                count.parse::<usize>().ok()
+            });
+            if there == 0 || count.is_some_and(|count| there < count) {
+                return Err(Error::Usage(format!(
+                    "--from: found {there} files of the split {split}, expected {}; download all files \
+                     of {} from {}",
+                    count.map_or(
+                        "some, such as train-00000-of-00001.parquet".to_owned(),
+                        |n| n.to_string()
+                    ),
+                    splits.join(" and "),
+                    self.hub.map_or("", |hub| hub.page)
+                )));
+            }
+        }
+        let names: Vec<String> = names
+            .iter()
+            .map(|name| format!("{folder}/{name}"))
+            .collect();
+        Ok(Self {
+            files: names
+                .iter()
+                .map(|name| SourceFile {
+                    name: name.clone(),
+                    urls: Vec::new(),
+                    bytes: None,
+                    checksums: Vec::new(),
+                    packing: Packing::Plain,
+                })
+                .collect(),
+            proof: names.iter().map(|name| name.as_str().into()).collect(),
+            ..self
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_set_is_where_a_profile_reads_it() {
+        for (entry, set) in CATALOGUE.iter().zip(KNOWN_SETS) {
+            assert_eq!(entry.name, set.name);
+            // where the archive has the folder itself
+            let below = entry.proof[0].path.split('/').next();
+            let own = match entry.folder.as_str() {
+                "" => below.unwrap_or_default(),
+                folder => folder,
+            };
+            assert_eq!(own, set.path.unwrap_or(set.kind.name()));
+            assert!(entry.hub.is_some() || entry.proof.len() > 1);
+        }
+        assert_eq!(CATALOGUE.len(), KNOWN_SETS.len());
+        let imagenette = CATALOGUE.iter().find(|set| set.name == "imagenette");
+        assert_eq!(imagenette.map(|set| set.proof.len()), Some(20));
+    }
 
     #[test]
     fn splits_are_known_by_the_names_of_files_and_folders() {

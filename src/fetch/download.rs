@@ -10,9 +10,12 @@ use astill_core::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// An address is given up after so many failures in a row that brought no byte.
-const FAILURES: u32 = 4;
+pub const FAILURES: u32 = 4;
+/// An address that gives less than this in such a time is given up.
+const LEAST: (u64, Duration) = (64 << 10, Duration::from_secs(300));
 /// Beyond this no file is taken whose length nobody has published.
 const LARGEST_UNKNOWN: u64 = 1 << 38;
 
@@ -73,6 +76,8 @@ fn from_address(
     progress: &mut dyn Progress,
 ) -> Result<Ended> {
     let (mut failures, mut has_begun_again) = (0, false);
+    // a server that begins again each time may get as far as before, and no further, for ever
+    let mut furthest = part.running.bytes();
     // what an earlier call has left may be whole
     let mut is_new = part.running.bytes() == 0;
     loop {
@@ -100,14 +105,18 @@ fn from_address(
             },
             Ok(Some(refusal)) => return Ok(Ended::Refused(refusal)),
             Err(problem) => {
-                failures = match part.running.bytes() > before {
+                failures = match part.running.bytes() > furthest {
                     true => 0,
                     false => failures + 1,
                 };
+                furthest = furthest.max(part.running.bytes());
                 if failures >= FAILURES {
                     return Ok(Ended::Refused(problem));
                 }
                 std::thread::sleep((client.pause)(failures));
+                if progress.is_ended() {
+                    return Err(Error::Interrupted);
+                }
             }
         }
     }
@@ -178,6 +187,7 @@ fn receive(
     let total = file.bytes.or(whole);
     let most = total.unwrap_or(LARGEST_UNKNOWN);
     let mut block = vec![0; 1 << 16];
+    let mut pace = Pace::default();
     loop {
         let n = match answer.body.read(&mut block) {
             Ok(0) => break,
@@ -193,6 +203,17 @@ fn receive(
             ))));
         }
         progress.bytes(&file.name, part.running.bytes(), total);
+        if progress.is_ended() {
+            return Err(Error::Interrupted);
+        }
+        if pace.is_too_slow(n as u64, Instant::now()) {
+            let (bytes, time) = LEAST;
+            return Ok(Ok(Some(format!(
+                "sent less than {} KiB in {} minutes",
+                bytes >> 10,
+                time.as_secs() / 60
+            ))));
+        }
     }
     let received = part.running.bytes();
     match total {
@@ -203,6 +224,31 @@ fn receive(
             Ok(Err(format!("ended after {received} bytes")))
         }
         _ => Ok(Ok(None)),
+    }
+}
+
+/// How fast bytes come.
+#[derive(Debug, Default)]
+struct Pace {
+    since: Option<Instant>,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Takes in that so many bytes have come by now; whether [`LEAST`] has not been reached.
+    fn is_too_slow(&mut self, bytes: u64, now: Instant) -> bool {
+        let (least, time) = LEAST;
+        let since = *self.since.get_or_insert(now);
+        self.bytes += bytes;
+        if now - since < time {
+            return false;
+        }
+        let is_slow = self.bytes < least;
+        *self = Self {
+            since: Some(now),
+            bytes: 0,
+        };
+        is_slow
     }
 }
 
@@ -283,4 +329,22 @@ fn validator_path(part: &Path) -> PathBuf {
     let mut name = part.as_os_str().to_os_string();
     name.push(".version");
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_a_minute_is_too_slow_and_a_slow_line_is_not() {
+        let begin = Instant::now();
+        let is_given_up = |bytes: u64, seconds: u64| {
+            let mut pace = Pace::default();
+            let mut times = (0..20).map(|n| begin + Duration::from_secs(n * seconds));
+            times.any(|now| pace.is_too_slow(bytes, now))
+        };
+        assert!(is_given_up(1, 60));
+        assert!(!is_given_up(1 << 16, 250));
+        assert!(!is_given_up(1, 1), "not before the time is over");
+    }
 }

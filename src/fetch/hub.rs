@@ -1,12 +1,13 @@
 //! Data sets of the Hugging Face Hub: which files they consist of.
 
+use super::download::FAILURES;
 use super::http::Client;
 use super::set::{Checksum, DataSet, Packing, SourceFile};
 use astill_core::{Error, Result};
 use serde::Deserialize;
 use std::io::Read;
 
-/// The list of a repository's files, at most.
+/// The list of a repository's files, all pages together, has at most so many bytes.
 const LARGEST_LIST: u64 = 64 << 20;
 const MOST_PAGES: usize = 1000;
 const MOST_FILES: usize = 1 << 20;
@@ -92,7 +93,9 @@ impl Repository {
     pub fn data_set(&self, client: &Client) -> Result<DataSet> {
         let at = format!("{}/api/datasets/{}/{}", client.hub, self.owner, self.name);
         let revision = encoded(&self.revision);
-        let Revision { sha } = parsed(&self.ask(client, &format!("{at}/revision/{revision}"))?.0)?;
+        let mut left = LARGEST_LIST;
+        let url = format!("{at}/revision/{revision}");
+        let Revision { sha } = parsed(&self.ask(client, &url, &mut left)?.0)?;
         if !sha.bytes().all(|b| b.is_ascii_hexdigit()) || sha.is_empty() {
             return Err(Error::Network(format!(
                 "the Hub named the commit {sha:?}, expected hexadecimal digits"
@@ -102,7 +105,7 @@ impl Repository {
         let mut next = Some(format!("{at}/tree/{sha}?recursive=true"));
         for _ in 0..MOST_PAGES {
             let Some(url) = next.take() else { break };
-            let (text, link) = self.ask(client, &url)?;
+            let (text, link) = self.ask(client, &url, &mut left)?;
             listed.extend(parsed::<Vec<Listed>>(&text)?);
             next = link.as_deref().and_then(next_page);
             let is_elsewhere = |url: &String| !url.starts_with(&format!("{}/", client.hub));
@@ -160,7 +163,11 @@ impl Repository {
 
     /// The parquet files of the configuration.
     fn chosen<'a>(&self, listed: &'a [Listed]) -> Result<Vec<&'a Listed>> {
-        let is_data = |f: &&Listed| f.kind == "file" && f.path.ends_with(".parquet");
+        // what is hidden or left behind is passed over where the files are read, too
+        let is_junk = |part: &str| part.starts_with(['.', '@']) || part.starts_with("__");
+        let is_data = |f: &&Listed| {
+            f.kind == "file" && f.path.ends_with(".parquet") && !f.path.split('/').any(is_junk)
+        };
         if let Some(odd) = listed.iter().filter(is_data).find(|f| !is_safe(&f.path)) {
             return Err(Error::Network(format!(
                 "the Hub lists a file of {} with the name {:?}, which no file may have here",
@@ -197,23 +204,49 @@ impl Repository {
                 folders.join(", ")
             ))),
             // one folder is one configuration; several are to be chosen from
-            (false, None, 2..) => Err(Error::Usage(format!(
-                "{name} has several configurations: {}; name one, {name}/CONFIG",
-                folders.join(", ")
-            ))),
+            (false, None, 2..) => {
+                let named: Vec<&str> = folders.iter().map(String::as_str).collect();
+                let named = named.into_iter().filter(|folder| !folder.is_empty());
+                let beside = match folders[0].is_empty() {
+                    true => ", and files outside of them",
+                    false => "",
+                };
+                Err(Error::Usage(format!(
+                    "{name} has several configurations: {}{beside}; name one, {name}/CONFIG",
+                    named.collect::<Vec<_>>().join(", ")
+                )))
+            }
             _ => Ok(of_config),
         }
     }
 
-    /// The text at an address of the Hub, and the header that names the next page.
-    fn ask(&self, client: &Client, url: &str) -> Result<(String, Option<String>)> {
-        let failed = |problem: String| {
-            Error::Network(format!(
-                "cannot ask the Hugging Face Hub ({url}): {problem}; try again later, or set \
-                 HF_ENDPOINT to a mirror"
-            ))
-        };
-        let answer = client.get(url, 0, None).map_err(failed)?;
+    /// The text at an address of the Hub, and the header that names the next page. `left` is how many
+    /// bytes may still come.
+    fn ask(&self, client: &Client, url: &str, left: &mut u64) -> Result<(String, Option<String>)> {
+        let mut failures = 0;
+        loop {
+            let problem = match self.answer(client, url, left)? {
+                Ok(answer) => return Ok(answer),
+                Err(problem) => problem,
+            };
+            failures += 1;
+            if failures >= FAILURES {
+                return Err(no_answer(url, &problem));
+            }
+            std::thread::sleep((client.pause)(failures));
+        }
+    }
+
+    /// The same, asked for once; in the inner `Err` a problem that may pass.
+    fn answer(
+        &self,
+        client: &Client,
+        url: &str,
+        left: &mut u64,
+    ) -> Result<std::result::Result<(String, Option<String>), String>> {
+        // without a network, nobody should wait for more tries
+        let answer = client.get(url, 0, None);
+        let answer = answer.map_err(|problem| no_answer(url, &problem))?;
         let name = format!("hf:{}/{}", self.owner, self.name);
         match answer.status {
             200 => {}
@@ -229,16 +262,34 @@ impl Repository {
                     self.revision
                 )));
             }
-            status => return Err(failed(format!("it answers with status {status}"))),
+            status => return Ok(Err(format!("it answers with status {status}"))),
         }
-        let mut text = String::new();
-        answer
-            .body
-            .take(LARGEST_LIST)
-            .read_to_string(&mut text)
-            .map_err(|e| failed(e.to_string()))?;
-        Ok((text, answer.link))
+        let mut bytes = Vec::new();
+        // one more shows a list that goes on
+        if let Err(error) = answer.body.take(*left + 1).read_to_end(&mut bytes) {
+            return Ok(Err(error.to_string()));
+        }
+        *left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+            Error::Network(format!(
+                "the Hub's list of the files of {name} has more than {} MiB, so it is not read",
+                LARGEST_LIST >> 20
+            ))
+        })?;
+        match (String::from_utf8(bytes), answer.length) {
+            (Err(_), _) => Ok(Err("it answers with something that is not text".into())),
+            (Ok(text), Some(length)) if (text.len() as u64) < length => {
+                Ok(Err(format!("ended after {} of {length} bytes", text.len())))
+            }
+            (Ok(text), _) => Ok(Ok((text, answer.link))),
+        }
     }
+}
+
+fn no_answer(url: &str, problem: &str) -> Error {
+    Error::Network(format!(
+        "cannot ask the Hugging Face Hub ({url}): {problem}; try again later, or set HF_ENDPOINT to a \
+         mirror"
+    ))
 }
 
 fn parsed<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T> {
@@ -258,7 +309,10 @@ fn configuration(path: &str) -> String {
     // the Hub numbers the files that it has converted, whatever their split is called
     let stem = file.trim_end_matches(".parquet");
     let is_split = stem.bytes().all(|b| b.is_ascii_digit()) || SPLITS.contains(&last);
-    if is_split { above } else { folder }.to_owned()
+    // the usual folder for the files of all splits is no configuration
+    let named = if is_split { above } else { folder }.split('/');
+    let named: Vec<&str> = named.filter(|name| *name != "data").collect();
+    named.join("/")
 }
 
 /// A path that stays in its folder, and that a terminal can show.
@@ -333,6 +387,15 @@ mod tests {
         assert_eq!(found.map(|set| set.files.len()).ok(), Some(2));
         let several = listed(&["a/train/0000.parquet", "b/train/0000.parquet"]);
         assert!(matches!(several, Err(Error::Usage(text)) if text.contains("a, b")));
+        let found = listed(&["train.parquet", "data/test.parquet", ".tmp/train.parquet"]);
+        let names = found.map(|set| set.files.into_iter().map(|file| file.name).collect());
+        let wanted: Vec<String> = ["train.parquet", "data/test.parquet"]
+            .map(String::from)
+            .to_vec();
+        assert_eq!(names.ok(), Some(wanted));
+        let beside = listed(&["train.parquet", "a/train.parquet"]);
+        let wanted = "configurations: a, and files outside of them; name one";
+        assert!(matches!(beside, Err(Error::Usage(text)) if text.contains(wanted)));
         let odd = listed(&["data/\u{1b}[2J.parquet", "data/train.parquet"]);
         assert!(matches!(odd, Err(Error::Network(text)) if !text.contains('\u{1b}')));
     }

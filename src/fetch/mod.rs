@@ -15,7 +15,7 @@ mod unpack;
 pub use catalogue::{CATALOGUE, keys_of};
 pub use http::Client;
 pub use hub::Repository;
-pub use presence::{is_partly_there, is_there};
+pub use presence::{is_cut_off, is_partly_there, is_there};
 pub use progress::{Lines, Progress, Terminal};
 pub use set::{Checksum, DataSet, OnHub, Packing, Proof, SourceFile};
 pub use unpack::unpack;
@@ -42,7 +42,7 @@ pub enum Fetched {
 pub fn run(args: &FetchArgs, data: &Path, progress: &mut dyn Progress) -> Result<Fetched> {
     let name = args.set.as_deref().unwrap_or_default();
     let client = Client::new(|name| std::env::var(name).ok())?;
-    let set = match hub::Repository::named(name) {
+    let found = match hub::Repository::named(name) {
         Some(repository) => {
             let repository = repository?.at(args.revision.as_deref());
             if !args.from.is_empty() {
@@ -53,13 +53,10 @@ pub fn run(args: &FetchArgs, data: &Path, progress: &mut dyn Progress) -> Result
                 )));
             }
             if !args.mirror.is_empty() {
-                return Err(Error::Usage(
-                    "--mirror: for a data set of the Hub, set HF_ENDPOINT to the address of the \
-                     mirror"
-                        .into(),
-                ));
+                return Err(mirror_of_hub());
             }
-            repository.data_set(&client)?
+            let set = repository.data_set(&client);
+            set.map_err(|error| (error, repository.folder()))
         }
         None => {
             if args.revision.is_some() {
@@ -67,10 +64,42 @@ pub fn run(args: &FetchArgs, data: &Path, progress: &mut dyn Progress) -> Result
                     "--revision is for data sets of the Hub, hf:OWNER/NAME".into(),
                 ));
             }
-            catalogue::find(name)?.clone().resolved(&client)?
+            let set = catalogue::find(name)?.clone();
+            if set.hub.is_some() && !args.mirror.is_empty() {
+                return Err(mirror_of_hub());
+            }
+            let folder = set.folder.clone();
+            match set.hub.is_some() && !args.from.is_empty() {
+                // without a network nobody says which files there are
+                true => Ok(set.of_files(&args.from)?),
+                false => set.resolved(&client).map_err(|error| (error, folder)),
+            }
         }
     };
+    let set = match found {
+        Ok(set) => set,
+        Err((error @ Error::Network(_), folder)) => {
+            let folder = data.join(folder);
+            return match presence::whole_by_its_note(&folder) {
+                Some(commit) if args.revision.as_ref().is_none_or(|of| *of == commit) => {
+                    progress.say(&format!(
+                        "{error}\nAll files of the commit {commit} are there; whether the Hub has another \
+                         one is not known"
+                    ));
+                    Ok(Fetched::AlreadyThere(folder))
+                }
+                _ => Err(error),
+            };
+        }
+        Err((error, _)) => return Err(error),
+    };
     fetch(&set, args, data, &client, progress)
+}
+
+fn mirror_of_hub() -> Error {
+    Error::Usage(
+        "--mirror: for a data set of the Hub, set HF_ENDPOINT to the address of the mirror".into(),
+    )
 }
 
 /// Brings `set` into `data`.
@@ -126,7 +155,7 @@ fn bring(
             }
             None => download::download(file, &args.mirror, place, client, progress)?,
         };
-        place.unpack(file, &archive, progress)?;
+        place.unpack(set, file, &archive, progress)?;
     }
     Ok(())
 }
@@ -136,15 +165,20 @@ fn from_files(file: &SourceFile, given: &[PathBuf]) -> Result<Option<PathBuf>> {
     if given.is_empty() {
         return Ok(None);
     }
+    // a file may have a folder in the set
+    let base = file.name.rsplit('/').next().unwrap_or(&file.name);
     let mut candidates = given.iter().flat_map(|path| match path.is_dir() {
-        true => vec![path.join(&file.name)],
+        true => vec![path.join(&file.name), path.join(base)],
         false => vec![path.clone()],
     });
     let found = candidates
         .clone()
-        .find(|path| path.file_name().is_some_and(|n| n == file.name.as_str()) && path.is_file())
+        .find(|path| path.file_name().is_some_and(|name| name == base) && path.is_file())
         // a single file may have been renamed; its checksum decides
-        .or_else(|| candidates.find(|path| given.len() == 1 && path.is_file()));
+        .or_else(|| {
+            let is_known = !file.checksums.is_empty();
+            candidates.find(|path| given.len() == 1 && is_known && path.is_file())
+        });
     found.map(Some).ok_or_else(|| {
         let looked: Vec<String> = given.iter().map(|p| p.display().to_string()).collect();
         let urls: Vec<&str> = file.urls.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! Where a data set goes: a folder beside it holds what is on its way, so that the set is never
+//! Where a data set goes: a folder beside it holds what has been downloaded, so that the set is never
 //! there in part.
 
 use super::digest;
@@ -9,11 +9,11 @@ use super::unpack;
 use astill_core::files::{atomic, sharing};
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The folder of a set, and the one beside it for what is on its way. Held by one process at a time.
+/// The folder of a set, and the one beside it for what has been downloaded. Held by one process at a
+/// time.
 #[derive(Debug)]
 pub struct Place {
     folder: PathBuf,
@@ -25,8 +25,9 @@ pub struct Place {
 /// In [`Place::coming`]: held by the process that fetches the set.
 const LOCK: &str = "lock";
 
-/// In [`Place::coming`]: what has been unpacked.
+/// In [`Place::coming`]: what has been unpacked, and what an archive is being unpacked to.
 const UNPACKED: &str = "unpacked";
+const UNPACKING: &str = "unpacking";
 
 impl Place {
     /// Waits for another process that fetches the same set.
@@ -125,6 +126,7 @@ impl Place {
     /// folder; [`Error::Io`] if the system refuses to write.
     pub fn unpack(
         &self,
+        set: &DataSet,
         file: &SourceFile,
         archive: &Path,
         progress: &mut dyn Progress,
@@ -145,24 +147,25 @@ impl Place {
             };
         }
         // what a process that was killed has left
-        remove(&into)?;
-        sharing::create_all(&into).map_err(Error::io("create", &into))?;
+        let apart = self.coming.join(UNPACKING);
+        remove(&apart)?;
+        sharing::create_all(&apart).map_err(Error::io("create", &apart))?;
         progress.say(&format!("unpacking {}", file.name));
-        let unpacked = unpack::unpack(archive, file.packing, &into, &mut |done, total| {
+        let unpacked = unpack::unpack(archive, file.packing, &apart, &mut |done, total| {
             progress.bytes("unpacking", done, total);
         });
         if let Err(error) = unpacked {
-            remove(&into)?;
-            // a full disk says nothing about the archive, which has its checksum
-            let is_full = |e: &std::io::Error| {
-                matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-            };
-            if is_own && !matches!(&error, Error::Io { source, .. } if is_full(source)) {
+            remove(&apart)?;
+            // a disk that is full or fails says nothing about the archive, which has its checksum
+            if is_own && matches!(&error, Error::File { .. }) {
                 let _ = fs::remove_file(archive);
             }
             return Err(error);
         }
-        Ok(())
+        match into.exists() {
+            true => move_into(&apart, &into, set).and_then(|()| remove(&apart)),
+            false => fs::rename(&apart, &into).map_err(Error::io("move", apart)),
+        }
     }
 
     /// Moves what was unpacked into the set's folder, once all that proves it complete is there.
@@ -186,23 +189,18 @@ impl Place {
             return Err(Error::file(folder, flaw));
         }
         // before any file, so that one that is killed here is known for what it is
-        if let Some(commit) = &set.commit {
+        if let Some(note) = presence::note(set) {
             sharing::create_all(&self.folder).map_err(Error::io("create", &self.folder))?;
-            atomic::write_atomically(&self.folder.join(COMMIT), format!("{commit}\n").as_bytes())?;
+            atomic::write_atomically(&self.folder.join(COMMIT), note.as_bytes())?;
         }
         sync_tree(&unpacked);
         sharing::create_all(&self.folder).map_err(Error::io("create", &self.folder))?;
-        let entries = fs::read_dir(&unpacked).map_err(Error::io("read", &unpacked))?;
-        for entry in entries {
-            let entry = entry.map_err(Error::io("read", &unpacked))?;
-            let to = self.folder.join(entry.file_name());
-            merge(&entry.path(), &to, set)?;
-        }
+        move_into(&unpacked, &self.folder, set)?;
         self.discard();
         Ok(())
     }
 
-    /// Removes what was on its way if nothing has arrived.
+    /// Removes the folder for what has been downloaded, if nothing has arrived.
     pub fn tidy(self) {
         let mut entries = fs::read_dir(&self.coming).into_iter().flatten().flatten();
         let is_empty =
@@ -212,17 +210,17 @@ impl Place {
         }
     }
 
-    /// Removes what was on its way.
+    /// Removes what has been downloaded.
     pub fn discard(self) {
         let _ = fs::remove_dir_all(&self.coming);
-        // only if no other set is on its way
+        // only if no other set is being fetched
         if let Some(parent) = self.coming.parent() {
             let _ = fs::remove_dir(parent);
         }
     }
 }
 
-/// Removes what has arrived of another commit, and notes that what comes is of this one.
+/// Removes what has arrived of another commit, and notes of which commit the next files are.
 fn keep_only_of(commit: &str, coming: &Path) -> Result<()> {
     // empty, as what is left of a fetch that brought nothing
     let mark = coming.join(format!("commit-{commit}"));
@@ -256,14 +254,14 @@ fn roots(set: &DataSet) -> Vec<&str> {
 fn in_the_way(path: &Path, set: &DataSet, missing: Option<String>) -> Error {
     let missing = missing.map(|missing| format!(" ({missing})"));
     Error::Usage(format!(
-        "{} is there, but it is not all of {}{}; move it away, then fetch again",
+        "{} exists, but it is not the complete data set {}{}; move it away, then fetch again",
         path.display(),
         set.name,
         missing.unwrap_or_default()
     ))
 }
 
-/// What is on its way of a set.
+/// The folder for what has been downloaded of a set.
 fn coming(set: &DataSet, data: &Path) -> PathBuf {
     let name: String = set
         .name
@@ -276,14 +274,19 @@ fn coming(set: &DataSet, data: &Path) -> PathBuf {
     data.join(".fetch").join(name)
 }
 
+/// Moves everything in the folder `from` into the folder `to`.
+fn move_into(from: &Path, to: &Path, set: &DataSet) -> Result<()> {
+    for entry in fs::read_dir(from).map_err(Error::io("read", from))? {
+        let entry = entry.map_err(Error::io("read", from))?;
+        merge(&entry.path(), &to.join(entry.file_name()), set)?;
+    }
+    Ok(())
+}
+
 /// Moves `from` to `to`; into a folder that is there already, file by file.
 fn merge(from: &Path, to: &Path, set: &DataSet) -> Result<()> {
     if from.is_dir() && to.is_dir() {
-        for entry in fs::read_dir(from).map_err(Error::io("read", from))? {
-            let entry = entry.map_err(Error::io("read", from))?;
-            merge(&entry.path(), &to.join(entry.file_name()), set)?;
-        }
-        return Ok(());
+        return move_into(from, to, set);
     }
     match to.symlink_metadata() {
         // a file of the same set, from before, is replaced as a whole

@@ -7,9 +7,44 @@ use astill_core::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// In the folder of a set of the Hub: the commit whose files are there.
+/// In the folder of a set of the Hub: the commit whose files are there, and a line for each of them with
+/// its length and its path.
 pub const COMMIT: &str = ".commit";
-const LONGEST_COMMIT: u64 = 1000;
+const LONGEST_NOTE: u64 = 64 << 20;
+
+/// What is noted of a set of the Hub before its files are moved into its folder; none for others.
+pub fn note(set: &DataSet) -> Option<String> {
+    let commit = set.commit.as_ref()?;
+    let files = set.plain().filter_map(|file| {
+        let bytes = file.bytes?;
+        Some(format!("{bytes} {}\n", file.name))
+    });
+    Some(format!("{commit}\n{}", files.collect::<String>()))
+}
+
+/// The commit that is in the folder of a set of the Hub, if all files are there that a fetch has noted,
+/// in their lengths.
+pub fn whole_by_its_note(folder: &Path) -> Option<String> {
+    let text = untrusted::read_text(&folder.join(COMMIT), LONGEST_NOTE).ok()?;
+    let (commit, files) = text.split_once('\n')?;
+    let is_there = |line: &str| {
+        let (bytes, name) = line.split_once(' ')?;
+        let there = fs::metadata(folder.join(name)).ok()?;
+        (there.len() == bytes.parse::<u64>().ok()?).then_some(())
+    };
+    let is_whole = !files.is_empty() && files.lines().all(|line| is_there(line).is_some());
+    is_whole.then(|| commit.to_owned())
+}
+
+/// Whether a fetch has begun to move files into the folder of a set of the Hub, and not all that it has
+/// noted are there.
+#[must_use]
+pub fn is_cut_off(folder: &Path) -> bool {
+    let note = untrusted::read_text(&folder.join(COMMIT), LONGEST_NOTE);
+    // older versions have noted no files
+    let lists_files = note.is_ok_and(|note| note.lines().count() > 1);
+    lists_files && whole_by_its_note(folder).is_none()
+}
 
 /// Whether all of a set is in `data`, by the names and the lengths of its files alone.
 #[must_use]
@@ -19,7 +54,7 @@ pub fn is_there(set: &DataSet, data: &Path) -> bool {
         let there = fs::metadata(folder.join(&file.name));
         there.is_ok_and(|there| file.bytes.is_none_or(|bytes| there.len() == bytes))
     };
-    missing(set, &folder).is_none() && set.plain().all(has_length)
+    missing(set, &folder).is_none() && set.plain().all(has_length) && !is_cut_off(&folder)
 }
 
 /// Whether something of a set is in `data`, but not all of it.
@@ -98,8 +133,8 @@ pub fn flaw(proof: &Proof, folder: &Path) -> Option<String> {
 
 /// The commit that is in the folder of a set of the Hub, where a fetch has noted it.
 fn fetched_commit(folder: &Path) -> Option<String> {
-    let text = untrusted::read_text(&folder.join(COMMIT), LONGEST_COMMIT).ok()?;
-    Some(text.trim().to_owned())
+    let text = untrusted::read_text(&folder.join(COMMIT), LONGEST_NOTE).ok()?;
+    Some(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// Why the files in `folder` are not those of the set, whatever their commit; none if they are. Only
@@ -148,14 +183,17 @@ fn parquet_below(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn of_another_commit(set: &DataSet, folder: &Path, there: Option<String>, found: &str) -> Error {
     let wanted = set.commit.as_deref().unwrap_or_default();
-    let held = there.as_deref().unwrap_or("that is not known");
+    let held = match &there {
+        Some(there) => format!("the commit {there}"),
+        None => "an unknown commit".to_owned(),
+    };
     // those of the catalogue have no revisions
     let keep = match there.as_deref().filter(|_| set.hub.is_none()) {
         Some(there) => format!("; --revision {there} names the one that is there"),
         None => String::new(),
     };
     Error::Usage(format!(
-        "{} holds files of a commit {held} of {}, not all of the commit {wanted} ({found}); move it \
+        "{} holds files of {held}; the Hub now has the commit {wanted} of {} ({found}). Move the folder \
          away, then fetch again{keep}",
         folder.display(),
         set.name

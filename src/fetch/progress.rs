@@ -12,39 +12,83 @@ pub trait Progress {
 
     /// So many of the bytes of `what` are there; `total` is none where nobody knows.
     fn bytes(&mut self, what: &str, done: u64, total: Option<u64>);
+
+    /// Whether nobody wants the data set any more.
+    fn is_ended(&self) -> bool {
+        false
+    }
+}
+
+/// How fast bytes come, and when it is time for another line about it.
+#[derive(Debug, Default)]
+struct Pace {
+    /// What is coming, since when, and from how many bytes on.
+    now: Option<(String, Instant, u64)>,
+    shown: Option<Instant>,
+}
+
+impl Pace {
+    /// The next line, which is due `every` so often.
+    fn line(
+        &mut self,
+        what: &str,
+        done: u64,
+        total: Option<u64>,
+        every: Duration,
+    ) -> Option<String> {
+        let is_same = |(name, ..): &(String, Instant, u64)| name == what;
+        if !self.now.as_ref().is_some_and(is_same) {
+            self.now = Some((what.into(), Instant::now(), done));
+            self.shown = None;
+        }
+        let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= every);
+        if !is_due && total != Some(done) {
+            return None;
+        }
+        self.shown = Some(Instant::now());
+        let (_, since, from) = self.now.as_ref()?;
+        let here = done.saturating_sub(*from);
+        Some(line(what, done, total, here, since.elapsed()))
+    }
 }
 
 /// On stderr: a line that is rewritten on a terminal, else a line now and then.
 #[derive(Debug)]
 pub struct Terminal {
     is_terminal: bool,
-    /// What is coming, since when, and from how many bytes on.
-    now: Option<(String, Instant, u64)>,
-    shown: Option<Instant>,
+    pace: Pace,
+    /// Whether the cursor is behind a line that is rewritten.
+    is_open: bool,
 }
 
 impl Terminal {
     pub fn new() -> Self {
         Self {
             is_terminal: std::io::stderr().is_terminal(),
-            now: None,
-            shown: None,
+            pace: Pace::default(),
+            is_open: false,
         }
     }
-}
 
-impl Terminal {
     /// Ends a line that was being rewritten.
-    pub fn finish(&mut self) {
-        if self.is_terminal && self.shown.take().is_some() {
+    fn finish(&mut self) {
+        if std::mem::take(&mut self.is_open) {
             let _ = writeln!(std::io::stderr());
         }
+        self.pace.shown = None;
     }
 }
 
 impl Default for Terminal {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Whatever is said next, an error for example, begins a line of its own.
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 
@@ -59,29 +103,13 @@ impl Progress for Terminal {
             true => Duration::from_millis(200),
             false => Duration::from_secs(10),
         };
-        let is_new = self.now.as_ref().is_none_or(|(name, ..)| name != what);
-        if is_new {
-            self.now = Some((what.into(), Instant::now(), done));
-            self.shown = None;
-        }
-        let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= every);
-        if !is_due && total != Some(done) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let Some((_, since, from)) = &self.now else {
+        let Some(line) = self.pace.line(what, done, total, every) else {
             return;
         };
-        let line = line(
-            what,
-            done,
-            total,
-            done.saturating_sub(*from),
-            since.elapsed(),
-        );
         if self.is_terminal {
             let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
             let _ = std::io::stderr().flush();
+            self.is_open = true;
         } else {
             to_stderr(line);
         }
@@ -91,18 +119,16 @@ impl Progress for Terminal {
 /// Lines for somebody who shows the latest one, a few a second.
 pub struct Lines<'a> {
     report: &'a dyn Fn(String),
-    since: Instant,
-    from: Option<(String, u64)>,
-    shown: Option<Instant>,
+    is_ended: &'a dyn Fn() -> bool,
+    pace: Pace,
 }
 
 impl<'a> Lines<'a> {
-    pub fn new(report: &'a dyn Fn(String)) -> Self {
+    pub fn new(report: &'a dyn Fn(String), is_ended: &'a dyn Fn() -> bool) -> Self {
         Self {
             report,
-            since: Instant::now(),
-            from: None,
-            shown: None,
+            is_ended,
+            pace: Pace::default(),
         }
     }
 }
@@ -114,16 +140,13 @@ impl Progress for Lines<'_> {
 
     fn bytes(&mut self, what: &str, done: u64, total: Option<u64>) {
         const EVERY: Duration = Duration::from_millis(300);
-        if self.from.as_ref().is_none_or(|(name, _)| name != what) {
-            (self.from, self.since) = (Some((what.into(), done)), Instant::now());
+        if let Some(line) = self.pace.line(what, done, total, EVERY) {
+            (self.report)(line);
         }
-        if self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let from = self.from.as_ref().map_or(0, |(_, from)| *from);
-        let here = done.saturating_sub(from);
-        (self.report)(line(what, done, total, here, self.since.elapsed()));
+    }
+
+    fn is_ended(&self) -> bool {
+        (self.is_ended)()
     }
 }
 

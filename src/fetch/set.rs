@@ -29,6 +29,10 @@ impl DataSet {
 pub struct OnHub {
     /// As [`Repository::named`](super::Repository::named) takes it.
     pub repository: &'static str,
+    /// The address of its page, for people.
+    pub page: &'static str,
+    /// The folder of its files there.
+    pub folder: &'static str,
     /// The splits that are fetched, of those that are there.
     pub splits: &'static [&'static str],
 }

@@ -45,6 +45,12 @@ fn key_for(command: &str, keys: &Keymap) -> Option<String> {
         "extend" => (Action::Extend, Scope::Run),
         "clone" => (Action::Clone, Scope::Run),
         "mark" => (Action::Mark, Scope::Home),
+        "next-line" => (Action::NextLine, Scope::Chart),
+        "hide-line" => (Action::HideLine, Scope::Chart),
+        "help" => (Action::Help, Scope::Chart),
+        "previous-run" => (Action::Up, Scope::Compare),
+        "next-run" => (Action::Down, Scope::Compare),
+        "hide-run" => (Action::HideLine, Scope::Compare),
         _ => return None,
     };
     let key = keys.name(action, scope);

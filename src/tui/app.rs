@@ -68,15 +68,15 @@ impl App {
             Message::Paste(text) => _ = self.paste(&text),
             Message::Burst(text) => {
                 let notice = match self.paste(&text) {
-                    true => {
-                        "This text arrived all at once, so it was treated as pasted; press Enter to use it."
-                    }
-                    false => {
-                        "Characters came faster than anybody types, so they were ignored as pasted \
-                         text."
-                    }
+                    true => format!(
+                        "This text arrived all at once, so it was treated as pasted; press {} to use it.",
+                        self.context.keys.name(Action::Open, self.scope())
+                    ),
+                    false => "Characters came faster than anybody types, so they were ignored as \
+                              pasted text."
+                        .into(),
                 };
-                self.context.notify(Weight::Warning, notice);
+                self.context.notify(Weight::Warning, &notice);
             }
             Message::Mouse(mouse) => self.mouse(mouse),
             Message::Resize(columns, rows) => self.context.size = (columns, rows),
@@ -139,17 +139,13 @@ impl App {
                 self.show_problem("Could not write the note", &problem)
             }
             Message::Noticed(text) => self.context.notify(Weight::Result, &text),
-            Message::Fetching(line) => self.context.notify(Weight::Normal, &line),
-            Message::Fetched(set, Ok(folder)) => {
-                self.context.fetching = None;
-                self.context.effects.push(Effect::List);
-                self.context.previews.expire();
-                let text = format!("The data set {set} is in {folder}.");
-                self.context.notify(Weight::Result, &text);
-            }
-            Message::Fetched(set, Err(problem)) => {
-                self.context.fetching = None;
-                self.show_problem(&format!("Could not fetch {set}"), &problem)
+            Message::Listed(..) => self.context.unlisted = None,
+            Message::Unlisted(problem) => self.context.receive_unlisted(problem),
+            Message::Fetching(line) => self.context.receive_progress(line),
+            Message::Fetched(set, fetched) => {
+                if let Some(problem) = self.context.receive_fetched(&set, fetched) {
+                    self.show_problem(&format!("Could not fetch {set}"), &problem);
+                }
             }
             Message::Resumed(_, Ok(())) => self
                 .context
@@ -169,7 +165,9 @@ impl App {
                 );
             }
             Message::TerminalAnswer(answer) => self.context.receive_terminal_answer(&answer),
-            Message::Trouble(problem) => self.context.notify(Weight::Warning, &problem),
+            Message::Checkpoints(_, Err(problem)) | Message::Trouble(problem) => {
+                self.context.notify(Weight::Warning, &problem);
+            }
             message => self.receive_about_run(message, is_shown),
         }
     }

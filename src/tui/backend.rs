@@ -77,6 +77,8 @@ pub struct Preview {
     pub profile: Result<Profile, String>,
     /// How many images there are, or what is wrong with them.
     pub data: Result<String, String>,
+    /// What of the files is left out, by class and reason, and what else to know about the data.
+    pub remarks: Vec<String>,
     /// "cpu", "cuda:0".
     pub device: String,
     /// Memory on the device and time, estimated.
@@ -135,17 +137,29 @@ pub trait Backend: Send + Sync + 'static {
     /// The profiles to offer, those for a first try in front.
     fn profiles(&self) -> Vec<ProfileSummary>;
     /// All runs that are not part of an ablation.
-    fn runs(&self) -> Vec<RunSummary>;
+    ///
+    /// # Errors
+    /// Their folder cannot be read.
+    fn runs(&self) -> Result<Vec<RunSummary>>;
     /// All ablations.
-    fn ablations(&self) -> Vec<AblationSummary>;
+    ///
+    /// # Errors
+    /// As [`Self::runs`].
+    fn ablations(&self) -> Result<Vec<AblationSummary>>;
     /// What a run would be; none if `is_outdated` has become true meanwhile. It is called for one run
     /// after the other, never for two at once.
     fn preview(&self, request: &RunRequest, is_outdated: &dyn Fn() -> bool) -> Option<Preview>;
-    /// Brings a data set that can be fetched; `report` gets lines for people. Its folder.
+    /// Brings a data set that can be fetched; `report` gets lines for people. Its folder. Once `is_ended`,
+    /// it stops, and what has arrived stays for the next time.
     ///
     /// # Errors
-    /// No source gives it, or it cannot be written.
-    fn fetch(&self, set: &str, report: &dyn Fn(String)) -> Result<String>;
+    /// No source gives it, it cannot be written, or it was stopped.
+    fn fetch(
+        &self,
+        set: &str,
+        report: &dyn Fn(String),
+        is_ended: &dyn Fn() -> bool,
+    ) -> Result<String>;
     /// Starts an engine of its own for a new run.
     ///
     /// # Errors
@@ -192,7 +206,10 @@ pub trait Backend: Send + Sync + 'static {
         Comparison::read(runs)
     }
     /// The steps whose checkpoints a run can go back to.
-    fn checkpoints(&self, run: &RunDir) -> Vec<u64>;
+    ///
+    /// # Errors
+    /// Their folder cannot be read.
+    fn checkpoints(&self, run: &RunDir) -> Result<Vec<u64>>;
     /// Where the engine of this run is.
     fn engine(&self, run: &RunDir) -> EngineAt;
     /// Sends a command and waits for the answer, not longer than a few seconds. A setting is also

@@ -83,6 +83,8 @@ pub enum Effect {
     Start(NewRun),
     /// A data set, by the name that `astill fetch` takes.
     Fetch(String),
+    /// Stop fetching it.
+    EndFetch,
     /// With changes of live settings.
     Resume(RunDir, Vec<String>),
     /// Read the events of this run and of no other.
@@ -125,6 +127,17 @@ pub struct Notice {
     state: Option<ReportedState>,
 }
 
+/// A data set that is being fetched.
+#[derive(Debug)]
+pub struct Fetching {
+    /// As `astill fetch` names it.
+    pub set: String,
+    /// How far it is, for people.
+    pub progress: String,
+    /// The user has asked for its end.
+    pub is_ending: bool,
+}
+
 /// What all screens share.
 #[derive(Debug)]
 pub struct Context {
@@ -142,7 +155,9 @@ pub struct Context {
     pub on_finish: Option<String>,
     pub previews: Previews,
     /// The data set that is being fetched.
-    pub fetching: Option<String>,
+    pub fetching: Option<Fetching>,
+    /// Why the runs cannot be listed, once that was said.
+    pub unlisted: Option<String>,
     /// The run whose settings are being read for a form that starts another.
     pub template: Option<RunDir>,
     pub effects: Vec<Effect>,
@@ -168,6 +183,7 @@ impl Context {
             on_finish: None,
             previews: Previews::default(),
             fetching: None,
+            unlisted: None,
             template: None,
             effects: Vec::new(),
             targets: ClickTargets::default(),
@@ -294,7 +310,8 @@ impl Context {
         }
     }
 
-    /// Fetches a data set, where that is needed and possible; explains to the user if not.
+    /// Fetches a data set, where that is needed and possible, or ends that where it is being fetched;
+    /// explains to the user if not.
     pub fn fetch(&mut self, data: &DataState) {
         let set = match (data, &self.fetching) {
             (DataState::Ready, _) => {
@@ -305,15 +322,69 @@ impl Context {
                             belongs.";
                 return self.notify(Weight::Warning, text);
             }
+            (DataState::Fetchable { set, .. }, Some(fetching)) if fetching.set == *set => {
+                return self.end_fetch();
+            }
             (DataState::Fetchable { .. }, Some(other)) => {
-                let text = format!("{other} is being fetched; wait until it is here.");
+                let text = format!("{} is being fetched; wait until it is here.", other.set);
                 return self.notify(Weight::Warning, &text);
             }
             (DataState::Fetchable { set, .. }, None) => set.clone(),
         };
-        self.notify(Weight::Normal, &format!("Fetching {set}..."));
         self.effects.push(Effect::Fetch(set.clone()));
-        self.fetching = Some(set);
+        self.fetching = Some(Fetching {
+            set,
+            progress: "beginning".into(),
+            is_ending: false,
+        });
+    }
+
+    /// Takes how far a fetch is. It is shown beside the data set, where it hides nothing else.
+    pub fn receive_progress(&mut self, line: String) {
+        if let Some(fetching) = &mut self.fetching {
+            fetching.progress = line;
+        }
+    }
+
+    /// Takes the end of a fetch: the folder, or a problem, which is returned unless the user wanted
+    /// that end.
+    pub fn receive_fetched(
+        &mut self,
+        set: &str,
+        fetched: Result<String, String>,
+    ) -> Option<String> {
+        let fetching = self.fetching.take();
+        match fetched {
+            Ok(folder) => {
+                self.effects.push(Effect::List);
+                self.previews.expire();
+                let text = format!("The data set {set} is in {folder}.");
+                self.notify(Weight::Result, &text);
+                None
+            }
+            Err(_) if fetching.is_some_and(|fetching| fetching.is_ending) => {
+                let text =
+                    format!("{set} is not being fetched any more; what has arrived is kept.");
+                self.notify(Weight::Normal, &text);
+                None
+            }
+            Err(problem) => Some(problem),
+        }
+    }
+
+    /// Takes why the runs cannot be listed. It is said once, although they are listed again and again.
+    pub fn receive_unlisted(&mut self, problem: String) {
+        if self.unlisted.as_ref() != Some(&problem) {
+            self.notify(Weight::Failure, &problem);
+            self.unlisted = Some(problem);
+        }
+    }
+
+    fn end_fetch(&mut self) {
+        if let Some(fetching) = &mut self.fetching {
+            fetching.is_ending = true;
+            self.effects.push(Effect::EndFetch);
+        }
     }
 
     /// Whether commands can reach the engine of the run; explains it to the user if not.

@@ -45,6 +45,8 @@ pub struct EffectRunner<B> {
     comparer: Arc<AtomicBool>,
     /// The list of runs is being read.
     listing: Arc<AtomicBool>,
+    /// Set to stop fetching a data set.
+    fetch_ended: Arc<AtomicBool>,
     changes: Changes,
 }
 
@@ -125,6 +127,7 @@ impl<B: Backend> EffectRunner<B> {
             follower: Arc::default(),
             comparer: Arc::default(),
             listing: Arc::default(),
+            fetch_ended: Arc::default(),
             changes,
         })
     }
@@ -139,7 +142,7 @@ impl<B: Backend> EffectRunner<B> {
                 let listing = Clearing(self.listing.clone());
                 self.in_background(move || {
                     let _until_read = listing;
-                    Message::Listed(backend.profiles(), backend.runs(), backend.ablations())
+                    listed(&*backend)
                 });
             }
             // the thread lives as long as the app, unless it has panicked, which was reported
@@ -148,12 +151,16 @@ impl<B: Backend> EffectRunner<B> {
             Effect::Fetch(set) => {
                 let messages = self.messages.clone();
                 let report = move |line| _ = messages.send(Message::Fetching(line));
+                self.fetch_ended = Arc::default();
+                let ended = self.fetch_ended.clone();
+                let is_ended = move || ended.load(Ordering::Relaxed);
                 self.attempt(
                     set,
-                    move |set| backend.fetch(set, &report),
+                    move |set| backend.fetch(set, &report, &is_ended),
                     Message::Fetched,
                 );
             }
+            Effect::EndFetch => self.fetch_ended.store(true, Ordering::Relaxed),
             Effect::Resume(run, sets) => {
                 self.change(run, move |run| backend.resume(run, &sets), Message::Resumed)
             }
@@ -197,7 +204,7 @@ impl<B: Backend> EffectRunner<B> {
                 Message::Profile,
             ),
             Effect::Checkpoints(run) => self.in_background(move || {
-                let steps = backend.checkpoints(&run);
+                let steps = backend.checkpoints(&run).map_err(|e| e.to_string());
                 Message::Checkpoints(run, steps)
             }),
             Effect::Send(run, command) => {
@@ -305,6 +312,15 @@ impl<B: Backend> EffectRunner<B> {
         if let Err(problem) = begun {
             let _ = self.messages.send(Message::Trouble(problem.to_string()));
         }
+    }
+}
+
+/// What the menu lists, or why it cannot.
+fn listed(backend: &impl Backend) -> Message {
+    let runs = backend.runs();
+    match runs.and_then(|runs| Ok((runs, backend.ablations()?))) {
+        Ok((runs, ablations)) => Message::Listed(backend.profiles(), runs, ablations),
+        Err(problem) => Message::Unlisted(problem.to_string()),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::tui::backend::Backend;
 use crate::tui::context::{Appearance, Effect};
 use crate::tui::effect_runner::{Changes, EffectRunner};
 use crate::tui::keyboard::read_keys;
-use crate::tui::keys::Keymap;
+use crate::tui::keys::{Action, Keymap};
 use crate::tui::message::Message;
 use crate::tui::model::Weight;
 use crate::tui::terminal::{TerminalGuard, restore};
@@ -32,7 +32,6 @@ const BATCHES: usize = 4;
 /// key, and who ends it by a signal does not wait long.
 const CHANGES: Duration = Duration::from_secs(30);
 const CHANGES_AT_SIGNAL: Duration = Duration::from_secs(2);
-const LEAVING: &str = "Finishing what you asked for before leaving; q leaves at once.";
 /// How long answers of the terminal are waited for when the app is left.
 const ANSWERS: Duration = Duration::from_millis(300);
 
@@ -137,7 +136,11 @@ async fn handle_events<B: Backend>(
             match effect {
                 Effect::Leave => {
                     leaving = Some(leave_by(leaving));
-                    app.context.notify(Weight::Normal, LEAVING);
+                    let key = app.context.keys.name(Action::Back, app.scope());
+                    let text = format!(
+                        "Finishing what you asked for before leaving; {key} leaves at once."
+                    );
+                    app.context.notify(Weight::Normal, &text);
                     changed = true;
                 }
                 Effect::Suspend => {

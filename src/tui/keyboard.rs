@@ -99,7 +99,7 @@ fn read(terminal: &OwnedFd) -> Option<Vec<u8>> {
 fn send(received: Vec<Received>, messages: &UnboundedSender<Message>) -> bool {
     let inputs = received.iter().map(|r| match r {
         Received::Input(input) => Some(input.clone()),
-        Received::Answer(_) => None,
+        Received::Answer(_) | Received::Ignored(_) => None,
     });
     let pasted = inputs.collect::<Option<Vec<Input>>>();
     match pasted.and_then(|inputs| pasted_text(&inputs)) {
@@ -118,6 +118,7 @@ fn message_of(received: Received) -> Option<Message> {
         Received::Input(Input::Mouse(mouse)) => Message::Mouse(mouse),
         Received::Input(_) => return None,
         Received::Answer(answer) => Message::TerminalAnswer(answer),
+        Received::Ignored(why) => Message::Trouble(why.into()),
     })
 }
 

@@ -28,6 +28,8 @@ pub enum Message {
     /// Seconds since 1970.
     Now(f64),
     Listed(Vec<ProfileSummary>, Vec<RunSummary>, Vec<AblationSummary>),
+    /// The runs cannot be read, and why.
+    Unlisted(String),
     Previewed(RunRequest, Box<Preview>),
     /// What was to be started, and the run that it has become.
     Started(NewRun, Result<RunDir, String>),
@@ -52,7 +54,7 @@ pub enum Message {
     Comparison(Vec<RunDir>, Result<Arc<Comparison>, String>),
     Engine(RunDir, EngineAt),
     Profile(RunDir, Result<Box<Profile>, String>),
-    Checkpoints(RunDir, Vec<u64>),
+    Checkpoints(RunDir, Result<Vec<u64>, String>),
     Answered(RunDir, Command, Result<Answer, String>),
     Picture(RunDir, Sample, Result<Picture, String>),
     /// The terminal has answered a question.

@@ -15,12 +15,20 @@ use astill_core::measures::{Axis, MeasuredEvent};
 use astill_core::profile::Profile;
 use astill_core::run::command::Command;
 use astill_core::run::event::{
-    CommandAnswered, DatasetLoaded, EvalSplit, Evaluation, Event, EventKind, Headline, ImageSet,
-    Phase, RunFinished, RunOutcome, RunStarted,
+    CommandAnswered, DatasetLoaded, EvalSplit, Evaluation, Event, EventKind, ExpertEpoch,
+    ExpertFound, Headline, ImageSet, Phase, RunFinished, RunOutcome, RunStarted,
 };
 use astill_core::run::outlook::{Ahead, Costs};
 use astill_core::run::pace::{Pace, Work};
 use std::collections::BTreeMap;
+
+/// More than any run has of these is not kept: a record may come from anybody.
+const MOST_EXPERTS: usize = 10_000;
+const MOST_NETWORKS: usize = 100;
+const MOST_EVALUATIONS: usize = 20_000;
+const MOST_FILES: usize = 100_000;
+const TOO_MUCH: &str = "The record has more experts, networks, evaluations, pictures or marks than any run; \
+                        what is beyond that is not shown.";
 
 /// A run, as its events report it.
 #[derive(Debug)]
@@ -61,6 +69,8 @@ pub struct Model {
     pub log: EventLog,
     pace: Pace,
     costs: Costs,
+    /// Something was not kept, which is said.
+    is_beyond: bool,
 }
 
 /// The state of a run, as far as its events report it.
@@ -122,6 +132,7 @@ impl Default for Model {
             log: EventLog::default(),
             pace: Pace::default(),
             costs: Costs::default(),
+            is_beyond: false,
         }
     }
 }
@@ -144,6 +155,19 @@ impl Model {
     pub fn apply(&mut self, event: &Event) {
         self.last_time.clone_from(&event.time);
         self.log.push(event);
+        let is_kept = self.take(event);
+        if !is_kept && !std::mem::replace(&mut self.is_beyond, true) {
+            self.warnings += 1;
+            self.log.warn(event, TOO_MUCH);
+        }
+        self.pace.apply(event);
+        self.costs.apply(event);
+        (self.step, self.iterations) = (self.pace.step(), self.pace.iterations());
+    }
+
+    /// Whether there was room for it.
+    fn take(&mut self, event: &Event) -> bool {
+        let has_room = |has_place: bool, count: usize, most: usize| has_place || count < most;
         match &event.what {
             EventKind::RunStarted(started) => {
                 self.started(started);
@@ -152,6 +176,16 @@ impl Model {
             EventKind::Phase { name } => self.phase = Some(*name),
             EventKind::Progress { .. } | EventKind::Calibration(_) => {}
             EventKind::Dataset(dataset) => self.dataset = Some(dataset.clone()),
+            EventKind::ExpertEpoch(ExpertEpoch { expert, .. })
+            | EventKind::ExpertFound(ExpertFound { expert, .. })
+                if !has_room(
+                    self.experts.contains_key(expert),
+                    self.experts.len(),
+                    MOST_EXPERTS,
+                ) =>
+            {
+                return false;
+            }
             EventKind::ExpertEpoch(epoch) => {
                 let curves = self.experts.entry(epoch.expert);
                 curves
@@ -173,12 +207,15 @@ impl Model {
                 }
                 self.steps.push(step.step as f64, MeasuredEvent::Step(step));
             }
-            EventKind::Samples { step, file } => put(&mut self.samples, *step, file, event.seq),
-            EventKind::Checkpoint { step, file } => {
-                put(&mut self.checkpoints, *step, file, event.seq);
-                self.marks.add(*step, MarkKind::Checkpoint, String::new());
+            EventKind::Samples { step, file } => {
+                return put(&mut self.samples, *step, file, event.seq);
             }
-            EventKind::Evaluation(evaluation) => self.evaluated(evaluation),
+            EventKind::Checkpoint { step, file } => {
+                self.marks.add(*step, MarkKind::Checkpoint, String::new());
+                return put(&mut self.checkpoints, *step, file, event.seq)
+                    && !self.marks.are_full();
+            }
+            EventKind::Evaluation(evaluation) => return self.evaluated(evaluation),
             EventKind::Command(answered) => self.commanded(answered),
             EventKind::RolledBack { from, to } => {
                 self.rewind(to.saturating_add(1));
@@ -202,9 +239,7 @@ impl Model {
                 self.finished = Some(event.what.clone());
             }
         }
-        self.pace.apply(event);
-        self.costs.apply(event);
-        (self.step, self.iterations) = (self.pace.step(), self.pace.iterations());
+        !self.marks.are_full()
     }
 
     fn started(&mut self, started: &RunStarted) {
@@ -218,36 +253,40 @@ impl Model {
         self.is_waiting = false;
     }
 
-    fn evaluated(&mut self, evaluation: &Evaluation) {
+    fn evaluated(&mut self, evaluation: &Evaluation) -> bool {
+        if self.evaluations.len() + self.headline.len() >= MOST_EVALUATIONS {
+            return false;
+        }
         if self.phase == Some(Phase::Evaluate) {
-            return self.headline.push(evaluation.clone());
+            self.headline.push(evaluation.clone());
+            return true;
         }
         if evaluation.labels == ImageSet::Distilled {
             let step = evaluation.step;
             self.marks.add(step, MarkKind::Evaluation, String::new());
-            self.accuracy_of(&evaluation.network, evaluation.split)
-                .push(
-                    evaluation.step as f64,
-                    MeasuredEvent::Evaluation(evaluation),
-                );
+            let Some(curves) = self.accuracy_of(&evaluation.network, evaluation.split) else {
+                return false;
+            };
+            curves.push(step as f64, MeasuredEvent::Evaluation(evaluation));
         }
         self.evaluations.push(evaluation.clone());
+        true
     }
 
-    fn accuracy_of(&mut self, network: &str, split: EvalSplit) -> &mut Curves {
-        let place = self
-            .accuracy
-            .iter()
-            .position(|a| a.network == network && a.split == split)
-            .unwrap_or_else(|| {
-                self.accuracy.push(AccuracyCurves {
-                    network: network.into(),
-                    split,
-                    curves: Curves::new(Axis::Evaluation),
-                });
-                self.accuracy.len() - 1
+    /// None where there is no room for another network.
+    fn accuracy_of(&mut self, network: &str, split: EvalSplit) -> Option<&mut Curves> {
+        let mut places = self.accuracy.iter();
+        let place = places.position(|a| a.network == network && a.split == split);
+        if place.is_none() && self.accuracy.len() < MOST_NETWORKS {
+            self.accuracy.push(AccuracyCurves {
+                network: network.into(),
+                split,
+                curves: Curves::new(Axis::Evaluation),
             });
-        &mut self.accuracy[place].curves
+        }
+        let last = self.accuracy.len() - 1;
+        let found = self.accuracy.get_mut(place.unwrap_or(last))?;
+        (found.network == network && found.split == split).then_some(&mut found.curves)
     }
 
     fn commanded(&mut self, answered: &CommandAnswered) {
@@ -351,16 +390,20 @@ fn latest_distilled(evaluations: &[Evaluation]) -> Option<&Evaluation> {
         .find(|e| e.step == step && e.network == first.network)
 }
 
-/// Adds a file, in the order of steps; one of the same step takes the place of the old one.
-fn put(files: &mut Vec<Sample>, step: u64, file: &str, seq: u64) {
+/// Adds a file, in the order of steps; one of the same step takes the place of the old one. Whether there
+/// was room for it.
+fn put(files: &mut Vec<Sample>, step: u64, file: &str, seq: u64) -> bool {
     let place = files.partition_point(|f| f.step < step);
     let new = Sample {
         step,
         file: file.into(),
         seq,
     };
+    let is_full = files.len() >= MOST_FILES;
     match files.get_mut(place) {
         Some(old) if old.step == step => *old = new,
+        _ if is_full => return false,
         _ => files.insert(place, new),
     }
+    true
 }

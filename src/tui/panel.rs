@@ -210,11 +210,11 @@ pub fn lines(panel: Panel, model: &Model, theme: &Theme) -> Vec<(usize, String)>
     curves.map(|c| (c.number, c.name.into_owned())).collect()
 }
 
-/// Shown in place of a chart without points.
+/// Shown in place of a chart without points, with actions in the place of keys.
 pub fn nothing_yet(panel: Panel, model: &Model, view: &ChartView) -> &'static str {
     if !view.hidden.is_empty() && !curves(panel, model, &Theme::new(Depth::Never, true)).is_empty()
     {
-        return "All lines are hidden: n chooses one, v shows it.";
+        return "All lines are hidden: `next-line` chooses one, `hide-line` shows it.";
     }
     match panel.plot().map(|p| p.axis) {
         Some(Axis::Evaluation) => "No evaluation yet.",
@@ -226,15 +226,14 @@ pub fn nothing_yet(panel: Panel, model: &Model, view: &ChartView) -> &'static st
 }
 
 /// What the chosen line of a chart shows, else all of them, in lines of `width` cells: whole paragraphs,
-/// at most `rows` lines.
+/// at most `rows` lines; `more` is in the place of what has no room.
 pub fn explanation(
     panel: Panel,
     (model, theme): (&Model, &Theme),
     line: Option<usize>,
     (width, rows): (u16, u16),
+    more: &str,
 ) -> Vec<String> {
-    /// In place of what has no room.
-    const MORE: &str = "n goes from line to line and explains each; ? explains everything.";
     let chosen = line.and_then(|line| {
         let mut curves = curves(panel, model, theme).into_iter();
         curves.find(|c| c.number == line)?.measure
@@ -250,7 +249,7 @@ pub fn explanation(
         // the hint needs a row unless nothing is left out
         let room = usize::from(rows).saturating_sub((!is_last).into());
         if lines.len() + wrapped.len() > room {
-            lines.push(fit(MORE, width.into()));
+            lines.push(fit(more, width.into()));
             break;
         }
         lines.extend(wrapped);

@@ -17,8 +17,8 @@ pub mod sixel;
 
 use blocks::Rows;
 
-/// Larger pictures are refused: the samples of a run have at most some ten thousand pixels a side.
-const MAX_SIDE: u32 = 65_535;
+/// Larger pictures are refused. A side may be of any length: samples have a row for each of perhaps a
+/// thousand classes.
 const MAX_BYTES: u64 = 512 << 20;
 
 /// From dark to light.
@@ -84,8 +84,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads a PNG. One that is larger than [`MAX_SIDE`] pixels a side is refused before its pixels are
-    /// read.
+    /// Reads a PNG. One that takes more than [`MAX_BYTES`] is refused before its pixels are read.
     ///
     /// # Errors
     /// The file cannot be opened, is not a PNG, or is too large.
@@ -93,11 +92,7 @@ impl Picture {
         let mut reader = ImageReader::open(path).map_err(Error::io("open", path))?;
         reader.set_format(image::ImageFormat::Png);
         let mut limits = Limits::default();
-        (
-            limits.max_image_width,
-            limits.max_image_height,
-            limits.max_alloc,
-        ) = (Some(MAX_SIDE), Some(MAX_SIDE), Some(MAX_BYTES));
+        limits.max_alloc = Some(MAX_BYTES);
         reader.limits(limits);
         let image = reader
             .decode()

@@ -15,10 +15,12 @@ old/…                       in the format of torch before 1.6
 parameters/…                the same expert as parameters in state dicts by name
 diverged/…                  one good expert and one that is not finite from its second epoch on
 other/…                     a network of another width
+cifar/…                     an expert of one epoch of a ConvNet of width 4 and depth 3 for images of 32x32
 small.pt                    nested lists of small tensors, for fuzzing
 distilled/…                 two images per class and their labels
 soft/…                      the same with learned soft labels as logits, and a learned rate
 parts/…                     the same in two files
+listed/…                    two images with their labels in a list of numbers, in one file
 """
 import json
 import os
@@ -30,12 +32,12 @@ import torch.nn as nn
 CLASSES, SIZE = 10, 16
 
 
-def network(width=8):
+def network(width=8, depth=2, size=SIZE):
     layers, channels = [], 3
-    for _ in range(2):
+    for _ in range(depth):
         layers += [nn.Conv2d(channels, width, 3, padding=1), nn.GroupNorm(width, width), nn.ReLU(), nn.AvgPool2d(2)]
         channels = width
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * (SIZE // 4) ** 2, CLASSES))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * (size >> depth) ** 2, CLASSES))
 
 
 def expert(seed, record, width=8, epochs=3):
@@ -100,6 +102,10 @@ def main(out):
     torch.save([experts[0], bad], path("diverged", "replay_buffer_0.pt"))
     torch.save([expert(0, copied, width=4, epochs=1)], path("other", "replay_buffer_0.pt"))
 
+    torch.manual_seed(8)
+    net = network(width=4, depth=3, size=32)
+    torch.save([[copied(net), [p + 0.1 for p in copied(net)]]], path("cifar", "replay_buffer_0.pt"))
+
     torch.manual_seed(9)
     torch.save([[torch.randn(2, 3), torch.randn(4).double()[1:]], [torch.arange(3), 1.5]], path("small.pt"))
     labels = torch.arange(CLASSES).repeat(2)
@@ -109,6 +115,7 @@ def main(out):
     torch.save(images.detach().clone(), path("soft", "images_best.pt"))
     torch.save(4 * nn.functional.one_hot(labels, CLASSES) - torch.rand(len(labels), CLASSES), path("soft", "labels_best.pt"))
     torch.save(torch.tensor(0.02), path("soft", "lr_best.pt"))
+    torch.save({"images": images.detach()[:2].clone(), "labels": [0, 1]}, path("listed", "images_best.pt"))
     for part, (some, their) in enumerate(zip(images.detach().split(10), labels.split(10))):
         torch.save(some.clone(), path("parts", f"images_best_{part}.pt"))
         torch.save(their.clone(), path("parts", f"labels_best_{part}.pt"))

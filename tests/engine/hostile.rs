@@ -16,6 +16,7 @@ use parsers::{
 };
 use std::error::Error;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 use tch::Kind as Numbers;
@@ -294,4 +295,108 @@ fn caches() {
 fn messages_of_workers() {
     try_out(parsers::from_worker());
     try_out(parsers::to_worker());
+}
+
+/// A few kilobytes can stand for gigabytes: what is in memory at a time is bounded by bytes, not by a
+/// number of images.
+#[test]
+fn small_files_of_large_images_do_not_fill_the_memory() -> Outcome {
+    // in a process of its own: memory is that of the whole process
+    if std::env::var_os("ASTILL_TEST_ALONE").is_none() {
+        let name = "small_files_of_large_images_do_not_fill_the_memory";
+        let mut alone = std::process::Command::new(std::env::current_exe()?);
+        let output = alone
+            .args(["--exact", name, "--nocapture"])
+            .env("ASTILL_TEST_ALONE", "1")
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        return Ok(());
+    }
+    const IMAGES: usize = 30;
+    const LARGE: usize = 4096 * 4096;
+    let home = folder()?;
+    let (arrays, table) = (home.path().join("idx"), home.path().join("parquet"));
+    let labels: Vec<u8> = (0..IMAGES).map(|image| (image % 2) as u8).collect();
+    let (count, side) = ((IMAGES as u32).to_be_bytes(), 4096u32.to_be_bytes());
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&[&[0, 0, 8, 3][..], &count, &side, &side].concat())?;
+    let image = vec![0; LARGE];
+    for _ in 0..IMAGES {
+        packed.write_all(&image)?;
+    }
+    let packed = packed.finish()?;
+    for part in ["train", "t10k"] {
+        write(
+            &arrays.join(format!("{part}-images-idx3-ubyte.gz")),
+            &packed,
+        );
+        let of_labels = [&[0, 0, 8, 1][..], &count, &labels].concat();
+        write(&arrays.join(format!("{part}-labels-idx1-ubyte")), of_labels);
+    }
+    large_values(&table.join("train.parquet"), &labels, LARGE)?;
+    fs::copy(table.join("train.parquet"), table.join("test.parquet"))?;
+    let before = peak_memory()?;
+    let budget = Duration::from_secs(1);
+    request(Kind::Idx, &arrays, 8).survey(budget, &mut ignore_progress)?;
+    let table = DatasetRequest {
+        image: Some("image".into()),
+        label: Some("label".into()),
+        ..request(Kind::Parquet, &table, 8)
+    };
+    let problem = table
+        .survey(budget, &mut ignore_progress)
+        .expect_err("no images");
+    assert!(problem.to_string().contains("cannot be used"), "{problem}");
+    table.seconds_to_decode()?;
+    let grown = peak_memory()?.saturating_sub(before) >> 20;
+    assert!(
+        grown < 400,
+        "{grown} MiB more, of {} in the files",
+        IMAGES * LARGE >> 20
+    );
+    Ok(())
+}
+
+/// A parquet file of zeros, so many bytes for each of these labels.
+fn large_values(path: &std::path::Path, labels: &[u8], bytes: usize) -> Outcome {
+    use parquet::basic::{Compression, ZstdLevel};
+    use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    let schema = "message schema { required binary image; required int32 label; }";
+    let schema = parquet::schema::parser::parse_message_type(schema)?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_dictionary_enabled(false)
+        .build();
+    write(path, []);
+    let file = fs::File::create(path)?;
+    let mut writer = SerializedFileWriter::new(file, schema.into(), properties.into())?;
+    let mut group = writer.next_row_group()?;
+    let mut column = group.next_column()?.ok_or("no column")?;
+    for _ in labels {
+        let value = ByteArray::from(vec![0; bytes]);
+        column
+            .typed::<ByteArrayType>()
+            .write_batch(&[value], None, None)?;
+    }
+    column.close()?;
+    let mut column = group.next_column()?.ok_or("no column")?;
+    let numbers: Vec<i32> = labels.iter().map(|label| i32::from(*label)).collect();
+    column
+        .typed::<Int32Type>()
+        .write_batch(&numbers, None, None)?;
+    column.close()?;
+    group.close()?;
+    writer.close()?;
+    Ok(())
+}
+
+/// The most memory that this process has had, in bytes.
+fn peak_memory() -> Result<u64, Box<dyn Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.ok_or("no VmHWM")?.trim().trim_end_matches(" kB");
+    Ok(peak.parse::<u64>()? << 10)
 }

@@ -38,9 +38,6 @@ fn records_of_runs() -> Outcome {
                 fresh.apply(event);
                 model.apply(event);
             }
-            if model.evaluations.len() > 5000 {
-                model = Model::new();
-            }
             let (summary, history) = (list::summary(run.clone()), History::read(&run.events()));
             let _ = (
                 fresh.seconds_per_step(),

@@ -81,8 +81,8 @@ fn a_panic_gives_every_mode_of_the_terminal_back() -> Outcome {
 struct Faulty;
 
 impl Backend for Faulty {
-    fn ablations(&self) -> Vec<AblationSummary> {
-        Vec::new()
+    fn ablations(&self) -> AstillResult<Vec<AblationSummary>> {
+        Ok(Vec::new())
     }
 
     fn profiles(&self) -> Vec<ProfileSummary> {
@@ -96,12 +96,12 @@ impl Backend for Faulty {
         }]
     }
 
-    fn fetch(&self, _: &str, _: &dyn Fn(String)) -> AstillResult<String> {
+    fn fetch(&self, _: &str, _: &dyn Fn(String), _: &dyn Fn() -> bool) -> AstillResult<String> {
         panic!("a fault in a fetch")
     }
 
-    fn runs(&self) -> Vec<RunSummary> {
-        Vec::new()
+    fn runs(&self) -> AstillResult<Vec<RunSummary>> {
+        Ok(Vec::new())
     }
     fn preview(&self, _: &RunRequest, _: &dyn Fn() -> bool) -> Option<Preview> {
         panic!("a fault in the background")
@@ -133,8 +133,8 @@ impl Backend for Faulty {
     fn profile(&self, _: &RunDir) -> AstillResult<Profile> {
         panic!("a fault")
     }
-    fn checkpoints(&self, _: &RunDir) -> Vec<u64> {
-        Vec::new()
+    fn checkpoints(&self, _: &RunDir) -> AstillResult<Vec<u64>> {
+        Ok(Vec::new())
     }
     fn engine(&self, _: &RunDir) -> EngineAt {
         EngineAt::Nowhere

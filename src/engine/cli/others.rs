@@ -26,17 +26,15 @@ pub(super) fn as_usage(error: Error) -> Error {
 
 /// Imports experts of other programs and prints how a profile uses them.
 pub(super) fn import_experts(args: &ImportExpertsArgs, data: &Path) -> Result<ExitCode> {
-    let profile = match &args.profile {
-        Some(name) => Some(
-            profile::load(name, &args.set)
-                .map_err(Error::Profile)?
-                .profile,
-        ),
+    let loaded = match &args.profile {
+        Some(name) => Some(profile::load(name, &args.set).map_err(Error::Profile)?),
         None => None,
     };
+    let given = loaded.as_ref().map(|loaded| &loaded.locations);
     let request = ImportRequest {
         from: args.from.clone(),
-        profile,
+        states_normalisation: given.is_some_and(|keys| keys.contains_key("dataset.normalisation")),
+        profile: loaded.map(|loaded| loaded.profile),
         data: data.to_path_buf(),
     };
     let imported = import::experts(&request, &mut |line| to_stderr(line)).map_err(as_usage)?;

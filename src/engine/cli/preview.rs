@@ -54,11 +54,17 @@ pub(super) fn preview(args: &ProfileArgs, data: &Path, choice: &DeviceChoice) ->
         }
         estimate = Some(measured);
     }
+    // without looking at an image: the menu asks again and again
+    let known = found.request.as_ref().map(DatasetRequest::survey_labels);
+    let known = known.transpose()?;
     let count = |split: &[usize]| split.iter().sum::<usize>();
     let counts = found.inventory.as_ref().map(|inventory| {
         json!({
             "classes": inventory.classes.len(), "train": count(&inventory.train),
             "validation": count(&inventory.validation), "test": count(&inventory.test),
+            "left_out": known.as_ref().map(|known| &known.left_out),
+            "notes": known.as_ref().map(|known| &known.notes),
+            "warnings": known.as_ref().map(|known| &known.warnings),
         })
     });
     out(json!({

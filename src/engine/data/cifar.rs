@@ -4,150 +4,31 @@
 //! A record of the binary version is one label byte (CIFAR-100: a coarse and a fine one, of which the
 //! fine one is used) and 3,072 pixel bytes: 32 × 32 red, then green, then blue, row by row.
 
+mod format;
+
+pub use self::format::{CIFAR10, CIFAR100};
+
+use self::format::{CifarFormat, MOST_RECORDS, PIXELS, Version};
 use super::archive;
 use super::cifar_python;
 use super::decode;
-use super::layout::{BySplit, Labelling, Layout, MissingFiles, ReadImages};
+use super::facts;
+use super::layout::{BySplit, Labelling, Layout, MissingFiles, ReadImages, Surveyed};
 use super::left_out::PassedOver;
 use super::pixels::Pixels;
 use super::request::DatasetRequest;
-use crate::progress::{Watch, report};
+use crate::progress::{Progress, Watch, report};
 use astill_core::{Error, Result, files::untrusted};
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The side of every image, in pixels.
 const SIDE: usize = 32;
 const CHANNELS: usize = 3;
-const PIXELS: usize = CHANNELS * SIDE * SIDE;
-/// Ten times the number in the largest official file.
-const MOST_RECORDS: u64 = 500_000;
 const LARGEST_NAMES: u64 = 1 << 20;
-
-/// What the two releases differ in.
-#[derive(Debug)]
-pub struct CifarFormat {
-    /// The data set's kind, as a profile names it.
-    name: &'static str,
-    binary: Version,
-    python: Version,
-    classes: usize,
-    /// Bytes before the label that is used.
-    before_label: usize,
-    /// The keys of labels and names in the Python version.
-    python_labels: &'static str,
-    python_names: &'static str,
-}
-
-/// The files of a version.
-#[derive(Debug)]
-struct Version {
-    /// The folder to which the archive unpacks.
-    folder: &'static str,
-    archive: &'static str,
-    images: BySplit<&'static [&'static str]>,
-    names: &'static str,
-}
-
-impl Version {
-    /// All of its files: those with images, and then that with the names.
-    fn files(&self) -> Vec<&'static str> {
-        let images = self
-            .images
-            .as_ref()
-            .into_iter()
-            .flat_map(|files| files.iter());
-        images.chain([&self.names]).copied().collect()
-    }
-}
-
-pub const CIFAR10: CifarFormat = CifarFormat {
-    name: "cifar10",
-    binary: Version {
-        folder: "cifar-10-batches-bin",
-        archive: "cifar-10-binary.tar.gz",
-        images: BySplit {
-            train: &[
-                "data_batch_1.bin",
-                "data_batch_2.bin",
-                "data_batch_3.bin",
-                "data_batch_4.bin",
-                "data_batch_5.bin",
-            ],
-            validation: &[],
-            test: &["test_batch.bin"],
-        },
-        names: "batches.meta.txt",
-    },
-    python: Version {
-        folder: "cifar-10-batches-py",
-        archive: "cifar-10-python.tar.gz",
-        images: BySplit {
-            train: &[
-                "data_batch_1",
-                "data_batch_2",
-                "data_batch_3",
-                "data_batch_4",
-                "data_batch_5",
-            ],
-            validation: &[],
-            test: &["test_batch"],
-        },
-        names: "batches.meta",
-    },
-    classes: 10,
-    before_label: 0,
-    python_labels: "labels",
-    python_names: "label_names",
-};
-
-pub const CIFAR100: CifarFormat = CifarFormat {
-    name: "cifar100",
-    binary: Version {
-        folder: "cifar-100-binary",
-        archive: "cifar-100-binary.tar.gz",
-        images: BySplit {
-            train: &["train.bin"],
-            validation: &[],
-            test: &["test.bin"],
-        },
-        names: "fine_label_names.txt",
-    },
-    python: Version {
-        folder: "cifar-100-python",
-        archive: "cifar-100-python.tar.gz",
-        images: BySplit {
-            train: &["train"],
-            validation: &[],
-            test: &["test"],
-        },
-        names: "meta",
-    },
-    classes: 100,
-    before_label: 1,
-    python_labels: "fine_labels",
-    python_names: "fine_label_names",
-};
-
-impl CifarFormat {
-    /// The length of a record and where in it the pixels start.
-    fn record(&self) -> (usize, usize) {
-        (self.before_label + 1 + PIXELS, self.before_label + 1)
-    }
-
-    fn version(&self, is_python: bool) -> &Version {
-        match is_python {
-            true => &self.python,
-            false => &self.binary,
-        }
-    }
-
-    /// The most bytes of a file: a pickle is a little longer than its pixels.
-    fn largest(&self) -> u64 {
-        MOST_RECORDS * (self.record().0 as u64 + 64)
-    }
-}
 
 /// Where the files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -436,6 +317,54 @@ impl Layout for Cifar {
             decode::resize_all(pixels.keep(rows), request.size as usize, watch)
         })?;
         Ok(ReadImages::plain(pixels))
+    }
+
+    /// File by file: what is looked at of a split is what comes first in its files.
+    fn survey(
+        &self,
+        rows: &BySplit<Vec<usize>>,
+        request: &DatasetRequest,
+        budget: Duration,
+        watch: &mut Watch<'_>,
+    ) -> Result<Surveyed> {
+        let (begin, side) = (Instant::now(), request.size as usize);
+        // an archive may have the files in any order
+        let mut of_file: Vec<Vec<u128>> = vec![Vec::new(); self.counts.len()];
+        let (mut done, total) = (0, self.counts.len() as u64);
+        self.for_each_file(&mut |index, path, bytes| {
+            let Some(hashes) = of_file.get_mut(index).filter(|_| begin.elapsed() < budget) else {
+                return Ok(());
+            };
+            report(watch, "files read", done, total)?;
+            done += 1;
+            let (_, pixels) = self.records(path, bytes)?;
+            for some in pixels.chunks(decode::CHUNK * PIXELS) {
+                let mut images = Pixels::black(some.len() / PIXELS, CHANNELS, SIDE)?;
+                images.bytes_mut().copy_from_slice(some);
+                let quiet = &mut |_: Progress<'_>| ControlFlow::Continue(());
+                let images = decode::resize_all(images, side, quiet)?;
+                hashes.extend(facts::hashes(&images));
+                if begin.elapsed() >= budget {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        report(watch, "files read", total, total)?;
+        let mut files = of_file.into_iter().zip(&self.counts);
+        let of_split = self.version().images.as_ref().zip(rows.as_ref());
+        let hashes = of_split.map(|(names, rows)| {
+            let (mut seen, mut is_whole) = (Vec::new(), true);
+            for (hashes, count) in files.by_ref().take(names.len()) {
+                let is_first = is_whole;
+                is_whole &= hashes.len() == *count;
+                seen.extend(hashes.into_iter().filter(|_| is_first));
+            }
+            rows.iter()
+                .filter_map(|row| seen.get(*row).copied())
+                .collect()
+        });
+        Ok(Surveyed::of_hashes(hashes))
     }
 }
 

@@ -183,20 +183,20 @@ impl Decoder {
         drop(alone);
         Ok(facts)
     }
+
+    /// Whether an image is stored without colours; none if its header cannot be read.
+    pub fn is_stored_grey(&self, encoded: Encoded) -> Option<bool> {
+        let _alone = (encoded.len() > LARGE).then(|| self.large.lock());
+        let bytes = encoded.into_bytes().ok()?;
+        let decoder = decoder(&bytes).ok()?;
+        Some(is_grey(decoder.color_type()))
+    }
 }
 
 /// How many images to work on until the next report, after so many took so long.
 pub fn next_chunk(images: usize, took: Duration) -> usize {
     let fitting = images as f64 * REPORT_EVERY.as_secs_f64() / took.as_secs_f64().max(1e-6);
     (fitting as usize).clamp(1, CHUNK)
-}
-
-/// Whether an image is stored without colours; none if its header cannot be read.
-pub fn is_stored_grey(encoded: Encoded) -> Option<bool> {
-    let bytes = encoded.into_bytes().ok()?;
-    decoder(&bytes)
-        .ok()
-        .map(|decoder| is_grey(decoder.color_type()))
 }
 
 fn is_grey(color: ColorType) -> bool {
@@ -341,12 +341,17 @@ fn opaque(image: DynamicImage, background: Background) -> (RgbImage, bool) {
     (image, is_transparent)
 }
 
-/// The luminance of ITU-R 601-2, as Pillow rounds it; grey stays as it is.
+/// Without colours; grey stays as it is.
 fn grey(image: &RgbImage) -> GrayImage {
     GrayImage::from_fn(image.width(), image.height(), |x, y| {
         let [r, g, b] = image.get_pixel(x, y).0.map(u32::from);
-        image::Luma([((19_595 * r + 38_470 * g + 7_471 * b + 0x8000) >> 16) as u8])
+        image::Luma([luminance([r, g, b])])
     })
+}
+
+/// The luminance of ITU-R 601-2 of values up to 255, as Pillow rounds it.
+pub fn luminance([r, g, b]: [u32; 3]) -> u8 {
+    ((19_595 * r + 38_470 * g + 7_471 * b + 0x8000) >> 16) as u8
 }
 
 /// The central square at `size` × `size`. Cutting before scaling gives the same image as scaling

@@ -1,20 +1,23 @@
-//! MNIST and its kin in idx (http://yann.lecun.com/exdb/mnist): 00 00, the kind of the values (08 for
+//! MNIST and data sets like it in idx (http://yann.lecun.com/exdb/mnist): 00 00, the kind of the values (08 for
 //! u8), the number of dimensions, each length as a big-endian u32, and the values, row by row; usually
 //! compressed with gzip.
 
 use super::archive::unpacked;
 use super::layout::{BySplit, MissingFiles};
-use super::left_out::{PassedOver, without_part};
-use super::parts::{Part, is_junk, part};
+use super::left_out::{LeftOutFile, PassedOver, relative_name, without_part};
+use super::parts::{Part, part};
 use super::plain::{Plain, PlainBytes, PlainImages, numbered_classes};
 use super::request::DatasetRequest;
-use super::walk::Visited;
+use super::walk::files_below;
 use astill_core::{Error, Result, files::untrusted};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Far more than any such set has, in every dimension.
 const LONGEST: u32 = 1 << 26;
+
+/// Folders below the given one that are looked into.
+const DEEPEST: usize = 3;
 
 /// The classes of Fashion-MNIST, which its files do not name.
 const FASHION: [&str; 10] = [
@@ -50,54 +53,66 @@ fn role(name: &str) -> Option<(Option<Part>, bool)> {
     Some((part, is_images))
 }
 
-/// Finds the files in `folder` or up to three folders below it, as torchvision leaves them in
-/// MNIST/raw.
+/// The files of a set.
+#[derive(Debug, Default)]
+struct Sorted {
+    /// The labels and the images of each part.
+    found: BySplit<[Option<PathBuf>; 2]>,
+    /// Images whose names give no part.
+    without: Vec<PathBuf>,
+    passed_over: Vec<LeftOutFile>,
+}
+
+/// The files in `folder` or up to three folders below it, as torchvision leaves them in MNIST/raw.
+fn sorted(folder: &Path) -> Result<Sorted> {
+    if !folder.exists() {
+        return Ok(Sorted::default());
+    }
+    let below = files_below(folder, DEEPEST, &|name| role(name).is_some())?;
+    let mut sorted = Sorted {
+        passed_over: below.too_deep,
+        ..Sorted::default()
+    };
+    for path in below.files {
+        let role = role(&path.file_name().unwrap_or_default().to_string_lossy());
+        let split = match role {
+            Some((Some(Part::Train), is_images)) => (&mut sorted.found.train, is_images),
+            Some((Some(Part::Validation), is_images)) => (&mut sorted.found.validation, is_images),
+            Some((Some(Part::Test), is_images)) => (&mut sorted.found.test, is_images),
+            Some((None, true)) => {
+                sorted.without.push(path);
+                continue;
+            }
+            Some((None, false)) => {
+                sorted.passed_over.push(LeftOutFile {
+                    name: relative_name(folder, &path),
+                    part: "",
+                    class: None,
+                    reason: "labels of no part".to_owned(),
+                    is_lost: false,
+                });
+                continue;
+            }
+            None => continue,
+        };
+        let (files, is_images) = split;
+        take(&mut files[usize::from(is_images)], path)?;
+    }
+    Ok(sorted)
+}
+
+/// Finds the files in `folder` or below it.
 ///
 /// # Errors
 /// [`Error::Usage`] if files are missing or there are several sets, [`Error::File`] if one is
 /// malformed.
 pub fn find(request: &DatasetRequest) -> Result<Plain> {
     let folder = &request.folder;
-    let mut found: BySplit<[Option<PathBuf>; 2]> = BySplit::default();
-    let mut without = Vec::new();
-    let mut open = vec![(folder.clone(), 0)];
-    let mut visited = Visited::below(folder);
-    while let Some((below, depth)) = open.pop() {
-        if !matches!(visited.enter(&below), Ok(Ok(()))) {
-            continue;
-        }
-        let Ok(entries) = std::fs::read_dir(&below) else {
-            continue;
-        };
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort_unstable();
-        for path in paths {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            if is_junk(&name) {
-                continue;
-            }
-            if path.is_dir() {
-                if depth < 3 {
-                    open.push((path, depth + 1));
-                }
-            } else if let Some((part, is_images)) = role(&name) {
-                let split = match part {
-                    Some(Part::Train) => &mut found.train,
-                    Some(Part::Validation) => &mut found.validation,
-                    Some(Part::Test) => &mut found.test,
-                    None => {
-                        without.extend(is_images.then_some(path));
-                        continue;
-                    }
-                };
-                take(&mut split[usize::from(is_images)], path)?;
-            }
-        }
-    }
+    let Sorted {
+        found,
+        without,
+        passed_over,
+    } = sorted(folder)?;
     let is_complete = |files: &[Option<PathBuf>; 2]| files.iter().all(Option::is_some);
     if !is_complete(&found.train) {
         return Err(MissingFiles {
@@ -109,8 +124,8 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
                 true => "no such file is there",
                 false => "images or labels of the training part are missing",
             },
-            remedy: "Run `astill fetch mnist` and set dataset.path: mnist, put the files of MNIST or one \
-                     of its kin there",
+            remedy: "Run `astill fetch mnist` and set dataset.path: mnist, or put the files of MNIST or \
+                     of a data set like it there",
         }
         .into_error());
     }
@@ -137,7 +152,7 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
         numbered_classes(&labels, names).first().map(String::as_str) == names.first().copied();
     let of_names = (is_fashion && is_named).then(|| of_names.to_owned());
     let passed_over = PassedOver {
-        files: without_part(folder, &without),
+        files: [passed_over, without_part(folder, &without)].concat(),
         notes: note.into_iter().chain(of_names).collect(),
     };
     Ok(Plain::new(read, names, passed_over, request.color))

@@ -4,8 +4,8 @@
 use super::image_list::{ImageList, LabelledFiles};
 use super::layout::{BySplit, MissingFiles};
 use super::left_out::PassedOver;
-use super::parts::{Part, part};
-use super::walk::{HIDDEN, Listing, Walk, list};
+use super::parts::{Part, normal, part};
+use super::walk::{HIDDEN, Listing, Walk, folders_in, list};
 use astill_core::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -125,7 +125,7 @@ fn parts(root: &Path, listing: &Listing) -> Result<Vec<(Part, String)>> {
     let mut found = Vec::new();
     for name in listing.folders.values().flatten() {
         if let Some(part) = part(name)
-            && !list(&root.join(name))?.folders.is_empty()
+            && !folders_in(&root.join(name))?.is_empty()
         {
             found.push((part, name.clone()));
         }
@@ -159,9 +159,12 @@ fn with_train(root: &Path, folders: &[&String]) -> Result<Vec<String>> {
     let mut with_train = Vec::new();
     for name in folders {
         let below = root.join(name);
-        let parts = parts(&below, &list(&below)?)?;
-        if parts.iter().any(|(part, _)| *part == Part::Train) {
-            with_train.push((*name).clone());
+        for inner in folders_in(&below)? {
+            let is_train = part(&inner) == Some(Part::Train);
+            if is_train && !folders_in(&below.join(inner))?.is_empty() {
+                with_train.push((*name).clone());
+                break;
+            }
         }
     }
     Ok(with_train)
@@ -183,13 +186,14 @@ fn with_parts(
     let mut walk = Walk::default();
     let mut notes = Vec::new();
     note_rest(&root, Path::new(""), listing, "", &mut walk);
-    let of_train: Vec<String> = list(&root.join(&train))?.folders.into_keys().collect();
+    let of_train = folders_in(&root.join(&train))?.into_iter();
+    let of_train: HashSet<String> = of_train.map(|class| normal(&class)).collect();
     let mut labelled = |part: Part| -> Result<Option<String>> {
         let Some(name) = one(&root, parts, part)? else {
             return Ok(None);
         };
-        let folders = list(&root.join(&name))?.folders;
-        if folders.keys().any(|class| of_train.contains(class)) {
+        let mut folders = folders_in(&root.join(&name))?.into_iter();
+        if folders.any(|class| of_train.contains(&normal(&class))) {
             return Ok(Some(name));
         }
         // a challenge that withholds its labels

@@ -90,21 +90,29 @@ impl ImageList {
 
     /// Whether some images of every split, spread over its classes, are all stored without colours.
     fn is_grey(&self) -> bool {
+        let decoder = Decoder::default();
         let splits = self.images.as_ref().zip(self.labelling.labels.as_ref());
         let mut seen = false;
         splits.into_iter().all(|(images, labels)| {
             let rows: Vec<usize> = (0..labels.len())
                 .step_by(labels.len().div_ceil(LOOKED_AT).max(1))
                 .collect();
-            let Ok(encoded) = images.fetch(&rows) else {
-                return true; // reading reports it
-            };
-            let is_grey: Vec<bool> = encoded
-                .into_par_iter()
-                .filter_map(|image| decode::is_stored_grey(image.ok()?))
-                .collect();
-            seen |= !is_grey.is_empty();
-            is_grey.into_iter().all(|is_grey| is_grey)
+            let mut left = rows.as_slice();
+            while !left.is_empty() {
+                let Ok(encoded) = images.fetch(left) else {
+                    return true; // reading reports it
+                };
+                left = &left[encoded.len().clamp(1, left.len())..];
+                let is_grey: Vec<bool> = encoded
+                    .into_par_iter()
+                    .filter_map(|image| decoder.is_stored_grey(image.ok()?))
+                    .collect();
+                seen |= !is_grey.is_empty();
+                if is_grey.contains(&false) {
+                    return false;
+                }
+            }
+            true
         }) && seen
     }
 
@@ -164,6 +172,7 @@ impl ImageList {
                 let begin = Instant::now();
                 let rows = &rows[from..rows.len().min(from + chunk)];
                 let encoded = images.fetch(rows)?;
+                let rows = &rows[..encoded.len()];
                 let pixels = sink.place(split, from, rows.len());
                 let outcomes: Vec<_> = encoded
                     .into_par_iter()
@@ -369,18 +378,20 @@ impl Layout for ImageList {
                 .step_by(all.div_ceil(SAMPLED).max(1))
                 .copied()
                 .collect();
-            for some in sample.chunks(4 * rayon::current_num_threads()) {
+            let (mut left, at_once) = (sample.as_slice(), 4 * rayon::current_num_threads());
+            while !left.is_empty() {
                 // only the time matters here
-                let Ok(encoded) = images.fetch(some) else {
+                let Ok(encoded) = images.fetch(&left[..at_once.min(left.len())]) else {
                     break;
                 };
+                left = &left[encoded.len().clamp(1, left.len())..];
+                done += encoded.len();
                 encoded.into_par_iter().for_each(|image| {
                     let mut pixels = vec![0; form.bytes_per_image()];
                     if let Ok(image) = image {
                         let _ = decoder.decode(image, &form, &mut pixels);
                     }
                 });
-                done += some.len();
                 if begin.elapsed() > LONG_ENOUGH {
                     break;
                 }

@@ -12,7 +12,8 @@ pub trait ImageSource: Debug + Send + Sync {
     /// The image's file relative to the folder of the data set, or its place in an archive.
     fn name(&self, row: usize) -> String;
 
-    /// These images, in this order; an image that cannot be fetched has a problem instead.
+    /// The first of these images, in this order: at least one, and as many as may be in memory
+    /// together. An image that cannot be fetched has a problem instead.
     ///
     /// # Errors
     /// The archive that holds them cannot be read.

@@ -2,24 +2,15 @@
 
 use super::load::Inventory;
 use super::split_plan::counts;
-use astill_core::profile::{Kind, Profile};
-use std::path::Path;
-
-/// A data set whose size is public.
-struct KnownSet {
-    classes: usize,
-    /// Images of every class: of the mean class where they differ.
-    train: usize,
-    test: usize,
-    channels: usize,
-}
+use astill_core::known_sets::known_set;
+use astill_core::profile::Profile;
 
 /// The counts of the data set of a profile, where they are known without its files; its classes have
 /// no names.
 #[must_use]
 pub fn known_inventory(profile: &Profile) -> Option<Inventory> {
     let settings = &profile.dataset;
-    let set = known_set(settings.kind, settings.path.as_deref())?;
+    let set = known_set(settings.kind, settings.path.as_deref())?.counts?;
     let classes = match settings.classes.as_deref() {
         None => set.classes,
         // one name alone may be that of a subset
@@ -36,24 +27,6 @@ pub fn known_inventory(profile: &Profile) -> Option<Inventory> {
         validation,
         test: vec![set.test; classes],
         stored: set.train * set.classes,
-    })
-}
-
-fn known_set(kind: Kind, path: Option<&Path>) -> Option<KnownSet> {
-    let is_named = |name: &str| path.is_some_and(|p| p.ends_with(name));
-    let (classes, train, test, channels) = match kind {
-        Kind::Cifar10 => (10, 5000, 1000, 3),
-        Kind::Cifar100 => (100, 500, 100, 3),
-        Kind::TinyImagenet => (200, 500, 50, 3),
-        Kind::Idx if is_named("mnist") || is_named("fashion-mnist") => (10, 6000, 1000, 1),
-        Kind::ImageFolder if is_named("imagenette2-160") => (10, 946, 392, 3),
-        _ => return None,
-    };
-    Some(KnownSet {
-        classes,
-        train,
-        test,
-        channels,
     })
 }
 

@@ -6,6 +6,7 @@ use super::pixels::Pixels;
 use super::request::DatasetRequest;
 use crate::progress::Watch;
 use astill_core::{Error, Result};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub trait Layout: Send {
     ) -> Result<ReadImages>;
 
     /// As [`Layout::read`], but keeps no pixels and may end after `budget`. The default is for
-    /// files whose pixels need no decoding.
+    /// images that take no time.
     ///
     /// # Errors
     /// As [`Layout::read`].
@@ -49,19 +50,9 @@ pub trait Layout: Send {
         _budget: Duration,
         watch: &mut Watch<'_>,
     ) -> Result<Surveyed> {
-        let ReadImages {
-            pixels,
-            facts,
-            unreadable,
-            ..
-        } = self.read(rows, request, watch)?;
-        let hashes = pixels.as_ref().map(super::facts::hashes);
-        Ok(Surveyed {
-            looked_at: rows.as_ref().map(|rows| rows.len()),
-            hashes,
-            facts,
-            unreadable,
-        })
+        let read = self.read(rows, request, watch)?;
+        let hashes = read.pixels.as_ref().map(super::facts::hashes);
+        Ok(Surveyed::of_hashes(hashes))
     }
 
     /// How many seconds it takes to decode these rows at `size` × `size` pixels. The default is for
@@ -162,6 +153,37 @@ pub struct Labelling {
 }
 
 impl Labelling {
+    /// Checks that every class has a name of its own, and every image one of these classes.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the name of `folder` if not.
+    pub fn check_classes(&self, folder: &Path) -> Result<()> {
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.classes.iter().find(|name| !seen.insert(*name)) {
+            return Err(Error::file(
+                folder,
+                format!(
+                    "expected a name of its own for every class, found {twice:?} twice; rename one of \
+                     the two"
+                ),
+            ));
+        }
+        let known = 0..self.classes.len() as i64;
+        for (labels, part) in self.labels.as_ref().zip(BySplit::NAMES) {
+            if let Some(odd) = labels.iter().find(|label| !known.contains(*label)) {
+                return Err(Error::file(
+                    folder,
+                    format!(
+                        "expected labels of {} classes, found the label {odd} in the {part} part; get \
+                         the data set again",
+                        self.classes.len()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that there are two classes and training images of each.
     ///
     /// # Errors
@@ -254,6 +276,17 @@ pub struct Surveyed {
     /// Of the same images; empty where the files hold plain pixels.
     pub facts: BySplit<Vec<ImageFacts>>,
     pub unreadable: BySplit<Vec<UnreadableImage>>,
+}
+
+impl Surveyed {
+    /// Of files that hold plain pixels, all of which could be read.
+    pub fn of_hashes(hashes: BySplit<Vec<u128>>) -> Self {
+        Self {
+            looked_at: hashes.as_ref().map(Vec::len),
+            hashes,
+            ..Self::default()
+        }
+    }
 }
 
 /// A data set that is not, or not completely, in the folder where it is expected.

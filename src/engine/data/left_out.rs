@@ -32,18 +32,21 @@ pub struct PassedOver {
     pub notes: Vec<String>,
 }
 
+/// The name of a file in the folder of a data set, for messages.
+pub fn relative_name(root: &Path, path: &Path) -> String {
+    let name = path.strip_prefix(root).unwrap_or(path);
+    name.display().to_string()
+}
+
 /// Files of images that name no part, beside others that do: whether they are training images is not
 /// known.
 pub fn without_part(root: &Path, files: &[PathBuf]) -> Vec<LeftOutFile> {
     let left_out = files.iter().map(|path| LeftOutFile {
-        name: path
-            .strip_prefix(root)
-            .unwrap_or(path)
-            .display()
-            .to_string(),
+        name: relative_name(root, path),
         part: "",
         class: None,
-        reason: "its name has no part, train, validation or test, as others have".to_owned(),
+        reason: "its name says neither train, validation nor test, unlike the names of other files"
+            .to_owned(),
         is_lost: true,
     });
     left_out.collect()
@@ -72,13 +75,8 @@ pub fn missing_shards(root: &Path, files: &[PathBuf], part: &'static str) -> Vec
         let absent = (0..count).filter(|shard| !is_whole && !there.contains(shard));
         missing.extend(absent.take(MOST).map(|shard| {
             let name = format!("{begin}-{shard:05}-of-{count:05}.{extension}");
-            let path = folder.join(name);
             LeftOutFile {
-                name: path
-                    .strip_prefix(root)
-                    .unwrap_or(&path)
-                    .display()
-                    .to_string(),
+                name: relative_name(root, &folder.join(name)),
                 part,
                 class: None,
                 reason: format!("it is missing, one of {count} files by the names of the others"),

@@ -313,6 +313,7 @@ impl DatasetRequest {
         self.constants(layout.channels())?;
         let mut passed_over = layout.passed_over();
         let all = layout.labelling();
+        all.check_classes(&self.folder)?;
         let (labelling, rows) = match &self.classes {
             None => (
                 all.clone(),

@@ -46,7 +46,6 @@ mod zca;
 
 pub use astill_core::profile::{Kind, NormalisedBy, Unreadable};
 pub use augment::Augmentation;
-pub use classes::subset_ids;
 pub use known::known_inventory;
 pub use left_out::{LeftOutFile, count as count_left_out, list as list_left_out};
 pub use load::{Dataset, Inventory};

@@ -3,10 +3,11 @@
 //! or (n, 1).
 
 use super::layout::{BySplit, MissingFiles};
-use super::left_out::PassedOver;
-use super::parts::{Part, is_junk, part};
+use super::left_out::{LeftOutFile, PassedOver, relative_name};
+use super::parts::{Part, part};
 use super::plain::{Plain, PlainBytes, PlainImages};
 use super::request::DatasetRequest;
+use super::walk::files_below;
 use crate::npy::{Member, damaged, names};
 use astill_core::{Error, Result};
 use std::collections::BTreeMap;
@@ -50,11 +51,19 @@ type Found = BTreeMap<Role, Member>;
 pub fn find(request: &DatasetRequest) -> Result<Plain> {
     let mut found: BySplit<Found> = BySplit::default();
     let archives = archives(&request.folder)?;
+    let mut others = Vec::new();
     for archive in &archives {
         let stem = archive.file_stem().unwrap_or_default().to_string_lossy();
         let of_file = stem.split(['_', '-', '.']).find_map(part);
         for name in names(archive)? {
             let Some((of_array, role)) = role(&name) else {
+                others.push(LeftOutFile {
+                    name: relative_name(&request.folder, &archive.join(&name)),
+                    part: "",
+                    class: None,
+                    reason: "an array whose name says neither images nor labels".to_owned(),
+                    is_lost: false,
+                });
                 continue;
             };
             let split = match of_array.or(of_file).unwrap_or(Part::Train) {
@@ -95,7 +104,7 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
         }
     })?;
     let passed_over = PassedOver {
-        files: Vec::new(),
+        files: others,
         notes: note.into_iter().collect(),
     };
     Ok(Plain::new(read, &[], passed_over, request.color))
@@ -118,23 +127,17 @@ fn archives(folder: &Path) -> Result<Vec<PathBuf>> {
     if folder.is_file() {
         return Ok(vec![folder.to_path_buf()]);
     }
-    let Ok(entries) = std::fs::read_dir(folder) else {
+    if !folder.exists() {
         return Err(missing(folder, "that folder does not exist"));
+    }
+    let is_npz = |name: &str| {
+        let end = Path::new(name).extension();
+        end.is_some_and(|end| end.eq_ignore_ascii_case("npz"))
     };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let mut paths: Vec<PathBuf> = paths
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            !is_junk(&name)
-                && path
-                    .extension()
-                    .is_some_and(|e| e.eq_ignore_ascii_case("npz"))
-        })
-        .collect();
-    paths.sort_unstable();
-    match paths.is_empty() {
+    let found = files_below(folder, 0, &is_npz)?;
+    match found.files.is_empty() {
         true => Err(missing(folder, "no .npz file is there")),
-        false => Ok(paths),
+        false => Ok(found.files),
     }
 }
 

@@ -8,17 +8,17 @@
 mod columns;
 mod source;
 
-use self::columns::{Features, LabelColumn, Table};
+use self::columns::{Features, Table};
 use self::source::Rows;
 use super::image_list::ImageList;
 use super::image_source::ImageSource;
 use super::layout::{BySplit, Labelling, MissingFiles};
-use super::left_out::{LeftOutFile, PassedOver, missing_shards, without_part};
-use super::parts::{Part, is_junk, part};
+use super::left_out::{LeftOutFile, PassedOver, missing_shards, relative_name, without_part};
+use super::parts::{Part, part};
 use super::request::DatasetRequest;
-use super::walk::Visited;
+use super::walk::{FilesBelow, files_below};
 use astill_core::{Error, Result, files::untrusted};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Folders below the given one that are looked into.
@@ -33,11 +33,13 @@ const LONGEST_REFERENCE: u64 = 4096;
 /// if one is malformed.
 pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     let root = snapshot(&request.folder)?;
-    let Found { files, without } = of_configuration(&root, request)?;
+    let FilesBelow { files, too_deep } = files(&root)?;
+    let Found { files, without } = of_configuration(&root, files, request)?;
     if files.train.is_empty() {
         return Err(missing(&root, "no file of the training split is there"));
     }
     let mut passed_over = not_used(&root, without);
+    passed_over.files.extend(too_deep);
     // a file that is named itself is meant to be alone
     if !root.is_file() {
         for (files, part) in files.as_ref().zip(BySplit::NAMES) {
@@ -108,11 +110,7 @@ fn not_used(root: &Path, without: Vec<PathBuf>) -> PassedOver {
             continue;
         };
         passed_over.files.push(LeftOutFile {
-            name: path
-                .strip_prefix(root)
-                .unwrap_or(&path)
-                .display()
-                .to_string(),
+            name: relative_name(root, &path),
             part: "",
             class: None,
             reason: format!("its split, {split}, is none of train, validation and test"),
@@ -172,8 +170,11 @@ fn snapshot(folder: &Path) -> Result<PathBuf> {
         return Ok(main);
     }
     let entries = std::fs::read_dir(&snapshots).map_err(Error::io("list", &snapshots))?;
-    let mut commits: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    commits.retain(|path| path.is_dir());
+    let mut commits = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::io("list", &snapshots))?.path();
+        commits.extend(path.is_dir().then_some(path));
+    }
     match (commits.pop(), commits.pop()) {
         (Some(only), None) => Ok(only),
         (None, _) => Err(missing(&snapshots, "no snapshot is there")),
@@ -201,10 +202,14 @@ impl Found {
     }
 }
 
-/// All configurations, by their names ("" without one); `chosen` is one in any case.
-fn configurations(root: &Path, chosen: Option<&String>) -> Result<BTreeMap<String, Found>> {
+/// All configurations of these files, by their names ("" without one); `chosen` is one in any case.
+fn configurations(
+    root: &Path,
+    files: Vec<PathBuf>,
+    chosen: Option<&String>,
+) -> BTreeMap<String, Found> {
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
-    for path in files(root)? {
+    for path in files {
         // a file that is named itself is the set, whatever it is called
         let (configuration, part) = match path == root {
             true => (String::new(), None),
@@ -240,12 +245,12 @@ fn configurations(root: &Path, chosen: Option<&String>) -> Result<BTreeMap<Strin
     for of in found.values_mut().filter(|of| !of.names_parts()) {
         of.files.train = std::mem::take(&mut of.without);
     }
-    Ok(found)
+    found
 }
 
 /// The files of the configuration that the profile names, or of the only one.
-fn of_configuration(root: &Path, request: &DatasetRequest) -> Result<Found> {
-    let found = configurations(root, request.configuration.as_ref())?;
+fn of_configuration(root: &Path, files: Vec<PathBuf>, request: &DatasetRequest) -> Result<Found> {
+    let found = configurations(root, files, request.configuration.as_ref());
     let names = || found.keys().cloned().collect::<Vec<_>>().join(", ");
     let chosen = match (&request.configuration, found.len()) {
         (Some(name), _) => name.clone(),
@@ -271,35 +276,18 @@ fn of_configuration(root: &Path, request: &DatasetRequest) -> Result<Found> {
 }
 
 /// All parquet files below a folder, sorted.
-fn files(root: &Path) -> Result<Vec<PathBuf>> {
+fn files(root: &Path) -> Result<FilesBelow> {
     if root.is_file() {
-        return Ok(vec![root.to_path_buf()]);
+        return Ok(FilesBelow {
+            files: vec![root.to_path_buf()],
+            too_deep: Vec::new(),
+        });
     }
-    let mut found = Vec::new();
-    let mut open = vec![(root.to_path_buf(), 0)];
-    let mut visited = Visited::below(root);
-    while let Some((folder, depth)) = open.pop() {
-        if visited.enter(&folder)?.is_err() {
-            continue;
-        }
-        for entry in std::fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
-            let path = entry.map_err(Error::io("list", &folder))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if is_junk(&name) {
-                continue;
-            }
-            if path.is_dir() && depth < DEEPEST {
-                open.push((path, depth + 1));
-            } else if path
-                .extension()
-                .is_some_and(|e| e.eq_ignore_ascii_case("parquet"))
-            {
-                found.push(path);
-            }
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
+    let is_parquet = |name: &str| {
+        let end = Path::new(name).extension();
+        end.is_some_and(|end| end.eq_ignore_ascii_case("parquet"))
+    };
+    files_below(root, DEEPEST, &is_parquet)
 }
 
 /// The configuration ("" without one) and the part of a file, by its path; none if it names no part.
@@ -347,12 +335,10 @@ fn numbered(
             features.label.name
         )));
     }
-    let classes: Vec<String> = match &features.label {
-        LabelColumn {
-            names: Some(names), ..
-        } => names.clone(),
-        _ if !texts.is_empty() => texts.iter().map(|text| (*text).to_owned()).collect(),
-        _ => (0..=most).map(|class| class.to_string()).collect(),
+    let classes: Vec<String> = match &features.label.names {
+        Some(names) => names.clone(),
+        None if !texts.is_empty() => texts.iter().map(|text| (*text).to_owned()).collect(),
+        None => (0..=most).map(|class| class.to_string()).collect(),
     };
     if most >= classes.len() as i64 {
         return Err(Error::Usage(format!(
@@ -361,13 +347,21 @@ fn numbered(
             classes.len()
         )));
     }
-    let sorted: Vec<&str> = texts.into_iter().collect();
+    let named: HashMap<&str, i64> = match texts.is_empty() {
+        true => HashMap::new(),
+        false => classes.iter().map(String::as_str).zip(0..).collect(),
+    };
+    if let Some(other) = texts.iter().find(|text| !named.contains_key(*text)) {
+        return Err(Error::Usage(format!(
+            "the column {} has the label {other:?}, which is none of the {} class names in the \
+             metadata; the files are damaged, or of different data sets",
+            features.label.name,
+            classes.len()
+        )));
+    }
     let number = |label: &Label| match label {
         Label::Number(number) => Some(*number).filter(|number| *number >= 0),
-        Label::Text(text) => sorted
-            .binary_search(&text.as_str())
-            .ok()
-            .map(|at| at as i64),
+        Label::Text(text) => named.get(text.as_str()).copied(),
         Label::Missing => None,
     };
     let numbers = labels

@@ -1,5 +1,6 @@
 //! Images as bytes that become a tensor without being copied.
 
+use crate::device;
 use astill_core::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
@@ -14,8 +15,10 @@ impl Pixels {
     /// `count` black images of `channels` × `side` × `side`.
     ///
     /// # Errors
-    /// [`Error::Libtorch`] if there is not enough memory for them.
+    /// [`Error::Usage`] if this machine has not so much memory; [`Error::Libtorch`] if it cannot be had
+    /// now.
     pub fn black(count: usize, channels: usize, side: usize) -> Result<Self> {
+        check_memory(count, channels, side)?;
         let shape = [count as i64, channels as i64, side as i64, side as i64];
         Tensor::f_zeros(shape, (Kind::Uint8, Device::Cpu))
             .map(|images| Self { images })
@@ -28,27 +31,6 @@ impl Pixels {
     /// Of a contiguous tensor on the CPU, u8 (n, channels, side, side), that nothing else shares.
     pub fn of(images: Tensor) -> Self {
         Self { images }
-    }
-
-    /// The images of several parts, one after another.
-    ///
-    /// # Errors
-    /// [`Error::Libtorch`] if there is not enough memory for them.
-    pub fn joined(mut parts: Vec<Self>, channels: usize, side: usize) -> Result<Self> {
-        if let [_] = parts.as_slice()
-            && let Some(only) = parts.pop()
-        {
-            return Ok(only);
-        }
-        let count = parts.iter().map(|part| part.shape()[0]).sum();
-        let mut joined = Self::black(count, channels, side)?;
-        let mut left = joined.bytes_mut();
-        for part in parts {
-            let (place, rest) = left.split_at_mut(part.bytes().len());
-            place.copy_from_slice(part.bytes());
-            left = rest;
-        }
-        Ok(joined)
     }
 
     /// (n, channels, side, side)
@@ -122,6 +104,28 @@ impl Pixels {
     }
 }
 
+/// Refuses images that fill more than the memory of this machine: the system would end the program when
+/// they are written.
+fn check_memory(count: usize, channels: usize, side: usize) -> Result<()> {
+    /// So many bytes are anywhere.
+    const ANYWHERE: f64 = (1u64 << 30) as f64;
+    let gib = |bytes: f64| bytes / f64::from(1 << 30);
+    let bytes = [count, channels, side, side]
+        .map(|n| n as f64)
+        .iter()
+        .product::<f64>();
+    match device::host_mib().map(|mib| mib * f64::from(1 << 20)) {
+        Some(memory) if bytes > ANYWHERE && bytes > memory => Err(Error::Usage(format!(
+            "{count} images at {side} × {side} pixels take {:.1} GiB, but this machine, or what limits \
+             this process, has {:.1} GiB of memory; lower dataset.size, or choose fewer classes with \
+             dataset.classes",
+            gib(bytes),
+            gib(memory)
+        ))),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +142,14 @@ mod tests {
         let tensor = pixels.into_tensor();
         assert_eq!(tensor.size(), [2, 1, 2, 2]);
         assert_eq!(tensor.int64_value(&[1, 0, 1, 1]), 11);
+    }
+
+    #[test]
+    fn more_images_than_the_memory_holds_are_refused_before_it_is_filled() {
+        for (count, side) in [(1 << 40, 1), (1 << 26, 4096), (usize::MAX, 4096)] {
+            let refused = Pixels::black(count, 3, side).unwrap_err().to_string();
+            assert!(refused.contains("lower dataset.size"), "{refused}");
+        }
     }
 
     #[test]

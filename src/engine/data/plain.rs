@@ -1,7 +1,8 @@
 //! Images as plain bytes, one after another, in files or archives.
 
-use super::decode::{CHUNK, resize_planar};
-use super::layout::{BySplit, Labelling, Layout, ReadImages};
+use super::decode::{CHUNK, luminance, resize_planar};
+use super::facts;
+use super::layout::{BySplit, Labelling, Layout, ReadImages, Surveyed};
 use super::left_out::PassedOver;
 use super::pixels::Pixels;
 use super::request::DatasetRequest;
@@ -11,7 +12,9 @@ use astill_core::{Error, Result};
 use rayon::prelude::*;
 use std::fmt::Debug;
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// The images of one array of u8.
 #[derive(Debug)]
@@ -42,15 +45,16 @@ impl PlainImages {
         self.rows * self.columns * self.channels
     }
 
-    /// Reads the images in these rows, ascending, into `pixels`.
+    /// Reads the images in these rows, ascending, and gives them with `channels` at `side` × `side` to
+    /// `take`, some at a time, until it has enough. `progress` is told before how many come.
     fn read(
         &self,
         rows: &[usize],
-        pixels: &mut Pixels,
+        (channels, side): (usize, usize),
         progress: &mut dyn FnMut(usize) -> Result<()>,
-    ) -> Result<()> {
-        let [_, channels, side, _] = pixels.shape();
-        let (source, target) = (self.bytes_per_image(), pixels.bytes_per_image());
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let (source, target) = (self.bytes_per_image(), channels * side * side);
         let mut reader = self.bytes.open()?;
         let cut_off = |error: std::io::Error| {
             Error::file(
@@ -62,19 +66,23 @@ impl PlainImages {
             )
         };
         let mut next = 0;
-        let mut chunk = vec![0; source * CHUNK.min(rows.len())];
-        let places = pixels.bytes_mut().chunks_mut(CHUNK * target);
-        for (rows, places) in rows.chunks(CHUNK).zip(places) {
+        let at_once = at_once(source.max(target)).min(rows.len());
+        let (mut stored, mut fitted) = (vec![0; source * at_once], vec![0; target * at_once]);
+        for rows in rows.chunks(at_once.max(1)) {
             progress(rows.len())?;
-            for (row, image) in rows.iter().zip(chunk.chunks_exact_mut(source)) {
+            for (row, image) in rows.iter().zip(stored.chunks_exact_mut(source)) {
                 skip(&mut reader, ((row - next) * source) as u64).map_err(cut_off)?;
                 reader.read_exact(image).map_err(cut_off)?;
                 next = row + 1;
             }
-            places
+            let fitted = &mut fitted[..rows.len() * target];
+            fitted
                 .par_chunks_exact_mut(target)
-                .zip(chunk.par_chunks_exact(source))
+                .zip(stored.par_chunks_exact(source))
                 .for_each(|(place, image)| self.fit(image, channels, side, place));
+            if take(fitted).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
         // a file that goes on is not what its header says
         let is_at_end = next == self.count && self.count > 0;
@@ -87,7 +95,7 @@ impl PlainImages {
                 ),
             ));
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// One image, with this many channels and at this size.
@@ -98,12 +106,8 @@ impl PlainImages {
             false => image[channel * plane + at],
         };
         let planar: Vec<u8> = match (self.channels, channels) {
-            // the luminance of ITU-R 601-2
             (3, 1) => (0..plane)
-                .map(|at| {
-                    let [r, g, b] = [0, 1, 2].map(|channel| u32::from(value(channel, at)));
-                    ((19_595 * r + 38_470 * g + 7_471 * b + 0x8000) >> 16) as u8
-                })
+                .map(|at| luminance([0, 1, 2].map(|channel| u32::from(value(channel, at)))))
                 .collect(),
             _ => (0..self.channels)
                 .flat_map(|channel| (0..plane).map(move |at| value(channel, at)))
@@ -116,6 +120,13 @@ impl PlainImages {
             place.copy_within(..target, channel * target);
         }
     }
+}
+
+/// How many images of so many bytes are in memory together: a small file can say that it holds large
+/// ones.
+fn at_once(bytes_per_image: usize) -> usize {
+    const MOST_BYTES: usize = 64 << 20;
+    (MOST_BYTES / bytes_per_image.max(1)).clamp(1, CHUNK)
 }
 
 fn skip(reader: &mut dyn Read, bytes: u64) -> std::io::Result<()> {
@@ -180,30 +191,89 @@ impl Layout for Plain {
         request: &DatasetRequest,
         watch: &mut Watch<'_>,
     ) -> Result<ReadImages> {
+        let (channels, side) = (self.channels(), request.size as usize);
+        let pixels = rows
+            .as_ref()
+            .try_map(|rows| Pixels::black(rows.len(), channels, side))?;
+        let mut pixels = [pixels.train, pixels.validation, pixels.test];
+        let mut left = pixels.each_mut().map(Pixels::bytes_mut);
+        self.for_each_chunk(rows, side, watch, &mut |split, images| {
+            let rest = std::mem::take(&mut left[split]);
+            let (place, rest) = rest.split_at_mut(images.len());
+            place.copy_from_slice(images);
+            left[split] = rest;
+            ControlFlow::Continue(())
+        })?;
+        let [train, validation, test] = pixels;
+        Ok(ReadImages::plain(BySplit {
+            train,
+            validation,
+            test,
+        }))
+    }
+
+    fn survey(
+        &self,
+        rows: &BySplit<Vec<usize>>,
+        request: &DatasetRequest,
+        budget: Duration,
+        watch: &mut Watch<'_>,
+    ) -> Result<Surveyed> {
+        let side = request.size as usize;
+        let image = self.channels() * side * side;
+        let begin = Instant::now();
+        let mut hashes: [Vec<u128>; 3] = Default::default();
+        self.for_each_chunk(rows, side, watch, &mut |split, images| {
+            hashes[split].par_extend(images.par_chunks_exact(image).map(facts::hash));
+            match begin.elapsed() < budget {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        let [train, validation, test] = hashes;
+        Ok(Surveyed::of_hashes(BySplit {
+            train,
+            validation,
+            test,
+        }))
+    }
+}
+
+impl Plain {
+    /// Gives the images in these rows at `side` × `side` to `take`, some at a time with the number of
+    /// their split, until it has enough.
+    fn for_each_chunk(
+        &self,
+        rows: &BySplit<Vec<usize>>,
+        side: usize,
+        watch: &mut Watch<'_>,
+        take: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
+    ) -> Result<()> {
         let total = rows.as_ref().into_iter().map(Vec::len).sum::<usize>() as u64;
         let mut done = 0;
-        let pixels = self.images.as_ref().zip(rows.as_ref());
-        let pixels = pixels.try_map(|(arrays, rows)| {
-            let size = request.size as usize;
-            let mut parts = Vec::new();
+        let splits = self.images.as_ref().zip(rows.as_ref());
+        for (split, (arrays, rows)) in splits.into_iter().enumerate() {
             let (mut first, mut rows) = (0, rows.as_slice());
             for images in arrays {
                 let count = rows.partition_point(|row| *row < first + images.count);
                 let (here, further) = rows.split_at(count);
                 let here: Vec<usize> = here.iter().map(|row| row - first).collect();
-                let mut pixels = Pixels::black(here.len(), self.channels(), size)?;
-                images.read(&here, &mut pixels, &mut |count| {
+                let mut progress = |count| {
                     report(watch, "images read", done, total)?;
                     done += count as u64;
                     Ok(())
+                };
+                let form = (self.channels(), side);
+                let flow = images.read(&here, form, &mut progress, &mut |images| {
+                    take(split, images)
                 })?;
-                parts.push(pixels);
+                if flow.is_break() {
+                    return Ok(());
+                }
                 (first, rows) = (first + images.count, further);
             }
-            Pixels::joined(parts, self.channels(), size)
-        })?;
-        report(watch, "images read", total, total)?;
-        Ok(ReadImages::plain(pixels))
+        }
+        report(watch, "images read", total, total)
     }
 }
 
@@ -215,5 +285,18 @@ pub fn numbered_classes(labels: &BySplit<Vec<i64>>, names: &[&str]) -> Vec<Strin
     match count == names.len() {
         true => names.iter().map(|name| (*name).to_owned()).collect(),
         false => (0..count).map(|class| class.to_string()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_large_images_are_in_memory_together_and_many_small_ones() {
+        assert_eq!(at_once(4096 * 4096 * 3), 1);
+        assert_eq!(at_once(1024 * 1024), 64);
+        assert_eq!(at_once(28 * 28), CHUNK);
+        assert_eq!(at_once(usize::MAX), 1);
     }
 }

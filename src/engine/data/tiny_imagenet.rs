@@ -39,6 +39,7 @@ pub fn find(folder: &Path) -> Result<ImageList> {
     let ids = ids(&root)?;
     let labels: HashMap<&str, i64> = ids.iter().map(String::as_str).zip(0..).collect();
     let mut walk = Walk::default();
+    loose(&root, Path::new("train"), "train", &mut walk)?;
     let mut train = LabelledFiles::new();
     for (label, id) in (0i64..).zip(&ids) {
         walk.down(&root, &Path::new("train").join(id), "train", Some(id))?;
@@ -64,6 +65,19 @@ pub fn find(folder: &Path) -> Result<ImageList> {
         images,
         passed_over,
     ))
+}
+
+fn is_empty(folder: &Path) -> Result<bool> {
+    let listing = list(folder)?;
+    Ok(listing.files.is_empty() && listing.folders.is_empty())
+}
+
+/// Notes the images that stand in a folder of folders.
+fn loose(root: &Path, folder: &Path, part: &'static str, walk: &mut Walk) -> Result<()> {
+    let files = list(&root.join(folder))?.files;
+    let reason = "not in the folder of a class";
+    walk.leave_out_files(root, folder, &files, part, reason);
+    Ok(())
 }
 
 /// The ids of the classes, sorted.
@@ -116,6 +130,12 @@ fn validation(root: &Path, labels: &HashMap<&str, i64>, walk: &mut Walk) -> Resu
         if !folders.keys().any(|id| labels.contains_key(id.as_str())) {
             continue;
         }
+        // where images were sorted, some may have been left where they were
+        for holder in ["val", "val/images"] {
+            if folder.starts_with(holder) {
+                loose(root, Path::new(holder), "test", walk)?;
+            }
+        }
         let mut images = LabelledFiles::new();
         for id in folders.keys() {
             let below = Path::new(folder).join(id);
@@ -125,7 +145,7 @@ fn validation(root: &Path, labels: &HashMap<&str, i64>, walk: &mut Walk) -> Resu
                     images.extend(walk.images.drain(..).map(|path| (path, label)));
                 }
                 // left behind, and empty, when the images were sorted
-                None if list(&root.join(&below))?.files.is_empty() => {}
+                None if is_empty(&root.join(&below))? => {}
                 None => {
                     let reason = "not a class of the training images";
                     walk.leave_out_below(root, &below, ("test", None), reason, true)?;
@@ -142,6 +162,14 @@ fn validation(root: &Path, labels: &HashMap<&str, i64>, walk: &mut Walk) -> Resu
 fn annotated(root: &Path, labels: &HashMap<&str, i64>, walk: &mut Walk) -> Result<LabelledFiles> {
     let path = root.join(ANNOTATIONS);
     let text = read(&path)?;
+    loose(root, Path::new("val"), "test", walk)?;
+    for other in list(&root.join("val"))?.folders.into_values().flatten() {
+        if other != "images" {
+            let reason = "beside val/images, which has the images of the release";
+            let below = Path::new("val").join(other);
+            walk.leave_out_below(root, &below, ("test", None), reason, true)?;
+        }
+    }
     walk.down(root, Path::new("val/images"), "test", None)?;
     let mut unnamed: HashSet<PathBuf> = walk.images.drain(..).collect();
     let mut images = LabelledFiles::new();

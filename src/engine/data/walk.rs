@@ -1,7 +1,7 @@
 //! Folders of images, walked down to the last sub-folder.
 
 use super::content::{self, Content};
-use super::left_out::LeftOutFile;
+use super::left_out::{LeftOutFile, relative_name};
 use super::parts::{is_junk, normal};
 use astill_core::{Error, Result};
 use std::collections::{BTreeMap, HashSet};
@@ -32,10 +32,10 @@ pub fn list(folder: &Path) -> Result<Listing> {
         let path = entry.path();
         match entry.file_name().into_string() {
             Ok(name) if is_junk(&name) => listing.junk.push(name),
-            Ok(name) if path.is_dir() => {
+            Ok(name) if is_folder(&entry) => {
                 listing.folders.entry(normal(&name)).or_default().push(name);
             }
-            Err(_) if path.is_dir() => {
+            Err(_) if is_folder(&entry) => {
                 return Err(Error::file(path, "its name is not UTF-8; rename it"));
             }
             Ok(_) | Err(_) => listing.files.push(entry.file_name().into()),
@@ -44,6 +44,84 @@ pub fn list(folder: &Path) -> Result<Listing> {
     listing.files.sort_unstable();
     listing.junk.sort_unstable();
     Ok(listing)
+}
+
+/// Whether an entry is a folder, or a link to one. Only what a link leads to is looked at: the files of
+/// a large folder on a slow disk are not.
+fn is_folder(entry: &fs::DirEntry) -> bool {
+    match entry.file_type() {
+        Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+        Ok(_) | Err(_) => entry.path().is_dir(),
+    }
+}
+
+/// The names of the folders in `folder`, without junk, in any order; those that are not UTF-8, which
+/// [`list`] refuses, are passed over. Nothing is made of the files, of which there may be a million.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be listed.
+pub fn folders_in(folder: &Path) -> Result<Vec<String>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let entry = entry.map_err(Error::io("list", folder))?;
+        if is_folder(&entry)
+            && let Ok(name) = entry.file_name().into_string()
+            && !is_junk(&name)
+        {
+            folders.push(name);
+        }
+    }
+    Ok(folders)
+}
+
+/// The files that [`files_below`] has found, and the folders that it has not looked into.
+#[derive(Debug, Default)]
+pub struct FilesBelow {
+    /// Sorted.
+    pub files: Vec<PathBuf>,
+    pub too_deep: Vec<LeftOutFile>,
+}
+
+/// The files below `root` whose names are wanted. No link leads back, junk is passed over, and folders
+/// more than `deepest` folders down are not looked into.
+///
+/// # Errors
+/// [`Error::Io`] if a folder cannot be listed.
+pub fn files_below(
+    root: &Path,
+    deepest: usize,
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<FilesBelow> {
+    let mut found = FilesBelow::default();
+    let mut open = vec![(root.to_path_buf(), 0)];
+    let mut visited = Visited::below(root);
+    while let Some((folder, depth)) = open.pop() {
+        if visited.enter(&folder)?.is_err() {
+            continue;
+        }
+        for entry in fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
+            let entry = entry.map_err(Error::io("list", &folder))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            match (is_junk(&name), is_folder(&entry)) {
+                (true, _) => {}
+                (false, true) if depth < deepest => open.push((entry.path(), depth + 1)),
+                (false, true) => found.too_deep.push(LeftOutFile {
+                    name: relative_name(root, &entry.path()),
+                    part: "",
+                    class: None,
+                    reason: format!("a folder more than {deepest} folders down"),
+                    is_lost: false,
+                }),
+                (false, false) if is_wanted(&name) => found.files.push(entry.path()),
+                (false, false) => {}
+            }
+        }
+    }
+    found.files.sort_unstable();
+    found
+        .too_deep
+        .sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
 }
 
 /// The folders of a walk, so that no link leads back into it: a folder is gone down once, and never
@@ -120,7 +198,7 @@ impl Walk {
                 let file = folder.join(entry.file_name());
                 if is_junk(&entry.file_name().to_string_lossy()) {
                     self.leave_out(&file, part, class, HIDDEN, false);
-                } else if entry.path().is_dir() {
+                } else if is_folder(&entry) {
                     open.push(file);
                 } else if self.is_image(root, &file, part, class) {
                     found.push(file);
@@ -173,7 +251,8 @@ impl Walk {
         });
     }
 
-    /// Notes that all images below a folder are not in the data set; the folder, if it has none.
+    /// Notes that all images below a folder are not in the data set, those in formats that are not read
+    /// among them; the folder, if it has none.
     ///
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
@@ -190,13 +269,19 @@ impl Walk {
         for image in &below.images {
             self.leave_out(image, part, class, reason, is_lost);
         }
-        if below.images.is_empty() {
+        let unread = below.left_out.iter().filter(|file| file.is_lost);
+        let unread: Vec<&LeftOutFile> = unread.collect();
+        if below.images.is_empty() && unread.is_empty() {
             self.leave_out(folder, part, class, reason, is_lost && class.is_some());
+        }
+        for file in unread {
+            self.leave_out(Path::new(&file.name), part, class, &file.reason, is_lost);
         }
         Ok(())
     }
 
-    /// Notes files that stand where images should not be: images among them are lost.
+    /// Notes files that stand where images should not be: images among them are lost, but not those in
+    /// formats that are not read beside the folders of the parts, such as a logo.
     pub fn leave_out_files(
         &mut self,
         root: &Path,
@@ -209,8 +294,11 @@ impl Walk {
             let file = folder.join(file);
             match content::of_file(&root.join(&file)) {
                 Content::Image => self.leave_out(&file, part, None, reason, true),
+                Content::Unread(what) => {
+                    self.leave_out(&file, part, None, &what, !part.is_empty());
+                }
                 // what stands beside the folders describes the set
-                Content::Unread(_) | Content::Other(_) => {}
+                Content::Other(_) => {}
             }
         }
     }

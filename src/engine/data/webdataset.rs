@@ -9,7 +9,7 @@ use super::layout::{BySplit, Labelling, MissingFiles};
 use super::left_out::{LeftOutFile, PassedOver, missing_shards, without_part};
 use super::parts::{Part, is_junk, part};
 use super::request::DatasetRequest;
-use super::walk::Visited;
+use super::walk::files_below;
 use astill_core::files::{tar_names::Names, untrusted};
 use astill_core::{Error, Result};
 use std::collections::BTreeSet;
@@ -109,7 +109,8 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     let folder = &request.folder;
     let mut shards: BySplit<Vec<PathBuf>> = BySplit::default();
     let mut without = Vec::new();
-    for (path, part) in files(folder)? {
+    let (files, too_deep) = files(folder)?;
+    for (path, part) in files {
         match part {
             Some(Part::Train) => shards.train.push(path),
             Some(Part::Validation) => shards.validation.push(path),
@@ -123,7 +124,7 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     if shards.train.is_empty() {
         return Err(missing(folder, "no tar file of training samples is there"));
     }
-    let mut left_out = without_part(folder, &without);
+    let mut left_out = [too_deep, without_part(folder, &without)].concat();
     if !folder.is_file() {
         for (shards, part) in shards.as_ref().zip(BySplit::NAMES) {
             left_out.extend(missing_shards(folder, shards, part));
@@ -169,49 +170,42 @@ fn missing(folder: &Path, found: &str) -> Error {
     .into_error()
 }
 
-/// The tar files, with the part that their names or the folders around them give; sorted.
-fn files(folder: &Path) -> Result<Vec<(PathBuf, Option<Part>)>> {
+/// A tar file and its part.
+type Shard = (PathBuf, Option<Part>);
+
+/// The tar files, sorted, with the part that their names or the nearest folders around them give; and
+/// what was not looked into.
+fn files(folder: &Path) -> Result<(Vec<Shard>, Vec<LeftOutFile>)> {
     if folder.is_file() {
-        return Ok(vec![(folder.to_path_buf(), None)]);
+        return Ok((vec![(folder.to_path_buf(), None)], Vec::new()));
     }
     if !folder.is_dir() {
         return Err(missing(folder, "that folder does not exist"));
     }
-    let mut found = Vec::new();
-    let mut open = vec![(folder.to_path_buf(), None, 0)];
-    let mut visited = Visited::below(folder);
-    while let Some((below, of_folder, depth)) = open.pop() {
-        if visited.enter(&below)?.is_err() {
-            continue;
+    let is_packed = |name: &str| [".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end));
+    let below = files_below(folder, DEEPEST, &|name| {
+        let name = name.to_lowercase();
+        name.ends_with(".tar") || is_packed(&name)
+    })?;
+    let shard = |path: PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().to_lowercase();
+        if is_packed(&name) {
+            return Err(Error::file(
+                path,
+                "compressed tar files are not read; unpack it with gzip -d",
+            ));
         }
-        for entry in std::fs::read_dir(&below).map_err(Error::io("list", &below))? {
-            let entry = entry.map_err(Error::io("list", &below))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let path = entry.path();
-            if is_junk(&name) {
-                continue;
-            }
-            if path.is_dir() {
-                if depth < DEEPEST {
-                    open.push((path, part(&name).or(of_folder), depth + 1));
-                }
-                continue;
-            }
-            let lower = name.to_lowercase();
-            if [".tar.gz", ".tgz"].iter().any(|end| lower.ends_with(end)) {
-                return Err(Error::file(
-                    path,
-                    "compressed tar files are not read; unpack it with gzip -d",
-                ));
-            }
-            if let Some(stem) = lower.strip_suffix(".tar") {
-                let mut words = stem.split(['-', '_', '.']);
-                found.push((path, words.find_map(part).or(of_folder)));
-            }
-        }
-    }
-    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(found)
+        let stem = name.strip_suffix(".tar").unwrap_or(&name);
+        let of_name = stem.split(['-', '_', '.']).find_map(part);
+        let inside = path.strip_prefix(folder).unwrap_or(&path).parent();
+        let mut around = inside.into_iter().flat_map(Path::iter).rev();
+        let of_folder = || around.find_map(|folder| part(&folder.to_string_lossy()));
+        let part = of_name.or_else(of_folder);
+        Ok((path, part))
+    };
+    let shards = below.files.into_iter().map(shard).collect::<Result<_>>()?;
+    Ok((shards, below.too_deep))
 }
 
 impl Samples {
@@ -236,8 +230,13 @@ impl Samples {
             };
             let name = name.to_string_lossy().into_owned();
             let kind = entry.header().entry_type();
-            let is_link = kind.is_symlink() || kind.is_hard_link();
-            if !kind.is_file() && !is_link {
+            let is_stored = kind.is_file() || kind.is_contiguous();
+            let unread = match kind.is_symlink() || kind.is_hard_link() {
+                true => "links in tar files are not followed",
+                false => "sparse files in tar files are not read",
+            };
+            // folders and devices hold nothing
+            if !is_stored && (kind.is_dir() || kind.is_fifo() || is_device(kind)) {
                 continue;
             }
             let (key, field) = split(&name);
@@ -249,10 +248,10 @@ impl Samples {
                 self.take(&path, whole);
                 sample.key = key.to_owned();
             }
-            if is_link {
+            if !is_stored {
                 // of a label, the sample is without one, which is noted
                 if is_image_name(Path::new(&name)) {
-                    sample.unread = Some("links in tar files are not followed".into());
+                    sample.unread = Some(unread.into());
                 }
                 continue;
             }
@@ -332,6 +331,10 @@ impl Sample {
         }
         Ok(())
     }
+}
+
+fn is_device(kind: tar::EntryType) -> bool {
+    kind.is_character_special() || kind.is_block_special()
 }
 
 fn read_label(content: &mut impl Read, name: &str) -> std::io::Result<String> {

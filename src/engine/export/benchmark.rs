@@ -2,10 +2,11 @@
 
 use super::pytorch::{labels, rate, save};
 use super::{Content, DistilledSet, Export, card};
-use crate::data::{Normalisation, subset_ids};
+use crate::data::Normalisation;
 use crate::distill::Labels;
 use astill_core::cli::Space;
 use astill_core::files::atomic::write_atomically;
+use astill_core::imagenet::subset_ids;
 use astill_core::profile::{AugmentFamily, ChannelConstants, Kind, Pooling, published};
 use astill_core::{Error, Result};
 use serde_json::json;

@@ -9,11 +9,13 @@ mod convert;
 mod hugging_face;
 mod npz;
 mod parquet;
+mod parts;
 mod provenance;
 mod pytorch;
 mod safetensors;
 mod set;
 
+pub use self::parts::{Parts, normalisation};
 pub use self::provenance::{Provenance, protocol};
 pub use self::safetensors::{FILE, read, write};
 pub use self::set::{DistilledSet, TestImages};

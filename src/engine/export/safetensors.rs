@@ -1,12 +1,13 @@
 //! One safetensors file: what a run writes at its end, and what other formats are made from.
 
+use super::parts::{self, Parts};
 use super::{Content, DistilledSet, Export, Provenance};
-use crate::data::{Normalisation, Zca};
+use crate::data::Normalisation;
 use crate::distill::Labels;
 use crate::tensor_file::{self, TensorFile};
 use astill_core::{Error, Result};
 use std::path::Path;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// The file that holds a distilled set.
 pub const FILE: &str = "best.safetensors";
@@ -46,7 +47,7 @@ impl Export for Safetensors {
 ///
 /// Tensors "images", "pixels" u8 (n, C, H, W), "labels" i64 (n), for soft labels also "soft_labels"
 /// (n, K), "student_lr" f64 (1), and those of the normalisation: "mean" and "std", or "zca_mean",
-/// "zca_directions", "zca_variances" and "zca_eps" f64 (1), as of [`Zca`].
+/// "zca_directions", "zca_variances" and "zca_eps" f64 (1), as of [`Zca`](crate::data::Zca).
 ///
 /// # Errors
 /// [`Error::Io`] where the system refuses to write.
@@ -99,107 +100,30 @@ pub fn read(path: &Path) -> Result<DistilledSet> {
         }
     }
     let student_lr = number(&file, path, "student_lr")?;
-    let normalisation = if file.contains("zca_mean") {
-        Normalisation::Zca(whitening(
-            &file,
-            path,
-            images.size().iter().skip(1).product(),
-        )?)
-    } else {
-        Normalisation::Channels {
-            mean: file.tensor("mean")?,
-            std: file.tensor("std")?,
-        }
+    let mut named = |name: &str| file.contains(name).then(|| file.tensor(name)).transpose();
+    let normalisation = parts::normalisation(&mut named, path)?;
+    let normalisation = normalisation
+        .ok_or_else(|| broken("expected mean and std, or the tensors of a whitening".into()))?;
+    let labels = match file.contains("soft_labels") {
+        true => Labels::Soft(file.tensor("soft_labels")?),
+        false => Labels::Hard(labels),
     };
-    let labels = if file.contains("soft_labels") {
-        let probabilities = file.tensor("soft_labels")?;
-        let expected = [images.size()[0], provenance.classes.len() as i64];
-        if probabilities.size() != expected {
-            return Err(broken(format!(
-                "expected soft labels {expected:?}, found {:?}",
-                probabilities.size()
-            )));
-        }
-        Labels::Soft(probabilities)
-    } else {
-        Labels::Hard(labels)
+    let parts = Parts {
+        images: &images,
+        labels: Some(&labels),
+        student_lr: Some(student_lr),
+        normalisation: Some(&normalisation),
+        classes: Some(&provenance.classes),
     };
-    let set = DistilledSet {
-        student_lr,
-        images,
-        labels,
-        normalisation,
-        provenance,
-    };
-    match flaw(&set) {
+    match parts.flaw() {
         Some(flaw) => Err(broken(flaw)),
-        None => Ok(set),
-    }
-}
-
-/// More classes, or longer names, than any data set has: what is made of them would be too large.
-const MOST_CLASSES: usize = 100_000;
-const LONGEST_NAME: usize = 500;
-
-/// What keeps the parts of a set from being used together.
-fn flaw(set: &DistilledSet) -> Option<String> {
-    let (shape, classes) = (set.images.size(), &set.provenance.classes);
-    let pixels: i64 = shape.iter().skip(1).product();
-    if set.images.kind() != Kind::Float || set.images.numel() == 0 {
-        let kind = set.images.kind();
-        return Some(format!(
-            "expected images of type f32, found {shape:?} of type {kind:?}"
-        ));
-    }
-    if set.images.isfinite().all().int64_value(&[]) == 0 {
-        return Some("its images hold numbers that are not finite".into());
-    }
-    let is_long = |name: &String| name.chars().count() > LONGEST_NAME;
-    if classes.len() > MOST_CLASSES || classes.iter().any(is_long) {
-        return Some(format!(
-            "expected at most {MOST_CLASSES} classes with names of at most {LONGEST_NAME} letters"
-        ));
-    }
-    let parts: Vec<(&Tensor, Vec<i64>)> = match &set.normalisation {
-        Normalisation::Channels { mean, std } => {
-            vec![(mean, vec![shape[1]]), (std, vec![shape[1]])]
-        }
-        Normalisation::Zca(zca) => vec![
-            (&zca.mean, vec![1, pixels]),
-            (&zca.directions, vec![pixels, zca.variances.numel() as i64]),
-        ],
-    };
-    let unfit =
-        |(part, wanted): &(&Tensor, Vec<i64>)| part.size() != *wanted || part.kind() != Kind::Float;
-    if let Some((found, wanted)) = parts.into_iter().find(unfit) {
-        return Some(format!(
-            "expected a normalisation of f32 {wanted:?} for images {shape:?}, found {:?}",
-            found.size()
-        ));
-    }
-    labels_flaw(&set.labels, classes.len() as i64)
-}
-
-fn labels_flaw(labels: &Labels, classes: i64) -> Option<String> {
-    match labels {
-        Labels::Soft(probabilities) => (probabilities.kind() != Kind::Float).then(|| {
-            format!(
-                "expected soft labels of f32, found {:?}",
-                probabilities.kind()
-            )
+        None => Ok(DistilledSet {
+            student_lr,
+            images,
+            labels,
+            normalisation,
+            provenance,
         }),
-        Labels::Hard(labels) if labels.kind() != Kind::Int64 => {
-            Some(format!("expected labels of i64, found {:?}", labels.kind()))
-        }
-        Labels::Hard(labels) => {
-            let (least, most) = (labels.min().int64_value(&[]), labels.max().int64_value(&[]));
-            (least < 0 || most >= classes).then(|| {
-                format!(
-                    "expected labels from 0 to {}, found {least} to {most}",
-                    classes - 1
-                )
-            })
-        }
     }
 }
 
@@ -215,38 +139,16 @@ fn number(file: &TensorFile, path: &Path, name: &str) -> Result<f64> {
     }
 }
 
-/// The whitening of images of `pixels` numbers each.
-fn whitening(file: &TensorFile, path: &Path, pixels: i64) -> Result<Zca> {
-    let [mean, directions, variances] =
-        ["zca_mean", "zca_directions", "zca_variances"].map(|name| file.tensor(name));
-    let (mean, directions, variances) = (mean?, directions?, variances?);
-    let kept = variances.numel() as i64;
-    let shapes = [mean.size(), directions.size(), variances.size()];
-    if shapes != [vec![1, pixels], vec![pixels, kept], vec![kept]] {
-        return Err(Error::file(
-            path,
-            format!(
-                "not a distilled set: expected a whitening of {pixels} numbers, found {shapes:?}"
-            ),
-        ));
-    }
-    Ok(Zca::new(
-        mean,
-        directions,
-        variances,
-        number(file, path, "zca_eps")?,
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Zca;
     use crate::random;
     use astill_core::cli::Space;
     use astill_core::profile::LabelKind;
     use astill_core::run::event::{Headline, ImageSet};
     use serde_json::json;
-    use tch::Device;
+    use tch::{Device, Kind};
 
     fn set(normalisation: Normalisation) -> DistilledSet {
         let mut rng = random::generator(0, "test", &[]);
@@ -300,6 +202,70 @@ mod tests {
             assert_eq!(back.provenance, set.provenance);
             let pixels = |s: &DistilledSet| s.normalisation.invert(&s.images);
             assert!(pixels(&back).equal(&pixels(&set)));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_set_that_cannot_be_trained_on_is_refused() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let path = folder.path().join("x.safetensors");
+        let good = || {
+            set(Normalisation::Channels {
+                mean: Tensor::from_slice(&[0f32; 3]),
+                std: Tensor::from_slice(&[1f32; 3]),
+            })
+        };
+        let soft = |values: &[f32]| Labels::Soft(Tensor::from_slice(values).view([2, -1]));
+        let zca = |eps| {
+            let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+            Normalisation::Zca(Zca::new(zeros(&[1, 48]), zeros(&[48, 2]), zeros(&[2]), eps))
+        };
+        let channels = |mean: f32, std: f32| Normalisation::Channels {
+            mean: Tensor::from_slice(&[mean; 3]),
+            std: Tensor::from_slice(&[std; 3]),
+        };
+        type Damage<'a> = Box<dyn Fn(&mut DistilledSet) + 'a>;
+        let damages: [(Damage<'_>, &str); 11] = [
+            (Box::new(|s| s.student_lr = -1.), "learned rate"),
+            (Box::new(|s| s.student_lr = f64::NAN), "learned rate"),
+            (Box::new(|s| s.student_lr = f64::INFINITY), "learned rate"),
+            (
+                Box::new(|s| s.images = &s.images / 0.),
+                "images that are not finite",
+            ),
+            (
+                Box::new(|s| s.normalisation = channels(f32::NAN, 1.)),
+                "not finite",
+            ),
+            (
+                Box::new(|s| s.normalisation = channels(0., 0.)),
+                "divides by 0",
+            ),
+            (
+                Box::new(|s| s.normalisation = channels(0., f32::INFINITY)),
+                "not finite",
+            ),
+            (Box::new(|s| s.normalisation = zca(0.)), "divides by 0"),
+            (Box::new(|s| s.normalisation = zca(f64::NAN)), "not finite"),
+            (
+                Box::new(|s| s.labels = soft(&[0.5, f32::NAN, 0.5, 0.5])),
+                "soft labels",
+            ),
+            (
+                Box::new(|s| s.provenance.classes.clear()),
+                "names 0 classes",
+            ),
+        ];
+        for (damage, wanted) in damages {
+            let mut set = good();
+            damage(&mut set);
+            write(&set, &path)?;
+            let refused = read(&path).map(|_| ()).map_err(|e| e.to_string());
+            assert!(
+                refused.as_ref().is_err_and(|e| e.contains(wanted)),
+                "{wanted}: {refused:?}"
+            );
         }
         Ok(())
     }

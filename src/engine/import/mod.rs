@@ -15,7 +15,7 @@ use crate::trainer::store::{MANIFEST, Store, StoredEpoch};
 use astill_core::files::{atomic, untrusted};
 use astill_core::profile::{NormalisedBy, Profile, channel_constants, key};
 use astill_core::text::{count, harmless};
-use astill_core::{EpochRecord, Error, Result};
+use astill_core::{EpochRecord, Error, Result, yaml};
 use buffer::{Buffer, Point};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -31,6 +31,9 @@ pub struct ImportRequest {
     pub from: PathBuf,
     /// The data set and the network that the experts were trained with; none where the files say it.
     pub profile: Option<Profile>,
+    /// Whether the profile says itself how its images are normalised; otherwise they are taken to be
+    /// in the normalisation of the field.
+    pub states_normalisation: bool,
     /// The folder of all data.
     pub data: PathBuf,
 }
@@ -64,6 +67,7 @@ pub fn experts(request: &ImportRequest, tell: &mut dyn FnMut(String)) -> Result<
         .collect::<Result<Vec<_>>>()?;
     let shapes = buffers[0].shapes()?;
     let profile = match &request.profile {
+        Some(profile) if request.states_normalisation => profile.clone(),
         Some(profile) => with_field(profile.clone()),
         None => recognise::profile(&request.from, &shapes)?,
     };
@@ -90,30 +94,30 @@ pub fn experts(request: &ImportRequest, tell: &mut dyn FnMut(String)) -> Result<
     let settings = statement(&profile, &paths)?;
     let store = Store::of_import(&request.data, &json!(settings));
     if let Ok(manifest) = crate::trainer::imported::read(store.folder()) {
-        return Ok(imported(&store, manifest, true, &profile));
+        return Ok(imported(&store, manifest, true));
     }
     store.create_folder()?;
     let busy = || Error::Usage("another astill is importing these experts; wait for it".into());
     let _alone = store.join_alone()?.ok_or_else(busy)?;
     // another process may have finished it meanwhile
     if let Ok(manifest) = crate::trainer::imported::read(store.folder()) {
-        return Ok(imported(&store, manifest, true, &profile));
+        return Ok(imported(&store, manifest, true));
     }
     let manifest = write(&store, settings, &buffers, net.as_ref(), tell).inspect_err(|_| {
         // without its manifest nothing of it could be used
         let _ = fs::remove_dir_all(store.folder());
     })?;
-    Ok(imported(&store, manifest, false, &profile))
+    Ok(imported(&store, manifest, false))
 }
 
-fn imported(store: &Store, manifest: Manifest, was_there: bool, profile: &Profile) -> Imported {
+fn imported(store: &Store, manifest: Manifest, was_there: bool) -> Imported {
     let mut keys =
         json!({ "dataset": manifest.settings.dataset, "network": manifest.settings.network });
     let fewest = manifest.epochs.iter().min().copied().unwrap_or(0);
     keys["expert"] = json!({
         "from": store.key(),
         "count": manifest.epochs.len(),
-        "epochs": fewest.min(profile.expert.epochs.max(fewest)),
+        "epochs": fewest,
     });
     Imported {
         name: store.key().to_string(),
@@ -258,15 +262,7 @@ fn measured(
 /// What to write into a profile, as YAML.
 impl fmt::Display for Imported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sections = self.profile.as_object().into_iter().flatten();
-        for (number, (section, keys)) in sections.enumerate() {
-            let newline = if number == 0 { "" } else { "\n" };
-            write!(f, "{newline}{section}:")?;
-            for (name, value) in keys.as_object().into_iter().flatten() {
-                write!(f, "\n  {name}: {}", value.to_string().trim_matches('"'))?;
-            }
-        }
-        Ok(())
+        f.write_str(yaml::emit(&self.profile).trim_end())
     }
 }
 

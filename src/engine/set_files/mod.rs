@@ -8,8 +8,8 @@ mod npz;
 mod torch;
 
 use crate::data::Normalisation;
-use crate::distill::{Labels, all_finite};
-use crate::export::{self, Provenance};
+use crate::distill::Labels;
+use crate::export::{self, Parts, Provenance};
 use astill_core::cli::Space;
 use astill_core::files::untrusted;
 use astill_core::{Error, Result};
@@ -76,61 +76,16 @@ pub fn read(file: &Path) -> Result<FoundSet> {
     } else {
         torch::read(file)?
     };
-    match flaw(&set) {
+    let parts = Parts {
+        images: &set.images,
+        labels: set.labels.as_ref(),
+        student_lr: set.student_lr,
+        normalisation: set.normalisation.as_ref(),
+        classes: set.provenance.as_ref().map(|p| p.classes.as_slice()),
+    };
+    match parts.flaw() {
         Some(flaw) => Err(Error::file(file, flaw)),
         None => Ok(set),
-    }
-}
-
-/// What keeps the parts of a set from being used together.
-fn flaw(set: &FoundSet) -> Option<String> {
-    let shape = set.images.size();
-    if shape.len() != 4 || set.images.numel() == 0 {
-        return Some(format!(
-            "holds images of the shape {shape:?}, expected (images, channels, rows, columns)"
-        ));
-    }
-    if !all_finite(&set.images) {
-        return Some("holds images that are not finite".into());
-    }
-    if set.student_lr.is_some_and(|lr| !lr.is_finite() || lr <= 0.) {
-        return Some("has a learned rate that is not a number above 0".into());
-    }
-    if let Some(Normalisation::Channels { mean, std }) = &set.normalisation
-        && [mean, std].iter().any(|part| part.size() != shape[1..2])
-    {
-        return Some(format!(
-            "holds images of {} channels, but mean and deviation of {:?} and {:?}",
-            shape[1],
-            mean.size(),
-            std.size()
-        ));
-    }
-    let classes = set.provenance.as_ref().map(|p| p.classes.len() as i64);
-    let labels = set.labels.as_ref()?;
-    let (size, kind) = (labels.tensor().size(), labels.tensor().kind());
-    if size.first() != shape.first() {
-        return Some(format!(
-            "holds {} images, but there are {} labels",
-            shape[0],
-            size.first().copied().unwrap_or(0)
-        ));
-    }
-    match labels {
-        Labels::Soft(probabilities) => {
-            let is_unfit = classes.is_some_and(|classes| classes != size[1]);
-            (is_unfit || !all_finite(probabilities)).then(|| {
-                format!(
-                    "expected a probability of each of {} classes, found soft labels {size:?}",
-                    classes.unwrap_or(size[1])
-                )
-            })
-        }
-        Labels::Hard(labels) => {
-            let (least, most) = (labels.min().int64_value(&[]), labels.max().int64_value(&[]));
-            let is_unfit = least < 0 || classes.is_some_and(|classes| most >= classes);
-            is_unfit.then(|| format!("found labels {least} to {most} of type {kind:?}, expected 0, 1, … up to the number of classes"))
-        }
     }
 }
 
@@ -185,78 +140,20 @@ fn of_metadata(metadata: &Value, of: &Path) -> Result<(Provenance, Option<Normal
     };
     let provenance: Provenance =
         serde_json::from_value(metadata.clone()).map_err(|e| wrong(e.to_string()))?;
-    let channels = |key: &str| -> Option<Tensor> {
-        let values = metadata[key].as_array()?.iter();
+    let mut channels = |key: &str| {
+        let Some(stated) = metadata.get(key).filter(|stated| !stated.is_null()) else {
+            return Ok(None);
+        };
+        let values = stated.as_array().into_iter().flatten();
         let values: Option<Vec<f32>> = values.map(|v| Some(v.as_f64()? as f32)).collect();
-        Some(Tensor::from_slice(&values?))
-    };
-    let of_channels = channels("mean").zip(channels("std"));
-    let normalisation = of_channels.map(|(mean, std)| Normalisation::Channels { mean, std });
-    Ok((provenance, normalisation))
-}
-
-/// The normalisation whose tensors `named` gives: "mean" and "std", or the factors of a whitening.
-///
-/// # Errors
-/// Some of them do not fit together, or to images of this shape.
-fn normalisation(
-    named: &mut dyn FnMut(&str) -> Result<Option<Tensor>>,
-    shape: &[i64],
-    of: &Path,
-) -> Result<Option<Normalisation>> {
-    let unfit = || {
-        Error::file(
-            of,
-            "has a normalisation beside it that does not fit its images",
-        )
-    };
-    let pixels: i64 = shape.iter().skip(1).product();
-    if let Some(mean) = named("zca_mean")? {
-        let parts = ["zca_directions", "zca_variances", "zca_eps"].map(&mut *named);
-        let [Some(directions), Some(variances), Some(eps)] = all(parts)? else {
-            return Err(unfit());
-        };
-        let float = |tensor: Tensor| tensor.to_kind(Kind::Float);
-        let eps = match eps.numel() {
-            1 => eps.reshape([1]).double_value(&[0]),
-            _ => return Err(unfit()),
-        };
-        let fits = mean.size() == [1, pixels]
-            && directions.size() == [pixels, variances.numel() as i64]
-            && variances.dim() == 1
-            && eps > 0.
-            && eps.is_finite();
-        return match fits {
-            true => Ok(Some(Normalisation::Zca(crate::data::Zca::new(
-                float(mean),
-                float(directions),
-                float(variances),
-                eps,
-            )))),
-            false => Err(unfit()),
-        };
-    }
-    match (named("mean")?, named("std")?) {
-        (Some(mean), Some(std)) => {
-            let channels = [shape.get(1).copied().unwrap_or(0)];
-            match mean.size() == channels && std.size() == channels {
-                true => Ok(Some(Normalisation::Channels {
-                    mean: mean.to_kind(Kind::Float),
-                    std: std.to_kind(Kind::Float),
-                })),
-                false => Err(unfit()),
-            }
+        match values.filter(|values| !values.is_empty()) {
+            Some(values) => Ok(Some(Tensor::from_slice(&values))),
+            None => Err(wrong(format!(
+                "{key} is {stated}, and not a list of numbers"
+            ))),
         }
-        _ => Ok(None),
-    }
-}
-
-fn all<const N: usize>(parts: [Result<Option<Tensor>>; N]) -> Result<[Option<Tensor>; N]> {
-    let mut found = [const { None }; N];
-    for (place, part) in found.iter_mut().zip(parts) {
-        *place = part?;
-    }
-    Ok(found)
+    };
+    Ok((provenance, export::normalisation(&mut channels, of)?))
 }
 
 impl FoundSet {

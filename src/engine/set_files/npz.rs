@@ -1,7 +1,8 @@
 //! The `distilled.npz` of `astill export`.
 
-use super::{FoundSet, LARGEST_METADATA, normalisation, of_metadata};
+use super::{FoundSet, LARGEST_METADATA, of_metadata};
 use crate::distill::Labels;
+use crate::export::normalisation;
 use crate::npy::{Member, names};
 use astill_core::{Error, Result};
 use std::io::Read;
@@ -52,13 +53,15 @@ pub fn read(file: &Path) -> Result<FoundSet> {
         None => super::labels(&needed("labels")?, file)?,
     };
     let rate = needed("student_lr")?;
-    let stated = normalisation(&mut |name| archive.tensor(name), &images.size(), file)?;
+    if rate.numel() != 1 {
+        return Err(Error::file(file, "expected one number as student_lr"));
+    }
+    let stated = normalisation(&mut |name| archive.tensor(name), file)?;
     Ok(FoundSet {
         file: file.to_path_buf(),
         images: images.to_kind(Kind::Float),
         labels: Some(labels),
-        student_lr: (rate.numel() == 1)
-            .then(|| rate.to_kind(Kind::Double).reshape([1]).double_value(&[0])),
+        student_lr: Some(rate.to_kind(Kind::Double).reshape([1]).double_value(&[0])),
         normalisation: stated.or(of_channels),
         provenance: Some(provenance),
     })

@@ -1,7 +1,8 @@
 //! Sets in files of `torch.save`: `images_best.pt` with `labels_best.pt`, `lr_best.pt` and others beside
 //! it, the five files that DC-BENCH reads, or images and labels in one file.
 
-use super::{FoundSet, labels, metadata_beside, normalisation, of_metadata};
+use super::{FoundSet, labels, metadata_beside, of_metadata};
+use crate::export::normalisation;
 use crate::torch_file::{Item, StoredTensor, TorchFile};
 use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,10 @@ pub fn read(file: &Path) -> Result<FoundSet> {
     let rate = match beside("lr") {
         Some(path) if path.is_file() => {
             let rate = tensor(&path)?;
-            (rate.numel() == 1).then(|| rate.to_kind(Kind::Double).reshape([1]).double_value(&[0]))
+            if rate.numel() != 1 {
+                return Err(Error::file(path, "expected one number, the learned rate"));
+            }
+            Some(rate.to_kind(Kind::Double).reshape([1]).double_value(&[0]))
         }
         _ => None,
     };
@@ -36,7 +40,7 @@ pub fn read(file: &Path) -> Result<FoundSet> {
         path.is_file().then(|| tensor(&path)).transpose()
     };
     let stated = match provenance.is_some() {
-        true => normalisation(&mut named, &images.size(), file)?,
+        true => normalisation(&mut named, file)?,
         // whatever lies beside a set of another program is not known to be of it
         false => None,
     };
@@ -59,13 +63,7 @@ fn images_of(path: &Path) -> Result<(Tensor, Option<Tensor>)> {
         return Ok((images, None));
     }
     let file = TorchFile::open(path)?;
-    let wrong = || {
-        Error::file(
-            path,
-            "expected images (n, C, H, W), or a list or dict of images and labels",
-        )
-    };
-    let (images, labels) = of_item(file.content()).ok_or_else(wrong)?;
+    let (images, labels) = of_item(file.content()).map_err(|problem| Error::file(path, problem))?;
     let labels = labels.map(|labels| file.tensor(labels)).transpose()?;
     Ok((file.tensor(images)?, labels))
 }
@@ -126,26 +124,36 @@ fn tensor(path: &Path) -> Result<Tensor> {
 }
 
 /// The images and the labels in what a file holds.
-fn of_item(item: &Item) -> Option<(&StoredTensor, Option<&StoredTensor>)> {
-    match item {
-        Item::Tensor(images) => Some((images, None)),
-        Item::List(items) => match items.as_slice() {
-            [Item::Tensor(images), Item::Tensor(labels), ..] => Some((images, Some(labels))),
-            [Item::Tensor(images)] => Some((images, None)),
-            _ => None,
-        },
+///
+/// # Errors
+/// What was expected. Labels that are there in another form are not taken for none: the images would
+/// get those of the order of classes.
+fn of_item(
+    item: &Item,
+) -> std::result::Result<(&StoredTensor, Option<&StoredTensor>), &'static str> {
+    const WANTED: &str = "expected images (n, C, H, W), or a list or dict of images and labels";
+    let (images, found) = match item {
+        Item::Tensor(_) => (Some(item), None),
+        Item::List(items) => (items.first(), items.get(1)),
         Item::Dict(entries) => {
             let named = |names: [&str; 2]| {
-                let found = entries
-                    .iter()
-                    .find(|(name, _)| names.contains(&name.as_str()));
-                match found {
-                    Some((_, Item::Tensor(tensor))) => Some(tensor),
-                    _ => None,
-                }
+                let mut entries = entries.iter();
+                let found = entries.find(|(name, _)| names.contains(&name.as_str()));
+                found.map(|(_, item)| item)
             };
-            Some((named(["images", "image"])?, named(["labels", "label"])))
+            (named(["images", "image"]), named(["labels", "label"]))
         }
-        _ => None,
+        Item::Number(_) | Item::Other => (None, None),
+    };
+    let Some(Item::Tensor(images)) = images else {
+        return Err(WANTED);
+    };
+    match found {
+        None => Ok((images, None)),
+        Some(Item::Tensor(labels)) => Ok((images, Some(labels))),
+        Some(_) => Err(
+            "expected its labels as one tensor, found something else; save them with \
+             torch.tensor(labels)",
+        ),
     }
 }

@@ -8,14 +8,21 @@ use crossterm::event::{
 use termina::Parser;
 use termina::event as input;
 
-/// The beginning of pasted text.
+/// The beginning and the end of pasted text.
 const PASTE: &[u8] = b"\x1b[200~";
+const PASTE_END: &[u8] = b"\x1b[201~";
+/// Longer pasted text is ignored. So is one whose end does not come: after so many moments without
+/// input, since every key that is pressed meanwhile is taken for a part of it.
+const LONGEST_PASTE: usize = 1 << 20;
+const MOST_MOMENTS: u32 = 100;
 
 /// What the terminal has sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received {
     Input(Event),
     Answer(Answer),
+    /// Something was ignored, and why.
+    Ignored(&'static str),
 }
 
 /// Puts keys together from bytes as they come.
@@ -25,12 +32,25 @@ pub struct Decoder {
     parser: Parser,
     /// The first bytes of what is no whole key yet.
     begun: Vec<u8>,
+    /// Of pasted text that has no end yet: its bytes, and the moments without input.
+    pasted: usize,
+    moments: u32,
+    /// The last bytes of pasted text that is ignored up to its end.
+    skipped: Option<Vec<u8>>,
 }
 
 impl Decoder {
     pub fn take(&mut self, bytes: &[u8]) -> Vec<Received> {
         let mut received = Vec::new();
         for byte in bytes {
+            if let Some(last) = &mut self.skipped {
+                last.push(*byte);
+                last.drain(..last.len().saturating_sub(PASTE_END.len()));
+                if last == PASTE_END {
+                    self.skipped = None;
+                }
+                continue;
+            }
             match self.answers.take(*byte) {
                 Taken::Held => {}
                 Taken::Keys(bytes) => self.keys(&bytes, true, &mut received),
@@ -42,7 +62,7 @@ impl Decoder {
 
     /// Whether something has begun whose end is still to come.
     pub fn is_partial(&self) -> bool {
-        !self.begun.is_empty() || !self.answers.is_empty()
+        !self.begun.is_empty() || !self.answers.is_empty() || self.skipped.is_some()
     }
 
     /// Nothing has come for a moment: what has begun is whole, as the Escape key is.
@@ -51,6 +71,13 @@ impl Decoder {
         if !self.answers.is_in_answer() {
             let held = self.answers.give_up();
             self.keys(&held, false, &mut received);
+        }
+        if self.begun == PASTE {
+            self.moments += 1;
+            if self.moments > MOST_MOMENTS {
+                *self = Self::default();
+                received.push(Received::Ignored("Pasted text without an end was ignored."));
+            }
         }
         received
     }
@@ -63,6 +90,24 @@ impl Decoder {
         }
     }
 
+    /// Counts what belongs to pasted text, and ignores it once that is too long.
+    fn count_pasted(&mut self, bytes: usize, received: &mut Vec<Received>) {
+        if self.begun != PASTE {
+            (self.pasted, self.moments) = (0, 0);
+            return;
+        }
+        self.pasted += bytes;
+        if self.pasted > LONGEST_PASTE {
+            *self = Self {
+                skipped: Some(Vec::new()),
+                ..Self::default()
+            };
+            received.push(Received::Ignored(
+                "Pasted text of more than 1 MiB was ignored.",
+            ));
+        }
+    }
+
     fn keys(&mut self, bytes: &[u8], maybe_more: bool, received: &mut Vec<Received>) {
         let more = PASTE.len().saturating_sub(self.begun.len());
         self.begun.extend(bytes.iter().take(more));
@@ -71,6 +116,7 @@ impl Decoder {
             self.begun.clear();
             received.extend(event_of(event).map(Received::Input));
         }
+        self.count_pasted(bytes.len(), received);
     }
 }
 
@@ -205,6 +251,38 @@ mod tests {
         decoder.give_up();
         let pasted = Received::Input(Event::Paste("rm -r".into()));
         assert_eq!(decoder.take(b"-r\x1b[201~"), [pasted]);
+    }
+
+    #[test]
+    fn pasted_text_that_is_too_long_or_never_ends_leaves_the_keyboard() {
+        let mut decoder = Decoder::default();
+        let is_ignored = |received: &[Received]| {
+            let mut all = received.iter();
+            all.any(|received| matches!(received, Received::Ignored(_)))
+        };
+        let mut received = decoder.take(b"\x1b[200~");
+        for _ in 0..=LONGEST_PASTE / 4096 {
+            received.extend(decoder.take(&[b'q'; 4096]));
+        }
+        assert!(is_ignored(&received) && received.len() == 1);
+        // its rest does not act as keys, what follows does
+        assert_eq!(decoder.take(b"qqq\x1b[201~s"), [key(KeyCode::Char('s'))]);
+
+        let mut decoder = Decoder::default();
+        let mut received = decoder.take(b"\x1b[200~x");
+        let mut keys = 0;
+        while !is_ignored(&received) {
+            keys += 1;
+            assert!(keys < 1000, "the keyboard is lost");
+            received.extend(decoder.take(b"\x03"));
+            received.extend(decoder.settle());
+            decoder.give_up();
+        }
+        let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(
+            decoder.take(b"\x03"),
+            [Received::Input(Event::Key(control_c))]
+        );
     }
 
     #[test]

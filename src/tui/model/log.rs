@@ -83,18 +83,31 @@ impl EventLog {
             EventKind::RunFinished(_) => Weight::Result,
             _ => Weight::Normal,
         };
-        let Some(text) = line(&event.what) else {
-            return;
-        };
+        if let Some(text) = line(&event.what) {
+            self.put(LogLine {
+                seq,
+                time,
+                weight,
+                text: clean(&text),
+            });
+        }
+    }
+
+    /// Adds a warning about an event.
+    pub fn warn(&mut self, about: &Event, text: &str) {
+        self.put(LogLine {
+            seq: about.seq,
+            time: about.time.clone(),
+            weight: Weight::Warning,
+            text: clean(text),
+        });
+    }
+
+    fn put(&mut self, line: LogLine) {
         if self.lines.len() == LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back(LogLine {
-            seq,
-            time,
-            weight,
-            text: clean(&text),
-        });
+        self.lines.push_back(line);
     }
 
     /// The latest line first.

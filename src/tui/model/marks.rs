@@ -4,6 +4,9 @@ use crate::tui::text::clean;
 use astill_core::run::command::Command;
 use astill_core::run::event::CommandAnswered;
 
+/// No run has more.
+const MOST_MARKS: usize = 100_000;
+
 /// What a mark stands for; where several share a place, the first of them is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MarkKind {
@@ -96,6 +99,9 @@ impl Marks {
         if text.is_empty() && self.within((at, at)).iter().any(|m| m.kind == kind) {
             return;
         }
+        if self.are_full() {
+            return;
+        }
         let place = self.marks.partition_point(|m| m.step <= step);
         self.marks.insert(place, Mark { step, kind, text });
     }
@@ -131,6 +137,11 @@ impl Marks {
     pub fn repeat_from(&mut self, step: u64) {
         self.marks
             .retain(|m| m.step < step || m.kind == MarkKind::Tweak);
+    }
+
+    /// Whether there is no room for another.
+    pub fn are_full(&self) -> bool {
+        self.marks.len() >= MOST_MARKS
     }
 
     pub fn all(&self) -> &[Mark] {

@@ -271,10 +271,14 @@ fn a_png_is_read_and_an_absurd_or_broken_one_refused() {
     image::save_buffer(&path, &picture.rgb, 6, 4, image::ColorType::Rgb8).expect("written");
     assert_eq!(Picture::open(&path).expect("read"), picture);
 
-    image::GrayImage::new(MAX_SIDE + 1, 1)
-        .save(&path)
-        .expect("written");
-    let refusal = Picture::open(&path).expect_err("too wide").to_string();
+    // a header that promises 20,000 × 20,000 pixels
+    let mut bytes = std::fs::read(&path).expect("there");
+    bytes[16..24].copy_from_slice(&[20_000u32.to_be_bytes(); 2].concat());
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&checksum.sum().to_be_bytes());
+    std::fs::write(&path, bytes).expect("written");
+    let refusal = Picture::open(&path).expect_err("too large").to_string();
     assert!(
         refusal.contains("p.png") && refusal.contains("not a picture that can be shown"),
         "{refusal}"
@@ -327,4 +331,16 @@ fn every_style_fits_any_area() {
     }
     assert_eq!(style, PictureStyle::HalfBlocks);
     assert_eq!(style.toggle_ascii().next_blocks(), PictureStyle::HalfBlocks);
+}
+
+#[test]
+fn samples_of_many_classes_are_long_pictures_that_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    // 130 classes at 128 pixels; 300 at 224, and more than a 16-bit number of rows
+    for (width, height) in [(128, 130 * 128), (8, 300 * 224)] {
+        let path = folder.path().join("samples.png");
+        image::RgbImage::new(width, height).save(&path).unwrap();
+        let picture = Picture::open(&path).unwrap();
+        assert_eq!(picture.rows(width as usize), (height / width) as usize);
+    }
 }

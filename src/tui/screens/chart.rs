@@ -1,6 +1,7 @@
 //! A chart in its frame, and the screen that one chart fills. What is not about the chart is left
 //! to the screen of the run below.
 
+use crate::tui::advice::in_keys;
 use crate::tui::chart::plots::Counted;
 use crate::tui::chart::{ChartView, Scroll, Zoom};
 use crate::tui::context::{Appearance, Context};
@@ -69,7 +70,11 @@ impl Screen for ChartScreen {
         let panel = session.focus();
         let view = session.view_of(panel).unwrap_or_default();
         let room = (area.width, area.height * 2 / 5);
-        let explanation = panel::explanation(panel, (&session.model, theme), view.line, room);
+        let more =
+            "`next-line` goes from line to line and explains each; `help` explains everything.";
+        let more = in_keys(more, &context.keys);
+        let explained = (&session.model, theme);
+        let explanation = panel::explanation(panel, explained, view.line, room, &more);
         let marks = panel::legend_of_marks(panel, &session.model);
         let [top, body, legend, below, bottom] = Layout::vertical([
             Constraint::Length(1),
@@ -209,11 +214,12 @@ pub fn draw_chart(
     }
     let inner = frame(buf, area, appearance, &title, focused);
     let nothing_yet = panel::nothing_yet(panel, &session.model, &view);
+    let nothing_yet = in_keys(nothing_yet, &context.keys);
     let chart = panel::chart(panel, &session.model, view, &appearance.theme);
     if chart.extent().is_some() {
         chart.render(inner, buf);
     } else {
-        put(buf, inner, 0, nothing_yet, appearance.theme.dim());
+        put(buf, inner, 0, &nothing_yet, appearance.theme.dim());
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a run would be, in lines with a name each: its data, its time, its memory.
 
 use crate::tui::backend::{DataState, Preview};
-use crate::tui::context::Context;
+use crate::tui::context::{Context, Fetching};
 use crate::tui::keys::{Action, Scope};
 use crate::tui::text::clean;
 use crate::tui::theme::Theme;
@@ -14,27 +14,42 @@ const LONG: f64 = 86_400.;
 /// A line: its name, what it says, and how that looks.
 pub type Named = (&'static str, String, Style);
 
-/// The data of a run.
-pub fn data(state: &DataState, preview: Option<&Preview>, context: &Context) -> Named {
+/// The data of a run, on a screen with this scope.
+pub fn data(
+    state: &DataState,
+    preview: Option<&Preview>,
+    context: &Context,
+    scope: Scope,
+) -> Named {
     let theme = &context.appearance.theme;
+    let key = || context.keys.name(Action::Fetch, scope);
+    let fetching = |set: &String| context.fetching.as_ref().filter(|f| f.set == *set);
     let (text, style) = match (state, preview.map(|p| &p.data)) {
         (_, Some(Ok(found))) => (clean(found), theme.good()),
-        (DataState::Fetchable { set, bytes }, _) => {
-            let size = bytes.map(|b| format!(" ({:.0} MB)", b as f64 / 1e6));
-            let text = {
-                let (key, size) = (
-                    context.keys.name(Action::Fetch, Scope::Home),
-                    size.unwrap_or_default(),
-                );
-                format!("not here: {key} fetches {set}{size}")
-            };
-            (text, theme.warn())
-        }
+        (DataState::Fetchable { set, bytes }, _) => match fetching(set) {
+            Some(fetching) => (fetched_so_far(fetching, &key()), theme.accent()),
+            None => {
+                let size = bytes.map(|b| format!(" ({:.0} MB)", b as f64 / 1e6));
+                let size = size.unwrap_or_default();
+                (
+                    format!("not here: {} fetches {set}{size}", key()),
+                    theme.warn(),
+                )
+            }
+        },
         (_, Some(Err(problem))) => (clean(problem), theme.warn()),
         (DataState::Missing, None) => ("not here".into(), theme.warn()),
         (DataState::Ready, None) => ("checking...".into(), theme.dim()),
     };
     ("Data", text, style)
+}
+
+fn fetched_so_far(fetching: &Fetching, key: &str) -> String {
+    let progress = clean(&fetching.progress);
+    match fetching.is_ending {
+        true => format!("stopping: {progress}"),
+        false => format!("being fetched: {progress} ({key} stops it)"),
+    }
 }
 
 /// Time and memory, or why they are not known.
@@ -95,6 +110,7 @@ mod tests {
         Preview {
             profile: Err(String::new()),
             data: Err("not there".into()),
+            remarks: Vec::new(),
             device: "cuda:0".into(),
             memory_mib: Some(30. * 1024.),
             seconds: Some(604. * 3600.),
@@ -129,7 +145,15 @@ mod tests {
             set: "cifar10".into(),
             bytes: Some(170_052_171),
         };
-        let (_, text, _) = data(&state, Some(&preview()), &Context::new(LOOK, (80, 24)));
-        assert_eq!(text, "not here: f fetches cifar10 (170 MB)");
+        let mut context = Context::new(LOOK, (80, 24));
+        let text = |context: &Context| data(&state, Some(&preview()), context, Scope::Start).1;
+        assert_eq!(text(&context), "not here: f fetches cifar10 (170 MB)");
+        context.fetching = Some(Fetching {
+            set: "cifar10".into(),
+            progress: "x.tar.gz: 45 % of 170.1 MB".into(),
+            is_ending: false,
+        });
+        let wanted = "being fetched: x.tar.gz: 45 % of 170.1 MB (f stops it)";
+        assert_eq!(text(&context), wanted);
     }
 }

@@ -57,7 +57,8 @@ impl Screen for RollBackPopup {
         if let Message::Checkpoints(run, steps) = message
             && context.session.as_ref().is_some_and(|s| s.run == *run)
         {
-            let mut steps = steps.clone();
+            // the app says why there are none
+            let mut steps = steps.clone().unwrap_or_default();
             steps.sort_unstable_by(|a, b| b.cmp(a));
             self.selected = self.selected.min(steps.len().saturating_sub(1));
             self.steps = Some(steps);

@@ -225,3 +225,41 @@ fn a_million_steps_are_taken_in_little_memory_and_time() {
     assert_eq!(loss(&model).len(), 1_000_000);
     assert_eq!(loss(&model).bounds((1., 1e6)), Some((1., 1e6)));
 }
+
+#[test]
+fn a_record_with_more_of_everything_than_any_run_is_kept_in_part() {
+    let mut model = Model::new();
+    let mut seq = 0;
+    let mut apply = |what: EventKind| {
+        seq += 1;
+        model.apply(&Event {
+            seq,
+            time: "2026-01-01T00:00:00.000Z".into(),
+            what,
+        });
+    };
+    for n in 0..30_000 {
+        apply(epoch(n, 0));
+        let mut judged = evaluation(n, ImageSet::Distilled, 50.);
+        if let EventKind::Evaluation(judged) = &mut judged {
+            judged.network = format!("network {n}");
+        }
+        apply(judged);
+        apply(evaluation(n, ImageSet::Random, 50.));
+    }
+    for n in 0..150_000 {
+        let file = String::from("samples/0.png");
+        apply(EventKind::Checkpoint { step: n, file });
+    }
+    assert_eq!((model.experts.len(), model.accuracy.len()), (10_000, 100));
+    assert_eq!(
+        (model.evaluations.len(), model.checkpoints.len()),
+        (20_000, 100_000)
+    );
+    assert_eq!(model.marks.all().len(), 100_000);
+    let said = model
+        .log
+        .backwards()
+        .filter(|line| line.text.contains("than any run"));
+    assert_eq!((said.count(), model.warnings), (1, 1));
+}

@@ -9,6 +9,7 @@ use crate::tui::tests::stage::*;
 use astill_core::ablation::{AblationFolder, AblationState};
 use astill_core::run::event::EventKind;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 #[test]
 fn search_finds_by_parts_of_names_and_enter_opens() {
@@ -123,7 +124,7 @@ fn the_selection_stays_on_its_name_when_the_list_changes() {
     stage.keys(&["Down"]);
     assert!(stage.screen().contains(">cifar10-cpu"));
     *stage.fake.runs.lock().unwrap() = vec![summary(&run_dir("new"), RunState::Running, 1)];
-    let (profiles, runs) = { (stage.fake.profiles(), stage.fake.runs()) };
+    let (profiles, runs) = (stage.fake.profiles(), stage.fake.runs().unwrap());
     stage.send(Message::Listed(profiles, runs, Vec::new()));
     assert!(
         stage.screen().contains(">cifar10-cpu"),
@@ -504,4 +505,113 @@ fn a_notice_leaves_the_keys_alone_and_goes_by_itself() {
     life.push(accepted(Command::Pause));
     stage.receive(life);
     assert_eq!(stage.app.context.notice, None, "the header says it by now");
+}
+
+#[test]
+fn a_fetch_is_shown_beside_its_data_set_and_hides_nothing_else() {
+    let fake = Fake {
+        fetch_lasts: true,
+        ..Fake::default()
+    };
+    let mut stage = AppStage::menu((120, 30), fake);
+    stage.keys(&["Down", "f"]);
+    let progress = "cifar.tar.gz: 45 % of 170.1 MB";
+    // a failure stays until the next key, whatever comes
+    stage.send(Message::Unlisted(
+        "cannot read runs: Permission denied".into(),
+    ));
+    stage.send(Message::Fetching(progress.into()));
+    let screen = stage.screen();
+    for part in [
+        "Permission denied",
+        "being fetched",
+        "being fetched: cifar.tar.gz: 45 %",
+        "(f stops it)",
+    ] {
+        assert!(screen.contains(part), "no {part}: {screen}");
+    }
+    // the same once more is no news
+    stage.keys(&["Down"]);
+    stage.send(Message::Unlisted(
+        "cannot read runs: Permission denied".into(),
+    ));
+    assert!(!stage.screen().contains("Permission denied"));
+    // another data set has to wait, this one is stopped with the same key
+    stage.keys(&["Up", "f"]);
+    assert_eq!(stage.fake.ended_fetches.load(Ordering::SeqCst), 1);
+    assert!(
+        stage.screen().contains("stopping: cifar.tar.gz"),
+        "{}",
+        stage.screen()
+    );
+    stage.send(Message::Fetched(
+        "cifar10".into(),
+        Err("interrupted".into()),
+    ));
+    let screen = stage.screen();
+    assert!(
+        screen.contains("cifar10 is not being fetched any more; what has arrived is kept"),
+        "{screen}"
+    );
+    assert!(screen.contains("f fetches cifar10"), "{screen}");
+}
+
+#[test]
+fn what_is_left_out_of_a_data_set_is_in_its_preview_by_class_and_reason() {
+    let mut stage = AppStage::menu((120, 40), Fake::default());
+    let wanted = "3 files of class a in train: HEIC";
+    assert!(stage.screen().contains(wanted), "{}", stage.screen());
+    stage.keys(&["Enter"]);
+    assert!(stage.screen().contains(wanted), "{}", stage.screen());
+}
+
+/// Keys can be changed, so texts name them by what they do.
+#[test]
+fn no_text_of_the_app_names_a_key() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tui");
+    let mut open = vec![folder];
+    let (mut files, mut named) = (0, Vec::new());
+    while let Some(folder) = open.pop() {
+        for path in folder
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            // the table of keys is where they are named
+            if path.is_dir() && name != "keys" && name != "tests" {
+                open.push(path);
+            } else if name.ends_with(".rs") && name != "tests.rs" && name != "keys.rs" {
+                files += 1;
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                let lines = code
+                    .lines()
+                    .filter(|line| !line.trim_start().starts_with("//"));
+                let texts = lines.flat_map(|line| line.split('"').skip(1).step_by(2));
+                let names_key = |text: &&str| {
+                    let words: Vec<&str> = text.split([' ', ';', ',', '.']).collect();
+                    words.windows(2).any(|pair| {
+                        let is_key = |word: &str| {
+                            word.len() == 1
+                                && word.chars().all(|c| c.is_ascii_lowercase() && c != 'a')
+                                || ["Enter", "Space", "Esc", "Tab"].contains(&word)
+                        };
+                        let does = [
+                            "leaves", "stops", "starts", "opens", "shows", "chooses", "goes",
+                        ];
+                        ["press", "Press"].contains(&pair[0]) && is_key(pair[1])
+                            || is_key(pair[0]) && does.contains(&pair[1])
+                    })
+                };
+                named.extend(
+                    texts
+                        .filter(names_key)
+                        .map(|text| format!("{name}: {text}")),
+                );
+            }
+        }
+    }
+    assert!(files > 50, "{files} files were read");
+    assert!(named.is_empty(), "{named:?}");
 }

@@ -53,6 +53,9 @@ pub struct Fake {
     pub checking: AtomicUsize,
     pub most_checks: AtomicUsize,
     pub fetched: Mutex<Vec<String>>,
+    /// Where set, a fetch goes on until the test ends it.
+    pub fetch_lasts: bool,
+    pub ended_fetches: AtomicUsize,
     /// With the edits that were accepted.
     pub profile: Mutex<Option<Profile>>,
 }
@@ -98,18 +101,23 @@ impl Backend for Fake {
         all.map(summary).collect()
     }
 
-    fn fetch(&self, set: &str, report: &dyn Fn(String)) -> Result<String> {
+    fn fetch(
+        &self,
+        set: &str,
+        report: &dyn Fn(String),
+        _is_ended: &dyn Fn() -> bool,
+    ) -> Result<String> {
         report("half of it".into());
         self.fetched.lock().unwrap().push(set.into());
         Ok(format!("/data/{set}"))
     }
 
-    fn runs(&self) -> Vec<RunSummary> {
-        self.runs.lock().unwrap().clone()
+    fn runs(&self) -> Result<Vec<RunSummary>> {
+        Ok(self.runs.lock().unwrap().clone())
     }
 
-    fn ablations(&self) -> Vec<AblationSummary> {
-        self.ablations.lock().unwrap().clone()
+    fn ablations(&self) -> Result<Vec<AblationSummary>> {
+        Ok(self.ablations.lock().unwrap().clone())
     }
 
     fn preview(&self, request: &RunRequest, is_outdated: &dyn Fn() -> bool) -> Option<Preview> {
@@ -130,6 +138,12 @@ impl Backend for Fake {
                     Ok("10 classes, 1800 training, 200 validation and 1000 test images".into())
                 }
                 _ => Err("not there: astill fetch cifar10 brings it".into()),
+            },
+            remarks: match request.reference.as_str() {
+                "shapes" => {
+                    vec!["left out: 3 files of class a in train: HEIC (train/a/1.heic)".into()]
+                }
+                _ => Vec::new(),
             },
             device: "cpu".into(),
             memory_mib: Some(640.),
@@ -240,8 +254,8 @@ impl Backend for Fake {
         })
     }
 
-    fn checkpoints(&self, _: &RunDir) -> Vec<u64> {
-        vec![0, 50]
+    fn checkpoints(&self, _: &RunDir) -> Result<Vec<u64>> {
+        Ok(vec![0, 50])
     }
 
     fn engine(&self, _: &RunDir) -> EngineAt {
@@ -381,8 +395,8 @@ impl AppStage {
             let answer = match effect {
                 Effect::List => Message::Listed(
                     self.fake.profiles(),
-                    self.fake.runs(),
-                    self.fake.ablations(),
+                    self.fake.runs().unwrap(),
+                    self.fake.ablations().unwrap(),
                 ),
                 Effect::Preview(None) | Effect::Unfollow => continue,
                 Effect::Preview(Some(Subject::Run(run, _))) => {
@@ -424,8 +438,14 @@ impl AppStage {
                     self.notified.push(text);
                     continue;
                 }
+                // the test says what comes of it
+                Effect::Fetch(_) if self.fake.fetch_lasts => continue,
+                Effect::EndFetch => {
+                    self.fake.ended_fetches.fetch_add(1, Ordering::SeqCst);
+                    continue;
+                }
                 Effect::Fetch(set) => {
-                    let fetched = self.fake.fetch(&set, &|_| ()).map_err(text);
+                    let fetched = self.fake.fetch(&set, &|_| (), &|| false).map_err(text);
                     Message::Fetched(set, fetched)
                 }
                 Effect::Resume(run, sets) => {
@@ -436,7 +456,7 @@ impl AppStage {
                     self.fake.profile(&run).map(Box::new).map_err(text),
                 ),
                 Effect::Checkpoints(run) => {
-                    Message::Checkpoints(run.clone(), self.fake.checkpoints(&run))
+                    Message::Checkpoints(run.clone(), self.fake.checkpoints(&run).map_err(text))
                 }
                 Effect::Send(run, command) => {
                     let answer = self.fake.send(&run, &command).map_err(text);

@@ -2,7 +2,9 @@
 
 use super::Headline;
 use crate::cgroup::OomKills;
+use crate::text::count;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// An engine started or resumed this run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,20 @@ pub struct LeftOut {
     /// Whether they may be images that belong to the set: then a run begins only with
     /// `dataset.unreadable: skip`.
     pub is_lost: bool,
+}
+
+/// "3 files of class cat in train: HEIC is not read; convert it to PNG (train/cat/1.heic)"
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = count(usize::try_from(self.count).unwrap_or(usize::MAX), "file");
+        let place = match (&self.class, self.part.as_str()) {
+            (Some(class), "") => format!(" of class {class}"),
+            (Some(class), part) => format!(" of class {class} in {part}"),
+            (None, "") => String::new(),
+            (None, part) => format!(" in {part}"),
+        };
+        write!(f, "{files}{place}: {} ({})", self.reason, self.first)
+    }
 }
 
 /// Something about the images that may hurt later.

@@ -89,7 +89,7 @@ impl Features {
         };
         let image = chosen("images", "dataset.image", &request.image, images)?;
         let label = chosen("class labels", "dataset.label", &request.label, labels)?;
-        let names = features.and_then(|features| class_names(features, &label));
+        let names = class_names(path, features, &label)?;
         let bytes = format!("{image}.bytes");
         let has_bytes = columns.iter().any(|(name, _)| *name == bytes);
         Ok(Self {
@@ -105,7 +105,7 @@ impl Features {
     /// [`Error::File`] if it names other classes, or the same in another order.
     pub fn check_names(&self, path: &Path) -> Result<()> {
         let features = described(&open(path)?);
-        let found = features.and_then(|features| class_names(&features, &self.label.name));
+        let found = class_names(path, features.as_ref(), &self.label.name)?;
         match (&self.label.names, found) {
             (Some(expected), Some(found)) if *expected != found => {
                 let at = expected
@@ -145,10 +145,24 @@ fn described(reader: &SerializedFileReader<File>) -> Option<Json> {
 }
 
 /// The names of the classes of a column, where it is described with them.
-fn class_names(features: &Json, column: &str) -> Option<Vec<String>> {
-    let names = features.get(column)?.get("names")?.as_array()?.iter();
-    let names = names.map(|name| name.as_str().unwrap_or_default().to_owned());
-    Some(names.collect())
+///
+/// # Errors
+/// [`Error::File`] if one of them is not text.
+fn class_names(path: &Path, features: Option<&Json>, column: &str) -> Result<Option<Vec<String>>> {
+    let column = features.and_then(|features| features.get(column));
+    let Some(names) = column.and_then(|column| column.get("names")?.as_array()) else {
+        return Ok(None);
+    };
+    let names = names.iter().map(|name| {
+        let text = name.as_str().map(str::to_owned);
+        text.ok_or_else(|| {
+            Error::file(
+                path,
+                format!("expected the class names in its metadata as text, found {name}"),
+            )
+        })
+    });
+    names.collect::<Result<_>>().map(Some)
 }
 
 /// The column that the profile names, or the only one.

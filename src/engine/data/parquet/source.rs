@@ -3,12 +3,17 @@
 use super::columns::{Label, Table, guarded, open};
 use crate::data::decode::{Encoded, LARGEST_FILE};
 use crate::data::image_source::{ImageSource, stamp_file};
+use crate::data::left_out::relative_name;
 use astill_core::Result;
 use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::reader::FileReader;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+/// No more images are fetched together once they have so many bytes: a small file can hold any number
+/// of large ones.
+const ENOUGH: usize = 64 << 20;
 
 /// A row of a file.
 #[derive(Debug, Clone, Copy)]
@@ -124,25 +129,31 @@ impl ImageSource for Rows {
         let Place { table, group, row } = self.rows[row];
         let table = &self.tables[table as usize];
         let before: usize = table.groups[..group as usize].iter().sum();
-        let path = table.path.strip_prefix(&self.root).unwrap_or(&table.path);
-        format!("{} row {}", path.display(), before + row as usize)
+        let name = relative_name(&self.root, &table.path);
+        format!("{name} row {}", before + row as usize)
     }
 
     fn fetch(&self, rows: &[usize]) -> Result<Vec<std::result::Result<Encoded, String>>> {
         let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.iter()
-            .map(|row| {
-                let image = self.image(&mut cursor, self.rows[*row])?;
-                Ok(match image {
-                    None => Err("it has no image in the file".to_owned()),
-                    Some(image) if image.len() as u64 > LARGEST_FILE => Err(format!(
-                        "it has {} bytes, the limit is {LARGEST_FILE}",
-                        image.len()
-                    )),
-                    Some(image) => Ok(Encoded::Bytes(image.data().to_vec())),
-                })
-            })
-            .collect()
+        let (mut fetched, mut bytes) = (Vec::new(), 0);
+        for row in rows {
+            let image = self.image(&mut cursor, self.rows[*row])?;
+            fetched.push(match image {
+                None => Err("it has no image in the file".to_owned()),
+                Some(image) if image.len() as u64 > LARGEST_FILE => Err(format!(
+                    "it has {} bytes, the limit is {LARGEST_FILE}",
+                    image.len()
+                )),
+                Some(image) => {
+                    bytes += image.len();
+                    Ok(Encoded::Bytes(image.data().to_vec()))
+                }
+            });
+            if bytes >= ENOUGH {
+                break;
+            }
+        }
+        Ok(fetched)
     }
 
     fn stamp(&self, rows: &[usize], take: &mut dyn FnMut(&[u8])) -> Result<()> {

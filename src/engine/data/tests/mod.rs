@@ -7,6 +7,7 @@ mod folders;
 mod formats;
 pub mod golden;
 mod image_files;
+mod reported;
 mod requests;
 mod stray_files;
 mod warnings;

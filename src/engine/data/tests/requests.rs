@@ -5,6 +5,7 @@ use crate::data::{Normalisation, NormalisedBy};
 use astill_core::Error;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 use tch::Tensor;
 use tempfile::TempDir;
 
@@ -125,6 +126,55 @@ fn reading_stops_when_asked_to() {
     };
     let stopped = request.load(&mut { whitened });
     assert!(matches!(stopped, Err(Error::Interrupted)));
+}
+
+#[test]
+fn whitening_stops_in_the_middle_of_its_factorisation() {
+    let home = TempDir::new().unwrap();
+    cifar10(home.path(), 200);
+    let request = DatasetRequest {
+        zca: true,
+        ..request(Kind::Cifar10, home.path(), 32)
+    };
+    // the images are counted up to the last one; what is reported after that comes from a 2000 × 2000
+    // problem that is being solved
+    let mut whole = 0;
+    let stopped = request.load(&mut |progress| {
+        let is_whole = progress.what == "images whitened" && progress.done == progress.total;
+        whole += u32::from(is_whole);
+        match whole > 1 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    assert!(matches!(stopped, Err(Error::Interrupted)), "{whole}");
+}
+
+#[test]
+fn a_survey_ends_with_its_time() {
+    let home = TempDir::new().unwrap();
+    cifar10(home.path(), 200);
+    let of = |kind, folder: &Path| request(kind, folder, 32);
+    let formats = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/formats");
+    for request in [
+        of(Kind::Cifar10, home.path()),
+        of(Kind::Npz, &formats.join("medmnist.npz")),
+        of(Kind::Idx, &formats.join("mnist")),
+    ] {
+        let survey = |budget| request.survey(budget, &mut ignore_progress).unwrap();
+        let (whole, cut) = (survey(Duration::MAX / 4), survey(Duration::ZERO));
+        assert_eq!(whole.looked_at, whole.images, "{:?}", request.kind);
+        assert!(cut.looked_at < cut.images, "{:?}", request.kind);
+    }
+    // as a run finds them
+    let whole = of(Kind::Cifar10, home.path());
+    let found = whole
+        .survey(Duration::MAX / 4, &mut ignore_progress)
+        .unwrap();
+    assert_eq!(
+        found.warnings,
+        whole.load(&mut ignore_progress).unwrap().warnings
+    );
 }
 
 #[test]

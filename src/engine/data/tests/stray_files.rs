@@ -28,6 +28,166 @@ fn assert_refused(request: &DatasetRequest, parts: &[&str]) {
     }
 }
 
+/// What is left out of a set whose lost images are skipped: part, reason, count and whether it is lost.
+fn left_out(request: &DatasetRequest) -> Vec<(String, String, u64, bool)> {
+    let skipping = DatasetRequest {
+        unreadable: crate::data::Unreadable::Skip,
+        ..request.clone()
+    };
+    let survey = skipping.survey_labels().unwrap();
+    let files = survey.left_out.into_iter();
+    files
+        .map(|files| (files.part, files.reason, files.count, files.is_lost))
+        .collect()
+}
+
+#[test]
+fn images_in_formats_that_are_not_read_are_lost_wherever_they_stand() {
+    let home = TempDir::new().unwrap();
+    image_folder(home.path(), 2);
+    let request = request(Kind::ImageFolder, home.path(), 4);
+    let heic = "\0\0\0\x18ftypheic";
+    for (name, part) in [
+        ("train/1.heic", "train"),
+        ("test/bird/1.heic", "test"),
+        ("extra/1.heic", ""),
+        ("test/bird/2.png.gz", "test"),
+    ] {
+        let path = home.path().join(name);
+        write(&path, heic);
+        assert_refused(&request, &["1 of 7 images cannot be used", name]);
+        let lost: Vec<_> = left_out(&request)
+            .into_iter()
+            .filter(|file| file.3)
+            .collect();
+        assert_eq!((lost.len(), lost[0].0.as_str()), (1, part), "{lost:?}");
+        fs::remove_file(&path).unwrap();
+        let folder = path.parent().unwrap();
+        if fs::read_dir(folder).unwrap().next().is_none() {
+            fs::remove_dir(folder).unwrap();
+        }
+    }
+    // a logo beside the parts is no image of the set, and is counted all the same
+    write(&home.path().join("logo.svg"), "<svg/>");
+    assert_eq!(request.inspect().unwrap().train, [2, 2]);
+    let found = left_out(&request);
+    assert!(found[0].1.contains("SVG") && !found[0].3, "{found:?}");
+}
+
+#[test]
+fn images_of_tiny_imagenet_that_were_left_where_they_were_are_lost() {
+    let home = TempDir::new().unwrap();
+    let image = |name: &str| save(&home.path().join(name), RgbImage::new(8, 8));
+    for id in ["n1", "n2"] {
+        image(&format!("train/{id}/images/0.JPEG"));
+        image(&format!("val/{id}/0.JPEG"));
+    }
+    let request = request(Kind::TinyImagenet, home.path(), 8);
+    assert_eq!(request.inspect().unwrap().test, [1, 1]);
+    for name in [
+        "val/1.JPEG",
+        "val/images/1.JPEG",
+        "val/images/n1/1.JPEG",
+        "train/1.JPEG",
+    ] {
+        image(name);
+        assert_refused(&request, &["1 of 5 images cannot be used", name]);
+        fs::remove_file(home.path().join(name)).unwrap();
+    }
+    // as released, with images beside those that are annotated
+    for id in ["n1", "n2"] {
+        fs::remove_dir_all(home.path().join("val").join(id)).unwrap();
+        image(&format!("val/images/{id}.JPEG"));
+    }
+    fs::remove_dir_all(home.path().join("val/images/n1")).unwrap();
+    let annotations = "n1.JPEG\tn1\nn2.JPEG\tn2\n";
+    write(&home.path().join("val/val_annotations.txt"), annotations);
+    assert_eq!(request.inspect().unwrap().test, [1, 1]);
+    for name in ["val/1.JPEG", "val/more/1.JPEG"] {
+        image(name);
+        assert_refused(&request, &["1 of 5 images cannot be used", name]);
+        fs::remove_file(home.path().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn what_plain_files_hold_besides_is_counted() {
+    use std::io::Write;
+    let npy = |shape: &str, values: &[u8]| {
+        let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}\n");
+        let length = (text.len() as u16).to_le_bytes();
+        [&b"\x93NUMPY\x01\0"[..], &length, text.as_bytes(), values].concat()
+    };
+    let home = TempDir::new().unwrap();
+    let mut zip = zip::ZipWriter::new(fs::File::create(home.path().join("set.npz")).unwrap());
+    for (name, array) in [
+        ("x_train", npy("4, 2, 2", &[7; 16])),
+        ("y_train", npy("4,", &[0, 1, 0, 1])),
+        ("x_test", npy("2, 2, 2", &[7; 8])),
+        ("y_test", npy("2,", &[0, 1])),
+        ("masks", npy("4,", &[0; 4])),
+    ] {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(format!("{name}.npy"), options).unwrap();
+        zip.write_all(&array).unwrap();
+    }
+    zip.finish().unwrap();
+    let set = request(Kind::Npz, home.path(), 2);
+    assert_eq!(set.inspect().unwrap().train, [2, 2]);
+    let found = left_out(&set);
+    assert!(found.len() == 1 && found[0].1.contains("neither images nor labels"));
+
+    let home = TempDir::new().unwrap();
+    let at = |name: &str| home.path().join(name);
+    for part in ["train", "t10k"] {
+        write(
+            &at(&format!("{part}-images-idx3-ubyte")),
+            idx(&[2, 2, 2], &[7; 8]),
+        );
+        write(
+            &at(&format!("{part}-labels-idx1-ubyte")),
+            idx(&[2], &[0, 1]),
+        );
+    }
+    write(&at("labels-idx1-ubyte"), idx(&[2], &[0, 1]));
+    write(&at("a/b/c/d/train-labels-idx1-ubyte"), idx(&[2], &[0, 1]));
+    let reasons: Vec<String> = left_out(&request(Kind::Idx, home.path(), 2))
+        .into_iter()
+        .map(|file| file.1)
+        .collect();
+    assert_eq!(
+        reasons,
+        ["a folder more than 3 folders down", "labels of no part"]
+    );
+    // a tar file whose image is stored in a way that is not read
+    let home = samples(&["0", "1"]);
+    let mut tar = ::tar::Builder::new(Vec::new());
+    for (name, kind, content) in [
+        ("0.png", ::tar::EntryType::GNUSparse, &b""[..]),
+        ("0.cls", ::tar::EntryType::Regular, b"0"),
+        ("1.png", ::tar::EntryType::Continuous, b"x"),
+        ("1.cls", ::tar::EntryType::Regular, b"1"),
+    ] {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, name, content).unwrap();
+    }
+    write(&home.path().join("train-1.tar"), tar.into_inner().unwrap());
+    let wanted = ["train-1.tar/0 (sparse files in tar files are not read"];
+    assert_refused(&request(Kind::Webdataset, home.path(), 8), &wanted);
+}
+
+#[test]
+fn a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
+    let home = TempDir::new().unwrap();
+    let file = home.path().join("file");
+    write(&file, "");
+    assert_refused(&request(Kind::Idx, &file, 2), &["list", "Not a directory"]);
+    let found = crate::data::walk::files_below(&file, 3, &|_| true);
+    assert!(found.is_err(), "a file is no folder");
+}
+
 #[test]
 fn parquet_files_without_a_part_are_lost_where_others_have_one() {
     let home = copied("parquet/data");
@@ -37,7 +197,7 @@ fn parquet_files_without_a_part_are_lost_where_others_have_one() {
     fs::create_dir(at("unlabelled")).unwrap();
     for name in ["mydata.parquet", "0000.parquet", "unsupervised-0.parquet"] {
         fs::copy(&train, at(name)).unwrap();
-        let wanted = format!("{name} (its name has no part");
+        let wanted = format!("{name} (its name says neither train, validation nor test");
         assert_refused(&request, &["1 of 19 images cannot be used", &wanted]);
         let skipping = DatasetRequest {
             unreadable: crate::data::Unreadable::Skip,
@@ -125,6 +285,109 @@ fn parquet(path: &Path, labels: &[i64]) {
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
+}
+
+/// A parquet file of one image for each of these labels, which are text, with these class names in its
+/// metadata.
+fn parquet_of_texts(path: &Path, labels: &[&str], names: Option<&str>) {
+    use ::parquet::data_type::{ByteArray, ByteArrayType};
+    use ::parquet::file::metadata::KeyValue;
+    use ::parquet::file::properties::WriterProperties;
+    use ::parquet::file::writer::SerializedFileWriter;
+    let schema = "message schema {
+        optional group image { optional binary bytes; optional binary path (STRING); }
+        optional binary label (STRING);
+    }";
+    let schema = ::parquet::schema::parser::parse_message_type(schema).unwrap();
+    let described = names.map(|names| {
+        let features = format!(
+            r#"{{"info": {{"features": {{"image": {{"_type": "Image"}},
+                "label": {{"names": {names}, "_type": "ClassLabel"}}}}}}}}"#
+        );
+        vec![KeyValue::new("huggingface".to_owned(), features)]
+    });
+    let properties = WriterProperties::builder()
+        .set_key_value_metadata(described)
+        .build();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema.into(), properties.into()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let images: Vec<ByteArray> = labels.iter().map(|_| "not looked at".into()).collect();
+    let texts: Vec<ByteArray> = labels.iter().map(|text| (*text).into()).collect();
+    for (values, level) in [(&images, 2), (&images, 2), (&texts, 1)] {
+        let mut column = group.next_column().unwrap().unwrap();
+        let levels = vec![level; labels.len()];
+        let typed = column.typed::<ByteArrayType>();
+        typed.write_batch(values, Some(&levels), None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn labels_that_are_texts_have_the_places_of_the_class_names() {
+    let home = TempDir::new().unwrap();
+    let request = DatasetRequest {
+        label: Some("label".into()),
+        image: Some("image".into()),
+        ..request(Kind::Parquet, home.path(), 8)
+    };
+    let write_both = |labels: &[&str], names: Option<&str>| {
+        for part in ["train", "test"] {
+            parquet_of_texts(&home.path().join(format!("{part}.parquet")), labels, names);
+        }
+    };
+    // sorted without names, in their order with them
+    write_both(&["cat", "dog", "dog"], None);
+    let found = request.inspect().unwrap();
+    assert_eq!(
+        (found.classes, found.train),
+        (vec!["cat".into(), "dog".into()], vec![1, 2])
+    );
+    write_both(&["cat", "dog", "dog"], Some(r#"["dog", "cat"]"#));
+    let found = request.inspect().unwrap();
+    assert_eq!(
+        (found.classes, found.train),
+        (vec!["dog".into(), "cat".into()], vec![2, 1])
+    );
+    for (labels, names, wanted) in [
+        (
+            ["x", "y", "z"],
+            r#"["a", "b"]"#,
+            "the label \"x\", which is none of the 2 class names",
+        ),
+        (
+            ["a", "b", "c"],
+            r#"["a", "b"]"#,
+            "the label \"c\", which is none",
+        ),
+        (
+            ["a", "b", "b"],
+            r#"["a", 7]"#,
+            "class names in its metadata as text, found 7",
+        ),
+        (["a", "b", "b"], r#"["a", "b", "a"]"#, "\"a\" twice"),
+    ] {
+        write_both(&labels, Some(names));
+        assert_refused(&request, &[wanted]);
+    }
+}
+
+#[test]
+fn two_classes_of_one_name_are_refused() {
+    let home = samples(&["0", "1", "2"]);
+    fs::write(home.path().join("classnames.txt"), "cat\ndog\ncat\n").unwrap();
+    let problem = ["expected a name of its own for every class, found \"cat\" twice"];
+    assert_refused(&request(Kind::Webdataset, home.path(), 8), &problem);
+    let home = TempDir::new().unwrap();
+    cifar10(home.path(), 1);
+    fs::write(
+        home.path().join("batches.meta.txt"),
+        "a\nb\nc\nd\ne\nf\ng\nh\ni\na\n",
+    )
+    .unwrap();
+    assert_refused(&request(Kind::Cifar10, home.path(), 32), &["\"a\" twice"]);
 }
 
 #[test]
@@ -231,7 +494,7 @@ fn tar_files_without_a_part_are_lost_where_others_have_one() {
     .unwrap();
     let parts = [
         "1 of 7 images cannot be used",
-        "unsupervised-0.tar (its name has no part",
+        "unsupervised-0.tar (its name says neither train, validation nor test",
     ];
     assert_refused(&request, &parts);
     // without any part, all are training samples
@@ -353,7 +616,10 @@ fn idx_files_that_go_on_or_name_no_part_are_refused() {
     assert_refused(&request, &["expected 2 labels, found more"]);
     write(&at("train-labels-idx1-ubyte"), idx(&[2], &[0, 1]));
     write(&at("extra-images-idx3-ubyte"), idx(&[2, 2, 2], &[7; 8]));
-    assert_refused(&request, &["extra-images-idx3-ubyte (its name has no part"]);
+    assert_refused(
+        &request,
+        &["extra-images-idx3-ubyte (its name says neither train, validation nor test"],
+    );
 }
 
 #[test]

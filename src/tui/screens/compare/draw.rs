@@ -2,6 +2,7 @@
 
 use super::curves::{chart, series};
 use super::{CompareScreen, ComparedRun, letter};
+use crate::tui::advice::in_keys;
 use crate::tui::chart::plots::paragraph;
 use crate::tui::context::Context;
 use crate::tui::model::ReportedState;
@@ -197,7 +198,10 @@ fn draw_curves(screen: &CompareScreen, buf: &mut Buffer, area: Rect, context: &C
     let drawn = chart(screen, compared, view, theme);
     match drawn.extent() {
         Some(_) => drawn.render(inner, buf),
-        None => put(buf, inner, 0, nothing_yet(screen), theme.dim()),
+        None => {
+            let text = in_keys(nothing_yet(screen), &context.keys);
+            put(buf, inner, 0, &text, theme.dim());
+        }
     }
     for (row, line) in (0..).zip(&explanation) {
         put(buf, below, row, line, theme.dim());
@@ -207,7 +211,9 @@ fn draw_curves(screen: &CompareScreen, buf: &mut Buffer, area: Rect, context: &C
 fn nothing_yet(screen: &CompareScreen) -> &'static str {
     let hidden = screen.hidden.len() == screen.runs.len();
     match (hidden, screen.runs.iter().any(|r| r.loading.is_some())) {
-        (true, _) => "All runs are hidden: Up and Down select one, v shows it.",
+        (true, _) => {
+            "All runs are hidden: `previous-run` and `next-run` select one, `hide-run` shows it."
+        }
         (_, true) => "Reading events...",
         _ => "None of these runs has this measure yet.",
     }

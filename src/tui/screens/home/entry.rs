@@ -87,8 +87,13 @@ impl ListEntry<'_> {
         const DESCRIPTION: usize = 24;
         match self {
             Self::Profile(profile) => {
-                let mark = match profile.data {
+                let is_coming = |set: &String| {
+                    let fetching = context.fetching.as_ref();
+                    fetching.is_some_and(|fetching| fetching.set == *set)
+                };
+                let mark = match &profile.data {
                     DataState::Ready => "",
+                    DataState::Fetchable { set, .. } if is_coming(set) => "being fetched",
                     DataState::Fetchable { .. } | DataState::Missing => "no data",
                 };
                 let between = if mark.is_empty() { "" } else { " - " };

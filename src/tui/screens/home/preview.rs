@@ -4,6 +4,7 @@ use crate::tui::advice::in_keys;
 use crate::tui::backend::{AblationSummary, Preview, ProfileSummary, RunState, RunSummary};
 use crate::tui::clock;
 use crate::tui::context::Context;
+use crate::tui::keys::Scope;
 use crate::tui::screens::estimate;
 use crate::tui::text::{clean, pad, wrap};
 use crate::tui::theme::Theme;
@@ -163,8 +164,11 @@ impl<'a> Lines<'a> {
         context: &Context,
     ) {
         let theme = self.theme;
-        let (name, text, style) = estimate::data(&summary.data, preview, context);
+        let (name, text, style) = estimate::data(&summary.data, preview, context, Scope::Home);
         self.item(name, &text, style);
+        for remark in preview.iter().flat_map(|p| &p.remarks) {
+            self.item("", &clean(remark), theme.warn());
+        }
         match preview.map(|p| &p.profile) {
             Some(Err(problem)) => problem
                 .lines()

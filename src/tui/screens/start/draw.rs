@@ -4,6 +4,7 @@ use super::rows::Row;
 use super::{NAME, StartForm};
 use crate::tui::backend::DeviceChoice;
 use crate::tui::context::Context;
+use crate::tui::keys::Scope;
 use crate::tui::screens::estimate::{self, Named};
 use crate::tui::text::{clean, pad, wrap};
 use crate::tui::widgets::{list, put_lines};
@@ -86,7 +87,7 @@ impl StartForm {
     pub(super) fn draw_estimate(&self, buf: &mut Buffer, area: Rect, context: &Context) {
         let theme = &context.appearance.theme;
         let preview = context.previews.get(&self.request());
-        let mut named = vec![estimate::data(&self.data, preview, context)];
+        let mut named = vec![estimate::data(&self.data, preview, context, Scope::Start)];
         match preview.map(|p| &p.profile) {
             Some(Err(problem)) => {
                 let problem = clean(problem.lines().next().unwrap_or_default());
@@ -94,6 +95,9 @@ impl StartForm {
             }
             _ => named.extend(estimate::cost(preview, theme)),
         }
+        // the menu's preview has all of them
+        let remark = preview.and_then(|p| p.remarks.first());
+        named.extend(remark.map(|remark| ("", clean(remark), theme.warn())));
         put_lines(buf, area, as_lines(named, usize::from(area.width)), 0);
     }
 
