@@ -444,7 +444,10 @@ fn dd_ranking_scores_its_preset() -> Outcome {
         evaluate: {every: 2, repeats: 1, epochs: 4}\n";
     fs::write(place.path("cifar.yaml"), profile)?;
     assert_status(&place.run(&["run", "cifar.yaml", "--name", "r"])?, 0);
-    assert_status(&place.run(&["export", "r", "--format", "dd-ranking", "--to", "o"])?, 0);
+    assert_status(
+        &place.run(&["export", "r", "--format", "dd-ranking", "--to", "o"])?,
+        0,
+    );
     let output = Command::new(&python)
         .arg(project.join("tests/export/dd_ranking.py"))
         .args([place.path("o"), place.path("cifar")])
@@ -453,8 +456,14 @@ fn dd_ranking_scores_its_preset() -> Outcome {
         .output()?;
     assert_status(&output, 0);
     let said = text(&output.stdout);
-    let mean = said.lines().last().and_then(|line| line.strip_prefix("mean "));
+    let mean = said
+        .lines()
+        .last()
+        .and_then(|line| line.strip_prefix("mean "));
     let mean = mean.and_then(|line| line.split(' ').next()?.parse::<f64>().ok());
-    assert!(mean.is_some_and(|mean| (0. ..=100.).contains(&mean)), "{said}");
+    assert!(
+        mean.is_some_and(|mean| (0. ..=100.).contains(&mean)),
+        "{said}"
+    );
     Ok(())
 }

@@ -40,7 +40,7 @@ fn emulate() {
     };
     cc::Build::new()
         .cpp(true)
-        .std("c++20")
+        .std("c++17")
         .warnings(false)
         .cargo_metadata(false)
         .file(EMULATOR)

@@ -10,8 +10,8 @@ use crate::check::{self, Checking};
 use crate::process;
 use astill_core::cli::bench::{Measured, StudentOptions, Timed};
 use astill_core::cli::{
-    Cli, Cmd, DeviceChoice, DeviceList, ExportArgs, Import, ProfileArgs, ResumeArgs, ResumeChanges, RunArgs,
-    ScoresArgs, data_folder, out,
+    Cli, Cmd, DeviceChoice, DeviceList, ExportArgs, Import, ProfileArgs, ResumeArgs, ResumeChanges,
+    RunArgs, ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
 use astill_core::profile::{Loaded, Profile, Start};

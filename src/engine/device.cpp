@@ -1,6 +1,8 @@
 // What tch does not offer: how exactly a GPU multiplies, and what its allocator has counted.
 
 #include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/AllocatorConfig.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -45,12 +47,22 @@ extern "C" void astill_allow_tf32(bool allowed) noexcept {
   }
 }
 
-// The stream on which libtorch works on CUDA device number `device`, as the driver knows it; null, which is the default stream, where
-// it is not known.
-extern "C" void *astill_current_stream(int64_t device) noexcept {
+// Finds the stream on which libtorch works on CUDA device number `device`, as the driver knows it; false if there is none.
+extern "C" bool astill_current_stream(int64_t device, void **stream) noexcept {
   try {
     const c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
-    return guard.getStream(c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device))).native_handle();
+    *stream = guard.getStream(c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device))).native_handle();
+    return true;
+  } catch (const std::exception &) {
+    return false;
+  }
+}
+
+// A new tensor of `bytes` bytes in pinned memory of the host, from which a GPU copies while the host goes on; null where there is no
+// such memory.
+extern "C" at::Tensor *astill_pinned_bytes(int64_t bytes) noexcept {
+  try {
+    return new at::Tensor(at::empty({bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(true)));
   } catch (const std::exception &) {
     return nullptr;
   }

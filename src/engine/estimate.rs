@@ -68,6 +68,7 @@ struct Sizes<'a> {
     vector: usize,
     /// Outputs per image of every convolution of the network.
     outputs: Vec<i64>,
+    has_batch_norm: bool,
 }
 
 impl<'a> Sizes<'a> {
@@ -94,6 +95,7 @@ impl<'a> Sizes<'a> {
             mean_batch: synthetic / (synthetic / batch).ceil(),
             vector: net.parameters() as usize * 4,
             outputs: net.conv_outputs(),
+            has_batch_norm: net.has_batch_norm(),
         })
     }
 
@@ -261,18 +263,29 @@ impl<'a> Sizes<'a> {
         loading.max(images + steps.max(tested))
     }
 
-    /// The most memory on the GPU `on`, in bytes.
-    fn device_bytes(&self, on: Device, rates: &Rates) -> f64 {
+    /// The most memory on the GPU `on`, in bytes, where `free` of them are free. What is processed in
+    /// pieces takes no more than is free, and at least what one image takes.
+    fn device_bytes(&self, on: Device, rates: &Rates, free: Option<f64>) -> f64 {
+        let images = self.images().0;
+        let in_pieces = |besides: f64, count: f64, of_image: f64| match free {
+            Some(free) => (count * of_image).min((free - besides).max(of_image)),
+            None => count * of_image,
+        };
+        let expert_batch = self.profile.expert.batch as f64;
         if let (Some(of_image), Some(pass)) = (rates.pass, self.pass(rates)) {
-            let images = self.batch.max(self.profile.expert.batch as f64);
-            let kept = self.kept_steps(rates) * pass;
-            return self.images().0 + self.vectors() + kept + WORKING * images * of_image;
+            let kept = images + self.vectors() + self.kept_steps(rates) * pass;
+            return kept + in_pieces(kept, self.batch.max(expert_batch), WORKING * of_image);
         }
+        let expert = match self.has_batch_norm {
+            true => self.graph(expert_batch),
+            false => in_pieces(images, expert_batch, self.graph(1.)),
+        };
         // an operation's input, its output, and one more
-        let tested = test_batch(on, false) as f64 * self.outputs().0 * 4. * 3.;
-        self.images().0
+        let tested = test_batch(on, false) as f64;
+        let tested = in_pieces(images, tested, self.outputs().0 * 4. * 3.);
+        images
             + (self.vectors() + self.graph(self.batch))
-                .max(self.graph(self.profile.expert.batch as f64))
+                .max(expert)
                 .max(tested)
     }
 }
@@ -302,17 +315,14 @@ impl Estimate {
             + sizes.calibration_seconds(&rates);
         // the program itself, with what the measurement has allocated
         let own = device::peak_resident_mib() as f64;
-        let (host_mib, device_mib, free_mib) = match on {
-            Device::Cpu => (
-                own + sizes.host_bytes(&rates) / MIB,
-                None,
-                device::free_host_mib(),
-            ),
-            _ => (
-                own + sizes.images().1 / MIB,
-                Some(sizes.device_bytes(on, &rates) / MIB),
-                device::free_mib(on),
-            ),
+        let free_mib = device::free_mib(on);
+        let (host_mib, device_mib) = match on {
+            Device::Cpu => (own + sizes.host_bytes(&rates) / MIB, None),
+            _ => {
+                let free = free_mib.map(|mib| mib * MIB);
+                let device = sizes.device_bytes(on, &rates, free) / MIB;
+                (own + sizes.images().1 / MIB, Some(device))
+            }
         };
         Ok(Self {
             device: device::name(on),

@@ -21,6 +21,8 @@ const OUT_OF_MEMORY: [&str; 10] = [
     "CUDNN_STATUS_NOT_INITIALIZED",
     "nable to find an engine to execute this computation",
 ];
+/// How the panics of kernels begin that were not launched.
+pub const FROM_KERNEL: &str = "the GPU kernel ";
 /// How tch's panics begin.
 const FROM_LIBTORCH: &str = "Torch(\"";
 
@@ -34,10 +36,10 @@ pub fn text(payload: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// Whether a panic is an exception of libtorch, which is no bug of this program.
+/// Whether a panic comes from libtorch or from a GPU, and so is no bug of this program.
 #[must_use]
-pub fn is_libtorchs(text: &str) -> bool {
-    text.contains(FROM_LIBTORCH)
+pub fn is_external(text: &str) -> bool {
+    text.contains(FROM_LIBTORCH) || text.starts_with(FROM_KERNEL)
 }
 
 /// Whether memory ran out, on the host or on the device.
@@ -116,6 +118,15 @@ mod tests {
             "{error}"
         );
         assert!(matches!(error, Error::Memory(_)));
+    }
+
+    #[test]
+    fn a_kernel_that_is_not_launched_is_no_bug_of_this_program() {
+        let text = format!("{FROM_KERNEL}augment was not launched: out of memory (CUDA error 2)");
+        assert!(is_external(&text) && matches!(of_run(&text), Error::Memory(_)));
+        let text = format!("{FROM_KERNEL}augment was not launched: CUDA error 700");
+        assert!(is_external(&text) && matches!(of_run(&text), Error::Libtorch { .. }));
+        assert!(!is_external("index out of bounds"));
     }
 
     #[test]

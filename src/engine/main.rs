@@ -28,8 +28,8 @@ fn main() -> ExitCode {
         // error about its input, and one of libtorch an error of this command; any other is a bug
         let is_trainers = |name: &str| name == TRAINER_THREAD || name.starts_with(PIECE_THREAD);
         let is_trainers = std::thread::current().name().is_some_and(is_trainers);
-        let is_libtorchs = failure::is_libtorchs(failure::text(info.payload()));
-        if !is_trainers && !is_libtorchs && !guard::is_guarded() {
+        let is_external = failure::is_external(failure::text(info.payload()));
+        if !is_trainers && !is_external && !guard::is_guarded() {
             to_stderr(format!(
                 "astill: this is a bug in astill, please report it: {info}"
             ));
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
             to_stderr(format!("astill: {error}"));
             ExitCode::from(error.exit_status())
         }
-        Err(payload) if failure::is_libtorchs(failure::text(payload.as_ref())) => {
+        Err(payload) if failure::is_external(failure::text(payload.as_ref())) => {
             let error = failure::of_command(payload.as_ref());
             to_stderr(format!("astill: {error}"));
             ExitCode::from(error.exit_status())

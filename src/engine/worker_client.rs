@@ -86,6 +86,8 @@ pub fn work(
         net: net.as_ref(),
         experts: &experts,
         device,
+        // segments come in any order
+        ahead: None,
     };
     match serve(&mut stream, &solver) {
         // an engine that ends does not wait for what it does not need any more
@@ -315,7 +317,7 @@ fn serve(stream: &mut TcpStream, solver: &Solver<'_>) -> Result<()> {
                 };
                 let go_on = &mut |_: crate::progress::Progress<'_>| ControlFlow::Continue(());
                 match solver.solve(&settings, segment, &set, go_on) {
-                    Ok(solved) => send(stream, solved)?,
+                    Ok(unread) => send(stream, unread.read(&[]).0)?,
                     Err(error) => {
                         wire::send(stream, &FromWorker::Failed(error.to_string()), &[])?;
                         return Err(error);

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 use astill_core::profile::AugmentFamily;
-use astill_engine::distill::iteration::{Draw, Iteration, Segment, Settings, Starts};
+use astill_engine::distill::iteration::{Draw, DrawSizes, Iteration, Segment, Settings, Starts};
 use astill_engine::distill::soft_labels::{expert_logits, initial_logits, logit_gradient};
 use astill_engine::distill::{Intermediate, Labels, MatchAt, MatchingOptions, TrainingSet};
 use astill_engine::network::{
@@ -191,7 +191,8 @@ fn passes(norm: Norm, soft: bool, settings: &Settings) -> (Vec<Pass>, usize) {
     } else {
         Labels::Hard(classes)
     };
-    let outcome = Iteration {
+    let sizes = DrawSizes::of(&net, 1, &images);
+    let (outcome, _) = Iteration {
         net: &net,
         checkpoints: &checkpoints,
         set: &TrainingSet {
@@ -200,10 +201,11 @@ fn passes(norm: Norm, soft: bool, settings: &Settings) -> (Vec<Pass>, usize) {
             lr: 0.02,
         },
         settings,
-        draw: &Draw::new(settings, &net, Segment::first(1, 0), 1, &images),
+        draw: &Draw::new(settings, sizes, Segment::first(1, 0)),
     }
     .align(&mut |_| ControlFlow::Continue(()))
-    .expect("not stopped");
+    .expect("not stopped")
+    .read(&[]);
     assert_eq!(outcome.label_gradient.is_some(), soft);
     if let Some(derivative) = &outcome.label_gradient {
         let gradient = logit_gradient(&logits, derivative);

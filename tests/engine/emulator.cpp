@@ -1,9 +1,10 @@
 // The kernels of src/engine/kernels on the CPU, from the same source: blocks come one after the other, and the threads of a block are
 // threads, or one thread.
-#include <barrier>
 #include <cmath>
+#include <condition_variable>
 #include <cstddef>
 #include <cstring>
+#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -13,9 +14,33 @@ struct Index { int x; };
 thread_local Index threadIdx, blockIdx;
 Index blockDim, gridDim;
 double its_memory[1 << 13];
-std::barrier<> *meeting = nullptr;
+
+// Where all threads of a block wait for each other.
+class Barrier {
+ public:
+  explicit Barrier(int threads) : threads(threads) {}
+  void wait() {
+    std::unique_lock<std::mutex> lock(mutex);
+    const long round = rounds;
+    if (++waiting == threads) {
+      waiting = 0, rounds++;
+      all_came.notify_all();
+    } else {
+      all_came.wait(lock, [&] { return rounds != round; });
+    }
+  }
+
+ private:
+  const int threads;
+  int waiting = 0;
+  long rounds = 0;
+  std::mutex mutex;
+  std::condition_variable all_came;
+};
+
+Barrier *barrier_of_block = nullptr;
 void __syncthreads() {
-  if (meeting) meeting->arrive_and_wait();
+  if (barrier_of_block) barrier_of_block->wait();
 }
 
 template <class F> void for_each_block(int blocks, int threads, const F &f) {
@@ -28,9 +53,9 @@ template <class F> void for_each_block(int blocks, int threads, const F &f) {
       __syncthreads();
     }
   };
-  if (threads == 1) return meeting = nullptr, work(0);
-  std::barrier<> barrier(threads);
-  meeting = &barrier;
+  if (threads == 1) return barrier_of_block = nullptr, work(0);
+  Barrier barrier(threads);
+  barrier_of_block = &barrier;
   std::vector<std::thread> all;
   for (int thread = 0; thread < threads; thread++) all.emplace_back(work, thread);
   for (auto &thread : all) thread.join();
@@ -52,7 +77,7 @@ template <class... P> void launch(void (*kernel)(P...), int blocks, int threads,
 #define RUN_ALL                                                                                                          \
   static bool run(const char *kernel, int blocks, int threads, void **arguments) {                                       \
     RUN(planes_forward) RUN(planes_backward) RUN(planes_forward_tangent) RUN(planes_backward_tangent) RUN(augment)       \
-    RUN(augment_back) RUN(student_step) RUN(student_back) RUN(student_before) return false;                              \
+    RUN(augment_back) RUN(sgd_step) RUN(student_back) RUN(student_before) return false;                              \
   }
 
 namespace of_floats {

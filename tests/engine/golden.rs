@@ -20,9 +20,10 @@ use astill_engine::distill::perturb::perturb;
 use astill_engine::distill::soft_labels::{initial_logits, logit_gradient};
 use astill_engine::distill::{
     Budget, ExpertBatch, ExpertPath, ExpertSettings, Labels, MatchingOptions, Parameterisation,
-    Student, StudentStep, TrainingSet, balance_factor, matching_loss,
+    Student, StudentStep, TrainingSet, balance_factor, matching_loss, nearest, to_vec,
 };
 use astill_engine::network::{self, ConvNet, ConvNetConfig, Mode, Network, Task, WeightedBatch};
+use astill_engine::random;
 use astill_engine::scores::pixels::Operation;
 use astill_engine::tensor_file::TensorFile;
 use differentiated::{Differentiated, Way};
@@ -341,7 +342,10 @@ impl Case {
             ("final", matching.final_ratio),
             ("middle", middle),
             ("total", matching.total),
-            ("nearest", Tensor::from_slice(&[matching.nearest as f64])),
+            (
+                "nearest",
+                Tensor::from_slice(&[nearest(&to_vec(&matching.distances)) as f64]),
+            ),
             ("reach", matching.reach),
             ("alignment", matching.alignment),
             ("grad_lr", gradient.lr),
@@ -594,6 +598,17 @@ fn check_folder(
     Ok((files.len(), failed))
 }
 
+/// ASTILL_DEVICE, or the CPU.
+fn chosen_device() -> Result<Device, Failure> {
+    let choice = std::env::var("ASTILL_DEVICE")
+        .map_or(Ok(DeviceChoice::Cpu), |name| name.parse::<DeviceChoice>())?;
+    let chosen = device::choose(&choice)?;
+    match chosen.warnings.as_slice() {
+        [] => Ok(chosen.device),
+        warnings => Err(warnings.join("; ").into()),
+    }
+}
+
 fn golden_folder() -> PathBuf {
     let folder = std::env::var_os("ASTILL_GOLDEN")
         .map_or_else(|| PathBuf::from("tests/golden"), PathBuf::from);
@@ -604,9 +619,7 @@ fn golden_folder() -> PathBuf {
 #[test]
 fn every_golden_case_comes_out() -> Result<(), Failure> {
     let folder = golden_folder();
-    let choice = std::env::var("ASTILL_DEVICE")
-        .map_or(Ok(DeviceChoice::Cpu), |name| name.parse::<DeviceChoice>())?;
-    let device = device::choose(&choice)?.device;
+    let device = chosen_device()?;
     let (cases, failed) = check_folder(&folder, device, Way::Chosen)?;
     assert!(
         cases > 0,
@@ -638,6 +651,78 @@ fn derivatives_come_out_by_autograd_too() -> Result<(), Failure> {
         failed, 0,
         "{failed} of {cases} golden cases failed by autograd"
     );
+    Ok(())
+}
+
+/// The exact gradient of a student step with respect to images, parameters and rate, of the common
+/// network in its usual width.
+fn student_step(
+    (way, kind, device): (Way, Kind, Device),
+    batch: i64,
+) -> Result<[Tensor; 3], Failure> {
+    let net = Differentiated {
+        net: ConvNet::new(ConvNetConfig::default()).ok_or("no such network")?,
+        way,
+    };
+    let numbers = |seed, n| hashed(seed, n).to_kind(kind).to_device(device);
+    let mut rng = random::generator(11, "full width", &[]);
+    let theta = net.init(&mut rng).to_kind(kind).to_device(device);
+    let images = numbers(2, batch * 3 * 32 * 32).view([batch, 3, 32, 32]);
+    let classes = Tensor::arange(batch, (Kind::Int64, device)).remainder(10);
+    let labels = Labels::Hard(classes);
+    let set = TrainingSet {
+        images: &images,
+        labels: &labels,
+        lr: 0.01,
+    };
+    let student = Student {
+        net: &net,
+        set: &set,
+        momentum: 0.9,
+        loss_factor: 1.,
+    };
+    let steps = [0, 1].map(|_| StudentStep {
+        rows: Tensor::arange(batch, (Kind::Int64, device)),
+        augmentation: None,
+    });
+    let mut rollout = student.unroll(&theta, &steps, &mut |_| Ok(()))?;
+    let end = rollout.points[2].shallow_clone();
+    let direction = numbers(3, net.parameters());
+    let gradient = student.adjoint(&mut rollout, &steps, &[(2, direction)], &mut |_| Ok(()))?;
+    Ok([end - theta, gradient.images, gradient.lr])
+}
+
+/// Which algorithm a GPU's library takes for a convolution depends on its size.
+#[test]
+fn the_derivatives_come_out_at_full_width_too() -> Result<(), Failure> {
+    let device = chosen_device()?;
+    let batches: &[i64] = match device {
+        Device::Cpu => &[3],
+        _ => &[10, 128, 1000],
+    };
+    for (i, batch) in batches.iter().enumerate() {
+        let exact = student_step((Way::Chosen, Kind::Double, device), *batch)?;
+        let mut others = vec![(Way::Chosen, Kind::Float, 2e-3)];
+        // takes ten times as much memory
+        if i == 0 {
+            others.push((Way::Autograd, Kind::Double, 1e-8));
+        }
+        for (way, kind, limit) in others {
+            let found = student_step((way, kind, device), *batch)?;
+            for (name, (got, want)) in ["path", "images", "rate"]
+                .iter()
+                .zip(found.iter().zip(&exact))
+            {
+                let difference = (got.to_kind(Kind::Double) - want).norm() / want.norm();
+                let difference = difference.double_value(&[]);
+                println!("full width, batch {batch}, {way:?}, {kind:?}: {name} {difference:.1e}");
+                assert!(
+                    difference < limit,
+                    "batch {batch}: {name} by {way:?}, {kind:?}: {difference:.1e}"
+                );
+            }
+        }
+    }
     Ok(())
 }
 

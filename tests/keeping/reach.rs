@@ -117,7 +117,8 @@ fn a_lock_that_cannot_be_read_does_not_pass_for_a_run_without_an_engine() -> Out
         (Ok(listed), Ok(refused)) => {
             let said = text(&listed.stdout);
             assert!(
-                said.contains("elsewhere (its lock cannot be read)") && !said.contains("interrupted"),
+                said.contains("elsewhere (its lock cannot be read)")
+                    && !said.contains("interrupted"),
                 "{said}"
             );
             assert_status(&refused, 2);

@@ -20,6 +20,7 @@ use crate::distill::evaluate::mean_std;
 use crate::network::{self, Network, Task};
 use crate::random;
 use astill_core::cli::bench::{MachineOptions, NetworkOptions};
+use astill_core::console::to_stderr;
 use astill_core::profile;
 use astill_core::{Error, Result};
 use rand_chacha::ChaCha8Rng;
@@ -60,7 +61,11 @@ impl std::fmt::Display for Peak {
 
 /// Sets libtorch's threads and finds the device.
 fn prepare(machine: &MachineOptions) -> Result<Device> {
-    let device = device::choose(&machine.device)?.device;
+    let chosen = device::choose(&machine.device)?;
+    for warning in &chosen.warnings {
+        to_stderr(format!("astill: warning: {warning}"));
+    }
+    let device = chosen.device;
     device::allow_tf32(machine.tf32);
     set_threads(machine.threads)?;
     Ok(device)

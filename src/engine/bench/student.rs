@@ -4,10 +4,11 @@ use super::floor::{ConvolutionPass, Convolutions};
 use super::stopwatch::{Phases, Stopwatch};
 use super::{Peak, at_least_one, images, labels, median, network, prepare, rounded};
 use crate::device;
-use crate::distill::iteration::{Draw, Iteration, Segment, Settings, Starts};
+use crate::distill::iteration::{DrawSizes, Iteration, Segment, Settings, Starts};
 use crate::distill::{Intermediate, Labels, MatchingOptions, TrainingSet};
 use crate::network::Network;
 use crate::random;
+use crate::trainer::draws_ahead::{DrawRequest, DrawsAhead};
 use astill_core::cli::bench::StudentOptions;
 use astill_core::profile::AugmentFamily;
 use astill_core::{Error, Result};
@@ -93,7 +94,7 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         )));
     }
     let mut rng = random::generator(0, "bench", &[]);
-    let checkpoints = random_walk(&mut rng, net.as_ref(), device);
+    let walk = random_walk(&mut rng, net.as_ref());
     let n = options.ipc * options.network.classes;
     let images = images(&mut rng, n, options.network.size).to_device(device);
     let labels = Labels::Hard(labels(n, options.network.classes).to_device(device));
@@ -103,17 +104,23 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
         labels: &labels,
         lr: 0.01,
     };
+    let ahead = DrawsAhead::default();
+    let request = |index: u64| DrawRequest {
+        settings: settings.clone(),
+        sizes: DrawSizes::of(net.as_ref(), 1, &images),
+        segment: Segment::first(0, index),
+    };
     let iteration = |index: u64, observed: bool| -> Result<Lap> {
         device::synchronize(device);
         let begin = Instant::now();
         let mut stopwatch = Stopwatch::new(device);
-        let draw = Draw::new(
-            &settings,
-            net.as_ref(),
-            Segment::first(0, index),
-            1,
-            &images,
-        );
+        let request = request(index);
+        let mut draw = match device {
+            Device::Cpu => request.draw(),
+            _ => ahead.take(&request),
+        };
+        let mut checkpoints: Vec<Tensor> = walk.iter().map(Tensor::shallow_clone).collect();
+        draw.move_with(&mut checkpoints, device);
         let iteration = Iteration {
             net: net.as_ref(),
             checkpoints: &checkpoints,
@@ -121,12 +128,13 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
             settings: &settings,
             draw: &draw,
         };
-        iteration.align_observed(&mut |operation| {
+        let found = iteration.align_observed(&mut |operation| {
             if observed {
                 stopwatch.enter(operation);
             }
             Ok(())
         })?;
+        found.read(&[]);
         device::synchronize(device);
         let (seconds, cached) = (begin.elapsed().as_secs_f64(), stopwatch.cached);
         Ok(Lap {
@@ -149,7 +157,7 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
     } else {
         iteration(0, true)?
     };
-    let steps = Draw::new(&settings, net.as_ref(), Segment::first(0, 0), 1, &images).steps;
+    let steps = request(0).draw().steps;
     let seen: i64 = steps.iter().map(|step| step.rows.size()[0]).sum();
     let kept_steps = cached as f64 / seen as f64 * steps.len() as f64;
     let batch = images.narrow(0, 0, steps[0].rows.size()[0]);
@@ -169,13 +177,14 @@ pub fn student(options: StudentOptions) -> Result<StudentReport> {
     })
 }
 
-/// A stand-in for an expert: an initialisation and two small random steps from it, vectors (P).
-fn random_walk(rng: &mut ChaCha8Rng, net: &dyn Network, device: Device) -> Vec<Tensor> {
+/// A stand-in for an expert: an initialisation and two small random steps from it, vectors (P) on the
+/// CPU.
+fn random_walk(rng: &mut ChaCha8Rng, net: &dyn Network) -> Vec<Tensor> {
     let mut point = net.init(rng);
-    let mut points = vec![point.copy().to_device(device)];
+    let mut points = vec![point.copy()];
     for _ in 0..2 {
         point += random::normal(rng, net.parameters() as usize) * 0.003;
-        points.push(point.copy().to_device(device));
+        points.push(point.copy());
     }
     points
 }

@@ -101,13 +101,38 @@ impl DataSplit {
     /// Normalised images, f32 (n, 3, size, size), and labels, i64 (n), of these rows, on the
     /// split's device. Every row must be one of the split's.
     pub fn batch(&self, rows: &[i64]) -> (Tensor, Tensor) {
-        let rows = Tensor::from_slice(rows).to_device(self.images.device());
-        let images = self.images.index_select(0, &rows);
-        let images = match &self.channels {
+        self.batch_at(&Tensor::from_slice(rows).to_device(self.device()))
+    }
+
+    /// [`Self::batch`] of rows (n) that are on the split's device already.
+    pub fn batch_at(&self, rows: &Tensor) -> (Tensor, Tensor) {
+        let images = self.images.index_select(0, rows);
+        let labels = self.device_labels.index_select(0, rows);
+        (self.normalised(images), labels)
+    }
+
+    /// [`Self::batch`] of `length` rows from number `from` on.
+    pub fn range(&self, from: i64, length: i64) -> (Tensor, Tensor) {
+        let images = self.images.narrow(0, from, length);
+        let labels = self.device_labels.narrow(0, from, length);
+        (self.normalised(images), labels)
+    }
+
+    fn normalised(&self, images: Tensor) -> Tensor {
+        match &self.channels {
             Some(channels) => channels.apply(&to_unit(&images)),
             None => images,
-        };
-        (images, self.device_labels.index_select(0, &rows))
+        }
+    }
+
+    /// Pixels of a side of an image.
+    pub fn side(&self) -> i64 {
+        self.images.size()[3]
+    }
+
+    /// Where it is.
+    pub fn device(&self) -> Device {
+        self.images.device()
     }
 
     /// Whether there are several images, and all of them are the same.

@@ -1,11 +1,13 @@
 //! Evaluation: how good a fresh network becomes that is trained on the synthetic images alone.
 
+use super::one_copy::move_together;
+use super::operations::{Operations, SgdStep};
 use super::student::StepLoss;
-use super::{Labels, TrainingSet};
+use super::{Labels, StudentStep, TrainingSet};
 use crate::data::{Augmentation, DataSplit};
 use crate::network::{Analytic, Mode, Network, Weights};
 use crate::progress::{Watch, report};
-use crate::{random, room};
+use crate::{gpu_pieces, random};
 use astill_core::Result;
 use astill_core::profile::AugmentFamily;
 use astill_core::statistics;
@@ -18,6 +20,8 @@ pub const MOMENTUM: f64 = 0.9;
 pub const WEIGHT_DECAY: f64 = 5e-4;
 /// The learning rate is multiplied by this at the half, with a fresh optimiser.
 pub const LR_DECAY: f64 = 0.1;
+/// The random numbers of so many epochs are drawn together, and go to a GPU as one copy.
+const DRAWN_TOGETHER: usize = 50;
 /// Real images per forward pass: on the CPU without the analytic passes, few enough to stay in the
 /// caches.
 pub fn test_batch(device: Device, analytic: bool) -> usize {
@@ -52,15 +56,43 @@ pub fn train(
     index: &[u64],
     watch: &mut Watch<'_>,
 ) -> Result<Weights> {
-    let side = set.images.size()[3];
-    let augment = |rng: &mut ChaCha8Rng, batch: Tensor| {
-        let n = batch.size()[0] as usize;
-        match Augmentation::draw(rng, course.augment, n, side) {
-            Some(augmentation) => augmentation.apply(&batch),
-            None => batch,
-        }
+    let size = set.images.size();
+    let (device, n, side) = (set.images.device(), size[0] as usize, size[3]);
+    let mut rng = random::generator(seed, "evaluation", index);
+    let mut learner = Learner::fresh(net, &mut rng, device);
+    let analytic = net.analytic(set.images);
+    let operations = Operations {
+        set,
+        classes: net.classes(),
+        momentum: MOMENTUM,
+        kernels: analytic.as_deref().and_then(Analytic::kernels),
     };
-    train_augmented(net, set, course.epochs, &augment, seed, index, watch)
+    let labels = operations.labels();
+    let epochs = course.epochs;
+    for first in (0..epochs).step_by(DRAWN_TOGETHER) {
+        let together = first..epochs.min(first + DRAWN_TOGETHER);
+        let mut drawn: Vec<Vec<StudentStep>> = Vec::new();
+        for _ in together.clone() {
+            let order = random::permutation(&mut rng, n);
+            let step = |rows: &[i64]| StudentStep {
+                rows: Tensor::from_slice(rows),
+                augmentation: Augmentation::draw(&mut rng, course.augment, rows.len(), side),
+            };
+            drawn.push(order.chunks(BATCH).map(step).collect());
+        }
+        let steps = drawn.iter_mut().flatten();
+        move_together(steps.flat_map(StudentStep::tensors_mut).collect(), device);
+        for (epoch, steps) in together.zip(&drawn) {
+            report(watch, "epochs", epoch as u64, epochs as u64)?;
+            let lr = learner.begin_epoch(epoch, epochs, set.lr);
+            for step in steps {
+                let images = operations.seen(step, false).images;
+                let labels = labels.index_select(&step.rows);
+                learner.step(net, analytic.as_deref(), (&images, &labels), lr);
+            }
+        }
+    }
+    Ok(learner.weights)
 }
 
 /// How a batch of images (n, C, H, W) is augmented.
@@ -81,10 +113,7 @@ pub fn train_augmented(
 ) -> Result<Weights> {
     let (device, n) = (set.images.device(), set.images.size()[0] as usize);
     let mut rng = random::generator(seed, "evaluation", index);
-    let mut learner = Learner {
-        weights: Weights::fresh(net, &mut rng).to_device(device),
-        velocity: None,
-    };
+    let mut learner = Learner::fresh(net, &mut rng, device);
     let analytic = net.analytic(set.images);
     for epoch in 0..epochs {
         report(watch, "epochs", epoch as u64, epochs as u64)?;
@@ -108,6 +137,14 @@ pub struct Learner {
 }
 
 impl Learner {
+    /// A fresh network on `device`.
+    pub fn fresh(net: &dyn Network, rng: &mut ChaCha8Rng, device: Device) -> Self {
+        Self {
+            weights: Weights::fresh(net, rng).to_device(device),
+            velocity: None,
+        }
+    }
+
     /// The learning rate of this epoch, which falls once, at the half, where the velocity starts
     /// afresh.
     pub fn begin_epoch(&mut self, epoch: usize, epochs: usize, lr: f64) -> f64 {
@@ -135,7 +172,19 @@ impl Learner {
             factor: 1.,
             mode: Mode::Track(running),
         };
-        let g = loss.gradient(net, analytic, theta) + &*theta * WEIGHT_DECAY;
+        let g = loss.gradient(net, analytic, theta);
+        if let Some(kernels) = analytic.and_then(Analytic::kernels) {
+            let step = SgdStep {
+                momentum: MOMENTUM,
+                decay: WEIGHT_DECAY,
+                lr,
+            };
+            let before = self.velocity.take();
+            step.launch(kernels, (before.as_ref(), &g), theta, (&g, theta));
+            self.velocity = Some(g);
+            return;
+        }
+        let g = g + &*theta * WEIGHT_DECAY;
         let v = match self.velocity.take() {
             Some(before) => before * MOMENTUM + g,
             None => g,
@@ -188,41 +237,39 @@ fn in_batches(
     watch: &mut Watch<'_>,
     mut each: impl FnMut(&Tensor, &Tensor),
 ) -> Result<()> {
-    let rows: Vec<i64> = (0..split.len() as i64).collect();
-    let analytic = rows
-        .first()
-        .and_then(|_| net.analytic(&split.batch(&rows[..1]).0));
+    let total = split.len() as i64;
+    let analytic = match total {
+        0 => None,
+        _ => net.analytic(&split.range(0, 1).0),
+    };
     let batch = test_batch(weights.theta.device(), analytic.is_some());
-    for (b, chunk) in (0..).zip(rows.chunks(batch)) {
-        report(watch, "images", b * batch as u64, rows.len() as u64)?;
-        let (images, labels) = split.batch(chunk);
-        each(
-            &in_pieces(net, weights, analytic.as_deref(), &images),
-            &labels,
-        );
+    for from in (0..total).step_by(batch) {
+        report(watch, "images", from as u64, total as u64)?;
+        let (images, labels) = split.range(from, (total - from).min(batch as i64));
+        let logits = match &analytic {
+            // which cut it themselves
+            Some(analytic) => net.tested(weights, Some(analytic.as_ref()), &images),
+            None => in_pieces(net, weights, &images),
+        };
+        each(&logits, &labels);
     }
     Ok(())
 }
 
 /// The logits of `images`, as many at a time as there is memory for on a GPU.
-fn in_pieces(
-    net: &dyn Network,
-    weights: &Weights,
-    analytic: Option<&dyn Analytic>,
-    images: &Tensor,
-) -> Tensor {
+fn in_pieces(net: &dyn Network, weights: &Weights, images: &Tensor) -> Tensor {
     let (n, on) = (images.size()[0], images.device());
     // of the largest layer: its input, its output, and one more
     let largest = net.conv_outputs().into_iter().max().unwrap_or(0) * 3;
     let bytes = (largest as usize * images.kind().elt_size_in_bytes()) as f64;
-    room::halving(on, room::images_at_once(on, n, bytes), |piece| {
+    gpu_pieces::until_it_fits(on, gpu_pieces::planned(on, n, bytes), |piece| {
         if piece >= n {
-            return net.tested(weights, analytic, images);
+            return net.tested(weights, None, images);
         }
         let parts: Vec<Tensor> = (0..n)
             .step_by(piece.max(1) as usize)
             .map(|from| images.narrow(0, from, piece.min(n - from)))
-            .map(|images| net.tested(weights, analytic, &images))
+            .map(|images| net.tested(weights, None, &images))
             .collect();
         Tensor::cat(&parts, 0)
     })

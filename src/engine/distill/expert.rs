@@ -2,12 +2,13 @@
 //! penalty.
 
 use super::Labels;
-use super::operations::gradient;
+use super::one_copy::move_together;
+use super::operations::{StudentStep, gradient};
 use super::student::StepLoss;
 use crate::data::{Augmentation, DataSplit};
 use crate::network::{Analytic, LossGradient, Mode, Network, Weights};
 use crate::progress::{Watch, report};
-use crate::{random, room};
+use crate::{gpu_pieces, random};
 use astill_core::Result;
 use astill_core::profile::AugmentFamily;
 pub use astill_core::profile::ExpertSettings;
@@ -201,10 +202,10 @@ fn graph_expert_gradient(
         _ => {
             let outputs = net.conv_outputs().iter().sum::<i64>() as f64;
             let bytes = outputs * GRAPH * theta.kind().elt_size_in_bytes() as f64;
-            room::images_at_once(on, n, bytes)
+            gpu_pieces::planned(on, n, bytes)
         }
     };
-    room::halving(on, piece, |piece| {
+    gpu_pieces::until_it_fits(on, piece, |piece| {
         graph_gradient_in_pieces(net, theta, batch, (settings, epoch), piece)
     })
 }
@@ -352,6 +353,19 @@ impl Expert {
             train.len(),
         );
         let batches = order.len().div_ceil(settings.batch) as u64;
+        // drawn together, so that they go to a GPU as one copy
+        let mut drawn: Vec<StudentStep> = Vec::new();
+        let side = train.side();
+        for (b, rows) in (0..).zip(order.chunks(settings.batch)) {
+            let index = [id.expert, epoch as u64, b];
+            let mut rng = random::generator(id.seed, "expert augmentation", &index);
+            drawn.push(StudentStep {
+                rows: Tensor::from_slice(rows),
+                augmentation: Augmentation::draw(&mut rng, augment, rows.len(), side),
+            });
+        }
+        let tensors = drawn.iter_mut().flat_map(StudentStep::tensors_mut);
+        move_together(tensors.collect(), train.device());
         let (mut theta, mut velocity) = (
             self.weights.theta.detach(),
             self.velocity.as_ref().map(Tensor::shallow_clone),
@@ -359,16 +373,13 @@ impl Expert {
         let running = self.weights.running.copy();
         let mut sums = Tensor::zeros([3], (Kind::Double, theta.device()));
         let mut inside = Vec::new();
-        for (b, rows) in (0..).zip(order.chunks(settings.batch)) {
+        for (b, step) in (0..).zip(&drawn) {
             report(watch, "batches", b, batches)?;
-            let (x, y) = train.batch(rows);
-            let mut rng = random::generator(
-                id.seed,
-                "expert augmentation",
-                &[id.expert, epoch as u64, b],
-            );
-            let augmentation = Augmentation::draw(&mut rng, augment, rows.len(), x.size()[3]);
-            let augmented = augmentation.map_or_else(|| x.shallow_clone(), |a| a.apply(&x));
+            let (x, y) = train.batch_at(&step.rows);
+            let augmented = match &step.augmentation {
+                Some(augmentation) => augmentation.apply(&x),
+                None => x.shallow_clone(),
+            };
             let labels = Labels::Hard(y.shallow_clone());
             let batch = ExpertBatch {
                 augmented: &augmented,
@@ -394,7 +405,7 @@ impl Expert {
             }
             let correct = logits.argmax(1, false).eq_tensor(&y).sum(Kind::Double);
             let [loss, penalty] =
-                [cross_entropy, penalty].map(|t| t.to_kind(Kind::Double) * rows.len() as f64);
+                [cross_entropy, penalty].map(|t| t.to_kind(Kind::Double) * y.size()[0] as f64);
             sums += Tensor::stack(&[loss, correct, penalty], 0);
             if settings.weight_decay > 0. {
                 g += &theta * settings.weight_decay;

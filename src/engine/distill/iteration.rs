@@ -6,7 +6,7 @@ use super::perturb::{self, PerturbationStatistics};
 use super::rates::Fit;
 use super::{
     Gradient, MatchAt, Matching, MatchingOptions, Observer, Operation, Student, StudentStep,
-    TrainingSet, balance_factor, matching_loss, to_vec,
+    TrainingSet, balance_factor, matching_loss, nearest, to_vec,
 };
 use crate::data::Augmentation;
 use crate::network::Network;
@@ -139,6 +139,31 @@ impl Start {
     }
 }
 
+/// What a draw depends on besides settings and segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrawSizes {
+    /// P.
+    pub parameters: i64,
+    /// How many experts there are.
+    pub experts: u64,
+    /// Synthetic images, and the pixels of a side.
+    pub images: usize,
+    pub side: i64,
+}
+
+impl DrawSizes {
+    /// For synthetic `images` (n, C, H, W).
+    pub fn of(net: &dyn Network, experts: u64, images: &Tensor) -> Self {
+        let size = images.size();
+        Self {
+            parameters: net.parameters(),
+            experts,
+            images: size[0] as usize,
+            side: size[3],
+        }
+    }
+}
+
 /// Everything that a segment draws at random, before it starts.
 #[derive(Debug)]
 pub struct Draw {
@@ -148,28 +173,27 @@ pub struct Draw {
     /// t, the epoch that the student starts in, and how many checkpoints later.
     pub start_epoch: usize,
     pub start_part: usize,
-    /// Standard normal (P).
-    pub noise: Tensor,
+    /// Standard normal (P), where the start is perturbed.
+    pub noise: Option<Tensor>,
     pub steps: Vec<StudentStep>,
 }
 
 impl Draw {
-    /// The draw of a segment, for synthetic `images` (n, C, H, W), on their device. What is switched
-    /// on and off draws last, so that it shifts no other draw.
-    pub fn new(
-        settings: &Settings,
-        net: &dyn Network,
-        segment: Segment,
-        experts: u64,
-        images: &Tensor,
-    ) -> Self {
-        let (n, side, device) = (images.size()[0] as usize, images.size()[3], images.device());
+    /// The draw of a segment, on the CPU. What is switched on and off draws last, so that it shifts no
+    /// other draw.
+    pub fn new(settings: &Settings, sizes: DrawSizes, segment: Segment) -> Self {
+        let DrawSizes {
+            parameters,
+            experts,
+            images: n,
+            side,
+        } = sizes;
         let start = Start::draw(settings, segment, experts);
         let index = segment.index(settings);
         let mut rng = random::generator(segment.seed, "distill", &[index]);
         let batch = settings.batch.unwrap_or(n).clamp(1, n.max(1));
         let mut left: Vec<i64> = Vec::new();
-        let mut steps: Vec<StudentStep> = (0..settings.syn_steps)
+        let steps: Vec<StudentStep> = (0..settings.syn_steps)
             .map(|_| {
                 if left.is_empty() {
                     left = random::permutation(&mut rng, n);
@@ -183,18 +207,8 @@ impl Draw {
                 }
             })
             .collect();
-        let mut noise = if settings.perturbation > 0. {
-            random::normal(&mut rng, net.parameters() as usize)
-        } else {
-            Tensor::zeros([net.parameters()], (Kind::Float, Device::Cpu))
-        };
-        let mut moved = vec![&mut noise];
-        for step in &mut steps {
-            moved.push(&mut step.rows);
-            let numbers = step.augmentation.iter_mut();
-            moved.extend(numbers.flat_map(Augmentation::numbers_mut));
-        }
-        move_together(moved, device);
+        let noise =
+            (settings.perturbation > 0.).then(|| random::normal(&mut rng, parameters as usize));
         Self {
             expert: start.expert,
             mirrored: start.mirrored,
@@ -203,6 +217,81 @@ impl Draw {
             noise,
             steps,
         }
+    }
+
+    /// Moves the draw to `device`, together with the expert's `checkpoints`.
+    pub fn move_with(&mut self, checkpoints: &mut [Tensor], device: Device) {
+        let mut moved: Vec<&mut Tensor> = checkpoints.iter_mut().collect();
+        moved.extend(&mut self.noise);
+        moved.extend(self.steps.iter_mut().flat_map(StudentStep::tensors_mut));
+        move_together(moved, device);
+    }
+}
+
+/// What one iteration found, with its numbers still on the device.
+#[derive(Debug)]
+pub struct Found {
+    /// ∂ matching loss / ∂ synthetic images (n, C, H, W).
+    pub gradient: Tensor,
+    /// ∂ matching loss / ∂ soft labels (n, K); none for hard ones.
+    pub label_gradient: Option<Tensor>,
+    /// ‖gradient‖ (scalar).
+    pub norm: Tensor,
+    balance_factor: f64,
+    matching: Matching,
+    lr_gradient: Tensor,
+    /// Those of the perturbation.
+    perturbation: Tensor,
+}
+
+impl Found {
+    /// Waits for the device and reads all numbers at once, with `others` (scalars) in float64.
+    pub fn read(self, others: &[&Tensor]) -> (Outcome, Vec<f64>) {
+        let Self {
+            gradient,
+            label_gradient,
+            norm,
+            balance_factor,
+            matching,
+            lr_gradient,
+            perturbation,
+        } = self;
+        let mut scalars = vec![
+            &matching.total,
+            &matching.final_ratio,
+            &matching.reach,
+            &matching.alignment,
+            &matching.curvature,
+            &lr_gradient,
+            &norm,
+        ];
+        scalars.extend(&matching.intermediate);
+        let exact = |t: &Tensor| t.to_kind(Kind::Double);
+        let mut parts = vec![
+            exact(&Tensor::stack(&scalars, 0)),
+            exact(&matching.distances),
+            perturbation,
+        ];
+        parts.extend(others.iter().map(|other| exact(other).view([1])));
+        let mut numbers = super::to_vec(&Tensor::cat(&parts, 0)).into_iter();
+        let mut next = |n: usize| -> Vec<f64> { numbers.by_ref().take(n).collect() };
+        let [scalars, distances, moved] = [0, 1, 2].map(|part: usize| next(parts[part].numel()));
+        let outcome = Outcome {
+            matching_loss: scalars[0],
+            final_ratio: scalars[1],
+            reach: scalars[2],
+            alignment: scalars[3],
+            curvature: scalars[4],
+            lr_gradient: scalars[5],
+            image_gradient: scalars[6],
+            intermediate: scalars[7..].to_vec(),
+            nearest: nearest(&distances) as f64,
+            balance_factor,
+            perturbation: PerturbationStatistics::of(&moved),
+            gradient,
+            label_gradient,
+        };
+        (outcome, next(others.len()))
     }
 }
 
@@ -256,9 +345,9 @@ impl Iteration<'_> {
     ///
     /// # Errors
     /// [`Error::Interrupted`](astill_core::Error::Interrupted) if `watch` asks to stop.
-    pub fn align(&self, watch: &mut Watch<'_>) -> Result<Outcome> {
+    pub fn align(&self, watch: &mut Watch<'_>) -> Result<Found> {
         let (mut done, total) = (0, 2 * self.draw.steps.len() as u64);
-        let outcome = self.align_observed(&mut |operation| match operation {
+        let found = self.align_observed(&mut |operation| match operation {
             Operation::Step => {
                 done += 1;
                 report(watch, "student steps", done - 1, total)
@@ -267,7 +356,7 @@ impl Iteration<'_> {
         })?;
         // the backward pass is shorter where the nearest point is matched
         report(watch, "student steps", total, total)?;
-        Ok(outcome)
+        Ok(found)
     }
 
     /// Trains the student alone, without a backward pass, and adds to `fit` how far and in which
@@ -313,9 +402,9 @@ impl Iteration<'_> {
     /// θ_0: the checkpoint that the student starts from, perturbed.
     fn start(&self) -> Tensor {
         let expert = &self.checkpoints[0];
-        match self.settings.perturbation {
-            0. => expert.shallow_clone(),
-            strength => perturb::perturb(self.net, expert, &self.draw.noise, strength),
+        match &self.draw.noise {
+            None => expert.shallow_clone(),
+            Some(noise) => perturb::perturb(self.net, expert, noise, self.settings.perturbation),
         }
     }
 
@@ -337,7 +426,7 @@ impl Iteration<'_> {
     ///
     /// # Errors
     /// What `observe` returns.
-    pub fn align_observed(&self, observe: &mut Observer<'_>) -> Result<Outcome> {
+    pub fn align_observed(&self, observe: &mut Observer<'_>) -> Result<Found> {
         let Self {
             net,
             checkpoints,
@@ -346,9 +435,7 @@ impl Iteration<'_> {
             ..
         } = *self;
         observe(Operation::Update)?;
-        let expert = &checkpoints[0];
         let (start, student) = (self.start(), self.student());
-        let loss_factor = student.loss_factor;
         let mut rollout = student.unroll(&start, &draw.steps, observe)?;
         let matching = matching_loss(&rollout.points, &checkpoints[1..], settings.matching);
         let Gradient {
@@ -356,33 +443,14 @@ impl Iteration<'_> {
             lr: lr_gradient,
             labels: label_gradient,
         } = student.adjoint(&mut rollout, &draw.steps, &matching.derivatives, observe)?;
-
-        let mut scalars = vec![
-            &matching.total,
-            &matching.final_ratio,
-            &matching.reach,
-            &matching.alignment,
-            &lr_gradient,
-        ];
-        scalars.extend(&matching.intermediate);
-        scalars.push(&matching.curvature);
-        let norm = gradient.norm();
-        scalars.push(&norm);
-        let numbers = to_vec(&Tensor::stack(&scalars, 0));
-        Ok(Outcome {
-            matching_loss: numbers[0],
-            final_ratio: numbers[1],
-            reach: numbers[2],
-            alignment: numbers[3],
-            lr_gradient: numbers[4],
-            intermediate: numbers[5..numbers.len() - 2].to_vec(),
-            curvature: numbers[numbers.len() - 2],
-            image_gradient: numbers[numbers.len() - 1],
-            nearest: matching.nearest as f64,
-            balance_factor: loss_factor,
-            perturbation: perturb::statistics(net, expert, &start),
+        Ok(Found {
+            norm: gradient.norm(),
             gradient,
             label_gradient,
+            balance_factor: student.loss_factor,
+            matching,
+            lr_gradient,
+            perturbation: perturb::numbers(net, &checkpoints[0], &start),
         })
     }
 }
@@ -421,13 +489,9 @@ mod tests {
             perturbation: 0.,
             segments: 1,
         };
-        let draw = Draw::new(
-            &settings,
-            &net,
-            Segment::first(1, 5),
-            2,
-            &Tensor::zeros([10, 3, 8, 8], (Kind::Float, Device::Cpu)),
-        );
+        let images = Tensor::zeros([10, 3, 8, 8], (Kind::Float, Device::Cpu));
+        let sizes = DrawSizes::of(&net, 2, &images);
+        let draw = Draw::new(&settings, sizes, Segment::first(1, 5));
         let rows: Vec<Vec<f64>> = draw.steps.iter().map(|s| to_vec(&s.rows)).collect();
         assert_eq!(
             rows.iter().map(Vec::len).collect::<Vec<_>>(),

@@ -53,9 +53,8 @@ pub struct Matching {
     pub curvature: Tensor,
     /// Σ_j w_j a_j ρ_j (scalar), with alignments a_j: with the curvature, the best factor of α.
     pub along: Tensor,
-    /// Which of the points 1 … N is nearest to θ*_{t+M}, by the sum of absolute differences; the
-    /// last of several.
-    pub nearest: usize,
+    /// How far the points 1 … N are from θ*_{t+M} (N), by the sum of absolute differences.
+    pub distances: Tensor,
 }
 
 /// One ratio ‖θ − θ*‖² / ‖θ_0 − θ*‖² with what explains it (scalars), and its derivative (P).
@@ -81,10 +80,10 @@ pub fn matching_loss(
 ) -> Matching {
     let (syn_steps, expert_epochs) = (students.len() - 1, targets.len());
     let (start, target) = (&students[0], &targets[expert_epochs - 1]);
-    let nearest = nearest(students, target);
+    let distances = distances(students, target);
     let end = match options.at {
         MatchAt::End => syn_steps,
-        MatchAt::Nearest => nearest,
+        MatchAt::Nearest => nearest(&super::to_vec(&distances)),
     };
     let mut total = Tensor::zeros([], (start.kind(), start.device()));
     let [mut curvature, mut along] = [0, 1].map(|_| total.zeros_like());
@@ -119,7 +118,7 @@ pub fn matching_loss(
         alignment: found.alignment,
         curvature,
         along,
-        nearest,
+        distances,
     }
 }
 
@@ -159,10 +158,10 @@ fn kept(difference: &Tensor, drop: f64) -> Option<Tensor> {
     })
 }
 
-/// Which of `students` but the first is nearest to `target`, by the sum of absolute differences; the
-/// last of several. Costs three passes over a vector (P) per point, about two dot products: under 1 %
-/// of an iteration with an image per class on the CPU. Source: ATT, which leaves the start out too.
-fn nearest(students: &[Tensor], target: &Tensor) -> usize {
+/// How far `students` but the first are from `target`, by the sum of absolute differences. Costs three
+/// passes over a vector (P) per point, about two dot products: under 1 % of an iteration with an image
+/// per class on the CPU.
+fn distances(students: &[Tensor], target: &Tensor) -> Tensor {
     let distances: Vec<Tensor> = students[1..]
         .iter()
         .map(|student| {
@@ -171,15 +170,21 @@ fn nearest(students: &[Tensor], target: &Tensor) -> usize {
             difference.sum(None::<Kind>)
         })
         .collect();
-    let distances = super::to_vec(&Tensor::stack(&distances, 0));
+    Tensor::stack(&distances, 0)
+}
+
+/// Which of the points 1 … N has the smallest of these [`Matching::distances`]; the last of several.
+/// Source: ATT, arXiv 2407.14245, which leaves the start out too.
+#[must_use]
+pub fn nearest(distances: &[f64]) -> usize {
     (1..)
         .zip(distances)
-        .fold(
-            (0, f64::INFINITY),
-            |best, now| {
-                if now.1 <= best.1 { now } else { best }
-            },
-        )
+        .fold((0, f64::INFINITY), |best, (point, distance)| {
+            match *distance <= best.1 {
+                true => (point, *distance),
+                false => best,
+            }
+        })
         .0
         .max(1)
 }
@@ -233,7 +238,8 @@ mod tests {
             };
             let m = matching_loss(&students, &target, options);
             let point = m.derivatives.last().map(|(point, _)| *point);
-            (m.final_ratio.double_value(&[]), point, m.nearest)
+            let nearest = nearest(&super::super::to_vec(&m.distances));
+            (m.final_ratio.double_value(&[]), point, nearest)
         };
         assert_eq!(at(MatchAt::End), (25. / 16., Some(4), 3));
         assert_eq!(at(MatchAt::Nearest), (0.25 / 16., Some(3), 3));

@@ -23,7 +23,7 @@ pub use astill_core::profile::{Init, Intermediate, MatchAt};
 pub use balance::balance_factor;
 pub use expert::{Expert, ExpertBatch, ExpertSettings};
 pub use labels::Labels;
-pub use matching::{Matching, MatchingOptions, intermediate_steps, matching_loss};
+pub use matching::{Matching, MatchingOptions, intermediate_steps, matching_loss, nearest};
 pub use operations::StudentStep;
 pub use parameters::{Budget, Parameterisation};
 pub use representative::{kmeans, representatives};

@@ -1,10 +1,10 @@
 //! What lies between the derivatives of two student steps: augmentation, and updates of flat vectors.
-//! By kernels of our own where there are some, which take a launch each, or by libtorch.
+//! On a GPU each is a single launch of one of astill's kernels; elsewhere libtorch computes it.
 
 use super::{Labels, TrainingSet};
 use crate::data::Augmentation;
 use crate::data::augment::{add_gradient, augmented_rows};
-use crate::kernels::Argument::{Nothing, Number, Values, Whole};
+use crate::kernels::Argument::{Double, Int, Null, Values};
 use crate::kernels::{Argument, Kernels, for_each_value};
 use tch::Tensor;
 
@@ -16,7 +16,17 @@ pub struct StudentStep {
     pub augmentation: Option<Augmentation>,
 }
 
-/// What these take besides the steps.
+impl StudentStep {
+    /// Its tensors, to be moved.
+    pub(super) fn tensors_mut(&mut self) -> Vec<&mut Tensor> {
+        let numbers = self.augmentation.iter_mut();
+        let mut all: Vec<&mut Tensor> = numbers.flat_map(Augmentation::numbers_mut).collect();
+        all.push(&mut self.rows);
+        all
+    }
+}
+
+/// The operations on one set of images.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Operations<'a> {
     /// The synthetic images, with α as their learning rate.
@@ -38,11 +48,11 @@ pub(super) struct Seen {
 }
 
 impl Operations<'_> {
-    /// The labels of the whole set, as steps select them.
+    /// The labels of the whole set, from which steps select theirs.
     pub fn labels(&self) -> Labels {
         let set = self.set;
         match self.kernels {
-            // once instead of in every step
+            // converted once instead of in every step
             Some(_) => {
                 let kind = set.images.kind();
                 Labels::Soft(set.labels.probabilities(self.classes, kind))
@@ -82,6 +92,16 @@ impl Operations<'_> {
         }
     }
 
+    /// A gradient of 0 with respect to all images.
+    pub fn no_image_gradient(&self) -> Tensor {
+        let images = self.set.images;
+        match self.kernels {
+            // which may not be contiguous; kernels need that
+            Some(_) => Tensor::zeros(images.size(), (images.kind(), images.device())),
+            None => images.zeros_like(),
+        }
+    }
+
     /// Adds the gradient of a step with respect to what it has seen to that of all images.
     ///
     /// The augmentation is differentiated on its own, outside the step's double backward.
@@ -116,17 +136,12 @@ impl Operations<'_> {
         let (momentum, lr) = (self.momentum, self.set.lr);
         if let Some(kernels) = self.kernels {
             let g = g.contiguous();
-            let arguments = [
-                Whole(theta.numel() as i64),
-                Number(momentum),
-                Number(lr),
-                before.map_or(Nothing, Values),
-                Values(&g),
-                Values(theta),
-                Values(v),
-                Values(next),
-            ];
-            return for_each(kernels, "student_step", theta, &arguments);
+            let step = SgdStep {
+                momentum,
+                decay: 0.,
+                lr,
+            };
+            return step.launch(kernels, (before, &g), theta, (v, next));
         }
         let new = match before {
             Some(before) => before * momentum + g,
@@ -143,8 +158,8 @@ impl Operations<'_> {
             *nu -= lambda * lr;
             return;
         };
-        let n = Whole(lambda.numel() as i64);
-        let arguments = [n, Number(lr), Values(lambda), Values(nu)];
+        let n = Int(lambda.numel() as i64);
+        let arguments = [n, Double(lr), Values(lambda), Values(nu)];
         for_each(kernels, "student_back", lambda, &arguments);
     }
 
@@ -156,9 +171,43 @@ impl Operations<'_> {
             *nu *= momentum;
             return;
         };
-        let n = Whole(lambda.numel() as i64);
-        let arguments = [n, Number(momentum), Values(d), Values(lambda), Values(nu)];
+        let n = Int(lambda.numel() as i64);
+        let arguments = [n, Double(momentum), Values(d), Values(lambda), Values(nu)];
         for_each(kernels, "student_before", lambda, &arguments);
+    }
+}
+
+/// A step of SGD on flat vectors (P), by one kernel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SgdStep {
+    pub momentum: f64,
+    /// Weight decay.
+    pub decay: f64,
+    pub lr: f64,
+}
+
+impl SgdStep {
+    /// From `theta`, with the velocity `before` and the gradient `g`: the new velocity and the next
+    /// point into `v` and `next`, which may be the old ones.
+    pub fn launch(
+        self,
+        kernels: &dyn Kernels,
+        (before, g): (Option<&Tensor>, &Tensor),
+        theta: &Tensor,
+        (v, next): (&Tensor, &Tensor),
+    ) {
+        let arguments = [
+            Int(theta.numel() as i64),
+            Double(self.momentum),
+            Double(self.decay),
+            Double(self.lr),
+            before.map_or(Null, Values),
+            Values(g),
+            Values(theta),
+            Values(v),
+            Values(next),
+        ];
+        for_each(kernels, "sgd_step", theta, &arguments);
     }
 }
 

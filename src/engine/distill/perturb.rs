@@ -26,8 +26,9 @@ pub fn perturb(net: &dyn Network, theta: &Tensor, noise: &Tensor, strength: f64)
     moved
 }
 
-/// Statistics of a perturbation from `theta` to `moved`, both (P); waits for the device.
-pub fn statistics(net: &dyn Network, theta: &Tensor, moved: &Tensor) -> PerturbationStatistics {
+/// The numbers of the [`PerturbationStatistics`] of a perturbation from `theta` to `moved`, both (P), in
+/// float64.
+pub fn numbers(net: &dyn Network, theta: &Tensor, moved: &Tensor) -> Tensor {
     let relative = |a: &Tensor, b: &Tensor| (b - a).norm() / a.norm().clamp_min(f64::MIN_POSITIVE);
     let mut all = vec![relative(theta, moved)];
     let layers = net.conv_weights(theta).into_iter();
@@ -36,10 +37,18 @@ pub fn statistics(net: &dyn Network, theta: &Tensor, moved: &Tensor) -> Perturba
             .zip(net.conv_weights(moved))
             .map(|(a, b)| relative(&a, &b)),
     );
-    let mut numbers = super::to_vec(&Tensor::stack(&all, 0).to_kind(Kind::Double)).into_iter();
-    PerturbationStatistics {
-        relative: numbers.next().unwrap_or(0.),
-        per_layer: numbers.collect(),
+    Tensor::stack(&all, 0).to_kind(Kind::Double)
+}
+
+impl PerturbationStatistics {
+    /// Of the values of [`numbers`].
+    #[must_use]
+    pub fn of(numbers: &[f64]) -> Self {
+        let (relative, per_layer) = numbers.split_first().unwrap_or((&0., &[]));
+        Self {
+            relative: *relative,
+            per_layer: per_layer.to_vec(),
+        }
     }
 }
 
@@ -71,7 +80,8 @@ mod tests {
         // nothing else had moved
         assert!(moved.equal(&theta));
         let moved = perturb(&net, &theta, &noise, 1.0);
-        let statistics = statistics(&net, &theta, &moved);
+        let numbers = crate::distill::to_vec(&numbers(&net, &theta, &moved));
+        let statistics = PerturbationStatistics::of(&numbers);
         assert_eq!(statistics.per_layer.len(), 2);
         assert!(
             statistics.relative > 0. && statistics.per_layer.iter().all(|r| *r > 0. && *r < 1.)

@@ -122,23 +122,34 @@ pub struct StepMemory {
 }
 
 impl StepMemory {
-    /// Takes the norm of the next gradient; the factor that shortens it to `limit` times the median
-    /// of the latest norms, 1 where it is not longer.
-    pub fn clip(&mut self, norm: f64, limit: Option<f64>) -> f64 {
+    /// The longest that the next gradient may be: `limit` times the median of the latest norms; none
+    /// without a limit, or while there are too few norms.
+    #[must_use]
+    pub fn longest(&self, limit: Option<f64>) -> Option<f64> {
         let mut sorted = self.norms.clone();
         sorted.sort_by(f64::total_cmp);
+        let limit = limit.filter(|_| sorted.len() >= FEWEST_NORMS)?;
+        Some(limit * sorted[sorted.len() / 2])
+    }
+
+    /// Takes the norm of a gradient that the images were updated by, before it was shortened.
+    pub fn take(&mut self, norm: f64) {
+        self.updates += 1;
         self.norms.push(norm);
         if self.norms.len() > NORMS {
             self.norms.remove(0);
         }
-        match limit {
-            Some(limit) if sorted.len() >= FEWEST_NORMS => {
-                let longest = limit * sorted[sorted.len() / 2];
-                if norm > longest { longest / norm } else { 1. }
-            }
-            _ => 1.,
-        }
     }
+}
+
+/// A gradient of this norm (scalar), shortened to `longest` if it is longer.
+pub fn shortened(gradient: &Tensor, norm: &Tensor, longest: Option<f64>) -> Tensor {
+    let Some(longest) = longest else {
+        return gradient.shallow_clone();
+    };
+    let norm = norm.to_kind(Kind::Double);
+    let factor = norm.full_like(longest) / &norm;
+    gradient * factor.where_self(&norm.gt(longest), &norm.ones_like())
 }
 
 /// The share of the images' root mean square that an update moves them by, after `done` of
@@ -150,11 +161,9 @@ pub fn step_at(step: f64, done: u64, iterations: u64) -> f64 {
     step * (LAST_STEP + (1. - LAST_STEP) * cosine)
 }
 
-/// √mean(x²) of all pixels.
-#[must_use]
-pub fn root_mean_square(images: &Tensor) -> f64 {
-    let mean = images.square().mean(None::<Kind>);
-    mean.sqrt().double_value(&[])
+/// √mean(x²) of all pixels (scalar).
+pub fn root_mean_square(images: &Tensor) -> Tensor {
+    images.square().mean(None::<Kind>).sqrt()
 }
 
 /// The momentum buffer (n, C, H, W) after `gradient`, for SGD and for normalised updates.
@@ -236,9 +245,19 @@ mod tests {
     #[test]
     fn only_a_gradient_far_above_the_median_is_shortened() {
         let mut memory = StepMemory::default();
-        assert!((0..60).all(|i| memory.clip(1. + f64::from(i % 3), Some(3.)) == 1.));
-        assert!((memory.clip(60., Some(3.)) - 0.1).abs() < 1e-12);
-        assert_eq!(memory.clip(60., None), 1.);
+        for i in 0..60 {
+            assert_eq!(memory.longest(Some(3.)).is_some(), i >= FEWEST_NORMS);
+            memory.take(1. + (i % 3) as f64);
+        }
+        assert_eq!((memory.updates, memory.norms.len()), (60, NORMS));
+        let longest = memory.longest(Some(3.));
+        assert_eq!((longest, memory.longest(None)), (Some(6.), None));
+        let gradient = Tensor::from_slice(&[1f32, -2.]);
+        for (norm, factor) in [(60f32, 0.1), (6., 1.), (0., 1.)] {
+            let got = shortened(&gradient, &Tensor::from(norm), longest);
+            assert_eq!(got, &gradient * factor, "{norm}");
+        }
+        assert_eq!(shortened(&gradient, &Tensor::from(60f32), None), gradient);
     }
 
     #[test]

@@ -84,8 +84,8 @@ pub fn cache_budget_bytes(syn_steps: usize, vector_bytes: usize) -> usize {
     ROLLOUT_BYTES.saturating_sub(path_vectors(syn_steps) * vector_bytes)
 }
 
-/// The bytes that a rollout has for forward passes on this device: a GPU has more memory, most of which
-/// is left for everything else.
+/// The bytes that a rollout may use for forward passes on this device: on a GPU a share of what is
+/// available, most of which is left for the passes themselves.
 pub fn budget_on(device: Device, syn_steps: usize, vector_bytes: usize) -> usize {
     const SHARE: u64 = 4;
     const MOST: u64 = 2 << 30;
@@ -216,7 +216,7 @@ impl Student<'_> {
         rollout.cached[last..].iter_mut().for_each(|c| *c = None);
         add_direct(&mut lambda, last);
         let mut nu = lambda.zeros_like();
-        let mut d_images = self.set.images.zeros_like();
+        let mut d_images = operations.no_image_gradient();
         let mut d_labels = match self.set.labels {
             Labels::Hard(_) => None,
             Labels::Soft(labels) => Some(labels.zeros_like()),

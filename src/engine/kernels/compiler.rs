@@ -16,9 +16,9 @@ const SOURCES: [&str; 4] = [
 ];
 const COMPILER: &str = "libnvrtc.so.";
 const BUILTINS: &str = "libnvrtc-builtins";
-/// Where it lies, seen from libtorch's libraries: beside them, or in the packages of CUDA 13 and 12.
+/// Where NVRTC is, relative to libtorch's libraries: beside them, or in the packages of CUDA 13 and 12.
 const FOLDERS: [&str; 3] = [".", "../../nvidia/cu13/lib", "../../nvidia/cuda_nvrtc/lib"];
-/// Where the loader finds it by itself.
+/// Names that the loader may find by itself.
 const NAMES: [&str; 2] = ["libnvrtc.so.13", "libnvrtc.so.12"];
 
 type Program = *mut c_void;
@@ -28,7 +28,7 @@ type TextOfProgram = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 /// Compiles all kernels for the GPUs of this compute capability, 90 for 9.0.
 ///
 /// # Errors
-/// There is no compiler, it does not know the GPU, or refuses the sources.
+/// There is no compiler, or it fails, for example because it does not know the GPU.
 pub(super) fn compile(capability: i32, kind: Kind) -> Result<Vec<u8>, String> {
     let library = load()?;
     let real = match kind {
@@ -98,10 +98,10 @@ pub(super) fn compile(capability: i32, kind: Kind) -> Result<Vec<u8>, String> {
     }
 }
 
-/// What a program has of this: its code, or its log.
+/// The code of a program, or its log.
 ///
 /// # Safety
-/// The functions tell and fill the same bytes of this program.
+/// `size` and `fill` are NVRTC's functions for the same part of a program.
 unsafe fn bytes(program: Program, (size, fill): (OfProgram, TextOfProgram)) -> Vec<u8> {
     let mut n = 0;
     // SAFETY: what the caller promises
@@ -109,21 +109,21 @@ unsafe fn bytes(program: Program, (size, fill): (OfProgram, TextOfProgram)) -> V
         return Vec::new();
     }
     let mut found = vec![0u8; n];
-    // SAFETY: as above; the place has the size that it told
+    // SAFETY: as above; there are `n` bytes for it
     match unsafe { fill(program, found.as_mut_ptr().cast()) } {
         0 => found,
         _ => Vec::new(),
     }
 }
 
-/// Loads the compiler, and before it compiles anything the library that it would look for by name,
-/// and not find.
+/// Loads the compiler, and its library of built-ins, which it would look for by name alone and not
+/// find.
 fn load() -> Result<Library, String> {
     let folder = libtorch::folder();
     let beside = FOLDERS
         .iter()
         .filter_map(|sub| begins_with(&folder.as_ref()?.join(sub), COMPILER));
-    let mut why = String::from("NVRTC was not found");
+    let mut why = None;
     for candidate in beside.chain(NAMES.map(PathBuf::from)) {
         match Library::load(&name_of(&candidate)) {
             Ok(library) => {
@@ -136,17 +136,18 @@ fn load() -> Result<Library, String> {
                 }
                 return Ok(library);
             }
-            Err(reason) => why = reason,
+            // the first is the likeliest place, and what is wrong there matters
+            Err(reason) => why = why.or(Some(reason)),
         }
     }
-    Err(why)
+    Err(why.unwrap_or_else(|| "NVRTC was not found".into()))
 }
 
 fn name_of(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
 }
 
-/// The first file of a folder whose name begins so, but for an alternative build of it.
+/// The first file of a folder whose name begins so, leaving out alternative builds.
 fn begins_with(folder: &Path, start: &str) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?.flatten();
     let is_it = |name: &OsStr| {

@@ -2,23 +2,24 @@
 //! libtorch works.
 
 use super::{Kernels, Launch, compiler, packed};
+use crate::failure::FROM_KERNEL;
 use crate::gpus;
 use crate::library::Library;
 use std::collections::HashMap;
-use std::ffi::{CString, c_char, c_int, c_uint, c_void};
-use std::ptr::null_mut;
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use std::ptr::{null, null_mut};
 use std::sync::{Arc, Mutex, PoisonError};
-use tch::Kind;
+use tch::{Device, Kind};
 
 unsafe extern "C" {
-    fn astill_current_stream(device: i64) -> *mut c_void;
+    fn astill_current_stream(device: i64, stream: *mut *mut c_void) -> bool;
 }
 
 type Handle = *mut c_void;
 /// The driver's number for the compute capability of a device: before the dot, and after it.
 const CAPABILITY: [c_int; 2] = [75, 76];
 
-/// The functions of the driver that launching takes, with their types in cuda.h.
+/// The functions of the driver that launching takes, with the types that cuda.h gives them.
 #[derive(Debug, Clone, Copy)]
 struct Driver {
     device: unsafe extern "C" fn(*mut c_int, c_int) -> c_int,
@@ -28,6 +29,7 @@ struct Driver {
     pop: unsafe extern "C" fn(*mut Handle) -> c_int,
     module: unsafe extern "C" fn(*mut Handle, *const c_void) -> c_int,
     function: unsafe extern "C" fn(*mut Handle, Handle, *const c_char) -> c_int,
+    error_string: unsafe extern "C" fn(c_int, *mut *const c_char) -> c_int,
     #[allow(clippy::type_complexity)]
     launch: unsafe extern "C" fn(
         Handle,
@@ -58,11 +60,26 @@ impl Driver {
                     pop: library.function(c"cuCtxPopCurrent_v2")?,
                     module: library.function(c"cuModuleLoadData")?,
                     function: library.function(c"cuModuleGetFunction")?,
+                    error_string: library.function(c"cuGetErrorString")?,
                     launch: library.function(c"cuLaunchKernel")?,
                 })
             }
         };
         all().ok_or_else(|| "the NVIDIA driver lacks functions that launch kernels".to_string())
+    }
+
+    /// An error in words, with its number.
+    fn describe(&self, error: c_int) -> String {
+        let mut text = null();
+        // SAFETY: the driver sets the pointer to a text of its own that stays, or to null
+        let text = unsafe {
+            (self.error_string)(error, &mut text);
+            (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+        };
+        match text {
+            Some(text) => format!("{text} (CUDA error {error})"),
+            None => format!("CUDA error {error}"),
+        }
     }
 }
 
@@ -71,10 +88,10 @@ impl Driver {
 struct Cuda {
     index: usize,
     driver: Driver,
-    /// libtorch's context on it, which is never given back.
+    /// The context that libtorch uses on it, which is never released.
     context: Handle,
     capability: i32,
-    /// Compiled code, and what was found in it by name.
+    /// Compiled code by whether REAL is double in it, and the kernels in it by name.
     modules: Mutex<HashMap<bool, Handle>>,
     functions: Mutex<HashMap<(&'static str, bool), Handle>>,
 }
@@ -87,7 +104,7 @@ unsafe impl Sync for Cuda {}
 /// The kernels for a GPU, or why there are none.
 type Found = Result<Arc<Cuda>, String>;
 
-/// Of every GPU that was asked for: compiling takes a second or two.
+/// The kernels for every GPU in use, because compiling takes a second or two.
 static FOUND: Mutex<Option<HashMap<usize, Found>>> = Mutex::new(None);
 
 /// The kernels for GPU number `index`.
@@ -126,7 +143,10 @@ impl Cuda {
             ]
         };
         if let Some(error) = statuses.iter().find(|status| **status != 0) {
-            return Err(format!("the NVIDIA driver answers with error {error}"));
+            return Err(format!(
+                "the NVIDIA driver does not describe the GPU: {}",
+                driver.describe(*error)
+            ));
         }
         let cuda = Self {
             index,
@@ -140,7 +160,7 @@ impl Cuda {
         Ok(cuda)
     }
 
-    /// Does something with the GPU's context current on this thread.
+    /// Calls `f` with the GPU's context current on this thread.
     fn within<T>(&self, f: impl FnOnce() -> T) -> T {
         let mut popped = null_mut();
         // SAFETY: the context is retained
@@ -164,7 +184,8 @@ impl Cuda {
             self.within(|| unsafe { (self.driver.module)(&mut module, code.as_ptr().cast()) });
         if status != 0 {
             return Err(format!(
-                "the NVIDIA driver refuses the kernels (error {status})"
+                "the NVIDIA driver does not load them: {}",
+                self.driver.describe(status)
             ));
         }
         modules.insert(is_double, module);
@@ -187,7 +208,7 @@ impl Cuda {
         let status =
             self.within(|| unsafe { (self.driver.function)(&mut function, module, text.as_ptr()) });
         if status != 0 {
-            return Err(format!("there is no kernel {name} (error {status})"));
+            return Err(self.driver.describe(status));
         }
         functions.insert(key, function);
         Ok(function)
@@ -202,24 +223,27 @@ impl Kernels for Cuda {
             blocks,
             threads,
             shared,
-            arguments,
+            ..
         } = *launch;
         if blocks == 0 {
             return;
         }
         let function = match self.function(kernel, kind) {
             Ok(function) => function,
-            Err(why) => panic!("{why}"),
+            Err(why) => panic!("{FROM_KERNEL}{kernel} is missing: {why}"),
         };
         let bytes = shared * threads * kind.elt_size_in_bytes() as u32;
-        let mut values = packed(arguments);
+        let mut values = packed(launch, Device::Cuda(self.index));
         let mut places: Vec<*mut c_void> =
             values.iter_mut().map(|v| (&raw mut *v).cast()).collect();
+        let mut stream = null_mut();
+        // SAFETY: the place is that of a variable
+        let has_stream = unsafe { astill_current_stream(self.index as i64, &mut stream) };
+        assert!(has_stream, "{FROM_KERNEL}{kernel} has no stream to run on");
         // SAFETY: the function is that of a loaded kernel, and the arguments are those of its source,
         // which the driver copies before it returns; the stream is libtorch's, and so are the tensors,
-        // whose memory it gives away only in the order of that stream
+        // whose memory is reused only in the order of that stream
         let status = self.within(|| unsafe {
-            let stream = astill_current_stream(self.index as i64);
             (self.driver.launch)(
                 function,
                 u32::try_from(blocks).unwrap_or(u32::MAX),
@@ -234,9 +258,9 @@ impl Kernels for Cuda {
                 null_mut(),
             )
         });
-        assert!(
-            status == 0,
-            "the kernel {kernel} was not launched: CUDA error {status}"
-        );
+        if status != 0 {
+            let why = self.driver.describe(status);
+            panic!("{FROM_KERNEL}{kernel} was not launched: {why}");
+        }
     }
 }

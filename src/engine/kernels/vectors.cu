@@ -1,10 +1,13 @@
-// The updates of flat vectors of n values between two student steps.
+// The updates of flat vectors of n values by a step of SGD, and back through it.
 
-// v = momentum * before + g, or g without a step before; next = theta - lr * v.
-KERNEL void student_step(int n, double momentum, double lr, const REAL *before, const REAL *g, const REAL *theta, REAL *v, REAL *next) {
+// v = momentum * before + g + decay * theta, without the first term where there is no step before; next = theta - lr * v. `v` may be
+// `before`, and `next` may be `theta`.
+KERNEL void sgd_step(int n, double momentum, double decay, double lr, const REAL *before, const REAL *g, const REAL *theta, REAL *v,
+                     REAL *next) {
   const long i = long(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= n) return;
-  const REAL velocity = before ? REAL(momentum) * before[i] + g[i] : g[i];
+  const REAL slope = decay ? g[i] + REAL(decay) * theta[i] : g[i];
+  const REAL velocity = before ? REAL(momentum) * before[i] + slope : slope;
   v[i] = velocity;
   next[i] = theta[i] - REAL(lr) * velocity;
 }

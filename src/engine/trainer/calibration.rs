@@ -113,8 +113,7 @@ fn rehearse(
         let index = round * DRAWS + draw;
         let segment = Segment::first(seed, index);
         let solver = distillation.solver();
-        let draw = solver.draw(&settings, segment, &state.images);
-        let checkpoints = solver.checkpoints(&settings, &draw)?;
+        let (draw, checkpoints) = solver.prepare(&settings, segment, &state.images)?;
         let iteration = Iteration {
             net: distillation.net,
             checkpoints: &checkpoints,

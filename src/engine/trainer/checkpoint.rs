@@ -390,7 +390,7 @@ impl DistillationState {
 impl DistillationState {
     /// The root mean square of the best images' pixels over that of real ones.
     pub fn best_scale(&self) -> f64 {
-        root_mean_square(&self.best_images) / self.numbers.data_rms
+        root_mean_square(&self.best_images).double_value(&[]) / self.numbers.data_rms
     }
 
     /// The images that are evaluated, shown and saved, with their labels and student rate: the moving

@@ -5,6 +5,7 @@ use super::cautions;
 use super::checkpoint::{BestStep, DistillationState, EvaluationRecord};
 use super::control::{Control, PendingAction, RunStage};
 use super::divergence::{self, Divergence, FAR_TOO_LARGE, LATEST, Verdict};
+use super::draws_ahead::DrawsAhead;
 use super::evaluation::{Accuracies, Evaluator, Occasion};
 use super::labelling::Labelling;
 use super::store::Trajectory;
@@ -48,6 +49,7 @@ pub struct Distillation<'a> {
     pub device: Device,
     /// Who helps with its segments.
     pub workers: Option<&'a Workers>,
+    pub ahead: &'a DrawsAhead,
 }
 
 impl Settings {

@@ -9,6 +9,7 @@ mod control;
 mod dataset;
 mod distillation;
 mod divergence;
+pub mod draws_ahead;
 mod evaluation;
 mod expert_helpers;
 mod expert_slot;
@@ -50,6 +51,7 @@ pub use worker_server::Listener;
 use self::checkpoint::DistillationState;
 use self::control::{Control, RunStage};
 use self::distillation::Distillation;
+use self::draws_ahead::DrawsAhead;
 use self::evaluation::Evaluator;
 use self::labelling::Labelling;
 use self::training::Training;
@@ -232,6 +234,7 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
         seed: profile.seed,
         device: plan.device,
         workers: None,
+        ahead: &DrawsAhead::default(),
     };
     let mut state = match saved {
         Some(state) => state,

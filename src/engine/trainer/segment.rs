@@ -1,9 +1,10 @@
 //! A segment of an iteration: from its draw to its gradient. It depends on the images and the settings
 //! alone, so it does not matter which process computes it.
 
+use super::draws_ahead::{DrawRequest, DrawsAhead};
 use super::store::Trajectory;
 use crate::distill::TrainingSet;
-use crate::distill::iteration::{Draw, Iteration, Outcome, Segment, Settings};
+use crate::distill::iteration::{Draw, DrawSizes, Found, Iteration, Outcome, Segment, Settings};
 use crate::network::Network;
 use crate::progress::Watch;
 use astill_core::Result;
@@ -16,6 +17,36 @@ pub struct Solver<'a> {
     pub net: &'a dyn Network,
     pub experts: &'a [Trajectory],
     pub device: Device,
+    /// Where the segments are those of a run in order, so that the next one is known.
+    pub ahead: Option<&'a DrawsAhead>,
+}
+
+/// A segment that has been computed, with its numbers still on the device.
+#[derive(Debug)]
+pub struct Unread {
+    expert: u64,
+    mirrored: bool,
+    start_epoch: u64,
+    start_part: u64,
+    pub found: Found,
+}
+
+impl Unread {
+    /// Waits for the device and reads all numbers at once, with `others` (scalars).
+    pub fn read(self, others: &[&Tensor]) -> (Solved, Vec<f64>) {
+        let (outcome, others) = self.found.read(others);
+        let record = SegmentStep {
+            expert: self.expert,
+            mirrored: self.mirrored,
+            start_epoch: self.start_epoch,
+            start_part: self.start_part,
+            matching_loss: outcome.matching_loss,
+            final_ratio: outcome.final_ratio,
+            reach: outcome.reach,
+            alignment: outcome.alignment,
+        };
+        (Solved { record, outcome }, others)
+    }
 }
 
 /// A segment that has been computed.
@@ -36,29 +67,37 @@ impl Solved {
 }
 
 impl Solver<'_> {
-    /// The draw of a segment.
-    pub fn draw(&self, settings: &Settings, segment: Segment, images: &Tensor) -> Draw {
-        let experts = self.experts.len() as u64;
-        Draw::new(settings, self.net, segment, experts, images)
-    }
-
-    /// θ*_t … θ*_{t+M} of the expert that was drawn.
+    /// The draw of a segment for synthetic `images`, and θ*_t … θ*_{t+M} of the expert that was drawn.
     ///
     /// # Errors
     /// The expert has no such checkpoint.
-    pub fn checkpoints(&self, settings: &Settings, draw: &Draw) -> Result<Vec<Tensor>> {
+    pub fn prepare(
+        &self,
+        settings: &Settings,
+        segment: Segment,
+        images: &Tensor,
+    ) -> Result<(Draw, Vec<Tensor>)> {
+        let request = DrawRequest {
+            settings: settings.clone(),
+            sizes: DrawSizes::of(self.net, self.experts.len() as u64, images),
+            segment,
+        };
+        let mut draw = match self.ahead.filter(|_| self.device != Device::Cpu) {
+            Some(ahead) => ahead.take(&request),
+            // a CPU has enough to do
+            None => request.draw(),
+        };
         let trajectory = &self.experts[draw.expert as usize];
-        (0..=settings.expert_epochs)
-            .map(|j| {
-                let theta = trajectory.checkpoint(draw.start_epoch + j, draw.start_part)?;
-                let theta = theta.to_device(self.device);
-                Ok(if draw.mirrored {
-                    self.net.mirrored(&theta)
-                } else {
-                    theta
-                })
-            })
-            .collect()
+        let mut checkpoints = (0..=settings.expert_epochs)
+            .map(|j| trajectory.checkpoint(draw.start_epoch + j, draw.start_part))
+            .collect::<Result<Vec<Tensor>>>()?;
+        draw.move_with(&mut checkpoints, self.device);
+        if draw.mirrored {
+            for theta in &mut checkpoints {
+                *theta = self.net.mirrored(theta);
+            }
+        }
+        Ok((draw, checkpoints))
     }
 
     /// Computes a segment for `set`, which is on the solver's device.
@@ -71,9 +110,8 @@ impl Solver<'_> {
         segment: Segment,
         set: &TrainingSet<'_>,
         watch: &mut Watch<'_>,
-    ) -> Result<Solved> {
-        let draw = self.draw(settings, segment, set.images);
-        let checkpoints = self.checkpoints(settings, &draw)?;
+    ) -> Result<Unread> {
+        let (draw, checkpoints) = self.prepare(settings, segment, set.images)?;
         let iteration = Iteration {
             net: self.net,
             checkpoints: &checkpoints,
@@ -81,17 +119,12 @@ impl Solver<'_> {
             settings,
             draw: &draw,
         };
-        let outcome = iteration.align(watch)?;
-        let record = SegmentStep {
+        Ok(Unread {
+            found: iteration.align(watch)?,
             expert: draw.expert,
             mirrored: draw.mirrored,
             start_epoch: draw.start_epoch as u64,
             start_part: draw.start_part as u64,
-            matching_loss: outcome.matching_loss,
-            final_ratio: outcome.final_ratio,
-            reach: outcome.reach,
-            alignment: outcome.alignment,
-        };
-        Ok(Solved { record, outcome })
+        })
     }
 }

@@ -5,8 +5,8 @@ use super::cautions;
 use super::checkpoint::DistillationState;
 use super::control::Control;
 use super::distillation::Distillation;
-use super::segment::{Solved, Solver};
-use super::update;
+use super::segment::{Solved, Solver, Unread};
+use super::update::{self, ImageUpdate, ReadUpdate};
 use super::worker_server::Next;
 use super::workers::Workers;
 use crate::distill::TrainingSet;
@@ -17,6 +17,7 @@ use astill_core::profile::DistillSettings;
 use astill_core::run::event::{DistillStep, EventKind, Perturbation};
 use astill_core::text::number;
 use std::time::{Duration, Instant};
+use tch::Tensor;
 
 /// Progress inside an iteration is worth an event only where iterations are this slow.
 const SLOW_ITERATION: Duration = Duration::from_secs(2);
@@ -28,6 +29,7 @@ impl Distillation<'_> {
             net: self.net,
             experts: self.experts,
             device: self.device,
+            ahead: Some(self.ahead),
         }
     }
 
@@ -41,24 +43,74 @@ impl Distillation<'_> {
     ) -> Result<Option<f64>> {
         let begin = Instant::now();
         let settings = Settings::of(distill, self.per_epoch, self.augment);
-        let solved = match self.workers {
-            None => (0..settings.segments as u64)
-                .map(|number| self.segment(&settings, number, state, control))
-                .collect::<Result<Vec<_>>>()?,
-            Some(workers) => self
-                .share(workers, &settings, state, control)
-                .inspect_err(|_| workers.server.cancel())?,
+        let (solved, proposed) = match self.workers {
+            None if settings.segments == 1 => {
+                let unread = self.segment(&settings, 0, state, control)?;
+                // proposed before its numbers are known, so that the device is waited for once
+                let (gradient, norm) = (&unread.found.gradient, &unread.found.norm);
+                let proposed = self.propose(distill, state, (gradient, norm));
+                let (solved, values) = unread.read(&proposed.scalars());
+                (vec![solved], Some(proposed.with(&values)))
+            }
+            None => {
+                let segments = (0..settings.segments as u64)
+                    .map(|number| Ok(self.segment(&settings, number, state, control)?.read(&[]).0));
+                (segments.collect::<Result<Vec<_>>>()?, None)
+            }
+            Some(workers) => {
+                let solved = self
+                    .share(workers, &settings, state, control)
+                    .inspect_err(|_| workers.server.cancel())?;
+                (solved, None)
+            }
         };
         let Some(mean) = Outcome::mean(solved.iter().map(|s| &s.outcome)) else {
             return Ok(None);
         };
 
+        let taken = self.taken(distill, state, &solved, proposed);
         state.numbers.step += 1;
         // measured by an engine that had finished before more iterations were asked for
         state.numbers.headlines.clear();
-        let finite = self.take(distill, state, (&solved, &mean), control)?;
-        self.record_step(state, &settings, (&solved, &mean), begin.elapsed(), control)?;
+        let image_rms = taken.as_ref().map(|(_, update)| update.root_mean_square);
+        let finite = self.take(distill, state, (&mean, taken), control)?;
+        let image_rms =
+            image_rms.unwrap_or_else(|| root_mean_square(&state.images).double_value(&[]));
+        let results = (solved.as_slice(), &mean, image_rms);
+        self.record_step(state, &settings, results, begin.elapsed(), control)?;
         Ok(finite.then_some(mean.matching_loss))
+    }
+
+    /// The update of the images by this gradient and its norm (scalar).
+    fn propose(
+        &self,
+        distill: &DistillSettings,
+        state: &DistillationState,
+        gradient: (&Tensor, &Tensor),
+    ) -> ImageUpdate {
+        let state = (state, state.numbers.step);
+        ImageUpdate::new(distill, self.parameterisation, state, gradient)
+    }
+
+    /// What the state is updated by: the mean of the segments that are finite and not left out, with
+    /// its update of the images, which may be `proposed` already. None if there is none.
+    fn taken(
+        &self,
+        distill: &DistillSettings,
+        state: &DistillationState,
+        solved: &[Solved],
+        proposed: Option<ReadUpdate>,
+    ) -> Option<(Outcome, ReadUpdate)> {
+        let outcomes = || solved.iter().map(|s| &s.outcome);
+        Outcome::mean(outcomes()).filter(Outcome::is_finite)?;
+        let is_taken = |o: &&Outcome| distill.max_ratio.is_none_or(|most| o.final_ratio <= most);
+        let taken = Outcome::mean(outcomes().filter(is_taken))?;
+        let update = proposed.unwrap_or_else(|| {
+            let norm = Tensor::from(taken.image_gradient).to_device(self.device);
+            self.propose(distill, state, (&taken.gradient, &norm))
+                .read()
+        });
+        Some((taken, update))
     }
 
     /// The segments of the next iteration, with the help of whoever is there.
@@ -80,7 +132,7 @@ impl Distillation<'_> {
         let solved = loop {
             match server.next() {
                 Next::Solve(number) => {
-                    let solved = self.segment(settings, number, state, control)?;
+                    let (solved, _) = self.segment(settings, number, state, control)?.read(&[]);
                     server.put(number, solved);
                 }
                 Next::Wait => control.answer_requests()?,
@@ -101,7 +153,7 @@ impl Distillation<'_> {
         number: u64,
         state: &DistillationState,
         control: &mut Control,
-    ) -> Result<Solved> {
+    ) -> Result<Unread> {
         let segment = Segment {
             seed: self.seed,
             iteration: state.numbers.step,
@@ -121,12 +173,13 @@ impl Distillation<'_> {
         self.solver().solve(settings, segment, &set, &mut watch)
     }
 
-    /// Updates the state by what an iteration found. False if that was not finite.
+    /// Updates the state by what an iteration found: the `mean` of all its segments, and what is
+    /// `taken` of it. False if that was not finite.
     fn take(
         &self,
         distill: &DistillSettings,
         state: &mut DistillationState,
-        (solved, mean): (&[Solved], &Outcome),
+        (mean, taken): (&Outcome, Option<(Outcome, ReadUpdate)>),
         control: &mut Control,
     ) -> Result<bool> {
         let (step, lr) = (state.numbers.step, state.numbers.student_lr);
@@ -146,9 +199,8 @@ impl Distillation<'_> {
             ))?;
             return Ok(false);
         }
-        let is_taken = |o: &&Outcome| distill.max_ratio.is_none_or(|most| o.final_ratio <= most);
-        match Outcome::mean(solved.iter().map(|s| &s.outcome).filter(is_taken)) {
-            Some(taken) => update::update(distill, self.parameterisation, state, &taken, control)?,
+        match taken {
+            Some((taken, images)) => update::update(distill, state, images, &taken, control)?,
             None => update::leave_out(distill, state, mean, control)?,
         }
         Ok(true)
@@ -158,14 +210,14 @@ impl Distillation<'_> {
         &self,
         state: &mut DistillationState,
         settings: &Settings,
-        (solved, mean): (&[Solved], &Outcome),
+        (solved, mean, image_rms): (&[Solved], &Outcome, f64),
         time: Duration,
         control: &mut Control,
     ) -> Result<()> {
         let Some(first) = solved.first().map(|s| s.record.clone()) else {
             return Ok(());
         };
-        let image_scale = root_mean_square(&state.images) / state.numbers.data_rms;
+        let image_scale = image_rms / state.numbers.data_rms;
         let mut best_ratio = Vec::new();
         for Solved { record, outcome } in solved {
             let start = record.start_epoch as usize;

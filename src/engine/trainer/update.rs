@@ -6,13 +6,15 @@ use super::control::Control;
 use crate::distill::iteration::Outcome;
 use crate::distill::parameters::Parameterisation;
 use crate::distill::rates::{
-    MOMENTUM, decay_at, gradient_scale, normalised, root_mean_square, step_at, with_momentum,
+    MOMENTUM, decay_at, gradient_scale, normalised, root_mean_square, shortened, step_at,
+    with_momentum,
 };
 use crate::distill::soft_labels::logit_gradient;
+use crate::distill::to_vec;
 use astill_core::Result;
 use astill_core::profile::{Auto, DistillSettings};
 use astill_core::text::number;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Momentum of SGD on soft labels. Source: DATM.
 const LABEL_MOMENTUM: f64 = 0.9;
@@ -21,38 +23,105 @@ const MOST_CHANGE: f64 = 2.;
 /// What the student rate is multiplied by when the student keeps going too far.
 const REMEDY: f64 = 0.5;
 
-/// Updates `state` by what an iteration found, which is finite.
+/// An update of the images that nothing has been changed by yet: whether it is taken depends on numbers
+/// that are still on the device.
+#[derive(Debug)]
+pub struct ImageUpdate {
+    velocity: Tensor,
+    scale: Tensor,
+    variables: Tensor,
+    images: Tensor,
+    /// The norm of the gradient with respect to the variables (scalar).
+    norm: Tensor,
+    /// That of the new images (scalar).
+    root_mean_square: Tensor,
+}
+
+impl ImageUpdate {
+    /// After `done` iterations, by the `gradient` with respect to the images of `state`, of this `norm`
+    /// (scalar).
+    pub fn new(
+        distill: &DistillSettings,
+        parameterisation: &Parameterisation,
+        (state, done): (&DistillationState, u64),
+        (gradient, norm): (&Tensor, &Tensor),
+    ) -> Self {
+        let memory = &state.numbers.image_steps;
+        let gradient = parameterisation.pull_back(gradient);
+        let norm = match parameterisation {
+            Parameterisation::Pixels => norm.shallow_clone(),
+            _ => gradient.norm(),
+        };
+        let gradient = shortened(&gradient, &norm, memory.longest(distill.clip_gradient));
+        let velocity = with_momentum(&state.image_velocity, &gradient);
+        let scale = gradient_scale(&state.image_scale, &gradient);
+        let change = match distill.step {
+            None => &velocity * distill.lr_images,
+            Some(step) => {
+                let start = root_mean_square(&parameterisation.fit(&state.start));
+                let share = step_at(step, done, distill.iterations as u64);
+                let size = start.to_kind(Kind::Double) * share;
+                normalised(&velocity, &scale, memory.updates + 1) * size
+            }
+        };
+        let variables = &state.variables - change;
+        let images = parameterisation.images(&variables);
+        Self {
+            velocity,
+            scale,
+            norm,
+            root_mean_square: root_mean_square(&images),
+            variables,
+            images,
+        }
+    }
+
+    /// What is to be read of it, for [`Self::with`].
+    pub fn scalars(&self) -> [&Tensor; 2] {
+        [&self.norm, &self.root_mean_square]
+    }
+
+    /// The update with the values of its [`Self::scalars`].
+    pub fn with(self, values: &[f64]) -> ReadUpdate {
+        let value = |i: usize| values.get(i).copied().unwrap_or(f64::NAN);
+        ReadUpdate {
+            norm: value(0),
+            root_mean_square: value(1),
+            update: self,
+        }
+    }
+
+    /// [`Self::with`] their values, which it waits for.
+    pub fn read(self) -> ReadUpdate {
+        let scalars = self.scalars().map(|t| t.to_kind(Kind::Double));
+        let values = to_vec(&Tensor::stack(&scalars, 0));
+        self.with(&values)
+    }
+}
+
+/// An [`ImageUpdate`] whose numbers are known.
+#[derive(Debug)]
+pub struct ReadUpdate {
+    update: ImageUpdate,
+    norm: f64,
+    /// That of the new images.
+    pub root_mean_square: f64,
+}
+
+/// Updates `state` by `images`, and by what an iteration found, which is finite.
 pub fn update(
     distill: &DistillSettings,
-    parameterisation: &Parameterisation,
     state: &mut DistillationState,
+    images: ReadUpdate,
     outcome: &Outcome,
     control: &mut Control,
 ) -> Result<()> {
-    let numbers = &mut state.numbers;
-    let gradient = parameterisation.pull_back(&outcome.gradient);
-    let norm = match parameterisation {
-        Parameterisation::Pixels => outcome.image_gradient,
-        _ => gradient.norm().double_value(&[]),
-    };
-    let gradient = gradient * numbers.image_steps.clip(norm, distill.clip_gradient);
-    numbers.image_steps.updates += 1;
-    state.image_velocity = with_momentum(&state.image_velocity, &gradient);
-    state.image_scale = gradient_scale(&state.image_scale, &gradient);
-    let change = match distill.step {
-        None => &state.image_velocity * distill.lr_images,
-        Some(step) => {
-            let rms = root_mean_square(&parameterisation.fit(&state.start));
-            let share = step_at(step, numbers.step - 1, distill.iterations as u64);
-            normalised(
-                &state.image_velocity,
-                &state.image_scale,
-                numbers.image_steps.updates,
-            ) * (share * rms)
-        }
-    };
-    state.variables = &state.variables - change;
-    state.images = parameterisation.images(&state.variables);
+    state.numbers.image_steps.take(images.norm);
+    let update = images.update;
+    state.image_velocity = update.velocity;
+    state.image_scale = update.scale;
+    state.variables = update.variables;
+    state.images = update.images;
     update_labels(distill, state, outcome);
     update_rate(distill, state, outcome, control)?;
     update_average(distill, state);

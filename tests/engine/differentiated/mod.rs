@@ -37,7 +37,7 @@ impl Kernels for Emulated {
             _ => launch.blocks,
         };
         let name = CString::new(launch.kernel).unwrap_or_default();
-        let mut values = packed(launch.arguments);
+        let mut values = packed(launch, Device::Cpu);
         let mut places: Vec<*mut c_void> =
             values.iter_mut().map(|v| (&raw mut *v).cast()).collect();
         let held = EMULATOR.lock().unwrap_or_else(PoisonError::into_inner);

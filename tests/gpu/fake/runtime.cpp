@@ -204,9 +204,11 @@ EXPORT cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **f, 
 
 // --- memory ---
 EXPORT cudaError_t cudaMalloc(void **p, size_t n) {
+  *p = nullptr;
+  // a context is made here where nobody has set a device before
+  if (number("FAKE_EXCLUSIVE", 0)) return cudaErrorDevicesUnavailable;
   activate(current);
   hit("cudaMalloc");
-  *p = nullptr;
   if (!fake_take(current, n)) return cudaErrorMemoryAllocation;
   *p = fake_reserve(n, current);
   if (!*p) return cudaErrorMemoryAllocation;

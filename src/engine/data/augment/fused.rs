@@ -1,8 +1,8 @@
-//! The augmentation of a step by kernels of our own: the rows are selected, and their gradients added
+//! The augmentation of a step by astill's own kernels: the rows are selected, and their gradients added
 //! up, in the same pass over the images.
 
 use super::Augmentation;
-use crate::kernels::Argument::{Nothing, Values, Whole};
+use crate::kernels::Argument::{Indices, Int, Null, Values};
 use crate::kernels::{Kernels, Launch};
 use tch::{Kind, Tensor};
 
@@ -19,7 +19,8 @@ impl Augmentation {
         }
     }
 
-    /// As the kernels take them: where and of the kind of the images, or whole.
+    /// The numbers as the kernels take them, on the device of the images: real ones in their kind, whole
+    /// ones as i64.
     fn numbers(&self, like: &Tensor) -> Vec<Tensor> {
         let real = |u: &Tensor| u.to_device(like.device()).to_kind(like.kind()).contiguous();
         let whole = |k: &Tensor| k.to_device(like.device()).to_kind(Kind::Int64).contiguous();
@@ -75,7 +76,13 @@ fn launch(
     const THREADS: u32 = 256;
     let size = from.size();
     let numbers = augmentation.map_or_else(Vec::new, |a| a.numbers(from));
-    let number = |i: usize| numbers.get(i).map_or(Nothing, Values);
+    let number = |i: usize| {
+        let is_whole = |t: &Tensor| t.kind() == Kind::Int64;
+        numbers.get(i).map_or(Null, |t| match is_whole(t) {
+            true => Indices(t),
+            false => Values(t),
+        })
+    };
     kernels.launch(&Launch {
         kernel,
         kind: from.kind(),
@@ -83,11 +90,11 @@ fn launch(
         threads: THREADS,
         shared: 1,
         arguments: &[
-            Whole(augmentation.map_or(0, Augmentation::family)),
-            Whole(size[1]),
-            Whole(size[2]),
-            Whole(size[3]),
-            Values(rows),
+            Int(augmentation.map_or(0, Augmentation::family)),
+            Int(size[1]),
+            Int(size[2]),
+            Int(size[3]),
+            Indices(rows),
             number(0),
             number(1),
             number(2),

@@ -1,8 +1,8 @@
 //! [`Passes`] on the CPU.
 
 use super::layers::BlockParameters;
-use super::passes::{AffineTensors, Kept, Moved, Passes};
-use super::planes::{self, Affine, AffineGradient, PairLayout, Planes};
+use super::passes::{AffineTensors, BlockDirection, Kept, Moved, Passes};
+use super::planes::{self, Affine, AffineGradient, Planes};
 use super::real::{Real, values, values_mut};
 use std::marker::PhantomData;
 use tch::{Kind, Tensor};
@@ -34,36 +34,23 @@ impl<T: Real + std::fmt::Debug> Passes for CpuPasses<T> {
         (a, Tensor::from_slice(&scales))
     }
 
-    fn backward(
-        &self,
-        block: &BlockParameters,
-        n: &Tensor,
-        scales: &Tensor,
-        d_a: &Tensor,
-    ) -> (Tensor, AffineTensors) {
-        let planes = Planes::of(n);
+    fn backward(&self, block: &BlockParameters, kept: Kept<'_>) -> (Tensor, AffineTensors) {
+        let planes = Planes::of(kept.n);
         let mut d_z = planes.empty(T::KIND);
         let gradient = planes::backward::<T>(
             planes,
             block.affine(),
-            values(n),
-            values(scales),
-            values(d_a),
+            values(kept.n),
+            values(kept.scales),
+            values(kept.d_a),
             values_mut(&mut d_z),
         );
         (d_z, tensors(&gradient))
     }
 
-    fn forward_tangent(
-        &self,
-        block: &BlockParameters,
-        dot: Option<&BlockParameters>,
-        kept: Kept<'_>,
-        z_dot: &mut Tensor,
-        layout: PairLayout,
-    ) -> (Tensor, Tensor) {
+    fn forward_tangent(&self, along: &BlockDirection<'_>, z_dot: &mut Tensor) -> (Tensor, Tensor) {
         let planes = Planes::of(z_dot);
-        let mut pair = planes.pooled().empty_pair(layout, T::KIND);
+        let mut pair = planes.pooled().empty_pair(along.layout, T::KIND);
         let zeros = vec![T::of(0.); planes.channels];
         let still = Affine {
             gamma: &zeros,
@@ -71,40 +58,37 @@ impl<T: Real + std::fmt::Debug> Passes for CpuPasses<T> {
         };
         let s_dots = planes::forward_tangent::<T>(
             planes,
-            block.affine(),
-            dot.map_or(still, BlockParameters::affine),
-            values(kept.n),
-            values(kept.scales),
+            along.block.affine(),
+            along.dot.map_or(still, BlockParameters::affine),
+            values(along.kept.n),
+            values(along.kept.scales),
             values_mut(z_dot),
             values_mut(&mut pair),
-            layout,
+            along.layout,
         );
         (pair, Tensor::from_slice(&s_dots))
     }
 
     fn backward_tangent(
         &self,
-        block: &BlockParameters,
-        dot: Option<&BlockParameters>,
-        kept: Kept<'_>,
+        along: &BlockDirection<'_>,
         moved: Moved<'_>,
-        layout: PairLayout,
     ) -> (Tensor, AffineTensors) {
         let planes = Planes::of(moved.n_dot);
-        let mut pair = planes.empty_pair(layout, T::KIND);
+        let mut pair = planes.empty_pair(along.layout, T::KIND);
         let zeros = vec![T::of(0.); planes.channels];
         let gradient = planes::backward_tangent::<T>(
             planes,
-            block.affine(),
-            dot.map_or(&zeros, |dot| values(&dot.gamma)),
-            values(kept.n),
+            along.block.affine(),
+            along.dot.map_or(&zeros, |dot| values(&dot.gamma)),
+            values(along.kept.n),
             values(moved.n_dot),
-            values(kept.scales),
+            values(along.kept.scales),
             values(moved.s_dots),
-            values(kept.d_a),
+            values(along.kept.d_a),
             values(moved.d_a_dot),
             values_mut(&mut pair),
-            layout,
+            along.layout,
         );
         (pair, tensors(&gradient))
     }

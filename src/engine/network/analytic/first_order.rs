@@ -3,7 +3,7 @@
 
 use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
 use super::layers::{Layers, Loss, ParameterGradients};
-use super::passes::Passes;
+use super::passes::{Kept, Passes};
 use tch::{Kind, Tensor};
 
 /// What a forward and backward pass leaves for the derivative along a direction.
@@ -94,7 +94,12 @@ pub(super) fn first_order(
         let needs_d_z = d > 0 || with_respect_to != WithRespectTo::Nothing;
         let mut below = Tensor::default();
         if needs_d_z {
-            let (d_z, affine) = passes.backward(block, &n, &scales, &d_a);
+            let kept = Kept {
+                n: &n,
+                scales: &scales,
+                d_a: &d_a,
+            };
+            let (d_z, affine) = passes.backward(block, kept);
             let padding = block.padding(d);
             if with_respect_to == WithRespectTo::Parameters {
                 parameters.extend([affine.beta, affine.gamma].map(Some));

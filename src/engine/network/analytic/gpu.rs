@@ -9,18 +9,18 @@ use super::tangent::along;
 use super::{
     Analytic, CachedForward, DirectionalDerivative, LossGradient, WeightedBatch, pass_bytes,
 };
+use crate::gpu_pieces;
 use crate::kernels::Kernels;
 use crate::network::flat::FlatShapes;
-use crate::room;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// The memory that a derivative along a direction takes, as a multiple of what the first-order pass
-/// leaves: that, as much along the direction, and the largest layer twice more with its workspace.
+/// leaves: that, as much along the direction, and twice the largest layer with its workspace.
 pub const WORKING: f64 = 6.;
 
-/// The derivatives of a ConvNet by kernels of our own.
+/// The derivatives of a ConvNet by astill's own kernels.
 #[derive(Debug)]
 pub struct GpuConvNet<'a> {
     shapes: &'a FlatShapes,
@@ -29,6 +29,8 @@ pub struct GpuConvNet<'a> {
     passes: GpuPasses,
     /// Where the images are, and whose memory counts.
     device: Device,
+    /// How many of the first batch are processed at a time; no more of any later one.
+    planned: OnceCell<i64>,
 }
 
 impl<'a> GpuConvNet<'a> {
@@ -47,6 +49,7 @@ impl<'a> GpuConvNet<'a> {
             depth,
             passes: GpuPasses { kernels, still },
             device,
+            planned: OnceCell::new(),
         }
     }
 
@@ -65,11 +68,14 @@ impl<'a> GpuConvNet<'a> {
         Tensor::cat(&parts, 0)
     }
 
-    /// How many images are processed at a time.
-    fn at_once(&self, images: &Tensor) -> i64 {
+    /// Does `work` with the number of images to process at a time, without a graph.
+    fn in_pieces<T>(&self, images: &Tensor, work: impl Fn(i64) -> T) -> T {
         let n = images.size()[0];
-        let bytes = self.cache_bytes(images) as f64 / n.max(1) as f64 * WORKING;
-        room::images_at_once(self.device, n, bytes)
+        let planned = *self.planned.get_or_init(|| {
+            let bytes = self.cache_bytes(images) as f64 / n.max(1) as f64 * WORKING;
+            gpu_pieces::planned(self.device, n, bytes)
+        });
+        tch::no_grad(|| gpu_pieces::until_it_fits(self.device, planned.min(n), work))
     }
 }
 
@@ -130,7 +136,7 @@ impl Analytic for GpuConvNet<'_> {
                 cached: Some(cached).filter(|cached| cached.images > 0),
             }
         };
-        tch::no_grad(|| room::halving(self.device, self.at_once(&images), of_pieces))
+        self.in_pieces(&images, of_pieces)
     }
 
     fn logits(&self, theta: &Tensor, images: &Tensor) -> Tensor {
@@ -142,7 +148,7 @@ impl Analytic for GpuConvNet<'_> {
             };
             joined(spans(0, images.size()[0], piece).map(of_piece).collect())
         };
-        tch::no_grad(|| room::halving(self.device, self.at_once(&images), of_pieces))
+        self.in_pieces(&images, of_pieces)
     }
 
     fn gradient_along(
@@ -159,7 +165,7 @@ impl Analytic for GpuConvNet<'_> {
             let dot = self.layers(direction);
             let direction = Direction::Parameters(ParameterDirection::new(&layers, dot));
             let (mut sum, mut d_images, mut d_targets) = (None, Vec::new(), Vec::new());
-            // gone where memory runs out and all is done again
+            // gone if memory runs out and all is done again
             let cached = cached.take();
             let mut pieces = cached.into_iter().flat_map(|cached| cached.pieces);
             let mut from = 0;
@@ -188,7 +194,7 @@ impl Analytic for GpuConvNet<'_> {
                 targets: joined(d_targets),
             }
         };
-        tch::no_grad(|| room::halving(self.device, self.at_once(&images), of_pieces))
+        self.in_pieces(&images, of_pieces)
     }
 
     fn input_gradient_along(
@@ -212,7 +218,7 @@ impl Analytic for GpuConvNet<'_> {
                 sum.unwrap_or_else(|| theta.zeros_like()),
             )
         };
-        tch::no_grad(|| room::halving(self.device, self.at_once(&images), of_pieces))
+        self.in_pieces(&images, of_pieces)
     }
 
     fn cache_bytes(&self, images: &Tensor) -> usize {

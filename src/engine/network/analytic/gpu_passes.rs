@@ -1,9 +1,9 @@
-//! [`Passes`] by kernels of our own, each a single launch.
+//! [`Passes`] by astill's own kernels, each a single launch.
 
 use super::layers::BlockParameters;
-use super::passes::{AffineTensors, Kept, Moved, Passes};
+use super::passes::{AffineTensors, BlockDirection, Kept, Moved, Passes};
 use super::planes::PairLayout;
-use crate::kernels::Argument::{Values, Whole};
+use crate::kernels::Argument::{Int, Values};
 use crate::kernels::{Argument, Kernels, Launch, threads_for};
 use std::sync::Arc;
 use tch::{Kind, Tensor};
@@ -11,11 +11,11 @@ use tch::{Kind, Tensor};
 #[derive(Debug)]
 pub(super) struct GpuPasses {
     pub kernels: Arc<dyn Kernels>,
-    /// γ_dot and β_dot (C) where they do not move.
+    /// Zeros (C): the direction of γ and β where they do not move.
     pub still: Tensor,
 }
 
-/// A batch of planes: (N, C, H, W), and the kind and place of new tensors like it.
+/// A batch of planes (N, C, H, W), which new tensors take kind and device from, and its size.
 struct Batch<'a>(&'a Tensor, [i64; 4]);
 
 impl<'a> Batch<'a> {
@@ -28,7 +28,7 @@ impl<'a> Batch<'a> {
         Tensor::empty(size, (self.0.kind(), self.0.device()))
     }
 
-    /// For two things of every plane, with sides divided by `divisor`.
+    /// A new tensor for two planes in place of each, with sides divided by `divisor`, not filled.
     fn pair(&self, layout: PairLayout, divisor: i64) -> Tensor {
         let [n, c, h, w] = self.1;
         match layout {
@@ -40,11 +40,12 @@ impl<'a> Batch<'a> {
     fn launch(
         &self,
         kernels: &dyn Kernels,
+        // the second: how many sums over a plane it computes together
         (kernel, sums): (&'static str, u32),
         arguments: &[Argument<'_>],
     ) {
         let [n, c, h, w] = self.1;
-        let sizes = [Whole(c), Whole(h), Whole(w)];
+        let sizes = [Int(c), Int(h), Int(w)];
         kernels.launch(&Launch {
             kernel,
             kind: self.0.kind(),
@@ -55,14 +56,14 @@ impl<'a> Batch<'a> {
         });
     }
 
-    /// Room for the gradients of γ and β of every plane.
+    /// A new tensor for the gradients of γ and β of every plane, not filled.
     fn affine(&self) -> Tensor {
         let [n, c, ..] = self.1;
         self.empty(&[2, n, c])
     }
 }
 
-/// Adds up over the images what a kernel has left for every plane (2, N, C).
+/// The gradients of γ and β of every plane (2, N, C), added up over the images.
 fn summed(planes: &Tensor) -> AffineTensors {
     let sums = planes.sum_dim_intlist([1i64].as_slice(), false, None::<Kind>);
     AffineTensors {
@@ -72,7 +73,7 @@ fn summed(planes: &Tensor) -> AffineTensors {
 }
 
 fn by_channel(layout: PairLayout) -> Argument<'static> {
-    Whole(i64::from(layout == PairLayout::ByChannel))
+    Int(i64::from(layout == PairLayout::ByChannel))
 }
 
 impl Passes for GpuPasses {
@@ -94,14 +95,8 @@ impl Passes for GpuPasses {
         (a, scales)
     }
 
-    fn backward(
-        &self,
-        block: &BlockParameters,
-        n: &Tensor,
-        scales: &Tensor,
-        d_a: &Tensor,
-    ) -> (Tensor, AffineTensors) {
-        let batch = Batch::of(n);
+    fn backward(&self, block: &BlockParameters, kept: Kept<'_>) -> (Tensor, AffineTensors) {
+        let batch = Batch::of(kept.n);
         let (d_z, affine) = (batch.empty(&batch.1), batch.affine());
         batch.launch(
             self.kernels.as_ref(),
@@ -109,9 +104,9 @@ impl Passes for GpuPasses {
             &[
                 Values(&block.gamma),
                 Values(&block.beta),
-                Values(n),
-                Values(scales),
-                Values(d_a),
+                Values(kept.n),
+                Values(kept.scales),
+                Values(kept.d_a),
                 Values(&d_z),
                 Values(&affine),
             ],
@@ -119,14 +114,13 @@ impl Passes for GpuPasses {
         (d_z, summed(&affine))
     }
 
-    fn forward_tangent(
-        &self,
-        block: &BlockParameters,
-        dot: Option<&BlockParameters>,
-        kept: Kept<'_>,
-        z_dot: &mut Tensor,
-        layout: PairLayout,
-    ) -> (Tensor, Tensor) {
+    fn forward_tangent(&self, along: &BlockDirection<'_>, z_dot: &mut Tensor) -> (Tensor, Tensor) {
+        let BlockDirection {
+            block,
+            dot,
+            kept,
+            layout,
+        } = *along;
         let batch = Batch::of(z_dot);
         let [n, c, ..] = batch.1;
         let (pair, s_dots) = (batch.pair(layout, 2), batch.empty(&[n * c]));
@@ -151,12 +145,15 @@ impl Passes for GpuPasses {
 
     fn backward_tangent(
         &self,
-        block: &BlockParameters,
-        dot: Option<&BlockParameters>,
-        kept: Kept<'_>,
+        along: &BlockDirection<'_>,
         moved: Moved<'_>,
-        layout: PairLayout,
     ) -> (Tensor, AffineTensors) {
+        let BlockDirection {
+            block,
+            dot,
+            kept,
+            layout,
+        } = *along;
         let batch = Batch::of(moved.n_dot);
         let (pair, affine) = (batch.pair(layout, 1), batch.affine());
         batch.launch(

@@ -1,5 +1,5 @@
-//! The passes between two convolutions, on whatever computes: the CPU, or a GPU with kernels of our
-//! own.
+//! The passes between two convolutions, whichever device runs them: the CPU (`cpu_passes`), or a GPU
+//! with astill's own kernels (`gpu_passes`).
 
 use super::layers::BlockParameters;
 use super::planes::PairLayout;
@@ -13,48 +13,41 @@ pub(super) struct AffineTensors {
     pub beta: Tensor,
 }
 
-/// What the passes of a block compute; `planes` has the formulas. All tensors are contiguous.
+/// The passes of a block; `planes` has the formulas. All tensors are contiguous.
 pub(super) trait Passes: Debug {
-    /// z (N, C, H, W) becomes n; a (N, C, H/2, W/2), and 1/s (N · C).
+    /// z (N, C, H, W) becomes n; returns a (N, C, H/2, W/2), and 1/s (N · C).
     fn forward(&self, block: &BlockParameters, z: &mut Tensor) -> (Tensor, Tensor);
 
-    /// d_a → d_z (N, C, H, W), and the gradients of γ and β; `scales` are 1/s.
-    fn backward(
-        &self,
-        block: &BlockParameters,
-        n: &Tensor,
-        scales: &Tensor,
-        d_a: &Tensor,
-    ) -> (Tensor, AffineTensors);
+    /// d_z (N, C, H, W), and the gradients of γ and β.
+    fn backward(&self, block: &BlockParameters, kept: Kept<'_>) -> (Tensor, AffineTensors);
 
-    /// z_dot becomes n_dot; [a, a_dot] in this layout, and s_dot (N · C). Without `dot`, γ and β do
-    /// not move.
-    fn forward_tangent(
-        &self,
-        block: &BlockParameters,
-        dot: Option<&BlockParameters>,
-        kept: Kept<'_>,
-        z_dot: &mut Tensor,
-        layout: PairLayout,
-    ) -> (Tensor, Tensor);
+    /// z_dot becomes n_dot; returns [a, a_dot] in the layout of `along`, and s_dot (N · C).
+    fn forward_tangent(&self, along: &BlockDirection<'_>, z_dot: &mut Tensor) -> (Tensor, Tensor);
 
-    /// d_a_dot → [d_z_dot, d_z] in this layout, and the derivatives of the gradients of γ and β.
+    /// [d_z_dot, d_z] in the layout of `along`, and the derivatives of the gradients of γ and β.
     fn backward_tangent(
         &self,
-        block: &BlockParameters,
-        dot: Option<&BlockParameters>,
-        kept: Kept<'_>,
+        along: &BlockDirection<'_>,
         moved: Moved<'_>,
-        layout: PairLayout,
     ) -> (Tensor, AffineTensors);
 }
 
-/// What the first-order pass has left of a block.
+/// What the forward pass has left of a block, and what comes back to it: n, 1/s, and d_a.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept<'a> {
     pub n: &'a Tensor,
     pub scales: &'a Tensor,
     pub d_a: &'a Tensor,
+}
+
+/// A block, and the direction that its passes are differentiated along.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockDirection<'a> {
+    pub block: &'a BlockParameters,
+    /// The direction of its parameters; none if they do not move.
+    pub dot: Option<&'a BlockParameters>,
+    pub kept: Kept<'a>,
+    pub layout: PairLayout,
 }
 
 /// What the forward pass along a direction has left of a block, and what comes back to it.

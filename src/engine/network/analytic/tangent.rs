@@ -11,7 +11,7 @@
 use super::convolution::{convolve, image_gradient, input_gradient, weight_gradient};
 use super::first_order::{CachedBlock, CachedPiece};
 use super::layers::{BlockParameters, Direction, Layers, Loss, ParameterGradients};
-use super::passes::{Kept, Moved, Passes};
+use super::passes::{BlockDirection, Kept, Moved, Passes};
 use super::planes::PairLayout;
 use tch::{Kind, Tensor};
 
@@ -89,11 +89,21 @@ impl CachedBlock {
 }
 
 impl TangentPass<'_> {
-    /// The derivatives of a block's parameters; none where the images move.
-    fn dot(&self, block: usize) -> Option<&BlockParameters> {
-        match self.direction {
-            Direction::Parameters(direction) => Some(&direction.dot.blocks[block]),
-            Direction::Images(_) => None,
+    /// Block number `d`, and the direction that its passes are differentiated along.
+    fn along<'a>(
+        &'a self,
+        d: usize,
+        (block, kept): (&'a BlockParameters, &'a CachedBlock),
+        layout: PairLayout,
+    ) -> BlockDirection<'a> {
+        BlockDirection {
+            block,
+            dot: match self.direction {
+                Direction::Parameters(direction) => Some(&direction.dot.blocks[d]),
+                Direction::Images(_) => None,
+            },
+            kept: kept.kept(),
+            layout,
         }
     }
 
@@ -133,9 +143,8 @@ impl TangentPass<'_> {
                     convolve(&pair.get(1), &block.weight, padding)
                 }
             }; // z_dot at first
-            let (pair, s_dots) =
-                self.passes
-                    .forward_tangent(block, self.dot(d), kept.kept(), &mut n_dot, layout);
+            let along = self.along(d, (block, kept), layout);
+            let (pair, s_dots) = self.passes.forward_tangent(&along, &mut n_dot);
             tangents.push(BlockTangent {
                 input: input.replace(pair),
                 n_dot,
@@ -210,9 +219,8 @@ impl TangentPass<'_> {
                 s_dots: &s_dots,
                 d_a_dot: &d_a_dot,
             };
-            let (pair, affine) =
-                self.passes
-                    .backward_tangent(block, self.dot(d), kept.kept(), moved, layout);
+            let along = self.along(d, (block, kept), layout);
+            let (pair, affine) = self.passes.backward_tangent(&along, moved);
             drop(n_dot);
             parameters.extend([affine.beta, affine.gamma].map(Some));
             let d_weight = match &input {
