@@ -16,8 +16,9 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-/// The fewest rows of a screen that has room for what is in use of the machine.
-const WITH_USAGE: u16 = 22;
+/// The fewest rows of a screen on which what is in use of the machine has a line of its own: on a
+/// smaller one, the images need it.
+const WITH_USAGE: u16 = 28;
 /// Cells of a bar of memory.
 const BAR: usize = 8;
 /// Memory is short above this share of it.
@@ -104,7 +105,12 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
             theme.accent(),
         ));
     }
+    let in_use = in_use(session, appearance);
+    let has_line = area.height > 3;
     // what may be cut off comes last
+    if !has_line {
+        second.extend(in_use.iter().cloned());
+    }
     second.extend(
         model
             .host_mib
@@ -122,21 +128,28 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
         let rows: [Rect; 3] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
         gauge(buf, rows[2], appearance, share, &text);
     }
-    if let Some(usage) = model.usage.latest() {
-        // while the run is paused, it is what was in use before
-        let is_now = session.status() == RunStatus::Reported(ReportedState::Running);
-        let dim = |parts: Vec<(String, Style)>| {
-            let parts = parts.into_iter();
-            parts.map(|(text, _)| (text, theme.dim())).collect()
-        };
-        let parts = in_use(usage, appearance);
-        spread(buf, area, 3, if is_now { parts } else { dim(parts) });
+    if has_line {
+        spread(buf, area, 3, in_use);
     }
+}
+
+/// What the machine has in use; dim while the run is paused, because it is what was in use before.
+fn in_use(session: &Session, appearance: &Appearance) -> Vec<(String, Style)> {
+    let usage = session.model.usage.latest();
+    let Some(usage) = usage.filter(|_| session.is_live()) else {
+        return Vec::new();
+    };
+    let mut parts = parts_of(usage, appearance);
+    if session.status() != RunStatus::Reported(ReportedState::Running) {
+        let dim = appearance.theme.dim();
+        parts.iter_mut().for_each(|(_, style)| *style = dim);
+    }
+    parts
 }
 
 /// "GPU 98 %, 64 C", a bar with "21.5/79.6 GiB", "CPU 45 %", a bar with "12.3/128 GiB": of these what
 /// is known.
-fn in_use(usage: &Usage, appearance: &Appearance) -> Vec<(String, Style)> {
+fn parts_of(usage: &Usage, appearance: &Appearance) -> Vec<(String, Style)> {
     let theme = &appearance.theme;
     let mut parts = Vec::new();
     let per_cent = |name: &str, load: f64| format!("{name} {load:.0} %");

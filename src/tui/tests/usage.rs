@@ -65,7 +65,7 @@ fn what_is_in_use_without_colour_and_in_ascii() {
         theme: Theme::new(Depth::Never, true),
         ..LOOK
     };
-    let mut stage = AppStage::with(appearance, (80, 24), Some(run_dir("r")), Fake::default());
+    let mut stage = AppStage::with(appearance, (80, 30), Some(run_dir("r")), Fake::default());
     stage.receive(on_a_gpu());
     let screen = stage.screen();
     assert!(screen.is_ascii(), "{screen}");
@@ -73,6 +73,19 @@ fn what_is_in_use_without_colour_and_in_ascii() {
         screen.contains("GPU 91 %, 66 C  ###..... 27.9/79.7 GiB  CPU 38 %  #....... 12.3/128 GiB"),
         "{screen}"
     );
+}
+
+#[test]
+fn at_80_24_it_takes_no_room_from_the_images() {
+    let shown = |life| {
+        let screen = AppStage::run((80, 24), "r", life).screen();
+        screen.matches('▀').count()
+    };
+    assert_eq!(shown(on_a_gpu()), shown(a_run("r", 60)));
+    let mut early = on_a_gpu();
+    early.truncate(14);
+    let screen = AppStage::run((80, 24), "r", early).screen();
+    assert!(screen.contains("GPU 98 %"), "{screen}");
 }
 
 #[test]
@@ -94,7 +107,7 @@ fn a_machine_without_a_gpu_shows_nothing_of_one() {
 fn an_engine_that_is_paused_or_gone_uses_nothing_now() {
     let mut life = on_a_gpu();
     life.push(accepted(Command::Pause));
-    let mut stage = AppStage::run((80, 24), "r", life);
+    let mut stage = AppStage::run((80, 30), "r", life);
     let row_of = |stage: &AppStage| {
         let screen = stage.screen();
         screen.lines().position(|l| l.contains("GPU 91 %"))
@@ -104,7 +117,7 @@ fn an_engine_that_is_paused_or_gone_uses_nothing_now() {
     assert_eq!(stage.buffer()[(0, row)].fg, dim);
     let mut life = on_a_gpu();
     life.push(finished());
-    stage = AppStage::run((80, 24), "r", life);
+    stage = AppStage::run((80, 30), "r", life);
     assert_eq!(row_of(&stage), None, "{}", stage.screen());
     assert_eq!(charts_over_time(&stage).len(), 4);
 }
