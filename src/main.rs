@@ -12,7 +12,7 @@ use astill::plot;
 use astill::slurm::{self, Places};
 use astill::tui;
 use astill_core::cli::{
-    Cli, Cmd, CompareArgs, FetchArgs, ResumeArgs, ResumeChanges, Sent, SlurmArgs, UserFileArgs,
+    Cli, Cmd, CompareArgs, FetchArgs, ResumeArgs, ResumeChanges, RunArgs, Sent, SlurmArgs, UserFileArgs,
     data_folder, out,
 };
 use astill_core::comparison::{self, Comparison};
@@ -76,12 +76,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         ),
         Some(Cmd::Run(args)) if !args.headless && !args.detach && on_terminal() => {
             // what is wrong with it is said before anything is created
-            let look = Look::load(&cli.look)?;
-            match local.start_unless_stopped(args.to_arguments())? {
-                Started::Running(run) => show(&local, look, (false, None), Some(run)),
-                Started::Interrupted { output, signal } => Ok(left_running(&output, signal)),
-                Started::Stopped { message, status } => Ok(stopped(&message, status)),
-            }
+            run_in_the_app(&local, Look::load(&cli.look)?, args)
         }
         Some(Cmd::Resume(ResumeArgs {
             run,
@@ -161,6 +156,15 @@ fn status(is_good: bool) -> ExitCode {
 /// Whether the result of a run that is done is still there.
 fn has_result(run: &RunDir) -> bool {
     run.path().join("distilled/best.safetensors").is_file()
+}
+
+/// Starts a run and shows it in the app.
+fn run_in_the_app(local: &Local, look: Look, args: &RunArgs) -> Result<ExitCode> {
+    match local.start_unless_stopped(args.to_arguments())? {
+        Started::Running(run) => show(local, look, (false, None), Some(run)),
+        Started::Interrupted { output, signal } => Ok(left_running(&output, signal)),
+        Started::Stopped { message, status } => Ok(stopped(&message, status)),
+    }
 }
 
 /// Resumes a run, where that is needed, and shows it in the app.

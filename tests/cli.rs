@@ -280,7 +280,7 @@ fn a_run_keeps_what_it_needs_of_its_experts_and_trains_again_what_another_did_no
     assert!(thin.computed("early")? == whole.computed("early")?);
     // from then on they are there
     assert!(sizes(&thin)? > few);
-    for name in ["late again", "early again"] {
+    for name in ["late-again", "early-again"] {
         let sets: &[&str] = if name.starts_with("late") {
             &[late, needed]
         } else {
