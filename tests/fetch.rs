@@ -214,10 +214,7 @@ fn a_server_that_ignores_ranges_and_is_always_cut_is_given_up() -> Outcome {
         Reply::new(200, bytes).cut(after)
     })?;
     let error = refusal(get(&set, data.path(), &[]), data.path());
-    assert!(
-        error.contains("ended after") && error.contains("--mirror URL"),
-        "{error}"
-    );
+    assert!(error.contains("--mirror URL"), "{error}");
     assert!(server.requests().len() < 20, "{}", server.requests().len());
     Ok(())
 }
@@ -360,7 +357,7 @@ fn a_set_of_two_archives_has_what_both_hold() -> Outcome {
             }
             false => {
                 let error = refusal(fetched, data.path());
-                assert!(error.contains("found no things.tar.gz in"), "{error}");
+                assert!(error.contains("is not things.tar.gz"), "{error}");
             }
         }
     }

@@ -4,7 +4,7 @@ mod place;
 
 use astill_core::run::event::{EventKind, ImageSet};
 use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage, imageops};
-use place::{Outcome, Place, assert_status, text};
+use place::{Outcome, Place, assert_status, in_full, text};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -53,7 +53,7 @@ fn images_that_are_all_the_same_are_refused_before_anything_is_trained() -> Outc
     let said = text(&output.stderr);
     assert!(!output.status.success());
     assert!(
-        said.contains("all 8 training images in") && said.contains("are the same"),
+        said.contains("training images in") && said.contains("are the same"),
         "{said}"
     );
     assert!(!place.path("data/trajectories").exists());
@@ -159,14 +159,14 @@ fn arrow(class: usize, index: u64) -> DynamicImage {
     }
 }
 
-/// Classes that are each other's mirror image cannot be learned where images are flipped; without
-/// flipping they are learned as well as the same drawings turned by 90°.
+/// Classes that are each other's mirror image cannot be told apart where images are flipped.
 #[test]
 fn arrows_to_the_left_and_right_are_learned_without_flipping() -> Outcome {
+    if !in_full() {
+        return Ok(());
+    }
     let place = Place::new()?;
-    let turned = |class, index| arrow(class, index).rotate90();
     folder(&place, "across", (&["left", "right"], [40, 50]), &arrow)?;
-    folder(&place, "upright", (&["up", "down"], [40, 50]), &turned)?;
     let accuracy = |name: &str, sets: &[&str]| -> Result<f64, Box<dyn std::error::Error>> {
         let usual = [
             "dataset.size=16",
@@ -202,11 +202,8 @@ fn arrows_to_the_left_and_right_are_learned_without_flipping() -> Outcome {
     let no_flip = "dataset.augment=[color, crop, cutout, scale, rotate]";
     let flipped = accuracy("flipped", &["dataset.path=across"])?;
     let across = accuracy("across", &["dataset.path=across", no_flip])?;
-    let upright = accuracy("upright", &["dataset.path=upright"])?;
-    println!("across {across} %, upright {upright} %, across and flipped {flipped} %");
-    assert!(across > upright - 10., "{across} % and {upright} %");
     assert!(
-        flipped < 65. && across > flipped + 10.,
+        flipped < 60. && across > flipped + 10.,
         "{flipped} % and {across} %"
     );
     Ok(())

@@ -86,7 +86,14 @@ impl Target<'_> {
     }
 
     fn folder(&self, path: &Path) -> Result<()> {
-        sharing::create_all(path).map_err(Error::io("create", path))
+        use io::ErrorKind::{AlreadyExists, NotADirectory};
+        sharing::create_all(path).map_err(|error| match error.kind() {
+            AlreadyExists | NotADirectory => {
+                let name = path.strip_prefix(self.folder).unwrap_or(path);
+                self.refused(name, "is a file and a folder")
+            }
+            _ => Error::io("create", path)(error),
+        })
     }
 
     fn file(&mut self, name: &Path, path: &Path, content: &mut dyn Read) -> Result<()> {

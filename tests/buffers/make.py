@@ -15,7 +15,7 @@ old/…                       in the format of torch before 1.6
 parameters/…                the same expert as parameters in state dicts by name
 diverged/…                  one good expert and one that is not finite from its second epoch on
 other/…                     a network of another width
-cifar/…                     an expert of one epoch of a ConvNet of width 4 and depth 3 for images of 32x32
+width-4/…                   an expert of one epoch of a ConvNet of width 4 and depth 3 for images of 32x32
 small.pt                    nested lists of small tensors, for fuzzing
 distilled/…                 two images per class and their labels
 soft/…                      the same with learned soft labels as logits, and a learned rate
@@ -104,7 +104,7 @@ def main(out):
 
     torch.manual_seed(8)
     net = network(width=4, depth=3, size=32)
-    torch.save([[copied(net), [p + 0.1 for p in copied(net)]]], path("cifar", "replay_buffer_0.pt"))
+    torch.save([[copied(net), [p + 0.1 for p in copied(net)]]], path("width-4", "replay_buffer_0.pt"))
 
     torch.manual_seed(9)
     torch.save([[torch.randn(2, 3), torch.randn(4).double()[1:]], [torch.arange(3), 1.5]], path("small.pt"))

@@ -558,8 +558,12 @@ fn a_fetch_is_shown_beside_its_data_set_and_hides_nothing_else() {
 
 #[test]
 fn what_is_left_out_of_a_data_set_is_in_its_preview_by_class_and_reason() {
-    let mut stage = AppStage::menu((120, 40), Fake::default());
-    let wanted = "3 files of class a in train: HEIC";
+    let wanted = "left out: 3 files of class a in train: HEIC";
+    let fake = Fake {
+        remarks: vec![format!("{wanted} (train/a/1.heic)")],
+        ..Fake::default()
+    };
+    let mut stage = AppStage::menu((120, 40), fake);
     assert!(stage.screen().contains(wanted), "{}", stage.screen());
     stage.keys(&["Enter"]);
     assert!(stage.screen().contains(wanted), "{}", stage.screen());

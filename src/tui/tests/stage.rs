@@ -53,6 +53,8 @@ pub struct Fake {
     pub checking: AtomicUsize,
     pub most_checks: AtomicUsize,
     pub fetched: Mutex<Vec<String>>,
+    /// What every preview says besides.
+    pub remarks: Vec<String>,
     /// Where set, a fetch goes on until the test ends it.
     pub fetch_lasts: bool,
     pub ended_fetches: AtomicUsize,
@@ -139,12 +141,7 @@ impl Backend for Fake {
                 }
                 _ => Err("not there: astill fetch cifar10 brings it".into()),
             },
-            remarks: match request.reference.as_str() {
-                "shapes" => {
-                    vec!["left out: 3 files of class a in train: HEIC (train/a/1.heic)".into()]
-                }
-                _ => Vec::new(),
-            },
+            remarks: self.remarks.clone(),
             device: "cpu".into(),
             memory_mib: Some(640.),
             seconds: Some(115.),
