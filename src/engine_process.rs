@@ -3,7 +3,7 @@
 use crate::libraries;
 use crate::previews::KnownAnswers;
 use crate::tui::backend::ProfileSummary;
-use astill_core::cli::{DeviceChoice, DeviceList, ResumeChanges};
+use astill_core::cli::{DeviceChoice, ResumeChanges};
 use astill_core::run::RunDir;
 use astill_core::run::known_runs::KnownRuns;
 use astill_core::signals::stop_signals;

@@ -12,13 +12,13 @@ use astill::plot;
 use astill::slurm::{self, Places};
 use astill::tui;
 use astill_core::cli::{
-    Cli, Cmd, CompareArgs, FetchArgs, ResumeArgs, ResumeChanges, RunArgs, Sent, SlurmArgs, UserFileArgs,
-    data_folder, out,
+    Cli, Cmd, CompareArgs, FetchArgs, ResumeArgs, ResumeChanges, RunArgs, Sent, SlurmArgs,
+    UserFileArgs, data_folder, out,
 };
 use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
 use astill_core::run::RunDir;
-use astill_core::run::list::{RunState, RunSummary, list, summary};
+use astill_core::run::list::{RunState, list, summary};
 use astill_core::{Error, Result, profile, program, signals};
 use clap::Parser;
 use serde_json::json;
@@ -46,7 +46,6 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         answers: Arc::default(),
         profiles: Arc::default(),
     };
-    let find = |run: &str| RunDir::find(&cli.runs, run);
     let find_exactly = |run: &str| RunDir::find_exactly(&cli.runs, run);
     let on_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     check_read_only(cli)?;

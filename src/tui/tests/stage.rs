@@ -462,16 +462,7 @@ impl AppStage {
                 Effect::Picture(run, sample) => Message::Picture(run, sample, Ok(picture(4, 2))),
                 Effect::Follow(run) => Message::Engine(run, EngineAt::Here),
                 Effect::FollowCompared(runs) => {
-                    for (i, run) in (1..).zip(runs) {
-                        let batch = EventBatch {
-                            events: events(a_run(&run.name(), 30 * i)),
-                            restarted: true,
-                            read: (1, 1),
-                            at_end: true,
-                            unreadable: 0,
-                        };
-                        self.send(Message::ComparedEvents(run, batch));
-                    }
+                    self.follow_compared(runs);
                     continue;
                 }
                 Effect::Compare(runs) => {
@@ -489,6 +480,19 @@ impl AppStage {
                 }
             };
             self.send(answer);
+        }
+    }
+
+    fn follow_compared(&mut self, runs: Vec<RunDir>) {
+        for (i, run) in (1..).zip(runs) {
+            let batch = EventBatch {
+                events: events(a_run(&run.name(), 30 * i)),
+                restarted: true,
+                read: (1, 1),
+                at_end: true,
+                unreadable: 0,
+            };
+            self.send(Message::ComparedEvents(run, batch));
         }
     }
 
