@@ -353,7 +353,7 @@ fn small_files_of_large_images_do_not_fill_the_memory() -> Outcome {
     assert!(
         grown < 400,
         "{grown} MiB more, of {} in the files",
-        IMAGES * LARGE >> 20
+        (IMAGES * LARGE) >> 20
     );
     Ok(())
 }
