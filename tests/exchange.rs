@@ -253,7 +253,11 @@ fn every_kind_of_network_is_trained_as_an_expert() -> Outcome {
             "--set",
             "dataset.size=32",
             "--set",
-            "dataset.train_limit=20",
+            "dataset.train_limit=40",
+            "--set",
+            "expert.batch=16",
+            "--set",
+            "distill.ipc=1",
             "--set",
             "dataset.zca=false",
             "--set",
@@ -272,11 +276,11 @@ fn every_kind_of_network_is_trained_as_an_expert() -> Outcome {
     Ok(())
 }
 
-/// `dataset.augment` is one list for experts, students and evaluation; it may be empty.
+/// `dataset.augment` is one list for experts, students and evaluation; null is none.
 #[test]
 fn the_families_of_augmentation_reach_experts_students_and_evaluation() -> Outcome {
     let place = Place::new()?;
-    let none = "dataset.augment=[]";
+    let none = "dataset.augment=null";
     let imported = place.run(&[
         "import",
         "experts",

@@ -386,15 +386,16 @@ impl AppStage {
         self.carry_out(effects);
     }
 
+    fn listed(&self) -> Message {
+        let (runs, ablations) = (self.fake.runs(), self.fake.ablations());
+        Message::Listed(self.fake.profiles(), runs.unwrap(), ablations.unwrap())
+    }
+
     fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             let text = |e: Error| e.to_string();
             let answer = match effect {
-                Effect::List => Message::Listed(
-                    self.fake.profiles(),
-                    self.fake.runs().unwrap(),
-                    self.fake.ablations().unwrap(),
-                ),
+                Effect::List => self.listed(),
                 Effect::Preview(None) | Effect::Unfollow => continue,
                 Effect::Preview(Some(Subject::Run(run, _))) => {
                     let profile = self.fake.profile(&run).map(Box::new).map_err(text);
