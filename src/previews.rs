@@ -189,6 +189,10 @@ mod tests {
         for depth in ["train/cat", "train/cat/images"] {
             let class = folder.path().join(depth);
             std::fs::create_dir_all(&class).map_err(Error::io("create", &class))?;
+            // the next change may come in the same moment by the clock of the file system
+            std::fs::File::open(&class)
+                .and_then(|folder| folder.set_modified(std::time::UNIX_EPOCH))
+                .map_err(Error::io("touch", &class))?;
             let before = folder_stamp(folder.path());
             let image = class.join("0.png");
             std::fs::write(&image, "x").map_err(Error::io("write", &image))?;

@@ -42,28 +42,26 @@ fn halved(n: i64, most: i64) -> i64 {
     piece
 }
 
-/// Of a whole; the larger one.
+/// The larger half.
 fn half(piece: i64) -> i64 {
     (piece + 1) / 2
 }
 
-/// Does `work` with pieces of this size, and again with half of it whenever the GPU runs out of memory.
-/// `work` changes nothing but what it returns.
-pub fn until_it_fits<T>(on: Device, piece: i64, work: impl Fn(i64) -> T) -> T {
+/// Does `work` with pieces of this size, and again with half of it whenever the GPU runs out of memory;
+/// also the size that fitted. `work` changes nothing but what it returns.
+pub fn until_it_fits<T>(on: Device, piece: i64, work: impl Fn(i64) -> T) -> (T, i64) {
     if on == Device::Cpu {
-        return work(piece);
+        return (work(piece), piece);
     }
     let mut piece = piece;
     loop {
         match guard::caught(|| work(piece)) {
-            Ok(result) => return result,
+            Ok(result) => return (result, piece),
             Err(payload)
                 if piece > 1 && failure::is_out_of_memory(failure::text(payload.as_ref())) =>
             {
-                let before = HALVINGS.fetch_add(1, Ordering::Relaxed);
-                if before >= MOST_HALVINGS {
-                    HALVINGS.store(MOST_HALVINGS, Ordering::Relaxed);
-                }
+                let more = |halvings| (halvings < MOST_HALVINGS).then_some(halvings + 1);
+                let _ = HALVINGS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
                 piece = half(piece);
             }
             Err(payload) => resume_unwind(payload),
@@ -94,7 +92,7 @@ mod tests {
             assert!(piece <= 3, "CUDA out of memory");
             piece
         };
-        assert_eq!(until_it_fits(Device::Cuda(0), 10, work), 3);
+        assert_eq!(until_it_fits(Device::Cuda(0), 10, work), (3, 3));
         assert_eq!(*tried.borrow(), [10, 5, 3]);
     }
 
@@ -102,6 +100,6 @@ mod tests {
     fn another_failure_is_passed_on_at_once() {
         let other =
             guard::guarded(|| until_it_fits(Device::Cuda(0), 10, |_| panic!("another failure")));
-        assert_eq!(other, None::<()>);
+        assert_eq!(other, None::<((), i64)>);
     }
 }

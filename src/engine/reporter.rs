@@ -95,14 +95,14 @@ fn position(bar: &ProgressBar, done: u64, total: u64, message: &str) {
     bar.set_message(harmless(message));
 }
 
-/// "2026-01-01 22:51:07 " in the time of this machine; nothing for what is no time.
+/// "2026-01-01 22:51:07+01:00 " in the time of this machine; empty if it is not a time.
 fn clock(time: &str) -> String {
     let time = time.parse::<jiff::Timestamp>();
     time.map_or_else(
         |_| String::new(),
         |time| {
             let local = time.to_zoned(jiff::tz::TimeZone::system());
-            local.strftime("%Y-%m-%d %H:%M:%S ").to_string()
+            local.strftime("%Y-%m-%d %H:%M:%S%:z ").to_string()
         },
     )
 }

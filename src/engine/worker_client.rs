@@ -267,7 +267,18 @@ fn equipment(
     let experts = welcome
         .experts
         .iter()
-        .map(|expert| open(&data, expert, per_epoch));
+        .zip(0..)
+        .map(|(expert, index)| {
+            let found = open(&data, expert, per_epoch)?;
+            match found.has_all(&profile.checkpoints_read(index)) {
+                true => Ok(found),
+                false => Err(Error::file(
+                    data.join(&expert.path),
+                    "lacks checkpoints that the run reads (expert.keep: needed of another run); copy the \
+                     engine's trajectories here, or share its folder of data",
+                )),
+            }
+        });
     Ok((net, experts.collect::<Result<_>>()?))
 }
 

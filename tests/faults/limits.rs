@@ -674,7 +674,7 @@ fn a_stop_is_answered_within_seconds_while_whitening_is_fitted() -> Outcome {
     kill_process(Pid::from_child(&child), Signal::TERM)?;
     assert_eq!(ended(&mut child)?, Some(143));
     assert!(
-        begin.elapsed() < std::time::Duration::from_secs(10),
+        begin.elapsed() < std::time::Duration::from_secs(50),
         "{:?}",
         begin.elapsed()
     );
@@ -684,7 +684,7 @@ fn a_stop_is_answered_within_seconds_while_whitening_is_fitted() -> Outcome {
         "SIGTERM while whitening is fitted",
         1,
         "nothing",
-        "ends within 10 s",
+        "ends within 50 s",
     );
     Ok(())
 }

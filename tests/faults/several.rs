@@ -175,11 +175,13 @@ fn processes_that_share_experts_train_each_of_them_once_to_the_bytes_of_one() ->
     let mut epochs: Vec<String> = Vec::new();
     for number in 0..PROCESSES {
         let text = fs::read_to_string(said(&place, &number.to_string()))?;
-        let trained = text.lines().filter_map(|line| line.split_once(':'));
-        let names = trained.map(|(name, _)| name.to_string());
-        epochs.extend(
-            names.filter(|n| n.starts_with("expert ") && n.contains(" epoch ") && !n.contains(',')),
-        );
+        // each line begins with the time
+        let told = text
+            .lines()
+            .filter_map(|line| Some(&line[line.find("expert ")?..]));
+        let names = told.filter_map(|line| Some(line.split_once(':')?.0));
+        let trained = names.filter(|name| name.contains(" epoch ") && !name.contains(','));
+        epochs.extend(trained.map(str::to_string));
     }
     epochs.sort();
     let all = (1..=8).flat_map(|e| (1..=3).map(move |n| format!("expert {e} epoch {n}")));

@@ -73,7 +73,7 @@ impl Serialize for DeviceChoice {
 pub struct DeviceList(Vec<DeviceChoice>);
 
 /// More processes than any machine has use for.
-const MOST_PROCESSES: usize = 4096;
+pub(super) const MOST_PROCESSES: usize = 1024;
 
 /// Not a list of devices.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,12 +1,10 @@
 //! Which processes compute the segments of a run.
 
+use super::device::MOST_PROCESSES;
 use super::{DeviceChoice, DeviceList};
 use clap::Args;
 use std::fmt;
 use std::str::FromStr;
-
-/// How many processes may be asked for at once.
-const MOST_PROCESSES: usize = 1024;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct WorkersArgs {

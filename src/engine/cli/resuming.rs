@@ -73,14 +73,15 @@ pub(super) fn resume(
         devices: changes.device.as_ref(),
         workers: &changes.workers,
     };
-    let choice = match (processes.device()?, &history.device) {
+    let chosen_now = processes.device()?;
+    let choice = match (chosen_now.clone(), &history.device) {
         (Some(choice), _) => choice,
         (None, Some(name)) => name
             .parse()
             .map_err(|e| Error::file(run.events(), format!("found the device {name:?}, {e}")))?,
         (None, None) => DeviceChoice::Auto,
     };
-    let chosen = device::choose_for_run(&choice).map_err(|error| match &changes.device {
+    let chosen = device::choose_for_run(&choice).map_err(|error| match &chosen_now {
         None => Error::Usage(format!("the run was on {choice} before, but {error}")),
         Some(_) => error,
     })?;

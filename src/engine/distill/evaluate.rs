@@ -273,6 +273,7 @@ fn in_pieces(net: &dyn Network, weights: &Weights, images: &Tensor) -> Tensor {
             .collect();
         Tensor::cat(&parts, 0)
     })
+    .0
 }
 
 /// Mean and sample standard deviation (n − 1; 0 for a single value) of accuracies in per cent.

@@ -208,6 +208,7 @@ fn graph_expert_gradient(
     gpu_pieces::until_it_fits(on, piece, |piece| {
         graph_gradient_in_pieces(net, theta, batch, (settings, epoch), piece)
     })
+    .0
 }
 
 fn graph_gradient_in_pieces(

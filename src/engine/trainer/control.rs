@@ -35,6 +35,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tch::Device;
 
+/// Said where further processes cannot know what was changed.
+const ALONE: &str = "settings of the experts were changed during the run, so this process alone trains \
+                     them";
+
 /// A command, and where its answer goes if somebody waits for it.
 #[derive(Debug)]
 pub struct CommandRequest {
@@ -340,6 +344,8 @@ impl Control {
         let edits = self.settings.edits().all();
         if !edits.iter().any(|edit| is_of_experts(&edit.set)) {
             self.helpers = ExpertHelpers::start(plan)?;
+        } else if !plan.workers.experts.is_empty() {
+            self.warn(ALONE)?;
         }
         Ok(())
     }

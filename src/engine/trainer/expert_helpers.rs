@@ -1,7 +1,7 @@
 //! Processes that train experts beside the engine, one on each further device of a run. They share
 //! them out by their claims, as any processes do.
 
-use super::{RunPlan, helper_process};
+use super::{RunPlan, data_request, helper_process};
 use astill_core::Result;
 use astill_core::profile::Kind;
 use astill_core::run::RunDir;
@@ -35,7 +35,7 @@ impl ExpertHelpers {
     pub fn start(plan: &RunPlan) -> Result<Self> {
         let mut helpers = Self::default();
         for (number, device) in plan.workers.experts.iter().enumerate() {
-            // the engine's own way to the run is none for another process
+            // the engine reaches the run through an open folder, which another process does not have
             let run = RunDir::at(plan.run.real_path());
             let mut arguments = vec![
                 OsString::from("experts"),
@@ -46,6 +46,12 @@ impl ExpertHelpers {
             if plan.profile.dataset.kind != Kind::Shapes {
                 let folder = serde_json::json!(plan.folder.to_string_lossy());
                 arguments.push(format!("--set=dataset.path={folder}").into());
+                // which the name of a data set of the Hub may have told
+                let request = data_request(&plan.profile, &plan.folder, &plan.data);
+                if let Some(name) = request.configuration {
+                    let name = serde_json::json!(name);
+                    arguments.push(format!("--set=dataset.configuration={name}").into());
+                }
             }
             let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
             helpers.processes.push(Helper {
@@ -85,8 +91,9 @@ impl ExpertHelpers {
         self.send(signal);
     }
 
-    /// Ends them. Each gives back its claim; the epoch that it was in is lost.
-    pub fn end(&mut self) {
+    /// Ends them; whether there were any. Each gives back its claim; the epoch that it was in is lost.
+    pub fn end(&mut self) -> bool {
+        let were_there = !self.processes.is_empty();
         // one that is stopped would not hear the other signal
         self.send(Signal::TERM);
         self.send(Signal::CONT);
@@ -99,6 +106,7 @@ impl ExpertHelpers {
             let _ = helper.child.wait();
         }
         self.processes.clear();
+        were_there
     }
 
     fn send(&self, signal: Signal) {

@@ -12,7 +12,7 @@ use super::{
 use crate::gpu_pieces;
 use crate::kernels::Kernels;
 use crate::network::flat::FlatShapes;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
@@ -30,7 +30,7 @@ pub struct GpuConvNet<'a> {
     /// Where the images are, and whose memory counts.
     device: Device,
     /// How many of the first batch are processed at a time; no more of any later one.
-    planned: OnceCell<i64>,
+    planned: Cell<Option<i64>>,
 }
 
 impl<'a> GpuConvNet<'a> {
@@ -49,7 +49,7 @@ impl<'a> GpuConvNet<'a> {
             depth,
             passes: GpuPasses { kernels, still },
             device,
-            planned: OnceCell::new(),
+            planned: Cell::new(None),
         }
     }
 
@@ -71,11 +71,16 @@ impl<'a> GpuConvNet<'a> {
     /// Does `work` with the number of images to process at a time, without a graph.
     fn in_pieces<T>(&self, images: &Tensor, work: impl Fn(i64) -> T) -> T {
         let n = images.size()[0];
-        let planned = *self.planned.get_or_init(|| {
+        let planned = self.planned.get().unwrap_or_else(|| {
             let bytes = self.cache_bytes(images) as f64 / n.max(1) as f64 * WORKING;
             gpu_pieces::planned(self.device, n, bytes)
         });
-        tch::no_grad(|| gpu_pieces::until_it_fits(self.device, planned.min(n), work))
+        let piece = planned.min(n);
+        let (found, fitted) = tch::no_grad(|| gpu_pieces::until_it_fits(self.device, piece, work));
+        // what has not fitted is not tried again
+        self.planned
+            .set(Some(if fitted < piece { fitted } else { planned }));
+        found
     }
 }
 

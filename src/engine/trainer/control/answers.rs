@@ -1,6 +1,6 @@
 //! What each command does, and the answer to it.
 
-use super::{CommandRequest, Control, PendingAction, RunStage, is_of_experts, moment_of};
+use super::{ALONE, CommandRequest, Control, PendingAction, RunStage, is_of_experts, moment_of};
 use astill_core::profile;
 use astill_core::run::checkpoints;
 use astill_core::run::command::{Answer, Command};
@@ -140,9 +140,9 @@ impl Control {
         };
         let is_of_experts = is_of_experts(&edit.set);
         self.settings.push(edit, after)?;
-        if is_of_experts {
-            // they would go on as before
-            self.helpers.end();
+        // they would go on as before
+        if is_of_experts && self.helpers.end() {
+            self.warn(ALONE)?;
         }
         if rate.is_some() {
             self.student_rate = to.as_f64().or(rate);
