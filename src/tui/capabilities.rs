@@ -82,11 +82,11 @@ impl Capabilities {
             }
             Answer::Attributes(attributes) => {
                 self.pending = self.pending.saturating_sub(1);
-                if self.pending > 0 {
-                    return false;
-                }
                 match attributes.contains(&SIXELS) {
+                    // it has them, whichever question this answers
                     true => self.conclude(Graphics::Sixel),
+                    // another answer is to come
+                    false if self.pending > 0 => false,
                     false if self.has_kitty_graphics => self.conclude(Graphics::Kitty),
                     // the terminal around it may still answer
                     false if self.in_tmux => false,
@@ -169,6 +169,11 @@ mod tests {
         let mut terminal = asked(false);
         assert!(terminal.receive(&attributes(&[62, 4, 22])));
         assert_eq!(terminal.graphics(), Some(Graphics::Sixel));
+        // also where an earlier question has not been answered
+        let mut terminal = Capabilities::default();
+        terminal.ask_for_background(9.);
+        terminal.ask_for_graphics(10., false);
+        assert!(terminal.receive(&attributes(&[62, 4, 22])));
         let mut terminal = asked(false);
         terminal.receive(&Answer::KittyGraphics(true));
         assert!(terminal.receive(&attributes(&[65, 4])));
