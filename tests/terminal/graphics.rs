@@ -70,7 +70,7 @@ fn sixels_give_way_to_a_popup_and_come_back(terminal: &mut Terminal) -> Outcome 
     };
     let before = images(terminal);
     terminal.press("?")?;
-    terminal.shows(&["Help"])?;
+    terminal.shows(&["Keys, charts and words"])?;
     assert_eq!(images(terminal), before);
     terminal.press("q")?;
     terminal.wait_until("the images again", |t| (images(t) > before).then_some(()))
