@@ -263,8 +263,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub name: Option<String>,
     /// auto (a GPU if there is one), cpu, cuda or cuda:N; or several devices, each with a process of
-    /// its own, which train experts and compute segments side by side: cuda:0,cuda:1, or cpux4 for
-    /// four processes that share the processors
+    /// its own, which train experts, compute segments and train the networks of evaluations side by
+    /// side: cuda:0,cuda:1, or cpux4 for four processes that share the processors
     #[arg(long, default_value_t)]
     pub device: DeviceList,
     /// Stay in the foreground and print progress as text

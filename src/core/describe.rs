@@ -63,7 +63,11 @@ fn worker(change: &WorkerChange) -> String {
         (true, _) => format!("{} has joined; {now} now", change.name),
         (false, None) => {
             let solved = count(change.solved as usize, "segment");
-            format!("{} has left after {solved}; {now} now", change.name)
+            let done = match change.networks {
+                0 => solved,
+                n => format!("{solved} and {}", count(n as usize, "network")),
+            };
+            format!("{} has left after {done}; {now} now", change.name)
         }
         (false, Some(reason)) => format!("{} is lost ({reason}); {now} now", change.name),
     }

@@ -45,7 +45,7 @@ pub fn choose(choice: &DeviceChoice) -> Result<Chosen> {
     start(choice, false)
 }
 
-/// [`choose`] for the engine of a run, which claims its GPU.
+/// [`choose`] for the engine of a run and what helps it, which claim their GPUs.
 ///
 /// # Errors
 /// As [`choose`].
@@ -71,18 +71,29 @@ fn start(choice: &DeviceChoice, is_run: bool) -> Result<Chosen> {
     Ok(chosen)
 }
 
-fn named(choice: &DeviceChoice, index: usize, is_run: bool) -> Result<Chosen> {
-    let refused = |why: String| {
-        Err(Error::Usage(format!(
-            "there is no {choice} here ({why}); choose another device with --device, for example \
-             --device cpu"
-        )))
+/// Checks that a device is there that another process is to use. It is not tried out: that would cost
+/// this process memory on it.
+///
+/// # Errors
+/// [`Error::Usage`] if it is not.
+pub fn check(choice: &DeviceChoice) -> Result<()> {
+    let DeviceChoice::Cuda(index) = choice else {
+        return Ok(());
     };
-    match gpus::count() {
-        Ok(count) if index < count => prepare(),
-        Ok(count) => return refused(format!("libtorch sees {count}")),
-        Err(none) => return refused(none.reason),
-    }
+    let why = match gpus::count() {
+        Ok(count) if *index < count => return Ok(()),
+        Ok(count) => format!("libtorch sees {count}"),
+        Err(none) => none.reason,
+    };
+    Err(Error::Usage(format!(
+        "there is no {choice} here ({why}); choose another device with --device, for example \
+         --device cpu"
+    )))
+}
+
+fn named(choice: &DeviceChoice, index: usize, is_run: bool) -> Result<Chosen> {
+    check(choice)?;
+    prepare();
     gpus::try_out(index).map_err(Error::Usage)?;
     Ok(Chosen {
         claim: is_run.then(|| claim::claim(index)).flatten(),

@@ -32,7 +32,7 @@ impl Inbox {
     /// For the commands to the run's engine, which are passed on to `requests`. Those that were left
     /// for an earlier engine are refused.
     pub fn open(run: &RunDir, held: &Arc<EngineLock>, requests: Sender<CommandRequest>) -> Self {
-        let inbox = Self {
+        let mut inbox = Self {
             run: run.clone(),
             held: Arc::clone(held),
             requests,
@@ -42,6 +42,7 @@ impl Inbox {
         if inbox.is_mine() {
             inbox.remove_left_over();
             inbox.refuse_all();
+            inbox.show();
         }
         inbox
     }

@@ -1,11 +1,12 @@
-//! What an engine and the workers that compute its segments say to each other: messages in JSON, each
-//! with the tensors that belong to it. docs/protocol.md describes them.
+//! What an engine and the workers that compute for it say to each other: messages in JSON, each with
+//! the tensors that belong to it. docs/protocol.md describes them.
 //!
 //! A frame is its length (u64, little-endian) and a safetensors file of that length, with the message
 //! as its metadata. Numbers of a result are tensors too, so that every bit arrives.
 
 use crate::distill::iteration::{Outcome, Segment, Settings};
 use crate::distill::perturb::PerturbationStatistics;
+use crate::network::Weights;
 use crate::tensor_file::{self, Tensors};
 use astill_core::run::event::SegmentStep;
 use astill_core::{Error, Result};
@@ -59,26 +60,38 @@ pub enum ToWorker {
     Welcome(Welcome),
     /// Why it cannot help.
     Refused(String),
-    /// The images (n, C, H, W) and labels that segments are computed for from here on, with the
-    /// student rate.
-    Set { is_soft: bool },
+    /// The images (n, C, H, W) and labels that everything is computed for from here on, with the
+    /// rate of the student or of the networks.
+    Set {
+        is_soft: bool,
+    },
     Segment {
         segment: Segment,
         settings: Settings,
     },
+    Network(NetworkTask),
     /// There is nothing more to do.
     End,
 }
 
-/// Everything that a result depends on, except for what comes with the segments.
+/// A network of an evaluation, which learns from the set alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkTask {
+    /// Its name in the profile, which says how it is trained.
+    pub network: String,
+    /// What names its random numbers.
+    pub index: [u64; 3],
+}
+
+/// Everything that a result depends on, except for what comes with the tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
     /// The engine's own, with every key, as YAML: the file in the run's folder may have been edited.
     pub profile: String,
     pub classes: usize,
     pub channels: i64,
-    /// Intra-op threads: sums depend on their number.
-    pub threads: i32,
+    /// Intra-op threads of an engine on a CPU: sums depend on their number.
+    pub threads: Option<i32>,
     pub experts: Vec<ExpertFile>,
 }
 
@@ -97,11 +110,12 @@ pub struct ExpertFile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromWorker {
-    /// It can compute segments.
+    /// It can compute.
     Ready,
     Solved {
         record: SegmentStep,
     },
+    Trained,
     /// Why it cannot.
     Failed(String),
 }
@@ -285,6 +299,22 @@ pub fn outcome(tensors: &mut Tensors) -> Result<Outcome> {
         lr_gradient,
         curvature,
         nearest,
+    })
+}
+
+/// What a network has learned, as tensors.
+pub fn weight_tensors(weights: &Weights) -> [(&'static str, &Tensor); 2] {
+    [("theta", &weights.theta), ("running", &weights.running)]
+}
+
+/// The weights whose [`weight_tensors`] these are; on the CPU.
+///
+/// # Errors
+/// Something is missing.
+pub fn weights(tensors: &mut Tensors) -> Result<Weights> {
+    Ok(Weights {
+        theta: tensor(tensors, "theta")?,
+        running: tensor(tensors, "running")?,
     })
 }
 

@@ -1,13 +1,18 @@
-//! `astill work`: computes segments of a run that an engine distils, here or on another machine.
+//! `astill work`: computes segments and trains networks for the engine of a run, here or on another
+//! machine.
 
 use crate::device;
+use crate::distill::evaluate::{self, Course};
 use crate::distill::{Labels, TrainingSet};
-use crate::network::Network;
+use crate::network::{Network, Weights};
+use crate::progress::Progress;
 use crate::tensor_file::Tensors;
 use crate::trainer;
 use crate::trainer::segment::{Solved, Solver};
 use crate::trainer::store::Trajectory;
-use crate::wire::{self, Address, ExpertFile, FromWorker, Greeting, ToWorker, Welcome};
+use crate::wire::{
+    self, Address, ExpertFile, FromWorker, Greeting, NetworkTask, ToWorker, Welcome,
+};
 use astill_core::files::untrusted;
 use astill_core::profile::Profile;
 use astill_core::run::list::{RunState, summary};
@@ -32,12 +37,12 @@ const END_HERE: Duration = Duration::from_secs(10);
 const END_ELSEWHERE: Duration = Duration::from_secs(90);
 const LARGEST_ADDRESS: u64 = 4096;
 
-/// Computes segments of `run` until its engine has no more, however the run ends. `data` is where this
+/// Computes for `run` until its engine has no more to do, however the run ends. `data` is where this
 /// machine has the folder of data, if not where the run's record says. `report` is told what it waits
 /// for.
 ///
 /// # Errors
-/// The run has no segments to share, or no engine; its engine refuses, cannot be reached, or is gone
+/// The run shares nothing, or has no engine; its engine refuses, cannot be reached, or is gone
 /// without having reported its end; this machine has other experts.
 pub fn work(
     run: &RunDir,
@@ -45,7 +50,7 @@ pub fn work(
     device: Device,
     report: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    check_segments(run)?;
+    check_shared(run)?;
     let Some((mut stream, address)) = connect(run, report)? else {
         return Ok(());
     };
@@ -70,9 +75,11 @@ pub fn work(
             )));
         }
         ToWorker::End => return Ok(()),
-        ToWorker::Set { .. } | ToWorker::Segment { .. } => return Err(unexpected_message()),
+        ToWorker::Set { .. } | ToWorker::Segment { .. } | ToWorker::Network(_) => {
+            return Err(unexpected_message());
+        }
     };
-    let (net, experts) = match equipment(run, data, &welcome) {
+    let equipment = match Equipment::find(run, data, &welcome) {
         Ok(found) => found,
         Err(error) => {
             // the engine tells its user
@@ -81,15 +88,8 @@ pub fn work(
         }
     };
     wire::send(&mut stream, &FromWorker::Ready, &[])?;
-    report("computing segments");
-    let solver = Solver {
-        net: net.as_ref(),
-        experts: &experts,
-        device,
-        // segments come in any order
-        ahead: None,
-    };
-    match serve(&mut stream, &solver) {
+    report("computing for the run");
+    match serve(&mut stream, &equipment, device) {
         // an engine that ends does not wait for what it does not need any more
         Err(Error::Network(_)) if has_ended(run) => Ok(()),
         ended => ended,
@@ -97,10 +97,10 @@ pub fn work(
 }
 
 /// # Errors
-/// [`Error::Usage`] if the updates of a run have one segment only.
-fn check_segments(run: &RunDir) -> Result<()> {
+/// [`Error::Usage`] if the updates of a run have one segment only, and its engine serves no workers.
+fn check_shared(run: &RunDir) -> Result<()> {
     match run.read_profile()?.distill.segments {
-        1 => Err(Error::Usage(format!(
+        1 if !run.path().join(wire::ADDRESS).exists() => Err(Error::Usage(format!(
             "the updates of the run {} have one segment (distill.segments is 1), so there is nothing to \
              share: only a new run can have more, for example with --set distill.segments=4",
             run.reference()
@@ -159,7 +159,7 @@ fn connect(run: &RunDir, report: &mut dyn FnMut(&str)) -> Result<Option<(TcpStre
             RunState::Running | RunState::Paused | RunState::Waiting | RunState::Elsewhere => {}
         }
         if !has_waited {
-            report("waiting for the run to begin its distillation");
+            report("waiting for the run to have all its experts");
             has_waited = true;
         }
         std::thread::sleep(POLL_INTERVAL);
@@ -248,38 +248,71 @@ fn has_ended(run: &RunDir) -> bool {
     }
 }
 
-/// The network and the experts of the run.
-fn equipment(
-    run: &RunDir,
-    data: Option<PathBuf>,
-    welcome: &Welcome,
-) -> Result<(Box<dyn Network>, Vec<Trajectory>)> {
-    tch::set_num_threads(welcome.threads);
-    let profile =
-        Profile::from_resolved(&welcome.profile, &run.profile()).map_err(Error::Profile)?;
-    device::allow_tf32(profile.network.tf32);
-    let net = trainer::network(&profile, welcome.classes, welcome.channels)?;
-    let data = match data {
-        Some(data) => data,
-        None => History::of(run)?.data.unwrap_or_default(),
-    };
-    let per_epoch = profile.expert.per_epoch;
-    let experts = welcome
-        .experts
-        .iter()
-        .zip(0..)
-        .map(|(expert, index)| {
-            let found = open(&data, expert, per_epoch)?;
-            match found.has_all(&profile.checkpoints_read(index)) {
-                true => Ok(found),
-                false => Err(Error::file(
-                    data.join(&expert.path),
-                    "lacks checkpoints that the run reads (expert.keep: needed of another run); copy the \
-                     engine's trajectories here, or share its folder of data",
-                )),
-            }
-        });
-    Ok((net, experts.collect::<Result<_>>()?))
+/// What a worker computes with.
+struct Equipment {
+    profile: Profile,
+    net: Box<dyn Network>,
+    experts: Vec<Trajectory>,
+    /// Those that evaluate, with their names in the profile.
+    networks: Vec<(String, Box<dyn Network>)>,
+}
+
+impl Equipment {
+    fn find(run: &RunDir, data: Option<PathBuf>, welcome: &Welcome) -> Result<Self> {
+        if let Some(threads) = welcome.threads {
+            tch::set_num_threads(threads);
+        }
+        let profile =
+            Profile::from_resolved(&welcome.profile, &run.profile()).map_err(Error::Profile)?;
+        device::allow_tf32(profile.network.tf32);
+        let (classes, channels) = (welcome.classes, welcome.channels);
+        let net = trainer::network(&profile, classes, channels)?;
+        let networks = trainer::evaluation_networks(&profile, classes, channels)?;
+        let data = match data {
+            Some(data) => data,
+            None => History::of(run)?.data.unwrap_or_default(),
+        };
+        let per_epoch = profile.expert.per_epoch;
+        let experts = welcome
+            .experts
+            .iter()
+            .zip(0..)
+            .map(|(expert, index)| {
+                let found = open(&data, expert, per_epoch)?;
+                match found.has_all(&profile.checkpoints_read(index)) {
+                    true => Ok(found),
+                    false => Err(Error::file(
+                        data.join(&expert.path),
+                        "lacks checkpoints that the run reads (expert.keep: needed of another run); copy the \
+                         engine's trajectories here, or share its folder of data",
+                    )),
+                }
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            profile,
+            net,
+            experts,
+            networks,
+        })
+    }
+
+    /// Trains a network of an evaluation on `set`.
+    fn train(&self, task: &NetworkTask, set: &TrainingSet<'_>) -> Result<Weights> {
+        let named = self.networks.iter().find(|(name, _)| *name == task.network);
+        let (_, net) = named.ok_or_else(unexpected_message)?;
+        let Profile { evaluate, seed, .. } = &self.profile;
+        let course = Course {
+            epochs: evaluate.epochs,
+            augment: self.profile.augmentation(),
+        };
+        evaluate::train(net.as_ref(), set, course, *seed, &task.index, &mut go_on)
+    }
+}
+
+/// A worker is ended from outside.
+fn go_on(_: Progress<'_>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 /// An expert of the run.
@@ -305,45 +338,61 @@ fn open(data: &Path, expert: &ExpertFile, per_epoch: usize) -> Result<Trajectory
     }
 }
 
-/// Images, labels and student rate that segments are computed for.
+/// What everything is computed for: images, labels, and the rate of the student or of the networks.
 struct ReceivedSet {
     images: Tensor,
     labels: Labels,
     lr: f64,
 }
 
-fn serve(stream: &mut TcpStream, solver: &Solver<'_>) -> Result<()> {
+fn serve(stream: &mut TcpStream, equipment: &Equipment, device: Device) -> Result<()> {
+    let solver = Solver {
+        net: equipment.net.as_ref(),
+        experts: &equipment.experts,
+        device,
+        // segments come in any order
+        ahead: None,
+    };
     let mut received: Option<ReceivedSet> = None;
     loop {
         let (message, mut tensors) = wire::receive::<ToWorker>(stream, wire::LONGEST)?;
-        match (message, &received) {
+        let set = received.as_ref().map(ReceivedSet::training_set);
+        let sent = match (message, set) {
             (ToWorker::Set { is_soft }, _) => {
-                received = Some(ReceivedSet::new(is_soft, &mut tensors, solver.device)?);
+                received = Some(ReceivedSet::new(is_soft, &mut tensors, device)?);
+                continue;
             }
-            (ToWorker::Segment { segment, settings }, Some(received)) => {
-                let set = TrainingSet {
-                    images: &received.images,
-                    labels: &received.labels,
-                    lr: received.lr,
-                };
-                let go_on = &mut |_: crate::progress::Progress<'_>| ControlFlow::Continue(());
-                match solver.solve(&settings, segment, &set, go_on) {
-                    Ok(unread) => send(stream, unread.read(&[]).0)?,
-                    Err(error) => {
-                        wire::send(stream, &FromWorker::Failed(error.to_string()), &[])?;
-                        return Err(error);
-                    }
-                }
+            (ToWorker::Segment { segment, settings }, Some(set)) => solver
+                .solve(&settings, segment, &set, &mut go_on)
+                .and_then(|unread| send_solved(stream, unread.read(&[]).0)),
+            (ToWorker::Network(task), Some(set)) => {
+                equipment.train(&task, &set).and_then(|weights| {
+                    let weights = weights.to_device(Device::Cpu);
+                    wire::send(
+                        stream,
+                        &FromWorker::Trained,
+                        &wire::weight_tensors(&weights),
+                    )
+                })
             }
             (ToWorker::End, _) => return Ok(()),
-            (ToWorker::Segment { .. } | ToWorker::Welcome(_) | ToWorker::Refused(_), _) => {
-                return Err(unexpected_message());
-            }
+            (
+                ToWorker::Segment { .. }
+                | ToWorker::Network(_)
+                | ToWorker::Welcome(_)
+                | ToWorker::Refused(_),
+                _,
+            ) => return Err(unexpected_message()),
+        };
+        if let Err(error) = sent {
+            // where the engine still listens, it tells its user
+            let _ = wire::send(stream, &FromWorker::Failed(error.to_string()), &[]);
+            return Err(error);
         }
     }
 }
 
-fn send(stream: &mut TcpStream, solved: Solved) -> Result<()> {
+fn send_solved(stream: &mut TcpStream, solved: Solved) -> Result<()> {
     let tensors = wire::outcome_tensors(&solved.outcome);
     let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, t)| (*name, t)).collect();
     let record = solved.record;
@@ -366,5 +415,13 @@ impl ReceivedSet {
             },
             lr: lr.first().copied().unwrap_or(f64::NAN),
         })
+    }
+
+    fn training_set(&self) -> TrainingSet<'_> {
+        TrainingSet {
+            images: &self.images,
+            labels: &self.labels,
+            lr: self.lr,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine_of;
 use crate::place::{Background, Outcome, Place, assert_status, text, wait_until};
-use astill_core::run::event::EventKind;
+use astill_core::run::event::{Evaluation, EventKind, RunOutcome};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
@@ -65,6 +65,77 @@ fn a_process_on_each_device_trains_experts_and_the_result_is_the_same() -> Outco
     }
     assert!(results[0].0 == results[1].0, "other bytes");
     assert!(results[0].1 == 0 && results[1].1 > 0, "{}", results[1].1);
+    Ok(())
+}
+
+/// Every evaluation of distilled images after the start, up to this step.
+fn evaluations(place: &Place, up_to: u64) -> Result<Vec<Evaluation>, Box<dyn Error>> {
+    let all = place.events("r")?.into_iter();
+    let found = all.filter_map(|event| match event.what {
+        EventKind::Evaluation(found) if (1..=up_to).contains(&found.step) => Some(found),
+        _ => None,
+    });
+    Ok(found.collect())
+}
+
+/// Starts a run that never ends by itself and evaluates often, on this device.
+fn start_evaluated<'a>(place: &'a Place, device: &str) -> Result<Background<'a>, Box<dyn Error>> {
+    let mut arguments = vec!["run", "tiny.yaml", "--name", "r", "--detach"];
+    arguments.extend(["--device", device]);
+    let often = [
+        "evaluate.every=20",
+        "evaluate.repeats=6",
+        "evaluate.epochs=40",
+    ];
+    for set in crate::ENDLESS.iter().chain(&often) {
+        arguments.extend(["--set", set]);
+    }
+    assert_status(&place.run(&arguments)?, 0);
+    Ok(Background::of(place, "r"))
+}
+
+#[test]
+fn processes_on_each_device_train_the_networks_of_evaluations_and_the_result_is_the_same() -> Outcome
+{
+    let (alone, helped) = (Place::new()?, Place::new()?);
+    let engine = start_evaluated(&helped, "cpux2")?;
+    let joined = engine.wait_for(
+        "a worker",
+        0,
+        |what| matches!(what, EventKind::Worker(change) if change.has_joined),
+    )?;
+    // one whose networks it can share from the first on
+    let evaluated = |engine: &Background<'_>, after: u64, least: u64| {
+        engine.wait_for(
+            "an evaluation",
+            after,
+            |what| matches!(what, EventKind::Evaluation(found) if found.step >= least),
+        )
+    };
+    let first = evaluated(&engine, joined.seq + 1, 1)?;
+    let EventKind::Evaluation(Evaluation { step, .. }) = first.what else {
+        return Err("another event".into());
+    };
+    let last = step + 20;
+    evaluated(&engine, first.seq + 1, last)?;
+    engine.accepts(&["stop"], "");
+    let end = engine.wait_for("the end", 0, |what| {
+        matches!(what, EventKind::RunFinished(_))
+    })?;
+    let networks = helped
+        .events("r")?
+        .into_iter()
+        .filter_map(|event| match event.what {
+            EventKind::Worker(change) => Some(change.networks),
+            _ => None,
+        });
+    assert!(networks.sum::<u64>() > 0, "the worker has trained nothing");
+    assert!(matches!(end.what, EventKind::RunFinished(end) if end.status == RunOutcome::Stopped));
+
+    let engine = start_evaluated(&alone, "cpu")?;
+    evaluated(&engine, 0, last)?;
+    engine.accepts(&["stop"], "");
+    assert_eq!(evaluations(&alone, last)?, evaluations(&helped, last)?);
     Ok(())
 }
 

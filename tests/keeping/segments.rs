@@ -234,7 +234,7 @@ fn workers_that_die_or_hang_and_strangers_do_not_harm_a_run() -> Outcome {
 }
 
 #[test]
-fn a_worker_waits_for_distillation_and_needs_the_same_experts() -> Outcome {
+fn a_worker_waits_for_the_experts_and_needs_the_same_ones() -> Outcome {
     let place = Place::new()?;
     // a process on another machine claims the second expert, so that distillation does not begin
     let experts = ["experts", "tiny.yaml", "--only", "1"];
@@ -252,13 +252,13 @@ fn a_worker_waits_for_distillation_and_needs_the_same_experts() -> Outcome {
         .spawn()?;
     let mut said = BufReader::new(early.stderr.take().ok_or("no stderr")?).lines();
     let first = said.next().ok_or("it says nothing")??;
-    assert!(first.contains("waiting for the run to begin"), "{first}");
+    assert!(first.contains("waiting for the run to have all its experts"), "{first}");
     fs::remove_file(&claim)?;
     let came = engine.wait_for("the worker", 0, has_joined)?;
     assert!(
         said.next()
             .ok_or("no more")??
-            .contains("computing segments")
+            .contains("computing for the run")
     );
     engine.wait_for("a step with it", came.seq, is_step)?;
 

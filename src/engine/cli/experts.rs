@@ -1,7 +1,7 @@
 //! `astill experts`: trains the experts of a profile that are missing, here or in a process for each
 //! of several devices.
 
-use super::{checked, choose};
+use super::{checked, warn};
 use crate::device_processes;
 use crate::process;
 use astill_core::cli::{DeviceChoice, ExpertsArgs};
@@ -9,6 +9,7 @@ use astill_core::profile::Loaded;
 use astill_core::run::{EngineAt, Holder, RunDir, socket};
 use astill_core::signals::engine_signals;
 use astill_core::{Error, Result};
+use astill_engine::device;
 use astill_engine::reporter::Reporter;
 use astill_engine::trainer::{OnlyExperts, RunPlan, WorkersPlan};
 use rustix::io::Errno;
@@ -35,9 +36,7 @@ pub(super) fn train(args: &ExpertsArgs, data: &Path) -> Result<ExitCode> {
         [device] => train_here(loaded, only, device, data),
         devices => {
             // anything wrong is reported once, not by every process
-            devices
-                .iter()
-                .try_for_each(|device| choose(device).map(drop))?;
+            devices.iter().try_for_each(device::check)?;
             device_processes::train(args, data)
         }
     }
@@ -110,7 +109,8 @@ fn train_here(
     choice: &DeviceChoice,
     data: &Path,
 ) -> Result<ExitCode> {
-    let device = choose(choice)?;
+    let chosen = device::choose_for_run(choice)?;
+    chosen.warnings.iter().for_each(warn);
     let signals = engine_signals()?;
     // the trainer keeps a record, which nobody needs afterwards, and which no other process knows
     remove_left_over();
@@ -127,7 +127,7 @@ fn train_here(
         folder: astill_core::dataset_folder::dataset_folder(&loaded.profile, data),
         profile: loaded.profile,
         data: data.to_path_buf(),
-        device,
+        device: chosen.device,
         threads: None,
         workers: WorkersPlan::default(),
         killed: None,

@@ -1,6 +1,6 @@
 //! `astill work`, and which workers a run is to have.
 
-use super::choose;
+use super::warn;
 use astill_core::cli::{DeviceChoice, DeviceList, WorkArgs, WorkersArgs, WorkersChoice};
 use astill_core::console::to_stderr;
 use astill_core::profile::Profile;
@@ -15,9 +15,15 @@ use tch::Device;
 /// Computes segments of a run until it has no more.
 pub(super) fn work(args: &WorkArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
     let run = RunDir::find_exactly(runs, &args.run)?;
-    let device = choose(&args.device)?;
+    let chosen = device::choose_for_run(&args.device)?;
+    chosen.warnings.iter().for_each(warn);
     let mut report = |what: &str| to_stderr(format!("astill: {}: {what}", run.name()));
-    worker_client::work(&run, data.map(Path::to_path_buf), device, &mut report)?;
+    worker_client::work(
+        &run,
+        data.map(Path::to_path_buf),
+        chosen.device,
+        &mut report,
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,12 +74,15 @@ impl Processes<'_> {
                 "--workers and --listen share the segments of an update among processes, but \
                  distill.segments is 1: raise it, for example with --set distill.segments=4 (this \
                  changes the result, and how many iterations are needed); --device with several \
-                 devices shares the experts alone"
+                 devices shares the experts and the networks of evaluations"
                     .into(),
             ));
         }
         let local = match &workers.workers {
-            None => others[..others.len().min(segments - 1)].to_vec(),
+            None => {
+                let tasks = segments.max(profile.evaluate.repeats);
+                others[..others.len().min(tasks - 1)].to_vec()
+            }
             Some(WorkersChoice::Count(count)) => {
                 let name = device::name(device);
                 let same = name
@@ -83,7 +92,7 @@ impl Processes<'_> {
             }
             Some(WorkersChoice::Devices(devices)) => devices.others().to_vec(),
         };
-        if local.len() >= segments {
+        if workers.workers.is_some() && local.len() >= segments {
             return Err(Error::Usage(format!(
                 "--workers: found {} processes, but an update has {segments} segments \
                  (distill.segments), so some would never have anything to do; ask for at most \
@@ -96,12 +105,13 @@ impl Processes<'_> {
             others => others.to_vec(),
         };
         // what is wrong is said before anything begins
-        let on_gpus = |device: &&DeviceChoice| matches!(device, DeviceChoice::Cuda(_));
-        for other in of_experts.iter().chain(&local).filter(on_gpus) {
-            choose(other)?;
-        }
+        of_experts
+            .iter()
+            .chain(&local)
+            .try_for_each(device::check)?;
         let is_asked_for = !workers.is_empty() || !local.is_empty();
-        let (listener, warning) = listener(segments, workers, is_asked_for)?;
+        let is_shared = segments > 1 || is_asked_for;
+        let (listener, warning) = listener(is_shared, workers, is_asked_for)?;
         let trains = profile.expert.from.is_none();
         let plan = WorkersPlan {
             experts: if trains { of_experts } else { Vec::new() },
@@ -125,14 +135,14 @@ impl Processes<'_> {
     }
 }
 
-/// Where workers connect to a run with so many segments: found out now, and not when hours later it is
+/// Where workers connect to a run that shares something: found out now, and not when hours later it is
 /// needed; and what is worth a warning about that.
 fn listener(
-    segments: usize,
+    is_shared: bool,
     workers: &WorkersArgs,
     is_asked_for: bool,
 ) -> Result<(Option<Listener>, Option<String>)> {
-    let listener = (segments > 1).then(|| Listener::bind(workers.listen.as_ref()));
+    let listener = is_shared.then(|| Listener::bind(workers.listen.as_ref()));
     match listener.transpose() {
         Ok(listener) => Ok((listener, None)),
         Err(error) if !is_asked_for => Ok((

@@ -47,7 +47,7 @@ pub struct Distillation<'a> {
     pub parameterisation: &'a Parameterisation,
     pub seed: u64,
     pub device: Device,
-    /// Who helps with its segments.
+    /// Who helps.
     pub workers: Option<&'a Workers>,
     pub ahead: &'a DrawsAhead,
 }
@@ -165,6 +165,9 @@ impl Distillation<'_> {
         let mut written = false;
         loop {
             enter_idle(state, control);
+            if let Some(workers) = self.workers {
+                workers.record_changes(control)?;
+            }
             control.answer_requests()?;
             while let Some(action) = control.next_pending() {
                 match action {

@@ -1,10 +1,13 @@
 //! Trains fresh networks on a set of images and records their accuracy.
 
 use super::control::Control;
+use super::worker_server::{Answer, Job, Networks, Next};
+use super::workers::Workers;
 use crate::data::Dataset;
 use crate::distill::evaluate::Course;
 use crate::distill::{Labels, TrainingSet, all_finite, evaluate};
-use crate::network::Network;
+use crate::network::{Network, Weights};
+use crate::wire::NetworkTask;
 use astill_core::Result;
 use astill_core::profile::LabelKind;
 use astill_core::run::event::{EvalSplit, Evaluation, EventKind, ImageSet};
@@ -29,6 +32,8 @@ pub struct Evaluator<'a> {
     /// Whether the test set is measured at every evaluation, not only by the headline.
     pub tests: bool,
     pub seed: u64,
+    /// Who helps to train the networks.
+    pub workers: Option<&'a Workers>,
 }
 
 /// Which evaluation this is: it names the networks, so that the same one always trains the same
@@ -39,6 +44,16 @@ pub enum Occasion {
     Step(u64),
     /// The headline, with networks that have not been used to choose.
     Headline,
+}
+
+impl Occasion {
+    /// What names the random numbers of a network.
+    fn index(self, repeat: u64) -> [u64; 3] {
+        match self {
+            Self::Step(step) => [0, step, repeat],
+            Self::Headline => [HEADLINE, 0, repeat],
+        }
+    }
 }
 
 /// The accuracies in per cent of one evaluation, one per network.
@@ -71,20 +86,22 @@ impl Evaluator<'_> {
             validation: Vec::new(),
             test: Vec::new(),
         };
+        let mut trained = match self.workers {
+            Some(workers) => {
+                let shared = self.share(workers, set, (labels, occasion), control);
+                let shared = shared.inspect_err(|_| workers.server.cancel())?;
+                shared.into_iter().map(Some).collect()
+            }
+            None => Vec::new(),
+        };
         let mut diverged = 0;
         for repeat in 0..self.repeats {
-            let label = format!(
-                "{labels} images, network {} of {}: ",
-                repeat + 1,
-                self.repeats
-            );
-            let mut watch = control.watch(&label, Duration::ZERO);
-            let index = match occasion {
-                Occasion::Step(step) => [0, step, repeat],
-                Occasion::Headline => [HEADLINE, 0, repeat],
+            let weights = match trained.get_mut(repeat as usize).and_then(Option::take) {
+                Some(weights) => weights,
+                None => self.train(set, (labels, occasion), repeat, control)?,
             };
-            let weights =
-                evaluate::train(self.net, set, self.course, self.seed, &index, &mut watch)?;
+            let label = self.label(labels, repeat);
+            let mut watch = control.watch(&label, Duration::ZERO);
             diverged += u64::from(!all_finite(&weights.theta));
             let is_chosen_by =
                 occasion != Occasion::Headline && !self.dataset.validation.is_empty();
@@ -136,5 +153,59 @@ impl Evaluator<'_> {
             }
         }
         Ok(accuracies)
+    }
+
+    /// Names a network to whoever watches.
+    fn label(&self, labels: ImageSet, repeat: u64) -> String {
+        let (number, all) = (repeat + 1, self.repeats);
+        format!("{labels} images, network {number} of {all}: ")
+    }
+
+    /// Trains a network.
+    fn train(
+        &self,
+        set: &TrainingSet<'_>,
+        (labels, occasion): (ImageSet, Occasion),
+        repeat: u64,
+        control: &mut Control,
+    ) -> Result<Weights> {
+        let label = self.label(labels, repeat);
+        let mut watch = control.watch(&label, Duration::ZERO);
+        let index = occasion.index(repeat);
+        evaluate::train(self.net, set, self.course, self.seed, &index, &mut watch)
+    }
+
+    /// All networks, trained with the help of whoever is there.
+    fn share(
+        &self,
+        workers: &Workers,
+        set: &TrainingSet<'_>,
+        what: (ImageSet, Occasion),
+        control: &mut Control,
+    ) -> Result<Vec<Weights>> {
+        let server = &workers.server;
+        let task = |repeat| NetworkTask {
+            network: self.network.into(),
+            index: what.1.index(repeat),
+        };
+        let networks = Networks::new(self.net, (0..self.repeats).map(task).collect());
+        server.begin(Job::Networks(networks), set)?;
+        let answers = loop {
+            match server.next() {
+                Next::Compute(repeat) => {
+                    let weights = self.train(set, what, repeat, control)?;
+                    server.put(repeat, Answer::Network(weights));
+                }
+                Next::Wait => control.answer_requests()?,
+                Next::Done(answers) => break answers,
+            }
+        };
+        workers.record_changes(control)?;
+        let device = set.images.device();
+        let weights = answers.into_iter().filter_map(|answer| match answer {
+            Answer::Network(weights) => Some(weights.to_device(device)),
+            Answer::Segment(_) => None,
+        });
+        Ok(weights.collect())
     }
 }

@@ -3,16 +3,18 @@
 
 use super::{RunPlan, data_request, helper_process};
 use astill_core::Result;
-use astill_core::profile::Kind;
-use astill_core::run::RunDir;
+use astill_core::profile::{Kind, Profile};
 use rustix::process::{Pid, Signal, kill_process};
-use std::ffi::OsString;
-use std::process::Child;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a process takes at most to give back its claim, once it is asked to end.
 const FAREWELL: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Where the processes read the engine's own profile: the file in the run's folder may have been edited.
+const ENGINES_PROFILE: &str = "/dev/stdin";
 
 /// The processes, as long as this lives.
 #[derive(Debug, Default)]
@@ -34,29 +36,18 @@ impl ExpertHelpers {
     /// One cannot be started.
     pub fn start(plan: &RunPlan) -> Result<Self> {
         let mut helpers = Self::default();
-        for (number, device) in plan.workers.experts.iter().enumerate() {
-            // the engine reaches the run through an open folder, which another process does not have
-            let run = RunDir::at(plan.run.real_path());
-            let mut arguments = vec![
-                OsString::from("experts"),
-                run.profile().into_os_string(),
-                "--any".into(),
-            ];
-            // a run may have been resumed elsewhere than it began
-            if plan.profile.dataset.kind != Kind::Shapes {
-                let folder = serde_json::json!(plan.folder.to_string_lossy());
-                arguments.push(format!("--set=dataset.path={folder}").into());
-                // which the name of a data set of the Hub may have told
-                let request = data_request(&plan.profile, &plan.folder, &plan.data);
-                if let Some(name) = request.configuration {
-                    let name = serde_json::json!(name);
-                    arguments.push(format!("--set=dataset.configuration={name}").into());
-                }
+        let devices = &plan.workers.experts;
+        for (number, device) in devices.iter().enumerate() {
+            let arguments = ["experts", ENGINES_PROFILE, "--any"].map(OsStr::new);
+            let mut child =
+                helper_process::start(plan, (device, devices), (&arguments, Stdio::piped()))?;
+            if let Some(mut input) = child.stdin.take() {
+                // one that has ended at once says why by its status
+                let _ = input.write_all(profile(plan).to_yaml().as_bytes());
             }
-            let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
             helpers.processes.push(Helper {
                 name: format!("process {} ({device})", number + 2),
-                child: helper_process::start(plan, device, &arguments)?,
+                child,
             });
         }
         Ok(helpers)
@@ -115,6 +106,18 @@ impl ExpertHelpers {
             let _ = kill_process(Pid::from_child(&helper.child), signal);
         }
     }
+}
+
+/// The engine's profile, which finds the data wherever the run may have been resumed.
+fn profile(plan: &RunPlan) -> Profile {
+    let mut profile = plan.profile.clone();
+    if profile.dataset.kind != Kind::Shapes {
+        // the name of a data set of the Hub may have told it
+        profile.dataset.configuration =
+            data_request(&profile, &plan.folder, &plan.data).configuration;
+        profile.dataset.path = Some(plan.folder.clone());
+    }
+    profile
 }
 
 impl Drop for ExpertHelpers {

@@ -1,42 +1,40 @@
-//! Distillation with the help of whoever comes.
+//! Whoever helps the engine of a run.
 
 use super::RunPlan;
 use super::control::Control;
-use super::distillation::Distillation;
 use super::local_workers::LocalWorkers;
+use super::store::Trajectory;
 use super::worker_server::WorkerServer;
 use super::workers::Workers;
+use crate::data::Dataset;
 use crate::wire::{ExpertFile, Welcome, below};
 use astill_core::{Error, Result};
+use tch::Device;
 
-/// Has `distil` work with the run's workers, if it can have any, and ends them afterwards.
+/// Does `work` with the help of the run's workers, if it can have any, and ends them afterwards.
 ///
 /// # Errors
-/// As `distil`; the workers cannot be started or recorded.
-pub fn with_workers(
+/// As `work`; the workers cannot be started or recorded.
+pub fn with_workers<T>(
     plan: &RunPlan,
-    distillation: &Distillation<'_>,
+    (experts, dataset): (&[Trajectory], &Dataset),
     control: &mut Control,
-    distil: impl FnOnce(&Distillation<'_>, &mut Control) -> Result<()>,
-) -> Result<()> {
-    let Some(workers) = workers(plan, distillation)? else {
-        return distil(distillation, control);
+    work: impl FnOnce(Option<&Workers>, &mut Control) -> Result<T>,
+) -> Result<T> {
+    let Some(workers) = workers(plan, experts, dataset)? else {
+        return work(None, control);
     };
-    let helped = Distillation {
-        workers: Some(&workers),
-        ..*distillation
-    };
-    let distilled = distil(&helped, control);
+    let done = work(Some(&workers), control);
     // also where it was stopped or has failed
     let closed = workers.close(control);
-    distilled.and(closed)
+    done.and_then(|done| closed.map(|()| done))
 }
 
-fn workers(plan: &RunPlan, distillation: &Distillation<'_>) -> Result<Option<Workers>> {
+fn workers(plan: &RunPlan, experts: &[Trajectory], dataset: &Dataset) -> Result<Option<Workers>> {
     let Some(listener) = &plan.workers.listener else {
         return Ok(None);
     };
-    let experts = distillation.experts.iter().map(|expert| {
+    let experts = experts.iter().map(|expert| {
         Ok(ExpertFile {
             path: below(&plan.data, expert.path()),
             epochs: expert.asked(),
@@ -45,9 +43,9 @@ fn workers(plan: &RunPlan, distillation: &Distillation<'_>) -> Result<Option<Wor
     });
     let welcome = Welcome {
         profile: plan.profile.to_yaml(),
-        classes: distillation.dataset.classes.len(),
-        channels: distillation.dataset.channels,
-        threads: tch::get_num_threads(),
+        classes: dataset.classes.len(),
+        channels: dataset.channels,
+        threads: (plan.device == Device::Cpu).then(tch::get_num_threads),
         experts: experts.collect::<Result<_>>()?,
     };
     // nothing that the user has done wrong any more: the run has begun

@@ -1,7 +1,7 @@
 //! A further process of this program that helps the engine of a run on this machine, and ends with it.
 
 use super::RunPlan;
-use crate::threads::CHOSEN_BY_USER;
+use crate::threads::{self, CHOSEN_BY_USER};
 use astill_core::cli::DeviceChoice;
 use astill_core::files::untrusted;
 use astill_core::{Error, Result, program};
@@ -10,13 +10,19 @@ use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use tch::Device;
 
-/// Starts a command of this program on a device, with as many threads as this process has. What it
-/// says goes into the run's log.
+/// Starts a command of this program on one of the devices `all`, each of which has such a process.
+/// What it says goes into the run's log. On a CPU it has as many threads as the engine; beside an
+/// engine on a GPU, its share of the processors.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn start(plan: &RunPlan, device: &DeviceChoice, arguments: &[&OsStr]) -> Result<Child> {
+pub fn start(
+    plan: &RunPlan,
+    (device, all): (&DeviceChoice, &[DeviceChoice]),
+    (arguments, input): (&[&OsStr], Stdio),
+) -> Result<Child> {
     let own = program::own()?;
     let log = untrusted::open_own(
         &plan.run.log(),
@@ -26,10 +32,17 @@ pub fn start(plan: &RunPlan, device: &DeviceChoice, arguments: &[&OsStr]) -> Res
     let mut command = Command::new(own);
     command.arg("--data").arg(&plan.data);
     command.args(arguments).arg(format!("--device={device}"));
-    command.env(CHOSEN_BY_USER, tch::get_num_threads().to_string());
+    let on_cpu = all.iter().filter(|one| **one == DeviceChoice::Cpu).count();
+    let threads = match (plan.device, device) {
+        (Device::Cuda(_), DeviceChoice::Cpu) => threads::per_process(on_cpu),
+        _ => usize::try_from(tch::get_num_threads()).ok(),
+    };
+    if let Some(threads) = threads {
+        command.env(CHOSEN_BY_USER, threads.to_string());
+    }
     // Ctrl-C is for the engine, which writes a checkpoint first
     command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::null())
         .stderr(log)
         .process_group(0);

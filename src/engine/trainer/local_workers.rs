@@ -5,14 +5,14 @@ use super::{RunPlan, helper_process};
 use astill_core::Result;
 use astill_core::cli::DeviceChoice;
 use std::ffi::OsStr;
-use std::process::Child;
+use std::process::{Child, Stdio};
 
 /// Which workers a run is to have.
 #[derive(Debug, Clone, Default)]
 pub struct WorkersPlan {
     /// A process that trains experts on each of these, besides the engine.
     pub experts: Vec<DeviceChoice>,
-    /// A process that computes segments on each of these, besides the engine.
+    /// A process that computes segments and trains networks on each of these, besides the engine.
     pub local: Vec<DeviceChoice>,
     /// Where workers connect; none where there is nothing to share.
     pub listener: Option<Listener>,
@@ -43,7 +43,11 @@ impl LocalWorkers {
         for device in &plan.workers.local {
             workers.processes.push(LocalWorker {
                 device: device.clone(),
-                process: helper_process::start(plan, device, &arguments)?,
+                process: helper_process::start(
+                    plan,
+                    (device, &plan.workers.local),
+                    (&arguments, Stdio::null()),
+                )?,
                 has_ended: false,
             });
         }

@@ -54,7 +54,9 @@ use self::distillation::Distillation;
 use self::draws_ahead::DrawsAhead;
 use self::evaluation::Evaluator;
 use self::labelling::Labelling;
+use self::store::Trajectory;
 use self::training::Training;
+use self::workers::Workers;
 use crate::data::Dataset;
 use crate::device;
 use crate::distill::evaluate::Course;
@@ -97,7 +99,7 @@ pub struct RunPlan {
     pub device: Device,
     /// Intra-op threads; libtorch's own choice if none.
     pub threads: Option<i64>,
-    /// Who helps with its segments.
+    /// Who helps.
     pub workers: WorkersPlan,
     /// Somebody can answer when the run pauses by itself: it is not a batch job.
     pub attended: bool,
@@ -196,72 +198,105 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     control.end_helpers()?;
     control.record_memory()?;
 
-    let networks = evaluation_networks(profile, dataset.classes.len(), dataset.channels)?;
-    let evaluators: Vec<Evaluator<'_>> = networks
-        .iter()
-        .map(|(network, net)| Evaluator {
-            network,
-            net: net.as_ref(),
-            dataset: &dataset,
-            repeats: profile.evaluate.repeats as u64,
-            course: Course {
-                epochs: profile.evaluate.epochs,
-                augment: profile.augmentation(),
-            },
-            lr: profile.evaluate.lr.given(),
-            tests: profile.evaluate.paper_style,
+    let finished =
+        helped::with_workers(plan, (&experts, &dataset), control, |workers, control| {
+            let rest = Rest {
+                plan,
+                net: net.as_ref(),
+                dataset: &dataset,
+                experts: &experts,
+                workers,
+                begin,
+            };
+            rest.run(saved, control)
+        })?;
+    control.record(EventKind::RunFinished(finished))
+}
+
+/// What comes after the experts.
+struct Rest<'a> {
+    plan: &'a RunPlan,
+    net: &'a dyn Network,
+    dataset: &'a Dataset,
+    experts: &'a [Trajectory],
+    workers: Option<&'a Workers>,
+    /// When the engine began.
+    begin: Instant,
+}
+
+impl Rest<'_> {
+    /// Distils from a saved state, or from the beginning, and evaluates.
+    fn run(&self, saved: Option<DistillationState>, control: &mut Control) -> Result<RunFinished> {
+        let Self {
+            plan,
+            net,
+            dataset,
+            experts,
+            workers,
+            begin,
+        } = *self;
+        let profile = &plan.profile;
+        let networks = evaluation_networks(profile, dataset.classes.len(), dataset.channels)?;
+        let evaluators: Vec<Evaluator<'_>> = networks
+            .iter()
+            .map(|(network, net)| Evaluator {
+                network,
+                net: net.as_ref(),
+                dataset,
+                repeats: profile.evaluate.repeats as u64,
+                course: Course {
+                    epochs: profile.evaluate.epochs,
+                    augment: profile.augmentation(),
+                },
+                lr: profile.evaluate.lr.given(),
+                tests: profile.evaluate.paper_style,
+                seed: profile.seed,
+                workers,
+            })
+            .collect();
+        let classes = dataset.classes.len();
+        let labelling = Labelling::new(&profile.distill, net, experts, classes, plan.device)?;
+        let parameterisation = parameterisation(profile, dataset)?;
+        let distillation = Distillation {
+            run: &plan.run,
+            net,
+            dataset,
+            experts,
+            evaluators: &evaluators,
+            labelling: &labelling,
+            parameterisation: &parameterisation,
+            per_epoch: profile.expert.per_epoch,
+            augment: profile.augmentation(),
             seed: profile.seed,
+            device: plan.device,
+            workers,
+            ahead: &DrawsAhead::default(),
+        };
+        let mut state = match saved {
+            Some(state) => state,
+            None => begin_state(plan, &distillation, control)?,
+        };
+
+        let done = state.numbers.step;
+        let next = Moment::Step(done);
+        enter_phase(Phase::Distill, RunStage::Distill { done, next }, control)?;
+        distil(plan, &distillation, &mut state, control)?;
+
+        enter_phase(Phase::Evaluate, RunStage::Evaluate, control)?;
+        result::headlines(&distillation, &mut state, control)?;
+        let file = result::write_distilled_set(plan, &distillation, &state, control)?;
+        Ok(RunFinished {
+            status: RunOutcome::Done,
+            reason: None,
+            best_step: state.numbers.best.as_ref().map(|b| b.step),
+            best_validation: state.numbers.best.as_ref().and_then(|b| b.validation),
+            results: state.numbers.headlines.clone(),
+            paper_style_max: result::paper_style_max(&state.numbers),
+            cautions: cautions::all(profile, experts, dataset, &state),
+            file: Some(file),
+            seconds: begin.elapsed().as_secs_f64(),
         })
-        .collect();
-    let labelling = Labelling::new(
-        &profile.distill,
-        net.as_ref(),
-        &experts,
-        dataset.classes.len(),
-        plan.device,
-    )?;
-    let parameterisation = parameterisation(profile, &dataset)?;
-    let distillation = Distillation {
-        run: &plan.run,
-        net: net.as_ref(),
-        dataset: &dataset,
-        experts: &experts,
-        evaluators: &evaluators,
-        labelling: &labelling,
-        parameterisation: &parameterisation,
-        per_epoch: profile.expert.per_epoch,
-        augment: profile.augmentation(),
-        seed: profile.seed,
-        device: plan.device,
-        workers: None,
-        ahead: &DrawsAhead::default(),
-    };
-    let mut state = match saved {
-        Some(state) => state,
-        None => begin_state(plan, &distillation, control)?,
-    };
-
-    let done = state.numbers.step;
-    let next = Moment::Step(done);
-    enter_phase(Phase::Distill, RunStage::Distill { done, next }, control)?;
-    helped::with_workers(plan, &distillation, control, |helped, control| {
-        distil(plan, helped, &mut state, control)
-    })?;
-
-    enter_phase(Phase::Evaluate, RunStage::Evaluate, control)?;
-    result::headlines(&distillation, &mut state, control)?;
-    let file = result::write_distilled_set(plan, &distillation, &state, control)?;
-    control.record(EventKind::RunFinished(RunFinished {
-        status: RunOutcome::Done,
-        reason: None,
-        best_step: state.numbers.best.as_ref().map(|b| b.step),
-        best_validation: state.numbers.best.as_ref().and_then(|b| b.validation),
-        results: state.numbers.headlines.clone(),
-        paper_style_max: result::paper_style_max(&state.numbers),
-        cautions: cautions::all(profile, &experts, &dataset, &state),
-        file: Some(file),
-        seconds: begin.elapsed().as_secs_f64(),
-    }))
+    }
 }
 
 /// The state before the first step, with its baselines and its checkpoint.

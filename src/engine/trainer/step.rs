@@ -7,7 +7,7 @@ use super::control::Control;
 use super::distillation::Distillation;
 use super::segment::{Solved, Solver, Unread};
 use super::update::{self, ImageUpdate, ReadUpdate};
-use super::worker_server::Next;
+use super::worker_server::{Answer, Job, Next, Segments};
 use super::workers::Workers;
 use crate::distill::TrainingSet;
 use crate::distill::iteration::{Outcome, Segment, Settings};
@@ -44,7 +44,7 @@ impl Distillation<'_> {
         let begin = Instant::now();
         let settings = Settings::of(distill, self.per_epoch, self.augment);
         let (solved, proposed) = match self.workers {
-            None if settings.segments == 1 => {
+            _ if settings.segments == 1 => {
                 let unread = self.segment(&settings, 0, state, control)?;
                 // proposed before its numbers are known, so that the device is waited for once
                 let (gradient, norm) = (&unread.found.gradient, &unread.found.norm);
@@ -128,22 +128,23 @@ impl Distillation<'_> {
             lr: state.numbers.student_lr,
         };
         let server = &workers.server;
-        server.begin((self.seed, state.numbers.step), settings, &set)?;
-        let solved = loop {
+        let segments = Segments::new((self.seed, state.numbers.step), settings, &set);
+        server.begin(Job::Segments(segments), &set)?;
+        let answers = loop {
             match server.next() {
-                Next::Solve(number) => {
+                Next::Compute(number) => {
                     let (solved, _) = self.segment(settings, number, state, control)?.read(&[]);
-                    server.put(number, solved);
+                    server.put(number, Answer::Segment(solved));
                 }
                 Next::Wait => control.answer_requests()?,
-                Next::Done(solved) => break solved,
+                Next::Done(answers) => break answers,
             }
         };
-        workers.record_changes(control)?;
-        Ok(solved
-            .into_iter()
-            .map(|one| one.to_device(self.device))
-            .collect())
+        let solved = answers.into_iter().filter_map(|answer| match answer {
+            Answer::Segment(solved) => Some(solved.to_device(self.device)),
+            Answer::Network(_) => None,
+        });
+        Ok(solved.collect())
     }
 
     /// The segment of this number of the next iteration.

@@ -1,14 +1,17 @@
 //! The engine's side of its workers: other processes, here or on other machines, that compute segments
-//! of its iterations. Any may come late, be slow or die: what none has computed, the engine computes
-//! itself, and the result is the same.
+//! of its iterations and train networks of its evaluations. Any may come late, be slow or die: what none
+//! has computed, the engine computes itself, and the result is the same.
 
 mod connection;
+mod job;
 mod pace;
 
+pub use self::job::{Answer, Job, Networks, Segments};
+
+use self::connection::Counts;
+use self::job::KINDS;
 use self::pace::Pace;
-use super::segment::Solved;
 use crate::distill::TrainingSet;
-use crate::distill::iteration::Settings;
 use crate::wire::{self, Address, ToWorker, Welcome};
 use astill_core::cli::ListenAddress;
 use astill_core::files::atomic::write_privately;
@@ -21,7 +24,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Where only processes of this machine can connect.
 const THIS_MACHINE: &str = "127.0.0.1";
@@ -89,52 +92,60 @@ struct State {
     strangers: VecDeque<(u64, TcpStream)>,
     /// Counts the jobs, so that nothing of an earlier one is taken for this one's.
     job: u64,
+    /// The kind of the latest job, and what is known of each kind.
+    kind: usize,
+    experience: [Experience; KINDS],
     todo: VecDeque<u64>,
-    /// Segments that a worker has.
+    /// Tasks that a worker has.
     given: BTreeMap<u64, Given>,
-    solved: BTreeMap<u64, Solved>,
+    answers: BTreeMap<u64, Answer>,
     content: Option<Arc<Content>>,
-    /// How long the engine's own latest segment took, and when it began the one that it is at.
-    own_time: Duration,
+    /// When the engine began the task that it is at.
     own_since: Option<Instant>,
     changes: Vec<WorkerChange>,
 }
 
-/// A segment that a worker has: since when, and how long it should take.
+/// What is known of the jobs of a kind.
+#[derive(Debug, Default)]
+struct Experience {
+    /// How many there have been.
+    jobs: u64,
+    /// How long the engine's own latest task took.
+    own_time: Duration,
+}
+
+/// A task that a worker has: since when, and how long it should take.
 #[derive(Debug)]
 struct Given {
     since: Instant,
     expected: Option<Duration>,
 }
 
-/// What workers get for the segments of one iteration.
+/// What workers get for the tasks of a job.
 #[derive(Debug)]
 struct Content {
-    seed: u64,
-    iteration: u64,
-    settings: Settings,
-    /// Shape and kind of the images and of soft labels, which their gradients have too.
-    images: (Vec<i64>, Kind),
-    labels: Option<(Vec<i64>, Kind)>,
-    /// The frame of images and labels; none where no worker was there when the iteration began.
+    job: Job,
+    /// The frame of images and labels; none where no worker was there when the job began.
     set: Option<Vec<u8>>,
 }
 
-/// A segment for a worker.
+/// A task for a worker.
 struct Task {
+    /// The number of its job, and that among the jobs of its kind.
     job: u64,
+    round: u64,
     number: u64,
     content: Arc<Content>,
 }
 
 /// What the engine does next.
 pub enum Next {
-    /// Compute this segment itself.
-    Solve(u64),
+    /// Compute this task itself.
+    Compute(u64),
     /// Look for commands, and ask again.
     Wait,
-    /// All segments are there, in their order.
-    Done(Vec<Solved>),
+    /// All answers are there, in the order of their tasks.
+    Done(Vec<Answer>),
 }
 
 impl WorkerServer {
@@ -179,39 +190,28 @@ impl WorkerServer {
         Ok(server)
     }
 
-    /// Offers the segments of an iteration to whoever is there.
+    /// Offers the tasks of a job on this set to whoever is there.
     ///
     /// # Errors
     /// The images cannot be sent.
-    pub fn begin(
-        &self,
-        (seed, iteration): (u64, u64),
-        settings: &Settings,
-        set: &TrainingSet<'_>,
-    ) -> Result<()> {
-        let is_soft = set.labels.is_soft();
-        let (images, labels) = (set.images, set.labels.tensor());
-        let form = |tensor: &Tensor| (tensor.size(), tensor.kind());
+    pub fn begin(&self, job: Job, set: &TrainingSet<'_>) -> Result<()> {
         let has_workers = self.shared.lock().workers > 0;
         let frame = || {
             let rate = Tensor::from_slice(&[set.lr]);
+            let (images, labels) = (set.images, set.labels.tensor());
             let tensors = [("images", images), ("labels", labels), ("lr", &rate)];
+            let is_soft = set.labels.is_soft();
             wire::frame(&ToWorker::Set { is_soft }, &tensors)
         };
-        let content = Content {
-            seed,
-            iteration,
-            settings: settings.clone(),
-            images: form(images),
-            labels: is_soft.then(|| form(labels)),
-            set: has_workers.then(frame).transpose()?,
-        };
+        let set = has_workers.then(frame).transpose()?;
         let mut state = self.shared.lock();
         state.job += 1;
-        state.todo = (0..settings.segments as u64).collect();
+        state.kind = job.kind();
+        state.experience[job.kind()].jobs += 1;
+        state.todo = (0..job.tasks() as u64).collect();
         state.given.clear();
-        state.solved.clear();
-        state.content = Some(Arc::new(content));
+        state.answers.clear();
+        state.content = Some(Arc::new(Content { job, set }));
         self.shared.changed.notify_all();
         Ok(())
     }
@@ -220,21 +220,21 @@ impl WorkerServer {
     pub fn next(&self) -> Next {
         let mut state = self.shared.lock();
         if let Some(number) = state.todo.pop_front() {
-            return state.solve(number);
+            return state.compute(number);
         }
-        let count = state.content.as_ref().map_or(0, |c| c.settings.segments);
-        if state.solved.len() == count {
+        let tasks = state.content.as_ref().map_or(0, |c| c.job.tasks());
+        if state.answers.len() == tasks {
             state.content = None;
-            let solved = std::mem::take(&mut state.solved);
-            return Next::Done(solved.into_values().collect());
+            let answers = std::mem::take(&mut state.answers);
+            return Next::Done(answers.into_values().collect());
         }
-        let own = state.own_time;
+        let own = state.own_time();
         let left = |given: &Given| pace::patience(given.expected, own, given.since.elapsed());
         let longest_out = state.given.iter().map(|(n, given)| (left(given), *n)).min();
         match longest_out {
             Some((left, number)) if left.is_zero() => {
                 state.given.remove(&number);
-                state.solve(number)
+                state.compute(number)
             }
             longest_out => {
                 let until = longest_out.map_or(POLL_INTERVAL, |(left, _)| left.min(POLL_INTERVAL));
@@ -244,16 +244,17 @@ impl WorkerServer {
         }
     }
 
-    /// Takes a segment that the engine has computed.
-    pub fn put(&self, number: u64, solved: Solved) {
+    /// Takes the answer to a task that the engine has computed.
+    pub fn put(&self, number: u64, answer: Answer) {
         let mut state = self.shared.lock();
         if let Some(since) = state.own_since.take() {
-            state.own_time = since.elapsed();
+            let kind = state.kind;
+            state.experience[kind].own_time = since.elapsed();
         }
-        state.solved.entry(number).or_insert(solved);
+        state.answers.entry(number).or_insert(answer);
     }
 
-    /// Drops the iteration that was begun.
+    /// Drops the job that was begun.
     pub fn cancel(&self) {
         let mut state = self.shared.lock();
         state.job += 1;
@@ -301,17 +302,23 @@ impl Drop for WorkerServer {
 }
 
 impl State {
-    fn solve(&mut self, number: u64) -> Next {
+    fn compute(&mut self, number: u64) -> Next {
         self.own_since = Some(Instant::now());
-        Next::Solve(number)
+        Next::Compute(number)
     }
 
-    /// Whether the segments are there sooner if a worker that takes this long gets one of them.
+    /// How long the engine's own latest task of this job's kind took.
+    fn own_time(&self) -> Duration {
+        self.experience[self.kind].own_time
+    }
+
+    /// Whether the answers are there sooner if a worker that takes this long gets one of the tasks.
     fn is_worth_giving(&self, expected: Option<Duration>) -> bool {
-        let at_it = self.own_since.map_or(Duration::ZERO, |since| {
-            self.own_time.saturating_sub(since.elapsed())
-        });
-        pace::is_worth_giving(expected, self.own_time, at_it, self.todo.len())
+        let own = self.own_time();
+        let at_it = self
+            .own_since
+            .map_or(Duration::ZERO, |since| own.saturating_sub(since.elapsed()));
+        pace::is_worth_giving(expected, own, at_it, self.todo.len())
     }
 
     /// A connection is over, or has shown that it is a worker's.
@@ -321,15 +328,17 @@ impl State {
 }
 
 impl Shared {
-    /// Notes that a worker has joined (1), left (-1), or failed before it could join (0).
-    fn report_change(&self, name: &str, change: i64, solved: u64, reason: Option<String>) {
+    /// Notes that a worker has joined (1), left (-1), or failed before it could join (0), and what it
+    /// has done.
+    fn report_change(&self, name: &str, change: i64, done: Counts, reason: Option<String>) {
         let mut state = self.lock();
         state.workers = state.workers.saturating_add_signed(change);
         let change = WorkerChange {
             name: name.into(),
             workers: state.workers,
             has_joined: change > 0,
-            solved,
+            solved: done.segments,
+            networks: done.networks,
             reason,
         };
         state.changes.push(change);
@@ -352,23 +361,25 @@ impl Shared {
         Ok(number)
     }
 
-    /// Waits for a segment that is worth giving to a worker of this pace; none when the run ends.
-    fn take(&self, pace: &Pace) -> Option<Task> {
+    /// Waits for a task that is worth giving to a worker with these paces, one for each kind of job;
+    /// none when the run ends.
+    fn take(&self, paces: &[Pace; KINDS]) -> Option<Task> {
         let mut state = self.lock();
         loop {
             if state.is_closing {
                 return None;
             }
             if let Some(content) = state.content.clone().filter(|c| c.set.is_some()) {
-                let expected = pace.expected(state.job);
+                let round = state.experience[state.kind].jobs;
+                let expected = paces[state.kind].expected(round);
                 if state.is_worth_giving(expected)
                     && let Some(number) = state.todo.pop_front()
                 {
                     let since = Instant::now();
                     state.given.insert(number, Given { since, expected });
-                    let job = state.job;
                     return Some(Task {
-                        job,
+                        job: state.job,
+                        round,
                         number,
                         content,
                     });
@@ -382,20 +393,20 @@ impl Shared {
     }
 
     /// Takes what a worker has answered. The first answer counts; all are equal.
-    fn put(&self, task: &Task, answer: Result<Solved>) -> Result<()> {
+    fn put(&self, task: &Task, answer: Result<Answer>) -> Result<()> {
         let mut state = self.lock();
         let is_current = state.job == task.job;
         if is_current {
             state.given.remove(&task.number);
         }
         let put = match answer {
-            Ok(solved) if is_current => {
-                state.solved.entry(task.number).or_insert(solved);
+            Ok(answer) if is_current => {
+                state.answers.entry(task.number).or_insert(answer);
                 Ok(())
             }
             Ok(_) => Ok(()),
             Err(error) => {
-                if is_current && !state.solved.contains_key(&task.number) {
+                if is_current && !state.answers.contains_key(&task.number) {
                     state.todo.push_front(task.number);
                 }
                 Err(error)

@@ -73,7 +73,7 @@ pub struct SegmentStep {
     pub alignment: f64,
 }
 
-/// A worker that computes segments has joined, or is gone.
+/// A worker, which computes segments and trains networks of evaluations, has joined or is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerChange {
     /// The machine and the process.
@@ -83,6 +83,9 @@ pub struct WorkerChange {
     pub has_joined: bool,
     /// How many segments it had computed when it left.
     pub solved: u64,
+    /// How many networks it had trained when it left.
+    #[serde(default)]
+    pub networks: u64,
     /// What went wrong, if it was lost.
     pub reason: Option<String>,
 }

@@ -1,8 +1,8 @@
 //! A connection to the port for workers, from its greeting to its end.
 
+use super::job::{Answer, unexpected};
 use super::pace::Pace;
-use super::{Content, POLL_INTERVAL, Shared, Task};
-use crate::distill::iteration::{Segment, Start};
+use super::{POLL_INTERVAL, Shared, Task};
 use crate::trainer::segment::Solved;
 use crate::wire::{self, FromWorker, Greeting, ToWorker, Until};
 use astill_core::{Error, Result};
@@ -10,13 +10,19 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tch::Tensor;
 
 /// How long a new connection may take to introduce itself.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_WORKERS: u64 = 1024;
-/// What an answer may have besides its gradients, in bytes.
-const BESIDES_GRADIENTS: u64 = 1 << 20;
+/// What an answer may have besides its tensors, in bytes.
+const BESIDES_TENSORS: u64 = 1 << 20;
+
+/// What a worker has done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    pub segments: u64,
+    pub networks: u64,
+}
 
 /// Serves whoever connects, each in a thread of its own.
 pub fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
@@ -52,14 +58,15 @@ fn serve(shared: &Shared, mut stream: TcpStream, number: u64) {
     };
     shared.lock().remove_stranger(number);
     let name = &greeting.name;
+    let nothing = Counts::default();
     if let Err(error) = welcome(shared, &mut stream, &greeting) {
-        shared.report_change(name, 0, 0, Some(error.to_string()));
+        shared.report_change(name, 0, nothing, Some(error.to_string()));
         return;
     }
-    shared.report_change(name, 1, 0, None);
-    let mut solved = 0;
-    let ended = hand_out(shared, &mut stream, &mut solved);
-    shared.report_change(name, -1, solved, ended.err().map(|error| error.to_string()));
+    shared.report_change(name, 1, nothing, None);
+    let mut done = nothing;
+    let ended = hand_out(shared, &mut stream, &mut done);
+    shared.report_change(name, -1, done, ended.err().map(|error| error.to_string()));
 }
 
 /// What a worker says first; its token shows that it may be one.
@@ -93,7 +100,9 @@ fn welcome(shared: &Shared, stream: &mut TcpStream, greeting: &Greeting) -> Resu
     match wire::receive(stream, wire::LONGEST_GREETING)?.0 {
         FromWorker::Ready => Ok(()),
         FromWorker::Failed(why) => Err(Error::Usage(why)),
-        FromWorker::Solved { .. } => Err(unexpected("a segment that it was not given")),
+        FromWorker::Solved { .. } | FromWorker::Trained => {
+            Err(unexpected("a task that it was not given"))
+        }
     }
 }
 
@@ -103,16 +112,19 @@ fn refuse<T>(stream: &mut TcpStream, why: String) -> Result<T> {
     Err(Error::Usage(why))
 }
 
-/// Gives a worker one segment after the other, until the run ends.
-fn hand_out(shared: &Shared, stream: &mut TcpStream, solved: &mut u64) -> Result<()> {
-    let (mut sent, mut pace) = (0, Pace::default());
-    while let Some(task) = shared.take(&pace) {
+/// Gives a worker one task after the other, until the run ends.
+fn hand_out(shared: &Shared, stream: &mut TcpStream, done: &mut Counts) -> Result<()> {
+    let (mut sent, mut paces) = (0, <[Pace; _]>::default());
+    while let Some(task) = shared.take(&paces) {
         let begin = Instant::now();
         let answer = send_set(stream, &task, &mut sent)
-            .and_then(|()| solve(stream, &task, shared.welcome.experts.len() as u64));
-        if answer.is_ok() {
-            *solved += 1;
-            pace.take(task.job, begin.elapsed());
+            .and_then(|()| compute(stream, &task, shared.welcome.experts.len() as u64));
+        if let Ok(answer) = &answer {
+            match answer {
+                Answer::Segment(_) => done.segments += 1,
+                Answer::Network(_) => done.networks += 1,
+            }
+            paces[task.content.job.kind()].take(task.round, begin.elapsed());
         }
         shared.put(&task, answer)?;
     }
@@ -129,65 +141,21 @@ fn send_set(stream: &mut TcpStream, task: &Task, sent: &mut u64) -> Result<()> {
     Ok(())
 }
 
-/// Has a worker compute a segment of a run with so many experts.
-fn solve(stream: &mut TcpStream, task: &Task, experts: u64) -> Result<Solved> {
-    let content = &task.content;
-    let segment = Segment {
-        seed: content.seed,
-        iteration: content.iteration,
-        number: task.number,
-    };
-    let settings = content.settings.clone();
-    wire::send(stream, &ToWorker::Segment { segment, settings }, &[])?;
-    let set = content.set.as_ref().map_or(0, Vec::len) as u64;
-    let (message, mut tensors) = wire::receive::<FromWorker>(stream, 2 * set + BESIDES_GRADIENTS)?;
-    match message {
+/// Has a worker compute a task of a run with so many experts.
+fn compute(stream: &mut TcpStream, task: &Task, experts: u64) -> Result<Answer> {
+    let (job, number) = (&task.content.job, task.number);
+    wire::send(stream, &job.message(number), &[])?;
+    let longest = job.bytes() + BESIDES_TENSORS;
+    let (message, mut tensors) = wire::receive::<FromWorker>(stream, longest)?;
+    let answer = match message {
         FromWorker::Solved { record } => {
             let outcome = wire::outcome(&mut tensors)?;
-            let solved = Solved { record, outcome };
-            check(
-                &solved,
-                content,
-                Start::draw(&content.settings, segment, experts),
-            )?;
-            Ok(solved)
+            Answer::Segment(Solved { record, outcome })
         }
-        FromWorker::Failed(why) => Err(Error::Network(why)),
-        FromWorker::Ready => Err(unexpected("that it is ready")),
-    }
-}
-
-/// Checks that an answer is of the segment that was given: what does not fit would end the run where
-/// the mean is taken.
-fn check(solved: &Solved, content: &Content, start: Start) -> Result<()> {
-    let Solved { record, outcome } = solved;
-    let form = |tensor: &Tensor| (tensor.size(), tensor.kind());
-    let gradient = form(&outcome.gradient);
-    if gradient != content.images {
-        let (found, wanted) = (gradient, &content.images);
-        return Err(unexpected(&format!(
-            "a gradient of the form {found:?}, where the images have {wanted:?}"
-        )));
-    }
-    let labels = outcome.label_gradient.as_ref().map(form);
-    if labels != content.labels {
-        let (found, wanted) = (labels, &content.labels);
-        return Err(unexpected(&format!(
-            "a gradient of labels of the form {found:?}, where the labels have {wanted:?}"
-        )));
-    }
-    let found = Start {
-        expert: record.expert,
-        mirrored: record.mirrored,
-        epoch: record.start_epoch as usize,
-        part: record.start_part as usize,
+        FromWorker::Trained => Answer::Network(wire::weights(&mut tensors)?),
+        FromWorker::Failed(why) => return Err(Error::Network(why)),
+        FromWorker::Ready => return Err(unexpected("that it is ready")),
     };
-    match found == start {
-        true => Ok(()),
-        false => Err(unexpected(&format!("{found:?}, where {start:?} was drawn"))),
-    }
-}
-
-fn unexpected(what: &str) -> Error {
-    Error::Network(format!("it answered {what}"))
+    job.check(number, &answer, experts)?;
+    Ok(answer)
 }

@@ -1,14 +1,17 @@
 use super::connection::GREETING_TIMEOUT;
 use super::*;
-use crate::distill::iteration::{Outcome, Segment, Start, Starts};
+use crate::distill::iteration::{Outcome, Segment, Settings, Start, Starts};
 use crate::distill::perturb::PerturbationStatistics;
 use crate::distill::{Labels, MatchingOptions};
+use crate::network::{self, Network, Weights};
+use crate::trainer::segment::Solved;
 use crate::wire::{FromWorker, Greeting};
+use astill_core::profile::Profile;
 use astill_core::run::RunDir;
 use astill_core::run::event::SegmentStep;
 use std::io::Read;
 use std::net::SocketAddr;
-use tch::Device;
+use tch::{Device, Kind};
 
 const SIZE: [i64; 4] = [2, 1, 4, 4];
 const EXPERTS: u64 = 3;
@@ -33,6 +36,16 @@ fn settings(segments: usize) -> Settings {
         perturbation: 0.,
         segments,
     }
+}
+
+fn convnet() -> Result<Box<dyn Network>> {
+    let settings = Profile::default().network;
+    let task = network::Task {
+        channels: 1,
+        size: 16,
+        classes: 2,
+    };
+    network::build(settings.kind, &settings, task)
 }
 
 /// An answer to the segment of this number of the first iteration.
@@ -93,7 +106,7 @@ fn served() -> Result<Served> {
         profile: String::new(),
         classes: 2,
         channels: 1,
-        threads: 1,
+        threads: Some(1),
         experts: vec![expert; EXPERTS as usize],
     };
     let server = WorkerServer::start(&Arc::new(lock), listener, welcome)?;
@@ -150,7 +163,25 @@ impl Served {
             labels: &labels,
             lr: 0.1,
         };
-        self.server.begin((7, 0), settings, &set)
+        let segments = Segments::new((7, 0), settings, &set);
+        self.server.begin(Job::Segments(segments), &set)
+    }
+
+    /// Offers an evaluation with two networks.
+    fn begin_networks(&self, net: &dyn Network) -> Result<()> {
+        let images = Tensor::zeros(SIZE, (Kind::Float, Device::Cpu));
+        let labels = Labels::in_class_order(2, 1);
+        let set = TrainingSet {
+            images: &images,
+            labels: &labels,
+            lr: 0.1,
+        };
+        let tasks = [0, 1].map(|repeat| wire::NetworkTask {
+            network: "convnet".into(),
+            index: [0, 0, repeat],
+        });
+        let networks = Networks::new(net, tasks.to_vec());
+        self.server.begin(Job::Networks(networks), &set)
     }
 }
 
@@ -166,6 +197,7 @@ fn given(stream: &mut TcpStream) -> Result<u64> {
     loop {
         match wire::receive::<ToWorker>(stream, wire::LONGEST)?.0 {
             ToWorker::Segment { segment, .. } => return Ok(segment.number),
+            ToWorker::Network(task) => return Ok(task.index[2]),
             ToWorker::Set { .. } => {}
             other => panic!("{other:?}"),
         }
@@ -220,21 +252,30 @@ fn segments_are_shared_and_come_back_in_their_order() -> Result<()> {
     let settings = settings(2);
     served.begin(&settings)?;
     let number = given(&mut worker)?;
-    let Next::Solve(own) = served.server.next() else {
+    let Next::Compute(own) = served.server.next() else {
         panic!("the engine gets the other one");
     };
     assert_eq!(own + number, 1);
     answer(&mut worker, solved(&settings, number))?;
-    served.server.put(own, solved(&settings, own));
+    served
+        .server
+        .put(own, Answer::Segment(solved(&settings, own)));
     let all = loop {
         match served.server.next() {
             // the answer is on its way, or the engine is ahead of it
             Next::Wait => {}
-            Next::Solve(number) => served.server.put(number, solved(&settings, number)),
+            Next::Compute(number) => {
+                let solved = solved(&settings, number);
+                served.server.put(number, Answer::Segment(solved));
+            }
             Next::Done(all) => break all,
         }
     };
-    let losses: Vec<f64> = all.iter().map(|s| s.outcome.matching_loss).collect();
+    let losses = all.iter().filter_map(|answer| match answer {
+        Answer::Segment(solved) => Some(solved.outcome.matching_loss),
+        Answer::Network(_) => None,
+    });
+    let losses: Vec<f64> = losses.collect();
     assert_eq!(losses, [0., 1.]);
     Ok(())
 }
@@ -262,7 +303,68 @@ fn an_answer_that_does_not_fit_costs_the_worker_and_not_the_run() -> Result<()> 
                 .is_some_and(|why| why.starts_with("it answered")),
             "it is lost"
         );
-        assert!(matches!(served.server.next(), Next::Solve(0)));
+        assert!(matches!(served.server.next(), Next::Compute(0)));
+    }
+    Ok(())
+}
+
+/// What a worker answers that has trained a network to weights of this size, all equal.
+fn answer_weights(stream: &mut TcpStream, size: i64, value: f64) -> Result<()> {
+    let weights = Weights {
+        theta: Tensor::full([size], value, (Kind::Float, Device::Cpu)),
+        running: Tensor::zeros([0], (Kind::Float, Device::Cpu)),
+    };
+    wire::send(
+        stream,
+        &FromWorker::Trained,
+        &wire::weight_tensors(&weights),
+    )
+}
+
+#[test]
+fn networks_of_an_evaluation_are_shared_and_come_back_in_their_order() -> Result<()> {
+    let served = served()?;
+    let mut worker = served.worker()?;
+    let net = convnet()?;
+    served.begin_networks(net.as_ref())?;
+    let number = given(&mut worker)?;
+    answer_weights(&mut worker, net.parameters(), number as f64)?;
+    let all = loop {
+        match served.server.next() {
+            Next::Wait => {}
+            Next::Compute(number) => {
+                let size = [net.parameters()];
+                let theta = Tensor::full(size, number as f64, (Kind::Float, Device::Cpu));
+                let running = net.init_running();
+                let weights = Weights { theta, running };
+                served.server.put(number, Answer::Network(weights));
+            }
+            Next::Done(all) => break all,
+        }
+    };
+    let values = all.iter().filter_map(|answer| match answer {
+        Answer::Network(weights) => Some(weights.theta.double_value(&[0])),
+        Answer::Segment(_) => None,
+    });
+    assert_eq!(values.collect::<Vec<f64>>(), [0., 1.]);
+    Ok(())
+}
+
+#[test]
+fn weights_of_another_network_and_answers_of_another_kind_cost_the_worker() -> Result<()> {
+    let net = convnet()?;
+    for is_segment in [false, true] {
+        let served = served()?;
+        let mut worker = served.worker()?;
+        served.begin_networks(net.as_ref())?;
+        given(&mut worker)?;
+        match is_segment {
+            true => answer(&mut worker, solved(&settings(1), 0))?,
+            false => answer_weights(&mut worker, net.parameters() + 1, 0.)?,
+        }
+        let change = served.wait_for_change();
+        let why = change.reason.unwrap_or_default();
+        assert!(why.starts_with("it answered"), "{why}");
     }
     Ok(())
 }
