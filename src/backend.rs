@@ -10,7 +10,6 @@ use crate::tui::backend::{
 use crate::tui::events_file::{EventsFile, Found, read_whole};
 use crate::tui::model::Model;
 use crate::tui::picture::Picture;
-use astill_core::ablation;
 use astill_core::cli::{FetchArgs, ResumeChanges, data_folder};
 use astill_core::dataset_folder::dataset_folder;
 use astill_core::on_finish;
@@ -293,7 +292,11 @@ impl Backend for Local {
     }
 
     fn ablations(&self) -> Result<Vec<AblationSummary>> {
-        ablation::list(&self.runs)
+        let mut known = self
+            .known_ablations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.list(&self.runs)
     }
 
     fn preview(&self, request: &RunRequest, is_outdated: &dyn Fn() -> bool) -> Option<Preview> {

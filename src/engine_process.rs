@@ -3,10 +3,12 @@
 use crate::libraries;
 use crate::previews::KnownAnswers;
 use crate::tui::backend::ProfileSummary;
+use astill_core::ablation::KnownAblations;
 use astill_core::cli::{DeviceChoice, ResumeChanges};
 use astill_core::run::RunDir;
 use astill_core::run::known_runs::KnownRuns;
 use astill_core::signals::stop_signals;
+use astill_core::text::shell_word;
 use astill_core::{Error, Result, program};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
@@ -37,6 +39,7 @@ pub struct Local {
     pub data: Option<PathBuf>,
     /// The runs as they were when they were listed last.
     pub known: Arc<Mutex<KnownRuns>>,
+    pub known_ablations: Arc<Mutex<KnownAblations>>,
     /// What the engine has said about runs that could be started.
     pub answers: Arc<KnownAnswers>,
     /// The profiles of the menu, as they were looked at last.
@@ -76,7 +79,7 @@ fn not_installed(own: &Path) -> String {
     // cargo installs into the folder bin of its root
     let root = match folder.parent() {
         Some(root) if folder.ends_with("bin") => {
-            format!(" --root {}", quoted(&root.to_string_lossy()))
+            format!(" --root {}", shell_word(&root.to_string_lossy()))
         }
         _ => String::new(),
     };
@@ -86,17 +89,6 @@ fn not_installed(own: &Path) -> String {
          LIBTORCH=\"$(scripts/libtorch)\" cargo install --locked --path src/engine{root}",
         folder.display()
     )
-}
-
-/// Text as a word of a shell command.
-#[must_use]
-pub fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,".contains(c);
-    if text.chars().all(is_plain) {
-        text.to_string()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 impl Local {

@@ -3,7 +3,7 @@
 
 use astill::ablate::{ablate, tune};
 use astill::doctor;
-use astill::engine_process::{self, Local, Started, quoted};
+use astill::engine_process::{self, Local, Started};
 use astill::fetch::{self, Fetched};
 use astill::listing::list_runs;
 use astill::look::{Look, UserFile};
@@ -19,6 +19,7 @@ use astill_core::comparison::{self, Comparison};
 use astill_core::console::to_stderr;
 use astill_core::run::RunDir;
 use astill_core::run::list::{RunState, list, summary};
+use astill_core::text::shell_word;
 use astill_core::{Error, Result, profile, program, signals};
 use clap::Parser;
 use serde_json::json;
@@ -43,6 +44,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         runs: cli.runs.clone(),
         data: cli.data.clone(),
         known: Arc::default(),
+        known_ablations: Arc::default(),
         answers: Arc::default(),
         profiles: Arc::default(),
     };
@@ -180,7 +182,8 @@ fn resume_in_the_app(
         RunState::Done if changes.set.is_empty() && has_result(&run) => {}
         RunState::Elsewhere => {
             let arguments = changes.to_arguments().into_iter();
-            let arguments: Vec<String> = arguments.map(|a| format!(" {}", quoted(&a))).collect();
+            let arguments: Vec<String> =
+                arguments.map(|a| format!(" {}", shell_word(&a))).collect();
             return Err(Error::Usage(format!(
                 "{}; if it is gone, start one here with `astill resume {}{} --detach`",
                 found.doubt(),

@@ -3,6 +3,7 @@
 
 use astill_core::cli::{Gpus, SlurmArgs};
 use astill_core::run::{name_problem, name_stem};
+use astill_core::text::shell_word;
 use astill_core::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -180,17 +181,13 @@ fn text_of(path: &Path) -> Result<String> {
 
 /// `text` as one word of a shell.
 fn quoted(text: &str) -> Result<String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if text.chars().any(char::is_control) {
         return Err(Error::Usage(format!(
             "{text:?} has a line break or another control character, which the script of a job \
              cannot hold"
         )));
     }
-    Ok(match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_string(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    })
+    Ok(shell_word(text))
 }
 
 #[cfg(test)]
@@ -220,15 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_stays_one_word_for_a_shell() {
-        for (text, wanted) in [
-            ("a/b-1.yaml", "a/b-1.yaml"),
-            ("", "''"),
-            ("two words", "'two words'"),
-            ("it's $HOME", "'it'\\''s $HOME'"),
-        ] {
-            assert_eq!(quoted(text).unwrap(), wanted);
-        }
+    fn a_word_with_a_line_break_is_refused() {
         assert!(quoted("a\nEND\nb").is_err());
     }
 }

@@ -92,6 +92,7 @@ impl<'a> Engines<'a> {
                 runs: folder.to_path_buf(),
                 data: local.data.clone(),
                 known: Arc::default(),
+                known_ablations: Arc::default(),
             },
             device,
             shared,

@@ -12,10 +12,11 @@ use astill_core::ablation::{
     Ablation, AblationFolder, Outcome, PlannedRun, Summary, runs_csv, summary_csv, table,
 };
 use astill_core::cli::{AblateArgs, DeviceChoice, out};
-use astill_core::console::to_stderr;
+use astill_core::console::{to_stderr, to_stderr_if_read};
+use astill_core::files::check_text;
 use astill_core::profile::Variant;
 use astill_core::run::EngineLock;
-use astill_core::text::{count, duration, harmless};
+use astill_core::text::{count, duration, harmless, shell_word};
 use astill_core::{Error, Result};
 use engines::{Engines, RunEnd};
 use serde_json::Value;
@@ -82,6 +83,7 @@ impl<'a> Study<'a> {
     /// Does all runs that are not done; whether a signal, or somebody else, has stopped it, with the
     /// exit status that follows. Everything is checked before anything is created.
     fn run(&mut self, local: &Local) -> Result<Option<u8>> {
+        check_text("the folder of runs (--runs)", &local.runs)?;
         self.check_with_data(local)?;
         let held = self.folder.begin(&self.ablation, &self.planned)?;
         let engines = Engines::new(local, self.folder.path(), self.device)?;
@@ -208,7 +210,7 @@ impl<'a> Study<'a> {
         let summary = self.summary();
         let progress = format!("{} of {} runs are done", summary.done, summary.runs);
         if let Some(status) = stopped {
-            to_stderr(format!("{progress}; continue with: {}", command()));
+            to_stderr_if_read(format!("{progress}; continue with: {}", command()));
             return Ok(ExitCode::from(status));
         }
         out(harmless(&table(&summary)))?;
@@ -225,7 +227,7 @@ impl<'a> Study<'a> {
 
 /// The command that continues this work: the one that began it.
 fn command() -> String {
-    let arguments = std::env::args().skip(1).map(|a| quoted(&a));
+    let arguments = std::env::args().skip(1).map(|a| shell_word(&a));
     let mut command = vec!["astill".to_string()];
     command.extend(arguments);
     command.join(" ")
@@ -238,14 +240,5 @@ fn of_variant(variant: &Variant, scratch: &Path, error: Error) -> Error {
     match error {
         Error::Usage(text) => Error::Usage(of + &without(text)),
         other => other,
-    }
-}
-
-/// An argument as a word of a shell command.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,".contains(c);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_string(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }

@@ -14,6 +14,7 @@ use astill_core::cli::{
     RunArgs, ScoresArgs, data_folder, out,
 };
 use astill_core::console::to_stderr;
+use astill_core::files::check_text;
 use astill_core::profile::{Loaded, Profile, Start};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{History, RunDir};
@@ -168,7 +169,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
     let (workers, warning) = processes.plan(&loaded.profile, chosen.device)?;
     // before anything is created, so that none is missed
     let signals = engine_signals()?;
-    trainer::check_text("the folder of runs (--runs)", runs)?;
+    check_text("the folder of runs (--runs)", runs)?;
     let text = loaded.profile.to_yaml();
     let (run, lock) = RunDir::create(runs, &loaded.name, args.name.as_deref(), &text)
         .map_err(|error| not_allowed(error, "--runs"))?;
@@ -183,7 +184,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
             workers: args.workers.clone(),
         };
         let arguments = resuming::arguments(&changes, Some(data));
-        return process::detach(&run, &loaded.name, &arguments, signals);
+        return process::detach((&run, true), &loaded.name, &arguments, signals);
     }
     let folder = astill_core::dataset_folder::dataset_folder(&loaded.profile, data);
     let (data, profile_name) = (data.to_path_buf(), loaded.name);
@@ -198,6 +199,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         threads: processes.threads(chosen.device),
         workers,
         killed: None,
+        data_content: None,
         attended: !args.unattended && std::io::stderr().is_terminal(),
         sets: Vec::new(),
         is_profile_edited: false,
@@ -243,6 +245,7 @@ fn checked(
     // nothing has been created yet, so a broken data set is a wrong use, like a missing one
     let request = trainer::data_request(&loaded.profile, &folder, data);
     let inventory = request.inspect().map_err(|e| Error::Usage(e.to_string()))?;
+    inventory.check_memory(loaded.profile.dataset.size)?;
     loaded
         .check_classes(&inventory.classes, &inventory.train)
         .map_err(Error::Profile)?;

@@ -3,7 +3,7 @@
 
 use crate::process::by_signal;
 use astill_core::cli::{DeviceChoice, ExpertsArgs};
-use astill_core::console::to_stderr;
+use astill_core::console::{to_stderr, to_stderr_if_read};
 use astill_core::files::untrusted;
 use astill_core::program;
 use astill_core::signals::{Asked, engine_signals};
@@ -14,10 +14,12 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often it is looked whether a process has ended or a signal has come.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the last lines of processes that a signal has ended wait for somebody who reads them.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// A longer line of a process is not passed on, in bytes.
 const LONGEST_LINE: usize = 1 << 16;
 
@@ -62,10 +64,15 @@ pub fn train(args: &ExpertsArgs, data: &Path) -> Result<ExitCode> {
         }
         std::thread::sleep(POLL_INTERVAL);
     }
-    for process in &mut processes {
-        if let Some(thread) = process.passes_on.take() {
-            let _ = thread.join();
-        }
+    // what they have reported, unless nobody reads it
+    let pass_on = |process: &DeviceProcess| {
+        let thread = process.passes_on.as_ref();
+        thread.is_some_and(|thread| !thread.is_finished())
+    };
+    let ended = Instant::now();
+    while processes.iter().any(pass_on) && (signalled.is_none() || ended.elapsed() < LAST_LINES) {
+        signalled = signalled.or(signals.pending().find_map(stops));
+        std::thread::sleep(POLL_INTERVAL);
     }
     Ok(outcome(args.any, signalled, &processes))
 }
@@ -86,7 +93,7 @@ fn outcome(leaves_others: bool, signalled: Option<i32>, processes: &[DeviceProce
             true => "; the others have trained its experts",
             false => "",
         };
-        to_stderr(format!("process {name} ended with {status}{rest}"));
+        to_stderr_if_read(format!("process {name} ended with {status}{rest}"));
     }
     match (is_done, signalled, failed.first()) {
         (true, ..) => ExitCode::SUCCESS,

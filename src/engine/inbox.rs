@@ -24,6 +24,8 @@ pub struct Inbox {
     requests: Sender<CommandRequest>,
     /// The file that shows that this engine is there, and when it was touched.
     open: Option<(File, Instant)>,
+    /// Its folder was not there when it was looked for last.
+    was_missing: bool,
     /// Commands that the trainer has yet to answer.
     waiting: Vec<(String, Receiver<Answer>)>,
 }
@@ -37,6 +39,7 @@ impl Inbox {
             held: Arc::clone(held),
             requests,
             open: None,
+            was_missing: false,
             waiting: Vec::new(),
         };
         if inbox.is_mine() {
@@ -96,6 +99,7 @@ impl Inbox {
         if !self.is_mine() {
             return;
         }
+        self.restore();
         self.show();
         self.write_answers();
         let names = self.names();
@@ -117,6 +121,17 @@ impl Inbox {
 
     fn is_mine(&self) -> bool {
         self.held.check().is_ok() && self.run.check_folders().is_ok()
+    }
+
+    /// Makes its folder again where that was removed.
+    fn restore(&mut self) {
+        let folder = inbox::folder(&self.run);
+        let is_missing = folder.symlink_metadata().is_err();
+        // not the first time: whoever removes a whole run removes its files one after the other
+        if is_missing && self.was_missing && fs::create_dir(&folder).is_ok() {
+            self.open = None;
+        }
+        self.was_missing = is_missing;
     }
 
     /// Shows that an engine is there.

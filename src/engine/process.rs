@@ -48,9 +48,10 @@ pub fn survive_file_size_limit() -> Result<()> {
 
 /// Starts the engine of a run in a session of its own, so that it outlives this process and its
 /// terminal, waits until it has begun to work, and prints the run's path. One of the `signals`
-/// meanwhile stops it again. `arguments` are those of `astill resume`.
+/// meanwhile stops it again; of a run that is `new`, nothing is left then. `arguments` are those of
+/// `astill resume`.
 pub fn detach(
-    run: &RunDir,
+    (run, is_new): (&RunDir, bool),
     profile: &str,
     arguments: &[OsString],
     mut signals: Signals,
@@ -76,7 +77,7 @@ pub fn detach(
     let has_written = || written() > before;
     if let Some(signal) = wait_until_at_work(run, &mut engine, &mut signals, has_written)? {
         let name = low_level::signal_name(signal).unwrap_or("signal");
-        if before == 0 && !run.events().exists() {
+        if is_new && !run.events().exists() {
             run.discard_unstarted();
             to_stderr(format!(
                 "{name}: stopped before the run began; nothing is left of it"

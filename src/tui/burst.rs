@@ -14,7 +14,8 @@ pub fn pasted(inputs: &[Event]) -> Option<String> {
     let mut text = String::new();
     for input in inputs {
         match input {
-            Event::Key(key) if key.kind != KeyEventKind::Release => text.push(character(key)?),
+            // other keys among them are characters of the text that no keyboard sends alone
+            Event::Key(key) if key.kind != KeyEventKind::Release => text.extend(character(key)),
             Event::Key(_) => {}
             _ => return None,
         }
@@ -57,6 +58,10 @@ mod tests {
         for text in ["stop", "ex\ny\n", "100000\nyes\n", "pip install x"] {
             assert_eq!(pasted(&keys(text)).as_deref(), Some(text));
         }
+        let mut with_form_feed = keys("max memory");
+        let control = KeyEvent::new(KeyCode::Char('l'), KeyModifiers::CONTROL);
+        with_form_feed.insert(3, Event::Key(control));
+        assert_eq!(pasted(&with_form_feed).as_deref(), Some("max memory"));
         for text in [
             "", "q", "qq", "jjjjjjjj", "kkkkjjjj", "30\n", "^^^^abc", "y\n",
         ] {

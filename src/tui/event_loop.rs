@@ -100,6 +100,48 @@ fn frame() -> Duration {
     if over_ssh { FRAME_OVER_SSH } else { FRAME }
 }
 
+/// The signals that end the app, and leave its engine alone.
+struct Ends {
+    terminated: Signal,
+    interrupted: Signal,
+    hung_up: Signal,
+    /// A batch system's notice of its time limit.
+    warned: Signal,
+    out_of_time: Signal,
+    /// Its wish for a checkpoint, which is the engine's, and must not end the app.
+    _asked: Signal,
+}
+
+/// SIGXCPU.
+fn out_of_time() -> SignalKind {
+    SignalKind::from_raw(rustix::process::Signal::XCPU.as_raw())
+}
+
+impl Ends {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            terminated: listen(SignalKind::terminate())?,
+            interrupted: listen(SignalKind::interrupt())?,
+            hung_up: listen(SignalKind::hangup())?,
+            warned: listen(SignalKind::user_defined2())?,
+            out_of_time: listen(out_of_time())?,
+            _asked: listen(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// The next one, and whether somebody is there to read a farewell.
+    async fn next(&mut self) -> (SignalKind, bool) {
+        tokio::select! {
+            biased;
+            _ = self.terminated.recv() => (SignalKind::terminate(), true),
+            _ = self.interrupted.recv() => (SignalKind::interrupt(), true),
+            _ = self.warned.recv() => (SignalKind::user_defined2(), true),
+            _ = self.out_of_time.recv() => (out_of_time(), true),
+            _ = self.hung_up.recv() => (SignalKind::hangup(), false),
+        }
+    }
+}
+
 async fn handle_events<B: Backend>(
     guard: &mut TerminalGuard,
     (appearance, keys): (Appearance, Keymap),
@@ -111,9 +153,7 @@ async fn handle_events<B: Backend>(
     let frame = frame();
     let (messages, mut received) = unbounded_channel();
     let (batches, mut events) = channel(BATCHES);
-    let mut terminated = listen(SignalKind::terminate())?;
-    let mut interrupted = listen(SignalKind::interrupt())?;
-    let mut hung_up = listen(SignalKind::hangup())?;
+    let mut ends = Ends::listen()?;
     let mut continued = listen(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
     let mut resized = listen(SignalKind::window_change())?;
     let mut keys_ended = read_keys(messages.clone())?;
@@ -171,10 +211,9 @@ async fn handle_events<B: Backend>(
         }
         tokio::select! {
             biased;
-            _ = terminated.recv() => return Ok(Ending::by(SignalKind::terminate(), app.farewell())),
-            _ = interrupted.recv() => return Ok(Ending::by(SignalKind::interrupt(), app.farewell())),
-            // nobody is there to read a farewell
-            _ = hung_up.recv() => return Ok(Ending::by(SignalKind::hangup(), None)),
+            (signal, is_read) = ends.next() => {
+                return Ok(Ending::by(signal, app.farewell().filter(|_| is_read)));
+            }
             _ = &mut keys_ended => return Ok(Ending::by(SignalKind::hangup(), None)),
             // a stop from outside may have left the terminal to the shell
             _ = continued.recv() => to_do.push(Effect::Retake),

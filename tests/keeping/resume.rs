@@ -171,6 +171,17 @@ fn changed_images_are_refused_before_an_expert_is_trained_and_moved_ones_are_tak
     let said = text(&refused.stderr);
     assert!(said.contains("holds different training images"), "{said}");
     assert_eq!(crate::place::epochs_trained(&place.events("r")?), trained);
+    // before the first checkpoint, what the record says of the images counts
+    let checkpoints = place.path("runs/r/checkpoints");
+    let set_aside = place.path("checkpoints");
+    fs::rename(&checkpoints, &set_aside)?;
+    let refused = place.run(&extend)?;
+    assert_status(&refused, 1);
+    let said = text(&refused.stderr);
+    assert!(said.contains("holds different training images"), "{said}");
+    assert_eq!(crate::place::epochs_trained(&place.events("r")?), trained);
+    fs::remove_dir_all(&checkpoints)?;
+    fs::rename(&set_aside, &checkpoints)?;
 
     fs::write(&swapped, kept)?;
     fs::rename(place.path("images"), place.path("moved"))?;

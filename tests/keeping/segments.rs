@@ -252,7 +252,10 @@ fn a_worker_waits_for_the_experts_and_needs_the_same_ones() -> Outcome {
         .spawn()?;
     let mut said = BufReader::new(early.stderr.take().ok_or("no stderr")?).lines();
     let first = said.next().ok_or("it says nothing")??;
-    assert!(first.contains("waiting for the run to have all its experts"), "{first}");
+    assert!(
+        first.contains("waiting for the run to have all its experts"),
+        "{first}"
+    );
     fs::remove_file(&claim)?;
     let came = engine.wait_for("the worker", 0, has_joined)?;
     assert!(

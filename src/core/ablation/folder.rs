@@ -3,10 +3,12 @@
 use super::{Ablation, PlannedRun};
 use crate::files::{atomic::write_atomically, untrusted};
 use crate::profile::{Profile, schema};
-use crate::run::list::{RunState, RunSummary, list as list_runs};
+use crate::run::known_runs::KnownRuns;
+use crate::run::list::{RunState, RunSummary};
 use crate::run::{EngineLock, RunDir, check_name};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -243,24 +245,51 @@ pub struct AblationSummary {
     pub started_runs: Vec<RunSummary>,
 }
 
-/// All ablations in a folder of runs, the latest first; none if there is no such folder.
+/// The ablations of a folder, as they were when they were listed last: only what has changed on the
+/// disk is read.
+#[derive(Debug, Default)]
+pub struct KnownAblations {
+    /// The runs of each, by its folder.
+    runs: BTreeMap<PathBuf, KnownRuns>,
+}
+
+impl KnownAblations {
+    /// All ablations in a folder of runs, the latest first; none if there is no such folder.
+    ///
+    /// # Errors
+    /// The folder exists and cannot be read.
+    pub fn list(&mut self, runs: &Path) -> Result<Vec<AblationSummary>> {
+        let entries = match fs::read_dir(runs) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Error::io("read", runs)(e)),
+        };
+        let mut before = std::mem::take(&mut self.runs);
+        let mut found = Vec::new();
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let mut known = before.remove(&path).unwrap_or_default();
+            let folder = AblationFolder { path: path.clone() };
+            if let Some(summary) = summary(folder, &mut known) {
+                found.push(summary);
+                self.runs.insert(path, known);
+            }
+        }
+        found.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.name.cmp(&b.name)));
+        Ok(found)
+    }
+}
+
+/// All ablations in a folder of runs, read once.
 ///
 /// # Errors
-/// The folder exists and cannot be read.
+/// As [`KnownAblations::list`].
 pub fn list(runs: &Path) -> Result<Vec<AblationSummary>> {
-    let entries = match fs::read_dir(runs) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io("read", runs)(e)),
-    };
-    let folders = entries.flatten().map(|e| AblationFolder { path: e.path() });
-    let mut found: Vec<AblationSummary> = folders.filter_map(summary).collect();
-    found.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.name.cmp(&b.name)));
-    Ok(found)
+    KnownAblations::default().list(runs)
 }
 
 /// The summary of an ablation; none if this is not the folder of one.
-fn summary(folder: AblationFolder) -> Option<AblationSummary> {
+fn summary(folder: AblationFolder, known: &mut KnownRuns) -> Option<AblationSummary> {
     let record = folder.record().ok().flatten()?;
     let is_part = |name: &str| {
         name.rsplit_once("-s").is_some_and(|(variant, seed)| {
@@ -268,7 +297,7 @@ fn summary(folder: AblationFolder) -> Option<AblationSummary> {
                 && seed.parse().is_ok_and(|seed: u64| seed < record.seeds)
         })
     };
-    let mut started_runs = list_runs(&folder.path).unwrap_or_default();
+    let mut started_runs = known.list(&folder.path).unwrap_or_default();
     started_runs.retain(|run| is_part(&run.name));
     let count = |state| started_runs.iter().filter(|r| r.state == state).count();
     let (done, failed) = (count(RunState::Done), count(RunState::Failed));

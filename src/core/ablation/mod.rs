@@ -22,7 +22,9 @@ mod summary;
 mod table;
 
 pub use csv::{runs_csv, summary_csv};
-pub use folder::{AblationFolder, AblationState, AblationSummary, Record, RecordedVariant, list};
+pub use folder::{
+    AblationFolder, AblationState, AblationSummary, KnownAblations, Record, RecordedVariant, list,
+};
 pub use outcome::{Late, Outcome};
 pub use statistics::{Paired, Spread};
 pub use summary::{Summary, VariantSummary, columns};

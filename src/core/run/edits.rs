@@ -110,6 +110,17 @@ impl Edits {
         self.replace(|edits| edits.push(edit))
     }
 
+    /// Saves the list again where its file was removed.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn restore(&self) -> Result<()> {
+        match self.edits.is_empty() || self.file.exists() {
+            true => Ok(()),
+            false => self.save(),
+        }
+    }
+
     /// The run goes back to its checkpoint of `moment`: settings that were changed later hold from
     /// there on. Edits of the student rate since then are undone: each set a learned value once, and
     /// the checkpoint holds the value that was learned by then. That is for the first

@@ -19,6 +19,8 @@ pub struct History {
     pub folder: Option<PathBuf>,
     /// The profile that it was begun with, every key, and the version of the engine that recorded it.
     pub settings: Option<(serde_json::Value, String)>,
+    /// The hash of the training images that it began with.
+    pub data_content: Option<String>,
     /// The last step that was recorded.
     pub steps: u64,
     /// The last event, if it says that the run is done.
@@ -69,6 +71,9 @@ impl History {
                     history.profile = Some(started.profile);
                     history.data = Some(started.data.into());
                     history.folder = Some(started.folder.into());
+                }
+                EventKind::Dataset(found) if history.data_content.is_none() => {
+                    history.data_content = Some(found.content).filter(|c| !c.is_empty());
                 }
                 EventKind::DistillStep(step) => history.steps = step.step,
                 EventKind::RunFinished(RunFinished {

@@ -28,7 +28,8 @@ impl RunDir {
     /// [`Error::Usage`] if an engine works on it, or may do so on another machine; [`Error::Io`] if
     /// the system refuses.
     pub fn delete(&self) -> Result<()> {
-        let _held = self.lock_for("deleted")?;
+        let held = self.lock_for("deleted")?;
+        held.check_path()?;
         let removed = match self.path().is_symlink() {
             true => fs::remove_file(self.path()),
             false => fs::remove_dir_all(self.path()),
@@ -44,7 +45,7 @@ impl RunDir {
         if let Some(problem) = name_problem(name) {
             return Err(Error::Usage(format!("the new name: {problem}")));
         }
-        let _held = self.lock_for("renamed")?;
+        let held = self.lock_for("renamed")?;
         let new = self.path().with_file_name(name);
         if new.symlink_metadata().is_ok() {
             return Err(Error::Usage(format!(
@@ -52,6 +53,7 @@ impl RunDir {
                 new.display()
             )));
         }
+        held.check_path()?;
         fs::rename(self.path(), &new).map_err(Error::io("rename", self.path()))?;
         Ok(Self::at(new))
     }

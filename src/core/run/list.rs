@@ -159,8 +159,7 @@ pub fn summary(run: RunDir) -> RunSummary {
     // the lock first: an engine that ends in between has recorded its end by the time the events
     // are read
     let engine = summary.run.engine();
-    let is_running = matches!(engine, EngineAt::Here | EngineAt::Host(_));
-    let record = RecordEnd::read(&summary.run.events(), is_running).unwrap_or_default();
+    let record = RecordEnd::read(&summary.run.events(), &engine).unwrap_or_default();
     let is_whole = record.has_start();
     let (mut paused, mut waiting, mut ended, mut started_by) = (false, false, None, None);
     let mut pace = Pace::default();
@@ -396,6 +395,9 @@ mod tests {
             (found.state, found.step, found.accuracy)
         };
         assert_eq!(of(&run), (RunState::Running, 1499, Some(42.5)));
+        // why an engine was killed is known from how it was started
+        let read = |engine| RecordEnd::read(&run.events(), &engine).unwrap_or_default();
+        assert!(read(EngineAt::Nowhere).has_start() && !read(EngineAt::Here).has_start());
 
         // paused, and so many commands since that the end shows nothing else
         lines.push(pause.into());

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The file in a run's directory.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 /// The longest lock that is read, in bytes: a host name takes up to 256 on Linux.
 const LONGEST: u64 = 1024;
 /// How often, and how far apart, the lock is tried.
@@ -73,7 +73,8 @@ impl EngineLock {
             Ok(Found::Lost(what)) => what,
             Err(error) => return Err(Error::io("inspect", self.path.join(LOCK))(error)),
         };
-        let it = RunDir::at(self.path.clone()).reference();
+        // it may have another name by now
+        let it = RunDir::held(link_to(&self.folder)).reference();
         Err(Error::RunLost {
             path: self.path.clone(),
             problem: format!(

@@ -1,6 +1,7 @@
 //! The end of a record: as much of it as it takes to know how a run is, read from the back, so that
 //! long runs take no longer than short ones.
 
+use super::EngineAt;
 use super::event::{EvalSplit, Event, EventKind, ImageSet, LONGEST_LINE, RunOutcome};
 use crate::files::untrusted;
 use std::fs::File;
@@ -41,6 +42,8 @@ pub struct RecordEnd {
 #[derive(Debug, Default)]
 struct Known {
     started: bool,
+    /// The latest engine has reported its end.
+    finished: bool,
     done: bool,
     accuracy: bool,
     /// An evaluation of the distilled images with older events in front of it: if it tested them,
@@ -51,12 +54,12 @@ struct Known {
 }
 
 impl RecordEnd {
-    /// Reads a record back until it says how the run is. `is_running` asks for more: whether it is
-    /// paused.
+    /// Reads a record back until it says how the run is. It says more of one with an engine: whether it
+    /// is paused; and of one whose engine is gone without a word: how that was started.
     ///
     /// # Errors
     /// The file cannot be read, or is not a regular file.
-    pub fn read(path: &Path, is_running: bool) -> io::Result<Self> {
+    pub fn read(path: &Path, engine: &EngineAt) -> io::Result<Self> {
         let file = untrusted::open(path)?;
         let mut line = Vec::new();
         let from = BufReader::new((&file).take(HEAD)).read_until(b'\n', &mut line)? as u64;
@@ -96,7 +99,7 @@ impl RecordEnd {
             events.append(&mut last);
             last = events;
             end = start;
-            if Known::from(last.as_slice()).is_enough(is_running) {
+            if Known::from(last.as_slice()).is_enough(engine) {
                 break;
             }
         }
@@ -140,8 +143,9 @@ impl From<&[Event]> for Known {
         let mut known = Self::default();
         for (place, event) in events.iter().enumerate() {
             match &event.what {
-                EventKind::RunStarted(_) => known.started = true,
+                EventKind::RunStarted(_) => (known.started, known.finished) = (true, false),
                 EventKind::RunFinished(finished) => {
+                    known.finished = true;
                     known.done = finished.status == RunOutcome::Done;
                     let is_distilled = |r: &super::event::Headline| r.labels == ImageSet::Distilled;
                     known.accuracy |= finished.results.iter().any(is_distilled);
@@ -164,11 +168,14 @@ impl From<&[Event]> for Known {
 }
 
 impl Known {
-    fn is_enough(&self, is_running: bool) -> bool {
+    fn is_enough(&self, engine: &EngineAt) -> bool {
+        let is_running = matches!(engine, EngineAt::Here | EngineAt::Host(_));
+        let is_killed = matches!(engine, EngineAt::Nowhere) && !self.finished;
         // one step may still end after a pause was asked for
         let is_pause_known = !is_running || self.paused_or_resumed || self.steps > 1;
         let is_place_known = self.started || self.steps > 0;
         let has_accuracy = self.accuracy || self.evaluated;
-        is_place_known && has_accuracy && (is_pause_known || self.started)
+        let is_start_known = self.started || !is_killed;
+        is_place_known && has_accuracy && (is_pause_known || self.started) && is_start_known
     }
 }

@@ -1,6 +1,7 @@
 //! The Unix sockets of a running engine: where they are, and how to send a command over it.
 
 use super::command::{Answer, Command};
+use super::lock::LOCK;
 use super::{EngineAt, RunDir};
 use crate::{Error, Result};
 use rustix::fs::{Mode, OFlags};
@@ -183,7 +184,7 @@ fn why_unreachable(run: &RunDir, failures: &[Error]) -> String {
         ),
         (EngineAt::Here, _) => {
             let (id, way_out) = match process {
-                Some(id) if is_engine(id) => (
+                Some(id) if is_engine_of(run, id) => (
                     format!(" (process {id})"),
                     format!(", and `kill {id}` ends it after a checkpoint"),
                 ),
@@ -203,10 +204,18 @@ fn why_unreachable(run: &RunDir, failures: &[Error]) -> String {
     }
 }
 
-/// Whether the process of this id, seen from here, is an engine.
-fn is_engine(process: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{process}/comm"))
-        .is_ok_and(|name| name.starts_with("astill-engine"))
+/// Whether the process of this id, seen from here, is the engine that has the run. In a container, the
+/// same id may be another's.
+fn is_engine_of(run: &RunDir, process: u32) -> bool {
+    let Ok(lock) = run.path().join(LOCK).metadata() else {
+        return false;
+    };
+    let open = std::fs::read_dir(format!("/proc/{process}/fd"));
+    let mut files = open.into_iter().flatten().flatten();
+    files.any(|file| {
+        let found = file.path().metadata();
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (lock.dev(), lock.ino()))
+    })
 }
 
 /// Whether a process was stopped, by SIGSTOP or Ctrl-Z, and does nothing until it is continued.
@@ -296,7 +305,7 @@ fn send_once(
 fn silent(run: &RunDir, patience: Duration) -> Error {
     let seconds = patience.as_secs();
     let process = run.holder().and_then(|(holder, _)| holder.process);
-    let stopped = process.filter(|id| is_engine(*id) && is_stopped(*id));
+    let stopped = process.filter(|id| is_engine_of(run, *id) && is_stopped(*id));
     let why = match stopped {
         Some(id) => format!(
             "its process {id} is stopped (by SIGSTOP or Ctrl-Z); `kill -CONT {id}` continues it, and \
@@ -401,8 +410,19 @@ mod tests {
     }
 
     #[test]
+    fn the_engine_of_a_run_is_told_by_the_lock_that_it_holds() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let run = RunDir::create(runs.path(), "p", None, "")?.0;
+        let other = RunDir::create(runs.path(), "p", None, "")?.0;
+        let _held = run.lock()?;
+        let here = std::process::id();
+        assert!(is_engine_of(&run, here) && !is_engine_of(&other, here));
+        Ok(())
+    }
+
+    #[test]
     fn a_process_that_was_stopped_is_recognised() -> Result<()> {
-        assert!(!is_stopped(std::process::id()) && !is_engine(std::process::id()));
+        assert!(!is_stopped(std::process::id()));
         let failed = || Error::io("use", "cat");
         let mut waiting = std::process::Command::new("cat")
             .stdin(std::process::Stdio::piped())

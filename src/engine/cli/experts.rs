@@ -131,6 +131,7 @@ fn train_here(
         threads: None,
         workers: WorkersPlan::default(),
         killed: None,
+        data_content: None,
         attended: false,
         sets: Vec::new(),
         is_profile_edited: false,

@@ -4,11 +4,12 @@ use super::{Launch, engine_signals, folders, work};
 use crate::process;
 use astill_core::cli::{DeviceChoice, ResumeChanges, data_folder};
 use astill_core::console::to_stderr;
+use astill_core::files::check_text;
 use astill_core::run::event::EventKind;
 use astill_core::run::{EngineAt, History, RunDir};
 use astill_core::{Error, Result};
 use astill_engine::reporter::Reporter;
-use astill_engine::trainer::{self, Resumption, RunPlan, resumption};
+use astill_engine::trainer::{Resumption, RunPlan, resumption};
 use astill_engine::{device, export};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -42,7 +43,7 @@ pub(super) fn resume(
         ));
     }
     let signals = engine_signals()?;
-    trainer::check_text("the folder of the run", run.path())?;
+    check_text("the folder of the run", run.path())?;
     let lock = run.lock()?;
     run.check_folders()?;
     run.make_folders()?;
@@ -67,7 +68,7 @@ pub(super) fn resume(
     };
     if matches!(launch, Launch::Detached) {
         drop(lock);
-        return process::detach(run, &name, &arguments(changes, data), signals);
+        return process::detach((run, false), &name, &arguments(changes, data), signals);
     }
     let processes = work::Processes {
         devices: changes.device.as_ref(),
@@ -112,6 +113,7 @@ pub(super) fn resume(
         threads: history.threads.or_else(|| processes.threads(chosen.device)),
         workers,
         killed,
+        data_content: history.data_content,
         attended,
         sets: plan.sets,
         is_profile_edited: plan.is_edited,

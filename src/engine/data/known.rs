@@ -1,6 +1,6 @@
 //! How large well-known data sets are, for estimates without their files.
 
-use super::load::Inventory;
+use super::inventory::Inventory;
 use super::split_plan::counts;
 use astill_core::known_sets::known_set;
 use astill_core::profile::Profile;

@@ -4,6 +4,7 @@ use super::cache;
 use super::classes;
 use super::facts;
 use super::fingerprint::{content_of, fingerprint};
+use super::inventory::Inventory;
 use super::layout::{BySplit, Labelling, Layout, Surveyed};
 use super::left_out::{self, LeftOutFile, PassedOver};
 use super::normalisation::Normalisation;
@@ -27,22 +28,6 @@ use tch::{Device, Kind, Tensor};
 /// What is added to the eigenvalues of the covariance of pixels in [0, 1]; the value of the
 /// published programs.
 const ZCA_EPS: f64 = 0.1;
-
-/// What a data set holds, known without decoding an image. Counts are per class, in label order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inventory {
-    pub classes: Vec<String>,
-    /// What the files call them where `classes` has readable names.
-    pub ids: Option<Vec<String>>,
-    /// 1 (grey) or 3.
-    pub channels: usize,
-    /// After the limit, without the held-out share.
-    pub train: Vec<usize>,
-    pub validation: Vec<usize>,
-    pub test: Vec<usize>,
-    /// Training images that the files hold, before the limit: all of them are read.
-    pub stored: usize,
-}
 
 /// A data set in memory, on the CPU.
 #[derive(Debug)]

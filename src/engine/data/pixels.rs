@@ -106,7 +106,10 @@ impl Pixels {
 
 /// Refuses images that fill more than the memory of this machine: the system would end the program when
 /// they are written.
-fn check_memory(count: usize, channels: usize, side: usize) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Usage`] with both figures.
+pub fn check_memory(count: usize, channels: usize, side: usize) -> Result<()> {
     /// So many bytes are anywhere.
     const ANYWHERE: f64 = (1u64 << 30) as f64;
     let gib = |bytes: f64| bytes / f64::from(1 << 30);

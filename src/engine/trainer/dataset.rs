@@ -100,6 +100,7 @@ pub(super) fn load(plan: &RunPlan, control: &mut Control) -> Result<Dataset> {
         left_out: count_left_out(&dataset.left_out),
         notes: dataset.notes.clone(),
         warnings: dataset.warnings.clone(),
+        content: dataset.fingerprint.clone(),
     }))?;
     control.record_memory()?;
     Ok(dataset)

@@ -306,6 +306,8 @@ impl Distillation<'_> {
     /// Writes a checkpoint, and how much memory is in use.
     pub fn checkpoint(&self, state: &DistillationState, control: &mut Control) -> Result<()> {
         let file = control.write_with_retry(|control| {
+            // the checkpoint was computed with them
+            control.edits().restore()?;
             let file = state.write(self.run.path(), control.edits().all())?;
             // writing takes a while
             control.check_held()?;

@@ -126,8 +126,8 @@ impl Training<'_> {
             so_far.epochs.push(record);
             if epoch + 1 < target && !here.claim.as_ref().is_some_and(Claim::is_held) {
                 control.warn(format!(
-                    "another process has taken over expert {}, because this one was paused or \
-                     silent for ten minutes",
+                    "this process has lost its claim of expert {}: another one took it over, because \
+                     this one was paused or silent for ten minutes, or the claim was removed",
                     index + 1
                 ))?;
                 here.claim = None;

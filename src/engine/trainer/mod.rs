@@ -43,7 +43,7 @@ pub use control::CommandRequest;
 pub use dataset::data_request;
 pub use evaluation::HEADLINE;
 pub use local_workers::WorkersPlan;
-pub use places::{check_places, check_text};
+pub use places::check_places;
 pub use resumption::{Resumption, resumption};
 pub use thread::{Engine, TRAINER_THREAD};
 pub use worker_server::Listener;
@@ -111,6 +111,8 @@ pub struct RunPlan {
     pub warnings: Vec<String>,
     /// Why the latest engine of this run was killed, as far as that is known.
     pub killed: Option<String>,
+    /// The hash of the training images that the run began with, as far as its record says.
+    pub data_content: Option<String>,
     /// For a run that ends after some experts.
     pub only_experts: Option<OnlyExperts>,
 }
@@ -417,14 +419,16 @@ fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationSt
     Ok(saved)
 }
 
-/// Checks that a saved state, if there is one, is of the training images and the settings of this run.
+/// Checks that the training images are those that the run began with, and that a saved state, if there is
+/// one, is of its settings.
 ///
 /// # Errors
 /// It is of others; the message says of which.
 fn check_fit(saved: Option<&DistillationState>, plan: &RunPlan, dataset: &Dataset) -> Result<()> {
-    let Some(state) = saved else { return Ok(()) };
-    let (then, now) = (&state.numbers.data_content, &dataset.fingerprint);
-    if then != now {
+    let now = &dataset.fingerprint;
+    let recorded = plan.data_content.as_ref();
+    let then = saved.map_or(recorded, |state| Some(&state.numbers.data_content));
+    if let Some(then) = then.filter(|then| *then != now) {
         let short = |hash: &str| hash.chars().take(16).collect::<String>();
         return Err(Error::file(
             &plan.folder,
@@ -436,6 +440,7 @@ fn check_fit(saved: Option<&DistillationState>, plan: &RunPlan, dataset: &Datase
             ),
         ));
     }
+    let Some(state) = saved else { return Ok(()) };
     // what a checkpoint of an older version shows of its settings
     let images = dataset.classes.len() * plan.profile.images_per_class();
     let expected = [images as i64, dataset.channels, dataset.size, dataset.size];

@@ -1,5 +1,6 @@
 //! Whether the folders that a run uses can be used, before anything is created.
 
+use astill_core::files::check_text;
 use astill_core::profile::Profile;
 use astill_core::{Error, Result};
 use rustix::fs::{Access, access};
@@ -41,19 +42,4 @@ pub fn check_places(profile: &Profile, data: &Path, folder: &Path) -> Result<()>
             existing.display()
         ))
     })
-}
-
-/// Checks that a path can be named in the record of a run.
-///
-/// # Errors
-/// [`Error::Usage`] if it is not UTF-8.
-pub fn check_text(what: &str, path: &Path) -> Result<()> {
-    match path.to_str() {
-        Some(_) => Ok(()),
-        None => Err(Error::Usage(format!(
-            "{what}, {}, has a name that is not UTF-8, which the record of a run cannot hold; rename \
-             it, or choose another one",
-            path.display()
-        ))),
-    }
 }

@@ -30,7 +30,10 @@ pub fn change(run: &RunDir, command: &Command) -> Result<Answer> {
         )));
     }
     let held = Arc::new(run.lock()?);
+    // by its open folder, whatever becomes of the path
+    let run = &held.run();
     run.check_folders()?;
+    run.make_folders()?;
     let history = History::of(run)?;
     if history.done.is_some() {
         return Ok(Answer::rejected(
@@ -39,18 +42,19 @@ pub fn change(run: &RunDir, command: &Command) -> Result<Answer> {
     }
     let changing = Changing {
         run,
-        held,
+        held: Arc::clone(&held),
         history: &history,
     };
-    match command {
+    let done = match command {
         Command::Set { edit } => changing.set(edit),
         Command::RollBack { step } => changing.roll_back(*step),
         other => Err(Error::Usage(format!(
             "no engine is running {}, and {other} needs one: start one with `astill resume {}`",
-            run.path().display(),
+            run.real_path().display(),
             run.reference()
         ))),
-    }
+    };
+    done.map_err(|error| held.named(error))
 }
 
 /// A run whose lock this process holds.

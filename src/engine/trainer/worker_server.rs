@@ -100,8 +100,8 @@ struct State {
     given: BTreeMap<u64, Given>,
     answers: BTreeMap<u64, Answer>,
     content: Option<Arc<Content>>,
-    /// When the engine began the task that it is at.
-    own_since: Option<Instant>,
+    /// The task that the engine is at, and since when.
+    own: Option<(u64, Instant)>,
     changes: Vec<WorkerChange>,
 }
 
@@ -247,7 +247,7 @@ impl WorkerServer {
     /// Takes the answer to a task that the engine has computed.
     pub fn put(&self, number: u64, answer: Answer) {
         let mut state = self.shared.lock();
-        if let Some(since) = state.own_since.take() {
+        if let Some((_, since)) = state.own.take() {
             let kind = state.kind;
             state.experience[kind].own_time = since.elapsed();
         }
@@ -260,7 +260,7 @@ impl WorkerServer {
         state.job += 1;
         state.todo.clear();
         state.content = None;
-        state.own_since = None;
+        state.own = None;
     }
 
     /// Which workers have come and gone since this was asked last.
@@ -303,7 +303,7 @@ impl Drop for WorkerServer {
 
 impl State {
     fn compute(&mut self, number: u64) -> Next {
-        self.own_since = Some(Instant::now());
+        self.own = Some((number, Instant::now()));
         Next::Compute(number)
     }
 
@@ -315,9 +315,9 @@ impl State {
     /// Whether the answers are there sooner if a worker that takes this long gets one of the tasks.
     fn is_worth_giving(&self, expected: Option<Duration>) -> bool {
         let own = self.own_time();
-        let at_it = self
-            .own_since
-            .map_or(Duration::ZERO, |since| own.saturating_sub(since.elapsed()));
+        let at_it = self.own.map_or(Duration::ZERO, |(_, since)| {
+            own.saturating_sub(since.elapsed())
+        });
         pace::is_worth_giving(expected, own, at_it, self.todo.len())
     }
 
@@ -406,7 +406,9 @@ impl Shared {
             }
             Ok(_) => Ok(()),
             Err(error) => {
-                if is_current && !state.answers.contains_key(&task.number) {
+                // the engine may have taken it over, because it was late
+                let is_engines = state.own.is_some_and(|(number, _)| number == task.number);
+                if is_current && !is_engines && !state.answers.contains_key(&task.number) {
                     state.todo.push_front(task.number);
                 }
                 Err(error)

@@ -72,16 +72,18 @@ impl FrameEncoder {
     }
 
     /// Draws those pictures over their cells of which one has changed.
-    fn draw_images(&mut self, images: &[SixelImage]) -> io::Result<()> {
+    fn draw_images(&mut self, images: &[SixelImage]) {
         let cell = self.cell();
         let changed = std::mem::take(&mut self.changed_images);
         for image in images.iter().filter(|i| changed.contains(&i.number)) {
-            let sequence = image.sequence(cell)?.into_bytes();
+            // one that cannot be drawn in so little room
+            let Ok(sequence) = image.sequence(cell).map(String::into_bytes) else {
+                continue;
+            };
             let end = self.cells_end + sequence.len();
             self.frame.splice(self.cells_end..self.cells_end, sequence);
             self.cells_end = end;
         }
-        Ok(())
     }
 
     fn crossterm(&mut self) -> CrosstermBackend<&mut Vec<u8>> {
@@ -173,7 +175,7 @@ impl<W: Write> Painter<W> {
             images = sixel::whole_images(frame.buffer_mut());
         })?;
         let encoder = self.terminal.backend_mut();
-        encoder.draw_images(&images)?;
+        encoder.draw_images(&images);
         let frame = std::mem::take(&mut encoder.frame);
         let (cells, cursor) = frame.split_at(encoder.cells_end);
         if !self.stale && cells.is_empty() && cursor == self.cursor {

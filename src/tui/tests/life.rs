@@ -59,6 +59,7 @@ pub fn dataset(classes: &[&str]) -> EventKind {
         left_out: Vec::new(),
         notes: Vec::new(),
         warnings: Vec::new(),
+        content: String::new(),
     })
 }
 

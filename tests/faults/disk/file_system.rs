@@ -131,7 +131,7 @@ fn read_only(want: &Computed) -> Outcome {
             if line.contains(" phase data") {
                 mount = Some(Mount::new(path.clone(), "ro"));
             }
-            if line.starts_with("waiting: ") {
+            if line.contains(" waiting: ") {
                 assert!(line.contains("Read-only file system"), "{line}");
                 if let Some(Some(mounted)) = mount.take() {
                     drop(mounted);

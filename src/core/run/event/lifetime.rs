@@ -56,6 +56,9 @@ pub struct DatasetLoaded {
     /// What about the images may hurt.
     #[serde(default)]
     pub warnings: Vec<DataWarning>,
+    /// The hash of the training images; empty in records of older versions.
+    #[serde(default)]
+    pub content: String,
 }
 
 /// Files of one part and class that are not in the data set, for one reason.
