@@ -6,7 +6,7 @@ mod server;
 
 use astill::fetch::{
     Checksum, Client, DataSet, Fetched, Packing, Progress, Proof, Repository, SourceFile, fetch,
-    is_there,
+    is_there, unpack,
 };
 use astill_core::cli::FetchArgs;
 use flate2::Compression;
@@ -1080,7 +1080,7 @@ fn a_hub_that_is_out_of_order_for_a_moment_or_endless_is_dealt_with() -> Outcome
     let mut client = Client::new(|name| (name == "HF_ENDPOINT").then(|| hub.url.clone()))?;
     client.pause = |_| Duration::ZERO;
     let repository = Repository::named("hf:ufldl-stanford/svhn").ok_or("no name")??;
-    assert_eq!(repository.data_set(&client)?.files.len(), 3);
+    assert_eq!(repository.data_set(&client, &|| false)?.files.len(), 3);
 
     let page = format!(
         r#"[{{"type":"file","path":"{}","size":1}}]"#,
@@ -1097,11 +1097,37 @@ fn a_hub_that_is_out_of_order_for_a_moment_or_endless_is_dealt_with() -> Outcome
     let client = Client::new(|name| (name == "HF_ENDPOINT").then(|| endless.url.clone()))?;
     let repository = Repository::named("hf:o/n").ok_or("no name")??;
     let error = repository
-        .data_set(&client)
+        .data_set(&client, &|| false)
         .expect_err("endless")
         .to_string();
     assert!(error.contains("more than 64 MiB"), "{error}");
     assert_eq!(endless.requests().len(), 4);
+    Ok(())
+}
+
+/// A fetch that nobody wants any more ends wherever it is, and what it has downloaded stays.
+#[test]
+fn asking_the_hub_waiting_and_unpacking_end_when_nobody_wants_the_set() -> Outcome {
+    let hub = hub_with_svhn(true)?;
+    let mut client = Client::new(|name| (name == "HF_ENDPOINT").then(|| hub.url.clone()))?;
+    client.pause = |_| Duration::from_secs(3600);
+    let repository = Repository::named("hf:ufldl-stanford/svhn").ok_or("no name")??;
+    // out of order at first, so it would wait for an hour
+    let asked = std::cell::Cell::new(0);
+    let is_ended = || asked.replace(asked.get() + 1) > 1;
+    let error = repository.data_set(&client, &is_ended).expect_err("ended");
+    assert!(matches!(error, astill_core::Error::Interrupted));
+
+    let data = tempfile::tempdir()?;
+    let archive = data.path().join("a.tar.gz");
+    fs::write(&archive, tar_gz(|_| ()))?;
+    let into = data.path().join("into");
+    fs::create_dir(&into)?;
+    let error = unpack(&archive, Packing::TarGz, &into, &mut |_, _| {
+        std::ops::ControlFlow::Break(())
+    });
+    assert!(matches!(error, Err(astill_core::Error::Interrupted)));
+    assert!(!into.join("set/deep").exists());
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use astill::fetch::{Packing, unpack};
 use libfuzzer_sys::fuzz_target;
+use std::ops::ControlFlow;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((kind, archive)) = bytes.split_first() else {
@@ -17,5 +18,5 @@ fuzz_target!(|bytes: &[u8]| {
         0 => Packing::TarGz,
         _ => Packing::Zip,
     };
-    let _ = unpack(&path, packing, &into, &mut |_, _| ());
+    let _ = unpack(&path, packing, &into, &mut |_, _| ControlFlow::Continue(()));
 });

@@ -181,8 +181,8 @@ impl<'a> Study<'a> {
             Error::RunLost { path, .. } => Error::RunLost {
                 path,
                 problem: "the folder of this ablation was moved, removed or replaced while it was \
-                          running, so nothing more is done there; the same command goes on with the \
-                          runs that are there under the name that it is given"
+                          running, so nothing more is done there; run the same command again to \
+                          continue with whatever is in the folder of that name"
                     .into(),
             },
             other => other,

@@ -9,6 +9,7 @@ fn local(data: &Path) -> Local {
         runs: data.join("runs"),
         data: Some(data.to_path_buf()),
         known: Default::default(),
+        known_ablations: Default::default(),
         answers: Default::default(),
         profiles: Default::default(),
     }

@@ -72,7 +72,7 @@ fn start(count: usize) -> Result<()> {
     }
     refused.map_or(Ok(()), |error| {
         Err(Error::Usage(format!(
-            "computing takes up to {count} threads, and the system refused all after {running} \
+            "computing takes up to {count} threads, and the system allows only {running} \
              ({error}): this user, or the container or batch job, may have no more processes. Raise \
              that limit (`ulimit -u`, pids.max), or use fewer threads: OMP_NUM_THREADS=1"
         )))

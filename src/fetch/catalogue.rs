@@ -243,7 +243,7 @@ impl DataSet {
     ///
     /// # Errors
     /// The Hub does not answer.
-    pub fn resolved(self, client: &Client) -> Result<Self> {
+    pub fn resolved(self, client: &Client, is_ended: &dyn Fn() -> bool) -> Result<Self> {
         let Some(OnHub {
             repository, splits, ..
         }) = self.hub
@@ -253,7 +253,7 @@ impl DataSet {
         let Some(repository) = hub::Repository::named(repository) else {
             return Ok(self);
         };
-        let mut found = repository?.data_set(client)?;
+        let mut found = repository?.data_set(client, is_ended)?;
         found.files.retain(|file| is_of(splits, &file.name));
         found.proof.retain(|proof| is_of(splits, &proof.path));
         if found.files.is_empty() {

@@ -113,10 +113,7 @@ fn from_address(
                 if failures >= FAILURES {
                     return Ok(Ended::Refused(problem));
                 }
-                std::thread::sleep((client.pause)(failures));
-                if progress.is_ended() {
-                    return Err(Error::Interrupted);
-                }
+                client.pause_after(failures, &|| progress.is_ended())?;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use astill_core::{Error, Result};
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::Response;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
@@ -11,6 +11,8 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 const SILENCE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(30);
 const REDIRECTS: u32 = 5;
+/// How often it is looked whether anybody still wants what is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Sends requests.
 #[derive(Debug)]
@@ -67,6 +69,23 @@ impl Client {
             token: set("HF_TOKEN"),
             pause: |failures| Duration::from_secs(1 << failures.min(5)),
         })
+    }
+
+    /// Waits before an address is tried again that has failed so often.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if `is_ended` says so meanwhile.
+    pub fn pause_after(&self, failures: u32, is_ended: &dyn Fn() -> bool) -> Result<()> {
+        let (begin, pause) = (Instant::now(), (self.pause)(failures));
+        loop {
+            if is_ended() {
+                return Err(Error::Interrupted);
+            }
+            match pause.saturating_sub(begin.elapsed()) {
+                Duration::ZERO => return Ok(()),
+                left => std::thread::sleep(left.min(LOOK_AGAIN)),
+            }
+        }
     }
 
     /// Asks for what is at `url`, from byte `from` on if that is not 0 and the file is still the one

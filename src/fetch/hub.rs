@@ -89,13 +89,13 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::Network`] if the Hub does not answer, [`Error::Usage`] if there is no such
-    /// repository or it has no parquet files.
-    pub fn data_set(&self, client: &Client) -> Result<DataSet> {
+    /// repository or it has no parquet files; [`Error::Interrupted`] if `is_ended` says so.
+    pub fn data_set(&self, client: &Client, is_ended: &dyn Fn() -> bool) -> Result<DataSet> {
         let at = format!("{}/api/datasets/{}/{}", client.hub, self.owner, self.name);
         let revision = encoded(&self.revision);
         let mut left = LARGEST_LIST;
         let url = format!("{at}/revision/{revision}");
-        let Revision { sha } = parsed(&self.ask(client, &url, &mut left)?.0)?;
+        let Revision { sha } = parsed(&self.ask(client, &url, &mut left, is_ended)?.0)?;
         if !sha.bytes().all(|b| b.is_ascii_hexdigit()) || sha.is_empty() {
             return Err(Error::Network(format!(
                 "the Hub named the commit {sha:?}, expected hexadecimal digits"
@@ -105,7 +105,7 @@ impl Repository {
         let mut next = Some(format!("{at}/tree/{sha}?recursive=true"));
         for _ in 0..MOST_PAGES {
             let Some(url) = next.take() else { break };
-            let (text, link) = self.ask(client, &url, &mut left)?;
+            let (text, link) = self.ask(client, &url, &mut left, is_ended)?;
             listed.extend(parsed::<Vec<Listed>>(&text)?);
             next = link.as_deref().and_then(next_page);
             let is_elsewhere = |url: &String| !url.starts_with(&format!("{}/", client.hub));
@@ -222,9 +222,18 @@ impl Repository {
 
     /// The text at an address of the Hub, and the header that names the next page. `left` is how many
     /// bytes may still come.
-    fn ask(&self, client: &Client, url: &str, left: &mut u64) -> Result<(String, Option<String>)> {
+    fn ask(
+        &self,
+        client: &Client,
+        url: &str,
+        left: &mut u64,
+        is_ended: &dyn Fn() -> bool,
+    ) -> Result<(String, Option<String>)> {
         let mut failures = 0;
         loop {
+            if is_ended() {
+                return Err(Error::Interrupted);
+            }
             let problem = match self.answer(client, url, left)? {
                 Ok(answer) => return Ok(answer),
                 Err(problem) => problem,
@@ -233,7 +242,7 @@ impl Repository {
             if failures >= FAILURES {
                 return Err(no_answer(url, &problem));
             }
-            std::thread::sleep((client.pause)(failures));
+            client.pause_after(failures, is_ended)?;
         }
     }
 

@@ -55,7 +55,7 @@ pub fn run(args: &FetchArgs, data: &Path, progress: &mut dyn Progress) -> Result
             if !args.mirror.is_empty() {
                 return Err(mirror_of_hub());
             }
-            let set = repository.data_set(&client);
+            let set = repository.data_set(&client, &|| progress.is_ended());
             set.map_err(|error| (error, repository.folder()))
         }
         None => {
@@ -72,7 +72,9 @@ pub fn run(args: &FetchArgs, data: &Path, progress: &mut dyn Progress) -> Result
             match set.hub.is_some() && !args.from.is_empty() {
                 // without a network nobody says which files there are
                 true => Ok(set.of_files(&args.from)?),
-                false => set.resolved(&client).map_err(|error| (error, folder)),
+                false => set
+                    .resolved(&client, &|| progress.is_ended())
+                    .map_err(|error| (error, folder)),
             }
         }
     };

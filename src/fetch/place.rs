@@ -9,8 +9,11 @@ use super::unpack;
 use astill_core::files::{atomic, sharing};
 use astill_core::{Error, Result};
 use std::fs::{self, File, TryLockError};
+use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The folder of a set, and the one beside it for what has been downloaded. Held by one process at a
 /// time.
@@ -25,15 +28,30 @@ pub struct Place {
 /// In [`Place::coming`]: held by the process that fetches the set.
 const LOCK: &str = "lock";
 
+/// How often a lock that another process holds is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+
 /// In [`Place::coming`]: what has been unpacked, and what an archive is being unpacked to.
 const UNPACKED: &str = "unpacked";
 const UNPACKING: &str = "unpacking";
+
+/// Waits until another process gives a lock back, or nobody wants the data set any more.
+fn wait_for(lock: &File, progress: &dyn Progress) -> io::Result<()> {
+    while !progress.is_ended() {
+        match lock.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_AGAIN),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}
 
 impl Place {
     /// Waits for another process that fetches the same set.
     ///
     /// # Errors
-    /// A folder cannot be created.
+    /// A folder cannot be created; [`Error::Interrupted`] if nobody wants the set any more.
     pub fn new(set: &DataSet, data: &Path, progress: &mut dyn Progress) -> Result<Self> {
         let coming = coming(set, data);
         let path = coming.join(LOCK);
@@ -44,7 +62,10 @@ impl Place {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     progress.say(&format!("another astill is fetching {}; waiting", set.name));
-                    lock.lock().map_err(Error::io("lock", &path))?;
+                    wait_for(&lock, progress).map_err(Error::io("lock", &path))?;
+                    if progress.is_ended() {
+                        return Err(Error::Interrupted);
+                    }
                 }
                 // two that fetch the same set then get in each other's way, and say so
                 Err(TryLockError::Error(e)) if sharing::has_no_locks(&e) => {}
@@ -153,6 +174,10 @@ impl Place {
         progress.say(&format!("unpacking {}", file.name));
         let unpacked = unpack::unpack(archive, file.packing, &apart, &mut |done, total| {
             progress.bytes("unpacking", done, total);
+            match progress.is_ended() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
         });
         if let Err(error) = unpacked {
             remove(&apart)?;

@@ -5,9 +5,12 @@ use super::set::Packing;
 use astill_core::files::{sharing, tar_names::Names};
 use astill_core::{Error, Result};
 use flate2::read::MultiGzDecoder;
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 /// An archive unpacks to at most so many times its size, and [`SMALLEST`] bytes more. Images hardly
 /// shrink.
@@ -15,17 +18,19 @@ const LARGEST_RATIO: u64 = 20;
 const SMALLEST: u64 = 16 << 20;
 const MOST_ENTRIES: u64 = 20_000_000;
 
-/// Unpacks `archive` into `folder`, which is empty. `report` gets the bytes of the archive that have
-/// been read.
+/// Gets the bytes of an archive that have been read, of all; may end the unpacking.
+pub type Report<'a> = dyn FnMut(u64, Option<u64>) -> ControlFlow<()> + 'a;
+
+/// Unpacks `archive` into `folder`, which is empty.
 ///
 /// # Errors
-/// [`Error::File`] if it is damaged, or holds a link, a device, an absolute path, `..`, or far more
+/// [`Error::Interrupted`] if `report` ends it; [`Error::File`] if it is damaged, or holds a link, a device, an absolute path, `..`, or far more
 /// than its size allows; [`Error::Io`] if the system refuses to write.
 pub fn unpack(
     archive: &Path,
     packing: Packing,
     folder: &Path,
-    report: &mut dyn FnMut(u64, Option<u64>),
+    report: &mut Report<'_>,
 ) -> Result<()> {
     let file = File::open(archive).map_err(Error::io("open", archive))?;
     let size = file.metadata().map_err(Error::io("read", archive))?.len();
@@ -34,23 +39,30 @@ pub fn unpack(
         folder,
         left: SMALLEST.saturating_add(size.saturating_mul(LARGEST_RATIO)),
         entries: 0,
+        read: Rc::default(),
+        size,
+        report,
     };
     match packing {
-        Packing::TarGz => tar_gz(file, &mut target, &mut |read| report(read, Some(size))),
-        Packing::Zip => zip(file, &mut target, &mut |read| report(read, Some(size))),
+        Packing::TarGz => tar_gz(file, &mut target),
+        Packing::Zip => zip(file, &mut target),
         Packing::Plain => Ok(()),
     }
 }
 
 /// Where entries go, and how much more may come.
-struct Target<'a> {
+struct Target<'a, 'r> {
     archive: &'a Path,
     folder: &'a Path,
     left: u64,
     entries: u64,
+    /// Bytes of the archive that have been read, of all.
+    read: Rc<Cell<u64>>,
+    size: u64,
+    report: &'a mut Report<'r>,
 }
 
-impl Target<'_> {
+impl Target<'_, '_> {
     fn damaged(&self, problem: impl std::fmt::Display) -> Error {
         Error::file(
             self.archive,
@@ -62,6 +74,14 @@ impl Target<'_> {
         self.damaged(format!(
             "its entry {name:?} {problem}, so nothing of it was used"
         ))
+    }
+
+    /// Tells how far it is.
+    fn report(&mut self) -> Result<()> {
+        match (self.report)(self.read.get(), Some(self.size)) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Interrupted),
+        }
     }
 
     /// The place of an entry; none for the folder itself.
@@ -116,6 +136,7 @@ impl Target<'_> {
             };
             io::Write::write_all(&mut file, &block[..n]).map_err(Error::io("write", path))?;
             written += n as u64;
+            self.report()?;
         }
         self.left = self.left.checked_sub(written).ok_or_else(|| {
             self.damaged(format!(
@@ -126,12 +147,11 @@ impl Target<'_> {
     }
 }
 
-fn tar_gz(file: File, target: &mut Target<'_>, report: &mut dyn FnMut(u64)) -> Result<()> {
+fn tar_gz(file: File, target: &mut Target<'_, '_>) -> Result<()> {
     let counted = Counted {
         inner: BufReader::with_capacity(1 << 18, file),
-        read: std::rc::Rc::default(),
+        read: Rc::clone(&target.read),
     };
-    let read = counted.read.clone();
     let mut archive = tar::Archive::new(MultiGzDecoder::new(counted));
     let mut names = Names::default();
     // raw, because a long name is otherwise read whole, however long it is
@@ -152,18 +172,17 @@ fn tar_gz(file: File, target: &mut Target<'_>, report: &mut dyn FnMut(u64)) -> R
             }
             _ => return Err(target.refused(&name, "is a link or a device")),
         }
-        report(read.get());
+        target.report()?;
     }
     Ok(())
 }
 
-fn zip(file: File, target: &mut Target<'_>, report: &mut dyn FnMut(u64)) -> Result<()> {
+fn zip(file: File, target: &mut Target<'_, '_>) -> Result<()> {
     const KIND: u32 = 0o170_000;
     const REGULAR: u32 = 0o100_000;
     const FOLDER: u32 = 0o040_000;
     let mut archive =
         ::zip::ZipArchive::new(BufReader::new(file)).map_err(|e| target.damaged(e))?;
-    let mut read = 0u64;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|e| target.damaged(e))?;
         let name = entry.name().map_err(|e| target.damaged(e))?;
@@ -176,8 +195,9 @@ fn zip(file: File, target: &mut Target<'_>, report: &mut dyn FnMut(u64)) -> Resu
             0 | FOLDER if entry.is_dir() => target.folder(&path)?,
             _ => return Err(target.refused(&name, "is a link or a device")),
         }
-        read = read.saturating_add(entry.compressed_size());
-        report(read);
+        let read = target.read.get().saturating_add(entry.compressed_size());
+        target.read.set(read);
+        target.report()?;
     }
     Ok(())
 }
@@ -185,7 +205,7 @@ fn zip(file: File, target: &mut Target<'_>, report: &mut dyn FnMut(u64)) -> Resu
 /// Counts the bytes that are read.
 struct Counted<R> {
     inner: R,
-    read: std::rc::Rc<std::cell::Cell<u64>>,
+    read: Rc<Cell<u64>>,
 }
 
 impl<R: Read> Read for Counted<R> {

@@ -12,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;
 use std::io::{Cursor, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,8 @@ fn archives() -> Outcome {
             let _ = fs::remove_dir_all(&into);
             fs::create_dir_all(&into).expect("is created");
             fs::write(&path, input).expect("is written");
-            let taken = unpack(&path, packing, &into, &mut |_, _| ()).is_ok();
+            let taken =
+                unpack(&path, packing, &into, &mut |_, _| ControlFlow::Continue(())).is_ok();
             let all = fs::read_dir(home.path()).into_iter().flatten().flatten();
             assert!(
                 !all.into_iter().any(is_outside),

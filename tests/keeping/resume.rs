@@ -274,3 +274,19 @@ fn a_job_that_is_queued_again_continues_with_its_run() -> Outcome {
     assert_status(&nameless, 2);
     Ok(())
 }
+
+#[test]
+fn a_run_whose_record_is_gone_says_what_it_no_longer_knows() -> Outcome {
+    let place = Place::new()?;
+    let run = ["run", "tiny.yaml", "--name", "r", "--headless"];
+    assert_status(&place.run(&run)?, 0);
+    fs::write(place.path("runs/r/events.jsonl"), "")?;
+    let resumed = place.run(&["resume", "r", "--headless"])?;
+    assert_status(&resumed, 0);
+    let said = text(&resumed.stderr);
+    assert!(
+        said.contains("no longer says how the run was begun"),
+        "{said}"
+    );
+    Ok(())
+}

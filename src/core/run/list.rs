@@ -54,7 +54,7 @@ pub struct RunSummary {
     pub accuracy: Option<f64>,
     /// Its engine was killed, probably because memory ran out.
     pub out_of_memory: bool,
-    /// Why it failed or was stopped, or why nobody here can tell whether an engine is at work.
+    /// Why it failed or was stopped, or why it is not clear whether an engine is running it.
     pub reason: Option<String>,
     /// What the user has written about it.
     pub note: Option<String>,
@@ -95,7 +95,7 @@ impl RunSummary {
     pub fn doubt(&self) -> String {
         match (&self.host, &self.reason) {
             (None, Some(why)) => {
-                format!("whether an engine is at work on this run cannot be told from here: {why}")
+                format!("it is not clear from here whether an engine is running this run: {why}")
             }
             (host, _) => format!(
                 "the latest engine of this run was on the machine {} and never reported that it ended",

@@ -244,8 +244,8 @@ impl RunDir {
         let owner = self.path().metadata().map(|m| m.uid());
         match owner {
             Ok(owner) if error.is_refusal() => Error::Usage(format!(
-                "{error}: the run belongs to the user {owner}, and only who may write in its folder can \
-                 change or resume it"
+                "{error}: the run belongs to the user {owner}, and only someone who may write to its \
+                 folder can change or resume it"
             )),
             _ => error,
         }

@@ -61,6 +61,14 @@ pub(super) fn resume(
             history.steps
         ));
     }
+    if plan.step.is_some() && history.device.is_none() {
+        plan.warnings.push(
+            "events.jsonl no longer says how the run was begun (the device, the number of threads, the \
+             folder of data), so those of this command count; with others than before, the numbers \
+             differ in their last digits"
+                .into(),
+        );
+    }
     let killed = history.killed();
     let name = match &launch {
         Launch::Background { profile } => profile.clone(),

@@ -1,6 +1,7 @@
 //! A run from its first phase to its last: data, experts, init, distill, evaluate.
 
 mod baselines;
+mod beginning;
 mod best_ratio;
 mod calibration;
 mod cautions;
@@ -62,14 +63,12 @@ use crate::device;
 use crate::distill::evaluate::Course;
 use crate::distill::parameters::{Budget, Parameterisation};
 use crate::network::{self, Network, Task};
-use astill_core::cgroup::OomKills;
-use astill_core::files::atomic::write_atomically;
 use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
-use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome, RunStarted};
+use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome};
 use astill_core::run::{EngineLock, RunDir, checkpoints};
 use astill_core::text::count;
-use astill_core::{Error, Result, cores};
+use astill_core::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -173,11 +172,12 @@ pub fn run(plan: &RunPlan, control: &mut Control) -> Result<()> {
     let profile = &plan.profile;
     set_threads(plan.threads);
     device::allow_tf32(profile.network.tf32);
-    let saved = resume(plan, control)?;
+    let saved = beginning::resume(plan, control)?;
 
     enter_phase(Phase::Data, RunStage::Data, control)?;
     let dataset = dataset::load(plan, control)?;
-    check_fit(saved.as_ref(), plan, &dataset)?;
+    beginning::check_fit(saved.as_ref(), plan, &dataset)?;
+    beginning::take_changes(plan, control)?;
     let net = network(profile, dataset.classes.len(), dataset.channels)?;
 
     enter_phase(Phase::Experts, RunStage::Experts { next: FIRST }, control)?;
@@ -363,98 +363,6 @@ fn parameterisation(profile: &Profile, dataset: &Dataset) -> Result<Parameterisa
         let rows = dataset.train.rows_of(class as i64);
         Ok(dataset.train.batch(&rows).0)
     })
-}
-
-/// Records that the run starts, or resumes from the state that comes back.
-fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<DistillationState>> {
-    let (saved, damaged) = DistillationState::load(plan.run.path(), plan.device)?;
-    let step = saved.as_ref().map_or(0, |s| s.numbers.step);
-    control.record(EventKind::RunStarted(RunStarted {
-        run: plan.run.name(),
-        profile: plan.profile_name.clone(),
-        seed: plan.profile.seed,
-        device: device::name(plan.device),
-        threads: i64::from(tch::get_num_threads()),
-        version: env!("CARGO_PKG_VERSION").into(),
-        process: std::process::id(),
-        data: plan.data.to_string_lossy().into_owned(),
-        folder: plan.folder.to_string_lossy().into_owned(),
-        step,
-        iterations: control
-            .profile_at(Moment::Step(u64::MAX))
-            .distill
-            .iterations as u64,
-        oom_kills: OomKills::now(),
-        settings: Some(serde_json::json!(plan.profile)),
-    }))?;
-    if let Some(cause) = &plan.killed {
-        control.warn(cause)?;
-    }
-    let allowed = cores::usable().map_or(MOST_THREADS, |n| n as i64);
-    if let Some(threads) = plan.threads.filter(|threads| *threads > allowed) {
-        control.warn(format!(
-            "the run began with {threads} threads and keeps them, so that its numbers stay the same; \
-             here it may use {allowed}, so it will be slow"
-        ))?;
-    }
-    if let Some(state) = &saved {
-        control.resume_at(step);
-        control.set_student_rate(state.numbers.student_lr);
-    }
-    for warning in &plan.warnings {
-        control.warn(warning.as_str())?;
-    }
-    for set in &plan.sets {
-        control.edit(set)?;
-    }
-    if plan.is_profile_edited {
-        let (path, text) = (plan.run.profile(), plan.profile.to_yaml());
-        control.write_with_retry(|_| write_atomically(&path, text.as_bytes()))?;
-    }
-    for problem in damaged {
-        control.warn(format!(
-            "{problem}; the run resumes from step {step}, and nothing else is lost"
-        ))?;
-    }
-    Ok(saved)
-}
-
-/// Checks that the training images are those that the run began with, and that a saved state, if there is
-/// one, is of its settings.
-///
-/// # Errors
-/// It is of others; the message says of which.
-fn check_fit(saved: Option<&DistillationState>, plan: &RunPlan, dataset: &Dataset) -> Result<()> {
-    let now = &dataset.fingerprint;
-    let recorded = plan.data_content.as_ref();
-    let then = saved.map_or(recorded, |state| Some(&state.numbers.data_content));
-    if let Some(then) = then.filter(|then| *then != now) {
-        let short = |hash: &str| hash.chars().take(16).collect::<String>();
-        return Err(Error::file(
-            &plan.folder,
-            format!(
-                "holds different training images (content {}) from those this run began with \
-                 (content {}); restore those, or start a new run",
-                short(now),
-                short(then)
-            ),
-        ));
-    }
-    let Some(state) = saved else { return Ok(()) };
-    // what a checkpoint of an older version shows of its settings
-    let images = dataset.classes.len() * plan.profile.images_per_class();
-    let expected = [images as i64, dataset.channels, dataset.size, dataset.size];
-    let found = state.images.size();
-    if found != expected {
-        return Err(Error::Usage(format!(
-            "{}: the checkpoint of step {} holds images of the shape {found:?}, but the settings in \
-             profile.yaml make {expected:?}: restore distill.ipc, dataset.size and what else was \
-             changed, or start a new run",
-            plan.run.path().display(),
-            state.numbers.step
-        )));
-    }
-    Ok(())
 }
 
 /// Distils to the last step; a run that is asked to stop meanwhile writes a checkpoint first.

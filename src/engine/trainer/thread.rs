@@ -46,8 +46,8 @@ fn check_writable(folder: &Path) -> Result<()> {
         Err(kind @ (ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)) => {
             let cause = std::io::Error::from(kind);
             Err(Error::Usage(format!(
-                "cannot write in {}: {cause}; a run is resumed by a user who may, and where its folder \
-                 may be written",
+                "cannot write in {}: {cause}; resume the run as a user who may write there, on a machine \
+                 that has the folder mounted for writing",
                 folder.display()
             )))
         }

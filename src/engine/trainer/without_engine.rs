@@ -69,7 +69,7 @@ impl Changing<'_> {
         let resumed = resumption(self.run, self.history, &[])?;
         if !resumed.sets.is_empty() {
             return Ok(Answer::rejected(format!(
-                "profile.yaml was edited by hand ({}): resume the run, so that it takes that first",
+                "profile.yaml was edited by hand ({}): resume the run first, so that this takes effect",
                 resumed.sets.join(", ")
             )));
         }
