@@ -146,14 +146,6 @@ fn settings(at: MatchAt) -> Settings {
     Settings {
         syn_steps: STEPS,
         expert_epochs: 2,
-        starts: Starts {
-            first: 0,
-            from: None,
-            end: 1,
-            until: 1,
-            per_epoch: 1,
-        },
-        mirror: false,
         batch: Some(5),
         momentum: 0.9,
         balance: true,
@@ -168,7 +160,7 @@ fn settings(at: MatchAt) -> Settings {
             drop: 0.,
         },
         perturbation: 1.,
-        segments: 1,
+        ..Settings::plain()
     }
 }
 

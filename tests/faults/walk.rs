@@ -1,5 +1,5 @@
-//! A random walk: an engine killed, stopped, renamed, rolled back, edited, robbed of its lock, its
-//! sockets and its disk, in any order. A model says what must hold after every act, and in the end the
+//! A random walk: an engine killed, also in the middle of something, stopped, renamed, rolled back,
+//! edited, robbed of its lock, its sockets, its inbox, its edits and its disk, in any order. A model says what must hold after every act, and in the end the
 //! run must have the bytes of one that went the same way undisturbed.
 
 use crate::disk::limit_files;
@@ -12,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 
 const ENDLESS: [&str; 4] = [
     "distill.iterations=1000000",
@@ -28,7 +31,9 @@ const EDITS: [&str; 7] = [
     "distill.lr_student=0.02",
     "distill.perturbation=0",
 ];
-const ACTS: usize = 10;
+const ACTS: usize = 15;
+/// An engine is killed up to so long after it was asked for something, in ms.
+const LONGEST: u64 = 40;
 
 struct Walk {
     place: Place,
@@ -145,8 +150,14 @@ impl Walk {
 
     /// Resumes the run, which must go on from the step `at_least` or a later one.
     fn resume(&mut self, at_least: u64) -> Outcome {
+        self.resume_with(at_least, &[])
+    }
+
+    /// As [`Self::resume`], with these arguments.
+    fn resume_with(&mut self, at_least: u64, more: &[&str]) -> Outcome {
         let from = self.events()?.len();
-        assert_status(&self.place.run(&["resume", &self.name, "--detach"])?, 0);
+        let arguments = [&["resume", &self.name, "--detach"], more].concat();
+        assert_status(&self.place.run(&arguments)?, 0);
         let is_start = |w: &EventKind| matches!(w, EventKind::RunStarted(_));
         let EventKind::RunStarted(started) = self.wait_from(from, "a new engine", is_start)?.what
         else {
@@ -231,6 +242,75 @@ impl Walk {
         self.next_step()
     }
 
+    /// An engine that is killed while it is asked for something has done that, or not.
+    fn kill_in_the_middle(&mut self) -> Outcome {
+        let steps = checkpoints::steps(&self.path(""))?;
+        let newest = steps.last().copied().unwrap_or(0);
+        let back = steps[self.random.random_range(0..steps.len())];
+        let edit = EDITS[self.random.random_range(0..EDITS.len())];
+        let number = back.to_string();
+        let (what, at_least): (&[&str], u64) = match self.random.random_range(0..4) {
+            0 => (&["roll-back", &number], back),
+            1 => (&["checkpoint"], newest),
+            2 => (&["set", edit], newest),
+            _ => (&["stop"], newest),
+        };
+        let mut sender = self
+            .place
+            .astill(&[&["send", self.name.as_str()], what].concat())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let delay = self.random.random_range(0..LONGEST);
+        let is_full = self.random.random_ratio(1, 4);
+        if is_full {
+            limit_files(self.engine()?, Some(1))?;
+        }
+        sleep(Duration::from_millis(delay));
+        let process = Pid::from_raw(self.engine()? as i32).ok_or("no process")?;
+        // one that was asked to stop may have done so
+        let _ = kill_process(process, Signal::KILL);
+        let accepted = sender.wait()?.success();
+        self.wait_for_no_engine()?;
+        if accepted && what[0] == "set" {
+            let kept = fs::read_to_string(self.path("edits.json"))?;
+            assert!(kept.contains(edit), "{edit} was accepted: {kept}");
+        }
+        if self.random.random_ratio(1, 4) {
+            self.names += 1;
+            let name = format!("r{}", self.names);
+            fs::rename(self.path(""), self.place.path("runs").join(&name))?;
+            self.name = name;
+        }
+        self.resume(at_least)
+    }
+
+    /// The list of edits, which every checkpoint depends on, is removed.
+    fn lose_the_edits(&self) -> Outcome {
+        let file = self.path("edits.json");
+        let Ok(before) = fs::read_to_string(&file) else {
+            return Ok(());
+        };
+        fs::remove_file(&file)?;
+        self.accepted(&["checkpoint"])?;
+        wait_until("the edits again", || {
+            (fs::read_to_string(&file).ok()? == before).then_some(())
+        })
+    }
+
+    fn lose_the_inbox(&self) -> Outcome {
+        let folder = self.path("inbox");
+        fs::remove_dir_all(&folder)?;
+        wait_until("the inbox again", || folder.is_dir().then_some(()))
+    }
+
+    /// The run is stopped, and resumed with a change.
+    fn change_at_resume(&mut self) -> Outcome {
+        let step = self.stop()?;
+        let edit = EDITS[self.random.random_range(0..EDITS.len())];
+        self.resume_with(step, &["--set", edit])
+    }
+
     /// A setting that is not live is changed by hand, and refused.
     fn tamper(&mut self) -> Outcome {
         let step = self.stop()?;
@@ -261,6 +341,10 @@ impl Walk {
             6 => self.lose_the_lock(),
             7 => self.lose_the_sockets(),
             8 => self.fill_the_disk(),
+            9 => self.lose_the_edits(),
+            10 => self.lose_the_inbox(),
+            11 => self.change_at_resume(),
+            12 | 13 => self.kill_in_the_middle(),
             _ => self.tamper(),
         }
     }

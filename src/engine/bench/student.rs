@@ -4,7 +4,7 @@ use super::floor::{ConvolutionPass, Convolutions};
 use super::stopwatch::{Phases, Stopwatch};
 use super::{Peak, at_least_one, images, labels, median, network, prepare, rounded};
 use crate::device;
-use crate::distill::iteration::{DrawSizes, Iteration, Segment, Settings, Starts};
+use crate::distill::iteration::{DrawSizes, Iteration, Segment, Settings};
 use crate::distill::{Intermediate, Labels, MatchingOptions, TrainingSet};
 use crate::network::Network;
 use crate::random;
@@ -55,24 +55,14 @@ fn settings(options: &StudentOptions) -> Settings {
     Settings {
         syn_steps: options.syn_steps,
         expert_epochs: 2,
-        starts: Starts {
-            first: 0,
-            end: 1,
-            from: None,
-            until: 1,
-            per_epoch: 1,
-        },
-        mirror: false,
         batch: (options.batch > 0).then_some(options.batch),
         momentum: 0.9,
-        balance: false,
         matching: MatchingOptions {
             intermediate: Intermediate::Sum,
             ..MatchingOptions::END
         },
         augment: AugmentFamily::ALL.to_vec(),
-        perturbation: 0.,
-        segments: 1,
+        ..Settings::plain()
     }
 }
 

@@ -45,6 +45,27 @@ pub struct Settings {
     pub segments: usize,
 }
 
+impl Settings {
+    /// One student step towards the expert's next epoch, from the initialisation, with nothing of what
+    /// can be left out.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self {
+            syn_steps: 1,
+            expert_epochs: 1,
+            starts: Starts::before(1),
+            mirror: false,
+            batch: None,
+            momentum: 0.,
+            balance: false,
+            matching: MatchingOptions::END,
+            augment: Vec::new(),
+            perturbation: 0.,
+            segments: 1,
+        }
+    }
+}
+
 /// Where iterations may start: every checkpoint of the epochs from `first` to T⁺ − 1, and of those
 /// inside the epochs all but the ones after that of T⁺ − 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -62,6 +83,18 @@ pub struct Starts {
 }
 
 impl Starts {
+    /// Every epoch before this one, from the initialisation on, at all iterations.
+    #[must_use]
+    pub fn before(end: usize) -> Self {
+        Self {
+            first: 0,
+            end,
+            from: None,
+            until: 1,
+            per_epoch: 1,
+        }
+    }
+
     /// The end at iteration `index`. Source: DATM, arXiv 2310.05773.
     #[must_use]
     pub fn end_at(&self, index: u64) -> usize {
@@ -442,22 +475,10 @@ mod tests {
         .expect("fits");
         let settings = Settings {
             syn_steps: 6,
-            expert_epochs: 1,
-            starts: Starts {
-                first: 0,
-                end: 3,
-                from: None,
-                until: 1,
-                per_epoch: 1,
-            },
-            mirror: false,
+            starts: Starts::before(3),
             batch: Some(4),
-            momentum: 0.,
-            balance: false,
-            matching: MatchingOptions::END,
             augment: AugmentFamily::ALL.to_vec(),
-            perturbation: 0.,
-            segments: 1,
+            ..Settings::plain()
         };
         let images = Tensor::zeros([10, 3, 8, 8], (Kind::Float, Device::Cpu));
         let sizes = DrawSizes::of(&net, 2, &images);

@@ -79,7 +79,6 @@ impl DrawsAhead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::distill::MatchingOptions;
     use crate::distill::iteration::Starts;
     use astill_core::profile::AugmentFamily;
 
@@ -87,22 +86,11 @@ mod tests {
         DrawRequest {
             settings: Settings {
                 syn_steps,
-                expert_epochs: 1,
-                starts: Starts {
-                    first: 0,
-                    end: 3,
-                    from: None,
-                    until: 1,
-                    per_epoch: 1,
-                },
-                mirror: false,
-                batch: None,
-                momentum: 0.,
-                balance: false,
-                matching: MatchingOptions::END,
+                starts: Starts::before(3),
                 augment: AugmentFamily::ALL.to_vec(),
                 perturbation: 1.,
                 segments: 2,
+                ..Settings::plain()
             },
             sizes: DrawSizes {
                 parameters: 10,

@@ -1,11 +1,11 @@
 //! Messages between an engine and its workers.
 
 use super::Parser;
-use astill_engine::distill::MatchingOptions;
-use astill_engine::distill::iteration::{Outcome, Segment, Settings, Starts};
+use astill_engine::distill::iteration::{Outcome, Segment, Settings};
 use astill_engine::distill::perturb::PerturbationStatistics;
+use astill_engine::network::Weights;
 use astill_engine::tensor_file::Tensors;
-use astill_engine::wire::{self, FromWorker, Greeting, ToWorker};
+use astill_engine::wire::{self, FromWorker, Greeting, NetworkTask, ToWorker};
 use tch::{Device, Kind, Tensor};
 
 /// What a worker sends to the engine.
@@ -37,7 +37,15 @@ pub fn from_worker() -> Parser {
         name: "n".into(),
     };
     let frame = |message: &FromWorker, tensors| wire::frame(message, tensors).expect("is encoded");
-    let valid = vec![frame(&FromWorker::Solved { record }, &tensors)];
+    let weights = Weights {
+        theta: Tensor::ones([7], (Kind::Float, Device::Cpu)),
+        running: Tensor::zeros([0], (Kind::Float, Device::Cpu)),
+    };
+    let trained = wire::weight_tensors(&weights);
+    let valid = vec![
+        frame(&FromWorker::Solved { record }, &tensors),
+        frame(&FromWorker::Trained, &trained),
+    ];
     let odd = vec![
         frame(&FromWorker::Ready, &[]),
         frame(&FromWorker::Failed("why".into()), &[]),
@@ -54,7 +62,11 @@ pub fn from_worker() -> Parser {
             let Ok((message, mut tensors)) = wire::receive(&mut input, wire::LONGEST) else {
                 return false;
             };
-            matches!(message, FromWorker::Solved { .. }) && wire::outcome(&mut tensors).is_ok()
+            match message {
+                FromWorker::Solved { .. } => wire::outcome(&mut tensors).is_ok(),
+                FromWorker::Trained => wire::weights(&mut tensors).is_ok(),
+                FromWorker::Ready | FromWorker::Failed(_) => false,
+            }
         }),
     }
 }
@@ -63,22 +75,14 @@ pub fn from_worker() -> Parser {
 pub fn to_worker() -> Parser {
     let settings = Settings {
         syn_steps: 2,
-        expert_epochs: 1,
-        starts: Starts {
-            first: 0,
-            end: 1,
-            from: None,
-            until: 1,
-            per_epoch: 1,
-        },
-        mirror: false,
-        batch: None,
         momentum: 0.9,
         balance: true,
-        matching: MatchingOptions::END,
-        augment: Vec::new(),
-        perturbation: 0.,
         segments: 2,
+        ..Settings::plain()
+    };
+    let network = NetworkTask {
+        network: "convnet".into(),
+        index: [0, 5, 2],
     };
     let segment = Segment::first(1, 2);
     let images = Tensor::ones([1, 1, 2, 2], (Kind::Float, Device::Cpu));
@@ -88,6 +92,7 @@ pub fn to_worker() -> Parser {
     let valid = vec![
         frame(&ToWorker::Segment { segment, settings }, &[]),
         frame(&ToWorker::Set { is_soft: true }, &tensors),
+        frame(&ToWorker::Network(network), &[]),
         frame(&ToWorker::End, &[]),
     ];
     Parser {

@@ -1,8 +1,8 @@
 use super::connection::GREETING_TIMEOUT;
 use super::*;
+use crate::distill::Labels;
 use crate::distill::iteration::{Outcome, Segment, Settings, Start, Starts};
 use crate::distill::perturb::PerturbationStatistics;
-use crate::distill::{Labels, MatchingOptions};
 use crate::network::{self, Network, Weights};
 use crate::trainer::segment::Solved;
 use crate::wire::{FromWorker, Greeting};
@@ -18,23 +18,9 @@ const EXPERTS: u64 = 3;
 
 fn settings(segments: usize) -> Settings {
     Settings {
-        syn_steps: 1,
-        expert_epochs: 1,
-        starts: Starts {
-            first: 0,
-            end: 2,
-            from: None,
-            until: 1,
-            per_epoch: 1,
-        },
-        mirror: false,
-        batch: None,
-        momentum: 0.,
-        balance: false,
-        matching: MatchingOptions::END,
-        augment: Vec::new(),
-        perturbation: 0.,
+        starts: Starts::before(2),
         segments,
+        ..Settings::plain()
     }
 }
 
