@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used)] // clippy takes only functions with #[test] for tests
 
 use astill_core::profile::AugmentFamily;
-use astill_engine::distill::iteration::{Draw, DrawSizes, Iteration, Segment, Settings, Starts};
+use astill_engine::distill::iteration::{Draw, DrawSizes, Iteration, Segment, Settings};
 use astill_engine::distill::soft_labels::{expert_logits, initial_logits, logit_gradient};
 use astill_engine::distill::{Intermediate, Labels, MatchAt, MatchingOptions, TrainingSet};
 use astill_engine::network::{
