@@ -1,10 +1,13 @@
 //! What a resumed run refuses, takes and makes again.
 
-use crate::place::{Outcome, Place, assert_status, last_step, text, wait_until};
+use crate::place::{Background, Outcome, Place, assert_status, last_step, text, wait_until};
 use astill_core::run::event::{Event, EventKind, RunFinished};
+use astill_core::run::{RunDir, checkpoints};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// Whether only the first engine has recorded anything.
 fn is_untouched(place: &Place, before: &[Event]) -> Result<bool, Box<dyn std::error::Error>> {
@@ -288,5 +291,36 @@ fn a_run_whose_record_is_gone_says_what_it_no_longer_knows() -> Outcome {
         said.contains("no longer says how the run was begun"),
         "{said}"
     );
+    Ok(())
+}
+
+#[test]
+fn a_resume_that_is_stopped_as_it_starts_leaves_the_run_as_it_was() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &crate::ENDLESS)?;
+    engine.wait_for("a step", 0, crate::is_step)?;
+    engine.accepts(&["stop"], "");
+    let run = RunDir::at(place.path("runs/r"));
+    let wait_for_no_engine = || wait_until("the engine ends", || (!run.has_engine()).then_some(()));
+    wait_for_no_engine()?;
+    let profile = fs::read(place.path("runs/r/profile.yaml"))?;
+    let checkpoints = || checkpoints::steps(&place.path("runs/r"));
+    let before = checkpoints()?.last().copied();
+    for delay in [0, 30, 100, 300] {
+        // nothing shows any more that it has had an engine
+        fs::remove_file(place.path("runs/r/events.jsonl"))?;
+        let mut resume = place.astill(&["resume", "r", "--detach"]).spawn()?;
+        std::thread::sleep(Duration::from_millis(delay));
+        kill_process(Pid::from_child(&resume), Signal::INT)?;
+        resume.wait()?;
+        if place.path("runs/r/events.jsonl").exists() {
+            let _ = engine.send(&["stop"])?;
+            wait_for_no_engine()?;
+        } else {
+            fs::write(place.path("runs/r/events.jsonl"), "")?;
+        }
+        assert_eq!(fs::read(place.path("runs/r/profile.yaml"))?, profile);
+        assert!(checkpoints()?.last().copied() >= before);
+    }
     Ok(())
 }
