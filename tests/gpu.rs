@@ -198,6 +198,38 @@ fn of_several_gpus_auto_takes_the_one_with_the_most_free_memory() -> Outcome {
 
 #[test]
 #[ignore = "needs the fake GPU: make gpu-fake"]
+fn a_run_whose_gpu_is_gone_continues_on_another_and_says_so() -> Outcome {
+    let mut machine = Machine::new(&[("FAKE_GPUS", "2")])?;
+    let run = ["run", "tiny.yaml", "--name", "r", "--headless"];
+    let on_the_second = [&run[..], &["--device", "cuda:1"]].concat();
+    assert_status(&machine.astill(&on_the_second)?, 0);
+    machine.environment = vec![("FAKE_GPUS", "1".into())];
+    let extend = ["resume", "r", "--headless", "--set", "distill.iterations=8"];
+    let output = machine.astill(&extend)?;
+    assert_status(&output, 0);
+    let said = text(&output.stderr);
+    assert!(said.contains("it continues on cuda:0"), "{said}");
+    // what was asked for is not replaced
+    let refused = machine.astill(&[&extend[..], &["--device", "cuda:1"]].concat())?;
+    assert_status(&refused, 2);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the fake GPU: make gpu-fake"]
+fn processes_on_further_gpus_train_the_experts_and_the_engine_uses_its_own_alone() -> Outcome {
+    let machine = Machine::new(&[("FAKE_GPUS", "2")])?;
+    let run = ["run", "tiny.yaml", "--name", "r", "--headless"];
+    let on_both = [&run[..], &["--device", "cuda:0,cuda:1"]].concat();
+    let output = machine.astill(&on_both)?;
+    assert_status(&output, 0);
+    let log = fs::read_to_string(machine.place.path("runs/r/run.log")).unwrap_or_default();
+    assert!(!log.contains("error"), "{log}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the fake GPU: make gpu-fake"]
 fn memory_that_runs_out_is_said_with_what_to_do() -> Outcome {
     let machine = Machine::new(&[("FAKE_GPU_MIB", "120")])?;
     let output = machine.astill(&[

@@ -8,14 +8,16 @@ use astill_core::files::check_text;
 use astill_core::run::event::EventKind;
 use astill_core::run::{EngineAt, History, RunDir};
 use astill_core::{Error, Result};
+use astill_engine::device::Chosen;
 use astill_engine::reporter::Reporter;
 use astill_engine::trainer::{Resumption, RunPlan, resumption};
-use astill_engine::{device, export};
+use astill_engine::{device, export, gpus};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tch::Device;
 
 /// These changes, and the folder of data, as arguments for another process.
 pub(super) fn arguments(changes: &ResumeChanges, data: Option<&Path>) -> Vec<OsString> {
@@ -25,6 +27,27 @@ pub(super) fn arguments(changes: &ResumeChanges, data: Option<&Path>) -> Vec<OsS
     }
     arguments.extend(changes.to_arguments().into_iter().map(OsString::from));
     arguments
+}
+
+/// Another GPU for a run that was on one which is not here any more, or does not work.
+///
+/// # Errors
+/// There is none; the message is about the one that the run was on.
+fn on_another_gpu(before: &DeviceChoice, why: &Error) -> Result<Chosen> {
+    let refused = || Error::Usage(format!("the run was on {before} before, but {why}"));
+    if !matches!(before, DeviceChoice::Cuda(_)) || !gpus::count().is_ok_and(|count| count > 0) {
+        return Err(refused());
+    }
+    let mut chosen = device::choose_for_run(&DeviceChoice::Auto)?;
+    if chosen.device == Device::Cpu {
+        return Err(refused());
+    }
+    chosen.warnings.push(format!(
+        "the run was on {before} before, which cannot be used here; it continues on {}, where its last \
+         digits may differ",
+        device::name(chosen.device)
+    ));
+    Ok(chosen)
 }
 
 /// Resumes a run, or says that it is done.
@@ -90,10 +113,11 @@ pub(super) fn resume(
             .map_err(|e| Error::file(run.events(), format!("found the device {name:?}, {e}")))?,
         (None, None) => DeviceChoice::Auto,
     };
-    let chosen = device::choose_for_run(&choice).map_err(|error| match &chosen_now {
-        None => Error::Usage(format!("the run was on {choice} before, but {error}")),
-        Some(_) => error,
-    })?;
+    let chosen = match (device::choose_for_run(&choice), &chosen_now) {
+        (Ok(chosen), _) => chosen,
+        (Err(error), Some(_)) => return Err(error),
+        (Err(error), None) => on_another_gpu(&choice, &error)?,
+    };
     let (workers, warning) = processes.plan(&plan.profile, chosen.device)?;
     plan.warnings.extend(chosen.warnings.iter().cloned());
     plan.warnings.extend(warning);
