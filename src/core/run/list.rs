@@ -395,10 +395,6 @@ mod tests {
             (found.state, found.step, found.accuracy)
         };
         assert_eq!(of(&run), (RunState::Running, 1499, Some(42.5)));
-        // why an engine was killed is known from how it was started
-        let read = |engine| RecordEnd::read(&run.events(), &engine).unwrap_or_default();
-        assert!(read(EngineAt::Nowhere).has_start() && !read(EngineAt::Here).has_start());
-
         // paused, and so many commands since that the end shows nothing else
         lines.push(pause.into());
         lines.extend(std::iter::repeat_n(warning.to_string(), 3000));
@@ -407,6 +403,16 @@ mod tests {
         let _engine = paused.lock()?;
         assert_eq!(of(&paused), (RunState::Paused, 1499, Some(42.5)));
         assert_eq!(summary(paused).iterations, 5000);
+
+        // why an engine was killed is known from how it was started, however long ago
+        let mut lines = vec![STARTED.to_string()];
+        lines.extend((1..3000).map(step));
+        lines.extend([evaluation("validation", 40.), evaluation("test", 42.5)]);
+        lines.extend((3000..3100).map(step));
+        let as_lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let killed = run_with(runs.path(), "killed", &as_lines)?;
+        let read = |engine| RecordEnd::read(&killed.events(), &engine).unwrap_or_default();
+        assert!(read(EngineAt::Nowhere).has_start() && !read(EngineAt::Here).has_start());
         Ok(())
     }
 }

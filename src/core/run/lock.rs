@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,8 @@ const LOCK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct EngineLock {
     file: File,
+    /// What it has written into the file: empty where it could not.
+    text: String,
     /// The run's directory.
     folder: Arc<OwnedFd>,
     /// The path that it was opened with.
@@ -38,7 +40,9 @@ pub struct EngineLock {
 impl Drop for EngineLock {
     fn drop(&mut self) {
         // only an engine that was killed leaves the name of its machine
-        let _ = self.file.set_len(0);
+        if !self.is_taken_over() {
+            let _ = self.file.set_len(0);
+        }
     }
 }
 
@@ -69,6 +73,9 @@ impl EngineLock {
     /// belong to another engine. [`Error::Io`] if the system cannot tell now.
     pub fn check(&self) -> Result<()> {
         let lost = match compare(&self.file, &self.folder) {
+            Ok(Found::Same) if self.is_taken_over() => {
+                "another engine, on a machine whose locks do not reach this one, has taken it over"
+            }
             Ok(Found::Same) => return Ok(()),
             Ok(Found::Lost(what)) => what,
             Err(error) => return Err(Error::io("inspect", self.path.join(LOCK))(error)),
@@ -83,6 +90,16 @@ impl EngineLock {
                  continues it from its last checkpoint"
             ),
         })
+    }
+
+    /// Whether another engine has written its name into the lock: one that does not see that it is
+    /// held.
+    fn is_taken_over(&self) -> bool {
+        let mut text = [0; LONGEST as usize];
+        let length = self.file.read_at(&mut text, 0).unwrap_or(0);
+        let is_own = text[..length] == *self.text.as_bytes();
+        // in between, the other one empties it
+        !self.text.is_empty() && length > 0 && !is_own
     }
 
     /// As [`Self::check`], for callers that use the path: also that it still leads to the folder.
@@ -206,11 +223,13 @@ impl RunDir {
                 Ok(()) => {
                     // without the name, other machines can only take it for a run whose engine was
                     // killed
-                    let _ = file
+                    let text = Holder::this().to_string();
+                    let written = file
                         .set_len(0)
-                        .and_then(|()| file.write_all(Holder::this().to_string().as_bytes()));
+                        .and_then(|()| file.write_all(text.as_bytes()));
                     return Ok(EngineLock {
                         file,
+                        text: written.map(|()| text).unwrap_or_default(),
                         folder: Arc::new(folder),
                         path: self.path().to_path_buf(),
                     });
@@ -340,7 +359,11 @@ mod tests {
         assert_eq!(run.engine(), EngineAt::Here);
         fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
         assert_eq!(run.engine(), EngineAt::Host("elsewhere".into()));
+        // one that does not see the lock has taken the run over, and keeps it
+        let lost = held.check().map_err(|error| error.to_string());
+        assert!(lost.is_err_and(|why| why.contains("has taken it over")));
         drop(held);
+        assert_eq!(run.engine(), EngineAt::MaybeRemote("elsewhere".into()));
         fs::write(&lock, Holder::this().host).map_err(Error::io("write", &lock))?;
         assert_eq!(
             run.engine(),

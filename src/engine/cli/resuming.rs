@@ -61,8 +61,8 @@ pub(super) fn resume(
     if let (EngineAt::MaybeRemote(host), false) = (run.engine(), is_background) {
         to_stderr(format!(
             "astill: the latest engine of this run was on the machine {host} and never reported \
-             that it ended; if it is still running, stop one of the two, or together they will \
-             corrupt the run"
+             that it ended; if it is still running, it ends once this one has the run, and its work \
+             since the last checkpoint is lost"
         ));
     }
     let signals = engine_signals()?;

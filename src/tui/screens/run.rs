@@ -246,7 +246,8 @@ fn pause(context: &mut Context) -> Response {
         }
         RunStatus::MaybeRemote | RunStatus::Unknown => {
             let text = format!(
-                "{} Two engines at once would corrupt the run.",
+                "{} If it is still there, it ends once the new one has the run, and its work since the \
+                 last checkpoint is lost.",
                 session.doubt()
             );
             return Response::Open(Box::new(ConfirmPopup::question(
