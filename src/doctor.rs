@@ -32,20 +32,23 @@ const DUMB: &str = "TERM is dumb, so the app cannot be shown here; commands work
 /// Checks this machine and prints what it finds. False if something keeps astill from working.
 ///
 /// # Errors
-/// There is no folder for data; stdout cannot be written to.
+/// stdout cannot be written to.
 pub fn report(here: &Local, look: &AppearanceArgs, as_json: bool) -> Result<bool> {
-    let folders = [
-        ("data", data_folder(here.data.clone())?),
-        ("runs", here.runs.clone()),
-    ];
+    // without a home folder, nobody says where the data are
+    let data = match data_folder(here.data.clone()) {
+        Ok(path) => {
+            let can = can_write(&path);
+            ("data", path, can)
+        }
+        Err(error) => ("data", PathBuf::new(), Err(error)),
+    };
+    let runs = ("runs", here.runs.clone(), can_write(&here.runs));
     let found = Diagnosis {
         engine: engine(),
         depth: Depth::detect(look.color, &env),
         is_dumb: env("TERM").as_deref() == Some("dumb"),
         size: ratatui::crossterm::terminal::size().ok(),
-        folders: folders
-            .map(|(name, path)| (name, path.clone(), can_write(&path)))
-            .into(),
+        folders: vec![data, runs],
         sockets: socket::try_out(&here.runs),
     };
     if as_json {

@@ -5,6 +5,8 @@ mod place;
 
 #[path = "keeping/devices.rs"]
 mod devices;
+#[path = "keeping/everyday.rs"]
+mod everyday;
 #[path = "keeping/folder.rs"]
 mod folder;
 #[path = "keeping/reach.rs"]

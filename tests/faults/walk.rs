@@ -255,11 +255,11 @@ impl Walk {
             2 => (&["set", edit], newest),
             _ => (&["stop"], newest),
         };
-        let mut sender = self
+        let sender = self
             .place
             .astill(&[&["send", self.name.as_str()], what].concat())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()?;
         let delay = self.random.random_range(0..LONGEST);
         let is_full = self.random.random_ratio(1, 4);
@@ -270,7 +270,9 @@ impl Walk {
         let process = Pid::from_raw(self.engine()? as i32).ok_or("no process")?;
         // one that was asked to stop may have done so
         let _ = kill_process(process, Signal::KILL);
-        let accepted = sender.wait()?.success();
+        let answer = sender.wait_with_output()?;
+        let (accepted, said) = (answer.status.success(), text(&answer.stderr));
+        assert!(!said.contains("os error"), "{what:?}: {said}");
         self.wait_for_no_engine()?;
         if accepted && what[0] == "set" {
             let kept = fs::read_to_string(self.path("edits.json"))?;
