@@ -312,7 +312,18 @@ fn parsed<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T> {
 /// The folder of the configuration that a file is of: the one that it is in, or the one above where that
 /// is named after a split, as in `default/train/0000.parquet`.
 fn configuration(path: &str) -> String {
-    const SPLITS: [&str; 6] = ["train", "validation", "valid", "val", "dev", "test"];
+    const SPLITS: [&str; 10] = [
+        "train",
+        "training",
+        "validation",
+        "valid",
+        "val",
+        "dev",
+        "eval",
+        "evaluation",
+        "test",
+        "testing",
+    ];
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
     let (above, last) = folder.rsplit_once('/').unwrap_or(("", folder));
     // the Hub numbers the files that it has converted, whatever their split is called

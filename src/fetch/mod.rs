@@ -115,7 +115,7 @@ pub fn fetch(
     client: &Client,
     progress: &mut dyn Progress,
 ) -> Result<Fetched> {
-    let folder = data.join(&set.folder);
+    let folder = place::shown(set, data);
     if presence::is_whole(set, data)? {
         Place::sweep(set, data);
         return Ok(Fetched::AlreadyThere(folder));

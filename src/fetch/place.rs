@@ -276,6 +276,15 @@ fn roots(set: &DataSet) -> Vec<&str> {
     roots
 }
 
+/// Where a set is, for people: one that lies among the others is named by what it brings.
+pub fn shown(set: &DataSet, data: &Path) -> PathBuf {
+    let folder = data.join(&set.folder);
+    match (set.folder.is_empty(), roots(set).as_slice()) {
+        (true, [only]) => folder.join(only),
+        _ => folder,
+    }
+}
+
 fn in_the_way(path: &Path, set: &DataSet, missing: Option<String>) -> Error {
     let missing = missing.map(|missing| format!(" ({missing})"));
     Error::Usage(format!(

@@ -2,7 +2,7 @@
 
 use super::auto::Auto;
 use super::choices::{
-    AugmentFamily, LabelKind, NetworkKind, Norm, NormalisedBy, Parameters, Pooling,
+    AugmentFamily, Color, Kind, LabelKind, NetworkKind, Norm, NormalisedBy, Parameters, Pooling,
 };
 use super::problem::{Location, Origin, Problem};
 use super::published;
@@ -52,6 +52,7 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
         groups_divide_width(p),
         whitening_fits(p),
         constants_are_known(p),
+        colour_is_chosen_for_files(p),
     ]
     .into_iter()
     .flatten()
@@ -190,6 +191,22 @@ fn labels_by_experts(p: &Profile) -> Option<Conflict> {
         message: format!(
             "found {labels}, more than expert.count {count}; lower distill.label_experts, or raise \
              expert.count"
+        ),
+    })
+}
+
+/// The layouts with a fixed number of channels read them as they are.
+fn colour_is_chosen_for_files(p: &Profile) -> Option<Conflict> {
+    let (kind, color) = (p.dataset.kind, p.dataset.color);
+    let is_fixed = matches!(
+        kind,
+        Kind::Shapes | Kind::Cifar10 | Kind::Cifar100 | Kind::TinyImagenet
+    );
+    (is_fixed && color != Color::Auto).then(|| Conflict {
+        keys: &["dataset.color", "dataset.kind"],
+        message: format!(
+            "found {color}, but {kind} is read with the colours that it has; leave dataset.color out, or \
+             use files of images (dataset.kind: image-folder)"
         ),
     })
 }

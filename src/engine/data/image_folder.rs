@@ -4,7 +4,7 @@
 use super::image_list::{ImageList, LabelledFiles};
 use super::layout::{BySplit, MissingFiles};
 use super::left_out::PassedOver;
-use super::parts::{Part, normal, part};
+use super::parts::{Part, normal, part, part_within};
 use super::walk::{HIDDEN, Listing, Walk, folders_in, list};
 use astill_core::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -84,16 +84,24 @@ fn arrange(folder: &Path) -> Result<Arrangement> {
     if !folder.is_dir() {
         return Err(absent(folder, "that folder does not exist"));
     }
-    let mut root = folder.to_path_buf();
+    let (mut root, mut notes) = (folder.to_path_buf(), Vec::new());
     for _ in 0..DEEPEST {
         let listing = list(&root)?;
         let parts = parts(&root, &listing)?;
         if let Some(train) = one(&root, &parts, Part::Train)? {
-            return with_parts(root, &listing, &parts, train);
+            return with_parts(root, &listing, &parts, train, notes);
         }
         let folders: Vec<&String> = listing.folders.values().flatten().collect();
         match (with_train(&root, &folders)?.as_slice(), folders.as_slice()) {
-            ([below], _) => root.push(below),
+            ([below], _) => {
+                if folders.len() > 1 || has_images(&root, &listing) {
+                    notes.push(format!(
+                        "{below} is read; what is beside it in {} is not part of the data set",
+                        root.display()
+                    ));
+                }
+                root.push(below);
+            }
             ([one, other, ..], _) => {
                 let found = format!("two folders in it have training images, {one} and {other}");
                 return Err(absent(folder, &found));
@@ -120,17 +128,50 @@ fn absent(folder: &Path, found: &str) -> Error {
 }
 
 /// The folders that are named after a part and hold folders themselves: a class may be called
-/// "test" too.
+/// "test" too. Where none is that of the training images, and every folder has a part among the words of
+/// its name, those.
 fn parts(root: &Path, listing: &Listing) -> Result<Vec<(Part, String)>> {
-    let mut found = Vec::new();
-    for name in listing.folders.values().flatten() {
-        if let Some(part) = part(name)
-            && !folders_in(&root.join(name))?.is_empty()
-        {
-            found.push((part, name.clone()));
+    let named = |part: fn(&str) -> Option<Part>| -> Result<Vec<(Part, String)>> {
+        let mut found = Vec::new();
+        for name in listing.folders.values().flatten() {
+            if let Some(part) = part(name)
+                && !folders_in(&root.join(name))?.is_empty()
+            {
+                found.push((part, name.clone()));
+            }
         }
+        Ok(found)
+    };
+    let found = named(part)?;
+    if found.iter().any(|(part, _)| *part == Part::Train) {
+        return Ok(found);
     }
-    Ok(found)
+    let within = named(part_within)?;
+    let is_train = |(part, _): &&(Part, String)| *part == Part::Train;
+    let trains = within.iter().filter(is_train).count();
+    let all = listing.folders.values().flatten().count();
+    match trains == 1 && within.len() > 1 && within.len() == all {
+        true => Ok(within),
+        false => Ok(found),
+    }
+}
+
+/// The folder of a part, from the root on: where it holds nothing but a folder of the same name or part,
+/// as some archives unpack, that one.
+fn innermost(root: &Path, name: &str, of: Part, walk: &mut Walk) -> Result<PathBuf> {
+    let mut path = PathBuf::from(name);
+    for _ in 0..DEEPEST {
+        let listing = list(&root.join(&path))?;
+        let folders: Vec<&String> = listing.folders.values().flatten().collect();
+        let [only] = folders.as_slice() else { break };
+        let is_same = part_within(only) == Some(of) || normal(only) == normal(name);
+        if !is_same || has_images(&root.join(&path), &listing) {
+            break;
+        }
+        note_rest(root, &path, &listing, of.name(), walk);
+        path.push(only);
+    }
+    Ok(path)
 }
 
 /// The only folder of a part.
@@ -182,19 +223,21 @@ fn with_parts(
     listing: &Listing,
     parts: &[(Part, String)],
     train: String,
+    mut notes: Vec<String>,
 ) -> Result<Arrangement> {
     let mut walk = Walk::default();
-    let mut notes = Vec::new();
     note_rest(&root, Path::new(""), listing, "", &mut walk);
-    let of_train = folders_in(&root.join(&train))?.into_iter();
+    let train_path = innermost(&root, &train, Part::Train, &mut walk)?;
+    let of_train = folders_in(&root.join(&train_path))?.into_iter();
     let of_train: HashSet<String> = of_train.map(|class| normal(&class)).collect();
-    let mut labelled = |part: Part| -> Result<Option<String>> {
+    let mut labelled = |part: Part| -> Result<Option<PathBuf>> {
         let Some(name) = one(&root, parts, part)? else {
             return Ok(None);
         };
-        let mut folders = folders_in(&root.join(&name))?.into_iter();
+        let path = innermost(&root, &name, part, &mut walk)?;
+        let mut folders = folders_in(&root.join(&path))?.into_iter();
         if folders.any(|class| of_train.contains(&normal(&class))) {
-            return Ok(Some(name));
+            return Ok(Some(path));
         }
         // a challenge that withholds its labels
         let reason = "its folders are not classes of the training images";
@@ -208,30 +251,45 @@ fn with_parts(
     }
     let (validation, test) = match (validation, test) {
         (Some(validation), None) => {
-            notes.push(format!("the test images are those of {validation}"));
+            let name = validation.display();
+            notes.push(format!("the test images are those of {name}"));
             (None, Some(validation))
         }
         (Some(validation), Some(test)) => {
+            let (choose, judge) = (validation.display(), test.display());
             notes.push(format!(
-                "{validation} chooses the best iteration, {test} judges it; no training images are \
-                 held out"
+                "{choose} chooses the best iteration, {judge} judges it; no training images are held \
+                 out"
             ));
             (Some(validation), Some(test))
         }
         other => other,
     };
     for name in listing.folders.values().flatten() {
-        let is_used = [Some(&train), validation.as_ref(), test.as_ref()].contains(&Some(name));
-        if !is_used && !parts.iter().any(|(_, part)| part == name) {
+        if parts.iter().any(|(_, part)| part == name) {
+            continue;
+        }
+        match part(name) {
+            // that of a challenge: whatever else it holds, no labels
+            Some(Part::Test | Part::Validation) => {
+                let reason = "it has no folders of classes, so its images have no labels";
+                walk.leave_out_below(&root, Path::new(name), ("", None), reason, false)?;
+                notes.push(format!("{name} is left out, because {reason}"));
+            }
             // they may be classes, where the folder of the training images is one too
-            let reason = "in a folder that is not a part of the set";
-            walk.leave_out_below(&root, Path::new(name), ("", None), reason, true)?;
+            _ => {
+                let reason = "in a folder that is not a part of the set";
+                walk.leave_out_below(&root, Path::new(name), ("", None), reason, true)?;
+            }
         }
     }
+    for (part, name) in parts.iter().filter(|(_, name)| part(name).is_none()) {
+        notes.push(format!("{name} is taken for the {} images", part.name()));
+    }
     Ok(Arrangement {
-        train: train.into(),
-        validation: validation.map(PathBuf::from),
-        test: test.map(PathBuf::from),
+        train: train_path,
+        validation,
+        test,
         root,
         walk,
         notes,

@@ -14,7 +14,7 @@ use super::image_list::ImageList;
 use super::image_source::ImageSource;
 use super::layout::{BySplit, Labelling, MissingFiles};
 use super::left_out::{LeftOutFile, PassedOver, missing_shards, relative_name, without_part};
-use super::parts::{Part, part};
+use super::parts::{Part, part, part_within};
 use super::request::DatasetRequest;
 use super::walk::{FilesBelow, files_below};
 use astill_core::{Error, Result, files::untrusted};
@@ -131,6 +131,8 @@ fn split_name(root: &Path, path: &Path) -> Option<String> {
     let stem = path.file_stem()?.to_str()?;
     if let Some((begin, count)) = stem.rsplit_once("-of-") {
         let (split, shard) = begin.rsplit_once('-')?;
+        // older ones end with a hash
+        let count = count.split('-').next().unwrap_or(count);
         return (is_number(count) && is_number(shard)).then(|| split.to_owned());
     }
     let folder = path.parent().filter(|folder| *folder != root)?;
@@ -298,7 +300,7 @@ fn place(relative: &Path) -> (String, Option<Part>) {
     let mut above: Vec<String> = above
         .map(|name| name.to_string_lossy().into_owned())
         .collect();
-    let of_file = part(&stem).or_else(|| stem.split(['-', '_', '.']).find_map(part));
+    let of_file = part(&stem).or_else(|| part_within(&stem));
     let of_folder = above.last().and_then(|name| part(name));
     if of_folder.is_some() {
         above.pop();

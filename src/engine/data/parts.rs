@@ -49,6 +49,15 @@ pub fn part(name: &str) -> Option<Part> {
         .map(|(part, _)| *part)
 }
 
+/// The part that one of the words of a name tells: "seg_train", "train2017", "cifar-test-0001". Another
+/// word after it means something else: "train_mini", "test_v2".
+pub fn part_within(name: &str) -> Option<Part> {
+    name.split(['-', '.']).find_map(|words| {
+        let words = words.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+        part(words).or_else(|| part(words.rsplit(['_', ' ']).next()?))
+    })
+}
+
 /// A name as names are compared: composed (NFC), however the file system spells it.
 pub fn normal(name: &str) -> String {
     name.nfc().collect()
@@ -91,6 +100,25 @@ mod tests {
             ("cat", None),
         ] {
             assert_eq!(part(name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_a_name_tells_the_part_unless_another_follows() {
+        for (name, want) in [
+            ("seg_train", Some(Part::Train)),
+            ("train2017", Some(Part::Train)),
+            ("train_0001", Some(Part::Train)),
+            ("imagenet-train-000001", Some(Part::Train)),
+            ("cifar_test-00000-of-00002", Some(Part::Test)),
+            ("asl alphabet val", Some(Part::Validation)),
+            ("train_mini-00000-of-00001", None),
+            ("train_unlabeled-0001", None),
+            ("test_v2", None),
+            ("cat", None),
+            ("", None),
+        ] {
+            assert_eq!(part_within(name), want, "{name}");
         }
     }
 

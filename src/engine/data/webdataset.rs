@@ -7,7 +7,7 @@ use super::image_list::ImageList;
 use super::image_source::{ImageSource, stamp_file};
 use super::layout::{BySplit, Labelling, MissingFiles};
 use super::left_out::{LeftOutFile, PassedOver, missing_shards, without_part};
-use super::parts::{Part, is_junk, part};
+use super::parts::{Part, is_junk, part, part_within};
 use super::request::DatasetRequest;
 use super::walk::files_below;
 use astill_core::files::{tar_names::Names, untrusted};
@@ -197,7 +197,7 @@ fn files(folder: &Path) -> Result<(Vec<Shard>, Vec<LeftOutFile>)> {
             ));
         }
         let stem = name.strip_suffix(".tar").unwrap_or(&name);
-        let of_name = stem.split(['-', '_', '.']).find_map(part);
+        let of_name = part_within(stem);
         let inside = path.strip_prefix(folder).unwrap_or(&path).parent();
         let mut around = inside.into_iter().flat_map(Path::iter).rev();
         let of_folder = || around.find_map(|folder| part(&folder.to_string_lossy()));

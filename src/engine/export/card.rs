@@ -112,10 +112,7 @@ pub fn card(content: &Content<'_>) -> Result<String> {
         (
             "pictures",
             match set.images_per_class() {
-                Ok(_) => {
-                    "One row per class, up to ten images of each:\n\n![the images](samples.png)"
-                        .into()
-                }
+                Ok(_) => "One row per class:\n\n![the images](samples.png)".into(),
                 Err(_) => String::new(),
             },
         ),

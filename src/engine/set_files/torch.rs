@@ -44,6 +44,16 @@ pub fn read(file: &Path) -> Result<FoundSet> {
         // whatever lies beside a set of another program is not known to be of it
         false => None,
     };
+    if !images.is_floating_point() {
+        return Err(Error::file(
+            file,
+            format!(
+                "holds images of whole numbers ({:?}), expected the normalised numbers that networks learn \
+                 from, as float32; convert its pixels as the program that made it does",
+                images.kind()
+            ),
+        ));
+    }
     let labels = stored.map(|tensor| labels(&tensor, file)).transpose()?;
     Ok(FoundSet {
         file: file.to_path_buf(),

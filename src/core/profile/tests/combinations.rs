@@ -47,6 +47,11 @@ fn combinations_that_cannot_run_name_both_keys() {
              1, 4, 16, 64",
         ),
         (
+            &["dataset.color=grey"],
+            "--set dataset.color=grey: dataset.color: found grey, but cifar10 is read with the colours \
+             that it has; leave dataset.color out, or use files of images (dataset.kind: image-folder)",
+        ),
+        (
             &["distill.mirror=true", "dataset.size=30"],
             "--set distill.mirror=true: distill.mirror: found true, but dataset.size 30 cannot be \
              halved network.depth 3 times without a remainder, so the mirror image of an expert is \

@@ -459,3 +459,64 @@ fn grey_images_have_one_channel_unless_some_have_colours() {
     // Pillow's convert("L") of (50, 1, 0)
     assert_pixels(&pixels(&dataset, &dataset.train, 2)[..1], &[16.0]);
 }
+
+#[test]
+fn parts_are_found_within_names_and_in_folders_of_the_same_name() {
+    for (train, test) in [
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("training_set/training_set", "test_set/test_set"),
+        ("train/train", "test/test"),
+        ("train2017", "val2017"),
+        ("asl_alphabet_train/asl_alphabet_train", "asl_alphabet_test"),
+    ] {
+        let home = folder(&[(train, 4), (test, 2)]);
+        let inventory = inspect(home.path()).unwrap();
+        assert_eq!(inventory.classes, ["a", "b", "c"], "{train}");
+        assert_eq!(counts(&inventory), [12, 0, 6], "{train} {test}");
+    }
+}
+
+#[test]
+fn classes_whose_names_have_the_words_of_parts_stay_classes() {
+    let home = TempDir::new().unwrap();
+    for (class, name) in ["cat", "test tube", "train_station", "train"]
+        .iter()
+        .enumerate()
+    {
+        for index in 0..4 {
+            let path = home.path().join(name).join(format!("{index}.png"));
+            save(&path, drawing(class, index));
+        }
+    }
+    let asked = request(Kind::ImageFolder, home.path(), 4);
+    let inventory = DatasetRequest {
+        test: Some(0.25),
+        ..asked
+    }
+    .inspect()
+    .unwrap();
+    assert_eq!(
+        inventory.classes,
+        ["cat", "test tube", "train", "train_station"]
+    );
+}
+
+#[test]
+fn test_images_without_labels_are_left_out_with_a_note() {
+    let home = folder(&[("train", 4), ("val", 2)]);
+    save(&home.path().join("test/1.png"), drawing(0, 99));
+    assert_eq!(counts(&inspect(home.path()).unwrap()), [12, 0, 6]);
+    let notes = survey(home.path()).notes.join(" ");
+    assert!(notes.contains("test is left out"), "{notes}");
+}
+
+#[test]
+fn what_is_beside_the_folder_that_is_read_is_noted() {
+    let home = folder(&[("pets/train", 4), ("pets/test", 2), ("more", 1)]);
+    assert_eq!(counts(&inspect(home.path()).unwrap()), [12, 0, 6]);
+    let notes = survey(home.path()).notes.join(" ");
+    assert!(
+        notes.starts_with("pets is read; what is beside it"),
+        "{notes}"
+    );
+}
