@@ -103,6 +103,25 @@ pub fn of_file(path: &Path) -> Content {
     }
 }
 
+/// Whether a file whose first two letters are those of this format begins as such files do: a text may
+/// begin with "BM" or "P5", too.
+fn begins_with(begin: &[u8], format: ImageFormat) -> bool {
+    match format {
+        // the length of the second header
+        ImageFormat::Bmp => {
+            let length = begin.get(14..18).and_then(|b| b.try_into().ok());
+            matches!(
+                length.map(u32::from_le_bytes),
+                Some(12 | 16 | 40 | 52 | 56 | 64 | 108 | 124)
+            )
+        }
+        ImageFormat::Pnm => begin
+            .get(2)
+            .is_some_and(|b| b.is_ascii_whitespace() || *b == b'#'),
+        _ => true,
+    }
+}
+
 /// Whether a name is that of an image that is read.
 pub fn is_image_name(name: &Path) -> bool {
     NAMES.contains(&extension(name).as_str())
@@ -113,7 +132,8 @@ pub fn is_image_name(name: &Path) -> bool {
 pub fn of_beginning(name: &Path, begin: &[u8]) -> Content {
     let not_read =
         |format: &str| Content::Unread(format!("{format} is not read; convert it to PNG"));
-    if image::guess_format(begin).is_ok_and(|format| FORMATS.contains(&format)) {
+    let format = image::guess_format(begin).ok();
+    if format.is_some_and(|format| FORMATS.contains(&format) && begins_with(begin, format)) {
         return Content::Image;
     }
     if let Some(format) = unread(begin) {
@@ -240,6 +260,16 @@ mod tests {
                 matches!(&found, Content::Unread(what) if what.contains(want)),
                 "{found:?}"
             );
+        }
+        // a table, a text, and images without an ending
+        for (begin, is_image) in [
+            (&b"BMI,age,weight,height\n"[..], false),
+            (b"P5 is the fifth person", true),
+            (b"P5th column", false),
+            (b"P6\n4 4\n255\n", true),
+            (b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", true),
+        ] {
+            assert_eq!(judged("a", begin) == Content::Image, is_image, "{begin:?}");
         }
         for name in ["boxes.csv.gz", "a.pdf", "notes"] {
             assert!(

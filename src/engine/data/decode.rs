@@ -161,11 +161,13 @@ impl Decoder {
             ),
             ..ImageFacts::default()
         };
-        if form.channels == 1 && form.color == Color::Auto && !facts.is_grey {
+        let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+        // some formats store grey as equal parts of three colours
+        if form.channels == 1 && form.color == Color::Auto && !facts.is_grey && has_colours(&image)
+        {
             let problem = "it has colours, but others are grey; set dataset.color to rgb or grey";
             return Err(problem.to_owned().into());
         }
-        let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
         drop(mended);
         drop(file);
         if matches!(image.color(), ColorType::Rgb32F | ColorType::Rgba32F) {
@@ -201,6 +203,12 @@ pub fn next_chunk(images: usize, took: Duration) -> usize {
 
 fn is_grey(color: ColorType) -> bool {
     !color.has_color()
+}
+
+fn has_colours(image: &DynamicImage) -> bool {
+    let rgb = image.to_rgb16();
+    rgb.pixels()
+        .any(|pixel| pixel[0] != pixel[1] || pixel[1] != pixel[2])
 }
 
 /// Reads the header of an image; refuses other files, and images that are too large.
@@ -396,6 +404,12 @@ mod tests {
         assert_eq!(after(4, 100_000), 1);
         assert_eq!(after(4, 10), 100);
         assert_eq!(after(CHUNK, 0), CHUNK);
+    }
+
+    #[test]
+    fn grey_that_is_stored_as_three_colours_has_none() {
+        let image = |g: u8| DynamicImage::from(RgbImage::from_pixel(3, 2, image::Rgb([7, g, 7])));
+        assert!(has_colours(&image(8)) && !has_colours(&image(7)));
     }
 
     #[test]
