@@ -14,9 +14,8 @@ pub fn pasted(inputs: &[Event]) -> Option<String> {
     let mut text = String::new();
     for input in inputs {
         match input {
-            // other keys among them are characters of the text that no keyboard sends alone
-            Event::Key(key) if key.kind != KeyEventKind::Release => text.extend(character(key)),
-            Event::Key(_) => {}
+            Event::Key(key) if key.kind == KeyEventKind::Release || is_control(key) => {}
+            Event::Key(key) => text.push(character(key)?),
             _ => return None,
         }
     }
@@ -25,6 +24,12 @@ pub fn pasted(inputs: &[Event]) -> Option<String> {
     different.sort_unstable();
     different.dedup();
     (count >= FEWEST && different.len() >= FEWEST_DIFFERENT).then_some(text)
+}
+
+/// Whether it is a control character, or what follows an escape: neither stands in what is read of a text.
+fn is_control(key: &KeyEvent) -> bool {
+    let modifiers = KeyModifiers::CONTROL | KeyModifiers::ALT;
+    matches!(key.code, KeyCode::Char(c) if c != 'j' && key.modifiers.intersects(modifiers))
 }
 
 /// The character of a key; none for keys that no text contains.
