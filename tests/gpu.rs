@@ -217,19 +217,6 @@ fn a_run_whose_gpu_is_gone_continues_on_another_and_says_so() -> Outcome {
 
 #[test]
 #[ignore = "needs the fake GPU: make gpu-fake"]
-fn processes_on_further_gpus_train_the_experts_and_the_engine_uses_its_own_alone() -> Outcome {
-    let machine = Machine::new(&[("FAKE_GPUS", "2")])?;
-    let run = ["run", "tiny.yaml", "--name", "r", "--headless"];
-    let on_both = [&run[..], &["--device", "cuda:0,cuda:1"]].concat();
-    let output = machine.astill(&on_both)?;
-    assert_status(&output, 0);
-    let log = fs::read_to_string(machine.place.path("runs/r/run.log")).unwrap_or_default();
-    assert!(!log.contains("error"), "{log}");
-    Ok(())
-}
-
-#[test]
-#[ignore = "needs the fake GPU: make gpu-fake"]
 fn memory_that_runs_out_is_said_with_what_to_do() -> Outcome {
     let machine = Machine::new(&[("FAKE_GPU_MIB", "120")])?;
     let output = machine.astill(&[

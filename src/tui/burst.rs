@@ -28,8 +28,10 @@ pub fn pasted(inputs: &[Event]) -> Option<String> {
 
 /// Whether it is a control character, or what follows an escape: neither stands in what is read of a text.
 fn is_control(key: &KeyEvent) -> bool {
-    let modifiers = KeyModifiers::CONTROL | KeyModifiers::ALT;
-    matches!(key.code, KeyCode::Char(c) if c != 'j' && key.modifiers.intersects(modifiers))
+    let has = |modifier| key.modifiers.contains(modifier);
+    // except for a line feed
+    let is = |c| has(KeyModifiers::ALT) || (has(KeyModifiers::CONTROL) && c != 'j');
+    matches!(key.code, KeyCode::Char(c) if is(c))
 }
 
 /// The character of a key; none for keys that no text contains.

@@ -3,7 +3,7 @@
 //!
 //! A case is a safetensors file with inputs and outputs in float64 (indices int64) and its settings
 //! as JSON under the metadata key `case`; it passes if ‖got − want‖ / ‖want‖ < 1e-8 in float64 and
-//! < 2e-3 in float32 (by the kernels for GPUs, < 1e-2). The folder is ASTILL_GOLDEN, or tests/golden; the device ASTILL_DEVICE
+//! < 2e-3 in float32. The folder is ASTILL_GOLDEN, or tests/golden; the device ASTILL_DEVICE
 //! (cuda:0), or the CPU.
 
 mod differentiated;
@@ -43,6 +43,8 @@ struct Case {
     way: Way,
     /// The largest relative difference that is allowed.
     limit: f64,
+    /// Which noise of 1e-6 is on the images and the parameters to begin with, 0 for none.
+    noise: u64,
     /// The largest relative difference so far, and of what.
     worst: (f64, String),
 }
@@ -50,10 +52,14 @@ struct Case {
 impl Case {
     fn tensor(&self, name: &str) -> Result<Tensor, Failure> {
         let t = self.file.tensor(name)?.to_device(self.device);
-        Ok(if t.kind() == Kind::Double {
-            t.to_kind(self.kind)
-        } else {
-            t
+        Ok(match t.kind() {
+            Kind::Double if self.noise > 0 && matches!(name, "start" | "x") => {
+                let noise = hashed(self.noise, t.numel() as i64).to_device(self.device);
+                let t: Tensor = &t * (noise.view_as(&t) * 1e-6 + 1.);
+                t.to_kind(self.kind)
+            }
+            Kind::Double => t.to_kind(self.kind),
+            _ => t,
         })
     }
 
@@ -536,12 +542,30 @@ fn hashed(seed: u64, n: i64) -> Tensor {
     Tensor::from_slice(&values)
 }
 
-/// The kernels add in another order, so that in float32 an activation near 0 may fall on its other side:
-/// that moves a gradient by some thousandths, on some processors. Float64 shows that it is nothing else.
-const FLIPPED: f64 = 1e-2;
-
 /// One case in one precision: the worst relative difference, and of what.
+///
+/// In float32 an activation that is 0 but for rounding may fall on its other side, which moves a gradient
+/// by some thousandths: of `student_full` by 2.4e-3, by every way of differentiating, for one noise in
+/// four. A case that is over the limit must be under it with two of three noises.
 fn check(
+    path: &std::path::Path,
+    kind: Kind,
+    place: (Device, Way),
+) -> Result<(f64, String), Failure> {
+    let exact = check_with_noise(0, path, kind, place);
+    if exact.is_ok() || kind == Kind::Double {
+        return exact;
+    }
+    let with_noise = [1, 2, 3].map(|noise| check_with_noise(noise, path, kind, place));
+    let mut passed: Vec<_> = with_noise.into_iter().flatten().collect();
+    match passed.pop() {
+        Some(one) if !passed.is_empty() => Ok(one),
+        _ => exact,
+    }
+}
+
+fn check_with_noise(
+    noise: u64,
     path: &std::path::Path,
     kind: Kind,
     (device, way): (Device, Way),
@@ -554,11 +578,11 @@ fn check(
         kind,
         device,
         way,
-        limit: match (kind, way) {
-            (Kind::Double, _) => 1e-8,
-            (_, Way::Kernels(_)) => FLIPPED,
+        limit: match kind {
+            Kind::Double => 1e-8,
             _ => 2e-3,
         },
+        noise,
         worst: (0., String::new()),
     };
     if way == Way::Chosen || case.is_differentiated() {

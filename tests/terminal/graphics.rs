@@ -70,8 +70,11 @@ fn sixels_give_way_to_a_popup_and_come_back(terminal: &mut Terminal) -> Outcome 
     };
     terminal.press("?")?;
     terminal.shows(&["Keys, charts and words"])?;
-    // all that was still on its way came before
+    // what was still on its way came before the popup, and nothing comes while it is open
     let before = images(terminal);
+    terminal.press("jj")?;
+    terminal.shows(&["Keys, charts and words"])?;
+    assert_eq!(images(terminal), before);
     terminal.press("q")?;
     terminal.wait_until("the images again", |t| (images(t) > before).then_some(()))
 }

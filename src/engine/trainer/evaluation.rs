@@ -86,17 +86,14 @@ impl Evaluator<'_> {
             validation: Vec::new(),
             test: Vec::new(),
         };
-        let mut trained = match self.workers {
-            Some(workers) => {
-                let shared = self.share(workers, set, (labels, occasion), control);
-                let shared = shared.inspect_err(|_| workers.server.cancel())?;
-                shared.into_iter().map(Some).collect()
-            }
-            None => Vec::new(),
-        };
+        let shared = self.workers.map(|workers| {
+            self.share(workers, set, (labels, occasion), control)
+                .inspect_err(|_| workers.server.cancel())
+        });
+        let mut shared = shared.transpose()?.into_iter().flatten();
         let mut diverged = 0;
         for repeat in 0..self.repeats {
-            let weights = match trained.get_mut(repeat as usize).and_then(Option::take) {
+            let weights = match shared.next() {
                 Some(weights) => weights,
                 None => self.train(set, (labels, occasion), repeat, control)?,
             };

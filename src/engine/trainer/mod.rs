@@ -310,8 +310,8 @@ fn begin_state(
     enter_phase(Phase::Init, RunStage::Init, control)?;
     let mut state = initial::initial_state(plan, distillation, control)?;
     distillation.samples(&state, control)?;
-    let settings = control.profile_at(Moment::Step(0));
-    calibration::calibrate(distillation, &settings.distill, &mut state, control)?;
+    // with the profile's own settings: edits of step 0 may come before or after this
+    calibration::calibrate(distillation, &plan.profile.distill, &mut state, control)?;
     baselines::evaluate(distillation, &plan.profile.distill, &mut state, control)?;
     distillation.checkpoint(&state, control)?;
     Ok(state)

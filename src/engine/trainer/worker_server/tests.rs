@@ -140,8 +140,8 @@ impl Served {
         state.changes.remove(0)
     }
 
-    /// Offers an iteration with so many segments.
-    fn begin(&self, settings: &Settings) -> Result<()> {
+    /// Offers a job on a set of two images.
+    fn offer(&self, job: impl FnOnce(&TrainingSet<'_>) -> Job) -> Result<()> {
         let images = Tensor::zeros(SIZE, (Kind::Float, Device::Cpu));
         let labels = Labels::in_class_order(2, 1);
         let set = TrainingSet {
@@ -149,25 +149,21 @@ impl Served {
             labels: &labels,
             lr: 0.1,
         };
-        let segments = Segments::new((7, 0), settings, &set);
-        self.server.begin(Job::Segments(segments), &set)
+        self.server.begin(job(&set), &set)
+    }
+
+    /// Offers the first iteration with these settings.
+    fn begin(&self, settings: &Settings) -> Result<()> {
+        self.offer(|set| Job::Segments(Segments::new((7, 0), settings, set)))
     }
 
     /// Offers an evaluation with two networks.
     fn begin_networks(&self, net: &dyn Network) -> Result<()> {
-        let images = Tensor::zeros(SIZE, (Kind::Float, Device::Cpu));
-        let labels = Labels::in_class_order(2, 1);
-        let set = TrainingSet {
-            images: &images,
-            labels: &labels,
-            lr: 0.1,
-        };
         let tasks = [0, 1].map(|repeat| wire::NetworkTask {
             network: "convnet".into(),
             index: [0, 0, repeat],
         });
-        let networks = Networks::new(net, tasks.to_vec());
-        self.server.begin(Job::Networks(networks), &set)
+        self.offer(|_| Job::Networks(Networks::new(net, tasks.to_vec())))
     }
 }
 
