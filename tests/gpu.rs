@@ -128,6 +128,9 @@ fn a_whole_run_computes_on_the_gpu_that_is_asked_for_alone() -> Outcome {
             "--headless",
             "--device",
             &device,
+            // long enough for the machine to be asked, which happens once a second
+            "--set",
+            "distill.iterations=400",
         ];
         assert_status(&machine.astill(&run)?, 0);
         let events = fs::read_to_string(machine.place.path("runs/r/events.jsonl"))?;

@@ -182,21 +182,31 @@ pub fn most_left_out(step: u64, distill: &DistillSettings) -> String {
     )
 }
 
+/// How far pixels are from those of images, if they are too large; `scale` is their root mean square
+/// over that of real images.
+fn too_large(scale: f64) -> Option<String> {
+    match scale {
+        _ if !scale.is_finite() => Some("not finite".into()),
+        _ if scale > LARGEST_SCALE => Some(format!(
+            "on average {} times as large as real ones",
+            number(scale)
+        )),
+        _ => None,
+    }
+}
+
 /// Warns once when the images have become far larger than real ones. `scale` is the root mean square
 /// of their pixels over that of real ones.
 pub fn watch_scale(state: &mut DistillationState, scale: f64, control: &mut Control) -> Result<()> {
     let numbers = &mut state.numbers;
-    let is_image = scale.is_finite() && scale <= LARGEST_SCALE;
-    if is_image || numbers.too_large_since.is_some() {
+    let (Some(too_large), None) = (too_large(scale), numbers.too_large_since) else {
         return Ok(());
-    }
+    };
     numbers.too_large_since = Some(numbers.step);
     control.warn(format!(
-        "step {}: the pixels of the synthetic images are on average {} times as large as real ones: \
-         the updates are too large for them to stay images. Lower distill.step, or distill.lr_images \
-         where step is null",
-        numbers.step,
-        number(scale)
+        "step {}: the pixels of the synthetic images are {too_large}: the updates are too large for \
+         them to stay images. Lower distill.step, or distill.lr_images where step is null",
+        numbers.step
     ))
 }
 
@@ -232,11 +242,9 @@ fn is_clearly_above(higher: &Headline, lower: &Headline) -> bool {
 /// What is wrong with the result.
 fn of_result(numbers: &StateNumbers, best_scale: f64) -> Vec<String> {
     let mut cautions = Vec::new();
-    if !best_scale.is_finite() || best_scale > LARGEST_SCALE {
+    if let Some(too_large) = too_large(best_scale) {
         cautions.push(format!(
-            "the pixels of the distilled images are on average {} times as large as real ones; lower \
-             distill.step or distill.lr_images",
-            number(best_scale)
+            "the pixels of the distilled images are {too_large}; lower distill.step or distill.lr_images"
         ));
     }
     if numbers.left_out > 0 {

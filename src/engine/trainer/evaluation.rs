@@ -121,8 +121,8 @@ impl Evaluator<'_> {
         }
         if diverged > 0 {
             control.warn(format!(
-                "{diverged} of {} that learned from {labels} images diverged at the rate {} and \
-                 counts as an accuracy by chance: a lower evaluate.lr suits these images",
+                "{diverged} of {} that learned from {labels} images diverged at the rate {}, which \
+                 counts as guessing: a lower evaluate.lr suits these images",
                 count(self.repeats as usize, "network"),
                 number(set.lr)
             ))?;
