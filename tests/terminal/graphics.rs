@@ -72,9 +72,12 @@ fn sixels_give_way_to_a_popup_and_come_back(terminal: &mut Terminal) -> Outcome 
     terminal.shows(&["Keys, charts and words"])?;
     // what was still on its way came before the popup, and nothing comes while it is open
     let before = images(terminal);
-    terminal.press("jj")?;
-    terminal.shows(&["Keys, charts and words"])?;
+    for key in ["/", "z"] {
+        terminal.press(key)?;
+    }
+    terminal.shows(&["Search: z"])?;
     assert_eq!(images(terminal), before);
+    terminal.press("\r")?;
     terminal.press("q")?;
     terminal.wait_until("the images again", |t| (images(t) > before).then_some(()))
 }
