@@ -58,11 +58,15 @@ pub fn try_many(
             "{parser}: input {number} took {longest:?}: {}",
             input.escape_ascii()
         );
-        assert!(
-            peak() < before + MOST_MEMORY,
-            "{parser}: input {number} took {} MiB",
-            peak() - before
-        );
+        // the most ever, so that now and then is often enough
+        if number % 256 == 255 || number + 1 == count() {
+            let more = peak().saturating_sub(before);
+            assert!(
+                more < MOST_MEMORY,
+                "{parser}: one of the inputs {} to {number} took {more} MiB",
+                number - number % 256
+            );
+        }
         match parsed {
             Ok(took) => taken += u64::from(took),
             Err(_) => panic!(
