@@ -102,7 +102,8 @@ impl Job {
     fn submission(&self, args: &SlurmArgs) -> Result<String> {
         let mut options: Vec<String> = self.options.iter().map(|o| format!("\"{o}\"")).collect();
         options.push(format!("--job-name={}", quoted(&self.name)?));
-        options.push("--ntasks=1".into());
+        // all GPUs of a task on the node where it runs
+        options.push("--nodes=1 --ntasks=1".into());
         options.push(format!("--cpus-per-task={}", args.cpus));
         options.extend(self.gpus.iter().map(|gpus| format!("--gpus={gpus}")));
         if let Some(time) = &args.time {
@@ -119,7 +120,9 @@ impl Job {
              srun --cpus-per-task=\"$SLURM_CPUS_PER_TASK\" {}\n\
              status=$?\n\
              # saved and stopped before the time limit: the rest is done after requeueing\n\
-             if [ $status = 140 ]; then scontrol requeue \"$SLURM_JOB_ID\"; fi\n\
+             # (of an array this task alone, whose own number may be that of the whole array)\n\
+             job=\"${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}\"\n\
+             if [ $status = 140 ]; then scontrol requeue \"${{job:-$SLURM_JOB_ID}}\"; fi\n\
              exit $status\n\
              END\n",
             options.join(" \\\n  "),
@@ -135,7 +138,7 @@ fn command_of_experts(args: &SlurmArgs, places: &Places) -> Result<String> {
         let all: Vec<String> = (0..gpus.number).map(|n| format!("cuda:{n}")).collect();
         words.push(format!("--device={}", all.join(",")));
     }
-    command(&words)
+    command(args, places, &words)
 }
 
 fn command_of_run(args: &SlurmArgs, name: &str, places: &Places) -> Result<String> {
@@ -143,13 +146,13 @@ fn command_of_run(args: &SlurmArgs, name: &str, places: &Places) -> Result<Strin
     words.push(format!("--name={name}"));
     words.extend(["--or-resume", "--headless"].map(String::from));
     words.extend(args.gpus.iter().map(|_| "--device=cuda:0".to_string()));
-    command(&words)
+    command(args, places, &words)
 }
 
-/// The program, the folders, the subcommand and the profile.
+/// The folders, the subcommand and the profile.
 fn beginning(places: &Places, subcommand: &str, args: &SlurmArgs) -> Result<Vec<String>> {
     let absolute = |path: &Path| text_of(&std::path::absolute(path).unwrap_or(path.to_path_buf()));
-    let mut words = vec![text_of(&places.program)?];
+    let mut words = Vec::new();
     if let Some(data) = &places.data {
         words.extend(["--data".into(), absolute(data)?]);
     }
@@ -165,9 +168,16 @@ fn beginning(places: &Places, subcommand: &str, args: &SlurmArgs) -> Result<Vec<
     Ok(words)
 }
 
-fn command(words: &[String]) -> Result<String> {
-    let words: Result<Vec<String>> = words.iter().map(|word| quoted(word)).collect();
-    Ok(words?.join(" "))
+/// The program with these words, as a shell reads it.
+fn command(args: &SlurmArgs, places: &Places, words: &[String]) -> Result<String> {
+    let program = match &args.program {
+        // a command of its own, perhaps with options
+        Some(command) => quoted(command).map(|_| command.clone()),
+        None => quoted(&text_of(&places.program)?),
+    };
+    let words = words.iter().map(|word| quoted(word));
+    let all: Result<Vec<String>> = std::iter::once(program).chain(words).collect();
+    Ok(all?.join(" "))
 }
 
 fn text_of(path: &Path) -> Result<String> {

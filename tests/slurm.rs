@@ -92,7 +92,15 @@ fn the_jobs_train_the_experts_then_distil_and_continue_when_they_are_queued_agai
     assert!(!place.path("requeued").exists());
     put(&place, "srun", SRUN_STOPPED)?;
     assert_status(&job(&place, 2)?, 140);
-    assert_eq!(fs::read_to_string(place.path("requeued"))?, "requeue 7\n");
+    // of an array one task alone, also the one whose number is that of the array
+    let mut task = bash(&place);
+    task.env("SLURM_ARRAY_JOB_ID", "7")
+        .env("SLURM_ARRAY_TASK_ID", "2");
+    assert_status(&task.arg("jobs/1.sh").output()?, 140);
+    assert_eq!(
+        fs::read_to_string(place.path("requeued"))?,
+        "requeue 7\nrequeue 7_2\n"
+    );
     Ok(())
 }
 
@@ -104,6 +112,7 @@ fn the_script_names_gpus_and_refuses_what_slurm_could_not_run() -> Outcome {
     let script = text(&script.stdout);
     for wanted in [
         "--gpus=a100:2",
+        "--nodes=1",
         "--device=cuda:0,cuda:1",
         "--gpus=a100:1",
         "--device=cuda:0 ",
@@ -111,6 +120,12 @@ fn the_script_names_gpus_and_refuses_what_slurm_could_not_run() -> Outcome {
         let is_there = script.replace('\n', " ").contains(wanted);
         assert!(is_there, "{wanted}: {script}");
     }
+    let in_image = "--program=apptainer exec --nv astill.sif astill";
+    let script = text(&place.run(&["slurm", "tiny.yaml", in_image])?.stdout);
+    assert!(
+        script.contains(" apptainer exec --nv astill.sif astill --data"),
+        "{script}"
+    );
     for (arguments, problem) in [
         (&["--array=3"][..], "expected at most 2"),
         (&["--name=../x"], "--name"),

@@ -7,7 +7,7 @@ use astill_core::on_finish;
 use astill_core::program;
 use astill_core::run::command::Command;
 use astill_core::run::event::EventKind;
-use astill_core::run::{RunDir, socket};
+use astill_core::run::{RunDir, inbox, socket};
 use astill_core::signals::{Asked, ONE_REQUEST};
 use astill_core::{Error, Result};
 use astill_engine::inbox::Inbox;
@@ -75,7 +75,15 @@ pub fn detach(
     let before = written();
     let mut engine = command.spawn().map_err(Error::io("start", own))?;
     let has_written = || written() > before;
-    if let Some(signal) = wait_until_at_work(run, &mut engine, &mut signals, has_written)? {
+    let stopped = wait_until_at_work(run, &mut engine, &mut signals, has_written);
+    let stopped = stopped.inspect_err(|error| {
+        // what it was refused is said; only another failure leaves a log to look at
+        if is_new && error.exit_status() == 2 && !run.events().exists() {
+            let _ = std::fs::remove_file(run.log());
+            run.discard_unstarted();
+        }
+    })?;
+    if let Some(signal) = stopped {
         let name = low_level::signal_name(signal).unwrap_or("signal");
         if is_new && !run.events().exists() {
             run.discard_unstarted();
@@ -93,6 +101,7 @@ pub fn detach(
     // the sockets are there before the first event
     if let Err(error) = socket::connect(run)
         && run.has_engine()
+        && !inbox::is_read(run)
     {
         to_stderr(format!("astill: {error}"));
     }
@@ -137,6 +146,8 @@ fn wait_until_at_work(
             let with = match stopped {
                 None => Signal::TERM,
                 Some((_, at)) if at.elapsed() < ONE_REQUEST => continue,
+                // batch systems repeat those before a limit
+                Some(_) if Asked::by(signal) == Asked::StopBeforeLimit => continue,
                 Some(_) => Signal::KILL,
             };
             // one that has just ended needs none

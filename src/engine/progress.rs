@@ -49,10 +49,12 @@ pub fn unless_stopped<T: Send + 'static>(
 ) -> Result<T> {
     let (done, result) = mpsc::channel();
     let threads = tch::get_num_threads();
-    let computation = std::thread::spawn(move || {
-        tch::set_num_threads(threads);
-        let _ = done.send(compute());
-    });
+    let computation = std::thread::Builder::new()
+        .spawn(move || {
+            tch::set_num_threads(threads);
+            let _ = done.send(compute());
+        })
+        .map_err(Error::io("start a thread for", what))?;
     loop {
         match result.recv_timeout(ASK_EVERY) {
             Ok(result) => return Ok(result),

@@ -63,8 +63,9 @@ impl Server {
         };
         let problem = server.tend().err().map(|[beside, in_tmp]| {
             format!(
-                "nobody can send commands to this engine, because it can make no socket: {beside}; \
-                 {in_tmp}. It tries again every few seconds; signals reach it meanwhile"
+                "this engine can make no socket: {beside}; {in_tmp}. Commands go through files in the \
+                 run's folder meanwhile, and their answers take about a second; it tries again every \
+                 few seconds"
             )
         });
         (server, problem)

@@ -9,6 +9,8 @@ const OTHERS: usize = 8;
 /// Computing threads start up to this often: for libtorch's operations, for its thread pool, and
 /// for the pieces of a batch.
 const POOLS: usize = 3;
+/// More than any machine has; a record that names more is not trusted.
+pub const MOST: i64 = 4096;
 /// How a user chooses the number, and what a process is told by.
 pub const CHOSEN_BY_USER: &str = "OMP_NUM_THREADS";
 const CHOSEN_BY: [&str; 2] = [CHOSEN_BY_USER, "MKL_NUM_THREADS"];
@@ -46,7 +48,16 @@ fn share(all: usize, processes: usize) -> usize {
 /// # Errors
 /// [`Error::Usage`] if the system refuses one.
 pub fn check() -> Result<()> {
-    start(POOLS * tch::get_num_threads().max(1) as usize + OTHERS)
+    check_for(tch::get_num_threads().into())
+}
+
+/// As [`check`], for a run that computes with `threads`: a resumed one has those of its beginning, and
+/// a worker those of its engine.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_for(threads: i64) -> Result<()> {
+    start(POOLS * threads.clamp(1, MOST) as usize + OTHERS)
 }
 
 fn start(count: usize) -> Result<()> {

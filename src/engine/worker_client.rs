@@ -7,6 +7,7 @@ use crate::distill::{Labels, TrainingSet};
 use crate::network::{Network, Weights};
 use crate::progress::Progress;
 use crate::tensor_file::Tensors;
+use crate::threads;
 use crate::trainer;
 use crate::trainer::segment::{Solved, Solver};
 use crate::trainer::store::Trajectory;
@@ -260,6 +261,7 @@ struct Equipment {
 impl Equipment {
     fn find(run: &RunDir, data: Option<PathBuf>, welcome: &Welcome) -> Result<Self> {
         if let Some(threads) = welcome.threads {
+            threads::check_for(threads.into())?;
             tch::set_num_threads(threads);
         }
         let profile =

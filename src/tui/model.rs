@@ -225,7 +225,12 @@ impl Model {
                 host_mib,
                 device_mib,
             } => (self.host_mib, self.device_mib) = (Some(*host_mib), *device_mib),
-            EventKind::Usage(usage) => self.usage.push(&event.time, usage),
+            EventKind::Usage(usage) => {
+                if let Some(started) = &mut self.header {
+                    started.still_lived(usage);
+                }
+                self.usage.push(&event.time, usage);
+            }
             EventKind::Warning { .. } => self.warnings += 1,
             EventKind::Worker(_) => {}
             EventKind::Waiting { reason } => self.is_waiting = reason.is_some(),

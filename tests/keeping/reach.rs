@@ -96,6 +96,47 @@ fn an_engine_of_another_user_is_said_to_be_one() -> Outcome {
 }
 
 #[test]
+fn root_reaches_an_engine_of_another_user_and_its_own_is_not_taken_for_theirs() -> Outcome {
+    const FAULT: &str = "root and an engine of another user";
+    const USER: u32 = 4242;
+    let place = Place::new()?;
+    if socket::user() != 0 {
+        row(FAULT, 0, "none", "not tried: it takes root");
+        return Ok(());
+    }
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o777))?;
+    let mut begin = vec!["run", "tiny.yaml", "--name", "r", "--detach"];
+    begin.extend(ENDLESS.iter().flat_map(|set| ["--set", *set]));
+    let Ok(begun) = place.astill(&begin).uid(USER).gid(USER).output() else {
+        let why = "not tried: others may not start the program";
+        row(FAULT, 0, "none", why);
+        return Ok(());
+    };
+    assert_status(&begun, 0);
+    let engine = Background::of(&place, "r");
+    engine.wait_for("a step", 0, is_step)?;
+    engine.accepts(&["checkpoint"], "");
+    // also over the other folder of sockets: nothing can be bound where a folder is
+    let run = RunDir::at(place.path("runs/r"));
+    let beside = socket::beside(&run);
+    fs::remove_file(&beside).and_then(|()| fs::create_dir(&beside))?;
+    engine.accepts(&["stop"], "");
+    wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
+    fs::remove_dir(&beside)?;
+
+    // the run is theirs, its engine now root's
+    assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
+    let mut asked = place.astill(&["send", "r", "stop"]);
+    let refused = asked.uid(USER).gid(USER).output()?;
+    assert_status(&refused, 1);
+    let said = text(&refused.stdout);
+    assert!(said.contains("only the user 0 and root"), "{said}");
+    engine.accepts(&["stop"], "");
+    row(FAULT, 3, "none", "answered; refused with the user's number");
+    Ok(())
+}
+
+#[test]
 fn a_lock_that_cannot_be_read_does_not_pass_for_a_run_without_an_engine() -> Outcome {
     let fault = "lock of another user that cannot be read";
     if socket::user() != 0 {

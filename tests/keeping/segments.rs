@@ -145,6 +145,46 @@ fn the_result_does_not_depend_on_how_many_processes_compute_it() -> Outcome {
     Ok(())
 }
 
+/// Also of a run that is stopped and resumed with another number.
+#[test]
+fn a_run_ends_in_the_same_bytes_with_any_number_of_processes() -> Outcome {
+    const SETTINGS: [&str; 4] = [
+        "--set",
+        "distill.segments=3",
+        "--set",
+        "distill.iterations=400",
+    ];
+    let begin = ["run", "tiny.yaml", "--name", "r"];
+    let mut results = Vec::new();
+    for (first, then) in [(None, None), (Some("2"), None), (Some("3"), Some("2"))] {
+        let place = Place::new()?;
+        let workers = |n: Option<&'static str>| n.map(|n| ["--workers", n]).into_iter().flatten();
+        let mut run = [&begin[..], &SETTINGS].concat();
+        run.extend(workers(first));
+        run.push(if then.is_some() {
+            "--detach"
+        } else {
+            "--headless"
+        });
+        assert_status(&place.run(&run)?, 0);
+        if then.is_some() {
+            let engine = Background::of(&place, "r");
+            engine.wait_for("a step", 0, is_step)?;
+            engine.accepts(&["stop"], "");
+            wait_for_the_end(&engine)?;
+            assert!(last_step(&place, "r") < 400, "it was stopped too late");
+            let resume = ["resume", "r", "--headless"].into_iter();
+            let resume: Vec<&str> = resume.chain(workers(then)).collect();
+            assert_status(&place.run(&resume)?, 0);
+        }
+        results.push(std::fs::read(
+            place.path("runs/r/distilled/best.safetensors"),
+        )?);
+    }
+    assert!(results.iter().all(|result| *result == results[0]));
+    Ok(())
+}
+
 fn wait_for_the_end(engine: &Background<'_>) -> Outcome {
     let is_end = |what: &EventKind| matches!(what, EventKind::RunFinished(_));
     engine.wait_for("the end", 0, is_end).map(drop)

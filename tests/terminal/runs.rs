@@ -321,6 +321,10 @@ fn a_run_whose_engine_may_be_elsewhere_is_resumed_only_after_a_question() -> Out
     assert_eq!(terminal.ended()?.code(), Some(2));
     terminal.shows(&["distill.segments is 1"])?;
     std::fs::write(place.path("runs/r/lock"), "node7")?;
+    // what is refused leaves the run to the other machine
+    let refused = place.run(&["resume", "r", "--headless", "--set", "distill.ipc=1"])?;
+    place::assert_status(&refused, 2);
+    assert_eq!(std::fs::read_to_string(place.path("runs/r/lock"))?, "node7");
 
     let mut terminal = app(&place, &["resume", "r", "--device", "cpu"])?;
     assert_eq!(terminal.ended()?.code(), Some(2));
@@ -386,5 +390,30 @@ fn read_only_mode_sends_nothing_to_the_engine() -> Outcome {
             .iter()
             .any(|e| matches!(e.what, EventKind::Command { .. }))
     );
+    Ok(())
+}
+
+#[test]
+fn an_engine_is_controlled_from_the_app_after_the_machine_has_changed_its_name() -> Outcome {
+    let possible = std::process::Command::new("unshare")
+        .args(["-u", "true"])
+        .status();
+    if !possible.is_ok_and(|status| status.success()) {
+        eprintln!("not tried: no namespaces here");
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let engine = Background::start(&place, &LONG)?;
+    engine.wait_for("a step", 0, |w| matches!(w, EventKind::DistillStep { .. }))?;
+    let mut renamed = place.command("unshare");
+    renamed.args(["-u", "sh", "-ec", "hostname wlan-1; exec \"$@\"", "sh"]);
+    renamed.arg(env!("CARGO_BIN_EXE_astill"));
+    renamed.args(["--data", "data", "--runs", "runs", "attach", "r"]);
+    let mut terminal = Terminal::start(renamed, 80, 24)?;
+    terminal.shows(&["running"])?;
+    terminal.press(" ")?;
+    terminal.shows(&["paused", "accepted"])?;
+    terminal.press("q")?;
+    assert_eq!(terminal.ended()?.code(), Some(0));
     Ok(())
 }

@@ -27,6 +27,10 @@ pub struct SlurmArgs {
     /// Time limit of each job as Slurm takes it, for example 12:00:00; a job continues after it
     #[arg(long, value_name = "TIME")]
     pub time: Option<String>,
+    /// Command that is astill on the nodes, for example --program="apptainer exec --nv astill.sif
+    /// astill" [default: this program]
+    #[arg(long, value_name = "COMMAND")]
+    pub program: Option<String>,
     /// Further option of sbatch for both jobs, for example --sbatch=--partition=long (repeatable)
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     pub sbatch: Vec<String>,

@@ -76,6 +76,7 @@ fn usage() -> Usage {
             used_gib: Some(12.3),
             total_gib: Some(128.),
             load: Some(31.5),
+            oom_kills: None,
         },
     }
 }

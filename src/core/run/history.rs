@@ -61,6 +61,11 @@ impl History {
                         history.settings = Some((settings, started.version.clone()));
                     }
                 }
+                EventKind::Usage(usage) => {
+                    if let Some(started) = &mut history.unended {
+                        started.still_lived(usage);
+                    }
+                }
                 EventKind::RunFinished(_) => history.unended = None,
                 _ => {}
             }

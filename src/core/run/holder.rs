@@ -4,11 +4,12 @@
 //! node7                                   the name of the machine
 //! boot 0b8f…                              which start of which kernel; the same in its containers
 //! process 4711                            the process id, as its own container counts
+//! user 1000                               who it works for; the file may be another user's
 //! ```
 //!
 //! Locks of older engines hold the first line alone.
 
-use rustix::process::getpid;
+use rustix::process::{geteuid, getpid};
 use std::fmt;
 use std::fs;
 
@@ -21,6 +22,7 @@ pub struct Holder {
     pub host: String,
     pub boot: Option<String>,
     pub process: Option<u32>,
+    pub user: Option<u32>,
 }
 
 impl Holder {
@@ -30,6 +32,7 @@ impl Holder {
             host: host(),
             boot: boot(),
             process: u32::try_from(getpid().as_raw_nonzero().get()).ok(),
+            user: Some(geteuid().as_raw()),
         }
     }
 
@@ -45,6 +48,7 @@ impl Holder {
             match line.split_once(' ') {
                 Some(("boot", id)) => holder.boot = Some(id.into()),
                 Some(("process", id)) => holder.process = id.parse().ok(),
+                Some(("user", id)) => holder.user = id.parse().ok(),
                 _ => {}
             }
         }
@@ -65,6 +69,7 @@ impl fmt::Display for Holder {
         for (name, value) in [
             ("boot", self.boot.clone()),
             ("process", self.process.map(|id| id.to_string())),
+            ("user", self.user.map(|id| id.to_string())),
         ] {
             if let Some(value) = value {
                 writeln!(f, "{name} {value}")?;

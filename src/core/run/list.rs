@@ -176,6 +176,11 @@ pub fn summary(run: RunDir) -> RunSummary {
                 (paused, waiting, ended) = (false, false, None);
                 summary.reason = None;
             }
+            EventKind::Usage(usage) => {
+                if let Some(started) = &mut started_by {
+                    started.still_lived(&usage);
+                }
+            }
             EventKind::Phase { name } => summary.phase = Some(name),
             EventKind::ExpertEpoch(_) => summary.phase = Some(Phase::Experts),
             EventKind::DistillStep(_) => summary.phase = Some(Phase::Distill),

@@ -7,11 +7,11 @@ use crate::{Error, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The file in a run's directory.
@@ -29,8 +29,9 @@ const LOCK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct EngineLock {
     file: File,
-    /// What it has written into the file: empty where it could not.
-    text: String,
+    /// What it has written into the file, empty where it could not; none as long as the name of an
+    /// engine on another machine is in it.
+    text: OnceLock<String>,
     /// The run's directory.
     folder: Arc<OwnedFd>,
     /// The path that it was opened with.
@@ -40,7 +41,7 @@ pub struct EngineLock {
 impl Drop for EngineLock {
     fn drop(&mut self) {
         // only an engine that was killed leaves the name of its machine
-        if !self.is_taken_over() {
+        if self.text.get().is_some() && !self.is_taken_over() {
             let _ = self.file.set_len(0);
         }
     }
@@ -63,6 +64,21 @@ impl EngineLock {
             return RunDir::at(std::path::absolute(&self.path).unwrap_or(self.path.clone()));
         }
         RunDir::held(by_descriptor)
+    }
+
+    /// Takes the run over from an engine on another machine that has not reported its end: if that
+    /// is still running, it ends. Until then the lock keeps its name, so that whoever gives up before
+    /// leaves the run as it was.
+    pub fn begin(&self) {
+        self.text.get_or_init(|| {
+            let text = Holder::this().to_string();
+            let written = self
+                .file
+                .set_len(0)
+                .and_then(|()| self.file.write_all_at(text.as_bytes(), 0));
+            // without the name, other machines can only take it for a run whose engine was killed
+            written.map(|()| text).unwrap_or_default()
+        });
     }
 
     /// Checks that the run is still this engine's: that its folder holds the lock that this engine
@@ -97,9 +113,9 @@ impl EngineLock {
     fn is_taken_over(&self) -> bool {
         let mut text = [0; LONGEST as usize];
         let length = self.file.read_at(&mut text, 0).unwrap_or(0);
-        let is_own = text[..length] == *self.text.as_bytes();
+        let own = self.text.get().map_or(&[][..], |own| own.as_bytes());
         // in between, the other one empties it
-        !self.text.is_empty() && length > 0 && !is_own
+        !own.is_empty() && length > 0 && text[..length] != *own
     }
 
     /// As [`Self::check`], for callers that use the path: also that it still leads to the folder.
@@ -211,7 +227,7 @@ impl RunDir {
         let folder = rustix::fs::openat(CWD, self.path(), flags, Mode::empty())
             .map_err(|e| Error::io("open", self.path())(e.into()))?;
         for _ in 0..LOCK_TRIES {
-            let mut file = untrusted::open_own(&path, OpenOptions::new().write(true).create(true))
+            let file = untrusted::open_own(&path, OpenOptions::new().write(true).create(true))
                 .map_err(|e| self.not_opened(&path, e))?;
             let locked = match file.try_lock() {
                 Err(TryLockError::Error(e)) if is_private && sharing::has_no_locks(&e) => Ok(()),
@@ -221,18 +237,17 @@ impl RunDir {
                 // somebody has replaced the file, or the folder, in between
                 Ok(()) if !matches!(compare(&file, &folder), Ok(Found::Same)) => {}
                 Ok(()) => {
-                    // without the name, other machines can only take it for a run whose engine was
-                    // killed
-                    let text = Holder::this().to_string();
-                    let written = file
-                        .set_len(0)
-                        .and_then(|()| file.write_all(text.as_bytes()));
-                    return Ok(EngineLock {
+                    let is_elsewhere = holder_in(&file).is_some_and(|holder| !holder.is_here());
+                    let lock = EngineLock {
                         file,
-                        text: written.map(|()| text).unwrap_or_default(),
+                        text: OnceLock::new(),
                         folder: Arc::new(folder),
                         path: self.path().to_path_buf(),
-                    });
+                    };
+                    if !is_elsewhere {
+                        lock.begin();
+                    }
+                    return Ok(lock);
                 }
                 // perhaps only a process that checks whether there is an engine
                 Err(TryLockError::WouldBlock) => {}
@@ -277,13 +292,15 @@ impl RunDir {
         found(&path, untrusted::open(&path))
     }
 
-    /// What the lock says about the engine that holds the run, or was killed while it did, and the
-    /// user that the file belongs to.
+    /// What the lock says about the engine that holds the run, or was killed while it did, and its
+    /// user: of older engines, that of the file.
     #[must_use]
     pub fn holder(&self) -> Option<(Holder, u32)> {
         let file = untrusted::open(&self.path().join(LOCK)).ok()?;
-        let user = file.metadata().ok()?.uid();
-        Some((holder_in(&file)?, user))
+        let owner = file.metadata().ok()?.uid();
+        let holder = holder_in(&file)?;
+        let user = holder.user.unwrap_or(owner);
+        Some((holder, user))
     }
 
     /// Whether an engine is running, as far as this machine can see.
@@ -355,6 +372,18 @@ mod tests {
         let lock = run.path().join(LOCK);
         fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;
         assert_eq!(run.engine(), EngineAt::MaybeRemote("elsewhere".into()));
+        // who gives up before it begins leaves the name
+        for begins in [false, true] {
+            let held = run.lock()?;
+            assert_eq!(run.engine(), EngineAt::Host("elsewhere".into()));
+            held.check()?;
+            if begins {
+                held.begin();
+                assert_eq!(run.engine(), EngineAt::Here);
+            }
+            drop(held);
+            assert_eq!(run.engine() == EngineAt::Nowhere, begins);
+        }
         let held = run.lock()?;
         assert_eq!(run.engine(), EngineAt::Here);
         fs::write(&lock, "elsewhere").map_err(Error::io("write", &lock))?;

@@ -363,7 +363,8 @@ pub fn try_out(runs: &Path) -> Result<String> {
         (Ok(()), Err(why)) => Ok(format!("in the folder of a run ({why})")),
         (Err(why), Ok(())) => Ok(format!("in /tmp alone ({why})")),
         (Err(beside), Err(in_tmp)) => Err(Error::Usage(format!(
-            "no commands can be sent to engines: {beside}; {in_tmp}"
+            "engines can make no sockets, so that commands go through files in the run's folder, and \
+             their answers take about a second: {beside}; {in_tmp}"
         ))),
     }
 }

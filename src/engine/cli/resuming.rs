@@ -11,7 +11,7 @@ use astill_core::{Error, Result};
 use astill_engine::device::Chosen;
 use astill_engine::reporter::Reporter;
 use astill_engine::trainer::{Resumption, RunPlan, resumption};
-use astill_engine::{device, export, gpus};
+use astill_engine::{device, export, gpus, threads};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -118,6 +118,8 @@ pub(super) fn resume(
         (Err(error), Some(_)) => return Err(error),
         (Err(error), None) => on_another_gpu(&choice, &error)?,
     };
+    let threads = history.threads.or_else(|| processes.threads(chosen.device));
+    threads.map_or(Ok(()), threads::check_for)?;
     let (workers, warning) = processes.plan(&plan.profile, chosen.device)?;
     plan.warnings.extend(chosen.warnings.iter().cloned());
     plan.warnings.extend(warning);
@@ -142,7 +144,7 @@ pub(super) fn resume(
         data,
         folder,
         device: chosen.device,
-        threads: history.threads.or_else(|| processes.threads(chosen.device)),
+        threads,
         workers,
         killed,
         data_content: history.data_content,

@@ -155,7 +155,15 @@ impl DatasetRequest {
             pixels = take_out(pixels, &drawn);
         }
         let plan = self.plan(&labelling)?;
-        let hashes = pixels.as_ref().map(facts::hashes);
+        let (size, train_labels) = (self.size, labelling.labels.train.clone());
+        let count = train_labels.len() as u64;
+        let compare = move || {
+            let hashes = pixels.as_ref().map(facts::hashes);
+            let fingerprint = fingerprint(size, channels, &train_labels, pixels.train.bytes());
+            (pixels, hashes, fingerprint)
+        };
+        let (pixels, hashes, fingerprint) =
+            unless_stopped(watch, "images compared", count, compare)?;
         let mut warnings: Vec<DataWarning> = survey::untested(&labelling).into_iter().collect();
         warnings.extend(survey::of_images(&labelling.labels, &hashes, &read.facts));
         let Labelling {
@@ -163,7 +171,6 @@ impl DatasetRequest {
             ids,
             labels,
         } = labelling;
-        let fingerprint = fingerprint(self.size, channels, &labels.train, pixels.train.bytes());
         let published = self.published(&pixels.train, &fingerprint, watch)?;
         let (train, held_out) = select(pixels.train, &plan);
         memory::return_freed();
@@ -177,7 +184,7 @@ impl DatasetRequest {
                 memory::return_freed();
                 (Normalisation::Zca(zca), damaged)
             }
-            (None, false) => (Normalisation::of_channels(&train), None),
+            (None, false) => (of_channels(&train, watch)?, None),
         };
         let held_out_labels: Vec<i64> = labels_of(&labels.train, &plan.validation).collect();
         let (validation, validation_labels) = match labels.validation.is_empty() {
@@ -473,4 +480,10 @@ fn select(mut all: Pixels, plan: &SplitPlan) -> (Tensor, Tensor) {
 
 fn labels_of(labels: &[i64], rows: &[i64]) -> impl Iterator<Item = i64> {
     rows.iter().map(|&row| labels[row as usize])
+}
+/// The mean and deviation of each channel of `images` (N, C, H, W).
+fn of_channels(images: &Tensor, watch: &mut Watch<'_>) -> Result<Normalisation> {
+    let (images, count) = (images.shallow_clone(), images.size()[0] as u64);
+    let measure = move || Normalisation::of_channels(&images);
+    unless_stopped(watch, "images measured", count, measure)
 }

@@ -1,10 +1,11 @@
 //! How an engine begins: what it records, what it continues from, and whether that fits.
 
+use super::RunPlan;
 use super::checkpoint::DistillationState;
 use super::control::Control;
-use super::{MOST_THREADS, RunPlan};
 use crate::data::Dataset;
 use crate::device;
+use crate::threads;
 use astill_core::cgroup::OomKills;
 use astill_core::files::atomic::write_atomically;
 use astill_core::run::edits::Moment;
@@ -36,7 +37,7 @@ pub fn resume(plan: &RunPlan, control: &mut Control) -> Result<Option<Distillati
     if let Some(cause) = &plan.killed {
         control.warn(cause)?;
     }
-    let allowed = cores::usable().map_or(MOST_THREADS, |n| n as i64);
+    let allowed = cores::usable().map_or(threads::MOST, |n| n as i64);
     if let Some(threads) = plan.threads.filter(|threads| *threads > allowed) {
         control.warn(format!(
             "the run began with {threads} threads and keeps them, so that its numbers stay the same; \

@@ -63,6 +63,7 @@ use crate::device;
 use crate::distill::evaluate::Course;
 use crate::distill::parameters::{Budget, Parameterisation};
 use crate::network::{self, Network, Task};
+use crate::threads;
 use astill_core::profile::Profile;
 use astill_core::run::edits::Moment;
 use astill_core::run::event::{EventKind, Phase, RunFinished, RunOutcome};
@@ -79,8 +80,6 @@ const FIRST: Moment = Moment::Expert {
     expert: 0,
     epoch: 0,
 };
-/// More than any machine has; a record that names more is not trusted.
-const MOST_THREADS: i64 = 4096;
 
 /// A run that is to be started or resumed.
 #[derive(Debug)]
@@ -320,7 +319,7 @@ fn begin_state(
 /// Sets the number of threads, also where it is libtorch's own choice: setting it ends MKL's own
 /// choice, too, and a resumed run must not differ.
 fn set_threads(threads: Option<i64>) {
-    let threads = threads.map(|t| t.clamp(1, MOST_THREADS) as i32);
+    let threads = threads.map(|t| t.clamp(1, threads::MOST) as i32);
     tch::set_num_threads(threads.unwrap_or_else(tch::get_num_threads));
 }
 

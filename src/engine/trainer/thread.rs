@@ -64,6 +64,7 @@ impl Engine {
         plan: RunPlan,
         (requests, request_out): (Sender<CommandRequest>, Receiver<CommandRequest>),
     ) -> Result<Self> {
+        plan.held.begin();
         plan.run.check_folders()?;
         plan.run.make_folders()?;
         for folder in [""].into_iter().chain(run::FOLDERS) {

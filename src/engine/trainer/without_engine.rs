@@ -21,7 +21,7 @@ use tch::Device;
 /// [`Error::Usage`] if an engine has the run, or the command needs one; the run cannot be read or
 /// written.
 pub fn change(run: &RunDir, command: &Command) -> Result<Answer> {
-    // before the lock is taken, which then names this machine
+    // its locks may not reach this machine
     if let EngineAt::MaybeRemote(host) = run.engine() {
         return Err(Error::Usage(format!(
             "the latest engine of {} was on the machine {host} and never reported that it ended, so it \

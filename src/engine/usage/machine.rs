@@ -3,6 +3,7 @@
 use super::Source;
 use super::host::{Memory, Processors};
 use crate::gpus::{GpuMonitor, identity};
+use astill_core::cgroup::OomKills;
 use astill_core::run::event::{HostUsage, Usage, gib};
 use tch::Device;
 
@@ -41,6 +42,7 @@ impl Source for Machine {
                 used_gib: memory.map(|m| gib(m.used)),
                 total_gib: memory.map(|m| gib(m.total)),
                 load,
+                oom_kills: OomKills::now().map(|kills| kills.count),
             },
         }
     }

@@ -22,6 +22,7 @@ fn measured(gpu: impl Fn(f64) -> Option<GpuUsage>) -> Vec<EventKind> {
                     used_gib: Some(12.3),
                     total_gib: Some(127.6),
                     load: Some(30. + i / 10.),
+                    oom_kills: Some(0),
                 },
             }));
         }

@@ -1,6 +1,6 @@
 //! The beginning and the end of a run.
 
-use super::Headline;
+use super::{Headline, Usage};
 use crate::cgroup::OomKills;
 use crate::text::count;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,16 @@ pub struct RunStarted {
     /// The profile that the run was begun with, every key; none in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<serde_json::Value>,
+}
+
+impl RunStarted {
+    /// Takes the count of programs that were ended for lack of memory from a later sign of life:
+    /// those before it did not end this engine.
+    pub fn still_lived(&mut self, usage: &Usage) {
+        if let (Some(kills), Some(count)) = (&mut self.oom_kills, usage.host.oom_kills) {
+            kills.count = count;
+        }
+    }
 }
 
 /// The data set is ready.

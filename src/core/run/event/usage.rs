@@ -31,6 +31,10 @@ pub struct HostUsage {
     pub total_gib: Option<f64>,
     /// Of the processors that the engine may use.
     pub load: Option<f64>,
+    /// How often the system had ended programs for lack of memory by then; none where it does not
+    /// count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oom_kills: Option<u64>,
 }
 
 /// Bytes in GiB, with two decimals.
@@ -94,6 +98,7 @@ mod tests {
                 used_gib: Some(used),
                 total_gib: Some(128.),
                 load: Some(load),
+                oom_kills: Some(used as u64),
             },
         }
     }
@@ -110,7 +115,8 @@ mod tests {
             reading(30., 0., 62.),
             reading(10., 50.2, 61.),
         ];
-        let expected = reading(30., 50.1, 61.);
+        let mut expected = reading(30., 50.1, 61.);
+        expected.host.oom_kills = Some(10);
         assert_eq!(Usage::over(&readings), Some(expected));
         assert_eq!(Usage::over(&[]), None);
         // what is not reported stays unknown

@@ -12,9 +12,11 @@
 //! work twice, and lose none.
 
 use super::Store;
-use astill_core::files::{clock, sharing, untrusted};
+use astill_core::files::{atomic, clock, sharing, untrusted};
 use astill_core::run::Holder;
 use astill_core::{Error, Result};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -111,7 +113,7 @@ impl Claimant {
             && here.boot == self.holder.boot
             && self.namespace.is_some()
             && self.namespace == namespace();
-        is_visible && started(&process.to_string()).as_ref() != Some(began)
+        is_visible && is_over(process, began)
     }
 
     fn text(&self) -> String {
@@ -150,15 +152,30 @@ fn namespace() -> Option<String> {
     Some(link.to_str()?.to_string())
 }
 
+/// Whether the process of this id that `began` then has ended. Those of other users may be hidden.
+fn is_over(process: u32, began: &str) -> bool {
+    match fs::read_to_string(format!("/proc/{process}/stat")) {
+        Ok(stat) => start_in(&stat) != Some(began),
+        Err(_) => {
+            let id = i32::try_from(process).ok().and_then(Pid::from_raw);
+            id.is_none_or(|id| test_kill_process(id) == Err(Errno::SRCH))
+        }
+    }
+}
+
 /// When a process of this machine started; none if there is none of this id, or it has ended and
 /// only its parent does not know yet.
 fn started(process: &str) -> Option<String> {
-    // "ID (NAME) STATE …", and a name may hold anything; the start is the field number 22
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    start_in(&stat).map(String::from)
+}
+
+/// "ID (NAME) STATE …", and a name may hold anything; the start is the field number 22.
+fn start_in(stat: &str) -> Option<&str> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     let started = fields.nth(18)?;
-    (!matches!(state, "Z" | "X")).then(|| started.to_string())
+    (!matches!(state, "Z" | "X")).then_some(started)
 }
 
 impl Claim {
@@ -312,7 +329,11 @@ fn create(path: &Path, claimant: &Claimant) -> Result<Option<Claim>> {
         Err(error) => return Err(Error::io("create", path)(error)),
     };
     sharing::share(&file, path.parent().unwrap_or(Path::new(".")));
-    if let Err(error) = file.write_all(text.as_bytes()) {
+    // other machines shall not see an empty one, which names nobody
+    if let Err(error) = file
+        .write_all(text.as_bytes())
+        .and_then(|()| atomic::sync(&file))
+    {
         let _ = fs::remove_file(path);
         return Err(Error::io("write", path)(error));
     }
