@@ -193,13 +193,19 @@ fn preview_of(profile: Profile, answer: &Value) -> Preview {
     Preview {
         profile: Ok(profile),
         data,
-        remarks: remarks(counts),
+        remarks: texts(&answer["warnings"]).chain(remarks(counts)).collect(),
         device: answer["device"].as_str().unwrap_or_default().into(),
         memory_mib: estimate("memory_mib"),
         seconds: estimate("seconds"),
         free_mib: answer["free_mib"].as_f64(),
         not_measured: answer["not_measured"].as_str().map(String::from),
     }
+}
+
+/// The texts of a list.
+fn texts(list: &Value) -> impl Iterator<Item = String> + '_ {
+    let texts = list.as_array().into_iter().flatten();
+    texts.filter_map(|text| text.as_str().map(String::from))
 }
 
 /// What is left out of a data set, and what else the engine says about it.

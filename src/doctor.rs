@@ -140,10 +140,9 @@ impl Diagnosis {
             Depth::Ansi256 => "256 colours",
             Depth::TrueColor => "true colour",
         };
-        let ascii = match ascii::is_needed(&env) {
-            true => ", ASCII characters only (the locale is not UTF-8)",
-            false => "",
-        };
+        let ascii = ascii::reason(&env)
+            .map(|reason| format!(", ASCII characters only ({reason})"))
+            .unwrap_or_default();
         format!("{term}, {size}, {colours}{ascii}")
     }
 

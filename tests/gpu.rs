@@ -155,35 +155,47 @@ fn a_whole_run_computes_on_the_gpu_that_is_asked_for_alone() -> Outcome {
 #[test]
 #[ignore = "needs the fake GPU: make gpu-fake"]
 fn every_network_passes_every_phase() -> Outcome {
-    for set in [
+    const OF_THE_FIELD: [&str; 3] = ["dataset.size=32", "distill.iterations=2", "expert.epochs=2"];
+    let alone = [
         "network.norm=batch",
         "network.norm=group",
         "network.norm=layer",
         "network.norm=none",
         "network.activation=sigmoid",
+        "network.activation=leaky_relu",
         "network.pooling=max",
+        "network.pooling=none",
+        "network.tf32=true",
+        "expert.gsam_rho=0.01",
+        "expert.per_epoch=2",
         "distill.labels=soft",
         "distill.parameters=frequency",
         "distill.parameters=tiles",
-        "network.tf32=true",
-    ] {
-        let machine = Machine::new(&[])?;
-        let run = [
-            "run",
-            "tiny.yaml",
-            "--headless",
-            "--device",
-            "cuda",
-            "--set",
-            set,
-        ];
+        "distill.match_at=nearest",
+        "distill.drop_parameters=0.1",
+        "distill.segments=2",
+        "distill.mirror=true",
+    ];
+    let of_the_field = [
+        "network.kind=convnet-bn",
+        "network.kind=resnet18",
+        "network.kind=resnet18-bn",
+        "network.kind=vgg11",
+        "network.kind=vgg11-bn",
+        "network.kind=alexnet",
+    ];
+    let settings = alone
+        .map(|set| vec![set])
+        .into_iter()
+        .chain(of_the_field.map(|set| [&[set][..], &OF_THE_FIELD].concat()));
+    for (number, sets) in settings.enumerate() {
+        let machine = Machine::new(&[("FAKE_GPUS", "2")])?;
+        let device = format!("cuda:{}", number % 2);
+        let mut run = vec!["run", "tiny.yaml", "--headless", "--device", &device];
+        run.extend(sets.iter().flat_map(|set| ["--set", *set]));
         let output = machine.astill(&run)?;
-        assert_eq!(
-            output.status.code(),
-            Some(0),
-            "{set}: {}",
-            text(&output.stderr)
-        );
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{sets:?}: {said}");
     }
     Ok(())
 }
@@ -270,6 +282,9 @@ fn a_gpu_that_cannot_be_used_is_said_and_never_passed_over_in_silence() -> Outco
             "{}",
             text(&named.stderr)
         );
+        let preview = machine.astill(&["check", "tiny.yaml", "--preview"])?;
+        let shown = text(&preview.stdout);
+        assert!(shown.contains(part), "{shown}");
         let auto = machine.astill(&["check", "tiny.yaml", "--no-images"])?;
         assert_status(&auto, 0);
         let said = text(&auto.stderr);
@@ -312,8 +327,7 @@ fn libraries_of_cuda_without_memory_are_told_as_such() -> Outcome {
         let output = machine.astill(&run)?;
         let said = text(&output.stderr);
         assert_status(&output, status);
-        let is_told = said.contains("out of memory") || said.contains("ALLOC_FAILED");
-        assert!(is_told, "{variable}: {said}");
+        assert!(said.contains("out of memory"), "{variable}: {said}");
     }
     Ok(())
 }

@@ -190,6 +190,11 @@ fn remedy(said: &str) -> String {
              that has, and build again"
         );
     }
+    if failure::is_out_of_memory(said) {
+        return "; it is out of memory: wait until other programs leave it, or choose another device \
+                (--device)"
+            .into();
+    }
     if said.contains("busy or unavailable") {
         return "; another process has it for itself (exclusive-process mode): wait for that, or \
                 choose another device"

@@ -275,6 +275,10 @@ pub fn run_engine(
                 signal => signal,
             }))
         }
+        // the reporter has said why
+        Err(error) if reporter.is_some() && matches!(last, Some(EventKind::RunFinished(_))) => {
+            Ok(ExitCode::from(error.exit_status()))
+        }
         Err(error) => Err(error),
     }
 }

@@ -5,21 +5,31 @@ const LOCALE: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
 /// Set inside programs that show something else in the place of characters that the locale lacks.
 const MULTIPLEXERS: [&str; 2] = ["TMUX", "STY"];
 
-/// Whether only ASCII characters would be seen: the terminal is the Linux console, whose fonts have no
-/// braille; the locale names another encoding than UTF-8; or it names none (C, POSIX or not set), and tmux or screen goes by that. A terminal of its own usually
-/// shows UTF-8 whatever the locale says.
+/// Why only ASCII characters would be seen, if so. Where no locale is set, or one that names no encoding,
+/// a terminal of its own usually shows UTF-8; tmux and screen do not.
 #[must_use]
-pub fn is_needed(env: &dyn Fn(&str) -> Option<String>) -> bool {
+pub fn reason(env: &dyn Fn(&str) -> Option<String>) -> Option<&'static str> {
     if env("TERM").is_some_and(|term| term == "linux") {
-        return true;
+        return Some("the fonts of the Linux console have no more");
     }
     let set = |name: &&str| env(name).filter(|value| !value.is_empty());
     let locale = LOCALE.iter().find_map(set).unwrap_or_default();
-    let encoding = locale.split('@').next().and_then(|l| l.split_once('.'));
-    match encoding {
-        Some((_, name)) => !name.to_ascii_lowercase().replace('-', "").eq("utf8"),
+    let name = locale.split('@').next().unwrap_or_default();
+    let encoding = name.split_once('.').map(|(_, encoding)| encoding);
+    let is_utf_8 = |name: &str| name.to_ascii_lowercase().replace('-', "") == "utf8";
+    let is_needed = match encoding {
+        Some(encoding) => !is_utf_8(encoding),
+        None if is_utf_8(name) => false,
+        None if matches!(name, "C" | "POSIX") => true,
         None => MULTIPLEXERS.iter().any(|name| set(name).is_some()),
-    }
+    };
+    is_needed.then_some("the locale is not UTF-8")
+}
+
+/// Whether only ASCII characters would be seen.
+#[must_use]
+pub fn is_needed(env: &dyn Fn(&str) -> Option<String>) -> bool {
+    reason(env).is_some()
 }
 
 #[cfg(test)]
@@ -34,10 +44,11 @@ mod tests {
         };
         let tmux = ("TMUX", "/tmp/tmux-0/default,1,0");
         assert!(!needed(&[]));
-        assert!(!needed(&[("LANG", "C")]), "a terminal of its own");
         for set in [
             &[tmux][..],
             &[tmux, ("LANG", "POSIX")],
+            &[("LANG", "C")],
+            &[("LC_ALL", "POSIX"), ("LANG", "en_US.UTF-8")],
             &[tmux, ("LC_ALL", "C"), ("LANG", "en_US.UTF-8")],
             &[tmux, ("LC_CTYPE", "en_GB")],
             &[("STY", "1.pts"), ("LANG", "")],
@@ -51,6 +62,8 @@ mod tests {
             &[tmux, ("LANG", "C.UTF-8")][..],
             &[tmux, ("LC_ALL", ""), ("LC_CTYPE", "de_DE.utf8@euro")],
             &[("LANG", "en_US.UTF-8")],
+            &[tmux, ("LC_CTYPE", "UTF-8")],
+            &[("LANG", "en_GB")],
         ] {
             assert!(!needed(set), "{set:?}");
         }

@@ -81,6 +81,9 @@ impl Place {
         command
             .current_dir(self.folder.path())
             .env("OMP_NUM_THREADS", "1")
+            .env_remove("LC_ALL")
+            .env_remove("LC_CTYPE")
+            .env("LANG", "C.UTF-8")
             // not the keys and colours of whoever runs the tests
             .env("XDG_CONFIG_HOME", self.path("config"))
             .env("PATH", path);

@@ -2,7 +2,7 @@
 
 use super::command::Command;
 use super::edits::{Edits, Moment};
-use super::event::{EvalSplit, EventKind, ImageSet, Phase, RunOutcome};
+use super::event::{EvalSplit, Evaluation, EventKind, ImageSet, Phase, RunOutcome};
 use super::history::was_out_of_memory;
 use super::life;
 use super::pace::Pace;
@@ -163,7 +163,7 @@ pub fn summary(run: RunDir) -> RunSummary {
     let is_whole = record.has_start();
     let (mut paused, mut waiting, mut ended, mut started_by) = (false, false, None, None);
     let mut pace = Pace::default();
-    let mut tested: Option<(u64, String)> = None;
+    let mut tested = Tested::default();
     for event in record.first.into_iter().chain(record.last) {
         pace.apply(&event);
         if summary.started.is_empty() {
@@ -172,6 +172,7 @@ pub fn summary(run: RunDir) -> RunSummary {
         match event.what {
             EventKind::RunStarted(started) => {
                 summary.profile.clone_from(&started.profile);
+                tested.go_back(started.step, &mut summary.accuracy);
                 started_by = Some(started);
                 (paused, waiting, ended) = (false, false, None);
                 summary.reason = None;
@@ -188,14 +189,7 @@ pub fn summary(run: RunDir) -> RunSummary {
                 if evaluation.labels == ImageSet::Distilled
                     && evaluation.split == EvalSplit::Test =>
             {
-                // of several networks the first, as in the result
-                let is_first = tested.as_ref().is_none_or(|(step, network)| {
-                    *step != evaluation.step || *network == evaluation.network
-                });
-                if is_first {
-                    summary.accuracy = Some(evaluation.mean);
-                    tested = Some((evaluation.step, evaluation.network));
-                }
+                tested.take(evaluation, &mut summary.accuracy);
             }
             EventKind::Command(answered) if answered.is_accepted() => match answered.command {
                 Command::Pause => paused = true,
@@ -203,6 +197,7 @@ pub fn summary(run: RunDir) -> RunSummary {
                 _ => {}
             },
             EventKind::Waiting { reason } => waiting = reason.is_some(),
+            EventKind::RolledBack { to, .. } => tested.go_back(to, &mut summary.accuracy),
             EventKind::RunFinished(finished) => {
                 ended = Some(finished.status);
                 summary.reason.clone_from(&finished.reason);
@@ -244,6 +239,33 @@ pub fn summary(run: RunDir) -> RunSummary {
         summary.host = Some(host);
     }
     summary
+}
+
+/// The test accuracies of the distilled images, by step.
+#[derive(Default)]
+struct Tested(Vec<(u64, String, f64)>);
+
+impl Tested {
+    /// Takes a measurement; of several networks of a step the first counts, as in the result.
+    fn take(&mut self, measured: Evaluation, latest: &mut Option<f64>) {
+        let is_first = self.0.last().is_none_or(|(step, network, _)| {
+            *step != measured.step || *network == measured.network
+        });
+        if is_first {
+            *latest = Some(measured.mean);
+            self.0
+                .push((measured.step, measured.network, measured.mean));
+        }
+    }
+
+    /// Forgets what was measured after a step.
+    fn go_back(&mut self, to: u64, latest: &mut Option<f64>) {
+        let before = self.0.len();
+        self.0.retain(|(step, ..)| *step <= to);
+        if self.0.len() < before {
+            *latest = self.0.last().map(|(.., mean)| *mean);
+        }
+    }
 }
 
 /// Distillation steps in all, by the profile of a run and its edits.
@@ -354,6 +376,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_measured_after_the_step_that_a_run_went_back_to_does_not_hold() -> Result<()> {
+        let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let [early, late] = [(100, 40.), (300, 42.)].map(|(step, mean)| {
+            format!(
+                r#""kind":"evaluation","step":{step},"network":"convnet","labels":"distilled","split":"test","mean":{mean},"std":1.0,"values":[{mean}]"#
+            )
+        });
+        let back = r#""kind":"rolled_back","from":300,"to":150"#;
+        for (name, last, accuracy) in [
+            ("ahead", None, Some(42.)),
+            ("back", Some(back), Some(40.)),
+            // with an engine that begins at step 0 again
+            ("anew", Some(STARTED), None),
+        ] {
+            let lines = [STARTED, &early, &late].into_iter().chain(last);
+            let run = run_with(runs.path(), name, &lines.collect::<Vec<_>>())?;
+            assert_eq!(summary(run).accuracy, accuracy, "{name}");
+        }
+        Ok(())
+    }
+
+    #[test]
     fn the_middle_of_a_long_log_is_not_needed() -> Result<()> {
         let runs = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let warning = format!(r#""kind":"warning","message":"{}""#, "x".repeat(1000));
@@ -409,6 +453,7 @@ mod tests {
         assert_eq!(of(&paused), (RunState::Paused, 1499, Some(42.5)));
         assert_eq!(summary(paused).iterations, 5000);
 
+        // what was measured after the step that a run went back to does not hold any more
         // why an engine was killed is known from how it was started, however long ago
         let mut lines = vec![STARTED.to_string()];
         lines.extend((1..3000).map(step));

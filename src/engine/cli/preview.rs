@@ -40,7 +40,8 @@ pub(super) fn preview(args: &ProfileArgs, data: &Path, choice: &DeviceChoice) ->
             request: None,
         },
     };
-    let on = device::choose(choice)?.device;
+    let chosen = device::choose(choice)?;
+    let on = chosen.device;
     let free_mib = device::free_mib(on);
     let obstacle = match &found.inventory {
         None => Some("the size of the data set is not known without its files".to_string()),
@@ -70,7 +71,7 @@ pub(super) fn preview(args: &ProfileArgs, data: &Path, choice: &DeviceChoice) ->
     out(json!({
         "name": loaded.name, "profile": loaded.profile, "data": counts, "missing": found.missing,
         "device": device::name(on), "free_mib": free_mib, "estimate": estimate,
-        "not_measured": obstacle,
+        "warnings": chosen.warnings, "not_measured": obstacle,
     }))?;
     Ok(ExitCode::SUCCESS)
 }
