@@ -66,14 +66,13 @@ mod tests {
 
     #[test]
     fn commands_become_the_keys_that_do_the_same() {
-        let text = "There is a checkpoint of step 20. While an engine is running (start one with \
-                    `astill resume boom --detach`), lower distill.lr_student (`astill send boom set \
-                    distill.lr_student=…`), or roll back first (`roll-back 10`), then `astill send \
-                    boom resume`";
+        let text = "There is a checkpoint of step 20. Lower distill.lr_student (`astill send boom set \
+                    distill.lr_student=…`), or roll back first (`roll-back 10`), then `astill resume \
+                    boom`";
         assert_eq!(
             in_keys(text, &Keymap::default()),
-            "There is a checkpoint of step 20. While an engine is running (start one with Space), \
-             lower distill.lr_student (t), or roll back first (r), then Space"
+            "There is a checkpoint of step 20. Lower distill.lr_student (t), or roll back first (r), then \
+             Space"
         );
         for unchanged in ["a `odd one", "`ls` lists files", "`astill doctor`", ""] {
             assert_eq!(in_keys(unchanged, &Keymap::default()), unchanged);

@@ -14,12 +14,14 @@ pub use usage::UsageHistory;
 use astill_core::measures::{Axis, MeasuredEvent};
 use astill_core::profile::Profile;
 use astill_core::run::command::Command;
+use astill_core::run::edits::{STUDENT_RATE, key_of};
 use astill_core::run::event::{
     CommandAnswered, DatasetLoaded, EvalSplit, Evaluation, Event, EventKind, ExpertEpoch,
     ExpertFound, Headline, ImageSet, Phase, RunFinished, RunOutcome, RunStarted,
 };
 use astill_core::run::outlook::{Ahead, Costs};
 use astill_core::run::pace::{Pace, Work};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// More than any run has of these is not kept: a record may come from anybody.
@@ -60,6 +62,8 @@ pub struct Model {
     pub is_waiting: bool,
     pub host_mib: Option<u64>,
     pub device_mib: Option<u64>,
+    /// The student rate that was set since the latest step, which is not in its numbers.
+    pub rate_set: Option<f64>,
     /// How much of the machine is in use, over the seconds of work.
     pub usage: UsageHistory,
     /// The event that ended the latest engine.
@@ -126,6 +130,7 @@ impl Default for Model {
             is_waiting: false,
             host_mib: None,
             device_mib: None,
+            rate_set: None,
             usage: UsageHistory::default(),
             finished: None,
             last_time: String::new(),
@@ -201,6 +206,7 @@ impl Model {
             }
             EventKind::DistillStep(step) => {
                 self.headline.clear();
+                self.rate_set = None;
                 // steps that are repeated although nothing said that the run went back
                 if step.step <= self.step {
                     self.rewind(step.step);
@@ -297,7 +303,10 @@ impl Model {
     fn commanded(&mut self, answered: &CommandAnswered) {
         if answered.is_accepted() {
             self.marks.command(self.step, answered);
-            match answered.command {
+            match &answered.command {
+                Command::Set { edit } if key_of(edit) == STUDENT_RATE => {
+                    self.rate_set = answered.answer.to.as_ref().and_then(Value::as_f64);
+                }
                 Command::Pause => self.state = ReportedState::Paused,
                 Command::Resume => self.state = ReportedState::Running,
                 Command::Stop { .. } => self.state = ReportedState::Stopping,
@@ -309,6 +318,7 @@ impl Model {
     /// Forgets `step` and what came after it: these steps are done again.
     fn rewind(&mut self, step: u64) {
         self.marks.repeat_from(step);
+        self.rate_set = None;
         self.steps.truncate_from(step as f64);
         self.accuracy
             .iter_mut()

@@ -129,28 +129,32 @@ pub fn rates(distill: &DistillSettings) -> String {
     }
 }
 
-/// What to do after [`NOT_FINITE_IN_A_ROW`] updates were left out, the last at `step`.
-pub fn diverged(run: &RunDir, step: u64, distill: &DistillSettings) -> String {
-    let (good, name) = (step.saturating_sub(NOT_FINITE_IN_A_ROW), run.reference());
+/// What to do after [`NOT_FINITE_IN_A_ROW`] updates were left out, the last at `step`; `way_on` is the
+/// command that continues the run then.
+pub fn diverged(run: &RunDir, step: u64, distill: &DistillSettings, way_on: &str) -> String {
+    let good = step.saturating_sub(NOT_FINITE_IN_A_ROW);
     format!(
         "{NOT_FINITE_IN_A_ROW} updates in a row were not finite and were skipped, so the images are \
-         those of step {good}: the student diverges. There is a checkpoint of step {step}. While an \
-         engine is running (start one with `astill resume {name} --detach`), lower {}{}, then \
-         `astill send {name} resume`",
+         those of step {good}: the student diverges. There is a checkpoint of step {step}. Lower \
+         {}{}, then `{way_on}`",
         rates(distill),
         earlier(run, good, distill)
     )
 }
 
-/// What to do where all iterations are done, and the last updates were left out.
-pub fn diverged_at_end(run: &RunDir, numbers: &StateNumbers, distill: &DistillSettings) -> String {
+/// As [`diverged`], where all iterations are done and the last updates were left out.
+pub fn diverged_at_end(
+    run: &RunDir,
+    numbers: &StateNumbers,
+    distill: &DistillSettings,
+    way_on: &str,
+) -> String {
     let (step, skipped, name) = (numbers.step, numbers.not_finite, run.reference());
     let good = step.saturating_sub(skipped);
     format!(
         "the last {} not finite and skipped, so the images are those of step {good}: the student \
-         diverges, and no iterations are left. While an engine is running (start one with `astill \
-         resume {name} --detach`), lower {}{}, or ask for more than {step} iterations (`astill send \
-         {name} set distill.iterations=…`); then `astill send {name} resume`",
+         diverges, and no iterations are left. Lower {}{}, or ask for more than {step} iterations \
+         (`astill send {name} set distill.iterations=…`); then `{way_on}`",
         match skipped {
             1 => "update was".into(),
             skipped => format!("{skipped} updates were"),

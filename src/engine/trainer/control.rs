@@ -204,6 +204,15 @@ impl Control {
         self.record(EventKind::Command(paused))
     }
 
+    /// The command that continues the run after [`Self::diverged`]: its engine waits, or has ended.
+    pub fn way_on(&self, run: &RunDir) -> String {
+        let name = run.reference();
+        match self.attended {
+            true => format!("astill send {name} resume"),
+            false => format!("astill resume {name}"),
+        }
+    }
+
     /// The run has reached this stage.
     pub fn enter(&mut self, stage: RunStage) {
         self.stage = stage;

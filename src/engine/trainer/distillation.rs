@@ -100,7 +100,9 @@ impl Distillation<'_> {
             let (step, iterations) = (state.numbers.step, distill.iterations as u64);
             if step >= iterations && divergence::is_end_diverged(&state.numbers) {
                 self.checkpoint(state, control)?;
-                control.diverged(cautions::diverged_at_end(self.run, &state.numbers, distill))?;
+                let (numbers, way_on) = (&state.numbers, control.way_on(self.run));
+                let problem = cautions::diverged_at_end(self.run, numbers, distill, &way_on);
+                control.diverged(problem)?;
                 // nothing is done before this has changed
                 continue;
             }
@@ -138,7 +140,8 @@ impl Distillation<'_> {
                 Verdict::NotFinite => {
                     self.checkpoint(state, control)?;
                     last_checkpoint = Instant::now();
-                    control.diverged(cautions::diverged(self.run, step, distill))?;
+                    let way_on = control.way_on(self.run);
+                    control.diverged(cautions::diverged(self.run, step, distill, &way_on))?;
                 }
                 Verdict::TooLarge => control.warn(format!(
                     "step {step}: the matching loss was above {FAR_TOO_LARGE} in most of the last {LATEST} \

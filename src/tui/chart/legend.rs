@@ -20,6 +20,7 @@ impl Chart<'_> {
             buf.set_stringn(area.x, area.y, title, area.width.into(), self.theme.title());
         let right = area.right();
         let room = |x: u16| usize::from(right.saturating_sub(x));
+        let after_title = room(x);
         let mut put = |entry: &str, style: Style| {
             let width = entry.chars().count() + 2;
             if room(x) < width {
@@ -45,7 +46,7 @@ impl Chart<'_> {
         let whole: usize = entries.iter().map(long).sum();
         let whole = whole + behind.as_ref().map_or(0, |b| b.chars().count() + 2);
         // all names come before any value
-        let with_values = whole <= usize::from(area.width) || entries.len() == 1;
+        let with_values = whole <= after_title || entries.len() == 1;
         for (name, value, style) in &entries {
             let entry = match with_values {
                 true => format!("{name} {value}"),

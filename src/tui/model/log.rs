@@ -76,6 +76,8 @@ impl EventLog {
             EventKind::Command(_) | EventKind::RolledBack { .. } => Weight::Command,
             EventKind::Warning { .. } | EventKind::Waiting { reason: Some(_) } => Weight::Warning,
             EventKind::Evaluation(_) => Weight::Result,
+            // as frequent as steps
+            EventKind::Samples { .. } | EventKind::Checkpoint { .. } => Weight::Step,
             EventKind::RunFinished(RunFinished {
                 status: RunOutcome::Failed,
                 ..

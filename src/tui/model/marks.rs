@@ -2,6 +2,7 @@
 
 use crate::tui::text::clean;
 use astill_core::run::command::Command;
+use astill_core::run::edits::STUDENT_RATE;
 use astill_core::run::event::CommandAnswered;
 
 /// No run has more.
@@ -127,6 +128,9 @@ impl Marks {
     /// The run went back: what was changed later holds from here on.
     pub fn roll_back(&mut self, from: u64, to: u64) {
         self.repeat_from(to.saturating_add(1));
+        // except for that of the learned rate, which is undone with the steps
+        let is_undone = |m: &Mark| m.step > to && m.text.starts_with(STUDENT_RATE);
+        self.marks.retain(|m| !is_undone(m));
         for mark in &mut self.marks {
             mark.step = mark.step.min(to);
         }
@@ -180,6 +184,7 @@ mod tests {
         let mut marks = Marks::default();
         marks.add(50, MarkKind::Checkpoint, String::new());
         marks.command(60, &set("distill.lr_images=30"));
+        marks.command(60, &set("distill.lr_student=30"));
         marks.add(75, MarkKind::Evaluation, String::new());
         marks.repeat_from(51);
         let kinds = |marks: &Marks| -> Vec<(u64, MarkKind)> {
@@ -187,7 +192,11 @@ mod tests {
         };
         assert_eq!(
             kinds(&marks),
-            [(50, MarkKind::Checkpoint), (60, MarkKind::Tweak)]
+            [
+                (50, MarkKind::Checkpoint),
+                (60, MarkKind::Tweak),
+                (60, MarkKind::Tweak)
+            ]
         );
         marks.roll_back(80, 50);
         assert_eq!(

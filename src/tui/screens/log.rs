@@ -4,7 +4,7 @@ use crate::tui::clock;
 use crate::tui::context::Context;
 use crate::tui::input_line::{InputLine, Search};
 use crate::tui::keys::{Action, Scope};
-use crate::tui::model::LogLine;
+use crate::tui::model::{LogLine, Weight};
 use crate::tui::screen::{Response, Screen};
 use crate::tui::text::{clean, width, wrap};
 use crate::tui::widgets::{frame, put, put_lines, weight_style};
@@ -159,6 +159,17 @@ fn in_rows(line: &LogLine, cells: usize, context: &Context) -> Vec<String> {
         .collect()
 }
 
+/// As many of the parts between commas as fit into `cells`, and at least the first.
+fn whole_parts(text: &str, cells: usize) -> &str {
+    let mut shown = text;
+    while width(shown) > cells
+        && let Some((before, _)) = shown.rsplit_once(", ")
+    {
+        shown = before;
+    }
+    shown
+}
+
 /// Lines from the bottom up, the first of `latest_first` lowest; fewer lines than rows begin at the
 /// top. With `whole`, a line takes as many rows as it needs, otherwise one.
 pub fn draw_log_lines(
@@ -173,8 +184,12 @@ pub fn draw_log_lines(
         let shown = latest_first.iter().take(area.height.into());
         for (row, line) in (0..area.height).zip(shown.rev()) {
             let text = format!("{} {}", time(line), line.text);
+            let text = match line.weight {
+                Weight::Step => whole_parts(&text, area.width.into()),
+                _ => &text,
+            };
             let style = weight_style(&context.appearance, line.weight);
-            put(buf, area, row, &text, style);
+            put(buf, area, row, text, style);
         }
         return;
     }

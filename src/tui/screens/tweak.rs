@@ -32,6 +32,8 @@ pub struct TweakPopup {
     keys: Vec<&'static ProfileKey>,
     selected: usize,
     line: Option<InputLine>,
+    /// What stood in the line to begin with.
+    unchanged: String,
     answer: Option<(Weight, String)>,
 }
 
@@ -128,10 +130,14 @@ impl Screen for TweakPopup {
     }
 }
 
-/// The value that the run has learned for a key by now.
-fn learned(key: &ProfileKey, session: &Session) -> Option<String> {
-    let rate = (key.path == STUDENT_RATE).then(|| session.model.steps.last("student_lr"))?;
-    rate.filter(|r| r.is_finite()).map(number)
+/// The value that the run goes on with for a key that it learns, and what that is.
+fn learned(key: &ProfileKey, session: &Session) -> Option<(String, &'static str)> {
+    let model = (key.path == STUDENT_RATE).then_some(&session.model)?;
+    let (rate, what) = match model.rate_set {
+        Some(rate) => (rate, "as set, learned from here on"),
+        None => (model.steps.last("student_lr")?, "now, learned"),
+    };
+    rate.is_finite().then(|| (number(rate), what))
 }
 
 /// What a key may be, and what it is unless a profile says otherwise.
@@ -157,6 +163,7 @@ impl TweakPopup {
             keys: schema().iter().filter(is_open).collect(),
             selected: 0,
             line: None,
+            unchanged: String::new(),
             answer: None,
         }
     }
@@ -188,7 +195,9 @@ impl TweakPopup {
             return;
         };
         if let (Some(profile), Some(key)) = (&session.profile, self.key()) {
-            let value = learned(key, session).unwrap_or_else(|| key.value(profile));
+            let learned = learned(key, session).map(|(value, _)| value);
+            let value = learned.unwrap_or_else(|| key.value(profile));
+            self.unchanged = value.clone();
             self.line = Some(InputLine::new(value));
             self.answer = None;
         }
@@ -207,7 +216,11 @@ impl TweakPopup {
         if profile.is_some_and(|p| self.problem(p).is_some()) || !context.can_change_run() {
             return;
         }
-        self.line = None;
+        let line = self.line.take();
+        // a rate that is learned is shown rounded, and would be set to that
+        if line.is_some_and(|line| line.text().trim() == self.unchanged) {
+            return;
+        }
         let command = Command::Set { edit };
         let sent = context.session.as_ref().map(|s| s.sent(&command));
         self.answer = sent.map(|text| (Weight::Normal, text));
@@ -247,14 +260,12 @@ impl TweakPopup {
                 return Line::from(format!(">{name} {text}"));
             }
             let mark = if i == self.selected { ">" } else { " " };
-            let learned = context.session.as_ref().and_then(|s| learned(key, s));
-            let is_learned = learned.is_some();
-            let value = learned.unwrap_or_else(|| key.value(profile));
+            let setting = key.value(profile);
+            let (value, mut range) = match context.session.as_ref().and_then(|s| learned(key, s)) {
+                Some((value, what)) => (value, format!("{what}; the setting is {setting}")),
+                None => (setting, clean(&key.expected())),
+            };
             let value = pad(&clean(&value), VALUE);
-            let mut range = clean(&key.expected());
-            if is_learned {
-                range = format!("now, learned; {} in the profile", key.value(profile));
-            }
             if !key.unit.is_empty() && width(&range) + width(key.unit) < range_cells {
                 range += &format!(" {}", key.unit);
             }

@@ -119,6 +119,34 @@ fn data_that_are_missing_are_fetched_from_the_form_too() {
 }
 
 #[test]
+fn a_learned_rate_is_shown_as_it_was_set_until_a_step_has_changed_it() {
+    let mut stage = AppStage::run((80, 24), "r", a_run("r", 60));
+    let row = |stage: &AppStage| {
+        let screen = stage.screen();
+        let row = screen.lines().find(|l| l.contains("distill.lr_student"));
+        row.unwrap_or_default().to_string()
+    };
+    stage.keys(&["t"]);
+    let learned = row(&stage);
+    assert!(learned.contains("now, learned"), "{learned}");
+    for _ in 0..20 {
+        if row(&stage).contains(">distill.lr_student") {
+            break;
+        }
+        stage.keys(&["Down"]);
+    }
+    // as it was, it is not sent: what is shown is rounded
+    stage.keys(&["Enter", "Enter"]);
+    assert!(stage.fake.commands.lock().unwrap().is_empty());
+    let edit = "distill.lr_student=0.5".into();
+    let answer = Answer::changed(0.0164, 0.5);
+    let answered = CommandAnswered::new(Command::Set { edit }, answer);
+    stage.receive_more(1_000, vec![EventKind::Command(answered)]);
+    assert!(row(&stage).contains("0.5 "), "{}", row(&stage));
+    assert!(row(&stage).contains("as set"), "{}", row(&stage));
+}
+
+#[test]
 fn a_stopped_run_is_changed_and_rolled_back_without_an_engine() {
     let mut stage = stopped();
     let screen = stage.screen();
@@ -262,7 +290,7 @@ fn the_menu_tells_why_a_run_failed_and_what_was_noted() {
     stage.keys(&["/", "old", "Enter", "q"]);
     let screen = stage.screen();
     assert!(
-        screen.contains("the student diverges; then Space") && screen.contains("lr too high"),
+        screen.contains("the student diverges; then `astill") && screen.contains("lr too high"),
         "{screen}"
     );
 }

@@ -1,6 +1,5 @@
 //! What the menu shows of the selected profile or run.
 
-use crate::tui::advice::in_keys;
 use crate::tui::backend::{AblationSummary, Preview, ProfileSummary, RunState, RunSummary};
 use crate::tui::clock;
 use crate::tui::context::Context;
@@ -63,7 +62,8 @@ pub fn of_run(
             RunState::Failed => theme.bad(),
             _ => theme.text(),
         };
-        lines.item("Reason", &clean(&in_keys(reason, &context.keys)), style);
+        // with its commands: here, the keys of a run do other things
+        lines.item("Reason", &clean(reason), style);
     }
     lines.item("Profile", &clean(&run.profile), theme.text());
     if let Some(phase) = run.phase {

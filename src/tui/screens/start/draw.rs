@@ -73,9 +73,10 @@ impl StartForm {
             }
             Row::Seed => (self.seed.clone(), true),
             Row::Device => match self.devices.get(self.device) {
-                None | Some(DeviceChoice::Auto) => {
-                    ("auto: the first GPU, or the CPU without one".into(), false)
-                }
+                None | Some(DeviceChoice::Auto) => (
+                    "auto: the GPU with the most free memory, or the CPU".into(),
+                    false,
+                ),
                 Some(device) => (device.to_string(), true),
             },
             Row::Set(index) => (clean(&self.sets[index]), true),
