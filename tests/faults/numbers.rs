@@ -31,7 +31,7 @@ fn a_run_that_diverges_pauses_with_advice_and_fails_where_nobody_is_there() -> O
     assert!(
         said.contains("20 updates in a row were not finite")
             && said.contains("roll-back 0")
-            && said.contains("lower distill.lr_student or distill.step"),
+            && said.contains("Lower distill.lr_student or distill.step"),
         "{said}"
     );
     assert!(
