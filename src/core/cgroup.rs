@@ -141,13 +141,18 @@ impl OomKills {
         if boot()? != self.boot {
             return None;
         }
-        let now = match &self.group {
+        Some(self.current()? > self.count)
+    }
+
+    /// The count of the same group, or machine, now.
+    #[must_use]
+    pub fn current(&self) -> Option<u64> {
+        match &self.group {
             Some(folder) => ["memory.events", "memory.oom_control"]
                 .iter()
-                .find_map(|file| kills(&folder.join(file)))?,
-            None => kills(Path::new("/proc/vmstat"))?,
-        };
-        Some(now > self.count)
+                .find_map(|file| kills(&folder.join(file))),
+            None => kills(Path::new("/proc/vmstat")),
+        }
     }
 }
 

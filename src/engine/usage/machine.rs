@@ -13,6 +13,7 @@ pub struct Machine {
     gpu: Option<GpuMonitor>,
     /// The times that the processors had counted when they were last read.
     processors: Option<Processors>,
+    oom_kills: Option<OomKills>,
 }
 
 impl Machine {
@@ -25,6 +26,7 @@ impl Machine {
         Self {
             gpu,
             processors: Processors::read(),
+            oom_kills: OomKills::now(),
         }
     }
 }
@@ -42,7 +44,7 @@ impl Source for Machine {
                 used_gib: memory.map(|m| gib(m.used)),
                 total_gib: memory.map(|m| gib(m.total)),
                 load,
-                oom_kills: OomKills::now().map(|kills| kills.count),
+                oom_kills: self.oom_kills.as_ref().and_then(OomKills::current),
             },
         }
     }
