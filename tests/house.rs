@@ -1,5 +1,6 @@
 //! How the sources are laid out: imports between sibling modules form no circle, no file outgrows
-//! what one reads in a sitting, and the tests that docs/reliability.md names exist.
+//! what one reads in a sitting, and the tests that docs/reliability.md names and the pictures and pages
+//! that pages link to exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -98,6 +99,27 @@ fn every_test_that_a_promise_names_exists() -> Outcome {
         })
         .collect();
     assert!(unknown.is_empty(), "no such test: {unknown:?}");
+    Ok(())
+}
+
+#[test]
+fn every_page_and_picture_that_a_page_links_to_exists() -> Outcome {
+    let mut pages = vec![PathBuf::from("README.md"), PathBuf::from("CHANGELOG.md")];
+    for entry in fs::read_dir("docs")? {
+        pages
+            .extend(Some(entry?.path()).filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    for page in pages {
+        let folder = page.parent().unwrap_or(Path::new(""));
+        // "[text](link)" and "![text](link)"
+        for part in fs::read_to_string(&page)?.split("](").skip(1) {
+            let link = part.split(')').next().unwrap_or_default();
+            let link = link.split('#').next().unwrap_or_default();
+            if !link.is_empty() && !link.contains("://") {
+                assert!(folder.join(link).exists(), "{}: {link}", page.display());
+            }
+        }
+    }
     Ok(())
 }
 
