@@ -33,8 +33,9 @@ test: build ## run all tests
 exchange-test: build ## let astill and PyTorch, torchvision, datasets, webdataset, medmnist, DD-Ranking read each other's files (installs 5 GB, or PYTHON)
 	@scripts/exchange_test
 
+# one test at a time: runs of one user leave each other's GPUs alone
 gpu-fake: build ## test the GPU path without a GPU: libtorch's CUDA part on libraries that count (installs 4 GB into .cuda, or ASTILL_CUDA_SITE)
-	@ASTILL_FAKE_GPU="$$(scripts/gpu-fake)" && export ASTILL_FAKE_GPU && $(cargo) test --release --test gpu -- --ignored
+	@ASTILL_FAKE_GPU="$$(scripts/gpu-fake)" && export ASTILL_FAKE_GPU && $(cargo) test --release --test gpu -- --ignored --test-threads=1
 
 lint: ## check formatting, and run clippy with warnings as errors
 	@$(CARGO) fmt --check
