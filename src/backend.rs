@@ -10,7 +10,7 @@ use crate::tui::backend::{
 use crate::tui::events_file::{EventsFile, Found, read_whole};
 use crate::tui::model::Model;
 use crate::tui::picture::Picture;
-use astill_core::cli::{FetchArgs, ResumeChanges, data_folder};
+use astill_core::cli::{DeviceChoice, FetchArgs, ResumeChanges, data_folder};
 use astill_core::dataset_folder::dataset_folder;
 use astill_core::on_finish;
 use astill_core::profile::{self, Kind, Profile, schema};
@@ -27,8 +27,11 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-/// A record that is longer than this, in bytes, is not read for a glance.
+/// Of a record that is longer than this, in bytes, only the beginning is read for a glance.
 const GLANCED_AT: u64 = 8 << 20;
+const BEGINNING: u64 = 1 << 20;
+/// The folder of the pictures of a run.
+const SAMPLES: &str = "samples";
 
 /// Whether the data of the profiles are here is looked at again after this, or once a fetch has ended:
 /// the list itself is read every few seconds.
@@ -113,7 +116,13 @@ impl Local {
         let folder = self.data_set_folder(profile).unwrap_or_default();
         let question = (profile.to_yaml(), request.device.to_string());
         let stamp = folder_stamp(&folder);
-        if let Some(known) = self.answers.get(&question, &stamp) {
+        // of several GPUs, the one with the most free memory is chosen
+        let gpus = DeviceChoice::here()
+            .into_iter()
+            .filter(|d| matches!(d, DeviceChoice::Cuda(_)));
+        let device_varies = request.device == DeviceChoice::Auto && gpus.count() > 1;
+        let now = Instant::now();
+        if let Some(known) = self.answers.get(&question, &stamp, device_varies, now) {
             return Ok(Some(known));
         }
         let mut command = self.command("check")?;
@@ -129,7 +138,8 @@ impl Local {
         let answer: Value = answer_of(&output)?;
         // what keeps it from being measured may be over soon
         if answer["estimate"].is_object() {
-            self.answers.put(question, stamp, answer.clone());
+            self.answers
+                .put(question, stamp, answer.clone(), Instant::now());
         }
         Ok(Some(answer))
     }
@@ -238,24 +248,50 @@ fn refused(profile: std::result::Result<Profile, String>, problem: String) -> Pr
     }
 }
 
-/// The curve and the latest picture of a run; a long record is not read.
+/// The curve and the latest picture of a run. Of a long record only the beginning is read: what the
+/// images are of.
 fn glance(run: &RunDir) -> Glance {
     let mut model = Model::new();
-    let length = std::fs::metadata(run.events()).map_or(u64::MAX, |m| m.len());
-    if length > GLANCED_AT {
-        return Glance::default();
-    }
+    let length = std::fs::metadata(run.events()).map_or(0, |m| m.len());
+    let is_long = length > GLANCED_AT;
     let mut file = EventsFile::open(run.events());
-    let events = file.poll(GLANCED_AT as usize).unwrap_or_default();
+    let read = if is_long { BEGINNING } else { GLANCED_AT };
+    let events = file.poll(read as usize).unwrap_or_default();
     events.iter().for_each(|event| model.apply(event));
-    let latest = model.samples.last();
-    let picture = latest.and_then(|sample| {
-        let path = run.own_file(&sample.file).ok()?;
-        Picture::open(&path).ok()
-    });
+    let picture = match is_long {
+        true => latest_sample(run),
+        false => model.samples.last().map(|sample| sample.file.clone()),
+    };
+    let picture = picture.and_then(|file| Picture::open(&run.own_file(&file).ok()?).ok());
     let size = model.dataset.as_ref().map_or(0, |d| d.size);
     let loss = model.steps.of("matching_loss").first().cloned();
-    Glance::new(loss, picture.as_ref(), usize::try_from(size).unwrap_or(0))
+    let loss = loss.filter(|_| !is_long);
+    let glance = Glance::new(loss, picture.as_ref(), usize::try_from(size).unwrap_or(0));
+    let baselines = match is_long {
+        true => Vec::new(),
+        false => model.baselines(),
+    };
+    Glance {
+        classes: model
+            .dataset
+            .as_ref()
+            .map_or(Vec::new(), |d| d.classes.clone()),
+        baselines: baselines
+            .iter()
+            .map(|b| (b.labels.to_string(), b.mean))
+            .collect(),
+        is_long,
+        ..glance
+    }
+}
+
+/// The picture of the highest step in the folder of pictures: the names have their steps.
+fn latest_sample(run: &RunDir) -> Option<String> {
+    let entries = std::fs::read_dir(run.path().join(SAMPLES)).ok()?.flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let pictures = names.filter(|name| name.ends_with(".png"));
+    let latest = pictures.max_by_key(|name| (name.len(), name.clone()))?;
+    Some(format!("{SAMPLES}/{latest}"))
 }
 
 impl Backend for Local {

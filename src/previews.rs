@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a process is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -29,26 +29,45 @@ type Question = (String, String);
 /// What tells whether a folder has changed: its own state and that of what is in it, by its path.
 pub type FolderStamp = Vec<(OsString, u64, i64, i64)>;
 
+/// An answer says what is free of the device's memory for so long.
+const FREE_FOR: Duration = Duration::from_secs(30);
+
 /// The answers that hold as long as the files stay as they were.
 #[derive(Debug, Default)]
 pub struct KnownAnswers {
-    answers: Mutex<HashMap<Question, (FolderStamp, Value)>>,
+    answers: Mutex<HashMap<Question, (FolderStamp, Instant, Value)>>,
 }
 
 impl KnownAnswers {
-    /// The answer to a question, if the data are still as they were then.
-    pub fn get(&self, question: &Question, data: &FolderStamp) -> Option<Value> {
+    /// The answer to a question, if the data are still as they were then; without the memory that was
+    /// free, once that may have been taken. Where `device_varies`, that is true of the device too, and an
+    /// answer about another one is none.
+    pub fn get(
+        &self,
+        question: &Question,
+        data: &FolderStamp,
+        device_varies: bool,
+        now: Instant,
+    ) -> Option<Value> {
         let answers = self.answers.lock();
         let answers = answers.unwrap_or_else(PoisonError::into_inner);
-        let (stamp, answer) = answers.get(question)?;
-        (stamp == data).then(|| answer.clone())
+        let (stamp, when, answer) = answers.get(question)?;
+        let is_old = now.saturating_duration_since(*when) >= FREE_FOR;
+        if stamp != data || (is_old && device_varies) {
+            return None;
+        }
+        let mut answer = answer.clone();
+        if is_old && let Some(fields) = answer.as_object_mut() {
+            fields.remove("free_mib");
+        }
+        Some(answer)
     }
 
-    /// Remembers an answer.
-    pub fn put(&self, question: Question, data: FolderStamp, answer: Value) {
+    /// Remembers an answer that was given `now`.
+    pub fn put(&self, question: Question, data: FolderStamp, answer: Value, now: Instant) {
         let answers = self.answers.lock();
         let mut answers = answers.unwrap_or_else(PoisonError::into_inner);
-        answers.insert(question, (data, answer));
+        answers.insert(question, (data, now, answer));
     }
 }
 
@@ -158,6 +177,7 @@ fn end(child: &mut Child) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use std::cell::Cell;
 
     #[test]
@@ -175,16 +195,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_free_of_a_device_is_forgotten_soon() {
+        let (known, now) = (KnownAnswers::default(), Instant::now());
+        let question = ("dataset: {}".to_string(), "auto".to_string());
+        let answer = json!({ "device": "cuda:0", "free_mib": 80_000., "estimate": {} });
+        known.put(question.clone(), Vec::new(), answer.clone(), now);
+        let get = |varies, after| known.get(&question, &Vec::new(), varies, now + after);
+        let soon = FREE_FOR / 2;
+        assert_eq!(get(true, soon), Some(answer));
+        let later = get(false, FREE_FOR).unwrap_or_default();
+        assert_eq!(later, json!({ "device": "cuda:0", "estimate": {} }));
+        assert_eq!(get(true, FREE_FOR), None, "another GPU may be chosen now");
+    }
+
+    #[test]
     fn an_answer_holds_until_the_data_change() -> Result<()> {
         let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
         let known = KnownAnswers::default();
         let question = ("dataset: {}".to_string(), "cpu".to_string());
         let before = folder_stamp(folder.path());
-        known.put(question.clone(), before.clone(), Value::Bool(true));
-        assert_eq!(known.get(&question, &before), Some(Value::Bool(true)));
+        let now = Instant::now();
+        let get = |stamp: &FolderStamp| known.get(&question, stamp, false, now);
+        known.put(question.clone(), before.clone(), Value::Bool(true), now);
+        assert_eq!(get(&before), Some(Value::Bool(true)));
         let file = folder.path().join("data_batch_1.bin");
         std::fs::write(&file, "x").map_err(Error::io("write", &file))?;
-        assert_eq!(known.get(&question, &folder_stamp(folder.path())), None);
+        assert_eq!(get(&folder_stamp(folder.path())), None);
         // images come and go in the folders of the classes
         for depth in ["train/cat", "train/cat/images"] {
             let class = folder.path().join(depth);

@@ -117,3 +117,25 @@ fn what_the_engine_says_is_left_out_is_remarked() {
     ];
     assert_eq!(preview.remarks, wanted);
 }
+
+#[test]
+fn of_a_long_record_the_latest_picture_is_shown() {
+    let home = TempDir::new().unwrap();
+    let run = RunDir::create(home.path(), "shapes", Some("long"), "")
+        .unwrap()
+        .0;
+    let dataset = r#"{"seq":0,"time":"2026-01-01T00:00:00Z","kind":"dataset","classes":["a","b"],"train":1,"validation":1,"test":1,"size":2,"normalisation":"channels"}"#;
+    let length = usize::try_from(GLANCED_AT).unwrap();
+    fs::write(run.events(), format!("{dataset}\n{}", " ".repeat(length))).unwrap();
+    fs::create_dir_all(run.path().join(SAMPLES)).unwrap();
+    assert_eq!(latest_sample(&run), None);
+    for step in ["00100", "99900", "100000"] {
+        let path = run.path().join(format!("{SAMPLES}/step_{step}.png"));
+        fs::write(path, "no picture").unwrap();
+    }
+    let latest = latest_sample(&run);
+    assert_eq!(latest.as_deref(), Some("samples/step_100000.png"));
+    let glance = glance(&run);
+    assert!(glance.is_long && glance.loss.is_none());
+    assert_eq!(glance.classes, ["a", "b"]);
+}

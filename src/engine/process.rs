@@ -7,7 +7,7 @@ use astill_core::on_finish;
 use astill_core::program;
 use astill_core::run::command::Command;
 use astill_core::run::event::EventKind;
-use astill_core::run::{RunDir, inbox, socket};
+use astill_core::run::{RunDir, inbox, result, socket};
 use astill_core::signals::{Asked, ONE_REQUEST};
 use astill_core::{Error, Result};
 use astill_engine::inbox::Inbox;
@@ -285,8 +285,12 @@ pub fn run_engine(
 
 /// Prints the table of a finished run, and where the run is.
 pub fn print_result(done: &EventKind, run: &RunDir) -> Result<()> {
-    if let Some(table) = astill_core::run::result::table(done) {
-        out(format!("\n{table} in {}", run.path().display()))?;
+    if let Some(table) = result::table(done) {
+        out(format!(
+            "\n{table} in {}\n{}",
+            run.path().display(),
+            result::next_step(&run.reference())
+        ))?;
     }
     Ok(())
 }

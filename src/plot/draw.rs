@@ -78,13 +78,18 @@ pub fn picture(
                 &drawn,
                 (rows, columns),
             )?;
-            let mut file = Vec::new();
-            PngEncoder::new(&mut file)
-                .write_image(&pixels, size.0, size.1, image::ExtendedColorType::Rgb8)
-                .map_err(failed)?;
-            Ok(file)
+            png(&pixels, size)
         }
     }
+}
+
+/// A PNG of these pixels, three bytes each.
+pub fn png(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>> {
+    let mut file = Vec::new();
+    PngEncoder::new(&mut file)
+        .write_image(pixels, width, height, image::ExtendedColorType::Rgb8)
+        .map_err(failed)?;
+    Ok(file)
 }
 
 fn failed(why: impl Display) -> Error {

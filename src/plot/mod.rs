@@ -2,6 +2,7 @@
 //! numbers for TensorBoard.
 
 mod draw;
+mod images;
 mod lines;
 mod tensorboard;
 #[cfg(test)]
@@ -67,6 +68,9 @@ pub fn plot(runs: &[RunDir], args: &PlotArgs) -> Result<Vec<PathBuf>> {
 
 fn draw(runs: &[RunDir], args: &PlotArgs, to: &Path) -> Result<()> {
     let picture = Picture::of(to)?;
+    if args.chart.iter().any(|name| name == images::NAME) {
+        return images::draw(runs, args, to);
+    }
     let charts = charts(&args.chart)?;
     if runs.len() > MOST_RUNS {
         return Err(Error::Usage(format!(
@@ -74,12 +78,7 @@ fn draw(runs: &[RunDir], args: &PlotArgs, to: &Path) -> Result<()> {
             runs.len()
         )));
     }
-    if to.symlink_metadata().is_ok() {
-        return Err(Error::Usage(format!(
-            "{} is there already and is not overwritten; choose another name",
-            to.display()
-        )));
-    }
+    refuse_to_overwrite(to)?;
     let named = runs.iter().zip(distinct_names(runs));
     let read: Vec<PlottedRun> = named
         .map(|(run, name)| PlottedRun::read(run, name))
@@ -91,6 +90,18 @@ fn draw(runs: &[RunDir], args: &PlotArgs, to: &Path) -> Result<()> {
     };
     let bytes = draw::picture(&charts, &read, look, picture)?;
     write_atomically(to, &bytes)
+}
+
+/// # Errors
+/// There is a file already.
+fn refuse_to_overwrite(to: &Path) -> Result<()> {
+    match to.symlink_metadata() {
+        Ok(_) => Err(Error::Usage(format!(
+            "{} is there already and is not overwritten; choose another name",
+            to.display()
+        ))),
+        Err(_) => Ok(()),
+    }
 }
 
 impl PlottedRun {
@@ -144,8 +155,9 @@ fn charts(names: &[String]) -> Result<Vec<&'static Plot>> {
         let plot = PLOTS.iter().find(|p| p.name == name).ok_or_else(|| {
             let all: Vec<&str> = PLOTS.iter().map(|p| p.name).collect();
             Error::Usage(format!(
-                "--chart: found \"{}\", expected all or one of {}",
+                "--chart: found \"{}\", expected all, {} or one of {}",
                 name.escape_debug(),
+                images::NAME,
                 all.join(", ")
             ))
         })?;

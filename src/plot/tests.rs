@@ -1,6 +1,7 @@
 use super::lines::lines;
 use super::*;
-use crate::tui::tests::stage::{a_run, events};
+use crate::tui::tests::stage::{a_run, ending, events};
+use astill_core::run::event::EventKind;
 use std::path::PathBuf;
 
 const LOOK: Look = Look {
@@ -91,7 +92,7 @@ fn what_cannot_be_drawn_is_refused_and_nothing_is_overwritten() -> Result<()> {
         (
             folder.path().join("x.svg"),
             "nothing",
-            "expected all or one of",
+            "expected all, images or one of",
         ),
     ] {
         let error = plot(&[], &args(to, chart)).err().map(|e| e.to_string());
@@ -108,5 +109,50 @@ fn what_cannot_be_drawn_is_refused_and_nothing_is_overwritten() -> Result<()> {
     let error = plot(&[RunDir::at("runs/r")], &both).err();
     assert_eq!(error.map(|e| e.exit_status()), Some(2));
     assert!(!picture.exists());
+    Ok(())
+}
+
+#[test]
+fn the_images_of_the_result_are_a_picture_of_their_own() -> Result<()> {
+    let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+    let run = RunDir::create(folder.path(), "shapes", Some("r"), "")?.0;
+    let mut life = [a_run("r", 100), ending()].concat();
+    if let Some(EventKind::RunFinished(end)) = life.last_mut() {
+        end.best_step = Some(50);
+    }
+    let lines: Vec<String> = events(life)
+        .iter()
+        .filter_map(|event| serde_json::to_string(event).ok())
+        .collect();
+    let write = |path: PathBuf, bytes: &[u8]| {
+        std::fs::write(&path, bytes).map_err(Error::io("write", &path))
+    };
+    write(run.events(), (lines.join("\n") + "\n").as_bytes())?;
+    let samples = run.path().join("samples");
+    std::fs::create_dir_all(&samples).map_err(Error::io("create", &samples))?;
+    // only that of the result: another would not be found
+    let sheet = draw::png(&[7; 4 * 2 * 3], (4, 2))?;
+    write(samples.join("step_00050.png"), &sheet)?;
+    let args = |to: &str, charts: &[&str]| PlotArgs {
+        plotted: Vec::new(),
+        to: Some(folder.path().join(to)),
+        tensorboard: None,
+        chart: charts.iter().map(|name| name.to_string()).collect(),
+        smooth: 0.,
+        width: 400,
+        height: 300,
+    };
+    let written = plot(std::slice::from_ref(&run), &args("sheet.png", &["images"]))?;
+    let size = image::image_dimensions(&written[0]).ok();
+    assert_eq!(size, Some((400, 200)));
+    for (to, charts, why) in [
+        ("sheet.svg", &["images"][..], "writes .png"),
+        ("sheet.png", &["images"], "is there already"),
+        ("both.png", &["images", "reach"], "of its own"),
+    ] {
+        let error = plot(std::slice::from_ref(&run), &args(to, charts));
+        let error = error.err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error.contains(why), "{error}");
+    }
     Ok(())
 }

@@ -48,6 +48,8 @@ fn key_for(command: &str, keys: &Keymap) -> Option<String> {
         "next-line" => (Action::NextLine, Scope::Chart),
         "hide-line" => (Action::HideLine, Scope::Chart),
         "help" => (Action::Help, Scope::Chart),
+        "log" => (Action::Log, Scope::Run),
+        "compare" => (Action::Compare, Scope::Home),
         "previous-run" => (Action::Up, Scope::Compare),
         "next-run" => (Action::Down, Scope::Compare),
         "hide-run" => (Action::HideLine, Scope::Compare),

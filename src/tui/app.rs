@@ -97,7 +97,7 @@ impl App {
         for screen in self.screens.iter_mut().skip(base) {
             screen.request_missing(&mut self.context);
         }
-        if let Some(asked) = self.context.previews.to_ask() {
+        if let Some(asked) = self.context.previews.to_ask(self.context.now) {
             self.context.effects.push(Effect::Preview(asked));
         }
         std::mem::take(&mut self.context.effects)
@@ -139,7 +139,7 @@ impl App {
                 self.show_problem("Could not write the note", &problem)
             }
             Message::Noticed(text) => self.context.notify(Weight::Result, &text),
-            Message::Listed(..) => self.context.unlisted = None,
+            Message::Listed(..) => self.context.receive_listed(),
             Message::Unlisted(problem) => self.context.receive_unlisted(problem),
             Message::Fetching(line) => self.context.receive_progress(line),
             Message::Fetched(set, fetched) => {
@@ -308,19 +308,21 @@ impl App {
             .unwrap_or(0)
     }
 
-    /// Shows a run, over the menu where there is one.
+    /// Shows a run, over the menu where there is one, or over the comparison that it was opened from.
     fn open_run(&mut self, run: RunDir) {
         self.context.notice = None;
-        self.context
-            .effects
-            .push(Effect::FollowCompared(Vec::new()));
+        let mut scopes = self.screens.iter().map(|screen| screen.scope());
+        let kept = match scopes.position(|scope| scope == Scope::Compare) {
+            Some(comparison) => comparison + 1,
+            None => self.has_menu.into(),
+        };
         if self.context.session.as_ref().is_none_or(|s| s.run != run) {
             self.context.session = Some(Session::new(run.clone()));
             self.context
                 .effects
                 .extend([Effect::Follow(run.clone()), Effect::Profile(run)]);
         }
-        self.screens.truncate(self.has_menu.into());
+        self.screens.truncate(kept);
         self.screens.push(Box::new(RunScreen));
     }
 
@@ -486,6 +488,8 @@ impl App {
 
     /// What to print after leaving.
     pub fn farewell(&self) -> Option<String> {
-        self.context.session.as_ref().map(Session::farewell)
+        let of_run = self.context.session.as_ref().map(Session::farewell);
+        let parts: Vec<String> = of_run.into_iter().chain(self.context.of_fetch()).collect();
+        (!parts.is_empty()).then(|| parts.join("\n"))
     }
 }

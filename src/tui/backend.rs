@@ -110,8 +110,14 @@ pub struct RunTemplate {
 pub struct Glance {
     /// The matching loss over the steps; none where reading it would take long.
     pub loss: Option<Series>,
-    /// The latest synthetic images: the first of each class, [`Glance::IMAGES`] at most.
+    /// The latest synthetic images: the first of each class, [`Glance::IMAGES`] at most, with the names
+    /// of the classes as far as they are known.
     pub images: Vec<Picture>,
+    pub classes: Vec<String>,
+    /// Which images they are, and the accuracy with them, in per cent: of real images.
+    pub baselines: Vec<(String, f64)>,
+    /// The record is so long that only its beginning was read.
+    pub is_long: bool,
 }
 
 impl Glance {
@@ -127,6 +133,7 @@ impl Glance {
         Self {
             loss,
             images: images.collect(),
+            ..Self::default()
         }
     }
 }

@@ -25,6 +25,7 @@ use ratatui::style::Style;
 use ratatui::widgets::Widget;
 use scale::Scale;
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// The marks of the lines where they are drawn in characters.
 const MARKS: [char; 6] = ['*', '+', 'o', '#', '%', '='];
@@ -114,7 +115,8 @@ pub struct Chart<'a> {
     counted: Counted,
     curves: Vec<Curve<'a>>,
     references: Vec<(Cow<'a, str>, f64)>,
-    /// The steps that references are drawn over as long as there is no curve.
+    /// The steps that references are drawn over as long as there is no curve; the chart begins with the
+    /// first of them.
     span: Option<(f64, f64)>,
     marks: Vec<ChartMark>,
 }
@@ -158,7 +160,8 @@ impl<'a> Chart<'a> {
         self
     }
 
-    /// The steps over which references are drawn as long as no curve has a point.
+    /// The steps over which references are drawn as long as no curve has a point, and the first step of
+    /// the chart.
     pub fn span(self, span: (f64, f64)) -> Self {
         let span = Some(span);
         Self { span, ..self }
@@ -170,6 +173,7 @@ impl<'a> Chart<'a> {
             .iter()
             .filter_map(|c| c.series.extent())
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+            .map(|(first, last)| (self.span.map_or(first, |s| s.0.min(first)), last))
             .or_else(|| self.span.filter(|_| !self.references.is_empty()))
     }
 
@@ -374,9 +378,9 @@ impl<'a> Chart<'a> {
             .map(|r| (r.0.as_ref(), r.1))
     }
 
-    /// On the line at its left end, if there is no other label in that row.
+    /// On the line at its left end; after the label that is in that row already, if there is one.
     fn reference_labels(&self, scale: &Scale, plot: Rect, buf: &mut Buffer) {
-        let mut taken: Vec<u16> = Vec::new();
+        let mut taken: HashMap<u16, u16> = HashMap::new();
         let spell = self
             .curves
             .first()
@@ -384,11 +388,13 @@ impl<'a> Chart<'a> {
         for (name, value) in self.shown_references(scale) {
             let y = self.cell_row(scale, value, plot);
             let label = format!("{name} {}", spell(value));
-            if taken.contains(&y) || label.chars().count() > usize::from(plot.width * 2 / 3) {
+            let from = taken.get(&y).copied().unwrap_or(0);
+            let cells = u16::try_from(label.chars().count()).unwrap_or(u16::MAX);
+            if from.saturating_add(cells) > plot.width * 2 / 3 {
                 continue;
             }
-            taken.push(y);
-            buf.set_stringn(plot.x, y, label, plot.width.into(), self.theme.dim());
+            taken.insert(y, from + cells + 2);
+            buf.set_stringn(plot.x + from, y, label, cells.into(), self.theme.dim());
         }
     }
 }

@@ -1,7 +1,11 @@
 //! The state that all screens share, and what they can ask of the rest of the program.
 
+mod previews;
+
+pub use previews::Previews;
+
 use crate::tui::advice::in_keys;
-use crate::tui::backend::{Command, DataState, NewRun, Preview, RunRequest, Subject};
+use crate::tui::backend::{Command, DataState, NewRun, Subject};
 use crate::tui::capabilities::{Answer, Capabilities, Graphics};
 use crate::tui::click_targets::ClickTargets;
 use crate::tui::colour::Depth;
@@ -14,7 +18,6 @@ use crate::tui::theme::Theme;
 use astill_core::run::RunDir;
 use astill_core::run::pace::unix_seconds;
 use jiff::tz::TimeZone;
-use std::collections::HashMap;
 
 /// How long a notice stays, in seconds.
 const LASTS: f64 = 8.;
@@ -31,47 +34,6 @@ pub struct Appearance {
     pub read_only: bool,
     /// The terminal rings and shows a message when the run ends or diverges.
     pub notifies: bool,
-}
-
-/// The previews of runs that could be started, as far as they are known, and what is to be previewed.
-#[derive(Debug, Default)]
-pub struct Previews {
-    known: HashMap<RunRequest, Preview>,
-    /// Of the uppermost screen that wants one.
-    wanted: Option<Subject>,
-    /// The one that was asked for last.
-    asked: Option<Subject>,
-}
-
-impl Previews {
-    /// The latest answer; it may be asked for again meanwhile.
-    pub fn get(&self, request: &RunRequest) -> Option<&Preview> {
-        self.known.get(request)
-    }
-
-    /// Says what is to be previewed, instead of what a screen below wants.
-    pub fn want(&mut self, subject: Subject) {
-        self.wanted = Some(subject);
-    }
-
-    /// Takes an answer.
-    pub fn put(&mut self, request: RunRequest, preview: Preview) {
-        self.known.insert(request, preview);
-    }
-
-    /// What was found may have changed: it is asked for again.
-    pub fn expire(&mut self) {
-        self.asked = None;
-    }
-
-    /// What is to be asked for now, if that is something else than before.
-    pub fn to_ask(&mut self) -> Option<Option<Subject>> {
-        let wanted = self.wanted.take();
-        (wanted != self.asked).then(|| {
-            self.asked.clone_from(&wanted);
-            wanted
-        })
-    }
 }
 
 /// What the app wants done. The results come back as messages.
@@ -378,6 +340,23 @@ impl Context {
             self.notify(Weight::Failure, &problem);
             self.unlisted = Some(problem);
         }
+    }
+
+    /// The runs are listed: what was said about why they were not is over.
+    pub fn receive_listed(&mut self) {
+        if let Some(problem) = self.unlisted.take() {
+            let text = clean(&in_keys(&problem, &self.keys));
+            _ = self.notice.take_if(|notice| notice.text == text);
+        }
+    }
+
+    /// What to print after leaving during a fetch, which ends with the app.
+    pub fn of_fetch(&self) -> Option<String> {
+        let set = clean(&self.fetching.as_ref()?.set);
+        Some(format!(
+            "{set} is not here completely yet; what has arrived is kept, and `astill fetch {set}` fetches \
+             the rest"
+        ))
     }
 
     fn end_fetch(&mut self) {

@@ -14,6 +14,7 @@ mod tests {
     use crate::tui::chart::plots::capitalised;
     use crate::tui::model::MarkKind;
     use astill_core::measures::{Axis, Good, of_axis};
+    use astill_core::run::event::Phase;
     use std::fmt::Write;
 
     #[test]
@@ -21,6 +22,21 @@ mod tests {
         let listed = TEXT.lines().filter(|line| line.starts_with('-')).count();
         assert_eq!(entries().count(), listed);
         assert!(entries().any(|(word, text)| word == "ipc" && text.ends_with('.')));
+    }
+
+    #[test]
+    fn every_phase_that_is_shown_is_explained() {
+        let found = entries().find(|(word, _)| *word == "phases");
+        let (_, text) = found.expect("there is an entry");
+        for phase in [
+            Phase::Data,
+            Phase::Experts,
+            Phase::Init,
+            Phase::Distill,
+            Phase::Evaluate,
+        ] {
+            assert!(text.contains(&format!("{phase} (")), "{phase}");
+        }
     }
 
     /// docs/glossary.md: what `?` explains besides keys.

@@ -69,6 +69,14 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
         let text = format!("{} {}{spread} %", accuracy.split, percent(accuracy.mean));
         second.push((text, theme.good()));
     }
+    let has_line = area.height > 3;
+    let in_use = in_use(session, appearance, has_line);
+    // how busy the GPU is says more than what does not change; what may be cut off comes last
+    let of_gpu = in_use.iter().position(|(text, _)| text.starts_with("CPU"));
+    let of_gpu = of_gpu.unwrap_or(in_use.len());
+    if !has_line {
+        second.extend(in_use[..of_gpu].iter().cloned());
+    }
     if context.appearance.read_only {
         second.push(("read-only".into(), theme.dim()));
     }
@@ -105,11 +113,8 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
             theme.accent(),
         ));
     }
-    let in_use = in_use(session, appearance);
-    let has_line = area.height > 3;
-    // what may be cut off comes last
     if !has_line {
-        second.extend(in_use.iter().cloned());
+        second.extend(in_use[of_gpu..].iter().cloned());
     }
     second.extend(
         model
@@ -134,12 +139,12 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
 }
 
 /// What the machine has in use; dim while the run is paused, because it is what was in use before.
-fn in_use(session: &Session, appearance: &Appearance) -> Vec<(String, Style)> {
+fn in_use(session: &Session, appearance: &Appearance, in_full: bool) -> Vec<(String, Style)> {
     let usage = session.model.usage.latest();
     let Some(usage) = usage.filter(|_| session.is_live()) else {
         return Vec::new();
     };
-    let mut parts = parts_of(usage, appearance);
+    let mut parts = parts_of(usage, appearance, in_full);
     if session.status() != RunStatus::Reported(ReportedState::Running) {
         let dim = appearance.theme.dim();
         parts.iter_mut().for_each(|(_, style)| *style = dim);
@@ -148,25 +153,32 @@ fn in_use(session: &Session, appearance: &Appearance) -> Vec<(String, Style)> {
 }
 
 /// "GPU 98 %, 64 C", a bar with "21.5/79.6 GiB", "CPU 45 %", a bar with "12.3/128 GiB": of these what
-/// is known.
-fn parts_of(usage: &Usage, appearance: &Appearance) -> Vec<(String, Style)> {
+/// is known; `in_full` or without temperature and bars.
+fn parts_of(usage: &Usage, appearance: &Appearance, in_full: bool) -> Vec<(String, Style)> {
     let theme = &appearance.theme;
     let mut parts = Vec::new();
     let per_cent = |name: &str, load: f64| format!("{name} {load:.0} %");
     let gpu = usage.gpu.unwrap_or_default();
-    let temperature = gpu.temperature.map(|t| format!("{t:.0} C"));
+    let temperature = gpu.temperature.filter(|_| in_full);
+    let temperature = temperature.map(|t| format!("{t:.0} C"));
     let load = gpu.load.map(|load| per_cent("GPU", load));
     let of_gpu: Vec<String> = load.into_iter().chain(temperature).collect();
     parts.push((of_gpu.join(", "), theme.text()));
-    parts.extend(bar(gpu.used_gib, gpu.total_gib, appearance));
+    parts.extend(memory(gpu.used_gib, gpu.total_gib, appearance, in_full));
     let load = usage.host.load.map(|load| per_cent("CPU", load));
     parts.extend(load.map(|load| (load, theme.text())));
-    parts.extend(bar(usage.host.used_gib, usage.host.total_gib, appearance));
+    let host = &usage.host;
+    parts.extend(memory(host.used_gib, host.total_gib, appearance, in_full));
     parts
 }
 
-/// A bar of memory with its figures.
-fn bar(used: Option<f64>, total: Option<f64>, appearance: &Appearance) -> Option<(String, Style)> {
+/// The figures of memory, with a bar or without one.
+fn memory(
+    used: Option<f64>,
+    total: Option<f64>,
+    appearance: &Appearance,
+    with_bar: bool,
+) -> Option<(String, Style)> {
     let theme = &appearance.theme;
     let (used, total) = used.zip(total).filter(|(_, total)| *total > 0.)?;
     let share = (used / total).clamp(0., 1.);
@@ -176,12 +188,15 @@ fn bar(used: Option<f64>, total: Option<f64>, appearance: &Appearance) -> Option
         false => ["█", "░"],
     };
     let [used, total] = [used, total].map(|gib| significant(gib, 3));
-    let bar = full.repeat(filled) + &empty.repeat(BAR - filled);
+    let bar = match with_bar {
+        true => full.repeat(filled) + &empty.repeat(BAR - filled) + " ",
+        false => String::new(),
+    };
     let style = match share > SHORT {
         true => theme.warn(),
         false => theme.accent(),
     };
-    Some((format!("{bar} {used}/{total} GiB"), style))
+    Some((format!("{bar}{used}/{total} GiB"), style))
 }
 
 /// "2 h 10 min left, done at 22:51", of the whole run where that is known, else of its phase.

@@ -318,7 +318,9 @@ impl Model {
     /// Forgets `step` and what came after it: these steps are done again.
     fn rewind(&mut self, step: u64) {
         self.marks.repeat_from(step);
-        self.rate_set = None;
+        if step <= self.step {
+            self.rate_set = None;
+        }
         self.steps.truncate_from(step as f64);
         self.accuracy
             .iter_mut()
@@ -346,9 +348,12 @@ impl Model {
 
     /// The accuracy of real images, to compare [`Self::latest_accuracy`] with: of the same network with
     /// labels of the same kind, before there is one of the first network. Of every image set, the latest
-    /// during the run; once there is a headline, its own.
+    /// during the run; once there is a headline, its own, as far as they have been measured.
     pub fn baselines(&self) -> Vec<&Evaluation> {
-        let all = || self.evaluations.iter().chain(&self.headline);
+        let all = || match self.headline_accuracy() {
+            Some(_) => self.headline.iter(),
+            None => self.evaluations.iter(),
+        };
         let is_baseline = |e: &&Evaluation| e.labels != ImageSet::Distilled;
         let Some(like) = self.latest_accuracy().or_else(|| all().next()) else {
             return Vec::new();
@@ -368,7 +373,27 @@ impl Model {
     /// The latest accuracy of distilled images, of the first network where there are several, as in the
     /// table of the result: on the test set where that was measured, otherwise on the validation share.
     pub fn latest_accuracy(&self) -> Option<&Evaluation> {
-        latest_distilled(&self.headline).or_else(|| latest_distilled(&self.evaluations))
+        self.headline_accuracy()
+            .or_else(|| latest_distilled(&self.evaluations))
+    }
+
+    /// As [`Self::latest_accuracy`], of the last phase.
+    pub fn headline_accuracy(&self) -> Option<&Evaluation> {
+        latest_distilled(&self.headline)
+    }
+
+    /// The step whose images are the result of a finished run.
+    pub fn best_step(&self) -> Option<u64> {
+        match &self.finished {
+            Some(EventKind::RunFinished(finished)) => finished.best_step,
+            _ => None,
+        }
+    }
+
+    /// The picture of [`Self::best_step`], if there is one.
+    pub fn best_sample(&self) -> Option<&Sample> {
+        let best = self.best_step()?;
+        self.samples.iter().find(|s| s.step == best)
     }
 
     /// The table of a finished run.

@@ -3,7 +3,7 @@
 use crate::tui::chart::plots::{Counted, OF_A_LIST, PLOTS, Plot, paragraph};
 use crate::tui::chart::{Chart, ChartMark, ChartView, Curve};
 use crate::tui::colour::Depth;
-use crate::tui::model::{AccuracyCurves, Curves, Mark, MarkKind, Model};
+use crate::tui::model::{Curves, Mark, MarkKind, Model};
 use crate::tui::series::Series;
 use crate::tui::text::{clean, fit, wrap};
 use crate::tui::theme::Theme;
@@ -79,7 +79,7 @@ fn curves<'a>(panel: Panel, model: &'a Model, theme: &Theme) -> Vec<Curve<'a>> {
     match plot.axis {
         Axis::Step => of_measures(plot, |name| model.steps.of(name), theme),
         Axis::Epoch => of_experts(plot, &model.experts, theme),
-        Axis::Evaluation => of_evaluations(plot, &model.accuracy, theme),
+        Axis::Evaluation => of_evaluations(plot, model, theme),
         Axis::Time => of_measures(plot, |name| model.usage.of(name), theme),
     }
 }
@@ -129,15 +129,16 @@ fn of_experts<'a>(
 }
 
 /// A line per network and split.
-fn of_evaluations<'a>(
-    plot: &Plot,
-    accuracy: &'a [AccuracyCurves],
-    theme: &Theme,
-) -> Vec<Curve<'a>> {
+fn of_evaluations<'a>(plot: &Plot, model: &'a Model, theme: &Theme) -> Vec<Curve<'a>> {
     let mut curves = Vec::new();
+    // the result is another measurement, with other networks
+    let when = match model.headline_accuracy() {
+        Some(_) => " during the run",
+        None => "",
+    };
     for measure in plot.measures() {
-        for of_network in accuracy {
-            let name = format!("{} {}", clean(&of_network.network), of_network.split);
+        for of_network in &model.accuracy {
+            let name = format!("{} {}{when}", clean(&of_network.network), of_network.split);
             for series in of_network.curves.of(measure.name) {
                 let number = curves.len();
                 let curve = Curve::new(name.clone(), series, theme.series(number));
@@ -165,6 +166,9 @@ pub fn chart<'a>(panel: Panel, model: &'a Model, view: ChartView, theme: &'a The
     }
     if panel.plot().is_some_and(|p| p.axis == Axis::Evaluation) {
         chart = chart.span((0., model.iterations.max(1) as f64));
+        if let Some(result) = model.headline_accuracy() {
+            chart = chart.reference("result", result.mean);
+        }
         for baseline in model.baselines() {
             chart = chart.reference(baseline.labels.to_string(), baseline.mean);
         }

@@ -134,7 +134,7 @@ impl Picture {
     }
 
     /// Every pixel as a square of `scale` × `scale`.
-    fn enlarged(&self, scale: usize) -> Picture {
+    pub fn enlarged(&self, scale: usize) -> Picture {
         let (width, height) = (self.width * scale, self.height * scale);
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x / scale, y / scale)));
         Picture {

@@ -1,5 +1,9 @@
 //! The run that is being watched: what its events report, and how the user views it.
 
+mod pictures;
+
+pub use pictures::Pictures;
+
 use crate::tui::backend::{Answer, Command};
 use crate::tui::chart::ChartView;
 use crate::tui::chart::plots::{Counted, PLOTS};
@@ -13,17 +17,14 @@ use astill_core::run::command::PAUSED_BY_ITSELF;
 use astill_core::run::event::{CommandStatus, EventKind, ImageSet, Phase, RunFinished};
 use astill_core::run::{EngineAt, RunDir, result, was_out_of_memory};
 use astill_core::text::percent;
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
-
-/// Decoded pictures are kept up to this many bytes, but at least a few.
-const PICTURE_BYTES: usize = 64 << 20;
-const FEWEST_PICTURES: usize = 4;
 
 /// A run that is being watched.
 #[derive(Debug)]
 pub struct Session {
     pub run: RunDir,
+    /// As commands take it.
+    reference: String,
     pub model: Model,
     /// The settings, once they have been read.
     pub profile: Option<Profile>,
@@ -42,21 +43,13 @@ pub struct Session {
     /// Lines of the record that are no events.
     pub unreadable: u64,
     /// The panel that the user chose; by default the one that fits the phase.
-    pub chosen: Option<Panel>,
+    chosen: Option<Panel>,
+    /// The chart that had the focus last: its page stays while another panel has it.
+    last_chart: Option<Panel>,
     pub views: [ChartView; PLOTS.len()],
     pub pictures: Pictures,
     /// Commands that have not been answered yet.
     pub pending: Vec<Command>,
-}
-
-/// Decoded pictures, and those that are being read.
-#[derive(Debug, Default)]
-pub struct Pictures {
-    /// By file and event.
-    decoded: HashMap<(String, u64), Result<Picture, String>>,
-    order: VecDeque<(String, u64)>,
-    bytes: usize,
-    pending: HashSet<(String, u64)>,
 }
 
 /// What the user should know even where nobody watches the screen.
@@ -132,6 +125,7 @@ impl Session {
             ..ChartView::default()
         });
         Self {
+            reference: run.reference(),
             run,
             model: Model::new(),
             profile: None,
@@ -143,6 +137,7 @@ impl Session {
             is_resuming: false,
             unreadable: 0,
             chosen: None,
+            last_chart: None,
             views,
             pictures: Pictures::default(),
             pending: Vec::new(),
@@ -324,7 +319,8 @@ impl Session {
         let finished = self.model.finished.as_ref()?;
         let mut table = result::table(finished)?;
         if let EventKind::RunFinished(RunFinished { file: Some(_), .. }) = finished {
-            table += &format!(" in {}", clean(&self.run.path().to_string_lossy()));
+            table += &format!(" in {}\n", clean(&self.run.path().to_string_lossy()));
+            table += &clean(&result::next_step(&self.reference));
         }
         Some(table)
     }
@@ -387,6 +383,24 @@ impl Session {
         })
     }
 
+    /// Gives a panel the focus.
+    pub fn choose(&mut self, panel: Panel) {
+        let before = self.focus();
+        if before.plot().is_some() {
+            self.last_chart = Some(before);
+        }
+        self.chosen = Some(panel);
+    }
+
+    /// The chart with the focus, or the one that had it last.
+    pub fn chart_in_focus(&self) -> Option<Panel> {
+        let focus = self.focus();
+        match focus.plot() {
+            Some(_) => Some(focus),
+            None => self.last_chart,
+        }
+    }
+
     /// Gives the focus to the panel after the one that has it, or before it, in this order.
     pub fn focus_next(&mut self, order: &[Panel], forward: bool) {
         let Some(last) = order.len().checked_sub(1) else {
@@ -394,7 +408,7 @@ impl Session {
         };
         let at = order.iter().position(|p| *p == self.focus()).unwrap_or(0);
         let by = if forward { 1 } else { last };
-        self.chosen = Some(order[(at + by) % order.len()]);
+        self.choose(order[(at + by) % order.len()]);
     }
 
     /// The view of a panel's chart; none for a panel that is not a chart.
@@ -447,10 +461,23 @@ impl Session {
             > 0
     }
 
-    /// The latest picture that can be shown, of the last few, and the latest one in the record, both up
-    /// to the step that is looked at.
-    pub fn latest_picture(&self) -> (Option<(&Sample, &Picture)>, Option<&Sample>) {
-        let samples = self.samples();
+    /// The pictures for the screen of the run: as [`Self::samples`], but up to that of the result where
+    /// no step is looked at.
+    fn overview(&self) -> &[Sample] {
+        let best = self.model.best_sample().filter(|_| self.cursor().is_none());
+        match best {
+            Some(best) => {
+                let all = &self.model.samples;
+                &all[..all.partition_point(|s| s.step <= best.step)]
+            }
+            None => self.samples(),
+        }
+    }
+
+    /// The picture to show on the screen of the run, of the last few that can be shown, and the one in
+    /// the record, both up to the step that is looked at or the result.
+    pub fn overview_picture(&self) -> (Option<(&Sample, &Picture)>, Option<&Sample>) {
+        let samples = self.overview();
         let ready = samples
             .iter()
             .rev()
@@ -458,43 +485,4 @@ impl Session {
             .find_map(|s| Some((s, self.pictures.get(s)?.ok()?)));
         (ready, samples.last())
     }
-}
-
-impl Pictures {
-    /// The picture of a sample, or why there is none; nothing before it has been read.
-    pub fn get(&self, sample: &Sample) -> Option<Result<&Picture, &str>> {
-        self.decoded
-            .get(&key(sample))
-            .map(|r| r.as_ref().map_err(String::as_str))
-    }
-
-    /// Whether the caller has to have it read; from then on it is pending.
-    pub fn request(&mut self, sample: &Sample) -> bool {
-        !self.decoded.contains_key(&key(sample)) && self.pending.insert(key(sample))
-    }
-
-    /// Takes what was read.
-    pub fn put(&mut self, sample: &Sample, picture: Result<Picture, String>) {
-        let key = key(sample);
-        self.pending.remove(&key);
-        self.bytes += size(&picture);
-        if let Some(old) = self.decoded.insert(key.clone(), picture) {
-            self.bytes -= size(&old);
-        } else {
-            self.order.push_back(key);
-        }
-        while self.bytes > PICTURE_BYTES && self.order.len() > FEWEST_PICTURES {
-            let oldest = self.order.pop_front();
-            let dropped = oldest.and_then(|key| self.decoded.remove(&key));
-            self.bytes -= dropped.as_ref().map_or(0, size);
-        }
-    }
-}
-
-fn key(sample: &Sample) -> (String, u64) {
-    (sample.file.clone(), sample.seq)
-}
-
-fn size(picture: &Result<Picture, String>) -> usize {
-    picture.as_ref().map_or(0, |p| p.rgb.len())
 }

@@ -3,6 +3,7 @@
 use crate::place::{Background, Outcome, Place, assert_status, text};
 use crate::{ENDLESS, is_step};
 use astill_core::run::event::{DistillStep, EventKind};
+use astill_core::text::number;
 
 /// The latest step that was recorded, and its student rate.
 fn latest(place: &Place) -> Option<(u64, f64)> {
@@ -23,8 +24,8 @@ fn going_back_takes_an_edit_of_the_learned_rate_with_it() -> Outcome {
     engine.accepts(&["pause"], "");
     engine.accepts(&["checkpoint"], "");
     let (step, rate) = latest(&place).ok_or("no step")?;
-    // the answer holds the rate as it was learned by now, and then as it was set
-    engine.accepts(&["set", "distill.lr_student=0.5"], &format!("{rate} → 0.5"));
+    // the answer shows the rate as it was learned by now, and then as it was set
+    engine.accepts(&["set", "distill.lr_student=0.5"], &format!("{} → 0.5", number(rate)));
     engine.accepts(&["set", "distill.lr_student=0.4"], "0.5 → 0.4");
     let seq = place.events("r")?.len() as u64;
     engine.accepts(&["resume"], "");

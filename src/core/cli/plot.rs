@@ -15,7 +15,7 @@ pub struct PlotArgs {
     /// Write the measured numbers for TensorBoard: a folder per run in this one
     #[arg(long, value_name = "DIR")]
     pub tensorboard: Option<PathBuf>,
-    /// A chart to draw (repeatable), or all [default: matching-loss, accuracy, reach, student-rate]
+    /// A chart to draw (repeatable), all, or images: the distilled images as a .png [default: matching-loss, accuracy, reach, student-rate]
     #[arg(long, value_name = "CHART")]
     pub chart: Vec<String>,
     /// Weight of the exponential moving average that is drawn over the measured values; 0 draws these

@@ -3,6 +3,7 @@
 use super::csv::plain;
 use super::{ComparedRun, Comparison};
 use crate::run::event::{Headline, ImageSet};
+use crate::statistics::sd;
 use crate::tables::markdown;
 use crate::text::{count, duration, harmless, percent, significant};
 
@@ -39,6 +40,7 @@ pub fn results(comparison: &Comparison) -> Vec<Vec<String>> {
             "random %",
             "representative %",
             "validation %",
+            "of step",
             "alignment",
             "reach",
             "final ratio",
@@ -75,8 +77,13 @@ fn row(run: &ComparedRun, columns: &[&str]) -> Vec<String> {
         baseline(ImageSet::Random),
         baseline(ImageSet::Representative),
         or_dash(validation, |(step, mean)| {
-            format!("{} (step {step})", percent(mean))
+            let values = outcome.validation.get(&step);
+            match values.filter(|v| v.len() > 1).and_then(|v| sd(v)) {
+                Some(spread) => format!("{} ± {}", percent(mean), percent(spread)),
+                None => percent(mean),
+            }
         }),
+        or_dash(validation, |(step, _)| step.to_string()),
         rounded(outcome.late.alignment),
         rounded(outcome.late.reach),
         rounded(outcome.late.final_ratio),

@@ -1,6 +1,7 @@
 //! The commands that a running engine takes, and its answers. On the socket both are JSON objects,
 //! one per line.
 
+use crate::text::number;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -144,11 +145,16 @@ impl Answer {
     }
 }
 
-/// A value as people write it: 30, not 30.0, and a text without quotes.
+/// A value as people write it: 30, not 30.0, and a text without quotes. A number of more digits than
+/// anybody writes was learned, and is rounded as on the screens.
 fn written(value: &Value) -> String {
+    const MOST: usize = 12;
     match value {
         Value::String(text) => text.clone(),
-        other => other.to_string().trim_end_matches(".0").into(),
+        other => match (other.to_string(), other.as_f64()) {
+            (text, Some(learned)) if other.is_f64() && text.len() > MOST => number(learned),
+            (text, _) => text.trim_end_matches(".0").into(),
+        },
     }
 }
 
@@ -201,6 +207,10 @@ mod tests {
     #[test]
     fn answers_read_as_a_sentence() {
         assert_eq!(Answer::changed(100., 30.).to_string(), "accepted: 100 → 30");
+        assert_eq!(
+            Answer::changed(0.016418273940652847, 0.0123456).to_string(),
+            "accepted: 0.01642 → 0.0123456"
+        );
         assert_eq!(
             Answer::rejected("the run is already paused").to_string(),
             "rejected: the run is already paused"

@@ -2,7 +2,10 @@
 
 use super::event::{EventKind, Headline, ImageSet, RunFinished, RunOutcome};
 use crate::profile::LabelKind;
-use crate::text::{count, percent};
+use crate::text::{count, percent, shell_word};
+
+/// How a line of the result begins that says why it is doubtful.
+pub const CAUTION: &str = "Caution: ";
 
 /// The result of a finished run as a table for people; none for an event that is not one.
 #[must_use]
@@ -38,13 +41,22 @@ pub fn table(what: &EventKind) -> Option<String> {
         );
     }
     for caution in &finished.cautions {
-        text += &format!("Caution: {caution}\n");
+        text += &format!("{CAUTION}{caution}\n");
     }
     if let Some(file) = &finished.file {
         text += &format!("The distilled set: {file}\n");
     }
     text.pop();
     Some(text)
+}
+
+/// What to do with the result of a run, as commands name it: said after its table.
+#[must_use]
+pub fn next_step(run: &str) -> String {
+    format!(
+        "Load it: docs/pytorch.md. Export it: astill export {} --to DIR",
+        shell_word(run)
+    )
 }
 
 /// A line per set and network; soft labels have a column of their own.

@@ -1,6 +1,6 @@
 //! The keys of charts and of the comparison of runs.
 
-use crate::tui::keys::binding::Scope::{Chart, Compare, Home, Run};
+use crate::tui::keys::binding::Scope::{Chart, Compare, Run, Samples};
 use crate::tui::keys::binding::{Action, Binding, KeyPress};
 use crate::tui::keys::entry::{BACK_TAB, DOWN, ENTER, TAB, UP, binding};
 
@@ -51,20 +51,6 @@ pub static COMPARISON: &[Binding] = &[
 ];
 
 pub static TABLE: &[Binding] = &[
-    binding(
-        &[KeyPress::char(' ')],
-        Action::Mark,
-        &[Home],
-        "mark",
-        "Mark the selected run for a comparison, or unmark it.",
-    ),
-    binding(
-        &[KeyPress::char('c')],
-        Action::Compare,
-        &[Home],
-        "compare",
-        "Compare the marked runs: curves on shared axes, results, and differing settings.",
-    ),
     binding(
         &[KeyPress::char('o')],
         Action::Outliers,
@@ -127,5 +113,19 @@ pub static TABLE: &[Binding] = &[
         &[Chart],
         "",
         "Move the cursor to the previous mark.",
+    ),
+    binding(
+        &[KeyPress::char(']')],
+        Action::NextMark,
+        &[Samples],
+        "",
+        "Go ten stored steps forward.",
+    ),
+    binding(
+        &[KeyPress::char('[')],
+        Action::PreviousMark,
+        &[Samples],
+        "",
+        "Go ten stored steps back.",
     ),
 ];

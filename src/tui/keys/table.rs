@@ -89,6 +89,20 @@ pub static TABLE: &[Binding] = &[
         "new like this",
         "Start a new run with the settings of the selected one, which can be changed first.",
     ),
+    binding(
+        &[KeyPress::char(' ')],
+        Action::Mark,
+        &[Home],
+        "mark",
+        "Mark the selected run for a comparison, or unmark it.",
+    ),
+    binding(
+        &[KeyPress::char('c')],
+        Action::Compare,
+        &[Home],
+        "compare",
+        "Compare the marked runs: curves on shared axes, results, and differing settings.",
+    ),
     steering(
         &[KeyPress::char('d')],
         Action::Delete,

@@ -5,6 +5,7 @@ use crate::tui::keys::Keymap;
 use crate::tui::text::clean;
 use astill_core::describe::line;
 use astill_core::run::event::{DistillStep, Event, EventKind, RunFinished, RunOutcome};
+use astill_core::run::result::{self, CAUTION};
 use std::collections::VecDeque;
 
 /// Lines that are kept, besides those of distillation steps, of which the latest are kept apart: a
@@ -29,6 +30,8 @@ pub enum Weight {
 pub struct LogLine {
     /// Of its event.
     pub seq: u64,
+    /// Which of the lines of its event it is.
+    pub part: usize,
     /// RFC 3339.
     pub time: String,
     pub weight: Weight,
@@ -50,6 +53,8 @@ impl LogLine {
 pub struct EventLog {
     lines: VecDeque<LogLine>,
     steps: VecDeque<LoggedStep>,
+    /// The event that ended the latest engine.
+    end: Option<u64>,
 }
 
 /// A line that is put into words only when it is shown.
@@ -86,30 +91,43 @@ impl EventLog {
             _ => Weight::Normal,
         };
         if let Some(text) = line(&event.what) {
-            self.put(LogLine {
-                seq,
-                time,
-                weight,
-                text: clean(&text),
-            });
+            self.add(event, weight, &text);
+        }
+        if let EventKind::RunFinished(_) = &event.what {
+            self.end = Some(seq);
+            // small screens have no room for all of the result
+            for text in result::table(&event.what).iter().flat_map(|t| t.lines()) {
+                let weight = match text.starts_with(CAUTION) {
+                    true => Weight::Warning,
+                    false => Weight::Normal,
+                };
+                self.add(event, weight, text);
+            }
         }
     }
 
     /// Adds a warning about an event.
     pub fn warn(&mut self, about: &Event, text: &str) {
-        self.put(LogLine {
-            seq: about.seq,
-            time: about.time.clone(),
-            weight: Weight::Warning,
-            text: clean(text),
-        });
+        self.add(about, Weight::Warning, text);
     }
 
-    fn put(&mut self, line: LogLine) {
+    /// Whether a line repeats the result.
+    pub fn is_result(&self, line: &LogLine) -> bool {
+        self.end == Some(line.seq) && line.part > 0
+    }
+
+    fn add(&mut self, event: &Event, weight: Weight, text: &str) {
         if self.lines.len() == LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back(line);
+        let before = self.lines.back().filter(|line| line.seq == event.seq);
+        self.lines.push_back(LogLine {
+            seq: event.seq,
+            part: before.map_or(0, |line| line.part + 1),
+            time: event.time.clone(),
+            weight,
+            text: clean(text),
+        });
     }
 
     /// The latest line first.
@@ -129,6 +147,7 @@ impl LoggedStep {
         let text = line(&EventKind::DistillStep(self.step.clone()));
         LogLine {
             seq: self.seq,
+            part: 0,
             time: self.time.clone(),
             weight: Weight::Step,
             text: clean(&text.unwrap_or_default()),

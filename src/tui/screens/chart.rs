@@ -10,6 +10,7 @@ use crate::tui::keys::{Action, Scope};
 use crate::tui::panel::{self, Panel};
 use crate::tui::screen::{Response, Screen};
 use crate::tui::session::Session;
+use crate::tui::text::width;
 use crate::tui::widgets::{frame, put};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -85,7 +86,7 @@ impl Screen for ChartScreen {
         ])
         .areas(area);
         put(buf, top, 0, &header::in_a_line(session), theme.text());
-        draw_chart(buf, body, context, session, panel, (true, true));
+        draw_chart(buf, body, context, session, panel, (true, 1));
         put(buf, legend, 0, &marks, theme.text());
         for (row, line) in (0..).zip(&explanation) {
             put(buf, below, row, line, theme.dim());
@@ -186,23 +187,31 @@ pub fn navigated(
     })
 }
 
-/// A chart in its frame; where it `is_alone`, its title says which of all charts it is.
+/// A chart in its frame. Its title says which of all charts the `on_page` ones from this one on are; 0 for
+/// those after the first.
 pub fn draw_chart(
     buf: &mut Buffer,
     area: Rect,
     context: &Context,
     session: &Session,
     panel: Panel,
-    (focused, is_alone): (bool, bool),
+    (focused, on_page): (bool, usize),
 ) {
     let appearance = &context.appearance;
     let view = session.view_of(panel).unwrap_or_default();
     // the chart itself shows the latest values and its scale
     let mut title = panel.title().to_string();
-    if is_alone {
-        let order = panel::in_order(session.is_learning(), &session.model);
-        let place = order.iter().position(|p| *p == panel).unwrap_or(0);
-        title += &format!(" ({} of {})", place + 1, order.len());
+    let order = panel::in_order(session.is_learning(), &session.model);
+    let first = order.iter().position(|p| *p == panel).unwrap_or(0) + 1;
+    let place = match on_page {
+        0 => String::new(),
+        1 => format!(" ({first} of {})", order.len()),
+        all if all == order.len() => String::new(),
+        page => format!(" ({first} to {} of {})", first + page - 1, order.len()),
+    };
+    // the frame and the mark of the focus take the rest
+    if width(&title) + width(&place) + 5 <= usize::from(area.width) {
+        title += &place;
     }
     title += &remarks(&view);
     if let Some(number) = view.line {

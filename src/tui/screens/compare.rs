@@ -4,6 +4,7 @@
 mod curves;
 mod draw;
 
+use crate::tui::backend::RunState;
 use crate::tui::chart::ChartView;
 use crate::tui::chart::plots::MOST_RUNS;
 use crate::tui::context::{Context, Effect};
@@ -41,11 +42,18 @@ pub struct CompareScreen {
     /// Results and settings are shown in place of the curves, from this line on.
     table: Option<usize>,
     comparison: Option<Result<Arc<Comparison>, String>>,
-    /// The state of every run when the comparison was requested, and when that was, in seconds since
-    /// 1970.
-    requested: Option<(Vec<ReportedState>, f64)>,
+    requested: Option<ComparisonRequest>,
     /// The answer has not come yet.
     is_awaited: bool,
+}
+
+/// What was known when the comparison was requested.
+#[derive(Debug)]
+struct ComparisonRequest {
+    /// Of every run: its state, and when its latest event was.
+    runs: Vec<(ReportedState, String)>,
+    /// When that was, in seconds since 1970.
+    when: f64,
 }
 
 /// A run of the comparison.
@@ -195,6 +203,19 @@ impl CompareScreen {
         true
     }
 
+    /// The state of a run whose engine is gone although no event says so, as it was found for the tables;
+    /// none if it has reported anything since.
+    fn ended_silently(&self, index: usize) -> Option<RunState> {
+        let Some(Ok(comparison)) = &self.comparison else {
+            return None;
+        };
+        let (_, latest) = self.requested.as_ref()?.runs.get(index)?;
+        let model = &self.runs.get(index)?.model;
+        let found = comparison.runs.get(index)?.state;
+        let is_over = matches!(found, RunState::Dead | RunState::Stopped);
+        (is_over && model.is_live() && model.last_time == *latest).then_some(found)
+    }
+
     fn select(&mut self, forward: bool) {
         self.selected = match forward {
             true => (self.selected + 1).min(self.runs.len().saturating_sub(1)),
@@ -256,7 +277,7 @@ impl Screen for CompareScreen {
             Action::LogScale => self.change_view(ChartView::toggle_log),
             Action::Smoothing => self.change_view(ChartView::next_smooth),
             Action::Outliers => self.change_view(ChartView::toggle_robust),
-            _ if self.table.is_none() => self.navigate(action, &theme),
+            _ if draw::has_curves(self, context) => self.navigate(action, &theme),
             _ => {}
         }
         Response::Handled
@@ -281,15 +302,22 @@ impl Screen for CompareScreen {
         if self.is_awaited || self.runs.iter().any(|r| r.loading.is_some()) {
             return;
         }
-        let states: Vec<ReportedState> = self.runs.iter().map(|r| r.model.state).collect();
-        let goes_on = self.table.is_some() && self.runs.iter().any(|r| r.model.is_live());
-        let is_known = self.requested.as_ref().is_some_and(|(before, when)| {
-            *before == states && !(goes_on && context.now - when >= READ_EVERY)
+        let goes_on = |i: usize| self.runs[i].model.is_live() && self.ended_silently(i).is_none();
+        let goes_on = self.table.is_some() && (0..self.runs.len()).any(goes_on);
+        let states = || self.runs.iter().map(|r| r.model.state);
+        let is_known = self.requested.as_ref().is_some_and(|before| {
+            before.runs.iter().map(|(state, _)| *state).eq(states())
+                && !(goes_on && context.now - before.when >= READ_EVERY)
         });
         if is_known {
             return;
         }
-        (self.requested, self.is_awaited) = (Some((states, context.now)), true);
+        let known = self.runs.iter().map(|r| &r.model);
+        self.requested = Some(ComparisonRequest {
+            runs: known.map(|m| (m.state, m.last_time.clone())).collect(),
+            when: context.now,
+        });
+        self.is_awaited = true;
         let runs = self.runs.iter().map(|r| r.run.clone()).collect();
         context.effects.push(Effect::Compare(runs));
     }

@@ -22,19 +22,23 @@ pub fn data(
     scope: Scope,
 ) -> Named {
     let theme = &context.appearance.theme;
-    let key = || context.keys.name(Action::Fetch, scope);
+    // while a text is typed, keys go into it
+    let bound = context.keys.bound(Action::Fetch, scope);
+    let bound = bound.filter(|_| !context.appearance.read_only);
+    let key = bound.and_then(|bound| Some(bound.keys.first()?.name()));
     let fetching = |set: &String| context.fetching.as_ref().filter(|f| f.set == *set);
     let (text, style) = match (state, preview.map(|p| &p.data)) {
         (_, Some(Ok(found))) => (clean(found), theme.good()),
         (DataState::Fetchable { set, bytes }, _) => match fetching(set) {
-            Some(fetching) => (fetched_so_far(fetching, &key()), theme.accent()),
+            Some(fetching) => (fetched_so_far(fetching, key), theme.accent()),
             None => {
                 let size = bytes.map(|b| format!(" ({:.0} MB)", b as f64 / 1e6));
                 let size = size.unwrap_or_default();
-                (
-                    format!("not here: {} fetches {set}{size}", key()),
-                    theme.warn(),
-                )
+                let how = match key {
+                    Some(key) => format!("{key} fetches {set}"),
+                    None => format!("`astill fetch {set}`"),
+                };
+                (format!("not here: {how}{size}"), theme.warn())
             }
         },
         (_, Some(Err(problem))) => (clean(problem), theme.warn()),
@@ -44,11 +48,12 @@ pub fn data(
     ("Data", text, style)
 }
 
-fn fetched_so_far(fetching: &Fetching, key: &str) -> String {
+fn fetched_so_far(fetching: &Fetching, key: Option<String>) -> String {
     let progress = clean(&fetching.progress);
-    match fetching.is_ending {
-        true => format!("stopping: {progress}"),
-        false => format!("being fetched: {progress} ({key} stops it)"),
+    match (fetching.is_ending, key) {
+        (true, _) => format!("stopping: {progress}"),
+        (false, Some(key)) => format!("being fetched: {progress} ({key} stops it)"),
+        (false, None) => format!("being fetched: {progress}"),
     }
 }
 
@@ -148,6 +153,12 @@ mod tests {
         let mut context = Context::new(LOOK, (80, 24));
         let text = |context: &Context| data(&state, Some(&preview()), context, Scope::Start).1;
         assert_eq!(text(&context), "not here: f fetches cifar10 (170 MB)");
+        let with_command = "not here: `astill fetch cifar10` (170 MB)";
+        let in_search = data(&state, Some(&preview()), &context, Scope::Search).1;
+        assert_eq!(in_search, with_command, "f is typed there");
+        context.appearance.read_only = true;
+        assert_eq!(text(&context), with_command, "nothing is fetched there");
+        context.appearance.read_only = false;
         context.fetching = Some(Fetching {
             set: "cifar10".into(),
             progress: "x.tar.gz: 45 % of 170.1 MB".into(),

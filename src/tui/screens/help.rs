@@ -101,6 +101,11 @@ impl HelpPopup {
             },
         ];
         let others = Scope::ALL.into_iter().filter(|s| *s != self.scope);
+        // screens that only steer are not reached there
+        let others = others.filter(|scope| {
+            let steers = [Scope::Start, Scope::Tweak, Scope::RollBack, Scope::Confirm];
+            !self.read_only || !steers.contains(scope)
+        });
         sections.extend(others.map(|scope| self.keys_of(keys, scope, cells)));
         sections
     }

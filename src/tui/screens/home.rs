@@ -36,6 +36,9 @@ use std::sync::Arc;
 
 /// A narrower terminal has no room for the preview beside the list.
 const WITH_PREVIEW: u16 = 70;
+/// Cells of "cifar10-ipc10-001", as runs are named by default, and of "done, 42.5 %" after a name.
+const NAME: usize = 17;
+const RESULT: usize = 13;
 /// Runs at a glance that are kept: the cursor comes back to those around it.
 const GLANCES: usize = 32;
 
@@ -366,7 +369,7 @@ impl HomeScreen {
             // a name of a hundred characters must not take the room of what is said about all others
             let most = match entry {
                 ListEntry::Profile(_) => cells * 3 / 4,
-                _ => cells * 11 / 20,
+                _ => (cells * 11 / 20).max(cells.saturating_sub(RESULT).min(NAME)),
             };
             let widest = widest.get(entry.heading()).copied().unwrap_or(0);
             let names = widest.min(most);
@@ -409,12 +412,13 @@ impl HomeScreen {
         match entry {
             ListEntry::Profile(profile) => {
                 let preview = context.previews.get(&request(&profile.reference));
-                preview::of_profile(profile, preview, context, cells)
+                preview::of_profile(profile, preview, (context, self.scope()), cells)
             }
             ListEntry::Ablation(ablation) => preview::of_ablation(ablation, context, cells),
             ListEntry::Run(run) | ListEntry::PartOf(_, run) => {
                 let settings = self.settings.get(run.run.path());
-                preview::of_run(run, settings, context, cells)
+                let known = (settings, self.glance_of(entry));
+                preview::of_run(run, known, context, cells)
             }
         }
     }

@@ -18,8 +18,9 @@ const PROMPT: &str = "Filter: ";
 #[derive(Debug, Default)]
 pub struct LogScreen {
     filter: Search,
-    /// The event of the lowest line, which stays there while the log goes on; none follows the run.
-    lowest: Option<u64>,
+    /// The event of the lowest line and which of its lines that is: it stays there while the log goes
+    /// on; none follows the run.
+    lowest: Option<(u64, usize)>,
 }
 
 impl Screen for LogScreen {
@@ -59,7 +60,7 @@ impl Screen for LogScreen {
             | Action::Last => {
                 let from_end = from_end.min(most_from_end(&lines, page, context));
                 let lowest = lines.get(from_end).filter(|_| from_end > 0);
-                self.lowest = lowest.map(|line| line.seq);
+                self.lowest = lowest.map(place);
             }
             _ => return Response::Close,
         }
@@ -123,7 +124,7 @@ impl LogScreen {
 
     /// Whether a line is the lowest one on the screen, or earlier.
     fn reaches(&self, line: &LogLine) -> bool {
-        self.lowest.is_none_or(|lowest| line.seq <= lowest)
+        self.lowest.is_none_or(|lowest| place(line) <= lowest)
     }
 
     /// The lines that the filter lets through, the latest first.
@@ -133,6 +134,11 @@ impl LogScreen {
         let lines = lines.map(|l| l.in_keys(&context.keys));
         lines.filter(|l| self.shows(l)).collect()
     }
+}
+
+/// Where a line is in the log.
+fn place(line: &LogLine) -> (u64, usize) {
+    (line.seq, line.part)
 }
 
 /// How far up the log goes: as many lines as there are below those that fill the first `rows`.

@@ -51,7 +51,7 @@ impl Screen for RunScreen {
             Action::Back | Action::Escape => return Response::Close,
             Action::Open | Action::FullSize => {
                 // the focus moves on with the phase, unless it was chosen
-                session.chosen = Some(focus);
+                session.choose(focus);
                 return match focus {
                     Panel::Pictures => open_samples(context),
                     Panel::Log => Response::Open(Box::new(LogScreen::default())),
@@ -99,14 +99,18 @@ impl Screen for RunScreen {
         let layout = RunLayout::new(area, session, &context.keys);
         header::draw(buf, layout.header, context, session);
         let charts = layout.panels.iter().filter(|(p, _)| p.plot().is_some());
-        let is_alone = charts.count() == 1;
+        // the first says which of all charts these are
+        let mut on_page = charts.count();
         for (i, (panel, area)) in layout.panels.into_iter().enumerate() {
             context.targets.add(area, Target::Item(i));
             let focused = session.focus() == panel;
             match panel {
                 Panel::Pictures => draw_pictures(buf, area, context, session, focused),
                 Panel::Log => draw_log(buf, area, context, session, focused),
-                chart => draw_chart(buf, area, context, session, chart, (focused, is_alone)),
+                chart => {
+                    let of_page = std::mem::take(&mut on_page);
+                    draw_chart(buf, area, context, session, chart, (focused, of_page));
+                }
             }
         }
         None
@@ -120,11 +124,11 @@ impl Screen for RunScreen {
         }
     }
 
-    /// The latest picture up to the cursor.
+    /// The latest picture up to the cursor, or that of the result.
     fn request_missing(&mut self, context: &mut Context) {
         if let Some(session) = &mut context.session
             && session.loading.is_none()
-            && let Some(latest) = session.samples().last().cloned()
+            && let Some(latest) = session.overview_picture().1.cloned()
             && session.pictures.request(&latest)
         {
             let run = session.run.clone();
@@ -139,7 +143,7 @@ impl Screen for RunScreen {
         let layout = RunLayout::new(area, session, &context.keys);
         let (panel, _) = *layout.panels.get(panel)?;
         let had_focus = session.focus() == panel;
-        session.chosen = Some(panel);
+        session.choose(panel);
         had_focus.then_some(Action::Open)
     }
 }
@@ -162,7 +166,7 @@ fn step(session: &mut Session, keys: &Keymap, area: Rect, action: Action) {
         .then(|| RunLayout::new(area, session, keys).neighbour(session.focus(), action))
         .flatten();
     match neighbour {
-        Some(panel) => session.chosen = Some(panel),
+        Some(panel) => session.choose(panel),
         None => {
             let forward = matches!(action, Action::Down | Action::Right);
             session.focus_next(&tab_order(session), forward);
@@ -274,12 +278,14 @@ fn draw_pictures(
     focused: bool,
 ) {
     let theme = &context.appearance.theme;
-    let (ready, latest) = session.latest_picture();
+    let (ready, latest) = session.overview_picture();
     let title = ready.map_or_else(
         || Panel::Pictures.title().into(),
-        |(s, _)| match session.cursor() {
-            Some(_) => format!("Images, step {} (cursor)", s.step),
-            None => format!("Images, step {}", s.step),
+        |(s, _)| match (session.cursor(), session.model.best_step()) {
+            (Some(_), _) => format!("Images, step {} (cursor)", s.step),
+            (None, Some(best)) if best == s.step => format!("Images, step {}: result", s.step),
+            (None, Some(_)) => format!("Images, step {}: latest", s.step),
+            (None, None) => format!("Images, step {}", s.step),
         },
     );
     let inner = frame(buf, area, &context.appearance, &title, focused);

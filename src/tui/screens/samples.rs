@@ -9,7 +9,7 @@ use crate::tui::model::Sample;
 use crate::tui::picture::{Picture, PictureView};
 use crate::tui::screen::{Response, Screen};
 use crate::tui::session::Session;
-use crate::tui::text::{clean, fit};
+use crate::tui::text::{clean, fit_middle};
 use crate::tui::widgets::{frame, put, put_paragraph};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -29,6 +29,9 @@ pub struct SamplesScreen {
     /// The width of a tile, where the user chose one; otherwise as wide as all images allow.
     tile: Option<u16>,
 }
+
+/// Steps that one key goes over, where there are hundreds with pictures.
+const MANY: isize = 10;
 
 /// How tiles are laid out on a page.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ impl Screen for SamplesScreen {
             Action::ZoomIn | Action::ZoomOut => self.zoom(action, session, context.size),
             Action::Left => scrub(session, -1),
             Action::Right => scrub(session, 1),
+            Action::PreviousMark => scrub(session, -MANY),
+            Action::NextMark => scrub(session, MANY),
             Action::First => {
                 let first = session.model.samples.first().map(|s| s.step as f64);
                 session.set_cursor(Counted::Steps, first);
@@ -444,7 +449,7 @@ pub fn draw_overview(
             buf,
             name,
             0,
-            &fit(&text, dots.into()),
+            &fit_middle(&text, dots.into()),
             appearance.theme.dim(),
         );
         draw_tile(buf, body, appearance, picture, side, (*class, *image));

@@ -140,6 +140,21 @@ fn learned(key: &ProfileKey, session: &Session) -> Option<(String, &'static str)
     rate.is_finite().then(|| (number(rate), what))
 }
 
+/// What a key may be, in few words: without a bound that only stops nonsense.
+fn expected(key: &ProfileKey) -> String {
+    const NONSENSE: f64 = 1e6;
+    let short = match key.range {
+        Range::Whole { min, max } if max as f64 >= NONSENSE => format!("{min} or more"),
+        Range::Number { min, max } if max >= NONSENSE => format!("{min} or more"),
+        Range::Above { above, max } if max >= NONSENSE => format!("above {above}"),
+        Range::Whole { min, max } => format!("{min} to {max}"),
+        Range::Number { min, max } => format!("{min} to {max}"),
+        Range::Above { above, max } => format!("above {above}, up to {max}"),
+        range => range.to_string(),
+    };
+    clean(&key.expected().replacen(&key.range.to_string(), &short, 1))
+}
+
 /// What a key may be, and what it is unless a profile says otherwise.
 fn expectation(key: &ProfileKey) -> String {
     let default = key.default().map(|d| format!(" Default: {}.", clean(&d)));
@@ -263,7 +278,7 @@ impl TweakPopup {
             let setting = key.value(profile);
             let (value, mut range) = match context.session.as_ref().and_then(|s| learned(key, s)) {
                 Some((value, what)) => (value, format!("{what}; the setting is {setting}")),
-                None => (setting, clean(&key.expected())),
+                None => (setting, expected(key)),
             };
             let value = pad(&clean(&value), VALUE);
             if !key.unit.is_empty() && width(&range) + width(key.unit) < range_cells {

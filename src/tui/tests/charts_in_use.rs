@@ -91,7 +91,7 @@ fn every_measure_at_full_size_says_what_it_is_and_where_it_comes_from() {
         for plot in PLOTS {
             let session = stage.app.context.session.as_mut().unwrap();
             let index = PLOTS.iter().position(|p| p == plot).unwrap();
-            session.chosen = Some(crate::tui::panel::Panel::Chart(index));
+            session.choose(crate::tui::panel::Panel::Chart(index));
             let screen = stage.screen();
             let first = plot.measures().next().unwrap();
             let begin = &first.meaning[..30];
@@ -223,10 +223,11 @@ fn runs_are_marked_in_the_menu_and_compared() {
         "{screen}"
     );
     stage.keys(&["Down", "Space"]);
+    let screen = stage.screen();
     assert!(
-        stage.screen().contains("[B] small-steps"),
-        "{}",
-        stage.screen()
+        screen.contains("[B] small-steps")
+            && screen.contains("2 runs are marked: c compares them."),
+        "{screen}"
     );
     // a mark is taken back
     stage.keys(&["Up", "Space"]);

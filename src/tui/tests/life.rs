@@ -146,11 +146,24 @@ pub fn finished() -> EventKind {
             result(ImageSet::Random, 26.1),
             result(ImageSet::Representative, 31.),
         ],
-        paper_style_max: Some(65.),
+        paper_style_max: Some(60.),
         cautions: Vec::new(),
         file: Some("distilled/best.safetensors".into()),
         seconds: 110.,
     })
+}
+
+/// The last phase of a run: what its result was measured from, and its end.
+pub fn ending() -> Vec<EventKind> {
+    vec![
+        EventKind::Phase {
+            name: Phase::Evaluate,
+        },
+        evaluation(100, ImageSet::Distilled, 64.5),
+        evaluation(100, ImageSet::Random, 26.1),
+        evaluation(100, ImageSet::Representative, 31.),
+        finished(),
+    ]
 }
 
 /// A run up to and with `steps` distillation steps of 100, with two experts and pictures every 25

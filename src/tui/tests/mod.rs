@@ -1,6 +1,7 @@
 //! The app as a whole.
 
 mod charts_in_use;
+mod endings;
 mod hostile;
 mod life;
 mod model;

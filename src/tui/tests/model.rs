@@ -71,8 +71,10 @@ fn the_headline_leaves_the_curve_alone_and_has_its_own_baselines() {
             name: Phase::Evaluate,
         },
         evaluation(50, ImageSet::Distilled, 64.5),
-        evaluation(50, ImageSet::Random, 27.),
     ]);
+    let measured = after(life.clone()).baselines().len();
+    assert_eq!(measured, 0, "those of the run are not to be compared");
+    life.push(evaluation(50, ImageSet::Random, 27.));
     life.push(finished());
     let model = after(life);
     assert_eq!(model.accuracy[0].curves.points(), 2);
@@ -84,6 +86,12 @@ fn the_headline_leaves_the_curve_alone_and_has_its_own_baselines() {
             .any(|b| b.labels == ImageSet::Random && b.mean == 27.),
         "one set of numbers: the headline has its own baselines"
     );
+    let mut stage = AppStage::run((120, 40), "r", Vec::new());
+    stage.app.context.session.as_mut().unwrap().model = model;
+    for text in ["convnet test during the run", "result 64.5", "random 27"] {
+        assert!(stage.screen().contains(text), "{text}: {}", stage.screen());
+    }
+    let model = &stage.app.context.session.as_ref().unwrap().model;
     assert_eq!(
         (model.state, model.results().len()),
         (ReportedState::Done, 3)

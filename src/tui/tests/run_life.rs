@@ -129,6 +129,13 @@ fn a_learned_rate_is_shown_as_it_was_set_until_a_step_has_changed_it() {
     stage.keys(&["t"]);
     let learned = row(&stage);
     assert!(learned.contains("now, learned"), "{learned}");
+    // a bound that only stops nonsense is no help
+    let screen = stage.screen();
+    let images = screen.lines().find(|l| l.contains("distill.lr_images"));
+    assert!(
+        images.is_some_and(|row| row.contains("0 or more")),
+        "{screen}"
+    );
     for _ in 0..20 {
         if row(&stage).contains(">distill.lr_student") {
             break;
@@ -144,6 +151,11 @@ fn a_learned_rate_is_shown_as_it_was_set_until_a_step_has_changed_it() {
     stage.receive_more(1_000, vec![EventKind::Command(answered)]);
     assert!(row(&stage).contains("0.5 "), "{}", row(&stage));
     assert!(row(&stage).contains("as set"), "{}", row(&stage));
+    // an engine that goes on from there has it
+    stage.receive_more(1_001, vec![started("r", 60, 100)]);
+    assert!(row(&stage).contains("0.5 "), "{}", row(&stage));
+    stage.receive_more(1_002, vec![distilled(61, 0.3)]);
+    assert!(row(&stage).contains("now, learned"), "{}", row(&stage));
 }
 
 #[test]
@@ -234,6 +246,11 @@ fn a_run_is_repeated_with_other_settings() {
     let started = stage.fake.started.lock().unwrap().clone();
     assert_eq!(started[0].request.reference, "/runs/old-1/profile.yaml");
     assert_eq!(started[0].name.as_deref(), Some("old-1-2"));
+    // without a name, the engine takes that of the file of settings
+    let mut stage = menu_with(RunState::Done);
+    stage.keys(&["n", "Home", "Enter", "Ctrl-U", "Enter"]);
+    let screen = stage.screen();
+    assert!(screen.contains("profile-001, or the next"), "{screen}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn all(size: (u16, u16)) -> Vec<(&'static str, AppStage)> {
     let mut setting = menu(size);
     setting.keys(&["Down", "Enter", "Up", "Enter", "ipc"]);
     let mut done = a_run("shapes-001", 100);
-    done.push(finished());
+    done.extend(ending());
     let mut extended = AppStage::run(size, "shapes-001", done.clone());
     extended.keys(&["i"]);
     vec![

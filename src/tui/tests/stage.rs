@@ -55,6 +55,10 @@ pub struct Fake {
     pub fetched: Mutex<Vec<String>>,
     /// What every preview says besides.
     pub remarks: Vec<String>,
+    /// Why no preview has an estimate.
+    pub not_measured: Mutex<Option<String>>,
+    /// The state of all runs in a comparison; by default they are done.
+    pub compared_state: Option<RunState>,
     /// Where set, a fetch goes on until the test ends it.
     pub fetch_lasts: bool,
     pub ended_fetches: AtomicUsize,
@@ -146,7 +150,7 @@ impl Backend for Fake {
             memory_mib: Some(640.),
             seconds: Some(115.),
             free_mib: Some(9216.),
-            not_measured: None,
+            not_measured: self.not_measured.lock().unwrap().clone(),
         };
         (!is_given_up).then_some(preview)
     }
@@ -186,7 +190,11 @@ impl Backend for Fake {
     fn glance(&self, _: &RunDir) -> Glance {
         let mut loss = Series::new();
         (1..=60).for_each(|n| loss.push(f64::from(n), 1. / f64::from(n)));
-        Glance::new(Some(loss), Some(&picture(40, 8)), 8)
+        Glance {
+            classes: ["circle", "square", "triangle"].map(String::from).to_vec(),
+            baselines: vec![("random".into(), 26.1), ("representative".into(), 31.)],
+            ..Glance::new(Some(loss), Some(&picture(40, 8)), 8)
+        }
     }
 
     fn delete(&self, run: &RunDir) -> Result<()> {
@@ -224,7 +232,7 @@ impl Backend for Fake {
         let compared = (0..).zip(runs).map(|(i, run)| ComparedRun {
             name: run.name(),
             profile: "shapes".into(),
-            state: RunState::Done,
+            state: self.compared_state.unwrap_or(RunState::Done),
             step: 100,
             iterations: 100,
             column: "hard labels, 10 images".into(),

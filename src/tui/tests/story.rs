@@ -96,7 +96,7 @@ fn from_the_menu_to_the_result() {
     // attached again, to the end
     let mut stage = AppStage::run((80, 24), "shapes-001", a_run("shapes-001", 100));
     let mut life = a_run("shapes-001", 100);
-    life.push(finished());
+    life.extend(ending());
     stage.receive(life);
     let screen = stage.screen();
     assert!(
@@ -337,7 +337,7 @@ fn the_footer_shows_what_a_key_does_at_the_moment() {
         "{}",
         stage.screen()
     );
-    stage.receive([a_run("r", 100), vec![finished()]].concat());
+    stage.receive([a_run("r", 100), ending()].concat());
     assert!(
         !stage.screen().contains("Space") && !stage.screen().contains("x stop"),
         "{}",

@@ -54,7 +54,7 @@ fn the_header_shows_what_is_in_use_and_charts_show_it_over_time() {
         let mut stage = AppStage::run(size, "r", on_a_gpu());
         insta::assert_snapshot!(format!("usage_{}", size.0), stage.screen());
         let session = stage.app.context.session.as_mut().unwrap();
-        session.chosen = Some(Panel::first(Counted::Seconds));
+        session.choose(Panel::first(Counted::Seconds));
         stage.keys(&["f", "Left", "Left"]);
         insta::assert_snapshot!(format!("usage_chart_{}", size.0), stage.screen());
     }
@@ -83,6 +83,11 @@ fn at_80_24_it_takes_no_room_from_the_images() {
         screen.matches('▀').count()
     };
     assert_eq!(shown(on_a_gpu()), shown(a_run("r", 60)));
+    let screen = AppStage::run((80, 24), "r", on_a_gpu()).screen();
+    assert!(
+        screen.contains("GPU 91 %"),
+        "beside an accuracy too: {screen}"
+    );
     let mut early = on_a_gpu();
     early.truncate(14);
     let screen = AppStage::run((80, 24), "r", early).screen();

@@ -3,10 +3,12 @@
 use super::{CompareScreen, ComparedRun, letter};
 use crate::tui::chart::plots::{Counted, PLOTS, capitalised};
 use crate::tui::chart::{Chart, ChartView, Curve};
+use crate::tui::model::AccuracyCurves;
 use crate::tui::series::Series;
 use crate::tui::text::{clean, fit};
 use crate::tui::theme::Theme;
 use astill_core::measures::{Axis, Measure};
+use astill_core::run::event::EvalSplit;
 
 /// The longest name in a legend, in cells.
 const LONGEST_NAME: usize = 24;
@@ -62,17 +64,22 @@ pub fn series<'a>(run: &'a ComparedRun, measure: &Measure) -> Vec<(String, &'a S
             let series = run.model.usage.of(measure.name).iter();
             series.map(unnamed).collect()
         }
-        Axis::Evaluation => run
-            .model
-            .accuracy
-            .iter()
-            .flat_map(|of| {
-                let name = format!("{} {}", clean(&of.network), of.split);
-                let series = of.curves.of(measure.name).iter();
-                series.map(move |s| (name.clone(), s))
-            })
-            .collect(),
+        Axis::Evaluation => {
+            let of = accuracy(&run.model.accuracy);
+            let series = of.iter().flat_map(|of| of.curves.of(measure.name));
+            let name = of.map(|of| format!("{} {}", clean(&of.network), of.split));
+            let name = name.unwrap_or_default();
+            series.map(|s| (name.clone(), s)).collect()
+        }
     }
+}
+
+/// What stands for a run among others, whose lines have one colour each: its first network on the test
+/// set, or else on the validation share.
+fn accuracy(all: &[AccuracyCurves]) -> Option<&AccuracyCurves> {
+    let first = all.first()?;
+    let is_test = |of: &&AccuracyCurves| of.network == first.network && of.split == EvalSplit::Test;
+    all.iter().find(is_test).or(Some(first))
 }
 
 /// The lines of all runs on one chart, that of the pinned run over the others.

@@ -3,15 +3,17 @@
 use super::curves::{chart, series};
 use super::{CompareScreen, ComparedRun, letter};
 use crate::tui::advice::in_keys;
+use crate::tui::backend::RunState;
 use crate::tui::chart::plots::paragraph;
 use crate::tui::context::Context;
+use crate::tui::keys::Keymap;
 use crate::tui::model::ReportedState;
 use crate::tui::screens::chart::remarks;
 use crate::tui::text::{clean, fit, number, pad, width, wrap};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::{frame, list, put, put_lines, put_paragraph};
 use astill_core::comparison::{Comparison, notes, results, settings};
-use astill_core::measures::Measure;
+use astill_core::measures::{Axis, Measure};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
@@ -28,23 +30,35 @@ const FEWEST_ROWS: u16 = 12;
 pub fn draw(screen: &CompareScreen, buf: &mut Buffer, area: Rect, context: &Context) {
     let [top, body] = parts(screen, area);
     draw_runs(screen, buf, top, context);
-    let Some(first) = screen.table else {
-        return draw_curves(screen, buf, body, context);
-    };
-    // the curves fill what the tables leave, where that is enough for them
-    let rows = table_rows(screen, context).saturating_add(2);
-    let (tables, curves) = match body.height.saturating_sub(rows) {
-        left @ FEWEST_ROWS.. => {
-            let parts = [Constraint::Length(rows), Constraint::Length(left)];
-            let [tables, curves] = Layout::vertical(parts).areas(body);
-            (tables, Some(curves))
-        }
-        _ => (body, None),
-    };
-    draw_tables(screen, buf, tables, context, first);
-    if let Some(curves) = curves {
+    let [tables, curves] = below(screen, body, context);
+    if let Some(first) = screen.table {
+        draw_tables(screen, buf, tables, context, first);
+    }
+    if !curves.is_empty() {
         draw_curves(screen, buf, curves, context);
     }
+}
+
+/// The tables, where they are shown, and the curves, which fill what the tables leave if that is enough
+/// for them.
+fn below(screen: &CompareScreen, body: Rect, context: &Context) -> [Rect; 2] {
+    let rows = match screen.table {
+        None => 0,
+        Some(_) => match table_rows(screen, context).saturating_add(2) {
+            rows if body.height.saturating_sub(rows) >= FEWEST_ROWS => rows,
+            _ => body.height,
+        },
+    };
+    Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(body)
+}
+
+/// Whether curves are on the screen.
+pub fn has_curves(screen: &CompareScreen, context: &Context) -> bool {
+    let (columns, rows) = context.size;
+    // without the footer
+    let area = Rect::new(0, 0, columns, rows.saturating_sub(1));
+    let [_, body] = parts(screen, area);
+    !below(screen, body, context)[1].is_empty()
 }
 
 /// The list of runs, and what is below it.
@@ -69,7 +83,8 @@ fn table_rows(screen: &CompareScreen, context: &Context) -> u16 {
         return 1;
     };
     let cells = usize::from(context.size.0.saturating_sub(2));
-    let lines = tables(screen, comparison, cells, &context.appearance.theme);
+    let look = (&context.appearance.theme, &context.keys);
+    let lines = tables(screen, comparison, cells, look);
     u16::try_from(lines.len()).unwrap_or(u16::MAX)
 }
 
@@ -83,7 +98,7 @@ fn draw_runs(screen: &CompareScreen, buf: &mut Buffer, area: Rect, context: &Con
     let current = screen.current();
     let rows = (0..).zip(&screen.runs).map(|(i, run)| {
         let mark = if i == screen.selected { ">" } else { " " };
-        let mut remark = state(run);
+        let mut remark = state(run, screen.ended_silently(i));
         if let Some((chart, view)) = &current {
             remark += &values(screen, run, chart.measure, view.cursor);
         }
@@ -108,11 +123,14 @@ fn bold() -> Style {
     Style::new().bold()
 }
 
-fn state(run: &ComparedRun) -> String {
+fn state(run: &ComparedRun, ended_silently: Option<RunState>) -> String {
     let model = &run.model;
     if let Some((read, total)) = run.loading {
         let share = 100. * read as f64 / total.max(1) as f64;
         return format!("reading {share:.0} %");
+    }
+    if let Some(state) = ended_silently {
+        return format!("{} {}/{}", state.name(), model.step, model.iterations);
     }
     let state = match model.state {
         ReportedState::Waiting => "no events",
@@ -153,6 +171,12 @@ fn values(
         };
         let at = elsewhere(step, cursor.unwrap_or(step));
         text += &format!("  {name} {}{at}", measure.value(value));
+        // the result is another measurement, with other networks
+        let result = run.model.headline_accuracy();
+        let result = result.filter(|_| measure.axis() == Axis::Evaluation);
+        if result.is_some() {
+            text += " during the run";
+        }
         let same = pinned.and_then(|p| {
             let mut lines = series(p, measure).into_iter();
             let line = lines
@@ -170,6 +194,9 @@ fn values(
             };
             let difference = measure.value((value - other).abs());
             text += &format!(" ({sign}{difference}{})", elsewhere(at, step));
+        }
+        if let Some(result) = result {
+            text += &format!("  result {}", measure.value(result.mean));
         }
     }
     text
@@ -233,7 +260,8 @@ fn draw_tables(
         None => put(buf, inner, 0, "Reading results...", theme.dim()),
         Some(Err(problem)) => put_paragraph(buf, inner, problem, theme.warn()),
         Some(Ok(comparison)) => {
-            let lines = tables(screen, comparison, usize::from(inner.width), theme);
+            let look = (theme, &context.keys);
+            let lines = tables(screen, comparison, usize::from(inner.width), look);
             put_lines(buf, inner, lines, first);
         }
     }
@@ -243,7 +271,7 @@ fn tables(
     screen: &CompareScreen,
     comparison: &Comparison,
     cells: usize,
-    theme: &Theme,
+    (theme, keys): (&Theme, &Keymap),
 ) -> Vec<Line<'static>> {
     let results = results(comparison);
     let heads = results.first().cloned().unwrap_or_default();
@@ -252,6 +280,19 @@ fn tables(
         .map(|i| results.iter().map(|row| row[i].clone()).collect())
         .collect();
     let mut lines = table(screen, "Results", &rows, cells, theme);
+    let left_out = screen
+        .runs
+        .len()
+        .saturating_sub(fitting(&rows, "Results", cells));
+    if left_out > 0 {
+        let verb = if left_out == 1 { "does" } else { "do" };
+        let text = format!(
+            "{left_out} of the {} runs {verb} not fit: `previous-run` and `next-run` choose which are here.",
+            screen.runs.len()
+        );
+        let wrapped = wrap(&in_keys(&text, keys), cells).into_iter();
+        lines.extend(wrapped.map(|line| Line::styled(line, theme.dim())));
+    }
     lines.push(Line::default());
     let differing: Vec<Vec<String>> = settings(comparison).into_iter().skip(1).collect();
     match differing.is_empty() {
@@ -272,6 +313,18 @@ fn tables(
     lines
 }
 
+/// The cells of the names before the columns of a table.
+fn names_width(rows: &[Vec<String>], title: &str, cells: usize) -> usize {
+    let names = rows.iter().map(|row| width(&row[0])).max().unwrap_or(0);
+    names.max(width(title)).min(cells / 2)
+}
+
+/// How many columns a table has room for.
+fn fitting(rows: &[Vec<String>], title: &str, cells: usize) -> usize {
+    let room = cells.saturating_sub(names_width(rows, title, cells));
+    (room / (COLUMN + 2)).max(1)
+}
+
 /// A table with a column per run, as many as fit from the selected one on; the pinned run comes first.
 /// A row is its name, then the value of every run.
 fn table(
@@ -281,10 +334,9 @@ fn table(
     cells: usize,
     theme: &Theme,
 ) -> Vec<Line<'static>> {
-    let names = rows.iter().map(|row| width(&row[0])).max().unwrap_or(0);
-    let names = names.max(width(title)).min(cells / 2);
+    let names = names_width(rows, title, cells);
     let room = cells.saturating_sub(names);
-    let fitting = (room / (COLUMN + 2)).max(1);
+    let fitting = fitting(rows, title, cells);
     let mut order = screen.order();
     if order.len() > fitting {
         // the pinned run stays

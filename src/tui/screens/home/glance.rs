@@ -6,6 +6,8 @@ use crate::tui::chart::{Chart, Curve};
 use crate::tui::context::Context;
 use crate::tui::picture::PictureView;
 use crate::tui::series::Series;
+use crate::tui::text::{clean, fit};
+use crate::tui::widgets::put;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::widgets::Widget;
@@ -63,10 +65,13 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, glance: &Glance) {
         return;
     }
     let mut x = images.x;
-    for image in &glance.images {
+    for (i, image) in glance.images.iter().enumerate() {
         if x + IMAGE > images.right() {
             break;
         }
+        let name = glance.classes.get(i).map_or("", String::as_str);
+        let label = Rect::new(x, images.y, IMAGE, 1);
+        put(buf, label, 0, &fit(&clean(name), IMAGE.into()), theme.dim());
         let place = Rect::new(x, images.y + 1, IMAGE, IMAGES);
         PictureView::new(image, theme)
             .style(context.appearance.pictures)

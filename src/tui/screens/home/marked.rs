@@ -2,7 +2,9 @@
 
 use super::{HomeScreen, ListEntry};
 use crate::tui::context::Context;
+use crate::tui::keys::Scope;
 use crate::tui::model::Weight;
+use crate::tui::screen::Screen;
 use crate::tui::screens::compare::letter;
 
 impl HomeScreen {
@@ -16,6 +18,16 @@ impl HomeScreen {
             Some(place) => _ = self.marked.remove(place),
             None => self.marked.push(run),
         }
+        let when = match self.scope() {
+            Scope::Search => " once the search has ended",
+            _ => "",
+        };
+        let text = match self.marked.len() {
+            0 => "No run is marked.".into(),
+            1 => "1 run is marked; mark another to compare the two.".into(),
+            marked => format!("{marked} runs are marked: `compare` compares them{when}."),
+        };
+        context.notify(Weight::Normal, &text);
     }
 
     /// A row of the list, with the letter that the comparison will have for a marked run.

@@ -1,15 +1,15 @@
 //! What the menu shows of the selected profile or run.
 
-use crate::tui::backend::{AblationSummary, Preview, ProfileSummary, RunState, RunSummary};
+use crate::tui::backend::{AblationSummary, Glance, Preview, ProfileSummary, RunState, RunSummary};
 use crate::tui::clock;
 use crate::tui::context::Context;
-use crate::tui::keys::Scope;
+use crate::tui::keys::{Action, Scope};
 use crate::tui::screens::estimate;
 use crate::tui::text::{clean, pad, wrap};
 use crate::tui::theme::Theme;
 use astill_core::ablation::AblationState;
 use astill_core::profile::{Intermediate, Profile, Start};
-use astill_core::text::percent;
+use astill_core::text::{count, percent};
 use ratatui::style::Style;
 use ratatui::text::Line;
 
@@ -27,14 +27,14 @@ struct Lines<'a> {
 pub fn of_profile(
     summary: &ProfileSummary,
     preview: Option<&Preview>,
-    context: &Context,
+    (context, scope): (&Context, Scope),
     cells: usize,
 ) -> Vec<Line<'static>> {
     let theme = &context.appearance.theme;
     let mut lines = Lines::new(theme, cells);
     lines.paragraph(&clean(&summary.description), theme.text());
     lines.blank();
-    lines.estimated(summary, preview, context);
+    lines.estimated(summary, preview, (context, scope));
     lines.blank();
     lines.yaml(&summary.text);
     lines.lines
@@ -43,7 +43,7 @@ pub fn of_profile(
 /// A run: its state, and its settings once they have been read.
 pub fn of_run(
     run: &RunSummary,
-    settings: Option<&Result<Profile, String>>,
+    (settings, glance): (Option<&Result<Profile, String>>, Option<&Glance>),
     context: &Context,
     cells: usize,
 ) -> Vec<Line<'static>> {
@@ -66,7 +66,7 @@ pub fn of_run(
         lines.item("Reason", &clean(reason), style);
     }
     lines.item("Profile", &clean(&run.profile), theme.text());
-    if let Some(phase) = run.phase {
+    if let Some(phase) = run.phase.filter(|_| run.state.has_engine()) {
         lines.item("Phase", &phase.to_string(), theme.text());
     }
     let steps = format!("{} of {}", run.step, run.iterations);
@@ -74,6 +74,19 @@ pub fn of_run(
     if let Some(accuracy) = run.accuracy {
         let accuracy = format!("{} % on the test set", percent(accuracy));
         lines.item("Accuracy", &accuracy, theme.good());
+    }
+    let baselines = glance.map_or(&[][..], |glance| &glance.baselines);
+    let baselines: Vec<String> = baselines
+        .iter()
+        .map(|(images, mean)| format!("{images} {}", percent(*mean)))
+        .collect();
+    if !baselines.is_empty() {
+        let baselines = format!("{} %", baselines.join(", "));
+        lines.item("Baselines", &baselines, theme.dim());
+    }
+    if glance.is_some_and(|glance| glance.is_long) {
+        let text = "its record is too long to be read here";
+        lines.item("Curve", text, theme.dim());
     }
     if let Some(note) = &run.note {
         lines.item("Note", &clean(note), theme.accent());
@@ -118,9 +131,12 @@ pub fn of_ablation(
     let table = clean(&ablation.folder.table().to_string_lossy());
     lines.item("Table", &table, theme.dim());
     lines.blank();
-    let what = "Variants of this profile, each with several seeds, run one after the other by \
-                `astill ablate`. Enter lists the runs.";
-    lines.paragraph(what, theme.dim());
+    let key = context.keys.name(Action::Open, Scope::Home);
+    let what = format!(
+        "Variants of this profile, each with several seeds, run one after the other by `astill ablate`. \
+         {key} lists the runs."
+    );
+    lines.paragraph(&what, theme.dim());
     lines.lines
 }
 
@@ -161,10 +177,10 @@ impl<'a> Lines<'a> {
         &mut self,
         summary: &ProfileSummary,
         preview: Option<&Preview>,
-        context: &Context,
+        (context, scope): (&Context, Scope),
     ) {
         let theme = self.theme;
-        let (name, text, style) = estimate::data(&summary.data, preview, context, Scope::Home);
+        let (name, text, style) = estimate::data(&summary.data, preview, context, scope);
         self.item(name, &text, style);
         for remark in preview.iter().flat_map(|p| &p.remarks) {
             self.item("", &clean(remark), theme.warn());
@@ -208,8 +224,12 @@ impl<'a> Lines<'a> {
         };
         self.item("Start", &start, text);
         let size = format!(
-            "ipc {}: {} iterations of {} student steps; {} experts of {} epochs",
-            distill.ipc, distill.iterations, distill.syn_steps, expert.count, expert.epochs
+            "{} per class (ipc); {} iterations of {} student steps; {} of {} epochs",
+            count(distill.ipc, "image"),
+            distill.iterations,
+            distill.syn_steps,
+            count(expert.count, "expert"),
+            expert.epochs
         );
         self.item("Size", &size, text);
     }

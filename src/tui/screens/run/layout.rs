@@ -27,11 +27,13 @@ impl RunLayout {
     pub fn new(area: Rect, session: &Session, keys: &Keymap) -> Self {
         let ending = ending_lines(session, keys, usize::from(area.width).saturating_sub(2));
         let wanted = u16::try_from(ending.len() + 2).unwrap_or(u16::MAX);
+        // the end of a run may take up to half of the screen, which still shows a chart and an image
+        let most = (area.height / 2).max(9);
         let log_height = match area.height {
             0..16 => 0,
-            16..30 => wanted.clamp(4, 9),
-            30..50 => wanted.clamp(8, 14),
-            _ => wanted.clamp(12, 20),
+            16..30 => wanted.clamp(4, most),
+            30..50 => wanted.clamp(8, most),
+            _ => wanted.clamp(12, most),
         };
         let [header, body, log] = Layout::vertical([
             Constraint::Length(header::rows(area.height, session)),
@@ -84,13 +86,15 @@ impl RunLayout {
     }
 }
 
-/// As many charts as fit, the page of them that has the focus, in rows of equal height.
+/// As many charts as fit, the page of them that has the focus or had it last, in rows of equal height.
 fn chart_areas(area: Rect, session: &Session) -> Vec<(Panel, Rect)> {
     let most_columns = usize::from(area.width / SMALLEST_CHART.0).max(1);
     let most_rows = usize::from(area.height / SMALLEST_CHART.1).max(1);
     let order = panel::in_order(session.is_learning(), &session.model);
     let slots = (most_columns * most_rows).min(order.len());
-    let at = order.iter().position(|p| *p == session.focus());
+    let at = order
+        .iter()
+        .position(|p| Some(*p) == session.chart_in_focus());
     let first = at.map_or(0, |i| i / slots * slots);
     let shown: Vec<Panel> = order.into_iter().skip(first).take(slots).collect();
     let rows = shown.len().div_ceil(most_columns).max(1);

@@ -101,14 +101,21 @@ pub fn draw_log(buf: &mut Buffer, area: Rect, context: &Context, session: &Sessi
         let lines = wrap(&text, inner.width.into());
         top.extend(lines.into_iter().map(|l| Line::styled(l, style)));
     }
+    let room = usize::from(inner.height);
+    if top.len() > room {
+        let more = in_keys(".. `log` shows the rest.", &context.keys);
+        top.truncate(room.saturating_sub(1));
+        top.push(Line::styled(more, theme.dim()));
+    }
     let height = u16::try_from(top.len()).unwrap_or(u16::MAX);
     let [above, rest] =
         Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(inner);
     put_lines(buf, above, top, 0);
-    let lines: Vec<_> = session
-        .model
-        .log
+    let log = &session.model.log;
+    let lines: Vec<_> = log
         .backwards()
+        // it stands above
+        .filter(|l| !log.is_result(l))
         .map(|l| l.in_keys(&context.keys))
         .take(rest.height.into())
         .collect();

@@ -4,13 +4,14 @@ use super::rows::Row;
 use super::{NAME, StartForm};
 use crate::tui::backend::DeviceChoice;
 use crate::tui::context::Context;
-use crate::tui::keys::Scope;
+use crate::tui::screen::Screen;
 use crate::tui::screens::estimate::{self, Named};
-use crate::tui::text::{clean, pad, wrap};
+use crate::tui::text::{clean, fit, pad, wrap};
 use crate::tui::widgets::{list, put_lines};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
+use std::path::Path;
 
 /// Keys that are offered while one is being written.
 const OFFERED: usize = 2;
@@ -60,7 +61,9 @@ impl StartForm {
     fn shown(&self, row: Row) -> (String, bool) {
         match row {
             Row::Name if self.name.is_empty() => {
-                let name = clean(&self.reference);
+                // the engine names runs so too
+                let name = Path::new(&self.reference).file_stem();
+                let name = clean(&name.unwrap_or_default().to_string_lossy());
                 (
                     format!("{name}-001, or the next number that is free"),
                     false,
@@ -88,7 +91,7 @@ impl StartForm {
     pub(super) fn draw_estimate(&self, buf: &mut Buffer, area: Rect, context: &Context) {
         let theme = &context.appearance.theme;
         let preview = context.previews.get(&self.request());
-        let mut named = vec![estimate::data(&self.data, preview, context, Scope::Start)];
+        let mut named = vec![estimate::data(&self.data, preview, context, self.scope())];
         match preview.map(|p| &p.profile) {
             Some(Err(problem)) => {
                 let problem = clean(problem.lines().next().unwrap_or_default());
@@ -99,7 +102,8 @@ impl StartForm {
         // the menu's preview has all of them
         let remark = preview.and_then(|p| p.remarks.first());
         named.extend(remark.map(|remark| ("", clean(remark), theme.warn())));
-        put_lines(buf, area, as_lines(named, usize::from(area.width)), 0);
+        let room = (usize::from(area.width), usize::from(area.height));
+        put_lines(buf, area, as_lines(named, room.0, room.1), 0);
     }
 
     /// What is wrong with the line that is being edited, or what it is about.
@@ -137,16 +141,45 @@ impl StartForm {
     }
 }
 
-/// "name   value", a value over as many rows as it needs.
-fn as_lines(named: Vec<Named>, cells: usize) -> Vec<Line<'static>> {
-    let of = |(name, text, style): Named| {
-        let rows = wrap(&text, cells.saturating_sub(NAME))
-            .into_iter()
-            .enumerate();
-        rows.map(move |(i, row)| {
+/// "name   value", in `rows` rows: a row for each value, and what is left of them for the first ones
+/// that need more; what is cut off ends in "..".
+fn as_lines(named: Vec<Named>, cells: usize, rows: usize) -> Vec<Line<'static>> {
+    let mut spare = rows.saturating_sub(named.len());
+    let cells = cells.saturating_sub(NAME);
+    let mut lines = Vec::new();
+    for (name, text, style) in named {
+        let mut parts = wrap(&text, cells);
+        let rest = parts.split_off(parts.len().min(spare));
+        if !rest.is_empty() {
+            parts.push(fit(&rest.join(" "), cells));
+        }
+        spare -= parts.len().saturating_sub(1);
+        lines.extend(parts.into_iter().enumerate().map(|(i, row)| {
             let name = pad(if i == 0 { name } else { "" }, NAME - 1);
             Line::styled(format!(" {name}{row}"), style)
-        })
-    };
-    named.into_iter().flat_map(of).collect()
+        }));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::style::Style;
+
+    #[test]
+    fn a_long_text_leaves_a_row_to_every_other_and_is_cut_with_a_mark() {
+        let long = "no folder of this name; ".repeat(20);
+        let texts = [
+            ("Data", long.as_str()),
+            ("Time", "1 h"),
+            ("Memory", "2 GiB"),
+        ];
+        let named = texts.map(|(name, text)| (name, text.to_string(), Style::new()));
+        let lines = as_lines(named.to_vec(), 40, 4);
+        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert!(lines[1].ends_with(".."), "{lines:?}");
+        assert!(lines[2].contains("1 h") && lines[3].contains("2 GiB"));
+    }
 }
