@@ -9,7 +9,8 @@
 //!
 //! Locks of older engines hold the first line alone.
 
-use rustix::process::{geteuid, getpid};
+use rustix::io::Errno;
+use rustix::process::{Pid, geteuid, getpid, test_kill_process};
 use std::fmt;
 use std::fs;
 
@@ -53,6 +54,15 @@ impl Holder {
             }
         }
         Some(holder)
+    }
+
+    /// Whether this machine has no process of its id any more; those of other users may be hidden
+    /// otherwise.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let id = self.process.and_then(|id| i32::try_from(id).ok());
+        let id = id.and_then(Pid::from_raw);
+        id.is_some_and(|id| test_kill_process(id) == Err(Errno::SRCH))
     }
 
     /// Whether it is, or was, on the machine of this process. A machine may have changed its name
@@ -101,6 +111,12 @@ mod tests {
         let this = Holder::this();
         assert_eq!(Holder::parse(&this.to_string()), Some(this.clone()));
         assert!(this.is_here() && this.process == Some(std::process::id()));
+        let killed = Holder {
+            // above the highest id that Linux gives
+            process: Some(1 << 23),
+            ..this.clone()
+        };
+        assert!(killed.is_gone() && !this.is_gone());
         let old = Holder::parse("elsewhere");
         assert_eq!(old.as_ref().map(|h| h.host.as_str()), Some("elsewhere"));
         assert!(old.is_some_and(|h| !h.is_here() && h.process.is_none()));

@@ -453,7 +453,6 @@ mod tests {
         assert_eq!(of(&paused), (RunState::Paused, 1499, Some(42.5)));
         assert_eq!(summary(paused).iterations, 5000);
 
-        // what was measured after the step that a run went back to does not hold any more
         // why an engine was killed is known from how it was started, however long ago
         let mut lines = vec![STARTED.to_string()];
         lines.extend((1..3000).map(step));

@@ -12,8 +12,6 @@ use astill_core::{Error, Result};
 use astill_engine::device;
 use astill_engine::reporter::Reporter;
 use astill_engine::trainer::{OnlyExperts, RunPlan, WorkersPlan};
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 use std::fs::Metadata;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
@@ -71,14 +69,6 @@ fn only(args: &ExpertsArgs, loaded: &Loaded) -> Result<OnlyExperts> {
     })
 }
 
-/// Whether a process of this machine has ended.
-fn has_ended(holder: &Holder) -> bool {
-    let id = holder
-        .process
-        .and_then(|id| Pid::from_raw(id.try_into().ok()?));
-    id.is_some_and(|id| test_kill_process(id) == Err(Errno::SRCH))
-}
-
 /// Removes the records of processes that were killed.
 fn remove_left_over() {
     let entries = std::fs::read_dir(std::env::temp_dir())
@@ -94,7 +84,7 @@ fn remove_left_over() {
             let run = RunDir::at(entry.path().join(RUN));
             // one that was killed has left its name in the lock; where there are no locks, it shows
             // that it is alive by its process
-            let is_dead = |(holder, _): (Holder, u32)| has_ended(&holder);
+            let is_dead = |(holder, _): (Holder, u32)| holder.is_gone();
             if run.holder().is_some_and(is_dead) && run.engine() == EngineAt::Nowhere {
                 let _ = std::fs::remove_dir_all(entry.path());
             }

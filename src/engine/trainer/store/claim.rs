@@ -15,8 +15,6 @@ use super::Store;
 use astill_core::files::{atomic, clock, sharing, untrusted};
 use astill_core::run::Holder;
 use astill_core::{Error, Result};
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -113,7 +111,12 @@ impl Claimant {
             && here.boot == self.holder.boot
             && self.namespace.is_some()
             && self.namespace == namespace();
-        is_visible && is_over(process, began)
+        is_visible
+            && match fs::read_to_string(format!("/proc/{process}/stat")) {
+                Ok(stat) => start_in(&stat) != Some(began),
+                // those of other users may be hidden
+                Err(_) => self.holder.is_gone(),
+            }
     }
 
     fn text(&self) -> String {
@@ -150,17 +153,6 @@ impl fmt::Display for Claimant {
 fn namespace() -> Option<String> {
     let link = fs::read_link("/proc/self/ns/pid").ok()?;
     Some(link.to_str()?.to_string())
-}
-
-/// Whether the process of this id that `began` then has ended. Those of other users may be hidden.
-fn is_over(process: u32, began: &str) -> bool {
-    match fs::read_to_string(format!("/proc/{process}/stat")) {
-        Ok(stat) => start_in(&stat) != Some(began),
-        Err(_) => {
-            let id = i32::try_from(process).ok().and_then(Pid::from_raw);
-            id.is_none_or(|id| test_kill_process(id) == Err(Errno::SRCH))
-        }
-    }
 }
 
 /// When a process of this machine started; none if there is none of this id, or it has ended and
