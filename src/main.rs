@@ -32,7 +32,7 @@ use std::sync::Arc;
 fn main() -> ExitCode {
     let begun = signals::reset_inherited().and_then(|()| program::begin());
     let cli = Cli::parse();
-    let cli = begun.and_then(|()| cli.or_resumed());
+    let cli = begun.and_then(|()| cli.in_job_step()?.or_resumed());
     cli.and_then(|cli| run(&cli)).unwrap_or_else(|error| {
         to_stderr(format!("astill: {error}"));
         ExitCode::from(error.exit_status())

@@ -46,8 +46,17 @@ pub fn script(args: &SlurmArgs, places: &Places) -> Result<String> {
              (expert.count)"
         )));
     }
+    let segments = loaded.profile.distill.segments as u64;
+    if args.tasks > segments {
+        return Err(Error::Usage(format!(
+            "found --tasks {}, expected at most {segments}: an update has that many segments \
+             (distill.segments), which the tasks share",
+            args.tasks
+        )));
+    }
     let of_run = Job {
         name: name.clone(),
+        tasks: args.tasks,
         gpus: args.gpus.as_ref().map(Gpus::one),
         options: Vec::new(),
         command: command_of_run(args, &name, places)?,
@@ -67,6 +76,7 @@ pub fn script(args: &SlurmArgs, places: &Places) -> Result<String> {
     }
     let of_experts = Job {
         name: format!("{name}-experts"),
+        tasks: 1,
         gpus: args.gpus.clone(),
         options: vec!["--parsable".into(), format!("--array=1-{tasks}")],
         command: command_of_experts(args, places)?,
@@ -90,6 +100,7 @@ pub fn script(args: &SlurmArgs, places: &Places) -> Result<String> {
 /// A job to submit.
 struct Job {
     name: String,
+    tasks: u64,
     gpus: Option<Gpus>,
     /// Options of sbatch, as a shell reads them between double quotes.
     options: Vec<String>,
@@ -102,10 +113,16 @@ impl Job {
     fn submission(&self, args: &SlurmArgs) -> Result<String> {
         let mut options: Vec<String> = self.options.iter().map(|o| format!("\"{o}\"")).collect();
         options.push(format!("--job-name={}", quoted(&self.name)?));
-        // all GPUs of a task on the node where it runs
-        options.push("--nodes=1 --ntasks=1".into());
+        let gpus = self.gpus.iter();
+        if self.tasks == 1 {
+            // all GPUs of a task on the node where it runs
+            options.push("--nodes=1 --ntasks=1".into());
+            options.extend(gpus.map(|gpus| format!("--gpus={gpus}")));
+        } else {
+            options.push(format!("--ntasks={}", self.tasks));
+            options.extend(gpus.map(|gpus| format!("--gpus-per-task={gpus}")));
+        }
         options.push(format!("--cpus-per-task={}", args.cpus));
-        options.extend(self.gpus.iter().map(|gpus| format!("--gpus={gpus}")));
         if let Some(time) = &args.time {
             options.push(format!("--time={}", quoted(time)?));
         }
@@ -146,6 +163,9 @@ fn command_of_run(args: &SlurmArgs, name: &str, places: &Places) -> Result<Strin
     words.push(format!("--name={name}"));
     words.extend(["--or-resume", "--headless"].map(String::from));
     words.extend(args.gpus.iter().map(|_| "--device=cuda:0".to_string()));
+    if args.tasks > 1 {
+        words.push("--workers=slurm".into());
+    }
     command(args, places, &words)
 }
 

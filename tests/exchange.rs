@@ -147,10 +147,11 @@ fn buffers_that_cannot_be_used_are_refused_with_the_reason() -> Outcome {
     )?;
     assert!(!place.path("data/trajectories").exists());
 
-    // a good expert beside one that diverged, and parameters in dicts
+    // a good expert beside one that diverged, and parameters in dicts and state dicts
     for (name, count, said) in [
         ("diverged", "count: 1", "expert 2: not finite after epoch 2"),
         ("parameters", "count: 1", ""),
+        ("states", "count: 1", ""),
     ] {
         let from = buffers(name);
         let output = place.run(&["import", "experts", &from, "--profile", "tiny.yaml"])?;
@@ -488,6 +489,12 @@ fn a_set_of_another_program_is_judged_by_the_profile_that_is_named() -> Outcome 
         &[&["evaluate", "gap", "--lr", "0.01"][..], &tiny].concat(),
         &["images_best_1.pt", "is missing"],
     )?;
+    for other in ["set.safetensors", "numbers"] {
+        let found = found(&buffers(other), &["--lr", "0.01"])?;
+        assert_eq!(found["networks"], of_hard["networks"], "{other}");
+    }
+    let of_number = found(&buffers("numbers"), &[])?;
+    assert_eq!(of_number["lr"].as_f64(), Some(0.02));
     let of_soft = found(&soft, &[])?;
     assert!((of_soft["lr"].as_f64().ok_or("no rate")? - 0.02).abs() < 1e-6);
     assert_ne!(of_soft["networks"], of_hard["networks"]);

@@ -135,6 +135,21 @@ fn a_set_goes_into_another_space_through_pixels() -> Outcome {
         assert!((image * std[channel] + mean[channel] - pixel).abs() < 1e-5);
     }
     assert_eq!(numbers(&converted, "mean")?, [0.; 3]);
+    // numbers that stay as they are stay what they are
+    let again = [
+        "export",
+        "p/best.safetensors",
+        "--to",
+        "q",
+        "--format",
+        "pt",
+    ];
+    let output = place.run(&again)?;
+    assert_status(&output, 0);
+    let said = text(&output.stderr);
+    assert!(said.contains("the images are pixels from 0 to 1"), "{said}");
+    let metadata: Value = serde_json::from_slice(&fs::read(place.path("q/astill.json"))?)?;
+    assert_eq!(metadata["space"], "pixels");
     // and from there to what other programs would want, were these shapes in any publication
     let output = place.run(&["export", "r", "--to", "f", "--space", "field"])?;
     assert_status(&output, 2);

@@ -2,6 +2,7 @@
 
 mod place;
 
+use astill_core::run::event::{Event, EventKind};
 use place::{Outcome, Place, assert_status, text};
 use std::error::Error;
 use std::fs;
@@ -18,6 +19,15 @@ echo "$n;cluster"
 "#;
 /// Runs what it is given.
 const SRUN: &str = "#!/bin/sh\nshift\nexec \"$@\"\n";
+/// Runs what it is given as three tasks of a step, the first of which begins last, and fails if one does.
+const SRUN_TASKS: &str = r#"#!/bin/sh
+shift
+export SLURM_STEP_NUM_TASKS=3
+SLURM_PROCID=1 "$@" & first=$!
+SLURM_PROCID=2 "$@" & second=$!
+SLURM_PROCID=0 "$@" || exit
+wait $first && wait $second
+"#;
 /// Is stopped before its time limit.
 const SRUN_STOPPED: &str = "#!/bin/sh\nexit 140\n";
 const SCONTROL: &str = "#!/bin/sh\necho \"$@\" >> requeued\n";
@@ -105,6 +115,56 @@ fn the_jobs_train_the_experts_then_distil_and_continue_when_they_are_queued_agai
 }
 
 #[test]
+fn the_tasks_of_a_job_share_its_experts_and_segments() -> Outcome {
+    let place = place()?;
+    put(&place, "srun", SRUN_TASKS)?;
+    let profile = place::TINY.replace("distill: {", "distill: {segments: 3, ");
+    fs::write(place.path("tiny.yaml"), profile)?;
+    let alone = ["run", "tiny.yaml", "--headless", "--name", "alone"];
+    let alone = place.astill(&alone).env("OMP_NUM_THREADS", "1").output()?;
+    assert_status(&alone, 0);
+
+    fs::remove_dir_all(place.path("data/trajectories"))?;
+    let script = place.run(&["slurm", "tiny.yaml", "--name", "r", "--tasks", "3"])?;
+    assert_status(&script, 0);
+    fs::write(place.path("job.sh"), &script.stdout)?;
+    assert_status(&bash(&place).arg("job.sh").output()?, 0);
+    let options = fs::read_to_string(place.path("jobs/2.options"))?;
+    assert!(
+        options.contains("--ntasks=3\n") && !options.contains("--nodes"),
+        "{options}"
+    );
+    let mut job = bash(&place);
+    let ended = job.arg("jobs/2.sh").env("OMP_NUM_THREADS", "1").output()?;
+    assert_status(&ended, 0);
+    let events = place.events("r")?;
+    let joined = |event: &&Event| matches!(&event.what, EventKind::Worker(w) if w.has_joined);
+    assert_eq!(
+        events.iter().filter(joined).count(),
+        2,
+        "{}",
+        text(&ended.stderr)
+    );
+    let distilled =
+        |run: &str| fs::read(place.path(&format!("runs/{run}/distilled/best.safetensors")));
+    assert!(
+        distilled("r")? == distilled("alone")?,
+        "the bytes of one process"
+    );
+
+    // outside a step, in the script of a job, only one process would work
+    let script = place.run(&["run", "tiny.yaml", "--name", "s", "--workers", "slurm"])?;
+    assert_status(&script, 2);
+    assert!(
+        text(&script.stderr).contains("srun"),
+        "{}",
+        text(&script.stderr)
+    );
+    assert!(!place.path("runs/s").exists());
+    Ok(())
+}
+
+#[test]
 fn the_script_names_gpus_and_refuses_what_slurm_could_not_run() -> Outcome {
     let place = Place::new()?;
     let script = place.run(&["slurm", "tiny.yaml", "--gpus", "a100:2"])?;
@@ -128,6 +188,7 @@ fn the_script_names_gpus_and_refuses_what_slurm_could_not_run() -> Outcome {
     );
     for (arguments, problem) in [
         (&["--array=3"][..], "expected at most 2"),
+        (&["--tasks=2"], "distill.segments"),
         (&["--name=../x"], "--name"),
         (&["--time=1\n2"], "control character"),
         (&["--gpus=many"], "expected a number from 1 to 64"),

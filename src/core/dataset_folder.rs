@@ -66,6 +66,11 @@ fn expanded(path: &Path, data: &Path) -> PathBuf {
             false => hub_cache().join(cached(configured(name).0)),
         };
     }
+    at_home(path)
+}
+
+/// The path with the home folder in the place of a leading ~.
+fn at_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_path_buf(),
@@ -108,7 +113,8 @@ fn hub_folder(name: &str) -> String {
 /// Where the programs of Hugging Face keep what they have downloaded.
 fn hub_cache() -> PathBuf {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let below = |name: &str, rest: &str| folder(name).map(|path| Path::new(&path).join(rest));
+    // no shell may have seen the ~ in an environment file
+    let below = |name: &str, rest: &str| Some(at_home(Path::new(&folder(name)?)).join(rest));
     let home = std::env::home_dir().unwrap_or_default();
     below("HF_HUB_CACHE", "")
         .or_else(|| below("HUGGINGFACE_HUB_CACHE", ""))
@@ -120,6 +126,13 @@ fn hub_cache() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_home_folder_that_no_shell_has_seen_is_expanded() {
+        let home = std::env::home_dir().unwrap();
+        assert_eq!(at_home(Path::new("~/hf")), home.join("hf"));
+        assert_eq!(at_home(Path::new("/hf/~")), Path::new("/hf/~"));
+    }
 
     #[test]
     fn what_was_fetched_of_the_hub_comes_before_its_cache() {

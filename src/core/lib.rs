@@ -13,6 +13,7 @@ mod epoch_record;
 pub mod error;
 pub mod files;
 pub mod imagenet;
+pub mod job_step;
 pub(crate) mod json;
 pub mod known_sets;
 pub mod measures;

@@ -62,6 +62,19 @@ pub fn reset_inherited() -> Result<()> {
         .map_err(Error::io("catch", "SIGUSR1"))
 }
 
+/// From here on SIGUSR2 and SIGXCPU, which tell a job that its time is over, do not end this process;
+/// programs that it starts do not inherit that.
+///
+/// # Errors
+/// The system refuses to catch them.
+pub fn outlive_limits() -> Result<()> {
+    for signal in [SIGUSR2, SIGXCPU] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
+            .map_err(Error::io("catch", "signals"))?;
+    }
+    Ok(())
+}
+
 /// The highest signal with a name; the real-time ones above mean nothing here.
 const MOST: i32 = 31;
 

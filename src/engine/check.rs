@@ -58,6 +58,8 @@ pub fn check(checking: &Checking<'_>, as_json: bool) -> Result<ExitCode> {
         false => None,
     };
     let count = |split: &[usize]| split.iter().sum::<usize>();
+    // without images that turned out to be unreadable, as a run has it
+    let inventory = survey.inventory.as_ref().unwrap_or(inventory);
     let (train, validation, test) = (
         count(&inventory.train),
         count(&inventory.validation),

@@ -1,6 +1,7 @@
 //! Arguments → one call into the library each, and its results printed.
 
 mod experts;
+mod from_start;
 mod others;
 mod preview;
 mod resuming;
@@ -245,7 +246,11 @@ fn checked(
     // nothing has been created yet, so a broken data set is a wrong use, like a missing one
     let request = trainer::data_request(&loaded.profile, &folder, data);
     let inventory = request.inspect().map_err(|e| Error::Usage(e.to_string()))?;
-    inventory.check_memory(loaded.profile.dataset.size)?;
+    let size = loaded.profile.dataset.size;
+    inventory.check_memory(size)?;
+    if loaded.profile.dataset.zca {
+        inventory.check_whitening(size)?;
+    }
     loaded
         .check_classes(&inventory.classes, &inventory.train)
         .map_err(Error::Profile)?;

@@ -168,7 +168,8 @@ fn request(judged: &Judged) -> DatasetRequest {
         // benchmarks that do not whiten get channels of a set that was whitened
         request.zca = provenance.normalisation == "zca";
     }
-    if set.provenance.is_none() && !request.zca && channel_constants(request.kind).is_none() {
+    let constants = channel_constants(request.kind, Some(&request.folder));
+    if set.provenance.is_none() && !request.zca && constants.is_none() {
         request.normalisation = NormalisedBy::Own;
     }
     request

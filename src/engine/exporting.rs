@@ -66,6 +66,11 @@ pub fn export(
     let Source {
         set, name, about, ..
     } = source;
+    // numbers that stay as they are need not be those of the run
+    let space = match space {
+        Space::Own => set.provenance.space,
+        converted => converted,
+    };
     let mut set = match target {
         Some(target) => set.converted(&target, space),
         None => set,

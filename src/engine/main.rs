@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
         begun?;
         process::survive_file_size_limit()?;
-        cli::run(&arguments.or_resumed()?)
+        cli::run(&arguments.in_job_step()?.or_resumed()?)
     }));
     match ended {
         Ok(Ok(status)) => status,

@@ -39,17 +39,21 @@ fn open(path: &Path) -> Result<zip::ZipArchive<BufReader<File>>> {
     zip::ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, error))
 }
 
-/// The names of the arrays in a file.
+/// The names of the arrays in a file, without ".npy", and those of what else there is.
 ///
 /// # Errors
 /// It cannot be opened, or is not a zip archive.
-pub fn names(path: &Path) -> Result<Vec<String>> {
+pub fn names(path: &Path) -> Result<(Vec<String>, Vec<String>)> {
     let archive = open(path)?;
-    let names = archive.file_names().map(|name| {
+    let (mut arrays, mut others) = (Vec::new(), Vec::new());
+    for name in archive.file_names() {
         let name = name.map_err(|error| damaged(path, error))?;
-        Ok(name.strip_suffix(".npy").map(str::to_owned))
-    });
-    names.filter_map(Result::transpose).collect()
+        match name.strip_suffix(".npy") {
+            Some(array) => arrays.push(array.to_owned()),
+            None => others.push(name.into_owned()),
+        }
+    }
+    Ok((arrays, others))
 }
 
 impl Member {

@@ -48,6 +48,8 @@ pub enum Node<'a> {
         callable: Value<'a>,
         arguments: Value<'a>,
         state: Option<Value<'a>>,
+        /// Of a subclass of a dict, such as `collections.OrderedDict`, which may have a state too.
+        entries: Vec<(Value<'a>, Value<'a>)>,
     },
     /// What stands elsewhere, under this persistent id.
     Elsewhere(Value<'a>),
@@ -259,34 +261,8 @@ impl<'a> Machine<'a> {
         match (operation, &mut self.nodes[holder]) {
             (b'a' | b'e', Node::Sequence(list)) => list.extend(added),
             (b's' | b'u', Node::Dict(dict)) => dict.extend(pairs(added)?),
-            // of a subclass, such as collections.OrderedDict; its entries are its state
-            (b's' | b'u', Node::Object { state, .. }) => {
-                let entries = *state;
-                self.add_entries(holder, entries, pairs(added)?)?;
-            }
+            (b's' | b'u', Node::Object { entries, .. }) => entries.extend(pairs(added)?),
             _ => return Err("expected a list or a dict".into()),
-        }
-        Ok(())
-    }
-
-    /// Adds to the entries that are the state of an object, or makes them its state.
-    fn add_entries(
-        &mut self,
-        object: usize,
-        entries: Option<Value<'a>>,
-        added: Vec<(Value<'a>, Value<'a>)>,
-    ) -> Step {
-        match entries {
-            Some(Value::Node(entries)) => match &mut self.nodes[entries] {
-                Node::Dict(dict) => dict.extend(added),
-                _ => return Err("expected a dict".into()),
-            },
-            _ => {
-                let entries = self.node(Node::Dict(added));
-                if let Node::Object { state, .. } = &mut self.nodes[object] {
-                    *state = Some(entries);
-                }
-            }
         }
         Ok(())
     }
@@ -323,6 +299,7 @@ impl<'a> Machine<'a> {
                     callable,
                     arguments,
                     state: None,
+                    entries: Vec::new(),
                 });
                 self.push(object)
             }
@@ -462,6 +439,18 @@ mod tests {
         let tuple = pickle.get(pickle.value, "b").unwrap();
         let elements = pickle.elements(tuple).unwrap();
         assert_eq!(elements, [Value::Bool(true), Value::None]);
+    }
+
+    #[test]
+    fn the_entries_of_a_dict_with_attributes_are_kept() {
+        // an OrderedDict {"a": 1} with the attribute _metadata, as PyTorch has state dicts
+        let pickle = b"\x80\x02ccollections\nOrderedDict\n)RX\x01\x00\x00\x00aK\x01s}X\x09\x00\x00\x00_metadataK\x02sb.";
+        let pickle = read(pickle).unwrap();
+        let Some(Node::Object { state, entries, .. }) = pickle.node(pickle.value) else {
+            panic!("{pickle:?}");
+        };
+        assert_eq!(entries, &[(Value::Text("a"), Value::Int(1))]);
+        assert!(state.is_some());
     }
 
     #[test]

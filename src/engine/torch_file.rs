@@ -242,8 +242,9 @@ impl<'a> Reader<'a> {
             Node::Object {
                 callable: Value::Global(global),
                 arguments,
-                state,
-            } => self.object(*global, *arguments, *state, depth),
+                entries,
+                ..
+            } => self.object(*global, *arguments, entries, depth),
             Node::Object { .. } => Err("found an object whose class has no name".into()),
         }
     }
@@ -274,14 +275,11 @@ impl<'a> Reader<'a> {
         &mut self,
         global: Global<'a>,
         arguments: Value<'a>,
-        state: Option<Value<'a>>,
+        entries: &'a [(Value<'a>, Value<'a>)],
         depth: usize,
     ) -> Result<Item, String> {
         match (global.module, global.name) {
-            ("collections", "OrderedDict") => match state.and_then(|s| self.pickle.node(s)) {
-                Some(Node::Dict(entries)) => self.dict(entries, depth),
-                _ => Ok(Item::Dict(Vec::new())),
-            },
+            ("collections", "OrderedDict") => self.dict(entries, depth),
             ("torch._utils", "_rebuild_parameter") => {
                 let values = self.pickle.elements(arguments).unwrap_or_default();
                 let tensor = *values.first().ok_or("found a parameter without a tensor")?;

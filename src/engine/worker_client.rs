@@ -22,7 +22,7 @@ use astill_core::{Error, Result};
 use std::io::ErrorKind;
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
@@ -38,21 +38,27 @@ const END_HERE: Duration = Duration::from_secs(10);
 const END_ELSEWHERE: Duration = Duration::from_secs(90);
 const LARGEST_ADDRESS: u64 = 4096;
 
-/// Computes for `run` until its engine has no more to do, however the run ends. `data` is where this
-/// machine has the folder of data, if not where the run's record says. `report` is told what it waits
-/// for.
+/// Who computes for which run.
+#[derive(Debug, Clone, Copy)]
+pub struct Worker<'a> {
+    pub run: &'a RunDir,
+    /// Where this machine has the folder of data, if not where the run's record says.
+    pub data: Option<&'a Path>,
+    pub device: Device,
+    /// It has seen the run's engine already, so a run that has none now has ended.
+    pub has_seen_engine: bool,
+}
+
+/// Computes for a run until its engine has no more to do, however the run ends. `report` is told what
+/// the worker waits for.
 ///
 /// # Errors
 /// The run shares nothing, or has no engine; its engine refuses, cannot be reached, or is gone
 /// without having reported its end; this machine has other experts.
-pub fn work(
-    run: &RunDir,
-    data: Option<PathBuf>,
-    device: Device,
-    report: &mut dyn FnMut(&str),
-) -> Result<()> {
+pub fn work(worker: &Worker<'_>, report: &mut dyn FnMut(&str)) -> Result<()> {
+    let Worker { run, device, .. } = *worker;
     check_shared(run)?;
-    let Some((mut stream, address)) = connect(run, report)? else {
+    let Some((mut stream, address)) = connect(worker, report)? else {
         return Ok(());
     };
     wire::prepare(&stream)?;
@@ -80,7 +86,7 @@ pub fn work(
             return Err(unexpected_message());
         }
     };
-    let equipment = match Equipment::find(run, data, &welcome) {
+    let equipment = match Equipment::find(run, worker.data, &welcome) {
         Ok(found) => found,
         Err(error) => {
             // the engine tells its user
@@ -112,7 +118,11 @@ fn check_shared(run: &RunDir) -> Result<()> {
 
 /// A connection to the engine, waiting for it where it is not that far yet; none if the run ends
 /// meanwhile, or is done.
-fn connect(run: &RunDir, report: &mut dyn FnMut(&str)) -> Result<Option<(TcpStream, Address)>> {
+fn connect(
+    worker: &Worker<'_>,
+    report: &mut dyn FnMut(&str),
+) -> Result<Option<(TcpStream, Address)>> {
+    let run = worker.run;
     let path = run.path().join(wire::ADDRESS);
     let mut has_waited = false;
     let mut unreachable: Option<Instant> = None;
@@ -140,7 +150,9 @@ fn connect(run: &RunDir, report: &mut dyn FnMut(&str)) -> Result<Option<(TcpStre
         let found = summary(run.clone());
         match found.state {
             RunState::Done => return Ok(None),
-            RunState::Stopped | RunState::Failed if has_waited => return Ok(None),
+            RunState::Stopped | RunState::Failed if has_waited || worker.has_seen_engine => {
+                return Ok(None);
+            }
             RunState::Stopped | RunState::Failed | RunState::Dead => {
                 let it = run.reference();
                 return Err(Error::Usage(format!(
@@ -259,7 +271,7 @@ struct Equipment {
 }
 
 impl Equipment {
-    fn find(run: &RunDir, data: Option<PathBuf>, welcome: &Welcome) -> Result<Self> {
+    fn find(run: &RunDir, data: Option<&Path>, welcome: &Welcome) -> Result<Self> {
         if let Some(threads) = welcome.threads {
             threads::check_for(threads.into())?;
             tch::set_num_threads(threads);
@@ -271,7 +283,7 @@ impl Equipment {
         let net = trainer::network(&profile, classes, channels)?;
         let networks = trainer::evaluation_networks(&profile, classes, channels)?;
         let data = match data {
-            Some(data) => data,
+            Some(data) => data.to_path_buf(),
             None => History::of(run)?.data.unwrap_or_default(),
         };
         let per_epoch = profile.expert.per_epoch;

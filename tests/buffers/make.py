@@ -3,7 +3,7 @@ as replay_buffer_N.pt, a distilled set as images_best.pt and labels_best.pt.
 
     python make.py OUT_DIR
 
-Needs nothing but PyTorch. The network is a ConvNet of width 8 and depth 2 for images of 16x16 in ten
+Needs nothing but PyTorch and safetensors. The network is a ConvNet of width 8 and depth 2 for images of 16x16 in ten
 classes, trained on noise.
 
 shapes/replay_buffer_N.pt   two experts and one, of three epochs each
@@ -13,6 +13,7 @@ shapes/smoothness.json      of each expert and epoch: length of the step, cosine
 shared/…                    recorded on a CPU without a copy, so that all checkpoints are the last one
 old/…                       in the format of torch before 1.6
 parameters/…                the same expert as parameters in state dicts by name
+states/…                    the same expert as state dicts, with what PyTorch writes beside the tensors
 diverged/…                  one good expert and one that is not finite from its second epoch on
 other/…                     a network of another width
 width-4/…                   an expert of one epoch of a ConvNet of width 4 and depth 3 for images of 32x32
@@ -20,14 +21,18 @@ small.pt                    nested lists of small tensors, for fuzzing
 distilled/…                 two images per class and their labels
 soft/…                      the same with learned soft labels as logits, and a learned rate
 parts/…                     the same in two files
+set.safetensors             the set of distilled/ in one file
+numbers/…                   two images per class, with labels that are stored as floats, and the rate as a number of Python
 listed/…                    two images with their labels in a list of numbers, in one file
 """
+import copy
 import json
 import os
 import sys
 
 import torch
 import torch.nn as nn
+from safetensors.torch import save_file
 
 CLASSES, SIZE = 10, 16
 
@@ -96,6 +101,7 @@ def main(out):
     torch.save([expert(0, shared)], path("shared", "replay_buffer_0.pt"))
     torch.save(experts[:1], path("old", "replay_buffer_0.pt"), _use_new_zipfile_serialization=False)
     torch.save([expert(0, by_name)], path("parameters", "replay_buffer_0.pt"))
+    torch.save([expert(0, lambda net: copy.deepcopy(net.state_dict()))], path("states", "replay_buffer_0.pt"))
     bad = expert(1, copied)
     for checkpoint in bad[2:]:
         checkpoint[0].fill_(float("nan"))
@@ -116,6 +122,10 @@ def main(out):
     torch.save(4 * nn.functional.one_hot(labels, CLASSES) - torch.rand(len(labels), CLASSES), path("soft", "labels_best.pt"))
     torch.save(torch.tensor(0.02), path("soft", "lr_best.pt"))
     torch.save({"images": images.detach()[:2].clone(), "labels": [0, 1]}, path("listed", "images_best.pt"))
+    torch.save(images.detach().clone(), path("numbers", "images_best.pt"))
+    torch.save(labels.float(), path("numbers", "labels_best.pt"))
+    torch.save(0.02, path("numbers", "lr_best.pt"))
+    save_file({"images": images.detach().clone(), "labels": labels}, path("set.safetensors"))
     for part, (some, their) in enumerate(zip(images.detach().split(10), labels.split(10))):
         torch.save(some.clone(), path("parts", f"images_best_{part}.pt"))
         torch.save(their.clone(), path("parts", f"labels_best_{part}.pt"))

@@ -11,6 +11,7 @@ green 10 · i, blue 100 everywhere; or grey 20 · c + i.
 
 cifar-10-python.tar.gz   as Python 3 and today's numpy pickle it
 cifar-10-bytes/…         the same as who reads the release with encoding="bytes" pickles it again
+cifar-10-protocol-5/…    the same in protocol 5, with labels that are numpy's numbers
 cifar-100-python.tar.gz  as the release, by Python 2 (imitated: strings of bytes, numpy.core)
 hub/                     a data set of two configurations as huggingface_hub caches it
 parquet/                 train and test of PNGs in several row groups, compressed with snappy
@@ -81,9 +82,9 @@ class Python2(pickle._Pickler):
     dispatch[type(picture)] = save_global
 
 
-def pickled(value, is_old):
+def pickled(value, is_old, protocol):
     if not is_old:
-        return pickle.dumps(value, protocol=2)
+        return pickle.dumps(value, protocol=protocol)
     file = io.BytesIO()
     Python2(file, protocol=2).dump(value)
     return file.getvalue()
@@ -99,27 +100,31 @@ def archive(path, files):
                 tar.addfile(member, io.BytesIO(content))
 
 
-def cifar(name, folder, images, meta, labels, is_old, key=str):
+def cifar(name, folder, images, meta, labels, is_old, key=str, number=int, protocol=2):
     files = {}
     for file, pairs in images.items():
         planes = [picture(c, i, 32).transpose(2, 0, 1).reshape(-1) for c, i in pairs]
         batch = {
             key("batch_label"): key("a batch"),
             key("data"): np.stack(planes),
-            key(labels): [c for c, _ in pairs],
+            key(labels): [number(c) for c, _ in pairs],
             key("filenames"): [key("x.png") for _ in pairs],
         }
         if labels == "fine_labels":
             batch[key("coarse_labels")] = [99 - c for c, _ in pairs]
-        files[f"{folder}/{file}"] = pickled(batch, is_old)
+        files[f"{folder}/{file}"] = pickled(batch, is_old, protocol)
     for file, content in meta.items():
-        files[f"{folder}/{file}"] = pickled(content, is_old)
+        files[f"{folder}/{file}"] = pickled(content, is_old, protocol)
     archive(f"{OUT}/{name}", files)
 
 
 os.makedirs(OUT, exist_ok=True)
-os.makedirs(f"{OUT}/cifar-10-bytes", exist_ok=True)
-for name, key in [("", str), ("cifar-10-bytes/", str.encode)]:
+for name, key, number, protocol in [
+    ("", str, int, 2),
+    ("cifar-10-bytes/", str.encode, int, 2),
+    ("cifar-10-protocol-5/", str, np.int64, 5),
+]:
+    os.makedirs(f"{OUT}/{name}", exist_ok=True)
     cifar(
         f"{name}cifar-10-python.tar.gz",
         "cifar-10-batches-py",
@@ -129,6 +134,8 @@ for name, key in [("", str), ("cifar-10-bytes/", str.encode)]:
         "labels",
         False,
         key,
+        number,
+        protocol,
     )
 cifar(
     "cifar-100-python.tar.gz",

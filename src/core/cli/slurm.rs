@@ -16,6 +16,11 @@ pub struct SlurmArgs {
     /// Tasks that train experts at the same time [default: one for each expert, at most 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub array: Option<u64>,
+    /// Tasks that distil, which share the segments of an update (distill.segments), also over several
+    /// nodes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub tasks: u64,
     /// GPUs of each task that trains experts: a number, or a kind and a number, for example a100:2
     /// [default: none]
     #[arg(long, value_name = "GPUS")]

@@ -9,9 +9,10 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct WorkersArgs {
     /// Compute the segments of an update (distill.segments) in N processes at once, the engine among
-    /// them, or in one on each of these devices, for example cuda:0,cuda:1; the result stays the same,
-    /// and the experts are trained by as many
-    #[arg(long, value_name = "N|DEVICES")]
+    /// them, in one on each of these devices, for example cuda:0,cuda:1, or, with "slurm", in all tasks
+    /// of the job step that srun started with this command; the result stays the same, and the experts
+    /// are trained by as many
+    #[arg(long, value_name = "N|DEVICES|slurm")]
     pub workers: Option<WorkersChoice>,
     /// Let `astill work RUN` help from other machines, which reach this one at ADDRESS, for example
     /// 0.0.0.0 for all its networks; without PORT, at any port that is free
@@ -44,16 +45,24 @@ pub enum WorkersChoice {
     Count(usize),
     /// One on each of these.
     Devices(DeviceList),
+    /// The tasks of a job step of Slurm, each of which was started with the same command.
+    Slurm,
 }
+
+/// How [`WorkersChoice::Slurm`] is written.
+const SLURM: &str = "slurm";
 
 impl FromStr for WorkersChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = format!(
-            "expected a number from 1 to {MOST_PROCESSES}, or devices with commas between them, for example \
-             cuda:0,cuda:1"
+            "expected a number from 1 to {MOST_PROCESSES}, devices with commas between them, for example \
+             cuda:0,cuda:1, or slurm"
         );
+        if text == SLURM {
+            return Ok(Self::Slurm);
+        }
         if let Ok(count) = text.parse::<usize>() {
             return match (1..=MOST_PROCESSES).contains(&count) {
                 true => Ok(Self::Count(count)),
@@ -69,6 +78,7 @@ impl fmt::Display for WorkersChoice {
         match self {
             Self::Count(count) => count.fmt(f),
             Self::Devices(devices) => devices.fmt(f),
+            Self::Slurm => f.write_str(SLURM),
         }
     }
 }
@@ -135,6 +145,9 @@ pub struct WorkArgs {
     /// auto (a GPU if there is one), cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     pub device: DeviceChoice,
+    /// Wait until the run begins, if it does within five minutes, and train experts until it has all
+    #[arg(long)]
+    pub from_start: bool,
 }
 
 #[cfg(test)]
@@ -172,7 +185,7 @@ mod tests {
         let two = "cuda:0,cuda:1".parse().unwrap();
         assert_eq!(parse("cuda:0,cuda:1"), Ok(WorkersChoice::Devices(two)));
         assert_eq!(parse("cpux2"), parse("cpu,cpu"));
-        for text in ["3", "cuda:0,cpu"] {
+        for text in ["3", "cuda:0,cpu", "slurm"] {
             assert_eq!(parse(text).map(|w| w.to_string()), Ok(text.into()));
         }
         for bad in ["0", "1025", "-1", "", "cuda:0,", "gpu"] {

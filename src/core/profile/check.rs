@@ -6,6 +6,7 @@ use super::key::{ProfileKey, Range};
 use super::schema::{key, schema, sections};
 use crate::yaml::Value;
 use serde_json::Value as Json;
+use std::path::Path;
 
 /// The value as the typed settings take it.
 ///
@@ -64,9 +65,10 @@ pub(super) fn check(key: &ProfileKey, value: &Value) -> Result<Json, String> {
     })
 }
 
-/// Whether a text where a name is expected is a path.
+/// Whether a text where a name is expected is a path: by its form, or because something is there.
 fn is_path(text: &str) -> bool {
-    text.contains('/') || text.ends_with(".pt") || text.ends_with(".safetensors")
+    const ENDS: [&str; 4] = [".pt", ".pth", ".npz", ".safetensors"];
+    text.contains('/') || ENDS.iter().any(|end| text.ends_with(end)) || Path::new(text).exists()
 }
 
 /// Integers, and floats without a fraction that f64 holds exactly (1e3, 10.0).

@@ -50,7 +50,6 @@ pub(super) fn conflicts(p: &Profile) -> Vec<Conflict> {
         chosen_images_are_real(p),
         image_survives_pooling(p),
         groups_divide_width(p),
-        whitening_fits(p),
         constants_are_known(p),
         colour_is_chosen_for_files(p),
     ]
@@ -345,32 +344,16 @@ fn groups_divide_width(p: &Profile) -> Option<Conflict> {
     })
 }
 
-/// Largest side at which the covariance of all pixel values (D = 3·size², 12288² numbers at 64) is
-/// still reasonable.
-const LARGEST_WHITENED: i64 = 64;
-
-fn whitening_fits(p: &Profile) -> Option<Conflict> {
-    let size = p.dataset.size;
-    let values = 3 * size * size;
-    let gib = (values as f64).powi(2) * 8. / f64::from(1 << 30);
-    (p.dataset.zca && size > LARGEST_WHITENED).then(|| Conflict {
-        keys: &["dataset.zca", "dataset.size"],
-        message: format!(
-            "found true, but with dataset.size {size} the covariance of {values} pixel values is a \
-             matrix of {gib:.0} GiB; set dataset.zca to false, or dataset.size to \
-             {LARGEST_WHITENED} or less"
-        ),
-    })
-}
-
 fn constants_are_known(p: &Profile) -> Option<Conflict> {
     let kind = p.dataset.kind;
     let wanted = p.dataset.normalisation == NormalisedBy::Field && !p.dataset.zca;
-    (wanted && published::channel_constants(kind).is_none()).then(|| Conflict {
-        keys: &["dataset.normalisation", "dataset.kind", "dataset.zca"],
-        message: format!(
-            "found field, but published programs share no mean and deviation for dataset.kind \
-             {kind}; set dataset.normalisation to own, or dataset.zca to true"
-        ),
+    (wanted && published::channel_constants(kind, p.dataset.path.as_deref()).is_none()).then(|| {
+        Conflict {
+            keys: &["dataset.normalisation", "dataset.kind", "dataset.zca"],
+            message: format!(
+                "found field, but published programs share no mean and deviation for this data set \
+             (dataset.kind {kind}); set dataset.normalisation to own, or dataset.zca to true"
+            ),
+        }
     })
 }

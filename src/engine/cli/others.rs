@@ -3,7 +3,7 @@
 use super::folders;
 use astill_core::cli::{EvaluateArgs, ImportExpertsArgs, data_folder, out};
 use astill_core::console::to_stderr;
-use astill_core::profile::{self, Profile};
+use astill_core::profile::{self, Profile, channel_constants};
 use astill_core::run::edits::{Edits, Moment};
 use astill_core::run::{History, RunDir};
 use astill_core::text::count;
@@ -153,10 +153,18 @@ fn profile_of(set: &FoundSet, named: Option<Profile>, changes: &[String]) -> Res
         }
         (Some(_), Some(_)) => Err(holds_its_profile(set)),
         (None, Some(profile)) => {
-            to_stderr(
-                "the images are taken as published programs normalise them (--space field of \
-                 `astill export`)",
-            );
+            let of = &profile.dataset;
+            let constants = channel_constants(of.kind, of.path.as_deref());
+            to_stderr(match of.zca || constants.is_some() {
+                true => {
+                    "the images are taken as published programs normalise them (--space field of \
+                     `astill export`)"
+                }
+                false => {
+                    "the images are taken as the profile normalises its own (dataset.normalisation: own), \
+                     because published programs share no mean and deviation for this data set"
+                }
+            });
             Ok(profile)
         }
         (None, None) => Err(Error::Usage(format!(

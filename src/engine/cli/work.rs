@@ -1,29 +1,42 @@
 //! `astill work`, and which workers a run is to have.
 
-use super::warn;
-use astill_core::cli::{DeviceChoice, DeviceList, WorkArgs, WorkersArgs, WorkersChoice};
+use super::{from_start, warn};
+use astill_core::cli::{
+    DeviceChoice, DeviceList, ListenAddress, WorkArgs, WorkersArgs, WorkersChoice,
+};
 use astill_core::console::to_stderr;
 use astill_core::profile::Profile;
 use astill_core::run::RunDir;
-use astill_core::{Error, Result};
+use astill_core::{Error, Result, job_step};
 use astill_engine::trainer::{Listener, WorkersPlan};
-use astill_engine::{device, threads, worker_client};
+use astill_engine::worker_client::{self, Worker};
+use astill_engine::{device, threads};
 use std::path::Path;
 use std::process::ExitCode;
 use tch::Device;
 
+/// Stands for all addresses of this machine.
+const EVERYWHERE: &str = "0.0.0.0";
+
 /// Computes segments of a run until it has no more.
 pub(super) fn work(args: &WorkArgs, data: Option<&Path>, runs: &Path) -> Result<ExitCode> {
-    let run = RunDir::find_exactly(runs, &args.run)?;
+    let run = match args.from_start {
+        false => RunDir::find_exactly(runs, &args.run)?,
+        true => match from_start::wait(args, data, runs)? {
+            Some(run) => run,
+            None => return Ok(ExitCode::SUCCESS),
+        },
+    };
     let chosen = device::choose_for_run(&args.device)?;
     chosen.warnings.iter().for_each(warn);
     let mut report = |what: &str| to_stderr(format!("astill: {}: {what}", run.name()));
-    worker_client::work(
-        &run,
-        data.map(Path::to_path_buf),
-        chosen.device,
-        &mut report,
-    )?;
+    let worker = Worker {
+        run: &run,
+        data,
+        device: chosen.device,
+        has_seen_engine: args.from_start,
+    };
+    worker_client::work(&worker, &mut report)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -91,13 +104,18 @@ impl Processes<'_> {
                 vec![same; count - 1]
             }
             Some(WorkersChoice::Devices(devices)) => devices.others().to_vec(),
+            Some(WorkersChoice::Slurm) => Vec::new(),
         };
-        if workers.workers.is_some() && local.len() >= segments {
+        let processes = match &workers.workers {
+            None => None,
+            Some(WorkersChoice::Slurm) => Some(job_step::tasks()?),
+            Some(_) => Some(local.len() + 1),
+        };
+        if let Some(found) = processes.filter(|found| *found > segments) {
             return Err(Error::Usage(format!(
-                "--workers: found {} processes, but an update has {segments} segments \
+                "--workers: found {found} processes, but an update has {segments} segments \
                  (distill.segments), so some would never have anything to do; ask for at most \
-                 {segments}",
-                local.len() + 1
+                 {segments}"
             )));
         }
         let of_experts = match others {
@@ -127,6 +145,8 @@ impl Processes<'_> {
         let on_cpu = match &self.workers.workers {
             Some(WorkersChoice::Count(count)) => *count,
             Some(WorkersChoice::Devices(devices)) => devices.on_cpu(),
+            // Slurm shares the cores out
+            Some(WorkersChoice::Slurm) => 1,
             None => self.devices.map_or(1, DeviceList::on_cpu),
         };
         let is_shared = on_cpu > 1 && device == Device::Cpu;
@@ -142,7 +162,16 @@ fn listener(
     workers: &WorkersArgs,
     is_asked_for: bool,
 ) -> Result<(Option<Listener>, Option<String>)> {
-    let listener = is_shared.then(|| Listener::bind(workers.listen.as_ref()));
+    let everywhere = ListenAddress {
+        host: EVERYWHERE.into(),
+        port: None,
+    };
+    let address = match (&workers.listen, &workers.workers) {
+        // the tasks may be on several nodes
+        (None, Some(WorkersChoice::Slurm)) => Some(&everywhere),
+        (given, _) => given.as_ref(),
+    };
+    let listener = is_shared.then(|| Listener::bind(address));
     match listener.transpose() {
         Ok(listener) => Ok((listener, None)),
         Err(error) if !is_asked_for => Ok((

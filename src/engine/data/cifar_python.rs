@@ -103,40 +103,65 @@ fn entry<'a>(pickle: &Pickle<'a>, key: &str) -> Option<Value<'a>> {
     })
 }
 
-/// A list of whole numbers, or an array of them.
+/// A list of whole numbers, some of them perhaps numpy's, or an array of them.
 fn whole_numbers(pickle: &Pickle<'_>, value: Value<'_>) -> Option<Vec<i64>> {
-    match pickle.elements(value) {
-        Some(elements) => elements
-            .iter()
-            .map(|element| match element {
-                Value::Int(value) => Some(*value),
-                _ => None,
-            })
-            .collect(),
-        None => {
-            let array = Array::of(pickle, value).ok()?;
-            let bytes = &array.values;
-            Some(match array.kind.as_str() {
-                "u1" => bytes.iter().copied().map(i64::from).collect(),
-                "i4" => bytes
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|value| i64::from(i32::from_le_bytes(*value)))
-                    .collect(),
-                "i8" => bytes
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|value| i64::from_le_bytes(*value))
-                    .collect(),
-                _ => return None,
-            })
-        }
+    let Some(elements) = pickle.elements(value) else {
+        let array = Array::of(pickle, value).ok()?;
+        return numbers(&array.kind, &array.values);
+    };
+    let number = |element: &Value<'_>| match element {
+        Value::Int(value) => Some(*value),
+        other => scalar(pickle, *other),
+    };
+    elements.iter().map(number).collect()
+}
+
+/// A whole number as `numpy.generic.__reduce__` leaves it.
+fn scalar(pickle: &Pickle<'_>, value: Value<'_>) -> Option<i64> {
+    let Some(Node::Object {
+        callable,
+        arguments,
+        ..
+    }) = pickle.node(value)
+    else {
+        return None;
+    };
+    let arguments = pickle.elements(*arguments)?;
+    let [kind, bytes] = arguments else {
+        return None;
+    };
+    if !is_named(*callable, MULTIARRAY, "scalar") {
+        return None;
+    }
+    let numbers = numbers(&kind_of(pickle, *kind)?, &bytes_of(pickle, *bytes)?)?;
+    numbers.first().copied()
+}
+
+/// The whole numbers that are stored as `kind`.
+fn numbers(kind: &str, bytes: &[u8]) -> Option<Vec<i64>> {
+    let four = || bytes.as_chunks().0.iter();
+    let eight = || bytes.as_chunks().0.iter();
+    Some(match kind {
+        "u1" => bytes.iter().copied().map(i64::from).collect(),
+        "i4" => four().map(|n| i32::from_le_bytes(*n).into()).collect(),
+        "i8" => eight().map(|n| i64::from_le_bytes(*n)).collect(),
+        _ => return None,
+    })
+}
+
+/// Bytes, which protocol 2 may have as encoded text.
+fn bytes_of<'a>(pickle: &Pickle<'a>, value: Value<'a>) -> Option<Cow<'a, [u8]>> {
+    match value {
+        Value::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
+        other => encoded(pickle, other).map(Cow::Owned),
     }
 }
 
-/// A numpy array as `ndarray.__reduce__` leaves it.
+/// What the modules of numpy's own functions are called, before version 2 and since.
+const MULTIARRAY: &[&str] = &["numpy.core.multiarray", "numpy._core.multiarray"];
+const NUMERIC: &[&str] = &["numpy.core.numeric", "numpy._core.numeric"];
+
+/// A numpy array as `ndarray.__reduce_ex__` leaves it.
 struct Array<'a> {
     shape: Vec<i64>,
     /// "u1": the kind and the bytes of a value.
@@ -147,35 +172,49 @@ struct Array<'a> {
 
 impl<'a> Array<'a> {
     fn of(pickle: &Pickle<'a>, value: Value<'a>) -> Result<Self, String> {
+        let expected = || "expected a numpy array".to_string();
         let Some(Node::Object {
-            callable, state, ..
+            callable,
+            arguments,
+            state,
+            ..
         }) = pickle.node(value)
         else {
-            return Err("expected a numpy array".into());
+            return Err(expected());
         };
-        let is_array = is_named(
-            *callable,
-            &["numpy.core.multiarray", "numpy._core.multiarray"],
-            "_reconstruct",
-        );
-        let state = state.filter(|_| is_array);
         let state = state.and_then(|state| pickle.elements(state));
-        let Some([_version, shape, kind, is_by_columns, values]) = state else {
-            return Err("expected a numpy array".into());
-        };
+        let arguments = pickle.elements(*arguments);
+        let (shape, kind, is_by_columns, values) =
+            if is_named(*callable, MULTIARRAY, "_reconstruct") {
+                match state {
+                    Some([_version, shape, kind, order, values]) => {
+                        let is_by_columns = ![Value::Bool(false), Value::Int(0)].contains(order);
+                        (shape, kind, is_by_columns, values)
+                    }
+                    _ => return Err(expected()),
+                }
+            // of protocol 5
+            } else if is_named(*callable, NUMERIC, "_frombuffer") {
+                match arguments {
+                    Some([values, kind, shape, order, ..]) => {
+                        let is_by_columns = *order != Value::Text("C");
+                        (shape, kind, is_by_columns, values)
+                    }
+                    _ => return Err(expected()),
+                }
+            } else {
+                return Err(expected());
+            };
         let shape = pickle.elements(*shape).unwrap_or_default().iter();
         let shape = shape.map(|length| match length {
             Value::Int(length) => Ok(*length),
             _ => Err("expected whole numbers as the shape of an array"),
         });
-        let values = match *values {
-            Value::Bytes(bytes) => Cow::Borrowed(bytes),
-            other => Cow::Owned(encoded(pickle, other).ok_or("expected the bytes of an array")?),
-        };
+        let values = bytes_of(pickle, *values).ok_or("expected the bytes of an array")?;
         Ok(Self {
             shape: shape.collect::<Result<_, _>>()?,
             kind: kind_of(pickle, *kind).ok_or("expected the kind of an array's values")?,
-            is_by_columns: *is_by_columns != Value::Bool(false) && *is_by_columns != Value::Int(0),
+            is_by_columns,
             values,
         })
     }

@@ -186,12 +186,17 @@ impl Decoder {
         Ok(facts)
     }
 
-    /// Whether an image is stored without colours; none if its header cannot be read.
-    pub fn is_stored_grey(&self, encoded: Encoded) -> Option<bool> {
+    /// Whether an image is without colours: as it is stored, or where its format has no other way to store
+    /// grey than as equal parts of three colours, as it looks. None if it cannot be read.
+    pub fn is_grey(&self, encoded: Encoded) -> Option<bool> {
         let _alone = (encoded.len() > LARGE).then(|| self.large.lock());
         let bytes = encoded.into_bytes().ok()?;
         let decoder = decoder(&bytes).ok()?;
-        Some(is_grey(decoder.color_type()))
+        if is_grey(decoder.color_type()) || !has_palette(&bytes) {
+            return Some(is_grey(decoder.color_type()));
+        }
+        let image = DynamicImage::from_decoder(decoder).ok()?;
+        Some(!has_colours(&image))
     }
 }
 
@@ -203,6 +208,17 @@ pub fn next_chunk(images: usize, took: Duration) -> usize {
 
 fn is_grey(color: ColorType) -> bool {
     !color.has_color()
+}
+
+/// Whether an image has a palette, or is of a format that has no grey of its own.
+fn has_palette(file: &[u8]) -> bool {
+    /// Where the header of a PNG says how it stores colours, and what stands for a palette.
+    const PNG_PALETTE: (usize, u8) = (25, 3);
+    match image::guess_format(file) {
+        Ok(ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::WebP) => true,
+        Ok(ImageFormat::Png) => file.get(PNG_PALETTE.0) == Some(&PNG_PALETTE.1),
+        Ok(_) | Err(_) => false,
+    }
 }
 
 fn has_colours(image: &DynamicImage) -> bool {

@@ -10,6 +10,7 @@ use super::plain::{Plain, PlainBytes, PlainImages, numbered_classes};
 use super::request::DatasetRequest;
 use super::walk::files_below;
 use astill_core::{Error, Result, files::untrusted};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,21 @@ fn role(name: &str) -> Option<(Option<Part>, bool)> {
     Some((part, is_images))
 }
 
+/// What is left of a name without its part and role: "emnist-letters" of
+/// `emnist-letters-train-images-idx3-ubyte`, "" of MNIST's own files.
+fn set_name(name: &str) -> String {
+    let name = name.to_lowercase();
+    let is_role = |word: &&str| {
+        let roles = ["t10k", "gz"];
+        let begins = ["images", "labels", "idx", "ubyte"];
+        roles.contains(word)
+            || begins.iter().any(|begin| word.starts_with(begin))
+            || part(word).is_some()
+    };
+    let words = name.split(['-', '_', '.']).filter(|word| !is_role(word));
+    words.collect::<Vec<_>>().join("-")
+}
+
 /// The files of a set.
 #[derive(Debug, Default)]
 struct Sorted {
@@ -63,17 +79,62 @@ struct Sorted {
     passed_over: Vec<LeftOutFile>,
 }
 
+/// Of the files of several sets in one folder, as torchvision leaves EMNIST, those of the set that
+/// dataset.configuration names.
+///
+/// # Errors
+/// [`Error::Usage`] if it names none of them.
+fn of_one_set(
+    files: Vec<PathBuf>,
+    folder: &Path,
+    configuration: Option<&String>,
+) -> Result<Vec<PathBuf>> {
+    let name = |path: &PathBuf| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let is_train = |path: &&PathBuf| matches!(role(&name(path)), Some((Some(Part::Train), _)));
+    let sets = files
+        .iter()
+        .filter(is_train)
+        .map(|path| set_name(&name(path)));
+    let sets: BTreeSet<String> = sets.collect();
+    let chosen = configuration.map(|name| name.to_lowercase());
+    if chosen.is_none() && sets.len() < 2 {
+        return Ok(files);
+    }
+    let is_meant = |set: &&String| {
+        chosen
+            .as_ref()
+            .is_some_and(|chosen| *set == chosen || set.ends_with(&format!("-{chosen}")))
+    };
+    let Some(meant) = sets.iter().find(is_meant) else {
+        let all: Vec<String> = sets.iter().map(|set| format!("\"{set}\"")).collect();
+        let found = configuration.map_or(String::new(), |name| format!(", not {name}"));
+        return Err(Error::Usage(format!(
+            "{} has the sets {}{found} by the names of the files; set dataset.configuration to one of them, or \
+             to its last word",
+            folder.display(),
+            all.join(", ")
+        )));
+    };
+    let is_of_it = |path: &PathBuf| set_name(&name(path)) == *meant;
+    Ok(files.into_iter().filter(is_of_it).collect())
+}
+
 /// The files in `folder` or up to three folders below it, as torchvision leaves them in MNIST/raw.
-fn sorted(folder: &Path) -> Result<Sorted> {
+fn sorted(folder: &Path, configuration: Option<&String>) -> Result<Sorted> {
     if !folder.exists() {
         return Ok(Sorted::default());
     }
     let below = files_below(folder, DEEPEST, &|name| role(name).is_some())?;
     let mut sorted = Sorted {
-        passed_over: below.too_deep,
+        passed_over: below.passed_over,
         ..Sorted::default()
     };
-    for path in below.files {
+    for path in of_one_set(below.files, folder, configuration)? {
         let role = role(&path.file_name().unwrap_or_default().to_string_lossy());
         let split = match role {
             Some((Some(Part::Train), is_images)) => (&mut sorted.found.train, is_images),
@@ -112,7 +173,7 @@ pub fn find(request: &DatasetRequest) -> Result<Plain> {
         found,
         without,
         passed_over,
-    } = sorted(folder)?;
+    } = sorted(folder, request.configuration.as_ref())?;
     let is_complete = |files: &[Option<PathBuf>; 2]| files.iter().all(Option::is_some);
     if !is_complete(&found.train) {
         return Err(MissingFiles {
@@ -180,7 +241,11 @@ fn take(place: &mut Option<PathBuf>, path: PathBuf) -> Result<()> {
     }
 }
 
-fn read_part(labels: &Path, images: PathBuf) -> Result<(Vec<i64>, Vec<PlainImages>)> {
+/// The labels and the images of a part; the images are read later.
+///
+/// # Errors
+/// [`Error::File`] if a file is malformed, or the two have different lengths.
+pub fn read_part(labels: &Path, images: PathBuf) -> Result<(Vec<i64>, Vec<PlainImages>)> {
     let mut reader = open(labels)?;
     let shape = header::<1>(labels, &mut reader)?;
     let mut values = Vec::new();
@@ -278,6 +343,31 @@ impl PlainBytes for IdxBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_sets_in_a_folder_one_is_chosen() {
+        let files = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let both = files(&[
+            "emnist-digits-test-images-idx3-ubyte",
+            "emnist-digits-train-images-idx3-ubyte.gz",
+            "emnist-letters-train-images-idx3-ubyte",
+            "emnist-letters-train-labels-idx1-ubyte",
+        ]);
+        let of = |all: &[PathBuf], chosen: Option<&str>| {
+            let chosen = chosen.map(str::to_owned);
+            of_one_set(all.to_vec(), Path::new("raw"), chosen.as_ref())
+        };
+        for chosen in ["letters", "Letters", "emnist-letters"] {
+            assert_eq!(of(&both, Some(chosen)).unwrap(), both[2..]);
+        }
+        let names = "the sets \"emnist-digits\", \"emnist-letters\"";
+        for (chosen, part) in [(None, names), (Some("mnist"), "not mnist")] {
+            let refused = of(&both, chosen).unwrap_err().to_string();
+            assert!(refused.contains(part), "{refused}");
+        }
+        let alone = files(&["t10k-images-idx3-ubyte", "train-images.idx3-ubyte"]);
+        assert_eq!(of(&alone, None).unwrap(), alone);
+    }
 
     #[test]
     fn files_are_known_by_their_usual_names() {

@@ -20,9 +20,10 @@ type ClassFolders = Vec<(String, PathBuf)>;
 #[derive(Debug)]
 struct Arrangement {
     root: PathBuf,
-    /// The folder of each part that is used, relative to the root: "" for training images without
-    /// parts.
-    train: PathBuf,
+    /// The folders of the training images, relative to the root: several where each has other classes,
+    /// "" without parts.
+    train: Vec<PathBuf>,
+    /// The folder of each other part that is used, likewise.
     validation: Option<PathBuf>,
     test: Option<PathBuf>,
     walk: Walk,
@@ -44,7 +45,11 @@ pub fn find(folder: &Path) -> Result<ImageList> {
         mut walk,
         mut notes,
     } = arrange(folder)?;
-    let classes = class_folders(&root, &train, Part::Train.name(), &mut walk)?;
+    let mut classes = ClassFolders::new();
+    for folder in &train {
+        classes.extend(class_folders(&root, folder, Part::Train.name(), &mut walk)?);
+    }
+    sort_by_name(&mut classes);
     let names: Vec<String> = distinct(&classes);
     let label_of = (0i64..).zip(&names);
     let label_of: HashMap<&str, i64> = label_of
@@ -88,8 +93,9 @@ fn arrange(folder: &Path) -> Result<Arrangement> {
     for _ in 0..DEEPEST {
         let listing = list(&root)?;
         let parts = parts(&root, &listing)?;
-        if let Some(train) = one(&root, &parts, Part::Train)? {
-            return with_parts(root, &listing, &parts, train, notes);
+        let train = training(&root, &parts)?;
+        if !train.is_empty() {
+            return with_parts(root, &listing, &parts, &train, notes);
         }
         let folders: Vec<&String> = listing.folders.values().flatten().collect();
         match (with_train(&root, &folders)?.as_slice(), folders.as_slice()) {
@@ -150,7 +156,7 @@ fn parts(root: &Path, listing: &Listing) -> Result<Vec<(Part, String)>> {
     let is_train = |(part, _): &&(Part, String)| *part == Part::Train;
     let trains = within.iter().filter(is_train).count();
     let all = listing.folders.values().flatten().count();
-    match trains == 1 && within.len() > 1 && within.len() == all {
+    match trains > 0 && within.len() > 1 && within.len() == all {
         true => Ok(within),
         false => Ok(found),
     }
@@ -195,6 +201,23 @@ fn one(root: &Path, parts: &[(Part, String)], part: Part) -> Result<Option<Strin
     }
 }
 
+/// The folders of the training images: one, or several that have no class in common, as
+/// `train.X1` and `train.X2` of a set in several archives.
+fn training(root: &Path, parts: &[(Part, String)]) -> Result<Vec<String>> {
+    let of_train = parts.iter().filter(|(part, _)| *part == Part::Train);
+    let names: Vec<String> = of_train.map(|(_, name)| name.clone()).collect();
+    if names.len() > 1 {
+        let mut classes = HashSet::new();
+        for name in &names {
+            let mut folders = folders_in(&root.join(name))?.into_iter();
+            if !folders.all(|class| classes.insert(normal(&class))) {
+                one(root, parts, Part::Train)?;
+            }
+        }
+    }
+    Ok(names)
+}
+
 /// Those of `folders` that have training images.
 fn with_train(root: &Path, folders: &[&String]) -> Result<Vec<String>> {
     let mut with_train = Vec::new();
@@ -222,14 +245,19 @@ fn with_parts(
     root: PathBuf,
     listing: &Listing,
     parts: &[(Part, String)],
-    train: String,
+    train: &[String],
     mut notes: Vec<String>,
 ) -> Result<Arrangement> {
     let mut walk = Walk::default();
     note_rest(&root, Path::new(""), listing, "", &mut walk);
-    let train_path = innermost(&root, &train, Part::Train, &mut walk)?;
-    let of_train = folders_in(&root.join(&train_path))?.into_iter();
-    let of_train: HashSet<String> = of_train.map(|class| normal(&class)).collect();
+    let mut train_paths = Vec::new();
+    let mut of_train = HashSet::new();
+    for name in train {
+        let path = innermost(&root, name, Part::Train, &mut walk)?;
+        let classes = folders_in(&root.join(&path))?.into_iter();
+        of_train.extend(classes.map(|class| normal(&class)));
+        train_paths.push(path);
+    }
     let mut labelled = |part: Part| -> Result<Option<PathBuf>> {
         let Some(name) = one(&root, parts, part)? else {
             return Ok(None);
@@ -283,11 +311,20 @@ fn with_parts(
             }
         }
     }
-    for (part, name) in parts.iter().filter(|(_, name)| part(name).is_none()) {
+    if train.len() > 1 {
+        let all = train.join(", ");
+        notes.push(format!(
+            "{all}, which have no class in common, are the training images together"
+        ));
+    }
+    let named = parts
+        .iter()
+        .filter(|(of, _)| *of != Part::Train || train.len() == 1);
+    for (part, name) in named.filter(|(_, name)| part(name).is_none()) {
         notes.push(format!("{name} is taken for the {} images", part.name()));
     }
     Ok(Arrangement {
-        train: train_path,
+        train: train_paths,
         validation,
         test,
         root,
@@ -324,8 +361,26 @@ fn without_parts(
         );
         return Err(absent(&root, &found));
     }
+    let repeated = repeated_below(&root, listing)?;
+    if let Some(below) = &repeated
+        && below.iter().any(|name| part(name).is_some())
+    {
+        let found = format!(
+            "its folders of classes hold {} each, so that training and test images of a class would be \
+             mixed",
+            below.join(" and ")
+        );
+        return Err(absent(&root, &found));
+    }
+    let repeated = repeated.map(|below| {
+        format!(
+            "all folders hold folders of the same names ({}); should these be the classes, rename the folders \
+             above them after their parts, train and test",
+            below.join(", ")
+        )
+    });
     let beside = root.parent().map(Path::to_path_buf);
-    let notes = match beside.filter(|_| root.file_name().is_some_and(is_train)) {
+    let mut notes = match beside.filter(|_| root.file_name().is_some_and(is_train)) {
         Some(above) => vec![format!(
             "{} is read alone; to use the other parts in {}, set dataset.path to that folder",
             root.display(),
@@ -333,14 +388,30 @@ fn without_parts(
         )],
         None => Vec::new(),
     };
+    notes.extend(repeated);
     Ok(Arrangement {
         root,
-        train: PathBuf::new(),
+        train: vec![PathBuf::new()],
         validation: None,
         test: None,
         walk: Walk::default(),
         notes,
     })
+}
+
+/// The names of the folders in the folders of the classes, where all have the same ones, at least two.
+fn repeated_below(root: &Path, listing: &Listing) -> Result<Option<Vec<String>>> {
+    let mut all: Option<Vec<String>> = None;
+    for name in listing.folders.values().flatten() {
+        let mut below = folders_in(&root.join(name))?;
+        below.sort_unstable();
+        let is_same = all.as_ref().is_none_or(|all| *all == below);
+        if below.len() < 2 || !is_same {
+            return Ok(None);
+        }
+        all = Some(below);
+    }
+    Ok(all)
 }
 
 fn is_train(name: &std::ffi::OsStr) -> bool {
@@ -370,8 +441,12 @@ fn class_folders(
         let folders = names.into_iter().map(|name| folder.join(name));
         classes.extend(folders.map(|folder| (class.clone(), folder)));
     }
-    classes.sort_by(|(_, one), (_, other)| one.file_name().cmp(&other.file_name()));
+    sort_by_name(&mut classes);
     Ok(classes)
+}
+
+fn sort_by_name(classes: &mut ClassFolders) {
+    classes.sort_by(|(_, one), (_, other)| one.file_name().cmp(&other.file_name()));
 }
 
 fn distinct(classes: &ClassFolders) -> Vec<String> {

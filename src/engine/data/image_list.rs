@@ -27,7 +27,7 @@ const LOOKED_AT: usize = 32;
 #[derive(Debug)]
 pub struct ImageList {
     root: PathBuf,
-    images: BySplit<Box<dyn ImageSource>>,
+    pub images: BySplit<Box<dyn ImageSource>>,
     labelling: Labelling,
     passed_over: PassedOver,
     channels: usize,
@@ -88,7 +88,7 @@ impl ImageList {
         self
     }
 
-    /// Whether some images of every split, spread over its classes, are all stored without colours.
+    /// Whether some images of every split, spread over its classes, are all without colours.
     fn is_grey(&self) -> bool {
         let decoder = Decoder::default();
         let splits = self.images.as_ref().zip(self.labelling.labels.as_ref());
@@ -105,7 +105,7 @@ impl ImageList {
                 left = &left[encoded.len().clamp(1, left.len())..];
                 let is_grey: Vec<bool> = encoded
                     .into_par_iter()
-                    .filter_map(|image| decoder.is_stored_grey(image.ok()?))
+                    .filter_map(|image| decoder.is_grey(image.ok()?))
                     .collect();
                 seen |= !is_grey.is_empty();
                 if is_grey.contains(&false) {

@@ -12,7 +12,7 @@ use super::pixels::Pixels;
 use super::register;
 use super::request::DatasetRequest;
 use super::rows::{drawn_hashes, leave_out, lost_images, take_out};
-use super::split::{DataSplit, WHITENED_AT_ONCE, per_class, to_unit};
+use super::split::{DataSplit, WHITENED_AT_ONCE, to_unit};
 use super::split_plan::{SplitPlan, draw_test};
 use super::survey::{self, Survey};
 use super::zca::{Moments, Zca};
@@ -95,26 +95,7 @@ impl DatasetRequest {
         } = self.open()?;
         self.draw_test(&mut labelling, &passed_over.notes)?;
         let plan = self.plan(&labelling)?;
-        let Labelling {
-            classes,
-            ids,
-            labels,
-        } = labelling;
-        let count = |labels: &[i64]| per_class(labels.iter().copied(), classes.len());
-        let of_train = |rows: &[i64]| count(&labels_of(&labels.train, rows).collect::<Vec<_>>());
-        let validation = match labels.validation.is_empty() {
-            true => of_train(&plan.validation),
-            false => count(&labels.validation),
-        };
-        Ok(Inventory {
-            channels: layout.channels(),
-            train: of_train(&plan.train),
-            validation,
-            test: count(&labels.test),
-            stored: labels.train.len(),
-            classes,
-            ids,
-        })
+        Ok(Inventory::of(labelling, &plan, layout.channels()))
     }
 
     /// Reads, splits and normalises.
@@ -230,6 +211,7 @@ impl DatasetRequest {
         Ok(Survey {
             looked_at: 0,
             images: opened.images(),
+            inventory: None,
             left_out: left_out::count(&opened.passed_over.files),
             notes: opened.passed_over.notes,
             warnings: survey::untested(&opened.labelling).into_iter().collect(),
@@ -250,10 +232,10 @@ impl DatasetRequest {
         } = opened.layout.survey(&opened.rows, self, budget, watch)?;
         let images = opened.images();
         let Opened {
+            layout,
             mut labelling,
             rows,
             passed_over,
-            ..
         } = opened;
         let lost = lost_images(&labelling, &rows, &unreadable);
         let listed = lost.len();
@@ -276,7 +258,9 @@ impl DatasetRequest {
         };
         let mut warnings: Vec<DataWarning> = survey::untested(&labelling).into_iter().collect();
         warnings.extend(survey::of_images(&seen.labels, &hashes, &facts));
+        let plan = self.plan(&labelling)?;
         Ok(Survey {
+            inventory: Some(Inventory::of(labelling, &plan, layout.channels())),
             looked_at: looked_at.into_iter().sum(),
             images,
             left_out: left_out::count(&left_out),

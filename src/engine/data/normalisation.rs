@@ -48,7 +48,10 @@ impl Normalisation {
 
     /// With constants that somebody has published.
     pub fn of_constants(ChannelConstants { mean, std }: ChannelConstants) -> Self {
-        let channels = |values: [f64; 3]| Tensor::from_slice(&values.map(|v| v as f32));
+        let channels = |values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+            Tensor::from_slice(&values)
+        };
         Self::Channels {
             mean: channels(mean),
             std: channels(std),

@@ -50,20 +50,31 @@ type Found = BTreeMap<Role, Member>;
 /// [`Error::Usage`] if there are none, or several sets; [`Error::File`] if one is malformed.
 pub fn find(request: &DatasetRequest) -> Result<Plain> {
     let mut found: BySplit<Found> = BySplit::default();
-    let archives = archives(&request.folder)?;
-    let mut others = Vec::new();
+    let (archives, mut others) = archives(&request.folder)?;
     for archive in &archives {
         let stem = archive.file_stem().unwrap_or_default().to_string_lossy();
         let of_file = stem.split(['_', '-', '.']).find_map(part);
-        for name in names(archive)? {
-            let Some((of_array, role)) = role(&name) else {
-                others.push(LeftOutFile {
-                    name: relative_name(&request.folder, &archive.join(&name)),
-                    part: "",
-                    class: None,
-                    reason: "an array whose name says neither images nor labels".to_owned(),
-                    is_lost: false,
-                });
+        let mut leave_out = |name: &str, reason: &str| {
+            others.push(LeftOutFile {
+                name: relative_name(&request.folder, &archive.join(name)),
+                part: "",
+                class: None,
+                reason: reason.to_owned(),
+                is_lost: false,
+            });
+        };
+        let (arrays, no_arrays) = names(archive)?;
+        for name in no_arrays {
+            leave_out(&name, "not an array");
+        }
+        // as in Kuzushiji-MNIST: kmnist-train-imgs.npz with an array arr_0
+        let alone = match arrays.len() {
+            1 => role(&stem),
+            _ => None,
+        };
+        for name in arrays {
+            let Some((of_array, role)) = role(&name).or(alone) else {
+                leave_out(&name, "an array whose name says neither images nor labels");
                 continue;
             };
             let split = match of_array.or(of_file).unwrap_or(Part::Train) {
@@ -122,10 +133,10 @@ fn missing(folder: &Path, found: &str) -> Error {
     .into_error()
 }
 
-/// The .npz files in a folder, or the one that it is.
-fn archives(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The .npz files in a folder, or the one that it is; and what else is there.
+fn archives(folder: &Path) -> Result<(Vec<PathBuf>, Vec<LeftOutFile>)> {
     if folder.is_file() {
-        return Ok(vec![folder.to_path_buf()]);
+        return Ok((vec![folder.to_path_buf()], Vec::new()));
     }
     if !folder.exists() {
         return Err(missing(folder, "that folder does not exist"));
@@ -137,7 +148,7 @@ fn archives(folder: &Path) -> Result<Vec<PathBuf>> {
     let found = files_below(folder, 0, &is_npz)?;
     match found.files.is_empty() {
         true => Err(missing(folder, "no .npz file is there")),
-        false => Ok(found.files),
+        false => Ok((found.files, found.passed_over)),
     }
 }
 

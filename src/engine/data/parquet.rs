@@ -33,13 +33,16 @@ const LONGEST_REFERENCE: u64 = 4096;
 /// if one is malformed.
 pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     let root = snapshot(&request.folder)?;
-    let FilesBelow { files, too_deep } = files(&root)?;
+    let FilesBelow {
+        files,
+        passed_over: beside,
+    } = files(&root)?;
     let Found { files, without } = of_configuration(&root, files, request)?;
     if files.train.is_empty() {
         return Err(missing(&root, "no file of the training split is there"));
     }
     let mut passed_over = not_used(&root, without);
-    passed_over.files.extend(too_deep);
+    passed_over.files.extend(beside);
     // a file that is named itself is meant to be alone
     if !root.is_file() {
         for (files, part) in files.as_ref().zip(BySplit::NAMES) {
@@ -282,7 +285,7 @@ fn files(root: &Path) -> Result<FilesBelow> {
     if root.is_file() {
         return Ok(FilesBelow {
             files: vec![root.to_path_buf()],
-            too_deep: Vec::new(),
+            passed_over: Vec::new(),
         });
     }
     let is_parquet = |name: &str| {

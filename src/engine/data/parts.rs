@@ -32,7 +32,16 @@ const NAMES: [(Part, &[&str]); 3] = [
 ];
 
 /// What may follow such a name.
-const ENDS: [&str; 6] = ["set", "data", "images", "imgs", "split", "folder"];
+const ENDS: [&str; 8] = [
+    "set",
+    "data",
+    "images",
+    "imgs",
+    "split",
+    "folder",
+    "dir",
+    "directory",
+];
 
 /// The part that a folder or a file is named after, in any case: "Train", "val", "test_set".
 pub fn part(name: &str) -> Option<Part> {
@@ -94,6 +103,7 @@ mod tests {
             ("Dev", Some(Part::Validation)),
             ("test-images", Some(Part::Test)),
             ("Testing", Some(Part::Test)),
+            ("train_dir", Some(Part::Train)),
             ("trainers", None),
             ("set", None),
             ("", None),

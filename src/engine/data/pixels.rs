@@ -104,20 +104,30 @@ impl Pixels {
     }
 }
 
+/// So many bytes are anywhere.
+pub const ANYWHERE: f64 = (1u64 << 30) as f64;
+
+/// The bytes of memory that this process may have, where that is known.
+pub fn memory() -> Option<f64> {
+    device::host_mib().map(|mib| mib * f64::from(1 << 20))
+}
+
+/// Bytes in GiB.
+pub fn gib(bytes: f64) -> f64 {
+    bytes / f64::from(1 << 30)
+}
+
 /// Refuses images that fill more than the memory of this machine: the system would end the program when
 /// they are written.
 ///
 /// # Errors
 /// [`Error::Usage`] with both figures.
 pub fn check_memory(count: usize, channels: usize, side: usize) -> Result<()> {
-    /// So many bytes are anywhere.
-    const ANYWHERE: f64 = (1u64 << 30) as f64;
-    let gib = |bytes: f64| bytes / f64::from(1 << 30);
     let bytes = [count, channels, side, side]
         .map(|n| n as f64)
         .iter()
         .product::<f64>();
-    match device::host_mib().map(|mib| mib * f64::from(1 << 20)) {
+    match memory() {
         Some(memory) if bytes > ANYWHERE && bytes > memory => Err(Error::Usage(format!(
             "{count} images at {side} × {side} pixels take {:.1} GiB, but this machine, or what limits \
              this process, has {:.1} GiB of memory; lower dataset.size, or choose fewer classes with \

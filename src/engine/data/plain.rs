@@ -150,13 +150,23 @@ impl Plain {
     pub fn new(
         read: BySplit<(Vec<i64>, Vec<PlainImages>)>,
         names: &[&str],
-        passed_over: PassedOver,
+        mut passed_over: PassedOver,
         color: Color,
     ) -> Self {
-        let labels = read.as_ref().map(|(labels, _)| labels.clone());
+        let mut labels = read.as_ref().map(|(labels, _)| labels.clone());
+        let mut classes = numbered_classes(&labels, names);
+        let lowest = labels.as_ref().into_iter().flatten().min();
+        // those of EMNIST's letters are 1 to 26
+        if names.is_empty() && lowest == Some(&1) {
+            classes.remove(0);
+            labels = labels.map(|labels| labels.into_iter().map(|label| label - 1).collect());
+            passed_over
+                .notes
+                .push("the labels count from 1, and so do the names of the classes".into());
+        }
         Self {
             labelling: Labelling {
-                classes: numbered_classes(&labels, names),
+                classes,
                 ids: None,
                 labels,
             },

@@ -85,7 +85,7 @@ impl DatasetRequest {
         if self.zca || self.normalisation == NormalisedBy::Own {
             return Ok(None);
         }
-        match channel_constants(self.kind) {
+        match channel_constants(self.kind, Some(&self.folder)) {
             None => Err(Error::Usage(format!(
                 "published programs share no mean and deviation for the data set {}; set \
                  dataset.normalisation to own",

@@ -1,6 +1,7 @@
 //! What hurts later and is seen only when the images themselves are looked at.
 
 use super::facts::ImageFacts;
+use super::inventory::Inventory;
 use super::layout::{BySplit, Labelling};
 use astill_core::run::event::{DataWarning, LeftOut};
 use std::collections::{HashMap, HashSet};
@@ -14,6 +15,8 @@ pub struct Survey {
     /// How many of the images were looked at.
     pub looked_at: usize,
     pub images: usize,
+    /// Without the images that turned out to be unreadable; none where none was looked at.
+    pub inventory: Option<Inventory>,
     pub left_out: Vec<LeftOut>,
     /// Decisions of the layout that the user may not expect.
     pub notes: Vec<String>,

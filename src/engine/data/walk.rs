@@ -74,16 +74,18 @@ pub fn folders_in(folder: &Path) -> Result<Vec<String>> {
     Ok(folders)
 }
 
-/// The files that [`files_below`] has found, and the folders that it has not looked into.
+/// The files that [`files_below`] has found, and what it passed over.
 #[derive(Debug, Default)]
 pub struct FilesBelow {
     /// Sorted.
     pub files: Vec<PathBuf>,
-    pub too_deep: Vec<LeftOutFile>,
+    /// Folders that it has not looked into, and files that are not wanted, by name.
+    pub passed_over: Vec<LeftOutFile>,
 }
 
-/// The files below `root` whose names are wanted. No link leads back, junk is passed over, and folders
-/// more than `deepest` folders down are not looked into.
+/// The files below `root` whose names are wanted. No link leads back, hidden folders are passed over,
+/// and folders more than `deepest` folders down are not looked into. Files that describe a set are not
+/// counted as passed over.
 ///
 /// # Errors
 /// [`Error::Io`] if a folder cannot be listed.
@@ -102,26 +104,48 @@ pub fn files_below(
         for entry in fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
             let entry = entry.map_err(Error::io("list", &folder))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            match (is_junk(&name), is_folder(&entry)) {
-                (true, _) => {}
-                (false, true) if depth < deepest => open.push((entry.path(), depth + 1)),
-                (false, true) => found.too_deep.push(LeftOutFile {
-                    name: relative_name(root, &entry.path()),
-                    part: "",
-                    class: None,
-                    reason: format!("a folder more than {deepest} folders down"),
-                    is_lost: false,
-                }),
-                (false, false) if is_wanted(&name) => found.files.push(entry.path()),
-                (false, false) => {}
-            }
+            let reason = match (is_junk(&name), is_folder(&entry)) {
+                (true, true) => continue,
+                (false, true) if depth < deepest => {
+                    open.push((entry.path(), depth + 1));
+                    continue;
+                }
+                (false, true) if deepest == 0 => "a folder, which is not looked into".to_owned(),
+                (false, true) => format!("a folder more than {deepest} folders down"),
+                (false, false) if is_wanted(&name) => {
+                    found.files.push(entry.path());
+                    continue;
+                }
+                (true, false) if is_wanted(&name) => HIDDEN.to_owned(),
+                (true, false) => continue,
+                (false, false) if describes(&name) => continue,
+                (false, false) => "not a file of this kind of data set".to_owned(),
+            };
+            found.passed_over.push(LeftOutFile {
+                name: relative_name(root, &entry.path()),
+                part: "",
+                class: None,
+                reason,
+                is_lost: false,
+            });
         }
     }
     found.files.sort_unstable();
     found
-        .too_deep
+        .passed_over
         .sort_unstable_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
+}
+
+/// Whether a file describes a data set, by its name: README.md, dataset_infos.json, LICENSE.
+fn describes(name: &str) -> bool {
+    const ENDS: [&str; 11] = [
+        "md", "rst", "txt", "pdf", "html", "json", "yaml", "yml", "cff", "py", "bib",
+    ];
+    match Path::new(name).extension() {
+        None => true,
+        Some(end) => ENDS.iter().any(|known| end.eq_ignore_ascii_case(known)),
+    }
 }
 
 /// The folders of a walk, so that no link leads back into it: a folder is gone down once, and never

@@ -9,15 +9,17 @@ use super::layout::{BySplit, Labelling, MissingFiles};
 use super::left_out::{LeftOutFile, PassedOver, missing_shards, without_part};
 use super::parts::{Part, is_junk, part, part_within};
 use super::request::DatasetRequest;
-use super::walk::files_below;
+use super::walk::{HIDDEN, files_below};
 use astill_core::files::{tar_names::Names, untrusted};
 use astill_core::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What members and the end of a tar file are whole multiples of, in bytes.
+const BLOCK: u64 = 512;
 /// A label is a short text.
 const LONGEST_LABEL: u64 = 4096;
 const LARGEST_NAMES: u64 = 16 << 20;
@@ -109,7 +111,7 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     let folder = &request.folder;
     let mut shards: BySplit<Vec<PathBuf>> = BySplit::default();
     let mut without = Vec::new();
-    let (files, too_deep) = files(folder)?;
+    let (files, beside) = files(folder)?;
     for (path, part) in files {
         match part {
             Some(Part::Train) => shards.train.push(path),
@@ -124,7 +126,7 @@ pub fn find(request: &DatasetRequest) -> Result<ImageList> {
     if shards.train.is_empty() {
         return Err(missing(folder, "no tar file of training samples is there"));
     }
-    let mut left_out = [too_deep, without_part(folder, &without)].concat();
+    let mut left_out = [beside, without_part(folder, &without)].concat();
     if !folder.is_file() {
         for (shards, part) in shards.as_ref().zip(BySplit::NAMES) {
             left_out.extend(missing_shards(folder, shards, part));
@@ -174,7 +176,7 @@ fn missing(folder: &Path, found: &str) -> Error {
 type Shard = (PathBuf, Option<Part>);
 
 /// The tar files, sorted, with the part that their names or the nearest folders around them give; and
-/// what was not looked into.
+/// what was passed over.
 fn files(folder: &Path) -> Result<(Vec<Shard>, Vec<LeftOutFile>)> {
     if folder.is_file() {
         return Ok((vec![(folder.to_path_buf(), None)], Vec::new()));
@@ -205,7 +207,24 @@ fn files(folder: &Path) -> Result<(Vec<Shard>, Vec<LeftOutFile>)> {
         Ok((path, part))
     };
     let shards = below.files.into_iter().map(shard).collect::<Result<_>>()?;
-    Ok((shards, below.too_deep))
+    Ok((shards, below.passed_over))
+}
+
+/// Checks that a tar file whose last member ends at `at` ends there as it should, in blocks of zeros: one
+/// that was cut off between two members lacks them, and members that follow them are read by nobody.
+fn check_end(file: &File, at: u64) -> std::io::Result<()> {
+    /// Programs write up to some hundred blocks.
+    const MOST: u64 = 1 << 20;
+    let mut rest = Vec::new();
+    let mut file = file;
+    file.seek(SeekFrom::Start(at))?;
+    file.take(MOST).read_to_end(&mut rest)?;
+    let problem = match rest.iter().all(|byte| *byte == 0) {
+        true if rest.len() as u64 >= BLOCK => return Ok(()),
+        true => "it has no end, so it was probably cut off",
+        false => "more follows after its end, as where two such files were joined",
+    };
+    Err(std::io::Error::other(problem))
 }
 
 impl Samples {
@@ -223,8 +242,15 @@ impl Samples {
         let mut tar = tar::Archive::new(&file);
         let mut sample = Sample::default();
         let mut names = Names::default();
+        // where the last member ends
+        let mut at = 0;
         for entry in tar.entries_with_seek().map_err(damaged)?.raw(true) {
             let mut entry = entry.map_err(damaged)?;
+            let stored = entry.size().checked_next_multiple_of(BLOCK);
+            at = entry
+                .raw_file_position()
+                .saturating_add(stored.unwrap_or(u64::MAX))
+                .max(at);
             let Some(name) = names.path(&mut entry).map_err(damaged)? else {
                 continue;
             };
@@ -241,6 +267,13 @@ impl Samples {
             }
             let (key, field) = split(&name);
             if is_junk(name.rsplit('/').next().unwrap_or(&name)) {
+                self.left_out.push(LeftOutFile {
+                    name: path.join(&name).display().to_string(),
+                    part: "",
+                    class: None,
+                    reason: HIDDEN.to_owned(),
+                    is_lost: false,
+                });
                 continue;
             }
             if key != sample.key {
@@ -270,6 +303,7 @@ impl Samples {
                 false => sample.look_at(member, &mut entry).map_err(damaged)?,
             }
         }
+        check_end(&file, at).map_err(damaged)?;
         self.take(&path, sample);
         self.images.shards.push(path);
         Ok(())

@@ -97,6 +97,24 @@ impl Zca {
     }
 }
 
+/// About how many bytes it takes to fit and keep the whitening of `images` images of `pixels` = D numbers
+/// each, in single precision.
+pub fn bytes_to_fit(images: usize, pixels: usize) -> f64 {
+    let (n, d) = (images as f64, pixels as f64);
+    let numbers = match images < pixels {
+        // the images twice, without their mean, their directions before and after scaling; the products
+        // and their eigenvectors
+        true => 5. * n * d + 3. * n * n,
+        // the scatter, its symmetric copy, the eigenvectors and what finds them
+        false => 4. * d * d,
+    };
+    let whole = match 2. * n.min(d) > d {
+        true => 2. * d * d,
+        false => 0.,
+    };
+    4. * (numbers + whole)
+}
+
 /// (S + eps)^`power`, shaped like `variances`.
 fn scales(variances: &Tensor, eps: f64, power: f64) -> Tensor {
     (variances.clamp_min(0.0) + eps).pow_tensor_scalar(power)

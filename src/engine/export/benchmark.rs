@@ -31,17 +31,24 @@ fn benchmark_name<'a>(
     benchmark: &str,
     names: &[(Kind, i64, &'a str)],
 ) -> Result<&'a str> {
-    let kind = set.profile()?.dataset.kind;
+    let profile = set.profile()?;
+    let kind = profile.dataset.kind;
     let [.., height, _] = set.shape()?;
-    let is_imagenette = || {
-        let ids = set.provenance.class_ids.as_ref();
-        let ids = ids.unwrap_or(&set.provenance.classes);
-        subset_ids("nette").is_some_and(|nette| ids.iter().eq(nette))
-    };
+    let ids = set.provenance.class_ids.as_ref();
+    let ids = ids.unwrap_or(&set.provenance.classes);
+    let is_imagenette = || subset_ids("nette").is_some_and(|nette| ids.iter().eq(nette));
     let of_kind = |name: &&(Kind, i64, &'a str)| {
         name.0 == kind && (kind != Kind::ImageFolder || is_imagenette())
     };
-    match names.iter().find(of_kind) {
+    let found = names.iter().find(of_kind);
+    if found.is_some() && !has_all_classes(kind, profile.dataset.classes.as_deref(), ids) {
+        return Err(Error::Usage(format!(
+            "{benchmark} tests all classes of {kind} in their own order, but dataset.classes of this set chose \
+             {}; use --format pt",
+            ids.join(", ")
+        )));
+    }
+    match found {
         Some((_, side, name)) if *side == height => Ok(*name),
         Some((_, side, name)) => Err(Error::Usage(format!(
             "{benchmark} tests {name} at {side} pixels, but these images have {height}; use \
@@ -57,6 +64,18 @@ fn benchmark_name<'a>(
             )))
         }
     }
+}
+
+/// Whether the classes of a set are those of the whole data set in their own order, which is that of their
+/// names: others are numbered differently. An image folder is known by its classes alone.
+fn has_all_classes(kind: Kind, chosen: Option<&[String]>, ids: &[String]) -> bool {
+    let all = [
+        (Kind::Cifar10, 10),
+        (Kind::Cifar100, 100),
+        (Kind::TinyImagenet, 200),
+    ];
+    let is_whole = || all.contains(&(kind, ids.len())) && ids.is_sorted();
+    kind == Kind::ImageFolder || chosen.is_none() || is_whole()
 }
 
 impl DdRanking {
@@ -262,5 +281,33 @@ impl Export for DcBench {
             );
         }
         Ok(notes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_classes_are_all_of_a_set_only_in_its_own_order() {
+        let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let ten = names("airplane automobile bird cat deer dog frog horse ship truck");
+        let mut turned = ten.clone();
+        turned.reverse();
+        let two = names("dog cat");
+        for (chosen, ids, has_all) in [
+            (None, &ten, true),
+            (Some(&ten), &ten, true),
+            (Some(&turned), &turned, false),
+            (Some(&two), &two, false),
+        ] {
+            let chosen = chosen.map(Vec::as_slice);
+            assert_eq!(
+                has_all_classes(Kind::Cifar10, chosen, ids),
+                has_all,
+                "{ids:?}"
+            );
+        }
+        assert!(has_all_classes(Kind::ImageFolder, Some(&two), &two));
     }
 }

@@ -17,7 +17,7 @@ mod set;
 
 pub use self::parts::{Parts, normalisation};
 pub use self::provenance::{Provenance, protocol};
-pub use self::safetensors::{FILE, read, write};
+pub use self::safetensors::{FILE, PROVENANCE, read, write};
 pub use self::set::{DistilledSet, TestImages};
 
 use astill_core::cli::Space;
@@ -71,8 +71,9 @@ pub trait Export: Debug + Sync {
     /// # Errors
     /// [`Error::Usage`]: its readers do not know this data set.
     fn constants(&self, set: &DistilledSet) -> Result<ChannelConstants> {
-        let kind = set.profile()?.dataset.kind;
-        channel_constants(kind).ok_or_else(|| {
+        let of = set.profile()?.dataset;
+        let kind = of.kind;
+        channel_constants(kind, of.path.as_deref()).ok_or_else(|| {
             Error::Usage(format!(
                 "published programs share no mean and deviation for the data set {kind}; export it \
                  with --space own or --space pixels"

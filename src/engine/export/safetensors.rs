@@ -13,7 +13,7 @@ use tch::Tensor;
 pub const FILE: &str = "best.safetensors";
 
 /// The metadata key of the [`Provenance`], as JSON.
-const PROVENANCE: &str = "astill";
+pub const PROVENANCE: &str = "astill";
 
 /// The file of [`write()`].
 #[derive(Debug)]

@@ -132,7 +132,7 @@ fn imported(store: &Store, manifest: Manifest, was_there: bool) -> Imported {
 /// Experts of others live in the normalisation of the field, where it has one.
 fn with_field(mut profile: Profile) -> Profile {
     let set = &mut profile.dataset;
-    if set.zca || channel_constants(set.kind).is_some() {
+    if set.zca || channel_constants(set.kind, set.path.as_deref()).is_some() {
         set.normalisation = NormalisedBy::Field;
     }
     profile

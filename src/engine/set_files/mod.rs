@@ -1,10 +1,11 @@
 //! Distilled sets in files: those of `astill export`, and the `images_best.pt` of other programs.
 //!
-//! A set is a file, or a folder that holds one. A safetensors file says everything about itself. The
-//! others may have `astill.json` beside them (in an .npz it is the array "metadata"); without it, a
+//! A set is a file, or a folder that holds one. A safetensors file of astill says everything about itself.
+//! The others may have `astill.json` beside them (in an .npz it is the array "metadata"); without it, a
 //! profile has to say what the images are.
 
 mod npz;
+mod safetensors;
 mod torch;
 
 use crate::data::Normalisation;
@@ -61,7 +62,11 @@ pub fn find(path: &Path) -> Option<PathBuf> {
 /// It is not a distilled set, or damaged; its images, labels and metadata do not fit together.
 pub fn read(file: &Path) -> Result<FoundSet> {
     let is_called = |extension: &str| file.extension().is_some_and(|e| e == extension);
-    let set = if is_called("safetensors") {
+    let set = if is_called("safetensors")
+        && let Some(set) = safetensors::of_others(file)?
+    {
+        set
+    } else if is_called("safetensors") {
         let set = export::read(file)?;
         return Ok(FoundSet {
             file: file.to_path_buf(),
@@ -96,10 +101,19 @@ pub fn read(file: &Path) -> Result<FoundSet> {
 /// They have another shape.
 fn labels(tensor: &Tensor, of: &Path) -> Result<Labels> {
     let size = tensor.size();
-    let is_whole = !tensor.is_floating_point();
     match *size.as_slice() {
-        [_] => Ok(Labels::Hard(tensor.to_kind(Kind::Int64))),
-        [_, 1] if is_whole => Ok(Labels::Hard(tensor.to_kind(Kind::Int64).reshape([-1]))),
+        [_] | [_, 1] => {
+            let whole = tensor.to_kind(Kind::Int64);
+            // whole numbers may be stored as others
+            let is_same = !tensor.is_floating_point() || whole.to_kind(tensor.kind()).equal(tensor);
+            match is_same {
+                true => Ok(Labels::Hard(whole.reshape([-1]))),
+                false => Err(Error::file(
+                    of,
+                    "expected the numbers of classes as labels, found numbers that are not whole",
+                )),
+            }
+        }
         [n, k] if n > 0 && k > 1 => {
             let values = tensor.to_kind(Kind::Float);
             let sums = values.sum_dim_intlist(1i64, false, Kind::Double);
@@ -131,7 +145,10 @@ fn metadata_beside(file: &Path) -> Result<Option<Value>> {
 
 /// The provenance in what astill wrote about a set, and the normalisation where that is one of
 /// channels.
-fn of_metadata(metadata: &Value, of: &Path) -> Result<(Provenance, Option<Normalisation>)> {
+///
+/// # Errors
+/// It is not what `astill export` writes.
+pub fn of_metadata(metadata: &Value, of: &Path) -> Result<(Provenance, Option<Normalisation>)> {
     let wrong = |problem: String| {
         Error::file(
             of,

@@ -19,7 +19,7 @@ const MOST_UNPACKED: (u64, u64) = (8, 64 << 20);
 pub fn read(file: &Path) -> Result<FoundSet> {
     let archive = Archive {
         file,
-        names: names(file)?,
+        names: names(file)?.0,
         most: std::fs::metadata(file)
             .map_err(Error::io("read", file))?
             .len()

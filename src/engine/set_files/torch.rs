@@ -20,13 +20,7 @@ pub fn read(file: &Path) -> Result<FoundSet> {
         None => parts(file, "labels")?,
     };
     let rate = match beside("lr") {
-        Some(path) if path.is_file() => {
-            let rate = tensor(&path)?;
-            if rate.numel() != 1 {
-                return Err(Error::file(path, "expected one number, the learned rate"));
-            }
-            Some(rate.to_kind(Kind::Double).reshape([1]).double_value(&[0]))
-        }
+        Some(path) if path.is_file() => Some(number(&path)?),
         _ => None,
     };
     let metadata = metadata_beside(file)?;
@@ -122,6 +116,22 @@ fn beside(images: &Path, what: &str) -> Option<PathBuf> {
     let name = images.file_name()?.to_str()?;
     let other = name.contains("images");
     other.then(|| images.with_file_name(name.replacen("images", what, 1)))
+}
+
+/// The one number of a file, the learned rate: itself, or as a tensor.
+fn number(path: &Path) -> Result<f64> {
+    let file = TorchFile::open(path)?;
+    match file.content() {
+        Item::Number(number) => return Ok(*number),
+        Item::Tensor(stored) => {
+            let tensor = file.tensor(stored)?;
+            if tensor.numel() == 1 {
+                return Ok(tensor.to_kind(Kind::Double).reshape([1]).double_value(&[0]));
+            }
+        }
+        Item::List(_) | Item::Dict(_) | Item::Other => {}
+    }
+    Err(Error::file(path, "expected one number, the learned rate"))
 }
 
 /// The one tensor of a file.

@@ -6,7 +6,7 @@ use crate::data::{Dataset, DatasetRequest, count_left_out, list_left_out};
 use crate::memory;
 use astill_core::dataset_folder;
 use astill_core::files::atomic;
-use astill_core::profile::Profile;
+use astill_core::profile::{Kind, Profile};
 use astill_core::run::event::{DatasetLoaded, EventKind};
 use astill_core::{Error, Result};
 use std::path::Path;
@@ -40,6 +40,18 @@ pub fn data_request(profile: &Profile, folder: &Path, data: &Path) -> DatasetReq
         background: set.background,
         ..DatasetRequest::new(set.kind, folder, set.size, data.join("cache"))
     }
+}
+
+/// The profile of a run for another process, which finds the data set in `folder` wherever it is
+/// started.
+pub fn with_data_in(profile: &Profile, folder: &Path, data: &Path) -> Profile {
+    let mut profile = profile.clone();
+    if profile.dataset.kind != Kind::Shapes {
+        // the name of a data set of the Hub may have told it
+        profile.dataset.configuration = data_request(&profile, folder, data).configuration;
+        profile.dataset.path = Some(folder.to_path_buf());
+    }
+    profile
 }
 
 /// Loads the data set of a run onto its device.

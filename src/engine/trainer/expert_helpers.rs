@@ -1,9 +1,8 @@
 //! Processes that train experts beside the engine, one on each further device of a run. They share
 //! them out by their claims, as any processes do.
 
-use super::{RunPlan, data_request, helper_process};
+use super::{RunPlan, helper_process, with_data_in};
 use astill_core::Result;
-use astill_core::profile::{Kind, Profile};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::io::Write;
@@ -43,7 +42,8 @@ impl ExpertHelpers {
                 helper_process::start(plan, (device, devices), (&arguments, Stdio::piped()))?;
             if let Some(mut input) = child.stdin.take() {
                 // one that has ended at once says why by its status
-                let _ = input.write_all(profile(plan).to_yaml().as_bytes());
+                let profile = with_data_in(&plan.profile, &plan.folder, &plan.data);
+                let _ = input.write_all(profile.to_yaml().as_bytes());
             }
             helpers.processes.push(Helper {
                 name: format!("process {} ({device})", number + 2),
@@ -85,8 +85,9 @@ impl ExpertHelpers {
     /// Ends them; whether there were any. Each gives back its claim; the epoch that it was in is lost.
     pub fn end(&mut self) -> bool {
         let were_there = !self.processes.is_empty();
+        // a second one means no more than the first: a batch system may have sent one to every process
+        self.send(Signal::USR2);
         // one that is stopped would not hear the other signal
-        self.send(Signal::TERM);
         self.send(Signal::CONT);
         let begin = Instant::now();
         for helper in &mut self.processes {
@@ -106,18 +107,6 @@ impl ExpertHelpers {
             let _ = kill_process(Pid::from_child(&helper.child), signal);
         }
     }
-}
-
-/// The engine's profile, which finds the data wherever the run may have been resumed.
-fn profile(plan: &RunPlan) -> Profile {
-    let mut profile = plan.profile.clone();
-    if profile.dataset.kind != Kind::Shapes {
-        // the name of a data set of the Hub may have told it
-        profile.dataset.configuration =
-            data_request(&profile, &plan.folder, &plan.data).configuration;
-        profile.dataset.path = Some(plan.folder.clone());
-    }
-    profile
 }
 
 impl Drop for ExpertHelpers {

@@ -41,7 +41,7 @@ mod workers;
 
 pub use calibration::ROLLOUTS;
 pub use control::CommandRequest;
-pub use dataset::data_request;
+pub use dataset::{data_request, with_data_in};
 pub use evaluation::HEADLINE;
 pub use local_workers::WorkersPlan;
 pub use places::check_places;

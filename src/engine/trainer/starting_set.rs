@@ -129,7 +129,7 @@ fn of_the_field(path: &Path, profile: &Profile) -> Result<Option<Normalisation>>
              not whitened",
         )),
         (NormalisedBy::Own, false) => {
-            Ok(channel_constants(set.kind).map(Normalisation::of_constants))
+            Ok(channel_constants(set.kind, set.path.as_deref()).map(Normalisation::of_constants))
         }
     }
 }

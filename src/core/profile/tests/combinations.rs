@@ -74,12 +74,6 @@ fn combinations_that_cannot_run_name_both_keys() {
             "--set network.width=30: network.width: found 30, but network.norm group needs a \
              multiple of 4; use 32, or another norm",
         ),
-        (
-            &["dataset.size=128"],
-            "--set dataset.size=128: dataset.zca: found true, but with dataset.size 128 the \
-             covariance of 49152 pixel values is a matrix of 18 GiB; set dataset.zca to false, or \
-             dataset.size to 64 or less",
-        ),
     ] {
         assert_eq!(refusal(with_sets(sets)), wanted);
     }

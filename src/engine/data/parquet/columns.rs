@@ -251,16 +251,22 @@ impl Table {
         let schema = metadata.file_metadata().schema_descr();
         let place = |wanted: &str, kinds: &[Physical]| {
             let columns = schema.columns().iter().enumerate();
-            let found = columns.filter(|(_, column)| column.path().string() == wanted);
-            let mut found = found.filter(|(_, column)| {
-                kinds.contains(&column.physical_type()) && column.max_rep_level() == 0
-            });
-            found.next().map(|(at, _)| at).ok_or_else(|| {
-                Error::file(
-                    path,
-                    format!("expected a column {wanted} of {kinds:?}, found none; get it again"),
-                )
-            })
+            let mut named = columns.filter(|(_, column)| column.path().string() == wanted);
+            let problem = match named.next() {
+                None => format!("expected a column {wanted}, found none; get it again"),
+                Some((at, column)) => match (column.physical_type(), column.max_rep_level()) {
+                    (kind, 0) if kinds.contains(&kind) => return Ok(at),
+                    (kind, 0) => format!(
+                        "expected the column {wanted} to be one of {kinds:?}, found {kind}; choose another \
+                         column with dataset.image or dataset.label"
+                    ),
+                    _ => format!(
+                        "expected one value of the column {wanted} in every row, found lists; choose another \
+                         column with dataset.image or dataset.label"
+                    ),
+                },
+            };
+            Err(Error::file(path, problem))
         };
         let groups = metadata.row_groups().iter();
         let mut left = MOST_ROWS;
@@ -286,6 +292,8 @@ impl Table {
                     Physical::INT64,
                     Physical::BYTE_ARRAY,
                     Physical::BOOLEAN,
+                    Physical::FLOAT,
+                    Physical::DOUBLE,
                 ],
             )?,
         })
@@ -329,7 +337,8 @@ fn labels_of(
     length: &Cell<usize>,
 ) -> Result<Vec<Label>, ParquetError> {
     use ColumnReader::{
-        BoolColumnReader, ByteArrayColumnReader, Int32ColumnReader, Int64ColumnReader,
+        BoolColumnReader, ByteArrayColumnReader, DoubleColumnReader, FloatColumnReader,
+        Int32ColumnReader, Int64ColumnReader,
     };
     let text = |bytes: ByteArray| {
         length.set(length.get() + bytes.len());
@@ -343,6 +352,14 @@ fn labels_of(
         }
     };
     let whole = |number: i64| Ok(Label::Number(number));
+    // as pandas stores whole numbers as soon as one is missing
+    let real = |number: f64| match number.is_nan() {
+        true => Ok(Label::Missing),
+        false if number.fract() == 0. => Ok(Label::Number(number as i64)),
+        false => Err(ParquetError::General(format!(
+            "expected whole numbers as labels, found {number}"
+        ))),
+    };
     macro_rules! read {
         ($reader:expr, $label:expr) => {
             read_all(
@@ -357,6 +374,8 @@ fn labels_of(
         Int32ColumnReader(mut reader) => read!(reader, |value| whole(i64::from(value))),
         Int64ColumnReader(mut reader) => read!(reader, whole),
         ByteArrayColumnReader(mut reader) => read!(reader, text),
+        FloatColumnReader(mut reader) => read!(reader, |value| real(value.into())),
+        DoubleColumnReader(mut reader) => read!(reader, real),
         _ => Err(ParquetError::General("labels of another type".into())),
     }
 }

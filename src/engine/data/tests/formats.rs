@@ -69,6 +69,11 @@ fn the_python_version_of_cifar_is_read_from_its_archive_and_unpacked() {
     for (kind, archive, classes) in [
         (Kind::Cifar10, "cifar-10-python.tar.gz", 10),
         (Kind::Cifar10, "cifar-10-bytes/cifar-10-python.tar.gz", 10),
+        (
+            Kind::Cifar10,
+            "cifar-10-protocol-5/cifar-10-python.tar.gz",
+            10,
+        ),
         (Kind::Cifar100, "cifar-100-python.tar.gz", 100),
     ] {
         let (home, request) = of(kind, archive);

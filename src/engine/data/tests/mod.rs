@@ -3,6 +3,7 @@
 mod arrangements;
 mod caches;
 mod cifar;
+mod elsewhere;
 mod folders;
 mod formats;
 pub mod golden;
@@ -11,6 +12,7 @@ mod reported;
 mod requests;
 mod stray_files;
 mod warnings;
+mod writers;
 
 use super::{DataSplit, Dataset, DatasetRequest, Kind};
 use crate::progress::Progress;

@@ -1,5 +1,6 @@
 //! Files that do not fit: without a part, of another version, links, and labels that are none.
 
+use super::writers::{Member, idx, npy, npz, parquet, tar};
 use super::*;
 use std::fs;
 use std::path::PathBuf;
@@ -112,30 +113,24 @@ fn images_of_tiny_imagenet_that_were_left_where_they_were_are_lost() {
 
 #[test]
 fn what_plain_files_hold_besides_is_counted() {
-    use std::io::Write;
-    let npy = |shape: &str, values: &[u8]| {
-        let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}\n");
-        let length = (text.len() as u16).to_le_bytes();
-        [&b"\x93NUMPY\x01\0"[..], &length, text.as_bytes(), values].concat()
-    };
     let home = TempDir::new().unwrap();
-    let mut zip = zip::ZipWriter::new(fs::File::create(home.path().join("set.npz")).unwrap());
-    for (name, array) in [
-        ("x_train", npy("4, 2, 2", &[7; 16])),
-        ("y_train", npy("4,", &[0, 1, 0, 1])),
-        ("x_test", npy("2, 2, 2", &[7; 8])),
-        ("y_test", npy("2,", &[0, 1])),
-        ("masks", npy("4,", &[0; 4])),
-    ] {
-        let options = zip::write::SimpleFileOptions::default();
-        zip.start_file(format!("{name}.npy"), options).unwrap();
-        zip.write_all(&array).unwrap();
-    }
-    zip.finish().unwrap();
+    npz(
+        &home.path().join("set.npz"),
+        &[
+            ("x_train.npy", npy("4, 2, 2", &[7; 16])),
+            ("y_train.npy", npy("4,", &[0, 1, 0, 1])),
+            ("x_test.npy", npy("2, 2, 2", &[7; 8])),
+            ("y_test.npy", npy("2,", &[0, 1])),
+            ("masks.npy", npy("4,", &[0; 4])),
+            ("about.txt", b"four images".to_vec()),
+        ],
+    );
     let set = request(Kind::Npz, home.path(), 2);
     assert_eq!(set.inspect().unwrap().train, [2, 2]);
     let found = left_out(&set);
-    assert!(found.len() == 1 && found[0].1.contains("neither images nor labels"));
+    let reasons: Vec<&str> = found.iter().map(|files| files.1.as_str()).collect();
+    let odd = "an array whose name says neither images nor labels";
+    assert_eq!(reasons, ["not an array", odd]);
 
     let home = TempDir::new().unwrap();
     let at = |name: &str| home.path().join(name);
@@ -256,35 +251,6 @@ fn shards_that_the_others_count_are_missed() {
         ..request
     };
     assert_eq!(alone.inspect().unwrap().stored, 3);
-}
-
-/// A parquet file of one image for each of these labels.
-fn parquet(path: &Path, labels: &[i64]) {
-    use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
-    use ::parquet::file::writer::SerializedFileWriter;
-    let schema = "message schema {
-        optional group image { optional binary bytes; optional binary path (STRING); }
-        optional int64 label;
-    }";
-    let schema = ::parquet::schema::parser::parse_message_type(schema).unwrap();
-    let file = fs::File::create(path).unwrap();
-    let mut writer = SerializedFileWriter::new(file, schema.into(), Default::default()).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    let texts: Vec<ByteArray> = labels.iter().map(|_| "not looked at".into()).collect();
-    for _ in 0..2 {
-        let mut column = group.next_column().unwrap().unwrap();
-        let levels = vec![2; labels.len()];
-        let typed = column.typed::<ByteArrayType>();
-        typed.write_batch(&texts, Some(&levels), None).unwrap();
-        column.close().unwrap();
-    }
-    let mut column = group.next_column().unwrap().unwrap();
-    let levels = vec![1; labels.len()];
-    let typed = column.typed::<Int64Type>();
-    typed.write_batch(labels, Some(&levels), None).unwrap();
-    column.close().unwrap();
-    group.close().unwrap();
-    writer.close().unwrap();
 }
 
 /// A parquet file of one image for each of these labels, which are text, with these class names in its
@@ -446,20 +412,6 @@ fn links_to_folders_above_bring_nothing_in() {
     assert_eq!(left_out[0].reason, "a link to a folder above it");
 }
 
-/// The name and the content of a member of a tar file.
-type Member<'a> = (&'a str, &'a [u8]);
-
-/// A tar file of these members.
-fn tar(path: &Path, members: &[Member<'_>]) {
-    let mut tar = ::tar::Builder::new(Vec::new());
-    for (name, content) in members {
-        let mut header = ::tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        tar.append_data(&mut header, name, *content).unwrap();
-    }
-    write(path, tar.into_inner().unwrap());
-}
-
 /// A set of webdataset with one sample of each of these labels for training and for testing.
 fn samples(labels: &[&str]) -> TempDir {
     let home = TempDir::new().unwrap();
@@ -583,13 +535,6 @@ fn labels_from_1_are_refused_with_the_classes_to_choose() {
         ..request
     };
     assert_eq!(chosen.inspect().unwrap().train, [1; 3]);
-}
-
-/// An idx file of u8: its lengths and its values.
-fn idx(lengths: &[u32], values: &[u8]) -> Vec<u8> {
-    let begin = [0, 0, 8, lengths.len() as u8];
-    let lengths = lengths.iter().flat_map(|length| length.to_be_bytes());
-    [&begin[..], &lengths.collect::<Vec<u8>>(), values].concat()
 }
 
 #[test]
