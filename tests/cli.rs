@@ -479,6 +479,43 @@ fn wrong_use_is_refused_before_anything_is_created() -> Outcome {
 }
 
 #[test]
+fn completions_and_manual_pages_are_printed() -> Outcome {
+    let place = Place::new()?;
+    for (shell, part) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef astill"),
+        ("fish", "complete -c astill"),
+    ] {
+        let output = place.run(&["completions", shell])?;
+        assert_status(&output, 0);
+        let said = text(&output.stdout);
+        assert!(
+            said.contains(part) && said.contains("roll-back"),
+            "{shell}: {said}"
+        );
+    }
+    let output = place.run(&["man"])?;
+    assert_status(&output, 0);
+    assert!(text(&output.stdout).contains(".TH astill 1"));
+    assert_status(&place.run(&["man", "--to", "pages"])?, 0);
+    for page in ["astill.1", "astill-run.1", "astill-export.1"] {
+        assert!(place.path("pages").join(page).is_file(), "{page}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_check_as_json_says_what_is_wrong_as_json() -> Outcome {
+    let place = Place::new()?;
+    let output = place.run(&["check", "tiny.yaml", "--json", "--set", "distill.ipc=0"])?;
+    assert_status(&output, 2);
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let problem = said["problem"].as_str().unwrap_or_default();
+    assert!(problem.contains("distill.ipc: found 0"), "{said}");
+    Ok(())
+}
+
+#[test]
 fn bench_reports_the_keys_that_other_programs_report() -> Outcome {
     let place = Place::new()?;
     let small = [

@@ -26,7 +26,6 @@ use astill_core::{Error, Result};
 use astill_engine::doctor::Findings;
 use astill_engine::exporting::{self, Exported};
 use astill_engine::progress::Progress;
-use astill_engine::reporter::Reporter;
 use astill_engine::scores::{self, ScoresRequest};
 use astill_engine::trainer::starting_set::StartingSet;
 use astill_engine::trainer::{self, RunPlan, without_engine};
@@ -207,12 +206,7 @@ fn start(args: &RunArgs, data: &Path, runs: &Path) -> Result<ExitCode> {
         warnings: chosen.warnings.iter().cloned().chain(warning).collect(),
         only_experts: None,
     };
-    process::run_engine(
-        &run,
-        plan,
-        Some(Reporter::new(std::io::stderr().is_terminal())),
-        (signals, args.on_finish.as_deref()),
-    )
+    process::run_engine(&run, plan, true, (signals, args.on_finish.as_deref()))
 }
 
 /// Chooses a device, and says on stderr anything worth knowing about it.

@@ -22,6 +22,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
+use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -197,11 +198,14 @@ fn early_exit(run: &RunDir, status: ExitStatus) -> Error {
 pub fn run_engine(
     run: &RunDir,
     mut plan: RunPlan,
-    mut reporter: Option<Reporter>,
+    is_reported: bool,
     (signals, on_finish): (Signals, Option<&str>),
 ) -> Result<ExitCode> {
     let (held, profile) = (Arc::clone(&plan.held), plan.profile.clone());
     let is_of_experts = plan.only_experts.is_some();
+    let of_run = (!is_of_experts).then(|| profile.clone());
+    let terminal = std::io::stderr().is_terminal();
+    let mut reporter = is_reported.then(|| Reporter::new(terminal, of_run));
     let own = plan.run.clone();
     let place = own.clone();
     let (requests, request_out) = crossbeam_channel::unbounded();

@@ -2,7 +2,9 @@
 
 use astill_core::console::to_stderr;
 use astill_core::describe::line;
-use astill_core::run::event::{Event, EventKind};
+use astill_core::profile::Profile;
+use astill_core::run::event::{Event, EventKind, Phase};
+use astill_core::run::outlook::{Costs, in_all};
 use astill_core::run::pace::{Pace, Work};
 use astill_core::text::{duration, harmless, rate};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,12 +18,16 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub struct Reporter {
     bar: Option<ProgressBar>,
     pace: Pace,
+    costs: Costs,
+    /// Of the run, if it is a whole one.
+    profile: Option<Profile>,
     last_line: Option<Instant>,
 }
 
 impl Reporter {
-    /// With `terminal`, a progress bar; otherwise plain lines.
-    pub fn new(terminal: bool) -> Self {
+    /// With `terminal`, a progress bar; otherwise plain lines. With the profile of a whole run, they say
+    /// how long the rest of it takes.
+    pub fn new(terminal: bool, profile: Option<Profile>) -> Self {
         let bar = terminal.then(|| {
             let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}\n{msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -30,6 +36,8 @@ impl Reporter {
         Self {
             bar,
             pace: Pace::default(),
+            costs: Costs::default(),
+            profile,
             last_line: None,
         }
     }
@@ -37,6 +45,7 @@ impl Reporter {
     /// Reports one event.
     pub fn report(&mut self, event: &Event) {
         self.pace.apply(event);
+        self.costs.apply(event);
         let what = &event.what;
         let Some(text) = self.text(what) else { return };
         let timed = || format!("{}{text}", clock(&event.time));
@@ -73,12 +82,22 @@ impl Reporter {
         }
     }
 
-    /// "10/100 at 1.3 it/s, 2 min 10 s left".
+    /// "10/100 at 1.3 it/s, 2 min 10 s left", of the whole run, or else of distillation.
     fn rate(&self) -> String {
         let (step, iterations) = (self.pace.step(), self.pace.iterations());
         let rate = rate(self.pace.seconds_per_step().unwrap_or_default());
-        let left = duration(self.pace.seconds_left().unwrap_or_default());
-        format!("{step}/{iterations} at {rate}, {left} left")
+        let ahead = self
+            .profile
+            .as_ref()
+            .map(|of| self.costs.ahead(&self.pace, of));
+        let left = match ahead.and_then(|ahead| in_all(&ahead)) {
+            Some(all) => format!("{} left", duration(all)),
+            None => {
+                let left = self.pace.seconds_left().unwrap_or_default();
+                format!("{} of {} left", duration(left), Phase::Distill)
+            }
+        };
+        format!("{step}/{iterations} at {rate}, {left}")
     }
 
     /// Leaves the terminal clean.
@@ -120,8 +139,8 @@ mod tests {
         }
     }
 
-    fn reporter(whats: &[EventKind]) -> Reporter {
-        let mut reporter = Reporter::new(false);
+    fn reporter(whats: &[EventKind], profile: Option<Profile>) -> Reporter {
+        let mut reporter = Reporter::new(false, profile);
         for (seconds, what) in (0..).zip(whats) {
             reporter.report(&event(seconds, what.clone()));
         }
@@ -150,10 +169,31 @@ mod tests {
             seconds: 0.5,
             ..DistillStep::default()
         });
-        let text = reporter(&[started, step.clone()]).text(&step);
+        let text = reporter(&[started.clone(), step.clone()], None).text(&step);
         assert!(
             text.as_ref()
-                .is_some_and(|t| t.ends_with("; 4/10 at 2.0 it/s, 3.0 s left")),
+                .is_some_and(|t| t.ends_with("; 4/10 at 2.0 it/s, 3.0 s of distill left")),
+            "{text:?}"
+        );
+        // of distillation, two evaluations in it, and those of three sets after it
+        let sets = ["evaluate.every=5", "distill.iterations=10"].map(String::from);
+        let profile = astill_core::profile::load("shapes", &sets).unwrap().profile;
+        let mean = astill_core::run::event::Evaluation {
+            step: 0,
+            network: "convnet".into(),
+            labels: astill_core::run::event::ImageSet::Random,
+            label_kind: astill_core::profile::LabelKind::Hard,
+            split: astill_core::run::event::EvalSplit::Validation,
+            mean: 10.,
+            std: 0.,
+            values: vec![10.],
+        };
+        let init = EventKind::Phase { name: Phase::Init };
+        let life = [started, init, EventKind::Evaluation(mean), step.clone()];
+        let text = reporter(&life, Some(profile)).text(&step);
+        assert!(
+            text.as_ref()
+                .is_some_and(|t| t.ends_with("; 4/10 at 2.0 it/s, 8.0 s left")),
             "{text:?}"
         );
         let work = |done| EventKind::Progress {
@@ -161,10 +201,10 @@ mod tests {
             done,
             total: 10,
         };
-        let text = reporter(&[work(2), work(4)]).text(&work(4));
+        let text = reporter(&[work(2), work(4)], None).text(&work(4));
         assert_eq!(text.as_deref(), Some("batches 4/10, 3.0 s left"));
         assert_eq!(
-            reporter(&[work(2)]).text(&work(2)).as_deref(),
+            reporter(&[work(2)], None).text(&work(2)).as_deref(),
             Some("batches 2/10")
         );
     }

@@ -51,10 +51,7 @@ pub fn picture(
         .filter(|(_, lines)| lines.iter().any(|l| !l.is_level && !l.stretches.is_empty()))
         .collect();
     if drawn.is_empty() {
-        return Err(Error::Usage(
-            "the events of the runs hold nothing that these charts show; choose others with --chart"
-                .into(),
-        ));
+        return Err(PlottedRun::nothing_to_draw());
     }
     register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
         .map_err(|_| failed("the font cannot be read"))?;

@@ -1,6 +1,7 @@
 //! Charts of runs as a picture for papers and pages: those of the app, each run a colour; and the same
 //! numbers for TensorBoard.
 
+mod csv;
 mod draw;
 mod images;
 mod lines;
@@ -46,11 +47,14 @@ enum Picture {
     Png,
 }
 
+/// What a table of the numbers is called instead of a picture.
+const TABLE: &str = "csv";
+
 /// Draws charts of runs into a file, or writes their numbers for TensorBoard; gives what was written.
 /// Each file or folder appears whole or not at all.
 ///
 /// # Errors
-/// The file is neither .svg nor .png or is there already, a chart that does not exist, too many runs,
+/// The file is neither .svg, .png nor .csv or is there already, a chart that does not exist, too many runs,
 /// runs without anything to draw, or something that cannot be read or written.
 pub fn plot(runs: &[RunDir], args: &PlotArgs) -> Result<Vec<PathBuf>> {
     // what is refused leaves nothing behind
@@ -67,11 +71,20 @@ pub fn plot(runs: &[RunDir], args: &PlotArgs) -> Result<Vec<PathBuf>> {
 }
 
 fn draw(runs: &[RunDir], args: &PlotArgs, to: &Path) -> Result<()> {
-    let picture = Picture::of(to)?;
+    let is_table = extension(to) == TABLE;
+    if !is_table {
+        Picture::of(to)?;
+    }
     if args.chart.iter().any(|name| name == images::NAME) {
         return images::draw(runs, args, to);
     }
     let charts = charts(&args.chart)?;
+    if is_table {
+        refuse_to_overwrite(to)?;
+        let named = runs.iter().cloned().zip(distinct_names(runs));
+        return write_atomically(to, &csv::table(&charts, &named.collect::<Vec<_>>())?);
+    }
+    let picture = Picture::of(to)?;
     if runs.len() > MOST_RUNS {
         return Err(Error::Usage(format!(
             "found {} runs, expected at most {MOST_RUNS}: more cannot be told apart by colour",
@@ -105,6 +118,13 @@ fn refuse_to_overwrite(to: &Path) -> Result<()> {
 }
 
 impl PlottedRun {
+    fn nothing_to_draw() -> Error {
+        Error::Usage(
+            "the events of the runs hold nothing that these charts show; choose others with --chart"
+                .into(),
+        )
+    }
+
     fn read(run: &RunDir, name: String) -> Result<Self> {
         let mut model = Model::new();
         let unreadable = read_whole(run, |found| {
@@ -129,16 +149,21 @@ fn report_unreadable(name: &str, lines: u64) {
 
 impl Picture {
     fn of(path: &Path) -> Result<Self> {
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        match extension.as_deref() {
-            Some("svg") => Ok(Self::Svg),
-            Some("png") => Ok(Self::Png),
+        match extension(path).as_str() {
+            "svg" => Ok(Self::Svg),
+            "png" => Ok(Self::Png),
             _ => Err(Error::Usage(format!(
-                "--to: found \"{}\", expected the name of a file that ends in .svg or .png",
+                "--to: found \"{}\", expected the name of a file that ends in .svg, .png or .csv",
                 path.display()
             ))),
         }
     }
+}
+
+/// How the name of a file ends, in lower case; empty if it does not end so.
+fn extension(path: &Path) -> String {
+    let end = path.extension().unwrap_or_default();
+    end.to_string_lossy().to_lowercase()
 }
 
 /// The charts of these names, each once, in the order of the app where all are asked for.

@@ -119,12 +119,12 @@ impl Folder {
         let time = unix_seconds(&event.time).unwrap_or_default();
         match &event.what {
             EventKind::DistillStep(step) => {
-                let numbers = scalars("distill", MeasuredEvent::Step(step));
+                let numbers = scalars("distill", MeasuredEvent::Step(step), |_| true);
                 self.steps.scalars(time, step.step, &numbers)
             }
             EventKind::Evaluation(evaluation) => {
                 let group = group(evaluation, self.phase);
-                let numbers = scalars(&group, MeasuredEvent::Evaluation(evaluation));
+                let numbers = scalars(&group, MeasuredEvent::Evaluation(evaluation), |_| true);
                 self.steps.scalars(time, evaluation.step, &numbers)
             }
             EventKind::ExpertEpoch(epoch) => self.epoch(time, epoch),
@@ -151,7 +151,7 @@ impl Folder {
 
     /// Writes an epoch of an expert; one that is repeated takes the place of what was written from it on.
     fn epoch(&mut self, time: f64, epoch: &ExpertEpoch) -> Result<()> {
-        let numbers = scalars("expert", MeasuredEvent::Epoch(epoch));
+        let numbers = scalars("expert", MeasuredEvent::Epoch(epoch), |_| true);
         let (expert, number) = (self.expert(epoch.expert)?, epoch.epoch.saturating_add(1));
         if number <= expert.epoch {
             expert.records.restart(time, number)?;
@@ -179,7 +179,7 @@ impl Folder {
 }
 
 /// "evaluate/distilled/hard/convnet/test"; the result has a group of its own, "headline".
-fn group(evaluation: &Evaluation, phase: Option<Phase>) -> String {
+pub fn group(evaluation: &Evaluation, phase: Option<Phase>) -> String {
     let occasion = match phase {
         Some(Phase::Evaluate) => "headline",
         _ => "evaluate",
@@ -191,10 +191,14 @@ fn group(evaluation: &Evaluation, phase: Option<Phase>) -> String {
     )
 }
 
-/// The numbers of an event, by the names that they have in TensorBoard.
-fn scalars(group: &str, event: MeasuredEvent<'_>) -> Vec<(String, f64)> {
+/// The numbers of an event, of the measures that are `wanted`, by the names that they have in TensorBoard.
+pub fn scalars(
+    group: &str,
+    event: MeasuredEvent<'_>,
+    wanted: impl Fn(&Measure) -> bool,
+) -> Vec<(String, f64)> {
     let mut found = Vec::new();
-    for measure in of_axis(event.axis()) {
+    for measure in of_axis(event.axis()).filter(|measure| wanted(measure)) {
         let name = |m: &Measure| format!("{group}/{}", m.name.replace('.', "/"));
         match measure.read(event) {
             Reading::Missing => {}

@@ -1,6 +1,6 @@
 use super::lines::lines;
 use super::*;
-use crate::tui::tests::stage::{a_run, ending, events};
+use crate::tui::tests::stage::{a_run, distilled, ending, events};
 use astill_core::run::event::EventKind;
 use std::path::PathBuf;
 
@@ -88,7 +88,11 @@ fn what_cannot_be_drawn_is_refused_and_nothing_is_overwritten() -> Result<()> {
     };
     for (to, chart, why) in [
         (there.clone(), "accuracy", "is there already"),
-        (folder.path().join("x.gif"), "accuracy", ".svg or .png"),
+        (
+            folder.path().join("x.gif"),
+            "accuracy",
+            ".svg, .png or .csv",
+        ),
         (
             folder.path().join("x.svg"),
             "nothing",
@@ -112,22 +116,64 @@ fn what_cannot_be_drawn_is_refused_and_nothing_is_overwritten() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn the_images_of_the_result_are_a_picture_of_their_own() -> Result<()> {
-    let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
-    let run = RunDir::create(folder.path(), "shapes", Some("r"), "")?.0;
-    let mut life = [a_run("r", 100), ending()].concat();
-    if let Some(EventKind::RunFinished(end)) = life.last_mut() {
-        end.best_step = Some(50);
-    }
+fn write(path: PathBuf, bytes: &[u8]) -> Result<()> {
+    std::fs::write(&path, bytes).map_err(Error::io("write", &path))
+}
+
+/// A run in `folder` with this record.
+fn recorded(folder: &Path, life: Vec<EventKind>) -> Result<RunDir> {
+    let run = RunDir::create(folder, "shapes", Some("r"), "")?.0;
     let lines: Vec<String> = events(life)
         .iter()
         .filter_map(|event| serde_json::to_string(event).ok())
         .collect();
-    let write = |path: PathBuf, bytes: &[u8]| {
-        std::fs::write(&path, bytes).map_err(Error::io("write", &path))
-    };
     write(run.events(), (lines.join("\n") + "\n").as_bytes())?;
+    Ok(run)
+}
+
+#[test]
+fn the_numbers_of_charts_are_a_table_without_what_no_longer_counts() -> Result<()> {
+    let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+    let mut life = a_run("r", 60);
+    life.push(EventKind::RolledBack { from: 60, to: 50 });
+    life.push(distilled(51, 0.25));
+    let run = recorded(folder.path(), life)?;
+    let to = folder.path().join("r.csv");
+    let args = PlotArgs {
+        plotted: Vec::new(),
+        to: Some(to.clone()),
+        tensorboard: None,
+        chart: vec!["matching-loss".into(), "accuracy".into()],
+        smooth: 0.9,
+        width: 400,
+        height: 300,
+    };
+    plot(std::slice::from_ref(&run), &args)?;
+    let text = std::fs::read_to_string(&to).map_err(Error::io("read", &to))?;
+    let rows: Vec<&str> = text.lines().collect();
+    assert_eq!(rows[0], "run,series,step,value");
+    let losses = rows
+        .iter()
+        .filter(|row| row.contains(",distill/matching_loss,"));
+    assert_eq!(losses.count(), 51, "{text}");
+    assert!(rows.contains(&"r,distill/matching_loss,51,0.25"), "{text}");
+    let random = rows
+        .iter()
+        .any(|row| row.contains("evaluate/random/hard/convnet/"));
+    assert!(random && !text.contains("student_lr"), "{text}");
+    // another file of that name is not overwritten
+    assert_eq!(plot(&[run], &args).err().map(|e| e.exit_status()), Some(2));
+    Ok(())
+}
+
+#[test]
+fn the_images_of_the_result_are_a_picture_of_their_own() -> Result<()> {
+    let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+    let mut life = [a_run("r", 100), ending()].concat();
+    if let Some(EventKind::RunFinished(end)) = life.last_mut() {
+        end.best_step = Some(50);
+    }
+    let run = recorded(folder.path(), life)?;
     let samples = run.path().join("samples");
     std::fs::create_dir_all(&samples).map_err(Error::io("create", &samples))?;
     // only that of the result: another would not be found

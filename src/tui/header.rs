@@ -53,10 +53,13 @@ pub fn draw(buf: &mut Buffer, area: Rect, context: &Context, session: &Session) 
     let quiet = context
         .seconds_without_events()
         .filter(|_| session.is_live());
-    first.extend(match quiet {
-        Some(s) => Some((format!("no events for {}", whole_seconds(s)), theme.warn())),
-        None => time_left(context, session).map(|left| (left, theme.text())),
-    });
+    match quiet {
+        Some(s) => first.push((format!("no events for {}", whole_seconds(s)), theme.warn())),
+        None => {
+            let left = time_left(context, session).into_iter();
+            first.extend(left.map(|left| (left, theme.text())));
+        }
+    }
     spread(buf, area, 0, first);
 
     let mut second = Vec::new();
@@ -199,22 +202,30 @@ fn memory(
     Some((format!("{bar}{used}/{total} GiB"), style))
 }
 
-/// "2 h 10 min left, done at 22:51", of the whole run where that is known, else of its phase.
-fn time_left(context: &Context, session: &Session) -> Option<String> {
+/// "2 h 10 min left, done at 22:51", of the whole run where that is known, else of its phase: "2 h of
+/// experts left", and "then distill, evaluate".
+fn time_left(context: &Context, session: &Session) -> Vec<String> {
     let ahead = ahead(session);
     if let Some(seconds) = in_all(&ahead).filter(|s| *s > 0.) {
         let is_running = session.model.state == ReportedState::Running;
         let end = clock::end(context.now, seconds, &context.zone).filter(|_| is_running);
         let end = end.map(|end| format!(", done at {end}"));
-        return Some(format!(
+        return vec![format!(
             "{} left{}",
             duration(seconds),
             end.unwrap_or_default()
-        ));
+        )];
     }
-    let now = ahead.first()?;
-    let seconds = now.seconds.filter(|s| *s > 0.)?;
-    Some(format!("{} of {} left", duration(seconds), now.phase))
+    let [now, rest @ ..] = ahead.as_slice() else {
+        return Vec::new();
+    };
+    let Some(seconds) = now.seconds.filter(|s| *s > 0.) else {
+        return Vec::new();
+    };
+    let rest: Vec<String> = rest.iter().map(|ahead| ahead.phase.to_string()).collect();
+    let rest = (!rest.is_empty()).then(|| format!("then {}", rest.join(", ")));
+    let now = format!("{} of {} left", duration(seconds), now.phase);
+    std::iter::once(now).chain(rest).collect()
 }
 
 /// The phases that are not over; none where no engine works on the run.

@@ -9,7 +9,7 @@ pub struct PlotArgs {
     /// Names or paths of one or more runs, or the beginnings of their names
     #[arg(required = true, value_name = "RUN")]
     pub plotted: Vec<String>,
-    /// The file to write: .svg or .png
+    /// The file to write: .svg or .png, or .csv for the numbers of the charts
     #[arg(long, value_name = "FILE", required_unless_present = "tensorboard")]
     pub to: Option<PathBuf>,
     /// Write the measured numbers for TensorBoard: a folder per run in this one

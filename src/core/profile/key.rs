@@ -90,6 +90,12 @@ impl ProfileKey {
         (self.get)(profile)
     }
 
+    /// Its value in the settings of a record as people write it; none if they lack it.
+    pub fn recorded(&self, settings: &Json) -> Option<String> {
+        let place = format!("/{}", self.path.replace('.', "/"));
+        settings.pointer(&place).map(written)
+    }
+
     /// Its default as people write it; none if a profile must give the key.
     pub fn default(&self) -> Option<String> {
         (!self.required).then(|| self.value(&Profile::default()))

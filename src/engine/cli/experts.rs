@@ -10,10 +10,8 @@ use astill_core::run::{EngineAt, Holder, RunDir, socket};
 use astill_core::signals::engine_signals;
 use astill_core::{Error, Result};
 use astill_engine::device;
-use astill_engine::reporter::Reporter;
 use astill_engine::trainer::{OnlyExperts, RunPlan, WorkersPlan};
 use std::fs::Metadata;
-use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -128,6 +126,5 @@ fn train_here(
         warnings: Vec::new(),
         only_experts: Some(only),
     };
-    let reporter = Reporter::new(std::io::stderr().is_terminal());
-    process::run_engine(&run, plan, Some(reporter), (signals, None))
+    process::run_engine(&run, plan, true, (signals, None))
 }

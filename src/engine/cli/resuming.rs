@@ -9,11 +9,9 @@ use astill_core::run::event::EventKind;
 use astill_core::run::{EngineAt, History, RunDir};
 use astill_core::{Error, Result};
 use astill_engine::device::Chosen;
-use astill_engine::reporter::Reporter;
 use astill_engine::trainer::{Resumption, RunPlan, resumption};
 use astill_engine::{device, export, gpus, threads};
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -154,8 +152,8 @@ pub(super) fn resume(
         warnings: plan.warnings,
         only_experts: None,
     };
-    let reporter = is_reported.then(|| Reporter::new(std::io::stderr().is_terminal()));
-    process::run_engine(run, plan, reporter, (signals, changes.on_finish.as_deref()))
+    let on_finish = changes.on_finish.as_deref();
+    process::run_engine(run, plan, is_reported, (signals, on_finish))
 }
 
 /// Whether nothing is left to do in a run that is done: no more steps were asked for, and its result

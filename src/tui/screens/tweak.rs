@@ -165,6 +165,17 @@ fn expectation(key: &ProfileKey) -> String {
     )
 }
 
+/// " Began as 100." where the run was begun with another value than it has now.
+fn beginning(key: &ProfileKey, context: &Context, profile: &Profile) -> String {
+    let model = context.session.as_ref().map(|session| &session.model);
+    let started = model.and_then(|model| model.header.as_ref());
+    let settings = started.and_then(|started| started.settings.as_ref());
+    match settings.and_then(|settings| key.recorded(settings)) {
+        Some(value) if value != key.value(profile) => format!(" Began as {}.", clean(&value)),
+        _ => String::new(),
+    }
+}
+
 impl TweakPopup {
     /// The settings of a run that can still change: those of the experts only until these are
     /// trained, and only by the engine, which knows how far that is.
@@ -304,7 +315,10 @@ impl TweakPopup {
         let cells = usize::from(area.width);
         let mut parts = vec![
             (clean(key.meaning), theme.text()),
-            (expectation(key), theme.dim()),
+            (
+                expectation(key) + &beginning(key, context, profile),
+                theme.dim(),
+            ),
         ];
         match (self.problem(profile), &self.answer) {
             (Some(problem), _) => parts.push((problem, theme.warn())),

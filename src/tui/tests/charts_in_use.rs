@@ -57,6 +57,28 @@ fn what_happened_is_marked_and_read_at_the_cursor() {
 }
 
 #[test]
+fn a_setting_that_was_changed_says_how_it_began() {
+    let mut life = tweaked_run();
+    if let Some(EventKind::RunStarted(started)) = life.first_mut() {
+        started.settings =
+            Some(serde_json::json!({"distill": {"lr_images": 77.5, "momentum": 0.9}}));
+    }
+    let mut stage = AppStage::run((100, 30), "r", life);
+    stage.keys(&["t"]);
+    let mut seen = Vec::new();
+    for _ in 0..30 {
+        seen.push(stage.screen());
+        stage.keys(&["Down"]);
+    }
+    let began = |screen: &&String| screen.contains("Began as 77.5.");
+    assert!(seen.iter().any(|screen| began(&screen)), "{}", seen[0]);
+    let others = seen
+        .iter()
+        .filter(|screen| screen.contains("Began as") && !began(screen));
+    assert_eq!(others.count(), 0);
+}
+
+#[test]
 fn a_line_is_chosen_explained_and_hidden() {
     let mut stage = AppStage::run((100, 40), "r", a_run("r", 60));
     stage.keys(&["f", "n", "n"]);
