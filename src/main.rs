@@ -85,6 +85,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             detach: false,
             engine_of: None,
             unattended: false,
+            is_requeued: _,
             changes,
         })) if on_terminal() => {
             let look = Look::load(&cli.look)?;

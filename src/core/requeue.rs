@@ -32,6 +32,7 @@ impl Cli {
                     workers: args.workers.clone(),
                 },
                 engine_of: None,
+                is_requeued: true,
                 unattended: args.unattended,
             }));
         }

@@ -42,6 +42,8 @@ use tch::Device;
 enum Launch {
     /// In this process, reporting what happens.
     Foreground {
+        /// A batch system has queued its job again.
+        is_requeued: bool,
         /// Somebody can answer.
         is_attended: bool,
     },
@@ -69,6 +71,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
             detach,
             changes,
             engine_of,
+            is_requeued,
             unattended,
         }) => {
             let launch = match (engine_of, detach) {
@@ -77,6 +80,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
                 },
                 (None, true) => Launch::Detached,
                 (None, false) => Launch::Foreground {
+                    is_requeued: *is_requeued,
                     is_attended: !unattended && std::io::stderr().is_terminal(),
                 },
             };

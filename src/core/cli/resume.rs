@@ -18,6 +18,9 @@ pub struct ResumeArgs {
     /// For the engine in the background only: the name of the run's profile
     #[arg(long, hide = true)]
     pub engine_of: Option<String>,
+    /// Set where `run --or-resume` has become this command, never given.
+    #[arg(skip)]
+    pub is_requeued: bool,
     /// For ablations only: end with an error where the run would pause for an answer
     #[arg(long, hide = true)]
     pub unattended: bool,

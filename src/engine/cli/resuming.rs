@@ -6,7 +6,7 @@ use astill_core::cli::{DeviceChoice, ResumeChanges, data_folder};
 use astill_core::console::to_stderr;
 use astill_core::files::check_text;
 use astill_core::run::event::EventKind;
-use astill_core::run::{EngineAt, History, RunDir};
+use astill_core::run::{EngineAt, EngineLock, History, RunDir};
 use astill_core::{Error, Result};
 use astill_engine::device::Chosen;
 use astill_engine::trainer::{Resumption, RunPlan, resumption};
@@ -15,7 +15,13 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tch::Device;
+
+/// How long network file systems may keep the locks of a machine that is gone: NFS 90 seconds, Lustre
+/// some more.
+const LOCKS_OF_THE_DEAD: Duration = Duration::from_secs(180);
+const LOCK_AGAIN: Duration = Duration::from_millis(500);
 
 /// These changes, and the folder of data, as arguments for another process.
 pub(super) fn arguments(changes: &ResumeChanges, data: Option<&Path>) -> Vec<OsString> {
@@ -48,6 +54,41 @@ fn on_another_gpu(before: &DeviceChoice, why: &Error) -> Result<Chosen> {
     Ok(chosen)
 }
 
+/// The run for this engine. A job that was queued again because its node failed may come before the file
+/// system has given up the locks of that node.
+fn lock(run: &RunDir, launch: &Launch) -> Result<EngineLock> {
+    let is_requeued = matches!(
+        launch,
+        Launch::Foreground {
+            is_requeued: true,
+            ..
+        }
+    );
+    let begin = Instant::now();
+    let mut has_said = false;
+    loop {
+        let locked = run.lock();
+        let holder = run.holder().map(|(holder, _)| holder);
+        let elsewhere = holder.filter(|holder| !holder.is_here() && is_requeued);
+        let (Err(Error::Usage(_)), Some(holder)) = (&locked, elsewhere) else {
+            return locked;
+        };
+        if begin.elapsed() > LOCKS_OF_THE_DEAD {
+            return locked;
+        }
+        if !has_said {
+            has_said = true;
+            to_stderr(format!(
+                "astill: the run is still locked by an engine on {}; waiting until the file system gives up \
+                 the locks of that machine, if it has failed, for {} minutes at most",
+                holder.host,
+                LOCKS_OF_THE_DEAD.as_secs() / 60
+            ));
+        }
+        std::thread::sleep(LOCK_AGAIN);
+    }
+}
+
 /// Resumes a run, or says that it is done.
 pub(super) fn resume(
     run: &RunDir,
@@ -63,9 +104,9 @@ pub(super) fn resume(
              since the last checkpoint is lost"
         ));
     }
-    let signals = engine_signals()?;
     check_text("the folder of the run", run.path())?;
-    let lock = run.lock()?;
+    let lock = lock(run, &launch)?;
+    let signals = engine_signals()?;
     run.check_folders()?;
     run.make_folders()?;
     let history = History::of(run)?;
@@ -131,7 +172,7 @@ pub(super) fn resume(
         folders(given.as_deref(), known, &plan.profile)?
     };
     let (attended, is_reported) = match launch {
-        Launch::Foreground { is_attended } => (is_attended, true),
+        Launch::Foreground { is_attended, .. } => (is_attended, true),
         Launch::Detached | Launch::Background { .. } => (true, false),
     };
     let plan = RunPlan {
