@@ -3,7 +3,7 @@
 
 mod place;
 
-use place::{Outcome, Place, assert_status, text};
+use place::{Outcome, Place, assert_status, last_step, text, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -301,6 +301,50 @@ fn a_gpu_that_cannot_be_used_is_said_and_never_passed_over_in_silence() -> Outco
     Ok(())
 }
 
+/// Half a gigabyte of a real card, which the run may need.
+#[test]
+#[ignore = "needs the fake GPU: make gpu-fake"]
+fn a_preview_beside_a_run_touches_its_gpu_no_more_than_a_look() -> Outcome {
+    const CONTEXT: &str = "CONTEXT made on device 0";
+    let machine = Machine::new(&[])?;
+    let preview = ["check", "tiny.yaml", "--preview", "--device", "cuda"];
+    let (shown, counts) = machine.engine(&preview)?;
+    assert!(shown["estimate"].is_object(), "{shown}");
+    assert_eq!(counts.of(CONTEXT), 1);
+    let program = env!("CARGO_BIN_EXE_astill");
+    let run = [
+        "run",
+        "tiny.yaml",
+        "--name",
+        "r",
+        "--detach",
+        "--device",
+        "cuda",
+    ];
+    let endless = [
+        "--set",
+        "distill.iterations=1000000",
+        "--set",
+        "evaluate.every=1000000",
+    ];
+    let mut started = machine.command(program, &[&run[..], &endless].concat());
+    assert_status(
+        &started
+            .env("FAKE_OUT", machine.place.path("of-the-run"))
+            .output()?,
+        0,
+    );
+    wait_until("a step", || {
+        (last_step(&machine.place, "r") >= 1).then_some(())
+    })?;
+    let (shown, counts) = machine.engine(&preview)?;
+    let why = shown["not_measured"].as_str().unwrap_or_default();
+    assert!(why.contains("a run is at work on this device"), "{shown}");
+    assert_eq!(counts.of(CONTEXT), 0);
+    assert_status(&machine.astill(&["send", "r", "stop"])?, 0);
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs the fake GPU: make gpu-fake"]
 fn an_old_driver_is_named_with_what_it_supports() -> Outcome {
@@ -379,31 +423,37 @@ fn a_student_step_takes_few_launches() -> Outcome {
     Ok(())
 }
 
-/// The draws and the expert's checkpoints go to the GPU together, and all numbers come back together.
+/// The draws and the expert's checkpoints of a segment go to the GPU together, and all numbers come back
+/// together.
 #[test]
 #[ignore = "needs the fake GPU: make gpu-fake"]
-fn an_iteration_of_a_run_waits_once_and_copies_twice() -> Outcome {
-    let run = |iterations: i64| {
-        let machine = Machine::new(&[])?;
-        // a picture is made 50 times in both runs, an evaluation once
-        let sets = [
-            format!("distill.iterations={iterations}"),
-            format!("evaluate.every={iterations}"),
-            "distill.perturbation=1".into(),
-            "distill.clip_gradient=3".into(),
-        ];
-        let mut arguments = vec!["run", "tiny.yaml", "--headless", "--device", "cuda"];
-        sets.iter().for_each(|set| arguments.extend(["--set", set]));
-        let output = machine.astill(&arguments)?;
-        assert_status(&output, 0);
-        let said = text(&output.stderr);
-        assert!(!said.contains("Warning"), "libtorch says: {said}");
-        machine.counts()
-    };
-    let counted = per_iteration(run, (100, 200))?;
-    let (waits, copies) = (counted(&["WAIT"]), counted(&COPIES));
-    assert!(waits <= 1., "{waits} waits an iteration");
-    assert!(copies <= 2., "{copies} copies an iteration");
+fn an_iteration_of_a_run_waits_once_and_copies_once_more_than_it_has_segments() -> Outcome {
+    for segments in [1, 3] {
+        let run = |iterations: i64| {
+            let machine = Machine::new(&[])?;
+            // a picture is made 50 times in both runs, an evaluation once
+            let sets = [
+                format!("distill.iterations={iterations}"),
+                format!("evaluate.every={iterations}"),
+                format!("distill.segments={segments}"),
+                "distill.perturbation=1".into(),
+                "distill.clip_gradient=3".into(),
+            ];
+            let mut arguments = vec!["run", "tiny.yaml", "--headless", "--device", "cuda"];
+            sets.iter().for_each(|set| arguments.extend(["--set", set]));
+            let output = machine.astill(&arguments)?;
+            assert_status(&output, 0);
+            let said = text(&output.stderr);
+            assert!(!said.contains("Warning"), "libtorch says: {said}");
+            machine.counts()
+        };
+        let counted = per_iteration(run, (100, 200))?;
+        let (waits, copies) = (counted(&["WAIT"]), counted(&COPIES));
+        assert!(waits <= 1., "{waits} waits an iteration");
+        // the draws of every segment, and all numbers
+        let most = f64::from(segments + 1);
+        assert!(copies <= most, "{copies} copies an iteration");
+    }
     Ok(())
 }
 

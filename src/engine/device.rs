@@ -45,6 +45,24 @@ pub fn choose(choice: &DeviceChoice) -> Result<Chosen> {
     start(choice, false)
 }
 
+/// The device that [`choose`] takes unless it does not work, and its free memory in MiB where that is known.
+/// Found without a context on a GPU, which takes time, and memory from whoever computes there.
+pub fn foreseen(choice: &DeviceChoice) -> (Device, Option<f64>) {
+    let index = match choice {
+        DeviceChoice::Cpu => None,
+        DeviceChoice::Cuda(index) => Some(*index),
+        DeviceChoice::Auto => gpus::count().ok().and_then(|count| {
+            let all = gpus::by_free_memory(count);
+            let unclaimed = all.iter().find(|index| !claim::is_claimed(**index));
+            unclaimed.or(all.first()).copied()
+        }),
+    };
+    match index {
+        None => (Device::Cpu, free_host_mib()),
+        Some(index) => (Device::Cuda(index), gpus::free_mib(index)),
+    }
+}
+
 /// [`choose`] for the engine of a run and what helps it, which claim their GPUs.
 ///
 /// # Errors

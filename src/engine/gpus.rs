@@ -161,6 +161,12 @@ pub fn by_free_memory(count: usize) -> Vec<usize> {
     gpus
 }
 
+/// The free memory of a GPU in MiB, where its driver says it without a context.
+pub fn free_mib(index: usize) -> Option<f64> {
+    let bytes = nvml::free_bytes(&identity(index)?.uuid)?;
+    Some(bytes as f64 / f64::from(1 << 20))
+}
+
 /// Multiplies something small on a GPU: what can be seen is not always usable.
 ///
 /// # Errors

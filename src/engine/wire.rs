@@ -4,7 +4,8 @@
 //! A frame is its length (u64, little-endian) and a safetensors file of that length, with the message
 //! as its metadata. Numbers of a result are tensors too, so that every bit arrives.
 
-use crate::distill::iteration::{Outcome, Segment, Settings};
+use crate::distill::found::Outcome;
+use crate::distill::iteration::{Segment, Settings};
 use crate::distill::perturb::PerturbationStatistics;
 use crate::network::Weights;
 use crate::tensor_file::{self, Tensors};

@@ -378,7 +378,7 @@ fn serve(stream: &mut TcpStream, equipment: &Equipment, device: Device) -> Resul
             }
             (ToWorker::Segment { segment, settings }, Some(set)) => solver
                 .solve(&settings, segment, &set, &mut go_on)
-                .and_then(|unread| send_solved(stream, unread.read(&[]).0)),
+                .and_then(|unread| send_solved(stream, unread.read())),
             (ToWorker::Network(task), Some(set)) => {
                 equipment.train(&task, &set).and_then(|weights| {
                     let weights = weights.to_device(Device::Cpu);

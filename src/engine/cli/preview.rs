@@ -10,6 +10,7 @@ use astill_engine::{device, idle};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
+use tch::Device;
 
 /// What was found of the data set.
 struct Found {
@@ -40,12 +41,26 @@ pub(super) fn preview(args: &ProfileArgs, data: &Path, choice: &DeviceChoice) ->
             request: None,
         },
     };
-    let chosen = device::choose(choice)?;
-    let on = chosen.device;
-    let free_mib = device::free_mib(on);
+    let (foreseen, free_mib) = device::foreseen(choice);
+    let in_use = || idle::why_not_measured(foreseen, free_mib);
+    let unknown = "the size of the data set is not known without its files";
     let obstacle = match &found.inventory {
-        None => Some("the size of the data set is not known without its files".to_string()),
-        Some(_) => idle::why_not_measured(on, free_mib),
+        None => Some(unknown.to_string()),
+        Some(_) => in_use(),
+    };
+    // trying a GPU out disturbs who computes there, so that is left out where nothing is measured
+    let (on, free_mib, warnings) = match (&obstacle, foreseen) {
+        (Some(_), Device::Cuda(_)) => (foreseen, free_mib, Vec::new()),
+        _ => {
+            let chosen = device::choose(choice)?;
+            let free_mib = device::free_mib(chosen.device).or(free_mib);
+            (chosen.device, free_mib, chosen.warnings.clone())
+        }
+    };
+    // where the foreseen GPU does not work
+    let obstacle = match on == foreseen {
+        true => obstacle,
+        false => obstacle.or_else(|| idle::why_not_measured(on, free_mib)),
     };
     let mut estimate = None;
     if let (Some(inventory), None) = (&found.inventory, &obstacle) {
@@ -71,7 +86,7 @@ pub(super) fn preview(args: &ProfileArgs, data: &Path, choice: &DeviceChoice) ->
     out(json!({
         "name": loaded.name, "profile": loaded.profile, "data": counts, "missing": found.missing,
         "device": device::name(on), "free_mib": free_mib, "estimate": estimate,
-        "warnings": chosen.warnings, "not_measured": obstacle,
+        "warnings": warnings, "not_measured": obstacle,
     }))?;
     Ok(ExitCode::SUCCESS)
 }

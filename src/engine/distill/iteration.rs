@@ -5,12 +5,13 @@ mod start;
 
 pub use start::Start;
 
+use super::found::Found;
 use super::one_copy::move_together;
-use super::perturb::{self, PerturbationStatistics};
+use super::perturb;
 use super::rates::Fit;
 use super::{
     Gradient, MatchAt, Matching, MatchingOptions, Observer, Operation, Student, StudentStep,
-    TrainingSet, balance_factor, matching_loss, nearest, to_vec,
+    TrainingSet, balance_factor, matching_loss, to_vec,
 };
 use crate::data::Augmentation;
 use crate::network::Network;
@@ -19,7 +20,7 @@ use crate::random;
 use astill_core::Result;
 use astill_core::profile::AugmentFamily;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// The settings of an iteration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -231,98 +232,6 @@ impl Draw {
     }
 }
 
-/// What one iteration found, with its numbers still on the device.
-#[derive(Debug)]
-pub struct Found {
-    /// ∂ matching loss / ∂ synthetic images (n, C, H, W).
-    pub gradient: Tensor,
-    /// ∂ matching loss / ∂ soft labels (n, K); none for hard ones.
-    pub label_gradient: Option<Tensor>,
-    /// ‖gradient‖ (scalar).
-    pub norm: Tensor,
-    balance_factor: f64,
-    matching: Matching,
-    lr_gradient: Tensor,
-    /// Those of the perturbation.
-    perturbation: Tensor,
-}
-
-impl Found {
-    /// Waits for the device and reads all numbers at once, with `others` (scalars) in float64.
-    pub fn read(self, others: &[&Tensor]) -> (Outcome, Vec<f64>) {
-        let Self {
-            gradient,
-            label_gradient,
-            norm,
-            balance_factor,
-            matching,
-            lr_gradient,
-            perturbation,
-        } = self;
-        let mut scalars = vec![
-            &matching.total,
-            &matching.final_ratio,
-            &matching.reach,
-            &matching.alignment,
-            &matching.curvature,
-            &lr_gradient,
-            &norm,
-        ];
-        scalars.extend(&matching.intermediate);
-        let exact = |t: &Tensor| t.to_kind(Kind::Double);
-        let mut parts = vec![
-            exact(&Tensor::stack(&scalars, 0)),
-            exact(&matching.distances),
-            perturbation,
-        ];
-        parts.extend(others.iter().map(|other| exact(other).view([1])));
-        let mut numbers = super::to_vec(&Tensor::cat(&parts, 0)).into_iter();
-        let mut next = |n: usize| -> Vec<f64> { numbers.by_ref().take(n).collect() };
-        let [scalars, distances, moved] = [0, 1, 2].map(|part: usize| next(parts[part].numel()));
-        let outcome = Outcome {
-            matching_loss: scalars[0],
-            final_ratio: scalars[1],
-            reach: scalars[2],
-            alignment: scalars[3],
-            curvature: scalars[4],
-            lr_gradient: scalars[5],
-            image_gradient: scalars[6],
-            intermediate: scalars[7..].to_vec(),
-            nearest: nearest(&distances) as f64,
-            balance_factor,
-            perturbation: PerturbationStatistics::of(&moved),
-            gradient,
-            label_gradient,
-        };
-        (outcome, next(others.len()))
-    }
-}
-
-/// What one iteration found.
-#[derive(Debug)]
-pub struct Outcome {
-    pub matching_loss: f64,
-    pub final_ratio: f64,
-    pub intermediate: Vec<f64>,
-    pub reach: f64,
-    pub alignment: f64,
-    pub balance_factor: f64,
-    pub perturbation: PerturbationStatistics,
-    /// ∂ matching loss / ∂ synthetic images (n, C, H, W).
-    pub gradient: Tensor,
-    /// ∂ matching loss / ∂ soft labels (n, K); none for hard ones.
-    pub label_gradient: Option<Tensor>,
-    /// ‖gradient‖.
-    pub image_gradient: f64,
-    /// ∂ matching loss / ∂ α.
-    pub lr_gradient: f64,
-    /// 2 Σ_j w_j ρ_j² over the matched epochs j, with their weights and reaches: the Gauss-Newton
-    /// curvature of the matching loss in ln α.
-    pub curvature: f64,
-    /// The student step after which it is nearest to the expert's last checkpoint.
-    pub nearest: f64,
-}
-
 /// Where one rollout of a calibration ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rehearsal {
@@ -462,6 +371,7 @@ impl Iteration<'_> {
 mod tests {
     use super::*;
     use crate::network::{ConvNet, ConvNetConfig};
+    use tch::Kind;
 
     #[test]
     fn batches_are_cut_from_permutations_that_are_used_up() {

@@ -5,6 +5,7 @@
 mod balance;
 pub mod evaluate;
 pub mod expert;
+pub mod found;
 pub mod iteration;
 mod labels;
 mod matching;
@@ -27,6 +28,7 @@ pub use matching::{Matching, MatchingOptions, intermediate_steps, matching_loss,
 pub use operations::StudentStep;
 pub use parameters::{Budget, Parameterisation};
 pub use representative::{kmeans, representatives};
+pub use segments::mean_tensor;
 pub use smoothness::{ExpertPath, Smoothness};
 pub use student::{
     Gradient, Observer, Operation, Rollout, Student, budget_on, cache_budget_bytes, path_vectors,

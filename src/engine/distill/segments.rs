@@ -1,14 +1,26 @@
 //! The mean of an iteration's segments, in their order, whichever of them ended first.
 
-use super::iteration::Outcome;
+use super::found::Outcome;
 use super::perturb::PerturbationStatistics;
 use tch::Tensor;
 
 impl Outcome {
-    /// The mean of what an iteration's segments found; none of no segments. That of one is itself.
+    /// The mean of what an iteration's segments found; none of no segments. That of one is itself. Of
+    /// several, the length of the mean gradient is waited for.
     #[must_use]
     pub fn mean<'a>(of: impl IntoIterator<Item = &'a Outcome>) -> Option<Self> {
         let all: Vec<&Outcome> = of.into_iter().collect();
+        let gradient = mean_tensor(&all.iter().map(|o| &o.gradient).collect::<Vec<_>>())?;
+        let length = match all.as_slice() {
+            [only] => only.image_gradient,
+            _ => gradient.norm().double_value(&[]),
+        };
+        Self::mean_with(&all, (gradient, length))
+    }
+
+    /// The same with the mean of their gradients and its length, which are known already.
+    #[must_use]
+    pub fn mean_with(all: &[&Outcome], (gradient, image_gradient): (Tensor, f64)) -> Option<Self> {
         let first = *all.first()?;
         let mean = |number: fn(&Outcome) -> f64| mean_of(all.iter().map(|o| number(o)));
         let list = |numbers: fn(&Outcome) -> &[f64]| -> Vec<f64> {
@@ -22,12 +34,6 @@ impl Outcome {
                 .collect()
         };
         let labels: Option<Vec<&Tensor>> = all.iter().map(|o| o.label_gradient.as_ref()).collect();
-        let gradients: Vec<&Tensor> = all.iter().map(|o| &o.gradient).collect();
-        let gradient = mean_tensor(&gradients)?;
-        let image_gradient = match all.len() {
-            1 => first.image_gradient,
-            _ => gradient.norm().double_value(&[]),
-        };
         Some(Self {
             matching_loss: mean(|o| o.matching_loss),
             final_ratio: mean(|o| o.final_ratio),
@@ -62,8 +68,8 @@ fn mean_of(numbers: impl ExactSizeIterator<Item = f64>) -> f64 {
     numbers.sum::<f64>() / count
 }
 
-/// None of no tensors.
-fn mean_tensor(of: &[&Tensor]) -> Option<Tensor> {
+/// The mean of tensors in their order; none of no tensors.
+pub fn mean_tensor(of: &[&Tensor]) -> Option<Tensor> {
     let (first, others) = of.split_first()?;
     if others.is_empty() {
         return Some(first.shallow_clone());

@@ -1,7 +1,8 @@
 //! How well the student could do from each part of the experts' training: averages of the least final
 //! ratio that its direction allows.
 
-use crate::distill::iteration::{Outcome, Settings};
+use crate::distill::found::Outcome;
+use crate::distill::iteration::Settings;
 
 /// How many parts the window of start epochs has, at most, and how much of the average of each stays
 /// from one of its steps to the next.

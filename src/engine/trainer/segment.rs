@@ -4,7 +4,8 @@
 use super::draws_ahead::{DrawRequest, DrawsAhead};
 use super::store::Trajectory;
 use crate::distill::TrainingSet;
-use crate::distill::iteration::{Draw, DrawSizes, Found, Iteration, Outcome, Segment, Settings};
+use crate::distill::found::{Found, Outcome};
+use crate::distill::iteration::{Draw, DrawSizes, Iteration, Segment, Settings};
 use crate::network::Network;
 use crate::progress::Watch;
 use astill_core::Result;
@@ -32,20 +33,39 @@ pub struct Unread {
 }
 
 impl Unread {
-    /// Waits for the device and reads all numbers at once, with `others` (scalars).
-    pub fn read(self, others: &[&Tensor]) -> (Solved, Vec<f64>) {
-        let (outcome, others) = self.found.read(others);
-        let record = SegmentStep {
-            expert: self.expert,
-            mirrored: self.mirrored,
-            start_epoch: self.start_epoch,
-            start_part: self.start_part,
-            matching_loss: outcome.matching_loss,
-            final_ratio: outcome.final_ratio,
-            reach: outcome.reach,
-            alignment: outcome.alignment,
-        };
-        (Solved { record, outcome }, others)
+    /// Waits for the device and reads all numbers.
+    pub fn read(self) -> Solved {
+        let (mut solved, _) = Self::read_all(vec![self], &[]);
+        solved.remove(0)
+    }
+
+    /// Waits for the device and reads all numbers of several at once, with `others` (scalars).
+    pub fn read_all(all: Vec<Self>, others: &[&Tensor]) -> (Vec<Solved>, Vec<f64>) {
+        let (starts, found): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .map(|one| {
+                (
+                    (one.expert, one.mirrored, one.start_epoch, one.start_part),
+                    one.found,
+                )
+            })
+            .unzip();
+        let (outcomes, others) = Found::read_all(found, others);
+        let solved = starts.into_iter().zip(outcomes).map(|(start, outcome)| {
+            let (expert, mirrored, start_epoch, start_part) = start;
+            let record = SegmentStep {
+                expert,
+                mirrored,
+                start_epoch,
+                start_part,
+                matching_loss: outcome.matching_loss,
+                final_ratio: outcome.final_ratio,
+                reach: outcome.reach,
+                alignment: outcome.alignment,
+            };
+            Solved { record, outcome }
+        });
+        (solved.collect(), others)
     }
 }
 

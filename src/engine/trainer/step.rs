@@ -9,9 +9,10 @@ use super::segment::{Solved, Solver, Unread};
 use super::update::{self, ImageUpdate, ReadUpdate};
 use super::worker_server::{Answer, Job, Next, Segments};
 use super::workers::Workers;
-use crate::distill::TrainingSet;
-use crate::distill::iteration::{Outcome, Segment, Settings};
+use crate::distill::found::Outcome;
+use crate::distill::iteration::{Segment, Settings};
 use crate::distill::rates::root_mean_square;
+use crate::distill::{TrainingSet, mean_tensor};
 use astill_core::Result;
 use astill_core::profile::DistillSettings;
 use astill_core::run::event::{DistillStep, EventKind, Perturbation};
@@ -43,32 +44,25 @@ impl Distillation<'_> {
     ) -> Result<Option<f64>> {
         let begin = Instant::now();
         let settings = Settings::of(distill, self.per_epoch, self.augment);
-        let (solved, proposed) = match self.workers {
-            _ if settings.segments == 1 => {
-                let unread = self.segment(&settings, 0, state, control)?;
-                // proposed before its numbers are known, so that the device is waited for once
-                let (gradient, norm) = (&unread.found.gradient, &unread.found.norm);
-                let proposed = self.propose(distill, state, (gradient, norm));
-                let (solved, values) = unread.read(&proposed.scalars());
-                (vec![solved], Some(proposed.with(&values)))
-            }
-            None => {
-                let segments = (0..settings.segments as u64)
-                    .map(|number| Ok(self.segment(&settings, number, state, control)?.read(&[]).0));
-                (segments.collect::<Result<Vec<_>>>()?, None)
-            }
-            Some(workers) => {
+        let (solved, mean, proposed) = match self.workers {
+            Some(workers) if settings.segments > 1 && workers.server.has_workers() => {
                 let solved = self
                     .share(workers, &settings, state, control)
                     .inspect_err(|_| workers.server.cancel())?;
-                (solved, None)
+                let mean = Outcome::mean(solved.iter().map(|s| &s.outcome));
+                (solved, mean, None)
+            }
+            _ => {
+                let segments = 0..settings.segments as u64;
+                let unread = segments.map(|number| self.segment(&settings, number, state, control));
+                self.read(distill, state, unread.collect::<Result<_>>()?)
             }
         };
-        let Some(mean) = Outcome::mean(solved.iter().map(|s| &s.outcome)) else {
+        let Some(mean) = mean else {
             return Ok(None);
         };
 
-        let taken = self.taken(distill, state, &solved, proposed);
+        let taken = self.taken(distill, state, (&solved, &mean), proposed);
         state.numbers.step += 1;
         // measured by an engine that had finished before more iterations were asked for
         state.numbers.headlines.clear();
@@ -92,21 +86,61 @@ impl Distillation<'_> {
         ImageUpdate::new(distill, self.parameterisation, state, gradient)
     }
 
-    /// What the state is updated by: the mean of the segments that are finite and not left out, with
-    /// its update of the images, which may be `proposed` already. None if there is none.
+    /// The numbers of segments, their mean, and the update of the images by it. The device is waited for
+    /// once: the update is queued before they are known, as if no segment had to be left out.
+    fn read(
+        &self,
+        distill: &DistillSettings,
+        state: &DistillationState,
+        unread: Vec<Unread>,
+    ) -> (Vec<Solved>, Option<Outcome>, Option<ReadUpdate>) {
+        let gradients: Vec<&Tensor> = unread.iter().map(|one| &one.found.gradient).collect();
+        let Some(gradient) = mean_tensor(&gradients) else {
+            return (Vec::new(), None, None);
+        };
+        let norm = match unread.as_slice() {
+            [only] => only.found.norm.shallow_clone(),
+            _ => gradient.norm(),
+        };
+        let proposed = self.propose(distill, state, (&gradient, &norm));
+        let [own, rms] = proposed.scalars();
+        let (solved, values) = Unread::read_all(unread, &[own, rms, &norm]);
+        let length = values.get(2).copied().unwrap_or(f64::NAN);
+        let all: Vec<&Outcome> = solved.iter().map(|s| &s.outcome).collect();
+        let mean = Outcome::mean_with(&all, (gradient, length));
+        let proposed = proposed.with(&values);
+        (solved, mean, Some(proposed))
+    }
+
+    /// What the state is updated by: the mean of the segments if it is finite, without those that are left
+    /// out, with its update of the images, which may be `proposed` already for all segments. None if there
+    /// is none.
     fn taken(
         &self,
         distill: &DistillSettings,
         state: &DistillationState,
-        solved: &[Solved],
+        (solved, mean): (&[Solved], &Outcome),
         proposed: Option<ReadUpdate>,
     ) -> Option<(Outcome, ReadUpdate)> {
-        let outcomes = || solved.iter().map(|s| &s.outcome);
-        Outcome::mean(outcomes()).filter(Outcome::is_finite)?;
+        if !mean.is_finite() {
+            return None;
+        }
         let is_taken = |o: &&Outcome| distill.max_ratio.is_none_or(|most| o.final_ratio <= most);
-        let taken = Outcome::mean(outcomes().filter(is_taken))?;
-        let update = proposed.unwrap_or_else(|| {
-            let norm = Tensor::from(taken.image_gradient).to_device(self.device);
+        let taken: Vec<&Outcome> = solved.iter().map(|s| &s.outcome).filter(is_taken).collect();
+        let is_whole = taken.len() == solved.len();
+        let taken = match is_whole {
+            true => {
+                let known = (mean.gradient.shallow_clone(), mean.image_gradient);
+                Outcome::mean_with(&taken, known)?
+            }
+            false => Outcome::mean(taken)?,
+        };
+        let update = proposed.filter(|_| is_whole).unwrap_or_else(|| {
+            // as it would have been read, so that it does not matter who computed the segments
+            let kind = taken.gradient.kind();
+            let norm = Tensor::from(taken.image_gradient)
+                .to_kind(kind)
+                .to_device(self.device);
             self.propose(distill, state, (&taken.gradient, &norm))
                 .read()
         });
@@ -133,7 +167,7 @@ impl Distillation<'_> {
         let answers = loop {
             match server.next() {
                 Next::Compute(number) => {
-                    let (solved, _) = self.segment(settings, number, state, control)?.read(&[]);
+                    let solved = self.segment(settings, number, state, control)?.read();
                     server.put(number, Answer::Segment(solved));
                 }
                 Next::Wait => control.answer_requests()?,

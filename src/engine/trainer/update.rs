@@ -3,7 +3,7 @@
 
 use super::checkpoint::{Average, DistillationState, SyntheticLabels};
 use super::control::Control;
-use crate::distill::iteration::Outcome;
+use crate::distill::found::Outcome;
 use crate::distill::parameters::Parameterisation;
 use crate::distill::rates::{
     MOMENTUM, decay_at, gradient_scale, normalised, root_mean_square, shortened, step_at,

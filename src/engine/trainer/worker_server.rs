@@ -190,12 +190,17 @@ impl WorkerServer {
         Ok(server)
     }
 
+    /// Whether anybody is there. Who comes later is given work of the next job.
+    pub fn has_workers(&self) -> bool {
+        self.shared.lock().workers > 0
+    }
+
     /// Offers the tasks of a job on this set to whoever is there.
     ///
     /// # Errors
     /// The images cannot be sent.
     pub fn begin(&self, job: Job, set: &TrainingSet<'_>) -> Result<()> {
-        let has_workers = self.shared.lock().workers > 0;
+        let has_workers = self.has_workers();
         let frame = || {
             let rate = Tensor::from_slice(&[set.lr]);
             let (images, labels) = (set.images, set.labels.tensor());

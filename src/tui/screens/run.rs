@@ -283,8 +283,8 @@ fn draw_pictures(
         || Panel::Pictures.title().into(),
         |(s, _)| match (session.cursor(), session.model.best_step()) {
             (Some(_), _) => format!("Images, step {} (cursor)", s.step),
-            (None, Some(best)) if best == s.step => format!("Images, step {}: result", s.step),
-            (None, Some(_)) => format!("Images, step {}: latest", s.step),
+            (None, Some(best)) if best == s.step => format!("Result, step {}", s.step),
+            (None, Some(_)) => format!("Latest, step {}", s.step),
             (None, None) => format!("Images, step {}", s.step),
         },
     );

@@ -118,7 +118,7 @@ fn a_finished_run_shows_the_images_of_its_result() {
         AppStage::run((120, 40), "r", life)
     };
     let mut stage = with_best(50);
-    assert!(stage.screen().contains("Images, step 50: result"));
+    assert!(stage.screen().contains("Result, step 50"));
     stage.keys(&["Tab", "Left"]);
     // the cursor, where there is one, says which step is looked at
     stage.keys(&["f", "Left"]);
@@ -127,7 +127,7 @@ fn a_finished_run_shows_the_images_of_its_result() {
     assert!(screen.contains("(cursor)"), "{screen}");
     // the best step may have no picture
     let screen = with_best(60).screen();
-    assert!(screen.contains("Images, step 100: latest"), "{screen}");
+    assert!(screen.contains("Latest, step 100"), "{screen}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 use super::connection::GREETING_TIMEOUT;
 use super::*;
 use crate::distill::Labels;
-use crate::distill::iteration::{Outcome, Segment, Settings, Start, Starts};
+use crate::distill::found::Outcome;
+use crate::distill::iteration::{Segment, Settings, Start, Starts};
 use crate::distill::perturb::PerturbationStatistics;
 use crate::network::{self, Network, Weights};
 use crate::trainer::segment::Solved;
