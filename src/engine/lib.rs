@@ -24,6 +24,7 @@ pub mod libtorch;
 pub mod memory;
 pub mod network;
 mod npy;
+mod open_files;
 pub mod pickle;
 pub mod picture;
 pub mod progress;

@@ -1,5 +1,6 @@
 //! How many threads compute, and whether the system allows them.
 
+use crate::open_files;
 use astill_core::{Error, Result, cores};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -43,10 +44,10 @@ fn share(all: usize, processes: usize) -> usize {
 }
 
 /// Starts as many threads as a run needs, and ends them again. libtorch hangs or ends the process
-/// where it cannot start its own.
+/// where it cannot start its own. Open files, which have a limit too, are checked with them.
 ///
 /// # Errors
-/// [`Error::Usage`] if the system refuses one.
+/// [`Error::Usage`] if the system refuses one, or allows too few open files.
 pub fn check() -> Result<()> {
     check_for(tch::get_num_threads().into())
 }
@@ -57,6 +58,7 @@ pub fn check() -> Result<()> {
 /// # Errors
 /// As [`check`].
 pub fn check_for(threads: i64) -> Result<()> {
+    open_files::check()?;
     start(POOLS * threads.clamp(1, MOST) as usize + OTHERS)
 }
 

@@ -9,7 +9,7 @@ mod place;
 
 use astill_engine::data::{DatasetRequest, Kind, Unreadable};
 use image::ImageFormat;
-use inputs::{folder, try_many};
+use inputs::{SHORT, count, folder, tell, try_as_many_as, try_many};
 use parsers::{
     CMYK, PALETTE, Parser, cifar10, encoded, ignore_progress, image_folder, images, pattern,
     request, tiny_imagenet, write,
@@ -23,8 +23,42 @@ use tch::Kind as Numbers;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
+/// Of the inputs of a parser, the first and then one in so many are loaded whole too.
+const LOADED: u64 = SHORT;
+const ONE_LOADED_IN: u64 = 200;
+
 fn try_out(parser: Parser) {
-    try_many(&parser.name, parser.valid, parser.odd, parser.parse);
+    let Parser {
+        name,
+        valid,
+        odd,
+        mut parse,
+        load,
+    } = parser;
+    let Some(mut load) = load else {
+        return try_many(&name, valid, odd, parse);
+    };
+    for input in &valid {
+        assert!(load(input), "{name}: inputs that are valid must be loaded");
+    }
+    let (mut number, mut tried, mut taken, mut longest) = (0, 0, 0, Duration::ZERO);
+    try_many(&name, valid, odd, |input| {
+        number += 1;
+        if number <= LOADED || number % ONE_LOADED_IN == 0 {
+            let begin = Instant::now();
+            tried += 1;
+            taken += u64::from(load(input));
+            longest = longest.max(begin.elapsed());
+        }
+        parse(input)
+    });
+    tell(&format!("{name}, loaded"), tried, taken, longest, None);
+}
+
+/// A parser that takes milliseconds for an input gets as many as others load.
+fn try_slow(parser: Parser) {
+    let loaded = (LOADED + count() / ONE_LOADED_IN).min(count());
+    try_as_many_as(loaded, &parser.name, parser.valid, parser.odd, parser.parse);
 }
 
 #[test]
@@ -114,6 +148,7 @@ fn data_sets_of_other_programs() {
     ] {
         try_out(parser);
     }
+    try_slow(parsers::cifar_100_archive());
 }
 
 #[test]

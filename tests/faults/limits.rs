@@ -413,6 +413,49 @@ fn a_limit_on_processes_is_named_before_anything_is_made() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn a_limit_on_open_files_is_raised_or_named_and_a_small_stack_is_enough() -> Outcome {
+    let place = Place::new()?;
+    let limited = |limit: &str, arguments: &str| {
+        let program = env!("CARGO_BIN_EXE_astill");
+        let script = format!("ulimit {limit} && exec {program} --data data {arguments}");
+        place.command("sh").args(["-c", &script]).output()
+    };
+    for limit in ["-n 10", "-n 16"] {
+        for way in ["run --headless", "run --detach"] {
+            let refused = limited(limit, &format!("{way} tiny.yaml"))?;
+            assert_status(&refused, 2);
+            let said = text(&refused.stderr);
+            assert!(
+                said.contains("open files") && said.contains("ulimit -n"),
+                "{said}"
+            );
+            assert!(!place.path("runs").exists(), "{limit} {way}");
+        }
+    }
+    let mut borne = 0;
+    for (name, limit) in [
+        ("soft", "-S -n 16"),
+        ("small", "-s 256"),
+        ("endless", "-s unlimited"),
+    ] {
+        let output = limited(limit, &format!("run tiny.yaml --headless --name {name}"))?;
+        // some users may not raise the limit on the stack
+        if text(&output.stderr).contains("ulimit") {
+            continue;
+        }
+        assert_status(&output, 0);
+        borne += 1;
+    }
+    row(
+        "limits on open files and the stack",
+        4 + borne,
+        "nothing",
+        "raised, or refused with its name",
+    );
+    Ok(())
+}
+
 /// The engine under strace, which makes a system call fail: all of them, or those on a file.
 fn with_failing(
     place: &Place,

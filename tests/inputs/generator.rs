@@ -4,8 +4,8 @@
 use super::place::in_full;
 
 /// How many inputs every parser gets in `make faults`, and in `make test`.
-const FULL: u64 = 100_000;
-const SHORT: u64 = 1_500;
+const FULL: u64 = 1_000_000;
+pub const SHORT: u64 = 1_500;
 
 const NUMBERS: [&str; 12] = [
     "-1",

@@ -5,6 +5,7 @@ use crate::{ENDLESS, engine_of, is_step};
 use astill_core::run::RunDir;
 use astill_core::run::event::EventKind;
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -138,4 +139,82 @@ fn the_first_process_of_a_container_ends_after_a_checkpoint_when_it_is_asked_to(
     assert!(place.events("r")?.iter().any(|event| is_stop(&event.what)));
     row(fault, 1, "nothing", "ends after a checkpoint");
     Ok(())
+}
+
+#[test]
+fn without_a_home_the_folder_of_data_is_asked_for_and_runs_are_still_listed() -> Outcome {
+    let place = Place::new()?;
+    let homeless = |arguments: &[&str]| {
+        let mut command = place.command(env!("CARGO_BIN_EXE_astill"));
+        command.args(["--runs", "runs"]).args(arguments);
+        command.env_remove("HOME").env_remove("XDG_DATA_HOME");
+        command.stdin(Stdio::null()).output()
+    };
+    for arguments in [
+        &["run", "tiny.yaml", "--headless"][..],
+        &["check", "tiny.yaml"],
+    ] {
+        let refused = homeless(arguments)?;
+        assert_status(&refused, 2);
+        let said = text(&refused.stderr);
+        assert!(said.contains("HOME") && said.contains("--data"), "{said}");
+        assert!(!place.path("runs").exists());
+    }
+    assert_status(&homeless(&["list"])?, 0);
+    let told = text(&homeless(&["doctor"])?.stdout);
+    assert!(
+        told.contains("--data") && told.contains("libtorch"),
+        "{told}"
+    );
+    Ok(())
+}
+
+/// `| head`, a full disk behind the output, and streams that are closed.
+#[test]
+fn whoever_stops_reading_ends_no_run_and_no_list() -> Outcome {
+    let place = Place::new()?;
+    let program = env!("CARGO_BIN_EXE_astill");
+    let astill = format!("{program} --data data --runs runs");
+    let shell = |script: &str| -> Result<(String, String), Box<dyn std::error::Error>> {
+        let output = place.command("sh").args(["-c", script]).output()?;
+        let status = fs::read_to_string(place.path("status")).unwrap_or_default();
+        Ok((status.trim().to_owned(), text(&output.stderr)))
+    };
+    let run = "run tiny.yaml --headless --name r";
+    let (status, _) = shell(&format!(
+        "{{ {astill} {run}; echo $? > status; }} 2>&1 | head -n 2"
+    ))?;
+    assert_eq!(status, "0");
+    assert!(!place.distilled("r")?.is_empty());
+    for before in ["", "trap '' PIPE; "] {
+        let listed = format!("{before}{{ {astill} list; echo $? > status; }} | head -n 0");
+        let (status, said) = shell(&listed)?;
+        assert_eq!((status.as_str(), said.as_str()), ("0", ""));
+    }
+    let (status, said) = shell(&format!("{astill} list > /dev/full; echo $? > status"))?;
+    assert_eq!(status, "1");
+    assert!(
+        said.contains("stdout") && said.contains("No space left"),
+        "{said}"
+    );
+    let (status, _) = shell(&format!("{astill} list <&- >&- 2>&-; echo $? > status"))?;
+    assert_eq!(status, "0");
+    Ok(())
+}
+
+/// What was accepted is done even if nobody can be told so.
+#[test]
+fn a_command_whose_answer_cannot_be_printed_is_carried_out() -> Outcome {
+    let place = Place::new()?;
+    let _engine = Background::start(&place, &ENDLESS)?;
+    let program = env!("CARGO_BIN_EXE_astill");
+    let script = format!("{program} --runs runs send r stop > /dev/full");
+    let output = place.command("sh").args(["-c", &script]).output()?;
+    let said = text(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("stdout"),
+        "{said}"
+    );
+    let run = RunDir::at(place.path("runs/r"));
+    wait_until("the engine ends", || (!run.has_engine()).then_some(()))
 }

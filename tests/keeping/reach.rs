@@ -1,12 +1,14 @@
 //! Sockets that vanish, other users, other names of the machine, and names that are too short.
 
 use crate::place::{Background, Outcome, Place, assert_status, row, text, wait_until};
-use crate::{ENDLESS, is_step};
+use crate::{ENDLESS, engine_of, is_step, wait_for_the_end_of};
+use astill_core::run::event::EventKind;
 use astill_core::run::{RunDir, inbox, socket};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 #[test]
 fn sockets_that_vanish_are_made_again_and_either_is_enough() -> Outcome {
@@ -32,6 +34,58 @@ fn sockets_that_vanish_are_made_again_and_either_is_enough() -> Outcome {
     assert!(
         status == Some(2) && said.contains("no engine is running"),
         "{said}"
+    );
+    Ok(())
+}
+
+/// Whether a process waits for what comes over a socket.
+fn waits_at_a_socket(process: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let is_asleep = state
+        .rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('S'));
+    let open = fs::read_dir(format!("/proc/{process}/fd"));
+    let mut open = open.into_iter().flatten().flatten();
+    is_asleep
+        && open.any(|file| {
+            let leads_to = fs::read_link(file.path()).unwrap_or_default();
+            leads_to.to_string_lossy().starts_with("socket:")
+        })
+}
+
+#[test]
+fn a_command_whose_engine_is_killed_says_that_it_was_not_answered() -> Outcome {
+    let place = Place::new()?;
+    let engine = Background::start(&place, &ENDLESS)?;
+    engine.wait_for("a step", 0, is_step)?;
+    let process = engine_of(&place, "r")?;
+    let id = Pid::from_raw(process as i32).ok_or("no process")?;
+    // so that it cannot answer before it is killed
+    kill_process(id, Signal::STOP)?;
+    let mut command = place.astill(&["send", "r", "checkpoint"]);
+    let sent = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    wait_until("the command is sent", || {
+        waits_at_a_socket(sent.id()).then_some(())
+    })?;
+    kill_process(id, Signal::KILL)?;
+    let output = sent.wait_with_output()?;
+    assert_status(&output, 2);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("ended before it answered") && said.contains("astill resume r"),
+        "{said}"
+    );
+    wait_for_the_end_of(process)?;
+    assert_status(&place.run(&["resume", "r", "--detach"])?, 0);
+    engine.accepts(&["pause"], "");
+    row(
+        "killed while it is sent a command",
+        1,
+        "since the last checkpoint",
+        "told; resumed",
     );
     Ok(())
 }
@@ -243,6 +297,32 @@ fn an_engine_that_cannot_write_to_tmp_is_reached_in_its_folder() -> Outcome {
     assert_eq!(text(&output.stderr), "");
     Background::of(&place, "r").accepts(&["pause"], "");
     row(fault, 1, "none", "answered");
+    Ok(())
+}
+
+#[test]
+fn an_engine_that_can_make_no_socket_says_so_and_takes_commands_as_files() -> Outcome {
+    let fault = "no socket can be made";
+    let place = Place::new()?;
+    drop(Background::start(&place, &ENDLESS)?);
+    // in the place of the one, and read-only where the other would be
+    fs::create_dir(place.path("runs/r/engine.sock"))?;
+    let folder = format!("/tmp/astill-{}", socket::user());
+    let script = format!(
+        "mkdir -p -m 700 {folder}; mount -t tmpfs -o ro,mode=700 none {folder}; \
+         astill --data data --runs runs resume r --detach"
+    );
+    let Some(output) = apart(&place, "-m", &script) else {
+        row(fault, 0, "none", "not tried: no namespaces here");
+        return Ok(());
+    };
+    assert_status(&output, 0);
+    let engine = Background::of(&place, "r");
+    engine.accepts(&["pause"], "");
+    engine.wait_for("the warning", 0, |what| {
+        matches!(what, EventKind::Warning { message } if message.contains("can make no socket"))
+    })?;
+    row(fault, 1, "none", "told; answered through files");
     Ok(())
 }
 

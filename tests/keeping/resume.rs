@@ -1,10 +1,13 @@
 //! What a resumed run refuses, takes and makes again.
 
-use crate::place::{Background, Outcome, Place, assert_status, last_step, text, wait_until};
-use astill_core::run::event::{Event, EventKind, RunFinished};
+use crate::place::{
+    Background, Outcome, Place, assert_status, last_step, stopped, text, wait_until,
+};
+use astill_core::run::event::{EvalSplit, Event, EventKind, ImageSet, RunFinished};
 use astill_core::run::{RunDir, checkpoints};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -275,6 +278,121 @@ fn a_job_that_is_queued_again_continues_with_its_run() -> Outcome {
     assert!(is_untouched(&place, &before)?);
     let nameless = place.run(&["run", "tiny.yaml", "--headless", "--or-resume"])?;
     assert_status(&nameless, 2);
+    Ok(())
+}
+
+/// Removes the folders below `folder` that hold nothing; how many there were.
+fn remove_empty(folder: &Path) -> std::io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            removed += remove_empty(&path)?;
+            removed += usize::from(fs::remove_dir(&path).is_ok());
+        }
+    }
+    Ok(removed)
+}
+
+/// Object stores and git leave empty folders out.
+#[test]
+fn a_copy_without_its_empty_folders_is_resumed_to_the_same_bytes() -> Outcome {
+    let begin = || {
+        let place = Place::new()?;
+        let whole = ["run", "tiny.yaml", "--name", "whole", "--headless"];
+        assert_status(&place.run(&whole)?, 0);
+        Ok(place)
+    };
+    let run = ["run", "tiny.yaml", "--name", "r", "--headless"];
+    let is_begun = |place: &Place| last_step(place, "r") < 5;
+    let place = stopped(begin, &run, "phase distill", is_begun)?;
+    let copy = place.path("runs/copy");
+    fs::rename(place.path("runs/r"), &copy)?;
+    assert!(remove_empty(&copy)? > 0, "none was empty");
+    for folder in ["samples", "distilled", "inbox"] {
+        // also those with what can be made again
+        let _ = fs::remove_dir_all(copy.join(folder));
+    }
+    assert_status(&place.run(&["resume", "copy", "--headless"])?, 0);
+    assert!(place.computed("copy")? == place.computed("whole")?);
+    Ok(())
+}
+
+/// The figures of the last phase are of the images that are the result then.
+#[test]
+fn a_run_that_is_extended_between_two_figures_has_those_of_its_new_result() -> Outcome {
+    let place = Place::new()?;
+    let sets = ["evaluate.every=100", "evaluate.epochs=800"];
+    let engine = Background::start(&place, &sets)?;
+    let is_figure = |what: &EventKind| matches!(what, EventKind::Evaluation(found) if found.split == EvalSplit::Test);
+    let first = engine.wait_for("a figure", 0, is_figure)?.seq;
+    engine.accepts(&["stop"], "");
+    let run = RunDir::open(&place.path("runs/r")).ok_or("no run")?;
+    wait_until("the engine ends", || (!run.has_engine()).then_some(()))?;
+    let ended = place.events("r")?.len() as u64;
+    let longer = ["resume", "r", "--headless", "--set", "distill.iterations=8"];
+    assert_status(&place.run(&longer)?, 0);
+    let events = place.events("r")?;
+    let Some(EventKind::RunFinished(RunFinished {
+        results, best_step, ..
+    })) = events.last().map(|e| &e.what)
+    else {
+        return Err("it has not ended".into());
+    };
+    assert!(first < ended && results.len() == 3);
+    let distilled = results
+        .iter()
+        .find(|result| result.labels == ImageSet::Distilled);
+    let distilled = distilled.ok_or("no result")?;
+    let is_it = |event: &&Event| match &event.what {
+        EventKind::Evaluation(found) => {
+            event.seq >= ended
+                && found.split == EvalSplit::Test
+                && found.labels == ImageSet::Distilled
+                && Some(found.step) == *best_step
+                && found.values == distilled.values
+        }
+        _ => false,
+    };
+    assert_eq!(events.iter().filter(is_it).count(), 1, "{results:?}");
+    Ok(())
+}
+
+/// As on a network file system that does not know yet that the machine of the first engine is gone.
+#[test]
+fn a_job_that_is_queued_again_waits_for_the_lock_of_a_machine_that_has_failed() -> Outcome {
+    let place = Place::new()?;
+    let job = [
+        "run",
+        "tiny.yaml",
+        "--headless",
+        "--or-resume",
+        "--name",
+        "r",
+    ];
+    let stops = ["--set", "distill.iterations=4"];
+    assert_status(&place.run(&[&job[..], &stops].concat())?, 0);
+    let path = place.path("runs/r/lock");
+    let lock = fs::File::options().write(true).open(&path)?;
+    lock.lock()?;
+    fs::write(&path, "elsewhere\n")?;
+    let mut again = place.astill(&[&job[..], &stops].concat());
+    let mut child = again.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(child.stderr.take().ok_or("no stderr")?).lines();
+    let waits = |line: &std::io::Result<String>| {
+        line.as_ref()
+            .is_ok_and(|line| line.contains("still locked by an engine on elsewhere"))
+    };
+    assert!(lines.any(|line| waits(&line)));
+    lock.unlock()?;
+    assert!(child.wait()?.success());
+    // somebody at a terminal is told at once
+    lock.lock()?;
+    fs::write(&path, "elsewhere\n")?;
+    let by_hand = place.run(&["resume", "r", "--headless"])?;
+    assert_status(&by_hand, 2);
+    let said = text(&by_hand.stderr);
+    assert!(said.contains("already has an engine"), "{said}");
     Ok(())
 }
 

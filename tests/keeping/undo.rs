@@ -25,7 +25,10 @@ fn going_back_takes_an_edit_of_the_learned_rate_with_it() -> Outcome {
     engine.accepts(&["checkpoint"], "");
     let (step, rate) = latest(&place).ok_or("no step")?;
     // the answer shows the rate as it was learned by now, and then as it was set
-    engine.accepts(&["set", "distill.lr_student=0.5"], &format!("{} → 0.5", number(rate)));
+    engine.accepts(
+        &["set", "distill.lr_student=0.5"],
+        &format!("{} → 0.5", number(rate)),
+    );
     engine.accepts(&["set", "distill.lr_student=0.4"], "0.5 → 0.4");
     let seq = place.events("r")?.len() as u64;
     engine.accepts(&["resume"], "");

@@ -2,6 +2,7 @@
 
 use super::RunDir;
 use super::event::{Event, EventKind, LONGEST_LINE, RunFinished, RunOutcome, RunStarted};
+use super::record_end::{is_passed_over, step};
 use crate::cgroup::OomKills;
 use crate::profile::memory_advice;
 use crate::{Error, Result, files::untrusted};
@@ -27,6 +28,8 @@ pub struct History {
     pub done: Option<EventKind>,
     /// The latest engine, until it reports its end.
     unended: Option<RunStarted>,
+    /// How many lines were read as JSON.
+    parsed: usize,
 }
 
 impl History {
@@ -41,7 +44,8 @@ impl History {
         }
     }
 
-    /// Reads `events.jsonl`; lines that are not events are skipped.
+    /// Reads `events.jsonl`; lines that are not events are skipped. Of the steps, which are nearly
+    /// all of a long record, only the numbers are read.
     ///
     /// # Errors
     /// The file does not exist, cannot be read, or is not a regular file.
@@ -49,6 +53,14 @@ impl History {
         let file = untrusted::open(events).map_err(Error::io("open", events))?;
         let mut history = Self::default();
         let take = |line: &[u8]| {
+            if history.done.is_none() {
+                match step(line) {
+                    Some(step) => return history.steps = step,
+                    None if is_passed_over(line) && line.ends_with(b"}") => return,
+                    None => {}
+                }
+            }
+            history.parsed += 1;
             let Ok(event) = serde_json::from_slice::<Event>(line) else {
                 return;
             };
@@ -110,4 +122,55 @@ impl History {
 pub fn was_out_of_memory(started: &RunStarted) -> bool {
     let kills = started.oom_kills.as_ref();
     kills.and_then(OomKills::has_grown).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::event::DistillStep;
+    use std::fs;
+
+    const STARTED: &str = r#""kind":"run_started","run":"r","profile":"shapes","seed":0,"device":"cpu","threads":2,"version":"0","process":1,"data":"d","folder":"f","step":0,"iterations":9"#;
+    const DONE: &str = r#""kind":"run_finished","status":"done","reason":null,"best_step":null,"best_validation":null,"results":[],"paper_style_max":null,"file":null,"seconds":1.0"#;
+
+    fn step_line(number: u64) -> String {
+        let step = EventKind::DistillStep(DistillStep {
+            step: number,
+            intermediate: vec![0.5; 3],
+            ..DistillStep::default()
+        });
+        let json = serde_json::to_string(&step).unwrap_or_default();
+        json.trim_matches(['{', '}']).to_string()
+    }
+
+    #[test]
+    fn a_long_record_is_not_parsed_step_by_step() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        let path = folder.path().join("events.jsonl");
+        let read = |lines: &[String], end: &str| -> Result<History> {
+            let line = |(seq, line): (usize, &String)| {
+                format!("{{\"seq\":{seq},\"time\":\"2026-01-01T00:00:00Z\",{line}}}\n")
+            };
+            let text: String = lines.iter().enumerate().map(line).collect();
+            fs::write(&path, text + end).map_err(Error::io("write", &path))?;
+            History::read(&path)
+        };
+        let mut lines = vec![STARTED.to_owned()];
+        lines.extend((1..=20_000).map(step_line));
+        lines.push(r#""kind":"warning","message":"\"kind\":\"run_finished\"""#.to_owned());
+        // the last step is torn
+        let torn = r#"{"seq":9,"time":"2026-01-01T00:00:00Z","kind":"distill_step","step":20001,"#;
+        let history = read(&lines, torn)?;
+        assert_eq!(history.steps, 20_000);
+        assert_eq!(history.profile.as_deref(), Some("shapes"));
+        assert!(history.parsed <= 3, "{} lines parsed", history.parsed);
+
+        // what follows the end of a run shows that it has been resumed
+        lines.push(DONE.to_owned());
+        assert!(read(&lines, "")?.done.is_some());
+        lines.push(step_line(20_001));
+        let history = read(&lines, "")?;
+        assert_eq!((history.done.is_none(), history.steps), (true, 20_001));
+        Ok(())
+    }
 }

@@ -94,7 +94,40 @@ fn stamps(run: &RunDir) -> [Stamp; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::OomKills;
     use crate::run::list::RunState;
+
+    #[test]
+    fn that_an_engine_was_killed_for_memory_is_forgotten_once_its_run_is_resumed() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", "."))?;
+        // as if the kernel had ended a program of this group since the engine was started
+        let group = folder.path().join("group");
+        fs::create_dir(&group).map_err(Error::io("create", &group))?;
+        let Some(now) = OomKills::now() else {
+            return Ok(()); // not tried: this system does not count
+        };
+        let events = group.join("memory.events");
+        fs::write(&events, "oom_kill 1\n").map_err(Error::io("write", &events))?;
+        let kills = serde_json::json!({"boot": now.boot, "group": group, "count": 0});
+        let runs = folder.path().join("runs");
+        let run = RunDir::create(&runs, "p", Some("r"), "")?.0;
+        fs::write(run.profile(), "").map_err(Error::io("write", run.profile()))?;
+        let started = format!(
+            r#"{{"seq":0,"time":"2026-01-01T00:00:00Z","kind":"run_started","run":"r","profile":"shapes","seed":0,"device":"cpu","threads":2,"version":"0","process":1,"data":"d","folder":"f","step":0,"iterations":9,"oom_kills":{kills}}}"#
+        );
+        fs::write(run.events(), started + "\n").map_err(Error::io("write", run.events()))?;
+        let mut known = KnownRuns::default();
+        let mut listed = || -> Result<(RunState, bool)> {
+            let found = known.list(&runs)?.pop();
+            Ok(found.map_or((RunState::Done, false), |s| (s.state, s.out_of_memory)))
+        };
+        assert_eq!(listed()?, (RunState::Dead, true));
+        assert_eq!(listed()?, (RunState::Dead, true), "not read again");
+        let resumed = run.lock()?;
+        assert_eq!(listed()?, (RunState::Running, false));
+        drop(resumed);
+        Ok(())
+    }
 
     #[test]
     fn only_runs_that_have_changed_are_read_again() -> Result<()> {

@@ -134,8 +134,23 @@ fn kind(line: &[u8]) -> Option<&str> {
     str::from_utf8(&rest[..end]).ok()
 }
 
-fn is_passed_over(line: &[u8]) -> bool {
+pub(super) fn is_passed_over(line: &[u8]) -> bool {
     kind(line).is_some_and(|kind| PASSED_OVER.contains(&kind))
+}
+
+/// The step of a line that is a whole distillation step, as far as its beginning says.
+pub(super) fn step(line: &[u8]) -> Option<u64> {
+    const FIELD: &[u8] = b",\"step\":";
+    if kind(line) != Some(STEP) || !line.ends_with(b"}") {
+        return None;
+    }
+    let head = &line[..line.len().min(KIND_WITHIN)];
+    let at = head.windows(FIELD.len()).position(|w| w == FIELD)?;
+    let digits = line[at + FIELD.len()..].split(|b| !b.is_ascii_digit());
+    str::from_utf8(digits.into_iter().next()?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 impl From<&[Event]> for Known {

@@ -147,7 +147,10 @@ impl Cifar {
     }
 
     /// The labels and the pixels, image by image, of a file with images.
-    fn records(&self, path: &Path, bytes: &[u8]) -> Result<(Vec<i64>, Vec<u8>)> {
+    ///
+    /// # Errors
+    /// [`Error::File`] if it is cut off, malformed, or holds a label outside the range.
+    pub fn records(&self, path: &Path, bytes: &[u8]) -> Result<(Vec<i64>, Vec<u8>)> {
         if self.is_python {
             let batch = cifar_python::batch(bytes, self.format.python_labels, PIXELS);
             let batch = batch.map_err(|problem| {
@@ -171,7 +174,10 @@ impl Cifar {
     }
 
     /// The names of the classes.
-    fn names(&self, path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file is malformed or has another number of names.
+    pub fn names(&self, path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
         let names = match self.is_python {
             true => cifar_python::names(bytes, self.format.python_names, self.format.classes)
                 .map_err(|problem| Error::file(path, problem))?,

@@ -115,6 +115,8 @@ impl<T> BySplit<T> {
         }
     }
 
+    /// # Errors
+    /// Those of `change`.
     pub fn try_map<U>(self, mut change: impl FnMut(T) -> Result<U>) -> Result<BySplit<U>> {
         Ok(BySplit {
             train: change(self.train)?,

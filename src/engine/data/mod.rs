@@ -57,5 +57,23 @@ pub use split::{DataSplit, WHITENED_AT_ONCE};
 pub use survey::Survey;
 pub use zca::Zca;
 
+/// The parsers of foreign files, without the layouts around them: tests give each of them a million
+/// inputs, for which loading a data set every time would take hours.
+#[doc(hidden)]
+pub mod parsers {
+    pub use super::cache::{read_images, read_zca};
+    pub use super::cifar::{CIFAR10, CIFAR100, Cifar};
+    pub use super::decode::{Decoder, Encoded, Form};
+    pub use super::idx::read_part as read_idx;
+    pub use super::image_list::ImageList;
+    pub use super::layout::{BySplit, Layout};
+    pub use super::npz::find as find_npz;
+    pub use super::parquet::find as find_parquet;
+    pub use super::plain::PlainImages;
+    pub use super::tiny_imagenet::{annotated, ids, names};
+    pub use super::walk::Walk;
+    pub use super::webdataset::find as find_webdataset;
+}
+
 #[cfg(test)]
 mod tests;

@@ -81,7 +81,10 @@ fn loose(root: &Path, folder: &Path, part: &'static str, walk: &mut Walk) -> Res
 }
 
 /// The ids of the classes, sorted.
-fn ids(root: &Path) -> Result<Vec<String>> {
+///
+/// # Errors
+/// [`Error::File`] if wnids.txt is malformed, or names other classes than train/ has.
+pub fn ids(root: &Path) -> Result<Vec<String>> {
     let folders: Vec<String> = list(&root.join("train"))?.folders.into_keys().collect();
     let path = root.join("wnids.txt");
     if !path.is_file() {
@@ -159,7 +162,14 @@ fn validation(root: &Path, labels: &HashMap<&str, i64>, walk: &mut Walk) -> Resu
 
 /// The images of val/images and their labels, in the order of val_annotations.txt: file, class id,
 /// and a box, which is not used.
-fn annotated(root: &Path, labels: &HashMap<&str, i64>, walk: &mut Walk) -> Result<LabelledFiles> {
+///
+/// # Errors
+/// [`Error::File`] if a line is malformed, of an unknown class, or names no image.
+pub fn annotated(
+    root: &Path,
+    labels: &HashMap<&str, i64>,
+    walk: &mut Walk,
+) -> Result<LabelledFiles> {
     let path = root.join(ANNOTATIONS);
     let text = read(&path)?;
     loose(root, Path::new("val"), "test", walk)?;
@@ -223,7 +233,10 @@ fn is_name(text: &str) -> bool {
 
 /// A readable name per class id. Where two classes share their first name (there are two cranes in
 /// ImageNet), the id is added to it.
-fn names(root: &Path, ids: &[String]) -> Result<Vec<String>> {
+///
+/// # Errors
+/// [`Error::Io`] if words.txt cannot be read.
+pub fn names(root: &Path, ids: &[String]) -> Result<Vec<String>> {
     let path = root.join("words.txt");
     let text = if path.is_file() {
         read(&path)?

@@ -8,8 +8,8 @@ use astill_core::{Error, Result, files::untrusted};
 use crossbeam_channel::Sender;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -194,14 +194,41 @@ fn append(path: &Path) -> Result<File> {
 /// lines.
 fn whole_lines(file: &File) -> std::io::Result<(u64, u64)> {
     let length = untrusted::whole_lines(file)?;
-    let mut next = 0;
-    let take = |line: &[u8]| {
-        if let Ok(event) = serde_json::from_slice::<Seq>(line) {
-            next = event.seq.saturating_add(1);
-        }
-    };
-    untrusted::for_each_line(file.take(length), LONGEST_LINE, take)?;
+    let next = number_after(length, &mut |at, bytes| file.read_exact_at(bytes, at))?;
     Ok((next, length))
+}
+
+/// The number that follows the last event in so many bytes of whole lines. `read` fills a buffer from
+/// a place on; it is asked for the end first, as that of a long record takes no longer than a short one's.
+fn number_after(
+    length: u64,
+    read: &mut dyn FnMut(u64, &mut [u8]) -> std::io::Result<()>,
+) -> std::io::Result<u64> {
+    const BLOCK: u64 = 1 << 20;
+    let mut end = length;
+    // the beginning of a line whose rest is in the block after it
+    let mut rest = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        let mut bytes = vec![0; (end - start) as usize];
+        read(start, &mut bytes)?;
+        bytes.append(&mut rest);
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        // in the middle of a line, unless this is the beginning
+        if start > 0 {
+            rest = lines.next().unwrap_or_default().to_vec();
+            // no event is that long
+            if rest.len() > LONGEST_LINE {
+                rest.clear();
+            }
+        }
+        let mut events = lines.rev().map(serde_json::from_slice::<Seq>);
+        if let Some(last) = events.find_map(std::result::Result::ok) {
+            return Ok(last.seq.saturating_add(1));
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 #[derive(serde::Deserialize)]
@@ -218,6 +245,39 @@ fn now() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_record_only_the_end_is_read_for_the_next_number() -> std::io::Result<()> {
+        let mut record: Vec<u8> = (0..60_000)
+            .flat_map(|seq| {
+                format!("{{\"seq\":{seq},\"kind\":\"x\",\"text\":\"{seq:050}\"}}\n").into_bytes()
+            })
+            .collect();
+        let next = |record: &[u8]| -> std::io::Result<(u64, usize)> {
+            let mut read = 0;
+            let next = number_after(record.len() as u64, &mut |at, bytes| {
+                read += bytes.len();
+                bytes.copy_from_slice(&record[at as usize..][..bytes.len()]);
+                Ok(())
+            })?;
+            Ok((next, read))
+        };
+        assert!(record.len() > 4 << 20);
+        assert_eq!(next(&record)?, (60_000, 1 << 20));
+        assert_eq!(next(b"")?, (0, 0));
+        assert_eq!(next(b"no event\n\n")?.0, 0);
+        // a stretch without events, longer than what is read at a time
+        record.extend(std::iter::repeat_n(b'\n', 3 << 20));
+        record.extend(b"garbage\n");
+        assert_eq!(next(&record)?.0, 60_000);
+        // an event that two blocks share
+        let mut long = b"{\"seq\":4,\"text\":\"".to_vec();
+        long.extend(std::iter::repeat_n(b'x', 3 << 20));
+        long.extend(b"\"}\n");
+        record.extend(&long);
+        assert_eq!(next(&record)?.0, 5);
+        Ok(())
+    }
 
     #[test]
     fn numbering_continues_and_a_torn_line_is_cut_off() -> Result<()> {

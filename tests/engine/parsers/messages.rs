@@ -1,7 +1,8 @@
 //! Messages between an engine and its workers.
 
 use super::Parser;
-use astill_engine::distill::iteration::{Outcome, Segment, Settings};
+use astill_engine::distill::found::Outcome;
+use astill_engine::distill::iteration::{Segment, Settings};
 use astill_engine::distill::perturb::PerturbationStatistics;
 use astill_engine::network::Weights;
 use astill_engine::tensor_file::Tensors;
@@ -68,6 +69,7 @@ pub fn from_worker() -> Parser {
                 FromWorker::Ready | FromWorker::Failed(_) => false,
             }
         }),
+        load: None,
     }
 }
 
@@ -106,5 +108,6 @@ pub fn to_worker() -> Parser {
                 true
             })
         }),
+        load: None,
     }
 }

@@ -10,8 +10,11 @@ pub use layouts::*;
 pub use messages::*;
 pub use sets::*;
 
-use astill_core::profile::{Auto, Profile};
-use astill_engine::data::{DatasetRequest, Kind, Normalisation};
+use astill_core::profile::{Auto, Background, Color, Profile};
+use astill_engine::data::parsers::{
+    BySplit, CIFAR10, CIFAR100, Cifar, Decoder, Encoded, Form, Walk,
+};
+use astill_engine::data::{self, DatasetRequest, Kind, Normalisation};
 use astill_engine::distill::Labels;
 use astill_engine::distill::expert::Expert;
 use astill_engine::export::{self, DistilledSet};
@@ -43,9 +46,22 @@ pub struct Parser {
     /// More inputs to begin with, which it may refuse.
     pub odd: Vec<Vec<u8>>,
     pub parse: Parse,
+    /// All that the program does with such a file, where that takes far longer than its parser.
+    pub load: Option<Parse>,
 }
 
-/// A folder for files that are written a hundred thousand times: in memory, where the system has a
+impl Parser {
+    /// With what it was so far as the whole load, of which `parse` is the parser.
+    fn parsed_by(self, parse: impl FnMut(&[u8]) -> bool + 'static) -> Self {
+        Self {
+            parse: Box::new(parse),
+            load: Some(self.parse),
+            ..self
+        }
+    }
+}
+
+/// A folder for files that are written a million times: in memory, where the system has a
 /// folder for that.
 fn home() -> TempDir {
     TempDir::new_in("/dev/shm")
@@ -175,6 +191,20 @@ fn of_file(
         valid,
         odd: Vec::new(),
         parse,
+        load: None,
+    }
+}
+
+/// A parser of the file at a path, in a folder of its own.
+fn in_file(
+    name: &'static str,
+    takes: impl Fn(&Path) -> bool + 'static,
+) -> impl FnMut(&[u8]) -> bool + 'static {
+    let home = home();
+    move |input| {
+        let path = home.path().join(name);
+        fs::write(&path, input).expect("is written");
+        takes(&path)
     }
 }
 
@@ -195,22 +225,43 @@ fn of_sealed_file(
     parser
 }
 
-fn cifar10_file(name: &str, file: &str) -> Parser {
-    let home = home();
-    cifar10(home.path());
-    of_file(name, home, file, |home| {
-        request(Kind::Cifar10, home, 32)
-            .load(&mut ignore_progress)
-            .is_ok()
-    })
+/// The parser of a file of CIFAR-10, in either version, and of `cifar` alone.
+fn cifar10_file(name: &str, home: TempDir, file: &str, parse: fn(&Cifar, &[u8]) -> bool) -> Parser {
+    let cifar = Cifar::find(&CIFAR10, home.path()).expect("is found");
+    let cache = home.path().join("cache");
+    let parser = of_file(name, home, file, move |home| {
+        let request = DatasetRequest::new(Kind::Cifar10, home, 32, &cache);
+        let is_read = request.load(&mut ignore_progress).is_ok();
+        // every input would leave another one
+        let _ = fs::remove_dir_all(&cache);
+        is_read
+    });
+    parser.parsed_by(move |input| parse(&cifar, input))
+}
+
+fn takes_images(cifar: &Cifar, input: &[u8]) -> bool {
+    cifar.records(Path::new("images"), input).is_ok()
+}
+
+fn takes_names(cifar: &Cifar, input: &[u8]) -> bool {
+    cifar.names(Path::new("names"), input).is_ok()
 }
 
 pub fn cifar_images() -> Parser {
-    cifar10_file("CIFAR images", "data_batch_2.bin")
+    let home = home();
+    cifar10(home.path());
+    cifar10_file("CIFAR images", home, "data_batch_2.bin", takes_images)
 }
 
 pub fn cifar_names() -> Parser {
-    cifar10_file("CIFAR names of classes", "batches.meta.txt")
+    let home = home();
+    cifar10(home.path());
+    cifar10_file(
+        "CIFAR names of classes",
+        home,
+        "batches.meta.txt",
+        takes_names,
+    )
 }
 
 pub fn cifar_100_images() -> Parser {
@@ -224,31 +275,45 @@ pub fn cifar_100_images() -> Parser {
         &home.path().join("fine_label_names.txt"),
         (0..100).map(|c| format!("name {c}\n")).collect::<String>(),
     );
+    let cifar = Cifar::find(&CIFAR100, home.path()).expect("is found");
     let mut parser = of_file("CIFAR-100 images", home, "test.bin", |home| {
         request(Kind::Cifar100, home, 32).inspect().is_ok()
     });
     parser.valid.push(records[3074..9222].to_vec());
-    parser
+    parser.parsed_by(move |input| takes_images(&cifar, input))
 }
 
-fn tiny_imagenet_file(file: &str) -> Parser {
-    let home = home();
-    tiny_imagenet(home.path());
-    of_file(&format!("Tiny ImageNet, {file}"), home, file, |home| {
+/// The parser of a text of Tiny ImageNet, and of that text alone in a folder of the set.
+fn tiny_imagenet_file(file: &str, takes: impl Fn(&Path) -> bool + 'static) -> Parser {
+    let of_text = |takes: Box<dyn Fn(&Path) -> bool>| {
+        let home = home();
+        tiny_imagenet(home.path());
+        of_file(&format!("Tiny ImageNet, {file}"), home, file, takes)
+    };
+    let loaded = of_text(Box::new(|home| {
         request(Kind::TinyImagenet, home, 8).inspect().is_ok()
-    })
+    }));
+    loaded.parsed_by(of_text(Box::new(takes)).parse)
 }
+
+const IDS: [&str; 2] = ["n01443537", "n01629819"];
 
 pub fn tiny_imagenet_ids() -> Parser {
-    tiny_imagenet_file("wnids.txt")
+    tiny_imagenet_file("wnids.txt", |home| data::parsers::ids(home).is_ok())
 }
 
 pub fn tiny_imagenet_words() -> Parser {
-    tiny_imagenet_file("words.txt")
+    let ids = IDS.map(str::to_owned);
+    tiny_imagenet_file("words.txt", move |home| {
+        data::parsers::names(home, &ids).is_ok()
+    })
 }
 
 pub fn tiny_imagenet_annotations() -> Parser {
-    tiny_imagenet_file("val/val_annotations.txt")
+    let labels = IDS.into_iter().zip(0..).collect();
+    tiny_imagenet_file("val/val_annotations.txt", move |home| {
+        data::parsers::annotated(home, &labels, &mut Walk::default()).is_ok()
+    })
 }
 
 pub fn image_file() -> Parser {
@@ -263,7 +328,18 @@ pub fn image_file() -> Parser {
             .is_ok()
     });
     parser.valid = images();
-    parser
+    let form = Form {
+        size: 8,
+        channels: 3,
+        color: Color::Auto,
+        background: Background::White,
+    };
+    let (decoder, mut pixels) = (Decoder::default(), vec![0; form.bytes_per_image()]);
+    parser.parsed_by(move |input| {
+        let image = Encoded::Bytes(input.to_vec());
+        let _ = decoder.is_grey(image.clone());
+        decoder.decode(image, &form, &mut pixels).is_ok()
+    })
 }
 
 /// Files of tensors: one that the program wrote, and headers that lie.
@@ -532,8 +608,8 @@ pub fn torch_pickle() -> Parser {
     parser
 }
 
-/// The parser of what a zip archive holds under a name that ends so, in an archive whose checksums
-/// fit.
+/// The parser of what a zip archive holds under a name that ends with `member`, in an archive whose
+/// checksums fit.
 fn of_member(
     name: &str,
     home: TempDir,
@@ -570,6 +646,7 @@ fn of_member(
             fs::write(&path, bytes).expect("is written");
             takes(home.path())
         }),
+        load: None,
     }
 }
 
@@ -584,7 +661,7 @@ pub fn expert_in_training() -> Parser {
 }
 
 /// A damaged cache costs time only: the same images are loaded, and the damage is reported.
-fn cache(of: &'static str) -> Parser {
+fn cache(of: &'static str, parse: impl FnMut(&[u8]) -> bool + 'static) -> Parser {
     let home = home();
     image_folder(home.path());
     let request = DatasetRequest {
@@ -610,7 +687,7 @@ fn cache(of: &'static str) -> Parser {
         .find(|file| file.starts_with(&format!("cache/{of}-")))
         .expect("its cache");
     let path = home.path().join(file);
-    of_file(&format!("cache of {of}"), home, file, move |_| {
+    let loaded = of_file(&format!("cache of {of}"), home, file, move |_| {
         let content = || fs::read(&path).expect("a cache");
         let before = content();
         let dataset = request.load(&mut ignore_progress).expect("is loaded");
@@ -621,13 +698,35 @@ fn cache(of: &'static str) -> Parser {
             if is_taken { vec![] } else { vec![path.clone()] }
         );
         is_taken
-    })
+    });
+    loaded.parsed_by(parse)
 }
 
 pub fn cache_of_images() -> Parser {
-    cache("images")
+    let rows = BySplit {
+        train: vec![0, 1],
+        validation: Vec::new(),
+        test: vec![0],
+    };
+    let form = Form {
+        size: 2,
+        channels: 3,
+        color: Color::Auto,
+        background: Background::White,
+    };
+    cache(
+        "images",
+        in_file("images", move |path| {
+            data::parsers::read_images(path, &rows, &form).is_some()
+        }),
+    )
 }
 
 pub fn cache_of_whitening() -> Parser {
-    cache("zca")
+    cache(
+        "zca",
+        in_file("whitening", |path| {
+            data::parsers::read_zca(path, 2, 12, 0.1).is_some()
+        }),
+    )
 }

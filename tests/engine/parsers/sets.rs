@@ -1,6 +1,6 @@
 //! The parsers of distilled sets in the formats that `astill export` writes.
 
-use super::{Parser, home, of_file, of_member, small_set};
+use super::{Parser, home, in_file, of_file, of_member, small_set, takes_torch_file};
 use astill_core::cli::Space;
 use astill_engine::export::{Content, find};
 use astill_engine::set_files;
@@ -34,16 +34,21 @@ fn takes(path: &Path) -> bool {
 
 /// `astill.json` beside the tensors of a set.
 pub fn set_metadata() -> Parser {
-    of_file("metadata of sets", exported("pt"), "astill.json", |home| {
+    let parser = of_file("metadata of sets", exported("pt"), "astill.json", |home| {
         takes(&home.join("images_best.pt"))
+    });
+    parser.parsed_by(|input| {
+        let metadata = serde_json::from_slice(input);
+        metadata.is_ok_and(|found| set_files::of_metadata(&found, Path::new("set")).is_ok())
     })
 }
 
 /// The whitening or the labels of a set, of which this is a tensor on its own.
 pub fn set_tensor() -> Parser {
-    of_file("tensors beside sets", exported("pt"), "mean.pt", |home| {
+    let parser = of_file("tensors beside sets", exported("pt"), "mean.pt", |home| {
         takes(&home.join("images_best.pt"))
-    })
+    });
+    parser.parsed_by(in_file("mean.pt", takes_torch_file))
 }
 
 /// The images in `distilled.npz`.
