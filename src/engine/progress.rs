@@ -40,7 +40,7 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`Error::Interrupted`] if `watch` asks to stop. The operation is then left to itself, and ends
-/// with the program.
+/// with the program. [`Error::Memory`] if there is no memory for a thread.
 pub fn unless_stopped<T: Send + 'static>(
     watch: &mut Watch<'_>,
     what: &str,
@@ -54,7 +54,7 @@ pub fn unless_stopped<T: Send + 'static>(
             tch::set_num_threads(threads);
             let _ = done.send(compute());
         })
-        .map_err(Error::io("start a thread for", what))?;
+        .map_err(|e| Error::Memory(format!("there is none for a thread ({e}; {what})")))?;
     loop {
         match result.recv_timeout(ASK_EVERY) {
             Ok(result) => return Ok(result),

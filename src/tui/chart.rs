@@ -118,6 +118,8 @@ pub struct Chart<'a> {
     /// The steps that references are drawn over as long as there is no curve; the chart begins with the
     /// first of them.
     span: Option<(f64, f64)>,
+    /// Values that the vertical axis shows in any case, unless it is zoomed.
+    always: Option<(f64, f64)>,
     marks: Vec<ChartMark>,
 }
 
@@ -131,6 +133,7 @@ impl<'a> Chart<'a> {
             curves: Vec::new(),
             references: Vec::new(),
             span: None,
+            always: None,
             marks: Vec::new(),
         }
     }
@@ -158,6 +161,12 @@ impl<'a> Chart<'a> {
     pub fn reference(mut self, name: impl Into<Cow<'a, str>>, value: f64) -> Self {
         self.references.push((name.into(), value));
         self
+    }
+
+    /// The values that the vertical axis shows in any case: a share in per cent says little between 99.9
+    /// and 100.
+    pub fn always(self, always: Option<(f64, f64)>) -> Self {
+        Self { always, ..self }
     }
 
     /// The steps over which references are drawn as long as no curve has a point, and the first step of
@@ -209,6 +218,7 @@ impl<'a> Chart<'a> {
             .iter()
             .filter_map(of_curve)
             .chain(references)
+            .chain(self.always.filter(|_| !self.view.log_y))
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 

@@ -161,6 +161,7 @@ pub fn chart<'a>(panel: Panel, model: &'a Model, view: ChartView, theme: &'a The
     for curve in chosen.into_iter().chain(others) {
         chart = chart.curve(curve);
     }
+    chart = chart.always(panel.plot().and_then(Plot::always));
     if panel.counted() == Counted::Steps {
         chart = chart.marks(marks(model, theme));
     }

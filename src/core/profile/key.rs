@@ -113,15 +113,28 @@ pub(super) fn written(value: &Json) -> String {
     }
 }
 
+/// A bound; a power of ten with many zeros as 1e9, which a profile may have, too.
+fn large(bound: f64) -> String {
+    let power = bound.log10();
+    match power >= 6. && power.fract() == 0. {
+        true => format!("1e{power}"),
+        false => bound.to_string(),
+    }
+}
+
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole { min, max: u64::MAX } => {
                 write!(f, "a whole number from {min} to 2^64 − 1")
             }
-            Self::Whole { min, max } => write!(f, "a whole number from {min} to {max}"),
-            Self::Number { min, max } => write!(f, "a number from {min} to {max}"),
-            Self::Above { above, max } => write!(f, "a number above {above} and up to {max}"),
+            Self::Whole { min, max } => {
+                write!(f, "a whole number from {min} to {}", large(*max as f64))
+            }
+            Self::Number { min, max } => write!(f, "a number from {min} to {}", large(*max)),
+            Self::Above { above, max } => {
+                write!(f, "a number above {above} and up to {}", large(*max))
+            }
             Self::Switch => write!(f, "true or false"),
             Self::Choice([only]) => write!(f, "{only}"),
             Self::Choice(names) => write!(f, "one of {}", names.join(", ")),
@@ -134,7 +147,8 @@ impl fmt::Display for Range {
             Self::ChoiceOrPath(names) => {
                 write!(
                     f,
-                    "one of {}, or a path with a / in it or that ends in .pt or .safetensors",
+                    "one of {}, or the path of something that is there, or one with a / in it or that ends in \
+                     .pt, .npz or .safetensors",
                     names.join(", ")
                 )
             }

@@ -7,6 +7,7 @@
 
 mod columns;
 mod source;
+mod whole_file;
 
 use self::columns::{Features, Table};
 use self::source::Rows;

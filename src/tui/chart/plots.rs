@@ -59,6 +59,9 @@ impl Counted {
     }
 }
 
+/// The chart of shares of the time, in per cent.
+const LOAD: &str = "load";
+
 /// All charts in the order of the screen: those of distillation, of the experts, of the machine.
 #[rustfmt::skip]
 pub const PLOTS: &[Plot] = &[
@@ -75,7 +78,7 @@ pub const PLOTS: &[Plot] = &[
     plot("expert-step-length", "Experts: step length", Axis::Epoch, &["step_length"]),
     plot("expert-turn", "Experts: turn (cosine)", Axis::Epoch, &["turn"]),
     plot("expert-accuracy", "Experts: validation accuracy, %", Axis::Epoch, &["validation_accuracy"]),
-    plot("load", "Load of GPU and CPU, %", Axis::Time, &["gpu.load", "host.load"]),
+    plot(LOAD, "Load of GPU and CPU, %", Axis::Time, &["gpu.load", "host.load"]),
     plot("gpu-memory", "GPU memory, GiB", Axis::Time, &["gpu.used_gib", "gpu.total_gib"]),
     plot("gpu-temperature", "GPU temperature, C", Axis::Time, &["gpu.temperature"]),
     plot("host-memory", "Host memory, GiB", Axis::Time, &["host.used_gib", "host.total_gib"]),
@@ -96,6 +99,11 @@ const fn plot(
 }
 
 impl Plot {
+    /// The values that its vertical axis shows in any case.
+    pub fn always(&self) -> Option<(f64, f64)> {
+        (self.name == LOAD).then_some((0., 100.))
+    }
+
     pub fn measures(&self) -> impl Iterator<Item = &'static Measure> + '_ {
         self.names.iter().filter_map(|name| find(self.axis, name))
     }

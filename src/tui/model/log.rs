@@ -35,6 +35,8 @@ pub struct LogLine {
     /// RFC 3339.
     pub time: String,
     pub weight: Weight,
+    /// Numbers with commas between them, the most important first: the last ones can be left out.
+    pub is_list: bool,
     pub text: String,
 }
 
@@ -126,6 +128,7 @@ impl EventLog {
             part: before.map_or(0, |line| line.part + 1),
             time: event.time.clone(),
             weight,
+            is_list: matches!(event.what, EventKind::ExpertEpoch(_)),
             text: clean(text),
         });
     }
@@ -150,6 +153,7 @@ impl LoggedStep {
             part: 0,
             time: self.time.clone(),
             weight: Weight::Step,
+            is_list: true,
             text: clean(&text.unwrap_or_default()),
         }
     }

@@ -4,7 +4,7 @@ use crate::tui::clock;
 use crate::tui::context::Context;
 use crate::tui::input_line::{InputLine, Search};
 use crate::tui::keys::{Action, Scope};
-use crate::tui::model::{LogLine, Weight};
+use crate::tui::model::LogLine;
 use crate::tui::screen::{Response, Screen};
 use crate::tui::text::{clean, width, wrap};
 use crate::tui::widgets::{frame, put, put_lines, weight_style};
@@ -190,9 +190,9 @@ pub fn draw_log_lines(
         let shown = latest_first.iter().take(area.height.into());
         for (row, line) in (0..area.height).zip(shown.rev()) {
             let text = format!("{} {}", time(line), line.text);
-            let text = match line.weight {
-                Weight::Step => whole_parts(&text, area.width.into()),
-                _ => &text,
+            let text = match line.is_list {
+                true => whole_parts(&text, area.width.into()),
+                false => &text,
             };
             let style = weight_style(&context.appearance, line.weight);
             put(buf, area, row, text, style);

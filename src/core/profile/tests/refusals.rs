@@ -12,7 +12,7 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         ),
         (
             "distill: {\n  lr_images: .nan}",
-            "a.yaml:4: distill.lr_images: found .nan, expected a number from 0 to 1000000000",
+            "a.yaml:4: distill.lr_images: found .nan, expected a number from 0 to 1e9",
         ),
         (
             "distill: {lr_lr: -.inf}",

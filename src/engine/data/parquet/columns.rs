@@ -1,5 +1,6 @@
 //! Which columns of a parquet file hold images and labels, and what the labels are.
 
+use super::whole_file::WholeFile;
 use crate::data::request::DatasetRequest;
 use crate::guard;
 use astill_core::{Error, Result, files::untrusted};
@@ -10,7 +11,6 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value as Json;
 use std::cell::Cell;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// How many values are read at a time.
@@ -135,7 +135,7 @@ impl Features {
 }
 
 /// The columns as the metadata of `datasets` describe them.
-fn described(reader: &SerializedFileReader<File>) -> Option<Json> {
+fn described(reader: &SerializedFileReader<WholeFile>) -> Option<Json> {
     let metadata = reader.metadata().file_metadata();
     let pairs = metadata.key_value_metadata().into_iter().flatten();
     let mut huggingface = pairs
@@ -206,8 +206,9 @@ fn choose(
 ///
 /// # Errors
 /// [`Error::File`] if it is malformed.
-pub fn open(path: &Path) -> Result<SerializedFileReader<File>> {
+pub fn open(path: &Path) -> Result<SerializedFileReader<WholeFile>> {
     let file = untrusted::open(path).map_err(Error::io("open", path))?;
+    let file = WholeFile::new(file).map_err(Error::io("read", path))?;
     guarded(path, || SerializedFileReader::new(file))
 }
 
