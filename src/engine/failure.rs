@@ -4,12 +4,14 @@
 use astill_core::Error;
 use astill_core::profile::MEMORY_KEYS;
 use std::any::Any;
+use tch::TchError;
 
 /// What libtorch's messages contain when there is not enough memory, on the host or on the device:
 /// its own words, oneDNN's, which found no memory for the code that it generates for a convolution
-/// (its other cause, a convolution that it does not support, does not occur here), and those of
-/// cuBLAS and cuDNN, which find no memory for their handles and workspaces.
-const OUT_OF_MEMORY: [&str; 10] = [
+/// (its other cause, a convolution that it does not support, does not occur here), those of cuBLAS
+/// and cuDNN, which find no memory for their handles and workspaces, and rayon's, which finds none for
+/// its threads (that the system allows so many was tried before).
+const OUT_OF_MEMORY: [&str; 11] = [
     "can't allocate memory",
     "not enough memory",
     "out of memory",
@@ -20,6 +22,7 @@ const OUT_OF_MEMORY: [&str; 10] = [
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_NOT_INITIALIZED",
     "nable to find an engine to execute this computation",
+    "thread pool has not been initialized",
 ];
 /// How the panics of kernels begin that were not launched.
 pub const FROM_KERNEL: &str = "the GPU kernel ";
@@ -51,7 +54,18 @@ pub fn is_out_of_memory(text: &str) -> bool {
 /// The error behind a panic while a run computes.
 #[must_use]
 pub fn of_run(payload: &(dyn Any + Send)) -> Error {
-    let message = sentence(text(payload));
+    of_message(text(payload))
+}
+
+/// The error behind one that libtorch has reported.
+#[must_use]
+pub fn of_libtorch(error: &TchError) -> Error {
+    let text = error.to_string();
+    of_message(text.trim_start_matches("Internal torch error: "))
+}
+
+fn of_message(text: &str) -> Error {
+    let message = sentence(text);
     match is_out_of_memory(&message) {
         true => Error::Memory(message),
         false => Error::Libtorch {
@@ -99,6 +113,19 @@ pub fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_libtorch_is_told_without_its_calls() {
+        let text = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate \
+                    memory: you tried to allocate 7 bytes.\nframe #0: c10::ThrowEnforceNotMet";
+        let Error::Memory(message) = of_libtorch(&TchError::Torch(text.into())) else {
+            panic!("another error");
+        };
+        assert!(
+            message.starts_with("DefaultCPUAllocator") && !message.contains("frame"),
+            "{message}"
+        );
+    }
 
     #[test]
     fn a_libtorch_panic_reads_as_one_sentence() {

@@ -1,6 +1,6 @@
 //! Images as bytes that become a tensor without being copied.
 
-use crate::device;
+use crate::{device, failure};
 use astill_core::{Error, Result};
 use tch::{Device, Kind, Tensor};
 
@@ -15,17 +15,14 @@ impl Pixels {
     /// `count` black images of `channels` × `side` × `side`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if this machine has not so much memory; [`Error::Libtorch`] if it cannot be had
+    /// [`Error::Usage`] if this machine has not so much memory; [`Error::Memory`] if it cannot be had
     /// now.
     pub fn black(count: usize, channels: usize, side: usize) -> Result<Self> {
         check_memory(count, channels, side)?;
         let shape = [count as i64, channels as i64, side as i64, side as i64];
         Tensor::f_zeros(shape, (Kind::Uint8, Device::Cpu))
             .map(|images| Self { images })
-            .map_err(|error| Error::Libtorch {
-                doing: "storing the images".into(),
-                message: error.to_string(),
-            })
+            .map_err(|error| failure::of_libtorch(&error))
     }
 
     /// Of a contiguous tensor on the CPU, u8 (n, channels, side, side), that nothing else shares.
