@@ -58,7 +58,13 @@ fn cell<'a>(csv: &'a str, row: &str, column: &str) -> &'a str {
 fn the_studies_of_the_results_can_be_repeated() -> Outcome {
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/results");
     let small = results.join("small.yaml").display().to_string();
-    for (profile, variants) in [("cifar10-cpu", "rates.yaml"), (&*small, "parts.yaml")] {
+    let arrows = results.join("arrows.yaml").display().to_string();
+    for (profile, variants) in [
+        ("cifar10-cpu", "rates.yaml"),
+        (&*small, "parts.yaml"),
+        (&*small, "segments.yaml"),
+        (&*arrows, "arrows-variants.yaml"),
+    ] {
         let file = results.join(variants);
         ablation::Ablation::load(profile, &[], Some(&file), 6, false)?;
     }
