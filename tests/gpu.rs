@@ -339,7 +339,10 @@ fn a_preview_beside_a_run_touches_its_gpu_no_more_than_a_look() -> Outcome {
     })?;
     let (shown, counts) = machine.engine(&preview)?;
     let why = shown["not_measured"].as_str().unwrap_or_default();
-    assert!(why.contains("a run is at work on this device"), "{shown}");
+    assert!(
+        why.contains("astill is computing on this device already"),
+        "{shown}"
+    );
     assert_eq!(counts.of(CONTEXT), 0);
     assert_status(&machine.astill(&["send", "r", "stop"])?, 0);
     Ok(())

@@ -7,6 +7,7 @@ use crate::trainer;
 use astill_core::cli::{ExportArgs, Space};
 use astill_core::profile::ChannelConstants;
 use astill_core::run::{History, RunDir};
+use astill_core::text::count;
 use astill_core::{Error, Result};
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -215,9 +216,9 @@ impl Source {
                 let constants = format.constants(set)?;
                 if !has_channels(set, &constants) {
                     return Err(Error::Usage(format!(
-                        "the constants of published programs are for images of {} channels, and \
-                         these have {channels}; export with --space own or --space pixels",
-                        constants.mean.len()
+                        "the constants of published programs are for images of {}, and these have \
+                         {channels}; export with --space own or --space pixels",
+                        count(constants.mean.len(), "channel")
                     )));
                 }
                 Ok((Some(Normalisation::of_constants(constants)), false))

@@ -21,7 +21,7 @@ const OTHERS: [&str; 3] = ["evaluate", "scores", "bench"];
 pub fn why_not_measured(device: Device, free_mib: Option<f64>) -> Option<String> {
     if let Some(process) = at_work(device) {
         return Some(format!(
-            "a run is at work on this device (process {process})"
+            "astill is computing on this device already (process {process})"
         ));
     }
     let free = free_mib.filter(|free| *free < ROOM)?;

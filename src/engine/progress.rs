@@ -54,7 +54,7 @@ pub fn unless_stopped<T: Send + 'static>(
             tch::set_num_threads(threads);
             let _ = done.send(compute());
         })
-        .map_err(|e| Error::Memory(format!("there is none for a thread ({e}; {what})")))?;
+        .map_err(|e| Error::Memory(format!("no thread could be started ({e}): {what}")))?;
     loop {
         match result.recv_timeout(ASK_EVERY) {
             Ok(result) => return Ok(result),

@@ -3,7 +3,7 @@
 use astill_core::console::to_stderr;
 use astill_core::describe::line;
 use astill_core::profile::Profile;
-use astill_core::run::event::{Event, EventKind, Phase};
+use astill_core::run::event::{Event, EventKind};
 use astill_core::run::outlook::{Costs, in_all};
 use astill_core::run::pace::{Pace, Work};
 use astill_core::text::{duration, harmless, rate};
@@ -94,7 +94,7 @@ impl Reporter {
             Some(all) => format!("{} left", duration(all)),
             None => {
                 let left = self.pace.seconds_left().unwrap_or_default();
-                format!("{} of {} left", duration(left), Phase::Distill)
+                format!("{} of distillation left", duration(left))
             }
         };
         format!("{step}/{iterations} at {rate}, {left}")
@@ -129,7 +129,7 @@ fn clock(time: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use astill_core::run::event::{DistillStep, RunStarted};
+    use astill_core::run::event::{DistillStep, Phase, RunStarted};
 
     fn event(seconds: u64, what: EventKind) -> Event {
         Event {
@@ -172,7 +172,7 @@ mod tests {
         let text = reporter(&[started.clone(), step.clone()], None).text(&step);
         assert!(
             text.as_ref()
-                .is_some_and(|t| t.ends_with("; 4/10 at 2.0 it/s, 3.0 s of distill left")),
+                .is_some_and(|t| t.ends_with("; 4/10 at 2.0 it/s, 3.0 s of distillation left")),
             "{text:?}"
         );
         // of distillation, two evaluations in it, and those of three sets after it

@@ -137,7 +137,14 @@ fn connect(
                     // an engine that was killed leaves its address behind
                     Err(problem) if summary(run.clone()).state.may_have_engine() => {
                         let since = *unreachable.get_or_insert_with(Instant::now);
-                        if is_of_another_machine(run, &address) || since.elapsed() > PATIENCE {
+                        // a new engine may have to wait for the lock of one that has failed
+                        let is_hopeless = match worker.has_seen_engine {
+                            true => since.elapsed() > 2 * PATIENCE,
+                            false => {
+                                is_of_another_machine(run, &address) || since.elapsed() > PATIENCE
+                            }
+                        };
+                        if is_hopeless {
                             return Err(out_of_reach(run, &address, &problem));
                         }
                     }

@@ -30,7 +30,7 @@ pub fn draw(runs: &[RunDir], args: &PlotArgs, to: &Path) -> Result<()> {
             "--chart {NAME} is a picture of its own, without charts beside it"
         )));
     }
-    if super::Picture::of(to)? != super::Picture::Png {
+    if super::extension(to) != "png" {
         return Err(Error::Usage(format!(
             "--chart {NAME} writes .png files; found \"{}\"",
             to.display()

@@ -93,7 +93,7 @@ fn a_finished_run_is_repeated_with_a_change_and_extended() -> Outcome {
     terminal.shows(&[">[ Start ]"])?;
     terminal.press(ENTER)?;
     terminal.wait_for("the end of the new run", |s| {
-        s.contains("abc-2") && s.contains("Result") && s.contains("done")
+        s.contains("abc-2  done") && s.contains("Result")
     })?;
     assert_eq!(last_step(&place, "abc-2"), 7);
 

@@ -91,8 +91,17 @@ fn set_name(path: &Path) -> String {
         [_, name, ..] => name,
         _ => last,
     };
-    let name = name.trim_end_matches(".npz").to_lowercase();
+    const ENDS: [&str; 3] = [".npz", ".parquet", ".tar"];
+    let end = ENDS.iter().find_map(|end| name.strip_suffix(end));
+    let name = end.unwrap_or(name).to_lowercase();
     name.replace(['-', '_', ' '], "")
+}
+
+/// The name by which the constants of the data set at a path are known; none if they are not.
+#[must_use]
+pub fn known_name(path: &str) -> Option<String> {
+    let name = set_name(Path::new(path));
+    channel_constants(Kind::Parquet, Some(Path::new(&name))).map(|_| name)
 }
 
 #[cfg(test)]
@@ -119,6 +128,7 @@ mod tests {
             (Kind::Idx, "mnist", Some(MNIST)),
             (Kind::Idx, "/data/FashionMNIST/raw", Some(FASHION_MNIST)),
             (Kind::Npz, "mnist.npz", Some(MNIST)),
+            (Kind::Parquet, "/data/cifar10.parquet", Some(CIFAR10)),
             (Kind::Npz, "pathmnist.npz", None),
             (Kind::Idx, "/data/mnist/kmnist", None),
             (Kind::ImageFolder, "mine", Some(IMAGENET)),

@@ -352,7 +352,8 @@ fn constants_are_known(p: &Profile) -> Option<Conflict> {
             keys: &["dataset.normalisation", "dataset.kind", "dataset.zca"],
             message: format!(
                 "found field, but published programs share no mean and deviation for this data set \
-             (dataset.kind {kind}); set dataset.normalisation to own, or dataset.zca to true"
+             (dataset.kind {kind}), as far as the name of its folder tells; set dataset.normalisation to own, or \
+             dataset.zca to true, or give the folder the name of the data set, such as cifar10 or mnist"
             ),
         }
     })

@@ -158,7 +158,8 @@ section! {
     image: Option<String> = None, text()
         .null("the only column of images").source(OURS);
 
-    /// Configuration of a Hugging Face data set that has several.
+    /// Configuration of a Hugging Face data set that has several, or one of several sets of idx in a
+    /// folder.
     configuration: Option<String> = None, text()
         .null("the only one, or the one called default").source(OURS);
 

@@ -34,7 +34,9 @@ pub(super) fn wait(args: &WorkArgs, data: Option<&Path>, runs: &Path) -> Result<
     let Some(run) = begun(args, runs)? else {
         return Ok(None);
     };
-    let mut experts = start(&run, &args.device, data)?;
+    let Some(mut experts) = start(&run, &args.device, data)? else {
+        return Ok(Some(run));
+    };
     let goes_on = watch(&run, &mut experts)?;
     end(&mut experts);
     Ok(goes_on.then_some(run))
@@ -49,15 +51,15 @@ fn begun(args: &WorkArgs, runs: &Path) -> Result<Option<RunDir>> {
         match (found, state) {
             // one that has begun has said where its data are
             (Ok(run), Some(state))
-                if state.may_have_engine() && History::read(&run.events())?.data.is_some() =>
+                if state.may_have_engine() && History::of(&run)?.data.is_some() =>
             {
                 return Ok(Some(run));
             }
             (Ok(_), Some(RunState::Done)) if begin.elapsed() > EXTENSION => return Ok(None),
             (Ok(run), _) if begin.elapsed() > BEGINNING => {
                 return Err(Error::Usage(format!(
-                    "no engine has begun to work on the run {} for five minutes; the task that was to be \
-                     its engine says why",
+                    "no engine has started on the run {} within five minutes; see the output of the task that \
+                     was to be its engine",
                     run.reference()
                 )));
             }
@@ -67,10 +69,13 @@ fn begun(args: &WorkArgs, runs: &Path) -> Result<Option<RunDir>> {
     }
 }
 
-/// A process that trains experts of the run.
-fn start(run: &RunDir, device: &DeviceChoice, data: Option<&Path>) -> Result<Child> {
+/// A process that trains experts of the run; none where they were imported.
+fn start(run: &RunDir, device: &DeviceChoice, data: Option<&Path>) -> Result<Option<Child>> {
     let history = History::read(&run.events())?;
     let profile = Edits::read(run)?.apply(&run.read_profile()?, Moment::Step(u64::MAX))?;
+    if profile.expert.from.is_some() {
+        return Ok(None);
+    }
     let (data, folder) = folders(data, (history.data, history.folder), &profile)?;
     let own = program::own()?;
     let mut command = Command::new(own);
@@ -89,7 +94,7 @@ fn start(run: &RunDir, device: &DeviceChoice, data: Option<&Path>) -> Result<Chi
         // one that has ended at once says why by its status
         let _ = input.write_all(profile.to_yaml().as_bytes());
     }
-    Ok(child)
+    Ok(Some(child))
 }
 
 /// Waits until the experts are trained, and stands still while the run is paused; whether the run goes
@@ -103,7 +108,7 @@ fn watch(run: &RunDir, experts: &mut Child) -> Result<bool> {
         if let Some(status) = ended {
             if !status.success() {
                 to_stderr(format!(
-                    "astill: {}: the training of experts here ended with {status}; others train them",
+                    "astill: {}: the training of experts here ended with {status}; the run goes on without it",
                     run.name()
                 ));
             }

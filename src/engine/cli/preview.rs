@@ -41,6 +41,7 @@ pub(super) fn preview(args: &ProfileArgs, data: &Path, choice: &DeviceChoice) ->
             request: None,
         },
     };
+    device::check(choice)?;
     let (foreseen, free_mib) = device::foreseen(choice);
     let in_use = || idle::why_not_measured(foreseen, free_mib);
     let unknown = "the size of the data set is not known without its files";

@@ -95,33 +95,52 @@ fn of_one_set(
             .to_string_lossy()
             .into_owned()
     };
-    let is_train = |path: &&PathBuf| matches!(role(&name(path)), Some((Some(Part::Train), _)));
-    let sets = files
-        .iter()
-        .filter(is_train)
-        .map(|path| set_name(&name(path)));
-    let sets: BTreeSet<String> = sets.collect();
+    // one that could be trained on
+    let of_train = |images: bool| -> BTreeSet<String> {
+        let is_it = |path: &&PathBuf| role(&name(path)) == Some((Some(Part::Train), images));
+        files
+            .iter()
+            .filter(is_it)
+            .map(|path| set_name(&name(path)))
+            .collect()
+    };
+    let sets: BTreeSet<String> = &of_train(true) & &of_train(false);
     let chosen = configuration.map(|name| name.to_lowercase());
-    if chosen.is_none() && sets.len() < 2 {
+    if sets.is_empty() || (chosen.is_none() && sets.len() == 1) {
         return Ok(files);
     }
     let is_meant = |set: &&String| {
         chosen
             .as_ref()
-            .is_some_and(|chosen| *set == chosen || set.ends_with(&format!("-{chosen}")))
+            .is_some_and(|chosen| shown(set) == chosen || set.ends_with(&format!("-{chosen}")))
     };
     let Some(meant) = sets.iter().find(is_meant) else {
-        let all: Vec<String> = sets.iter().map(|set| format!("\"{set}\"")).collect();
-        let found = configuration.map_or(String::new(), |name| format!(", not {name}"));
+        let all: Vec<String> = sets
+            .iter()
+            .map(|set| format!("\"{}\"", shown(set)))
+            .collect();
         return Err(Error::Usage(format!(
-            "{} has the sets {}{found} by the names of the files; set dataset.configuration to one of them, or \
-             to its last word",
+            "{} holds several data sets, by the names of its files: {}; set dataset.configuration to one of them, \
+             or to its last word{}",
             folder.display(),
-            all.join(", ")
+            all.join(", "),
+            configuration.map_or(String::new(), |name| format!(" (found {name})"))
         )));
     };
-    let is_of_it = |path: &PathBuf| set_name(&name(path)) == *meant;
+    // files without a name go with any set, unless they are one
+    let is_of_it = |path: &PathBuf| {
+        let own = set_name(&name(path));
+        own == *meant || (own.is_empty() && !sets.contains(&own))
+    };
     Ok(files.into_iter().filter(is_of_it).collect())
+}
+
+/// What a set is called in messages and settings: one without a name has those of MNIST's own files.
+fn shown(set: &str) -> &str {
+    match set {
+        "" => "mnist",
+        named => named,
+    }
 }
 
 /// The files in `folder` or up to three folders below it, as torchvision leaves them in MNIST/raw.
@@ -348,8 +367,8 @@ mod tests {
     fn of_several_sets_in_a_folder_one_is_chosen() {
         let files = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
         let both = files(&[
-            "emnist-digits-test-images-idx3-ubyte",
             "emnist-digits-train-images-idx3-ubyte.gz",
+            "emnist-digits-train-labels-idx1-ubyte",
             "emnist-letters-train-images-idx3-ubyte",
             "emnist-letters-train-labels-idx1-ubyte",
         ]);
@@ -360,13 +379,26 @@ mod tests {
         for chosen in ["letters", "Letters", "emnist-letters"] {
             assert_eq!(of(&both, Some(chosen)).unwrap(), both[2..]);
         }
-        let names = "the sets \"emnist-digits\", \"emnist-letters\"";
-        for (chosen, part) in [(None, names), (Some("mnist"), "not mnist")] {
+        let names = "\"emnist-digits\", \"emnist-letters\"; set dataset.configuration";
+        for (chosen, part) in [(None, names), (Some("fashion"), "(found fashion)")] {
             let refused = of(&both, chosen).unwrap_err().to_string();
             assert!(refused.contains(part), "{refused}");
         }
         let alone = files(&["t10k-images-idx3-ubyte", "train-images.idx3-ubyte"]);
         assert_eq!(of(&alone, None).unwrap(), alone);
+        // names that do not belong together are none of sets
+        let odd = files(&["train-images-28x28-idx3-ubyte", "train-labels-idx1-ubyte"]);
+        assert_eq!(of(&odd, None).unwrap(), odd);
+        // MNIST's own files have no name, and files without one go with a set that has
+        let own = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"];
+        let beside = [files(&own), both.clone()].concat();
+        assert_eq!(of(&beside, Some("mnist")).unwrap(), files(&own));
+        let test = files(&["t10k-images-idx3-ubyte"]);
+        let with_test = [test.clone(), both.clone()].concat();
+        assert_eq!(
+            of(&with_test, Some("digits")).unwrap(),
+            [&test[..], &both[..2]].concat()
+        );
     }
 
     #[test]

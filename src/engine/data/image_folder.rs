@@ -209,7 +209,8 @@ fn training(root: &Path, parts: &[(Part, String)]) -> Result<Vec<String>> {
     if names.len() > 1 {
         let mut classes = HashSet::new();
         for name in &names {
-            let mut folders = folders_in(&root.join(name))?.into_iter();
+            let inner = innermost(root, name, Part::Train, &mut Walk::default())?;
+            let mut folders = folders_in(&root.join(inner))?.into_iter();
             if !folders.all(|class| classes.insert(normal(&class))) {
                 one(root, parts, Part::Train)?;
             }

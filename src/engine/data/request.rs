@@ -3,6 +3,7 @@
 use astill_core::profile::{
     Background, ChannelConstants, Color, Kind, NormalisedBy, Unreadable, channel_constants,
 };
+use astill_core::text::count;
 use astill_core::{Error, Result};
 use std::path::PathBuf;
 
@@ -87,16 +88,22 @@ impl DatasetRequest {
         }
         match channel_constants(self.kind, Some(&self.folder)) {
             None => Err(Error::Usage(format!(
-                "published programs share no mean and deviation for the data set {}; set \
-                 dataset.normalisation to own",
+                "published programs share no mean and deviation for the data set in {} ({}), as far as its name \
+                 tells; set dataset.normalisation to own, or give its folder the name of the data set, such as \
+                 cifar10, mnist or svhn",
+                self.folder.display(),
                 self.kind
             ))),
             Some(constants) if constants.mean.len() != channels => Err(Error::Usage(format!(
-                "dataset.normalisation is field, whose mean and deviation are of {} channels, but the \
-                 images in {} have {channels}; set dataset.normalisation to own, or dataset.color to \
-                 rgb",
-                constants.mean.len(),
-                self.folder.display()
+                "dataset.normalisation is field, whose mean and deviation are of {}, but the images in {} \
+                 have {channels}; set dataset.normalisation to own, or dataset.color to {}",
+                count(constants.mean.len(), "channel"),
+                self.folder.display(),
+                if constants.mean.len() == 1 {
+                    "grey"
+                } else {
+                    "rgb"
+                }
             ))),
             constants => Ok(constants),
         }

@@ -210,21 +210,26 @@ fn files(folder: &Path) -> Result<(Vec<Shard>, Vec<LeftOutFile>)> {
     Ok((shards, below.passed_over))
 }
 
-/// Checks that a tar file whose last member ends at `at` ends there as it should, in blocks of zeros: one
+/// What is wrong with the end of a tar file whose last member ends at `at`, where blocks of zeros belong: one
 /// that was cut off between two members lacks them, and members that follow them are read by nobody.
-fn check_end(file: &File, at: u64) -> std::io::Result<()> {
+fn problem_at_end(file: &File, at: u64) -> std::io::Result<Option<&'static str>> {
     /// Programs write up to some hundred blocks.
     const MOST: u64 = 1 << 20;
     let mut rest = Vec::new();
     let mut file = file;
     file.seek(SeekFrom::Start(at))?;
     file.take(MOST).read_to_end(&mut rest)?;
-    let problem = match rest.iter().all(|byte| *byte == 0) {
-        true if rest.len() as u64 >= BLOCK => return Ok(()),
-        true => "it has no end, so it was probably cut off",
-        false => "more follows after its end, as where two such files were joined",
-    };
-    Err(std::io::Error::other(problem))
+    Ok(match rest.iter().all(|byte| *byte == 0) {
+        true if rest.len() as u64 >= BLOCK => None,
+        true => Some(
+            "expected a tar file that ends with blocks of zeros, found none, so it was probably cut off; get it \
+             again, or write it again with tar",
+        ),
+        false => Some(
+            "expected nothing after the end of a tar file, found more, as where two of them were joined; keep \
+             them as separate files",
+        ),
+    })
 }
 
 impl Samples {
@@ -303,7 +308,9 @@ impl Samples {
                 false => sample.look_at(member, &mut entry).map_err(damaged)?,
             }
         }
-        check_end(&file, at).map_err(damaged)?;
+        if let Some(problem) = problem_at_end(&file, at).map_err(damaged)? {
+            return Err(Error::file(&path, problem));
+        }
         self.take(&path, sample);
         self.images.shards.push(path);
         Ok(())

@@ -3,7 +3,7 @@
 use crate::data::augment::{CROP_SHARE, CUTOUT_SHARE, ROTATE_DEGREES, SCALE_RATIO};
 use crate::distill::evaluate::{BATCH, LR_DECAY, MOMENTUM, WEIGHT_DECAY};
 use astill_core::cli::Space;
-use astill_core::profile::{Auto, Profile};
+use astill_core::profile::{Auto, Kind, Profile, channel_constants, published};
 use astill_core::run::event::Headline;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -53,12 +53,20 @@ impl Provenance {
 
 /// Without an absolute folder of the data set, and with the name alone of a set that distillation started from.
 fn remove_folders(profile: &mut Value) {
+    let kind = profile.pointer("/dataset/kind").cloned();
+    let kind: Option<Kind> = kind.and_then(|kind| serde_json::from_value(kind).ok());
     if let Some(path) = profile.pointer_mut("/dataset/path")
         && path
             .as_str()
             .is_none_or(|path| path.starts_with(['/', '~']))
     {
-        *path = Value::Null;
+        // the constants of some sets are known by the name
+        let name = path.as_str().and_then(published::known_name);
+        let is_needed = kind.is_some_and(|kind| channel_constants(kind, None).is_none());
+        *path = match name {
+            Some(name) if is_needed => Value::from(name),
+            _ => Value::Null,
+        };
     }
     if let Some(Value::String(init)) = profile.pointer_mut("/distill/init")
         && let Some((_, name)) = init.rsplit_once('/')

@@ -41,7 +41,8 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         (
             "distill: {init: reel}",
             "a.yaml:3: distill.init: found the text \"reel\", expected one of representative, \
-             real, noise, or a path with a / in it or that ends in .pt or .safetensors; did you \
+             real, noise, or the path of something that is there, or one with a / in it or that ends in \
+             .pt, .npz or .safetensors; did you \
              mean \"real\"?",
         ),
         (
@@ -50,7 +51,7 @@ fn values_that_do_not_fit_are_refused_at_their_line() {
         ),
         (
             "distill: {batch: [1]}",
-            "a.yaml:3: distill.batch: found a list, expected a whole number from 1 to 10000000, or \
+            "a.yaml:3: distill.batch: found a list, expected a whole number from 1 to 1e7, or \
              null (all of them)",
         ),
         (

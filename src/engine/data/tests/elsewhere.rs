@@ -107,7 +107,7 @@ fn a_tar_file_without_its_end_is_cut_off_and_one_after_another_is_named() {
     }
     write(&path, [&whole[..], &whole[..]].concat());
     assert!(
-        problem(&set).contains("more follows after its end"),
+        problem(&set).contains("two of them were joined"),
         "{}",
         problem(&set)
     );
@@ -176,7 +176,7 @@ fn one_of_several_sets_in_a_folder_of_idx_is_chosen_and_labels_may_count_from_1(
     };
     let refused = problem(&of(None));
     assert!(
-        refused.contains("\"emnist-digits\", \"emnist-letters\" by the names"),
+        refused.contains("\"emnist-digits\", \"emnist-letters\"; set dataset.configuration"),
         "{refused}"
     );
     let letters = of(Some("letters")).inspect().unwrap();
