@@ -1,6 +1,7 @@
 #![no_main]
 //! The record of a run, as the app, the list of runs and a resumed run read it.
 
+use astill_core::profile::Profile;
 use astill_core::run::{History, RunDir, list};
 use astill::tui::events_file::EventsFile;
 use astill::tui::model::Model;
@@ -22,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
         model.apply(&event);
     }
     let _ = (
-        model.seconds_left(),
+        model.ahead(&Profile::default()).len(),
         model.work().and_then(|w| w.seconds_left()),
         model.baselines().len(),
     );
