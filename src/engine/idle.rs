@@ -16,6 +16,9 @@ const ROOM: f64 = 1024.;
 const CLAIMING: [&str; 4] = ["run", "resume", "work", "experts"];
 const OTHERS: [&str; 3] = ["evaluate", "scores", "bench"];
 
+/// Those that may have the name of such a command among their arguments.
+const NEITHER: [&str; 5] = ["check", "doctor", "send", "import", "export"];
+
 /// Why the speed of a device is not measured now; none if nothing speaks against it.
 #[must_use]
 pub fn why_not_measured(device: Device, free_mib: Option<f64>) -> Option<String> {
@@ -57,9 +60,10 @@ impl Computing {
     /// None for what does not compute, such as a check of a profile.
     fn of(line: &[u8]) -> Option<Self> {
         let words = || line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-        let is_one_of = |all: &[&str]| words().any(|word| all.contains(&&*word));
-        let claims = is_one_of(&CLAIMING);
-        if !claims && !is_one_of(&OTHERS) {
+        let all = [&CLAIMING[..], &OTHERS, &NEITHER].concat();
+        let command = words().find(|word| all.contains(&&**word))?;
+        let claims = CLAIMING.contains(&&*command);
+        if !claims && !OTHERS.contains(&&*command) {
             return None;
         }
         let mut following = words().skip_while(|word| word != "--device").skip(1);
@@ -139,7 +143,12 @@ mod tests {
                 "{line}"
             );
         }
-        for line in ["check shapes --preview", "doctor", "send r pause"] {
+        for line in [
+            "check shapes --preview",
+            "check work",
+            "doctor",
+            "send run pause",
+        ] {
             assert_eq!(of(&format!("/bin/astill-engine {line}")), None, "{line}");
         }
         let device = |line| of(line).and_then(|found| found.device);

@@ -3,6 +3,7 @@
 use astill_core::console::to_stderr;
 use astill_core::describe::line;
 use astill_core::profile::Profile;
+use astill_core::run::command::Command;
 use astill_core::run::event::{Event, EventKind};
 use astill_core::run::outlook::{Costs, in_all};
 use astill_core::run::pace::{Pace, Work};
@@ -46,6 +47,7 @@ impl Reporter {
     pub fn report(&mut self, event: &Event) {
         self.pace.apply(event);
         self.costs.apply(event);
+        self.follow(&event.what);
         let what = &event.what;
         let Some(text) = self.text(what) else { return };
         let timed = || format!("{}{text}", clock(&event.time));
@@ -64,6 +66,19 @@ impl Reporter {
                 }
             }
             (None, _) => to_stderr(timed()),
+        }
+    }
+
+    /// Takes over a setting that was changed.
+    fn follow(&mut self, what: &EventKind) {
+        if let EventKind::Command(answered) = what
+            && answered.answer.is_accepted()
+            && let Command::Set { edit } = &answered.command
+        {
+            self.profile = self
+                .profile
+                .take()
+                .map(|before| before.edited(edit).unwrap_or(before));
         }
     }
 
@@ -129,7 +144,7 @@ fn clock(time: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use astill_core::run::event::{DistillStep, Phase, RunStarted};
+    use astill_core::run::event::{CommandAnswered, DistillStep, Phase, RunStarted};
 
     fn event(seconds: u64, what: EventKind) -> Event {
         Event {
@@ -194,6 +209,19 @@ mod tests {
         assert!(
             text.as_ref()
                 .is_some_and(|t| t.ends_with("; 4/10 at 2.0 it/s, 8.0 s left")),
+            "{text:?}"
+        );
+        // one evaluation more where they are wanted every other iteration: at 6, 8 and 10
+        let edit = "evaluate.every=2".into();
+        let answer = astill_core::run::command::Answer::changed(5., 2.);
+        let edited = CommandAnswered::new(Command::Set { edit }, answer);
+        let life = [&life[..3], &[EventKind::Command(edited), step.clone()]].concat();
+        let sets = ["evaluate.every=5", "distill.iterations=10"].map(String::from);
+        let profile = astill_core::profile::load("shapes", &sets).unwrap().profile;
+        let text = reporter(&life, Some(profile)).text(&step);
+        assert!(
+            text.as_ref()
+                .is_some_and(|t| t.ends_with("; 4/10 at 2.0 it/s, 9.0 s left")),
             "{text:?}"
         );
         let work = |done| EventKind::Progress {

@@ -12,6 +12,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+/// A job of a batch system, before the name of its run.
+const JOB: [&str; 5] = ["run", "tiny.yaml", "--headless", "--or-resume", "--name"];
+
 /// Whether only the first engine has recorded anything.
 fn is_untouched(place: &Place, before: &[Event]) -> Result<bool, Box<dyn std::error::Error>> {
     Ok(place.events("r")?.len() == before.len())
@@ -235,27 +238,10 @@ fn a_run_without_its_checkpoints_says_that_it_begins_anew() -> Outcome {
 #[test]
 fn a_job_that_is_queued_again_continues_with_its_run() -> Outcome {
     let place = Place::new()?;
-    let job = |name, more: &[&str]| {
-        let job = [
-            "run",
-            "tiny.yaml",
-            "--headless",
-            "--or-resume",
-            "--name",
-            name,
-        ];
-        place.run(&[&job[..], more].concat())
-    };
+    let job = |name, more: &[&str]| place.run(&[&JOB[..], &[name], more].concat());
     assert_status(&job("whole", &[])?, 0);
     let mut child = place
-        .astill(&[
-            "run",
-            "tiny.yaml",
-            "--headless",
-            "--or-resume",
-            "--name",
-            "r",
-        ])
+        .astill(&[&JOB[..], &["r"]].concat())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
@@ -362,21 +348,13 @@ fn a_run_that_is_extended_between_two_figures_has_those_of_its_new_result() -> O
 #[test]
 fn a_job_that_is_queued_again_waits_for_the_lock_of_a_machine_that_has_failed() -> Outcome {
     let place = Place::new()?;
-    let job = [
-        "run",
-        "tiny.yaml",
-        "--headless",
-        "--or-resume",
-        "--name",
-        "r",
-    ];
-    let stops = ["--set", "distill.iterations=4"];
-    assert_status(&place.run(&[&job[..], &stops].concat())?, 0);
+    let job = [&JOB[..], &["r", "--set", "distill.iterations=4"]].concat();
+    assert_status(&place.run(&job)?, 0);
     let path = place.path("runs/r/lock");
     let lock = fs::File::options().write(true).open(&path)?;
     lock.lock()?;
     fs::write(&path, "elsewhere\n")?;
-    let mut again = place.astill(&[&job[..], &stops].concat());
+    let mut again = place.astill(&job);
     let mut child = again.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(child.stderr.take().ok_or("no stderr")?).lines();
     let waits = |line: &std::io::Result<String>| {

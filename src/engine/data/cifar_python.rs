@@ -118,19 +118,11 @@ fn whole_numbers(pickle: &Pickle<'_>, value: Value<'_>) -> Option<Vec<i64>> {
 
 /// A whole number as `numpy.generic.__reduce__` leaves it.
 fn scalar(pickle: &Pickle<'_>, value: Value<'_>) -> Option<i64> {
-    let Some(Node::Object {
-        callable,
-        arguments,
-        ..
-    }) = pickle.node(value)
-    else {
-        return None;
-    };
-    let arguments = pickle.elements(*arguments)?;
+    let (callable, arguments) = call(pickle, value)?;
     let [kind, bytes] = arguments else {
         return None;
     };
-    if !is_named(*callable, MULTIARRAY, "scalar") {
+    if !is_named(callable, MULTIARRAY, "scalar") {
         return None;
     }
     let numbers = numbers(&kind_of(pickle, *kind)?, &bytes_of(pickle, *bytes)?)?;
@@ -222,18 +214,11 @@ impl<'a> Array<'a> {
 
 /// "u1" of `numpy.dtype("u1", …)`.
 fn kind_of(pickle: &Pickle<'_>, kind: Value<'_>) -> Option<String> {
-    let Some(Node::Object {
-        callable,
-        arguments,
-        ..
-    }) = pickle.node(kind)
-    else {
-        return None;
-    };
-    if !is_named(*callable, &["numpy"], "dtype") {
+    let (callable, arguments) = call(pickle, kind)?;
+    if !is_named(callable, &["numpy"], "dtype") {
         return None;
     }
-    match pickle.elements(*arguments)?.first()? {
+    match arguments.first()? {
         Value::Text(kind) => Some((*kind).to_owned()),
         Value::Bytes(kind) => Some(String::from_utf8_lossy(kind).into_owned()),
         other => String::from_utf8(encoded(pickle, *other)?).ok(),
@@ -248,20 +233,24 @@ fn encoded(pickle: &Pickle<'_>, value: Value<'_>) -> Option<Vec<u8>> {
 
 /// The text whose characters are these bytes.
 fn encoded_text<'a>(pickle: &Pickle<'a>, value: Value<'a>) -> Option<&'a str> {
-    let Some(Node::Object {
-        callable,
-        arguments,
-        ..
-    }) = pickle.node(value)
-    else {
-        return None;
-    };
-    let arguments = pickle.elements(*arguments)?;
-    if is_named(*callable, &["__builtin__", "builtins"], "bytes") && arguments.is_empty() {
+    let (callable, arguments) = call(pickle, value)?;
+    if is_named(callable, &["__builtin__", "builtins"], "bytes") && arguments.is_empty() {
         return Some("");
     }
-    match (is_named(*callable, &["_codecs"], "encode"), arguments) {
+    match (is_named(callable, &["_codecs"], "encode"), arguments) {
         (true, [Value::Text(text), Value::Text("latin1" | "latin-1")]) => Some(text),
+        _ => None,
+    }
+}
+
+/// The callable and the arguments of what a call would give.
+fn call<'a, 'p>(pickle: &'p Pickle<'a>, value: Value<'a>) -> Option<(Value<'a>, &'p [Value<'a>])> {
+    match pickle.node(value) {
+        Some(Node::Object {
+            callable,
+            arguments,
+            ..
+        }) => Some((*callable, pickle.elements(*arguments)?)),
         _ => None,
     }
 }
